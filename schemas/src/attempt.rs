@@ -1,0 +1,114 @@
+//! One try of a charge on one connection.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::{AsRefStr, Display, EnumIter, EnumString};
+
+use crate::{
+    Instant,
+    gateway::GatewayKind,
+    id::{AttemptId, ConnectionId},
+    route::Reason,
+};
+
+/// Where an attempt stands.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumIter, EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum State {
+    /// The gateway is being asked.
+    Open,
+    /// Its instrument is the one the payer may pay.
+    Presented,
+    /// The gateway refused the request itself.
+    Refused,
+    /// The payer's means were declined.
+    Declined,
+    /// Definitely not created at the gateway.
+    NotCreated,
+    /// May exist at the gateway and must not be shown; being reconciled.
+    Abandoned,
+    /// Existed and can no longer be paid.
+    Voided,
+    /// Established never to have existed.
+    Absent,
+    /// Money arrived on it.
+    Paid,
+}
+
+impl State {
+    /// Whether an attempt may go from here to `next`.
+    pub fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Open => !matches!(next, Self::Open | Self::Voided | Self::Absent),
+            Self::Presented => matches!(next, Self::Paid | Self::Voided | Self::Declined),
+            Self::Abandoned => matches!(next, Self::Presented | Self::Voided | Self::Absent | Self::Paid),
+            // late money, on an instrument thought dead
+            Self::Voided | Self::Absent | Self::Refused | Self::Declined | Self::NotCreated => next == Self::Paid,
+            Self::Paid => false,
+        }
+    }
+
+    /// Whether the next attempt may begin.
+    pub fn is_closed(self) -> bool {
+        self != Self::Open
+    }
+}
+
+/// What a failed call to a gateway means for the next step (see `GATEWAYS.md` §5.2).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumIter, EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ErrorClass {
+    /// Nothing was sent or the gateway said that it did nothing: another gateway may be tried.
+    NotCreated,
+    /// It may have been created: it must be found out first.
+    Unknown,
+    /// The request itself is refused; any gateway would refuse it.
+    Refused,
+    /// The payer's means were declined.
+    Declined,
+    /// Our credentials or permissions: try another and alert.
+    Denied,
+    /// Too many requests: try another, come back later.
+    Throttled,
+}
+
+impl ErrorClass {
+    /// Whether it says that the gateway is unwell, which is what a circuit breaker counts.
+    pub fn counts_against_gateway(self) -> bool {
+        matches!(self, Self::NotCreated | Self::Unknown | Self::Denied | Self::Throttled)
+    }
+}
+
+/// An attempt as the timeline shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Attempt {
+    pub id: AttemptId,
+    /// Counts from 1 within the charge.
+    pub n: i32,
+    pub gateway: GatewayKind,
+    pub connection: ConnectionId,
+    /// Why this connection was chosen.
+    pub reason: Reason,
+    pub state: State,
+    pub error: Option<AttemptError>,
+    pub started_at: Instant,
+    pub ended_at: Option<Instant>,
+    /// How long the gateway took in all, in milliseconds.
+    pub duration_ms: Option<i64>,
+}
+
+/// Why an attempt did not end well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AttemptError {
+    pub class: ErrorClass,
+    /// The gateway's own code, or ours for what happened on the wire (`connect`, `timeout`, `reset`, `unreadable`).
+    pub code: String,
+    /// For people; never holds personal data or credentials.
+    pub message: String,
+}

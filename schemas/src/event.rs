@@ -1,0 +1,113 @@
+//! A fact that a merchant may hear.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::{AsRefStr, Display, EnumIter, EnumString};
+
+use crate::{Instant, charge::Status, gateway::Mode, id::EventId};
+
+/// The shape of `data` that an event was written in.
+pub const API_VERSION: &str = "2026-11-01";
+
+/// What happened.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumIter, EnumString,
+)]
+pub enum Type {
+    #[serde(rename = "charge.pending")]
+    #[strum(serialize = "charge.pending")]
+    ChargePending,
+    #[serde(rename = "charge.overdue")]
+    #[strum(serialize = "charge.overdue")]
+    ChargeOverdue,
+    #[serde(rename = "charge.paid")]
+    #[strum(serialize = "charge.paid")]
+    ChargePaid,
+    #[serde(rename = "charge.expired")]
+    #[strum(serialize = "charge.expired")]
+    ChargeExpired,
+    #[serde(rename = "charge.canceled")]
+    #[strum(serialize = "charge.canceled")]
+    ChargeCanceled,
+    #[serde(rename = "charge.failed")]
+    #[strum(serialize = "charge.failed")]
+    ChargeFailed,
+    #[serde(rename = "charge.refunded")]
+    #[strum(serialize = "charge.refunded")]
+    ChargeRefunded,
+    #[serde(rename = "charge.disputed")]
+    #[strum(serialize = "charge.disputed")]
+    ChargeDisputed,
+    #[serde(rename = "charge.needs_review")]
+    #[strum(serialize = "charge.needs_review")]
+    ChargeNeedsReview,
+    /// A further payment on a charge that had been paid.
+    #[serde(rename = "charge.duplicate_payment")]
+    #[strum(serialize = "charge.duplicate_payment")]
+    ChargeDuplicatePayment,
+    /// A connection needs a person: credentials refused, certificate near its end.
+    #[serde(rename = "gateway_connection.attention")]
+    #[strum(serialize = "gateway_connection.attention")]
+    GatewayConnectionAttention,
+    /// An endpoint failed for too long; its deliveries wait.
+    #[serde(rename = "webhook_endpoint.paused")]
+    #[strum(serialize = "webhook_endpoint.paused")]
+    WebhookEndpointPaused,
+}
+
+impl Type {
+    /// The event that a charge's arrival in `status` raises.
+    pub fn of_charge(status: Status) -> Option<Self> {
+        match status {
+            Status::Processing => None,
+            Status::Pending => Some(Self::ChargePending),
+            Status::Overdue => Some(Self::ChargeOverdue),
+            Status::Paid => Some(Self::ChargePaid),
+            Status::Expired => Some(Self::ChargeExpired),
+            Status::Canceled => Some(Self::ChargeCanceled),
+            Status::Failed => Some(Self::ChargeFailed),
+            Status::Refunded => Some(Self::ChargeRefunded),
+            Status::Disputed => Some(Self::ChargeDisputed),
+            Status::NeedsReview => Some(Self::ChargeNeedsReview),
+        }
+    }
+}
+
+/// The thing an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Subject {
+    /// `charge`, `gateway_connection`, `webhook_endpoint`.
+    #[serde(rename = "type")]
+    pub kind: SubjectKind,
+    pub id: String,
+}
+
+/// The kinds of thing that events are about.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum SubjectKind {
+    Charge,
+    GatewayConnection,
+    WebhookEndpoint,
+}
+
+/// A fact, as it is delivered and listed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Also the `webhook-id` of each of its deliveries.
+    pub id: EventId,
+    #[serde(rename = "type")]
+    pub kind: Type,
+    /// The shape of `data`.
+    pub api_version: String,
+    pub mode: Mode,
+    pub created_at: Instant,
+    pub subject: Subject,
+    /// Counts from 1 for each subject without gaps; a later number is a later fact.
+    pub sequence: i64,
+    /// The subject as it stood then, its payer masked.
+    pub data: serde_json::Value,
+}
