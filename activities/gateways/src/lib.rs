@@ -1,1 +1,75 @@
+#![doc = include_str!("../README.md")]
 
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use schemas::{gateway::GatewayKind, payment_method::Kind, route::Unmet};
+use url::Url;
+
+pub mod answer;
+pub mod asaas;
+pub mod credentials;
+pub mod efi;
+pub mod endpoints;
+pub mod error;
+pub mod http;
+pub mod notification;
+pub mod order;
+pub mod stripe;
+
+pub use answer::{Account, GatewayCharge, GatewayPayment, GatewayStatus, Subscription};
+pub use credentials::Credentials;
+pub use endpoints::Endpoints;
+pub use error::GatewayError;
+pub use notification::{GatewayNotice, Means, NotificationError, Received};
+pub use order::ChargeOrder;
+
+/// A payment gateway, spoken to in its dialect and answered in ours.
+#[async_trait]
+pub trait Gateway: Send + Sync {
+    /// What `order` lacks here: a fallback that cannot take the charge is no fallback.
+    fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>>;
+
+    /// Whether creating twice with the same reference is harmless, for how long after the first try:
+    /// `None` where it never is, and a second runner must search instead.
+    fn idempotent_for(&self, method: Kind) -> Option<Duration>;
+
+    /// How long a charge created a moment ago may stay invisible to [`Self::find`].
+    fn visibility_lag(&self, method: Kind) -> Duration;
+
+    /// Creates the charge, or adopts the one that already carries the order's reference where the gateway
+    /// makes that safe. Gives up after `within`.
+    async fn charge(&self, order: &ChargeOrder, within: Duration) -> Result<GatewayCharge, GatewayError>;
+
+    /// Everything at the gateway that carries this order's reference, as it stands now (Asaas may hold several).
+    async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError>;
+
+    /// Makes the charge unpayable and answers how it really ended: it may have been paid meanwhile.
+    async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError>;
+
+    /// Verifies and reads what arrived at this connection's notification address.
+    fn notification(&self, received: &Received) -> Result<Vec<GatewayNotice>, NotificationError>;
+
+    /// A cheap authenticated read: alive, and whose account.
+    async fn probe(&self) -> Result<Account, GatewayError>;
+
+    /// Registers our notification address. A stranger's address is replaced only when `replace` says so.
+    async fn subscribe(&self, url: &Url, replace: bool) -> Result<Subscription, GatewayError>;
+}
+
+/// Opens a client for one connection.
+pub fn open(credentials: &Credentials, endpoints: &Endpoints) -> Result<Arc<dyn Gateway>, GatewayError> {
+    Ok(match credentials {
+        Credentials::Efi(credentials) => Arc::new(efi::Efi::open(credentials, endpoints)?),
+        Credentials::Stripe(credentials) => Arc::new(stripe::Stripe::open(credentials, endpoints)?),
+        Credentials::Asaas(credentials) => Arc::new(asaas::Asaas::open(credentials, endpoints)?),
+    })
+}
+
+/// Reads the credentials a merchant gave for `kind`, naming every wrong field.
+pub fn read_credentials(
+    kind: GatewayKind,
+    json: serde_json::Value,
+) -> Result<Credentials, Vec<schemas::problem::FieldError>> {
+    credentials::read(kind, json)
+}
