@@ -1,0 +1,41 @@
+//! Everything that happened to a charge, in order.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Instant, attempt::Attempt, delivery::Delivery, event, id::{EventId, NotificationId}, gateway::GatewayKind};
+
+/// What happened to a charge, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Timeline {
+    pub data: Vec<Entry>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Entry {
+    pub at: Instant,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// The kinds of thing that happen to a charge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum What {
+    /// A gateway was tried.
+    Attempt { attempt: Attempt },
+    /// The charge changed.
+    Event { id: EventId, event: event::Type, sequence: i64 },
+    /// A gateway told us something.
+    Notification {
+        id: NotificationId,
+        gateway: GatewayKind,
+        event: String,
+        /// How often the same was told.
+        seen: i32,
+        handled_at: Option<Instant>,
+    },
+    /// The merchant was told.
+    Delivery { delivery: Delivery },
+}
