@@ -6,7 +6,7 @@ use schemas::{Instant, next_action::NextAction, payment_method::Kind};
 use serde::{Deserialize, Serialize};
 
 /// A charge as it stands at a gateway.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GatewayCharge {
     /// The gateway's own id (`txid`, `pi_…`, `pay_…`).
     pub id: String,
@@ -24,7 +24,8 @@ pub struct GatewayCharge {
 }
 
 /// Where a charge stands at a gateway (`GATEWAYS.md` §5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum GatewayStatus {
     Pending,
     Overdue,
@@ -44,7 +45,7 @@ impl GatewayStatus {
 }
 
 /// Money received, as the gateway tells it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GatewayPayment {
     /// Unique within the connection (`endToEndId`, `py_…`, `pay_…`).
     pub id: String,
