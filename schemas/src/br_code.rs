@@ -4,7 +4,9 @@
 //! last field, 63, is a checksum over all the others.
 
 use crc::{CRC_16_IBM_3740, Crc};
-use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+mod build;
+mod parse;
 
 /// Most characters of a whole payload (BACEN).
 pub const MAX_LEN: usize = 512;
@@ -12,7 +14,7 @@ pub const MAX_LEN: usize = 512;
 const MAX_VALUE: usize = 99;
 const MAX_NAME: usize = 25;
 const MAX_CITY: usize = 15;
-const MAX_POSTAL_CODE: usize = 10;
+const POSTAL_CODE_LEN: usize = 8;
 const MAX_LOCATION: usize = 77;
 const MAX_TXID: usize = 25;
 /// R$ 9.999.999.999,99: thirteen characters, EMV's limit.
@@ -118,71 +120,6 @@ fn checksum(text: &str) -> String {
     format!("{:04X}", CRC.checksum(text.as_bytes()))
 }
 
-// ------------------------------------------------------------------------------------- writing
-
-impl BrCode {
-    /// Writes the payload, its checksum included.
-    pub fn build(&self) -> Result<String, InvalidBrCode> {
-        let mut text = field("00", "01");
-        if self.single_use {
-            text += &field("01", "12");
-        }
-        text += &field("26", &self.account.build()?);
-        text += "520400005303986";
-        if let Some(amount) = self.amount {
-            text += &field("54", &decimal(amount)?);
-        }
-        text += "5802BR";
-        text += &field("59", &limited("59", &plain("59", &self.name)?, MAX_NAME)?);
-        text += &field("60", &limited("60", &plain("60", &self.city)?, MAX_CITY)?);
-        if let Some(code) = &self.postal_code {
-            text += &field("61", &limited("61", &plain("61", code)?, MAX_POSTAL_CODE)?);
-        }
-        text += &field("62", &field("05", self.account.txid()?));
-        text += CHECKSUM_TAG;
-        if text.len() + CHECKSUM_LEN > MAX_LEN {
-            return Err(InvalidBrCode::Payload);
-        }
-        Ok(format!("{text}{}", checksum(&text)))
-    }
-}
-
-impl Account {
-    fn build(&self) -> Result<String, InvalidBrCode> {
-        let mut text = field("00", PIX);
-        match self {
-            Self::Location(location) => {
-                let location = graphic("26-25", location)?;
-                if location.contains("://") {
-                    return Err(invalid("26-25", "must not begin with a scheme"));
-                }
-                text += &field("25", &limited("26-25", location, MAX_LOCATION)?);
-            }
-            Self::Key { key, description, .. } => {
-                text += &field("01", &limited("26-01", graphic("26-01", key)?, MAX_VALUE)?);
-                if let Some(description) = description {
-                    let description = plain("26-02", description)?;
-                    text += &field("02", &limited("26-02", &description, MAX_VALUE)?);
-                }
-            }
-        }
-        limited("26", &text, MAX_VALUE)
-    }
-
-    fn txid(&self) -> Result<&str, InvalidBrCode> {
-        let Self::Key { txid: Some(txid), .. } = self else {
-            return Ok(NO_TXID);
-        };
-        check_txid(txid)?;
-        Ok(txid)
-    }
-}
-
-/// One field. The value is ASCII of at most 99 characters by now.
-fn field(tag: &str, value: &str) -> String {
-    format!("{tag}{:02}{value}", value.len())
-}
-
 /// Refuses an empty or overlong value.
 fn limited(tag: &str, value: &str, max: usize) -> Result<String, InvalidBrCode> {
     if value.is_empty() {
@@ -194,24 +131,6 @@ fn limited(tag: &str, value: &str, max: usize) -> Result<String, InvalidBrCode> 
     Ok(value.into())
 }
 
-/// The text without accents: some readers count bytes, some characters, and only ASCII is the same for both.
-fn plain(tag: &str, text: &str) -> Result<String, InvalidBrCode> {
-    let plain: String = text.nfkd().filter(|c| !is_combining_mark(*c)).collect();
-    if plain.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
-        Ok(plain)
-    } else {
-        Err(invalid(tag, "holds a character that has no plain form"))
-    }
-}
-
-fn graphic<'a>(tag: &str, text: &'a str) -> Result<&'a str, InvalidBrCode> {
-    if text.chars().all(|c| c.is_ascii_graphic()) {
-        Ok(text)
-    } else {
-        Err(invalid(tag, "holds a blank or a character outside ASCII"))
-    }
-}
-
 fn check_txid(txid: &str) -> Result<(), InvalidBrCode> {
     let fits = (1..=MAX_TXID).contains(&txid.len());
     if fits && txid.chars().all(|c| c.is_ascii_alphanumeric()) {
@@ -221,130 +140,172 @@ fn check_txid(txid: &str) -> Result<(), InvalidBrCode> {
     }
 }
 
-fn decimal(amount: i64) -> Result<String, InvalidBrCode> {
-    if (1..=MAX_AMOUNT).contains(&amount) {
-        Ok(format!("{}.{:02}", amount / 100, amount % 100))
-    } else {
-        Err(invalid("54", "is not between 0.01 and 9999999999.99"))
-    }
-}
-
-// ------------------------------------------------------------------------------------- reading
-
-impl BrCode {
-    /// Reads a payload and checks its checksum.
-    ///
-    /// What other writers do although they should not, and payers' banks accept, is accepted: overlong
-    /// names, a transaction id in a dynamic code, unknown fields, an amount of zero (taken as none).
-    pub fn parse(text: &str) -> Result<Self, InvalidBrCode> {
-        if text.chars().count() > MAX_LEN {
-            return Err(InvalidBrCode::Payload);
-        }
-        let cut = text.len().checked_sub(CHECKSUM_LEN).filter(|at| text.is_char_boundary(*at));
-        let (body, found) = text.split_at(cut.ok_or(InvalidBrCode::Checksum)?);
-        if !body.ends_with(CHECKSUM_TAG) || found != checksum(body) {
-            return Err(InvalidBrCode::Checksum);
-        }
-        let fields = Fields::read("", text)?;
-        fields.expect("00", "01")?;
-        fields.expect("53", "986")?;
-        fields.expect("58", "BR")?;
-        Ok(Self {
-            account: fields.account()?,
-            amount: fields.get("54").map(centavos).transpose()?.filter(|amount| *amount > 0),
-            name: fields.need("59")?.into(),
-            city: fields.need("60")?.into(),
-            postal_code: fields.get("61").map(Into::into),
-            single_use: fields.get("01") == Some("12"),
-        })
-    }
-}
-
-/// The fields of one level: tag and value, in their order.
-struct Fields<'a> {
-    /// What precedes a tag in messages: empty, or `26-`.
-    prefix: &'static str,
-    fields: Vec<(&'a str, &'a str)>,
-}
-
-impl<'a> Fields<'a> {
-    fn read(prefix: &'static str, text: &'a str) -> Result<Self, InvalidBrCode> {
-        let mut read = Self { prefix, fields: Vec::new() };
-        let mut rest = text;
-        while !rest.is_empty() {
-            let (tag, value, after) = next_field(rest).ok_or_else(|| {
-                let tag: String = rest.chars().take(2).collect();
-                InvalidBrCode::Malformed { tag: read.name(&tag) }
-            })?;
-            if read.get(tag).is_some() {
-                return Err(InvalidBrCode::Repeated { tag: read.name(tag) });
-            }
-            read.fields.push((tag, value));
-            rest = after;
-        }
-        Ok(read)
-    }
-
-    fn name(&self, tag: &str) -> String {
-        format!("{}{tag}", self.prefix)
-    }
-
-    fn get(&self, tag: &str) -> Option<&'a str> {
-        self.fields.iter().find(|(found, _)| *found == tag).map(|(_, value)| *value)
-    }
-
-    fn need(&self, tag: &str) -> Result<&'a str, InvalidBrCode> {
-        self.get(tag).filter(|value| !value.is_empty()).ok_or_else(|| missing(&self.name(tag)))
-    }
-
-    fn expect(&self, tag: &str, value: &str) -> Result<(), InvalidBrCode> {
-        if self.need(tag)?.eq_ignore_ascii_case(value) {
-            Ok(())
-        } else {
-            Err(invalid(&self.name(tag), "is not what a Pix payload holds there"))
-        }
-    }
-
-    fn account(&self) -> Result<Account, InvalidBrCode> {
-        let pix = Self::read("26-", self.need("26")?)?;
-        pix.expect("00", PIX)?;
-        if let Some(location) = pix.get("25") {
-            return Ok(Account::Location(limited("26-25", location, MAX_LOCATION)?));
-        }
-        let additional = Self::read("62-", self.get("62").unwrap_or_default())?;
-        let txid = additional.get("05").filter(|txid| *txid != NO_TXID);
-        txid.map(check_txid).transpose()?;
-        Ok(Account::Key {
-            key: pix.need("01")?.into(),
-            description: pix.get("02").map(Into::into),
-            txid: txid.map(Into::into),
-        })
-    }
-}
-
-/// Splits off the first field: tag, value, and what comes after.
-fn next_field(text: &str) -> Option<(&str, &str, &str)> {
-    let (tag, rest) = text.split_at_checked(2)?;
-    let (length, rest) = rest.split_at_checked(2)?;
-    if !tag.bytes().chain(length.bytes()).all(|c| c.is_ascii_digit()) {
-        return None;
-    }
-    let length: usize = length.parse().ok()?;
-    let end = rest.char_indices().map(|(at, _)| at).chain([rest.len()]).nth(length)?;
-    let (value, after) = rest.split_at(end);
-    Some((tag, value, after))
-}
-
-/// `98`, `98.7` and `98.70` in centavos, without passing through a float.
-fn centavos(text: &str) -> Result<i64, InvalidBrCode> {
-    let (whole, cents) = text.split_once('.').unwrap_or((text, ""));
-    let digits = whole.bytes().chain(cents.bytes()).all(|c| c.is_ascii_digit());
-    let amount: Option<i64> = format!("{whole}{cents:0<2}").parse().ok();
-    amount
-        .filter(|amount| digits && !whole.is_empty() && cents.len() <= 2 && *amount <= MAX_AMOUNT)
-        .ok_or_else(|| invalid("54", "is not an amount with up to two decimals"))
-}
-
 #[cfg(test)]
-#[path = "br_code_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const STATIC: &str = "00020126580014br.gov.bcb.pix0136123e4567-e12b-12d1-a456-426655440000\
+        5204000053039865802BR5913Fulano de Tal6008BRASILIA62070503***63041D3D";
+    const DYNAMIC: &str = "00020126880014br.gov.bcb.pix2566qrcodes-pix.gerencianet.com.br/v2/\
+        7796e273b8e447c2b2c0ac2c58fe1a135204000053039865802BR5913FULANO DE TAL6009SAO PAULO\
+        62070503***6304B63E";
+
+    fn static_code() -> BrCode {
+        BrCode {
+            account: Account::Key {
+                key: "123e4567-e12b-12d1-a456-426655440000".into(),
+                description: None,
+                txid: None,
+            },
+            amount: None,
+            name: "Fulano de Tal".into(),
+            city: "BRASILIA".into(),
+            postal_code: None,
+            single_use: false,
+        }
+    }
+
+    fn dynamic_code() -> BrCode {
+        let host = "qrcodes-pix.gerencianet.com.br";
+        BrCode {
+            account: Account::Location(format!("{host}/v2/7796e273b8e447c2b2c0ac2c58fe1a13")),
+            name: "FULANO DE TAL".into(),
+            city: "SAO PAULO".into(),
+            ..static_code()
+        }
+    }
+
+    /// A payload of these fields with a right checksum.
+    fn sealed(fields: &str) -> String {
+        let body = format!("{fields}{CHECKSUM_TAG}");
+        format!("{body}{}", checksum(&body))
+    }
+
+    #[test]
+    fn the_checksum_is_the_known_one() {
+        assert_eq!(checksum("123456789"), "29B1");
+    }
+
+    #[test]
+    fn the_known_payloads_are_read_and_written() {
+        for (code, text) in [(static_code(), STATIC), (dynamic_code(), DYNAMIC)] {
+            assert_eq!(BrCode::parse(text), Ok(code.clone()));
+            assert_eq!(code.build().as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn accents_are_written_plainly_so_that_bytes_and_characters_agree() {
+        let code = BrCode { name: "Açaí & Cia".into(), city: "SÃO PAULO".into(), ..static_code() };
+        let text = code.build().unwrap();
+        assert!(text.is_ascii() && text.contains("6009SAO PAULO"));
+        assert_eq!(BrCode::parse(&text).unwrap().name, "Acai & Cia");
+    }
+
+    #[test]
+    fn lengths_of_others_are_counted_in_characters() {
+        let text = sealed(&STATIC[..STATIC.len() - 8].replace("6008BRASILIA", "6009SÃO PAULO"));
+        assert_eq!(BrCode::parse(&text).unwrap().city, "SÃO PAULO");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused_with_its_tag() {
+        let key = |key: &str, description: &str, txid: &str| Account::Key {
+            key: key.into(),
+            description: Some(description.into()),
+            txid: Some(txid.into()),
+        };
+        let location = |text: &str| Account::Location(text.into());
+        let with = |account| BrCode { account, ..static_code() };
+        for (code, message) in [
+            (with(location(&"x".repeat(78))), "tag 26-25 is longer than 77 characters"),
+            (with(location("https://pix.example/1")), "tag 26-25 must not begin with a scheme"),
+            (with(key("", "d", "t")), "tag 26-01 is missing"),
+            (with(key("a b", "d", "t")), "tag 26-01 holds a blank or a character outside ASCII"),
+            (with(key(&"k".repeat(40), &"d".repeat(34), "t")), "tag 26 is longer than 99 characters"),
+            (with(key("k", "d", &"t".repeat(26))), "tag 62-05 is not 1 to 25 letters and digits"),
+            (BrCode { amount: Some(0), ..static_code() }, "tag 54 is not between 0.01 and 9999999999.99"),
+            (BrCode { name: "n".repeat(26), ..static_code() }, "tag 59 is longer than 25 characters"),
+            (BrCode { name: "日本".into(), ..static_code() }, "tag 59 holds a character that has no plain form"),
+            (BrCode { city: String::new(), ..static_code() }, "tag 60 is missing"),
+            (BrCode { postal_code: Some("01310-100".into()), ..static_code() }, "tag 61 is not eight digits"),
+        ] {
+            assert_eq!(code.build().unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_with_its_tag() {
+        let body = &STATIC[..STATIC.len() - 8];
+        for (text, message) in [
+            (String::new(), "tag 63 is missing or does not match the text before it"),
+            ("x".repeat(513), "the payload is longer than 512 characters"),
+            (sealed(&body.replace("5802BR", "")), "tag 58 is missing"),
+            (sealed(&body.replace("5303986", "5303840")), "tag 53 is not what a Pix payload holds there"),
+            (sealed(&body.replace("0014br.gov", "0015br.gov")), "tag 26-36 is cut short or not a tag and length"),
+            (sealed(&format!("{body}5912FULANO DE TA")), "tag 59 occurs twice"),
+            (sealed(&format!("{body}54041,50")), "tag 54 is not an amount with up to two decimals"),
+            (sealed(&format!("{body}xx")), "tag xx is cut short or not a tag and length"),
+        ] {
+            assert_eq!(BrCode::parse(&text).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn amounts_of_others_are_read_exactly() {
+        let body = &STATIC[..STATIC.len() - 8];
+        for (written, amount) in [("98", 9800), ("98.7", 9870), ("0.07", 7), ("1234567.89", 123_456_789)] {
+            let text = sealed(&format!("{body}54{:02}{written}", written.len()));
+            assert_eq!(BrCode::parse(&text).unwrap().amount, Some(amount));
+        }
+        assert_eq!(BrCode::parse(&sealed(&format!("{body}54040.00"))).unwrap().amount, None);
+    }
+
+    fn any_account() -> impl Strategy<Value = Account> {
+        let key = ("[!-~]{1,40}", prop::option::of("[ -~]{1,33}"), prop::option::of("[a-zA-Z0-9]{1,25}"));
+        prop_oneof![
+            "[a-z0-9./-]{1,77}".prop_map(Account::Location),
+            key.prop_map(|(key, description, txid)| Account::Key { key, description, txid }),
+        ]
+    }
+
+    prop_compose! {
+        fn any_code()(
+            account in any_account(),
+            amount in prop::option::of(1..=MAX_AMOUNT),
+            name in "[ -~]{1,25}",
+            city in "[ -~]{1,15}",
+            postal_code in prop::option::of("[0-9]{8}"),
+            single_use: bool,
+        ) -> BrCode {
+            BrCode { account, amount, name, city, postal_code, single_use }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(code in any_code()) {
+            prop_assert_eq!(BrCode::parse(&code.build().unwrap()), Ok(code));
+        }
+
+        #[test]
+        fn one_changed_character_never_goes_unnoticed(
+            code in any_code(), at: prop::sample::Index, new in b' '..=b'~',
+        ) {
+            let text = code.build().unwrap();
+            let mut changed = text.clone().into_bytes();
+            let at = at.index(changed.len());
+            prop_assume!(changed[at] != new);
+            changed[at] = new;
+            prop_assert!(BrCode::parse(&String::from_utf8(changed).unwrap()).is_err());
+        }
+
+        #[test]
+        fn no_text_panics(fields in "\\PC{0,60}", start in 0..3_usize) {
+            let prefix = ["", "000201", "000201260"][start];
+            let _ = BrCode::parse(&sealed(&format!("{prefix}{fields}")));
+            let _ = BrCode::parse(&fields);
+        }
+    }
+}

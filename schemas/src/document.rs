@@ -151,24 +151,12 @@ fn check_digit(characters: &[u8], kind: DocumentKind) -> u8 {
         DocumentKind::Cpf => 2..=11,
         DocumentKind::Cnpj => 2..=9,
     };
-    let sum: u32 = characters
+    let sum = characters
         .iter()
         .rev()
         .zip(weights.cycle())
-        .map(|(c, weight)| u32::from(c - b'0') * weight)
-        .sum();
-    match sum % 11 {
-        0 | 1 => b'0',
-        2 => b'9',
-        3 => b'8',
-        4 => b'7',
-        5 => b'6',
-        6 => b'5',
-        7 => b'4',
-        8 => b'3',
-        9 => b'2',
-        _ => b'1',
-    }
+        .fold(0, |sum, (c, weight)| (sum + (c - b'0') % 11 * weight) % 11);
+    if sum < 2 { b'0' } else { b'0' + 11 - sum }
 }
 
 impl TryFrom<String> for Document {

@@ -1,0 +1,61 @@
+//! What the relay has to send to Kafka, written in the transaction whose facts it tells.
+
+use chrono::{DateTime, Utc};
+use schemas::message::{CloudEvent, Topic};
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use crate::{StoreError, error::to_json};
+
+/// A message to send.
+#[derive(Debug)]
+pub struct Message {
+    pub id: i64,
+    pub topic: String,
+    pub key: String,
+    pub message: serde_json::Value,
+}
+
+/// How much waits to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Backlog {
+    pub messages: i64,
+    pub oldest: Option<DateTime<Utc>>,
+}
+
+/// Adds a message; its subject is the key. The caller holds the lock of the key's row, so that order holds within it.
+pub async fn insert<T: Serialize>(
+    db: &mut PgConnection,
+    topic: Topic,
+    message: &CloudEvent<T>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into outbox (topic, key, message) values ($1, $2, $3)",
+        topic.as_ref(),
+        message.subject,
+        to_json(message),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The oldest unsent messages.
+pub async fn oldest(db: &mut PgConnection, limit: i64) -> Result<Vec<Message>, StoreError> {
+    Ok(sqlx::query_as!(Message, "select id, topic, key, message from outbox order by id limit $1", limit)
+        .fetch_all(db)
+        .await?)
+}
+
+/// Forgets messages that Kafka has acknowledged.
+pub async fn delete(db: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError> {
+    sqlx::query!("delete from outbox where id = any($1)", ids).execute(db).await?;
+    Ok(())
+}
+
+/// What waits; a metric.
+pub async fn backlog(db: &mut PgConnection) -> Result<Backlog, StoreError> {
+    Ok(sqlx::query_as!(Backlog, r#"select count(*) as "messages!", min(created_at) as oldest from outbox"#)
+        .fetch_one(db)
+        .await?)
+}

@@ -1,0 +1,183 @@
+//! When to try again.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Instant;
+
+/// The longest that an endpoint's `Retry-After` is obeyed: 12 hours.
+pub const MAX_RETRY_AFTER_S: i64 = 12 * 60 * 60;
+
+/// All of something, in basis points.
+const WHOLE_BPS: i64 = 10_000;
+
+/// When a delivery that an endpoint did not accept is tried again.
+///
+/// The default: at once, then after 5 s, 30 s, 2 min, 10 min, 30 min, 1 h, 2 h, 4 h and 8 h, then
+/// every 12 h until 30 days after the first try; each wait up to 10 % longer, by chance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeliverySchedule {
+    /// The waits before the first tries, in seconds; the first of them before the very first.
+    pub delays_s: Vec<i64>,
+    /// The wait before each later try, in seconds.
+    pub every_s: i64,
+    /// No try begins later than this after the first one, in seconds.
+    pub give_up_after_s: i64,
+    /// The most that chance adds to a wait, in basis points of it.
+    pub jitter_bps: u16,
+}
+
+impl Default for DeliverySchedule {
+    fn default() -> Self {
+        Self {
+            delays_s: vec![0, 5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800],
+            every_s: 43_200,
+            give_up_after_s: 30 * 24 * 60 * 60,
+            jitter_bps: 1_000,
+        }
+    }
+}
+
+/// How far a delivery has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Tries made so far.
+    pub attempts: u32,
+    /// When the first one began; ignored before it.
+    pub first_at: Instant,
+    /// What the endpoint asked for in its last answer, in seconds.
+    pub retry_after_s: Option<i64>,
+}
+
+impl DeliverySchedule {
+    /// How long to wait from `now` until the next try; `None`: give up.
+    ///
+    /// The endpoint's `Retry-After` can only lengthen the scheduled wait, to 12 hours at most: asking
+    /// for less must not turn a struggling endpoint's answers into a storm. `chance` is drawn by the
+    /// caller, evenly from `0..=10_000`; it only lengthens too.
+    pub fn next(&self, progress: Progress, now: Instant, chance: u16) -> Option<Duration> {
+        let made = usize::try_from(progress.attempts).unwrap_or(usize::MAX);
+        let scheduled_s = *self.delays_s.get(made).unwrap_or(&self.every_s);
+        let asked_s = progress.retry_after_s.unwrap_or(0).min(MAX_RETRY_AFTER_S);
+        let wait_ms = scheduled_s.max(asked_s).max(0).checked_mul(1000)?;
+        let most_ms = wait_ms.checked_mul(i64::from(self.jitter_bps))? / WHOLE_BPS;
+        let jitter_ms = most_ms.checked_mul(i64::from(chance).min(WHOLE_BPS))? / WHOLE_BPS;
+        let wait_ms = wait_ms.checked_add(jitter_ms)?;
+
+        let passed_ms = match progress.attempts {
+            0 => 0,
+            _ => (now - progress.first_at).num_milliseconds(),
+        };
+        let in_time = passed_ms.checked_add(wait_ms)? <= self.give_up_after_s.checked_mul(1000)?;
+        in_time.then(|| Duration::from_millis(wait_ms.unsigned_abs()))
+    }
+}
+
+/// Waits that grow by a factor up to a limit, for everything that is not a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backoff {
+    /// The first wait, in milliseconds.
+    pub initial_ms: u64,
+    /// What each wait is multiplied by for the next.
+    pub factor: u32,
+    /// The longest wait, in milliseconds.
+    pub max_ms: u64,
+}
+
+impl Backoff {
+    /// The wait after the n-th failure, counted from 0, in milliseconds.
+    pub fn delay_ms(&self, n: u32) -> u64 {
+        let factor = u64::from(self.factor).saturating_pow(n);
+        self.initial_ms.saturating_mul(factor).min(self.max_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    const HOUR_S: i64 = 3_600;
+
+    /// Begins a delivery, fails every try at once, and lists when the tries begin, in seconds.
+    fn tries(schedule: &DeliverySchedule, retry_after_s: Option<i64>, chance: u16) -> Vec<i64> {
+        let first_at = Instant::UNIX_EPOCH;
+        let mut progress = Progress { attempts: 0, first_at, retry_after_s: None };
+        let mut now = first_at;
+        let mut begun = Vec::new();
+        while let Some(wait) = schedule.next(progress, now, chance) {
+            now += wait;
+            begun.push((now - first_at).num_seconds());
+            progress = Progress { attempts: progress.attempts + 1, retry_after_s, ..progress };
+            assert!(begun.len() < 1_000, "never gives up");
+        }
+        begun
+    }
+
+    #[test]
+    fn tries_are_dense_at_first_and_go_on_for_thirty_days() {
+        let begun = tries(&DeliverySchedule::default(), None, 0);
+        assert_eq!(begun[..6], [0, 5, 35, 155, 755, 2_555]);
+        assert_eq!(begun[10] - begun[9], 12 * HOUR_S);
+        let last = *begun.last().unwrap();
+        assert!((29 * 24 * HOUR_S..=30 * 24 * HOUR_S).contains(&last), "{last}");
+        assert_eq!(begun.len(), 68);
+    }
+
+    #[test]
+    fn retry_after_lengthens_a_wait_up_to_twelve_hours_and_never_shortens_it() {
+        let schedule = DeliverySchedule::default();
+        let now = Instant::UNIX_EPOCH;
+        let wait_s = |attempts, asked| {
+            let progress = Progress { attempts, first_at: now, retry_after_s: Some(asked) };
+            schedule.next(progress, now, 0).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait_s(1, 60), Some(60));
+        assert_eq!(wait_s(1, 1_000_000), Some(43_200));
+        assert_eq!(wait_s(4, 1), Some(600));
+        assert_eq!(wait_s(4, -5), Some(600));
+    }
+
+    #[test]
+    fn chance_adds_at_most_a_tenth() {
+        let schedule = DeliverySchedule::default();
+        let now = Instant::UNIX_EPOCH;
+        let progress = Progress { attempts: 4, first_at: now, retry_after_s: None };
+        assert_eq!(schedule.next(progress, now, 10_000), Some(Duration::from_secs(660)));
+        assert_eq!(schedule.next(progress, now, 5_000), Some(Duration::from_secs(630)));
+        assert_eq!(schedule.next(progress, now, u16::MAX), Some(Duration::from_secs(660)));
+    }
+
+    #[test]
+    fn a_back_off_doubles_up_to_its_limit() {
+        let backoff = Backoff { initial_ms: 100, factor: 2, max_ms: 1_000 };
+        let delays: Vec<_> = [0, 1, 3, 4, u32::MAX].map(|n| backoff.delay_ms(n)).into();
+        assert_eq!(delays, [100, 200, 800, 1_000, 1_000]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_delivery_ends_in_time(chance in 0..=10_000_u16, asked in prop::option::of(0..100_000_i64)) {
+            let begun = tries(&DeliverySchedule::default(), asked, chance);
+            prop_assert!(begun.len() >= 50);
+            prop_assert!(*begun.last().unwrap() <= 30 * 24 * HOUR_S);
+            prop_assert!(begun.is_sorted());
+        }
+
+        #[test]
+        fn no_settings_panic(
+            delays_s: Vec<i64>, every_s: i64, give_up_after_s: i64, jitter_bps: u16,
+            attempts: u32, retry_after_s: Option<i64>, chance: u16, passed_ms in 0..i64::MAX / 1_000_000,
+        ) {
+            let schedule = DeliverySchedule { delays_s, every_s, give_up_after_s, jitter_bps };
+            let first_at = Instant::UNIX_EPOCH;
+            let progress = Progress { attempts, first_at, retry_after_s };
+            let _ = schedule.next(progress, first_at + TimeDelta::milliseconds(passed_ms), chance);
+        }
+    }
+}
