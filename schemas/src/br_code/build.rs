@@ -3,12 +3,12 @@
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 use super::{
-    Account, BrCode, CHECKSUM_TAG, InvalidBrCode, MAX_AMOUNT, MAX_CITY, MAX_LOCATION, MAX_NAME, MAX_VALUE,
-    NO_TXID, PIX, POSTAL_CODE_LEN, check_txid, checksum, invalid, limited,
+    Account, BrCode, CHECKSUM_TAG, InvalidBrCode, MAX_AMOUNT, MAX_CITY, MAX_LOCATION, MAX_NAME,
+    MAX_VALUE, NO_TXID, PIX, POSTAL_CODE_LEN, check_txid, checksum, invalid, limited,
 };
 
 impl BrCode {
-    /// Writes the payload, its checksum included. The fields' own limits keep it far below [`MAX_LEN`].
+    /// Writes the payload, its checksum included. The fields' own limits keep it far below 512 characters.
     pub fn build(&self) -> Result<String, InvalidBrCode> {
         let mut text = field("00", "01");
         if self.single_use {
@@ -42,7 +42,9 @@ impl Account {
                 }
                 text += &field("25", &limited("26-25", location, MAX_LOCATION)?);
             }
-            Self::Key { key, description, .. } => {
+            Self::Key {
+                key, description, ..
+            } => {
                 text += &field("01", &limited("26-01", graphic("26-01", key)?, MAX_VALUE)?);
                 if let Some(description) = description {
                     let description = plain("26-02", description)?;
@@ -54,7 +56,10 @@ impl Account {
     }
 
     fn txid(&self) -> Result<&str, InvalidBrCode> {
-        let Self::Key { txid: Some(txid), .. } = self else {
+        let Self::Key {
+            txid: Some(txid), ..
+        } = self
+        else {
             return Ok(NO_TXID);
         };
         check_txid(txid)?;

@@ -1,8 +1,8 @@
 //! Reading a payload.
 
 use super::{
-    Account, BrCode, CHECKSUM_LEN, CHECKSUM_TAG, InvalidBrCode, MAX_AMOUNT, MAX_LEN, MAX_LOCATION, NO_TXID,
-    PIX, check_txid, checksum, invalid, limited, missing,
+    Account, BrCode, CHECKSUM_LEN, CHECKSUM_TAG, InvalidBrCode, MAX_AMOUNT, MAX_LEN, MAX_LOCATION,
+    NO_TXID, PIX, check_txid, checksum, invalid, limited, missing,
 };
 
 impl BrCode {
@@ -14,7 +14,10 @@ impl BrCode {
         if text.chars().count() > MAX_LEN {
             return Err(InvalidBrCode::Payload);
         }
-        let cut = text.len().checked_sub(CHECKSUM_LEN).filter(|at| text.is_char_boundary(*at));
+        let cut = text
+            .len()
+            .checked_sub(CHECKSUM_LEN)
+            .filter(|at| text.is_char_boundary(*at));
         let (body, found) = text.split_at(cut.ok_or(InvalidBrCode::Checksum)?);
         if !body.ends_with(CHECKSUM_TAG) || found != checksum(body) {
             return Err(InvalidBrCode::Checksum);
@@ -25,7 +28,11 @@ impl BrCode {
         fields.expect("58", "BR")?;
         Ok(Self {
             account: fields.account()?,
-            amount: fields.get("54").map(centavos).transpose()?.filter(|amount| *amount > 0),
+            amount: fields
+                .get("54")
+                .map(centavos)
+                .transpose()?
+                .filter(|amount| *amount > 0),
             name: fields.need("59")?.into(),
             city: fields.need("60")?.into(),
             postal_code: fields.get("61").map(Into::into),
@@ -43,15 +50,22 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn read(prefix: &'static str, text: &'a str) -> Result<Self, InvalidBrCode> {
-        let mut read = Self { prefix, fields: Vec::new() };
+        let mut read = Self {
+            prefix,
+            fields: Vec::new(),
+        };
         let mut rest = text;
         while !rest.is_empty() {
             let (tag, value, after) = next_field(rest).ok_or_else(|| {
                 let tag: String = rest.chars().take(2).collect();
-                InvalidBrCode::Malformed { tag: read.name(&tag) }
+                InvalidBrCode::Malformed {
+                    tag: read.name(&tag),
+                }
             })?;
             if read.get(tag).is_some() {
-                return Err(InvalidBrCode::Repeated { tag: read.name(tag) });
+                return Err(InvalidBrCode::Repeated {
+                    tag: read.name(tag),
+                });
             }
             read.fields.push((tag, value));
             rest = after;
@@ -64,18 +78,26 @@ impl<'a> Fields<'a> {
     }
 
     fn get(&self, tag: &str) -> Option<&'a str> {
-        self.fields.iter().find(|(found, _)| *found == tag).map(|(_, value)| *value)
+        self.fields
+            .iter()
+            .find(|(found, _)| *found == tag)
+            .map(|(_, value)| *value)
     }
 
     fn need(&self, tag: &str) -> Result<&'a str, InvalidBrCode> {
-        self.get(tag).filter(|value| !value.is_empty()).ok_or_else(|| missing(&self.name(tag)))
+        self.get(tag)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| missing(&self.name(tag)))
     }
 
     fn expect(&self, tag: &str, value: &str) -> Result<(), InvalidBrCode> {
         if self.need(tag)?.eq_ignore_ascii_case(value) {
             Ok(())
         } else {
-            Err(invalid(&self.name(tag), "is not what a Pix payload holds there"))
+            Err(invalid(
+                &self.name(tag),
+                "is not what a Pix payload holds there",
+            ))
         }
     }
 
@@ -100,11 +122,19 @@ impl<'a> Fields<'a> {
 fn next_field(text: &str) -> Option<(&str, &str, &str)> {
     let (tag, rest) = text.split_at_checked(2)?;
     let (length, rest) = rest.split_at_checked(2)?;
-    if !tag.bytes().chain(length.bytes()).all(|c| c.is_ascii_digit()) {
+    if !tag
+        .bytes()
+        .chain(length.bytes())
+        .all(|c| c.is_ascii_digit())
+    {
         return None;
     }
     let length: usize = length.parse().ok()?;
-    let end = rest.char_indices().map(|(at, _)| at).chain([rest.len()]).nth(length)?;
+    let end = rest
+        .char_indices()
+        .map(|(at, _)| at)
+        .chain([rest.len()])
+        .nth(length)?;
     let (value, after) = rest.split_at(end);
     Some((tag, value, after))
 }
@@ -112,7 +142,10 @@ fn next_field(text: &str) -> Option<(&str, &str, &str)> {
 /// `98`, `98.7` and `98.70` in centavos, without passing through a float.
 fn centavos(text: &str) -> Result<i64, InvalidBrCode> {
     let (whole, cents) = text.split_once('.').unwrap_or((text, ""));
-    let digits = whole.bytes().chain(cents.bytes()).all(|c| c.is_ascii_digit());
+    let digits = whole
+        .bytes()
+        .chain(cents.bytes())
+        .all(|c| c.is_ascii_digit());
     let amount: Option<i64> = format!("{whole}{cents:0<2}").parse().ok();
     amount
         .filter(|amount| digits && !whole.is_empty() && cents.len() <= 2 && *amount <= MAX_AMOUNT)
