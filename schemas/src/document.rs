@@ -225,8 +225,18 @@ mod tests {
             ("5299822472O", InvalidDocument::Character { position: 11 }),
             ("52998224724", InvalidDocument::CheckDigits { kind: cpf }),
             ("11111111111", InvalidDocument::Repeated { kind: cpf }),
-            ("12ABC34501DEA5", InvalidDocument::CheckDigits { kind: DocumentKind::Cnpj }),
-            ("00000000000000", InvalidDocument::Repeated { kind: DocumentKind::Cnpj }),
+            (
+                "12ABC34501DEA5",
+                InvalidDocument::CheckDigits {
+                    kind: DocumentKind::Cnpj,
+                },
+            ),
+            (
+                "00000000000000",
+                InvalidDocument::Repeated {
+                    kind: DocumentKind::Cnpj,
+                },
+            ),
         ] {
             assert_eq!(parsed(text), Err(error), "{text:?}");
         }
@@ -237,13 +247,19 @@ mod tests {
         let document = parsed("52998224725").unwrap();
         assert_eq!(format!("{document:?}"), "Document([redacted])");
         assert_eq!(document.masked(), "***.982.247-**");
-        assert_eq!(parsed("11222333000181").unwrap().masked(), "**.222.333/****-**");
+        assert_eq!(
+            parsed("11222333000181").unwrap().masked(),
+            "**.222.333/****-**"
+        );
     }
 
     #[test]
     fn json_is_the_plain_text_and_refuses_what_is_invalid() {
         let document: Document = serde_json::from_str(r#""529.982.247-25""#).unwrap();
-        assert_eq!(serde_json::to_string(&document).unwrap(), r#""52998224725""#);
+        assert_eq!(
+            serde_json::to_string(&document).unwrap(),
+            r#""52998224725""#
+        );
         assert!(serde_json::from_str::<Document>(r#""52998224724""#).is_err());
     }
 
