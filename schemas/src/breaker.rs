@@ -3,94 +3,36 @@
 //! Pure: the store keeps one [`Breaker`] per connection and API family, the caller reads the
 //! [`Window`] from the attempts and hands in the time.
 
-use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumIter, EnumString};
 
-use crate::{Instant, attempt::ErrorClass, id::AttemptId};
+use crate::{Instant, id::AttemptId};
 
-/// All of something, in basis points.
-const WHOLE_BPS: i64 = 10_000;
+mod outcome;
+mod settings;
+#[cfg(test)]
+mod tests;
 
-/// When a breaker opens and closes; a merchant may change them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// How far back attempts count, in seconds.
-    #[schemars(range(min = 1, max = 3600))]
-    pub window_s: i64,
-    /// Opens after this many failures in a row.
-    #[schemars(range(min = 1, max = 1000))]
-    pub consecutive_failures: i32,
-    /// Opens when this share of the window's attempts failed, in basis points.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub failure_rate_bps: i32,
-    /// The share counts only from this many attempts in the window.
-    #[schemars(range(min = 1, max = 10_000))]
-    pub min_attempts: i32,
-    /// How long it stays open the first time, in seconds; doubles with each failed probe.
-    #[schemars(range(min = 1, max = 3600))]
-    pub open_s: i64,
-    /// The longest it stays open, in seconds.
-    #[schemars(range(min = 1, max = 86_400))]
-    pub max_open_s: i64,
-    /// Closes after this many probes that found the gateway alive.
-    #[schemars(range(min = 1, max = 100))]
-    pub half_open_successes: i32,
-    /// A call that took longer counts as failed, in milliseconds. The default is an attempt's whole time
-    /// while another route remains: a gateway that needs longer is of no use to a payer who waits.
-    #[schemars(range(min = 1, max = 60_000))]
-    pub slow_call_ms: i64,
-    /// Whether requests that the gateway refused for their content (400, 404, 409, 422) count as failed.
-    pub count_client_errors: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            window_s: 60,
-            consecutive_failures: 5,
-            failure_rate_bps: 5_000,
-            min_attempts: 10,
-            open_s: 30,
-            max_open_s: 600,
-            half_open_successes: 3,
-            slow_call_ms: 8_000,
-            count_client_errors: false,
-        }
-    }
-}
-
-impl Settings {
-    /// How long the breaker stays open when it opens for the n-th time in a row.
-    fn open_for(&self, openings: i32) -> TimeDelta {
-        let doublings = u32::try_from(openings - 1).unwrap_or(0);
-        let factor = 2_i64.saturating_pow(doublings);
-        seconds(self.open_s.saturating_mul(factor).min(self.max_open_s))
-    }
-
-    fn opens_after(&self, window: &Window) -> Option<Why> {
-        let share_bps = i64::from(window.failures) * WHOLE_BPS;
-        let limit_bps = i64::from(window.attempts) * i64::from(self.failure_rate_bps);
-        if window.consecutive_failures >= self.consecutive_failures {
-            Some(Why::ConsecutiveFailures)
-        } else if window.attempts >= self.min_attempts && share_bps >= limit_bps {
-            Some(Why::FailureRate)
-        } else {
-            None
-        }
-    }
-}
-
-fn seconds(s: i64) -> TimeDelta {
-    TimeDelta::try_seconds(s).unwrap_or(TimeDelta::MAX)
-}
+pub use outcome::{Call, Outcome, Window, outcome_of};
+pub use settings::Settings;
 
 /// What a breaker does with calls.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display,
-    EnumIter, EnumString,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumIter,
+    EnumString,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -147,7 +89,18 @@ pub struct Hold {
 
 /// Which way a breaker is held.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumString,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumString,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -172,39 +125,6 @@ pub enum Admission {
     },
 }
 
-/// What a call says about its gateway's health.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It worked.
-    Success,
-    /// It was refused for its own content (a 400, a decline): no merit, but the gateway lives.
-    Alive,
-    /// The gateway failed, was slow, or asked for fewer calls.
-    Failure,
-    /// The gateway refused our credentials (401, 403): every call would fail.
-    Denied,
-}
-
-/// An attempt that ended, as the breaker sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// Which one: in half-open only the leased probe's outcome counts.
-    pub attempt: AttemptId,
-    /// How it went.
-    pub outcome: Outcome,
-}
-
-/// What the attempts since [`Breaker::counts_from`] amount to, the one being recorded included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Window {
-    /// All that ended.
-    pub attempts: i32,
-    /// Those whose outcome was a failure or a denial.
-    pub failures: i32,
-    /// The failures since the last one that was none.
-    pub consecutive_failures: i32,
-}
-
 /// A change of a breaker's state, to be kept and published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Transition {
@@ -218,7 +138,18 @@ pub struct Transition {
 
 /// What made a breaker change.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumIter,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumIter,
     EnumString,
 )]
 #[serde(rename_all = "snake_case")]
@@ -238,21 +169,6 @@ pub enum Why {
     Recovered,
 }
 
-/// What a call says about its gateway: how it ended (`None`: well) and how long it took, in milliseconds.
-///
-/// Only for calls that reached for the gateway: what ended before that (no free slot in our own
-/// bulkhead, say) must not be recorded.
-pub fn outcome_of(class: Option<ErrorClass>, duration_ms: i64, settings: &Settings) -> Outcome {
-    match class {
-        Some(ErrorClass::Denied) => Outcome::Denied,
-        Some(class) if class.counts_against_gateway() => Outcome::Failure,
-        _ if duration_ms > settings.slow_call_ms => Outcome::Failure,
-        Some(ErrorClass::Refused) if settings.count_client_errors => Outcome::Failure,
-        Some(_) => Outcome::Alive,
-        None => Outcome::Success,
-    }
-}
-
 impl Breaker {
     /// The hold in force at `now`.
     pub fn held(&self, now: Instant) -> Option<&Hold> {
@@ -264,7 +180,9 @@ impl Breaker {
         if let Some(hold) = self.held(now) {
             return match hold.kind {
                 HoldKind::ForceClosed => Admission::Allowed,
-                HoldKind::ForceOpen => Admission::Refused { until: Some(hold.until) },
+                HoldKind::ForceOpen => Admission::Refused {
+                    until: Some(hold.until),
+                },
             };
         }
         let until = match self.state {
@@ -282,7 +200,12 @@ impl Breaker {
     ///
     /// Only after [`Admission::Probe`] from this very row, under its lock: that is what keeps
     /// probes one at a time. On any other answer it changes nothing.
-    pub fn lease(&mut self, attempt: AttemptId, until: Instant, now: Instant) -> Option<Transition> {
+    pub fn lease(
+        &mut self,
+        attempt: AttemptId,
+        until: Instant,
+        now: Instant,
+    ) -> Option<Transition> {
         if self.admit(now) != Admission::Probe {
             return None;
         }
@@ -294,8 +217,11 @@ impl Breaker {
     /// The beginning of the window at `now`: attempts that ended earlier must not count, and those
     /// before the breaker last closed were judged already.
     pub fn counts_from(&self, settings: &Settings, now: Instant) -> Instant {
-        let start = now.checked_sub_signed(seconds(settings.window_s)).unwrap_or(Instant::MIN_UTC);
-        self.closed_at.map_or(start, |closed_at| start.max(closed_at))
+        let start = now
+            .checked_sub_signed(settings.window())
+            .unwrap_or(Instant::MIN_UTC);
+        self.closed_at
+            .map_or(start, |closed_at| start.max(closed_at))
     }
 
     /// Whether recording `call` at `now` changes nothing, whatever the window says: then neither
@@ -304,7 +230,9 @@ impl Breaker {
         let counts = match self.state {
             State::Closed => matches!(call.outcome, Outcome::Failure | Outcome::Denied),
             State::Open => false,
-            State::HalfOpen => self.probe.is_some_and(|probe| probe.attempt == call.attempt),
+            State::HalfOpen => self
+                .probe
+                .is_some_and(|probe| probe.attempt == call.attempt),
         };
         !counts || self.held(now).is_some()
     }
@@ -344,7 +272,11 @@ impl Breaker {
         }
         let transition = self.turn(State::Closed, Why::Recovered);
         let hold = self.hold.take();
-        *self = Self { closed_at: Some(now), hold, ..Self::default() };
+        *self = Self {
+            closed_at: Some(now),
+            hold,
+            ..Self::default()
+        };
         Some(transition)
     }
 
