@@ -107,13 +107,21 @@ mod tests {
     /// Begins a delivery, fails every try at once, and lists when the tries begin, in seconds.
     fn tries(schedule: &DeliverySchedule, retry_after_s: Option<i64>, chance: u16) -> Vec<i64> {
         let first_at = Instant::UNIX_EPOCH;
-        let mut progress = Progress { attempts: 0, first_at, retry_after_s: None };
+        let mut progress = Progress {
+            attempts: 0,
+            first_at,
+            retry_after_s: None,
+        };
         let mut now = first_at;
         let mut begun = Vec::new();
         while let Some(wait) = schedule.next(progress, now, chance) {
             now += wait;
             begun.push((now - first_at).num_seconds());
-            progress = Progress { attempts: progress.attempts + 1, retry_after_s, ..progress };
+            progress = Progress {
+                attempts: progress.attempts + 1,
+                retry_after_s,
+                ..progress
+            };
             assert!(begun.len() < 1_000, "never gives up");
         }
         begun
@@ -125,7 +133,10 @@ mod tests {
         assert_eq!(begun[..6], [0, 5, 35, 155, 755, 2_555]);
         assert_eq!(begun[10] - begun[9], 12 * HOUR_S);
         let last = *begun.last().unwrap();
-        assert!((29 * 24 * HOUR_S..=30 * 24 * HOUR_S).contains(&last), "{last}");
+        assert!(
+            (29 * 24 * HOUR_S..=30 * 24 * HOUR_S).contains(&last),
+            "{last}"
+        );
         assert_eq!(begun.len(), 68);
     }
 
@@ -134,7 +145,11 @@ mod tests {
         let schedule = DeliverySchedule::default();
         let now = Instant::UNIX_EPOCH;
         let wait_s = |attempts, asked| {
-            let progress = Progress { attempts, first_at: now, retry_after_s: Some(asked) };
+            let progress = Progress {
+                attempts,
+                first_at: now,
+                retry_after_s: Some(asked),
+            };
             schedule.next(progress, now, 0).map(|wait| wait.as_secs())
         };
         assert_eq!(wait_s(1, 60), Some(60));
@@ -147,15 +162,32 @@ mod tests {
     fn chance_adds_at_most_a_tenth() {
         let schedule = DeliverySchedule::default();
         let now = Instant::UNIX_EPOCH;
-        let progress = Progress { attempts: 4, first_at: now, retry_after_s: None };
-        assert_eq!(schedule.next(progress, now, 10_000), Some(Duration::from_secs(660)));
-        assert_eq!(schedule.next(progress, now, 5_000), Some(Duration::from_secs(630)));
-        assert_eq!(schedule.next(progress, now, u16::MAX), Some(Duration::from_secs(660)));
+        let progress = Progress {
+            attempts: 4,
+            first_at: now,
+            retry_after_s: None,
+        };
+        assert_eq!(
+            schedule.next(progress, now, 10_000),
+            Some(Duration::from_mins(11))
+        );
+        assert_eq!(
+            schedule.next(progress, now, 5_000),
+            Some(Duration::from_secs(630))
+        );
+        assert_eq!(
+            schedule.next(progress, now, u16::MAX),
+            Some(Duration::from_mins(11))
+        );
     }
 
     #[test]
     fn a_back_off_doubles_up_to_its_limit() {
-        let backoff = Backoff { initial_ms: 100, factor: 2, max_ms: 1_000 };
+        let backoff = Backoff {
+            initial_ms: 100,
+            factor: 2,
+            max_ms: 1_000,
+        };
         let delays: Vec<_> = [0, 1, 3, 4, u32::MAX].map(|n| backoff.delay_ms(n)).into();
         assert_eq!(delays, [100, 200, 800, 1_000, 1_000]);
     }
