@@ -4,7 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumIter, EnumString};
 
-use crate::{Instant, charge::Status, gateway::Mode, id::EventId};
+use crate::{
+    Instant,
+    charge::Status,
+    gateway::Mode,
+    id::{ChargeId, ConnectionId, EndpointId, EventId},
+};
 
 /// The shape of `data` that an event was written in.
 pub const API_VERSION: &str = "2026-11-01";
@@ -92,6 +97,18 @@ pub enum SubjectKind {
     Charge,
     GatewayConnection,
     WebhookEndpoint,
+}
+
+impl SubjectKind {
+    /// The subject of this kind with that id.
+    pub fn name(self, id: uuid::Uuid) -> Subject {
+        let id = match self {
+            Self::Charge => ChargeId(id).to_string(),
+            Self::GatewayConnection => ConnectionId(id).to_string(),
+            Self::WebhookEndpoint => EndpointId(id).to_string(),
+        };
+        Subject { kind: self, id }
+    }
 }
 
 /// A fact, as it is delivered and listed.

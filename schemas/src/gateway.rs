@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumIter, EnumString};
 
+use crate::payment_method::Kind;
+
 /// A payment gateway.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -18,12 +20,12 @@ pub enum GatewayKind {
 }
 
 impl GatewayKind {
-    /// The family of its API that serves Pix.
-    pub fn pix_family(self) -> ApiFamily {
-        match self {
-            Self::Efi => ApiFamily::EfiPix,
-            Self::Stripe => ApiFamily::Stripe,
-            Self::Asaas => ApiFamily::Asaas,
+    /// The family of its API that serves `method`.
+    pub fn family(self, method: Kind) -> ApiFamily {
+        match (self, method) {
+            (Self::Efi, Kind::Pix) => ApiFamily::EfiPix,
+            (Self::Stripe, Kind::Pix) => ApiFamily::Stripe,
+            (Self::Asaas, Kind::Pix) => ApiFamily::Asaas,
         }
     }
 }

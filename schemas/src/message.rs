@@ -1,4 +1,4 @@
-//! What is streamed through Kafka: CloudEvents 1.0 in structured JSON. No personal data.
+//! What is streamed through Kafka: `CloudEvents` 1.0 in structured JSON. No personal data.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub enum Topic {
     ChargeEvents,
 }
 
-/// The envelope: CloudEvents 1.0.
+/// The envelope: `CloudEvents` 1.0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CloudEvent<T> {
     /// Always `1.0`.

@@ -96,9 +96,8 @@ fn explain(error: &ValidationError<'_>) -> Vec<FieldError> {
             .iter()
             .map(|name| FieldError::new(join(&at, &printable(name)), "unknown", "is not a field of this request"))
             .collect(),
-        Kind::OneOfNotValid { context } | Kind::AnyOf { context } => closest(context).unwrap_or_else(|| {
-            here("type", "is none of the documented shapes; check its `type`".to_owned())
-        }),
+        Kind::OneOfNotValid { context } | Kind::AnyOf { context } => closest(context)
+            .unwrap_or_else(|| vec![FieldError::new(join(&at, "type"), "enum", "is none of the documented types")]),
         Kind::Type { kind } => here("type", format!("must be of type {}", type_name(kind))),
         Kind::Minimum { limit } => here("minimum", format!("must be at least {limit}")),
         Kind::Maximum { limit } => here("maximum", format!("must be at most {limit}")),
@@ -198,6 +197,6 @@ mod tests {
     fn an_unknown_payment_method_is_named() {
         let mut body = good();
         body["payment_method"] = json!({ "type": "cash" });
-        assert_eq!(params(body), [("payment_method.type".to_owned(), "const".to_owned())]);
+        assert_eq!(params(body), [("payment_method.type".to_owned(), "enum".to_owned())]);
     }
 }

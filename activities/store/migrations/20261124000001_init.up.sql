@@ -58,6 +58,7 @@ create table circuit_breakers (
     openings integer not null default 0,
     opened_at timestamptz,
     open_until timestamptz,
+    closed_at timestamptz,
     half_open_successes integer not null default 0,
     probe_attempt uuid,
     probe_until timestamptz,

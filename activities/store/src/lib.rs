@@ -15,6 +15,7 @@ pub mod connections;
 pub mod deliveries;
 pub mod error;
 pub mod events;
+pub mod facts;
 pub mod idempotency;
 pub mod listen;
 pub mod merchants;
@@ -23,6 +24,7 @@ pub mod outbox;
 pub mod payers;
 pub mod payments;
 pub mod policies;
+pub mod sweep;
 pub mod vault;
 pub mod webhook_endpoints;
 

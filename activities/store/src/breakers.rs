@@ -1,0 +1,259 @@
+//! Circuit breakers: read with the route, locked only to be changed.
+
+use chrono::{DateTime, Utc};
+use schemas::{
+    breaker::{Breaker, Hold, Probe, Settings, Transition, Window},
+    connection,
+    gateway::{ApiFamily, GatewayKind, Mode},
+    id::{AttemptId, ConnectionId, MerchantId},
+    message::{BreakerMoved, CloudEvent, Topic},
+    payment_method::Kind,
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{StoreError, error::parse, outbox};
+
+/// Codes of attempts that never reached for the gateway.
+const NOT_A_CALL: &str = "bulkhead";
+
+/// A connection of the active policy, with its breaker for the method's API family.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub connection: ConnectionId,
+    pub gateway: GatewayKind,
+    pub status: connection::Status,
+    pub family: ApiFamily,
+    pub breaker: Breaker,
+    pub credential_version: i32,
+}
+
+/// The active policy's version and its connections in order, in one round trip.
+pub async fn candidates(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+    mode: Mode,
+    method: Kind,
+) -> Result<(i32, Vec<Candidate>), StoreError> {
+    let rows = sqlx::query!(
+        r#"select p.version, c.id, c.gateway, c.status, b.family, b.state, b.openings, b.opened_at, b.open_until,
+                  b.closed_at, b.half_open_successes, b.probe_attempt, b.probe_until, b.hold, b.hold_until, b.hold_reason,
+                  (select max(version) from gateway_credentials where connection_id = c.id) as "credential_version!"
+             from routing_policies p
+            cross join unnest(p.connections) with ordinality as u(connection_id, position)
+             join gateway_connections c on c.id = u.connection_id and c.merchant_id = p.merchant_id and c.mode = p.mode
+             join circuit_breakers b on b.connection_id = c.id
+            where p.merchant_id = $1 and p.mode = $2 and p.method = $3 and p.active
+            order by u.position, b.family"#,
+        merchant.uuid(),
+        mode.as_ref(),
+        method.as_ref(),
+    )
+    .fetch_all(db)
+    .await?;
+    let version = rows.first().map_or(0, |row| row.version);
+    let mut candidates = Vec::with_capacity(rows.len());
+    for row in rows {
+        let gateway: GatewayKind = parse("gateway_connections.gateway", &row.gateway)?;
+        let family: ApiFamily = parse("circuit_breakers.family", &row.family)?;
+        if gateway.family(method) != family {
+            continue;
+        }
+        let columns = Columns {
+            state: row.state,
+            openings: row.openings,
+            opened_at: row.opened_at,
+            open_until: row.open_until,
+            closed_at: row.closed_at,
+            half_open_successes: row.half_open_successes,
+            probe: row.probe_attempt.zip(row.probe_until),
+            hold: row.hold.zip(row.hold_until).map(|(kind, until)| (kind, until, row.hold_reason)),
+        };
+        candidates.push(Candidate {
+            connection: row.id.into(),
+            gateway,
+            status: parse("gateway_connections.status", &row.status)?,
+            family,
+            breaker: columns.read()?,
+            credential_version: row.credential_version,
+        });
+    }
+    Ok((version, candidates))
+}
+
+struct Columns {
+    state: String,
+    openings: i32,
+    opened_at: Option<DateTime<Utc>>,
+    open_until: Option<DateTime<Utc>>,
+    closed_at: Option<DateTime<Utc>>,
+    half_open_successes: i32,
+    probe: Option<(Uuid, DateTime<Utc>)>,
+    hold: Option<(String, DateTime<Utc>, Option<String>)>,
+}
+
+impl Columns {
+    fn read(self) -> Result<Breaker, StoreError> {
+        let hold = match self.hold {
+            Some((kind, until, reason)) => {
+                Some(Hold { kind: parse("circuit_breakers.hold", &kind)?, until, reason: reason.unwrap_or_default() })
+            }
+            None => None,
+        };
+        Ok(Breaker {
+            state: parse("circuit_breakers.state", &self.state)?,
+            openings: self.openings,
+            opened_at: self.opened_at,
+            open_until: self.open_until,
+            closed_at: self.closed_at,
+            half_open_successes: self.half_open_successes,
+            probe: self.probe.map(|(attempt, until)| Probe { attempt: AttemptId(attempt), until }),
+            hold,
+        })
+    }
+}
+
+/// A breaker under its row's lock.
+#[derive(Debug)]
+pub struct Locked {
+    pub connection: ConnectionId,
+    pub family: ApiFamily,
+    pub merchant: MerchantId,
+    pub mode: Mode,
+    pub gateway: GatewayKind,
+    pub breaker: Breaker,
+    pub now: DateTime<Utc>,
+    sequence: i64,
+}
+
+/// Locks a breaker until the transaction ends.
+pub async fn lock(db: &mut PgConnection, connection: ConnectionId, family: ApiFamily) -> Result<Locked, StoreError> {
+    let row = sqlx::query!(
+        r#"select b.merchant_id, b.mode, c.gateway, b.state, b.openings, b.opened_at, b.open_until, b.closed_at,
+                  b.half_open_successes, b.probe_attempt, b.probe_until, b.hold, b.hold_until, b.hold_reason, b.sequence,
+                  clock_timestamp() as "now!"
+             from circuit_breakers b
+             join gateway_connections c on c.id = b.connection_id and c.merchant_id = b.merchant_id and c.mode = b.mode
+            where b.connection_id = $1 and b.family = $2
+              for update of b"#,
+        connection.uuid(),
+        family.as_ref(),
+    )
+    .fetch_one(db)
+    .await?;
+    let columns = Columns {
+        state: row.state,
+        openings: row.openings,
+        opened_at: row.opened_at,
+        open_until: row.open_until,
+        closed_at: row.closed_at,
+        half_open_successes: row.half_open_successes,
+        probe: row.probe_attempt.zip(row.probe_until),
+        hold: row.hold.zip(row.hold_until).map(|(kind, until)| (kind, until, row.hold_reason)),
+    };
+    Ok(Locked {
+        connection,
+        family,
+        merchant: row.merchant_id.into(),
+        mode: parse("circuit_breakers.mode", &row.mode)?,
+        gateway: parse("gateway_connections.gateway", &row.gateway)?,
+        breaker: columns.read()?,
+        now: row.now,
+        sequence: row.sequence,
+    })
+}
+
+/// Writes a locked breaker; a transition also becomes a row and a message.
+pub async fn save(db: &mut PgConnection, locked: &mut Locked, transition: Option<Transition>) -> Result<(), StoreError> {
+    let breaker = &locked.breaker;
+    locked.sequence += i64::from(transition.is_some());
+    sqlx::query!(
+        "update circuit_breakers
+            set state = $3, openings = $4, opened_at = $5, open_until = $6, closed_at = $7, half_open_successes = $8,
+                probe_attempt = $9, probe_until = $10, sequence = $11
+          where connection_id = $1 and family = $2",
+        locked.connection.uuid(),
+        locked.family.as_ref(),
+        breaker.state.as_ref(),
+        breaker.openings,
+        breaker.opened_at,
+        breaker.open_until,
+        breaker.closed_at,
+        breaker.half_open_successes,
+        breaker.probe.map(|p| p.attempt.uuid()),
+        breaker.probe.map(|p| p.until),
+        locked.sequence,
+    )
+    .execute(&mut *db)
+    .await?;
+    match transition {
+        Some(transition) => record(db, locked, transition).await,
+        None => Ok(()),
+    }
+}
+
+async fn record(db: &mut PgConnection, locked: &Locked, transition: Transition) -> Result<(), StoreError> {
+    let id = sqlx::query_scalar!(
+        "insert into breaker_transitions (connection_id, family, from_state, to_state, why, author)
+         values ($1, $2, $3, $4, $5, 'breaker') returning id",
+        locked.connection.uuid(),
+        locked.family.as_ref(),
+        transition.from.as_ref(),
+        transition.to.as_ref(),
+        transition.why.as_ref(),
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let data = BreakerMoved {
+        merchant: locked.merchant,
+        connection: locked.connection,
+        gateway: locked.gateway,
+        family: locked.family,
+        from: transition.from,
+        to: transition.to,
+        why: transition.why.to_string(),
+        open_until: locked.breaker.open_until,
+    };
+    let message = CloudEvent::new(
+        format!("breaker-{id}"),
+        "gateway.breaker.moved",
+        locked.connection.to_string(),
+        (locked.now, locked.mode, locked.sequence),
+        data,
+    );
+    outbox::insert(db, Topic::GatewayHealth, &message).await
+}
+
+/// What the attempts that ended since `since` amount to. `slow_call_ms`: a longer call counts as failed.
+pub async fn window(
+    db: &mut PgConnection,
+    connection: ConnectionId,
+    family: ApiFamily,
+    since: DateTime<Utc>,
+    settings: &Settings,
+) -> Result<Window, StoreError> {
+    let row = sqlx::query!(
+        r#"with call as (
+               select ended_at,
+                      coalesce(error_class in ('not_created', 'unknown', 'denied', 'throttled')
+                               or (error_class in ('refused') and $5), false)
+                      or duration_ms > $4 as failed
+                 from attempts
+                where connection_id = $1 and family = $2 and started_at > $3 - interval '1 minute' and ended_at >= $3
+                  and duration_ms is not null and error_code is distinct from $6)
+           select count(*)::int as "attempts!",
+                  (count(*) filter (where failed))::int as "failures!",
+                  (count(*) filter (where failed and ended_at > coalesce(
+                       (select max(ended_at) from call where not failed), '-infinity')))::int as "consecutive!"
+             from call"#,
+        connection.uuid(),
+        family.as_ref(),
+        since,
+        settings.slow_call_ms,
+        settings.count_client_errors,
+        NOT_A_CALL,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Window { attempts: row.attempts, failures: row.failures, consecutive_failures: row.consecutive })
+}

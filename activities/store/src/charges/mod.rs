@@ -1,0 +1,264 @@
+//! Charges: locked, moved through the transition table, and shown.
+
+use chrono::{DateTime, Utc};
+use schemas::{
+    charge::{Charge, Failure, Status},
+    event,
+    gateway::Mode,
+    id::{ChargeId, ConnectionId, MerchantId, PayerId},
+    merchant::Settings,
+    message::{ChargeMoved, CloudEvent, Topic},
+    payment_method::{Kind, PaymentMethod},
+};
+use sqlx::PgConnection;
+
+use crate::{
+    Store, StoreError,
+    deliveries::Due,
+    error::{from_json, parse, to_json},
+    events, outbox,
+};
+
+pub mod create;
+pub mod list;
+pub mod view;
+
+pub use view::view;
+
+/// A charge under its row's lock.
+#[derive(Clone, Debug)]
+pub struct Locked {
+    pub id: ChargeId,
+    pub merchant: MerchantId,
+    pub mode: Mode,
+    pub payer: PayerId,
+    pub method: Kind,
+    pub payment_method: PaymentMethod,
+    pub amount: i64,
+    pub description: Option<String>,
+    pub status: Status,
+    pub amount_paid: i64,
+    pub event_sequence: i64,
+    pub look_at: Option<DateTime<Utc>>,
+    pub looks: i32,
+    pub expires_at: DateTime<Utc>,
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    /// The merchant's settings.
+    pub settings: Settings,
+    /// PostgreSQL's clock, after the lock was had: the `now` of every decision in this transaction.
+    pub now: DateTime<Utc>,
+}
+
+/// Locks a charge until the transaction ends. Whoever changes a charge, its attempts or its payments holds this lock.
+pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<Locked>, StoreError> {
+    let row = sqlx::query!(
+        r#"select c.id, c.merchant_id, c.mode, c.payer_id, c.method, c.payment_method, c.amount, c.description, c.status,
+                  c.amount_paid, c.event_sequence, c.look_at, c.looks, c.expires_at, c.cancel_requested_at, c.created_at,
+                  m.settings, clock_timestamp() as "now!"
+             from charges c join merchants m on m.id = c.merchant_id
+            where c.id = $1
+              for update of c"#,
+        id.uuid(),
+    )
+    .fetch_optional(db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Locked {
+        id,
+        merchant: row.merchant_id.into(),
+        mode: parse("charges.mode", &row.mode)?,
+        payer: row.payer_id.into(),
+        method: parse("charges.method", &row.method)?,
+        payment_method: from_json("charges.payment_method", row.payment_method)?,
+        amount: row.amount,
+        description: row.description,
+        status: parse("charges.status", &row.status)?,
+        amount_paid: row.amount_paid,
+        event_sequence: row.event_sequence,
+        look_at: row.look_at,
+        looks: row.looks,
+        expires_at: row.expires_at,
+        cancel_requested_at: row.cancel_requested_at,
+        created_at: row.created_at,
+        settings: from_json("merchants.settings", row.settings)?,
+        now: row.now,
+    }))
+}
+
+/// Moves a locked charge to `next` if the table allows it, and writes the event, its deliveries and the message in the same
+/// transaction. The answer is `None` when the table does not allow it; else the deliveries to start after the commit.
+pub async fn transition(
+    db: &mut PgConnection,
+    store: &Store,
+    charge: &mut Locked,
+    next: Status,
+    failure: Option<&Failure>,
+) -> Result<Option<Vec<Due>>, StoreError> {
+    if !charge.status.may_become(next) {
+        return Ok(None);
+    }
+    sqlx::query!(
+        "update charges
+            set status = $2,
+                failure = case when $2 = 'failed' then $3 else failure end,
+                paid_at = case when $2 = 'paid' and paid_at is null then $4 else paid_at end,
+                expired_at = case when $2 = 'expired' then $4 else expired_at end,
+                canceled_at = case when $2 = 'canceled' then $4 else canceled_at end,
+                failed_at = case when $2 = 'failed' then $4 else failed_at end
+          where id = $1",
+        charge.id.uuid(),
+        next.as_ref(),
+        failure.map(to_json),
+        charge.now,
+    )
+    .execute(&mut *db)
+    .await?;
+    charge.status = next;
+    sqlx::query!(
+        r#"select pg_notify('charges', $1) as "sent: String""#,
+        format!("{} {}", charge.id.uuid(), next.as_ref()),
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    match event::Type::of_charge(next) {
+        Some(kind) => record(db, store, charge, kind).await.map(Some),
+        None => Ok(Some(Vec::new())),
+    }
+}
+
+/// Writes an event of a locked charge with its deliveries and its message; the answer is the deliveries to start after the commit.
+pub async fn record(
+    db: &mut PgConnection,
+    store: &Store,
+    charge: &mut Locked,
+    kind: event::Type,
+) -> Result<Vec<Due>, StoreError> {
+    charge.event_sequence += 1;
+    sqlx::query!("update charges set event_sequence = $2 where id = $1", charge.id.uuid(), charge.event_sequence)
+        .execute(&mut *db)
+        .await?;
+    let shown = view(db, store, charge.merchant, charge.mode, charge.id)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("charges", "a locked charge is not there"))?;
+    let new = events::New {
+        merchant: charge.merchant,
+        mode: charge.mode,
+        kind,
+        subject: event::SubjectKind::Charge,
+        subject_id: charge.id.uuid(),
+        sequence: charge.event_sequence,
+        data: events::masked(&shown),
+    };
+    let (event, due) = events::append(db, &new).await?;
+    let message = CloudEvent::new(
+        event.to_string(),
+        kind.as_ref(),
+        charge.id.to_string(),
+        (charge.now, charge.mode, charge.event_sequence),
+        moved(&shown, charge.merchant, kind),
+    );
+    outbox::insert(db, Topic::ChargeEvents, &message).await?;
+    Ok(due)
+}
+
+fn moved(shown: &Charge, merchant: MerchantId, event: event::Type) -> ChargeMoved {
+    let gateway = shown.gateway.as_ref();
+    ChargeMoved {
+        merchant,
+        charge: shown.id,
+        event,
+        amount: shown.amount,
+        amount_paid: shown.amount_paid,
+        method: shown.method(),
+        connection: gateway.map(|g| g.connection),
+        gateway: gateway.map(|g| g.kind),
+    }
+}
+
+/// When somebody must look at the charge again: `None` once nothing more is expected. `looks` counts them.
+pub async fn set_look_at(
+    db: &mut PgConnection,
+    id: ChargeId,
+    look_at: Option<DateTime<Utc>>,
+    looks: i32,
+) -> Result<(), StoreError> {
+    sqlx::query!("update charges set look_at = $2, looks = $3 where id = $1", id.uuid(), look_at, looks)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Adds received money to a locked charge.
+pub async fn add_paid(db: &mut PgConnection, charge: &mut Locked, amount: i64) -> Result<(), StoreError> {
+    charge.amount_paid += amount;
+    sqlx::query!("update charges set amount_paid = $2 where id = $1", charge.id.uuid(), charge.amount_paid)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Where a charge stands, and whose it is.
+pub async fn status(db: &mut PgConnection, id: ChargeId) -> Result<Option<(MerchantId, Status)>, StoreError> {
+    let row = sqlx::query!("select merchant_id, status from charges where id = $1", id.uuid())
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| Ok((row.merchant_id.into(), parse("charges.status", &row.status)?))).transpose()
+}
+
+/// Asks for a charge to be canceled; the workflow does it at its next look.
+pub async fn request_cancel(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+    mode: Mode,
+    id: ChargeId,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update charges
+            set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()), look_at = clock_timestamp()
+          where id = $1 and merchant_id = $2 and mode = $3 and status in ('processing', 'pending', 'overdue')",
+        id.uuid(),
+        merchant.uuid(),
+        mode.as_ref(),
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The payer's ids at gateways.
+pub async fn payer_at(
+    db: &mut PgConnection,
+    payer: PayerId,
+    connection: ConnectionId,
+) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "select external_id from payer_gateway_ids where payer_id = $1 and connection_id = $2",
+        payer.uuid(),
+        connection.uuid(),
+    )
+    .fetch_optional(db)
+    .await?)
+}
+
+/// Remembers a payer's id at a gateway.
+pub async fn remember_payer_at(
+    db: &mut PgConnection,
+    charge: &Locked,
+    connection: ConnectionId,
+    external_id: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into payer_gateway_ids (payer_id, connection_id, merchant_id, mode, external_id)
+         values ($1, $2, $3, $4, $5)
+         on conflict (payer_id, connection_id) do update set external_id = excluded.external_id",
+        charge.payer.uuid(),
+        connection.uuid(),
+        charge.merchant.uuid(),
+        charge.mode.as_ref(),
+        external_id,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

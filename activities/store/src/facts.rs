@@ -1,0 +1,60 @@
+//! What notifications say about charges, waiting to be handled by the charge's next look.
+
+use schemas::id::{AttemptId, ChargeId, ConnectionId};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use crate::StoreError;
+
+/// A fact that nobody has handled since it was last told.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    pub connection: ConnectionId,
+    pub dedupe_key: String,
+    pub attempt: AttemptId,
+    pub event: String,
+    /// The charge as the gateway states it; `None` is a hint: the gateway must be asked.
+    pub observed: Option<Value>,
+    /// How often it was told.
+    pub seen: i32,
+}
+
+/// The most that one look handles; the rest waits for the next.
+const LIMIT: i64 = 100;
+
+/// A charge's unhandled facts, in the order of their arrival.
+pub async fn unhandled(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Fact>, StoreError> {
+    let rows = sqlx::query!(
+        "select connection_id, dedupe_key, attempt_id, event, observed, seen
+           from notification_facts
+          where charge_id = $1 and handled_at is null
+          order by received_at, dedupe_key limit $2",
+        charge.uuid(),
+        LIMIT,
+    )
+    .fetch_all(db)
+    .await?;
+    let facts = rows.into_iter().map(|row| Fact {
+        connection: row.connection_id.into(),
+        dedupe_key: row.dedupe_key,
+        attempt: row.attempt_id.into(),
+        event: row.event,
+        observed: row.observed,
+        seen: row.seen,
+    });
+    Ok(facts.collect())
+}
+
+/// Closes a fact unless it was told again meanwhile.
+pub async fn handled(db: &mut PgConnection, fact: &Fact) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update notification_facts set handled_at = clock_timestamp()
+          where connection_id = $1 and dedupe_key = $2 and seen = $3",
+        fact.connection.uuid(),
+        fact.dedupe_key,
+        fact.seen,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,75 @@
+//! What nobody has looked at in time. Rows alone decide what is unfinished.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use schemas::id::{AttemptId, ChargeId, MerchantId};
+use sqlx::{PgConnection, postgres::types::PgInterval};
+
+use crate::{StoreError, deliveries::Due};
+
+/// Charges whose `look_at` is overdue by `grace`, the most overdue first.
+pub async fn charges(
+    db: &mut PgConnection,
+    grace: TimeDelta,
+    limit: i64,
+) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
+    let rows = sqlx::query!(
+        "select id, merchant_id from charges where look_at < clock_timestamp() - $1::interval order by look_at limit $2",
+        interval(grace),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.merchant_id.into(), row.id.into())).collect())
+}
+
+/// Attempts left to Reconcile whose `look_at` is overdue by `grace`.
+pub async fn attempts(
+    db: &mut PgConnection,
+    grace: TimeDelta,
+    limit: i64,
+) -> Result<Vec<(MerchantId, ChargeId, AttemptId)>, StoreError> {
+    let rows = sqlx::query!(
+        "select id, merchant_id, charge_id from attempts
+          where look_at < clock_timestamp() - $1::interval and state = 'abandoned' order by look_at limit $2",
+        interval(grace),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.merchant_id.into(), row.charge_id.into(), row.id.into())).collect())
+}
+
+/// Deliveries whose `look_at` is overdue by `grace`.
+pub async fn deliveries(db: &mut PgConnection, grace: TimeDelta, limit: i64) -> Result<Vec<Due>, StoreError> {
+    let rows = sqlx::query!(
+        "select id, merchant_id, endpoint_id from deliveries
+          where look_at < clock_timestamp() - $1::interval and state = 'pending' order by look_at limit $2",
+        interval(grace),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| Due::again(row.id, row.merchant_id, row.endpoint_id)).collect())
+}
+
+/// How long the most overdue row has waited: the metric that watches the watcher.
+pub async fn oldest_look_at(db: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "select least((select min(look_at) from charges where look_at is not null),
+                      (select min(look_at) from attempts where look_at is not null),
+                      (select min(look_at) from deliveries where look_at is not null))"
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+/// Makes sure that the partitions of this month and the next two exist.
+pub async fn ensure_partitions(db: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!(r#"select ensure_partitions(2) as "done: String""#).fetch_one(db).await?;
+    Ok(())
+}
+
+/// A length of time as PostgreSQL takes it.
+pub(crate) fn interval(length: TimeDelta) -> PgInterval {
+    PgInterval { months: 0, days: 0, microseconds: length.num_microseconds().unwrap_or(i64::MAX) }
+}
