@@ -1,1 +1,124 @@
+#![doc = include_str!("../README.md")]
 
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use schemas::{
+    id::{AttemptId, ChargeId, MerchantId},
+    retry::DeliverySchedule,
+};
+use store::{Store, deliveries::Due};
+
+pub mod accounts;
+pub mod attention;
+pub mod bulkhead;
+pub mod charge;
+pub mod connection;
+pub mod delivery;
+pub mod reconcile;
+pub mod relay;
+pub mod step;
+pub mod sweep;
+
+use accounts::Accounts;
+use bulkhead::Bulkhead;
+pub use step::{DeliveryStep, Step};
+
+/// Starts and pokes workflows; handed in by `workflows`.
+#[async_trait]
+pub trait Starter: Send + Sync {
+    /// Starts the workflows of committed deliveries; returns at once.
+    fn start_deliveries(&self, due: Vec<Due>);
+    /// Starts the workflow that closes an abandoned attempt; returns at once.
+    fn start_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
+    /// Makes a charge's workflow look at its row; starts it if it is closed or unknown.
+    async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId);
+    /// The same for a delivery's.
+    async fn poke_delivery(&self, due: Due);
+    /// The same for an abandoned attempt's.
+    async fn poke_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
+}
+
+/// Times and limits; tests shrink them.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// A call to a gateway while another route remains.
+    pub call: Duration,
+    /// A call to the last gateway left.
+    pub last_call: Duration,
+    /// For finding out what became of an unknown outcome, within the same attempt.
+    pub resolve: Duration,
+    /// How long a charge's caller waits: a definite failure is tried again until then.
+    pub answer_within: Duration,
+    /// When an expired or canceled charge is looked at again for late money.
+    pub late_looks: Vec<Duration>,
+    /// When an abandoned attempt is looked for, counted from one search to the next; the last one repeats.
+    pub reconcile: Vec<Duration>,
+    /// How long after its deadline an abandoned attempt must have been searched for in vain to be absent.
+    pub absent_after: Duration,
+    /// How long an abandoned attempt may be unanswerable before a person must look.
+    pub review_after: Duration,
+    pub delivery: DeliverySchedule,
+    /// How long a merchant's server may take.
+    pub delivery_call: Duration,
+    pub pause: PauseTiming,
+    /// How overdue a row must be before the sweep pokes its workflow.
+    pub sweep_grace: Duration,
+}
+
+/// When an endpoint is paused and tried again.
+#[derive(Clone, Copy, Debug)]
+pub struct PauseTiming {
+    pub failures: i32,
+    pub over: Duration,
+    pub probe_every: Duration,
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+impl Default for Timing {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Self {
+            call: s(8),
+            last_call: s(20),
+            resolve: s(3),
+            answer_within: s(15),
+            late_looks: vec![s(2 * MINUTE), s(HOUR), s(DAY)],
+            reconcile: vec![s(5), s(30), s(2 * MINUTE), s(10 * MINUTE), s(HOUR), s(4 * HOUR)],
+            absent_after: s(DAY),
+            review_after: s(3 * DAY),
+            delivery: DeliverySchedule::default(),
+            delivery_call: s(15),
+            pause: PauseTiming { failures: 20, over: s(5 * MINUTE), probe_every: s(10 * MINUTE) },
+            sweep_grace: s(MINUTE),
+        }
+    }
+}
+
+/// What the activities work with.
+pub struct Activities {
+    pub store: Store,
+    pub accounts: Accounts,
+    pub bulkhead: Bulkhead,
+    pub deliverer: delivery::Deliverer,
+    pub starter: Arc<dyn Starter>,
+    pub timing: Timing,
+}
+
+/// A length of time as whole milliseconds.
+pub(crate) fn ms(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A length of time as the database counts it.
+pub(crate) fn delta(length: Duration) -> chrono::TimeDelta {
+    chrono::TimeDelta::from_std(length).unwrap_or(chrono::TimeDelta::MAX)
+}
+
+/// From `now` until `then`; nothing if that has passed.
+pub(crate) fn until(then: schemas::Instant, now: schemas::Instant) -> Duration {
+    (then - now).to_std().unwrap_or_default()
+}

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use crate::{StoreError, error::parse, outbox};
 
-/// Codes of attempts that never reached for the gateway.
-const NOT_A_CALL: &str = "bulkhead";
+/// The error code of attempts that never reached for the gateway, for want of a free slot.
+pub const BULKHEAD: &str = "bulkhead";
 
 /// A connection of the active policy, with its breaker for the method's API family.
 #[derive(Clone, Debug)]
@@ -251,7 +251,7 @@ pub async fn window(
         since,
         settings.slow_call_ms,
         settings.count_client_errors,
-        NOT_A_CALL,
+        BULKHEAD,
     )
     .fetch_one(db)
     .await?;

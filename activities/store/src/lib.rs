@@ -5,6 +5,9 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 use moka::sync::Cache;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 pub use sqlx::{PgConnection, PgPool};
+
+/// An open transaction: rolled back unless committed.
+pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 use uuid::Uuid;
 
 pub mod api_keys;
@@ -38,6 +41,8 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// No statement of ours takes longer than this, unless something is wrong.
 const STATEMENT_TIMEOUT_MS: &str = "15000";
+/// A process that was stopped in the middle of a transaction gives its locks back after this.
+const IDLE_IN_TRANSACTION_TIMEOUT_MS: &str = "30000";
 /// How many merchants' keys are kept open in memory.
 const OPEN_KEYS: u64 = 10_000;
 
@@ -54,7 +59,10 @@ impl Store {
     pub async fn connect(url: &str, master: DataKey, max_connections: u32) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)?
             .application_name("payment-orchestrator")
-            .options([("statement_timeout", STATEMENT_TIMEOUT_MS)]);
+            .options([
+                ("statement_timeout", STATEMENT_TIMEOUT_MS),
+                ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT_MS),
+            ]);
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -262,3 +262,15 @@ pub async fn remember_payer_at(
     .await?;
     Ok(())
 }
+
+/// Whether a charge that can no longer be paid is due to be looked at for late money.
+pub async fn late_look(db: &mut PgConnection, id: ChargeId) -> Result<bool, StoreError> {
+    let due = sqlx::query_scalar!(
+        r#"select status in ('expired', 'canceled') and look_at is not null and look_at <= clock_timestamp() as "due!"
+             from charges where id = $1"#,
+        id.uuid(),
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(due.unwrap_or(false))
+}

@@ -1,0 +1,319 @@
+//! The first transaction of an attempt: what is to be done, decided and written down before a byte is sent.
+
+use std::{sync::Arc, time::Duration};
+
+use gateways::{ChargeOrder, Gateway};
+use schemas::{
+    attempt::{ErrorClass, State},
+    charge::{Failure, FailureCode, Status},
+    connection,
+    gateway::ApiFamily,
+    id::{AttemptId, ChargeId, ConnectionId, MerchantId},
+    merchant::OnUnknown,
+    retry::Backoff,
+    route::{self, Reason},
+};
+use store::{PgConnection, StoreError, attempts, breakers, charges};
+use uuid::Uuid;
+
+use crate::{Activities, Step, delta, until};
+
+/// The most attempts of one charge, repeats included.
+const MAX_ATTEMPTS: usize = 20;
+/// Between rounds of gateways that all definitely failed.
+const ROUNDS: Backoff = Backoff { initial_ms: 500, factor: 2, max_ms: 4_000 };
+/// How long a charge whose outcome is being reconciled waits before it looks by itself.
+const RECONCILING: Duration = Duration::from_secs(60);
+/// Between a call's end and its attempt's deadline: time to write down what came of it.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// What the first transaction decided.
+pub(super) enum Begun {
+    /// Nothing to call.
+    Step(Step),
+    /// The row is committed: make the call.
+    Call(Box<Call>),
+}
+
+/// A call to make for an attempt that belongs to us.
+pub(super) struct Call {
+    pub charge: ChargeId,
+    pub merchant: MerchantId,
+    pub family: ApiFamily,
+    pub attempt: AttemptId,
+    pub n: i32,
+    pub connection: ConnectionId,
+    pub reason: Reason,
+    pub runner: Uuid,
+    pub gateway: Arc<dyn Gateway>,
+    pub order: ChargeOrder,
+    pub within: Duration,
+    /// Somebody else began it where repeating is not harmless: only search.
+    pub search_only: bool,
+}
+
+impl Activities {
+    pub(super) async fn begin(&self, id: ChargeId) -> Result<Begun, StoreError> {
+        let mut tx = self.store.pool.begin().await?;
+        let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+            return Ok(Begun::Step(Step::Done));
+        };
+        if charge.status != Status::Processing {
+            return Ok(Begun::Step(Step::LOOK));
+        }
+        let earlier = attempts::of_charge(&mut tx, id).await?;
+        if let Some(open) = earlier.iter().find(|a| a.state == State::Open) {
+            let begun = self.take_over(&mut tx, &charge, open).await?;
+            tx.commit().await?;
+            return Ok(begun);
+        }
+        if let Some(ended) = ended(&charge) {
+            let due = charges::transition(&mut tx, &self.store, &mut charge, ended, None).await?;
+            charges::set_look_at(&mut tx, id, None, charge.looks).await?;
+            tx.commit().await?;
+            self.starter.start_deliveries(due.unwrap_or_default());
+            return Ok(Begun::Step(Step::LOOK));
+        }
+        let begun = self.choose(&mut tx, &charge, &earlier).await?;
+        let begun = match begun {
+            Chosen::Call(call) => Begun::Call(call),
+            Chosen::Wait(step) => Begun::Step(step),
+            Chosen::Fail(failure) => {
+                let due = charges::transition(&mut tx, &self.store, &mut charge, Status::Failed, Some(&failure)).await?;
+                charges::set_look_at(&mut tx, id, None, charge.looks).await?;
+                tx.commit().await?;
+                self.starter.start_deliveries(due.unwrap_or_default());
+                return Ok(Begun::Step(Step::LOOK));
+            }
+        };
+        tx.commit().await?;
+        Ok(begun)
+    }
+
+    /// An attempt that is open although we do not run it: its runner died, or is paused, or is still at it.
+    async fn take_over(
+        &self,
+        db: &mut PgConnection,
+        charge: &charges::Locked,
+        open: &attempts::Row,
+    ) -> Result<Begun, StoreError> {
+        let (gateway, order) = self.reopen(db, open).await?;
+        let age = until(charge.now, open.started_at);
+        let repeatable = gateway.idempotent_for(charge.method).is_some_and(|window| age < window);
+        let free_at = open.deadline_at + delta(gateway.visibility_lag(charge.method));
+        if !repeatable && charge.now < free_at {
+            return Ok(Begun::Step(Step::attempt_after(until(free_at, charge.now))));
+        }
+        let runner = Uuid::new_v4();
+        let within = self.timing.call;
+        let deadline = charge.now + delta(within + self.timing.resolve + SLACK);
+        if !attempts::take(db, open.id, open.runner, runner, deadline).await? {
+            return Ok(Begun::Step(Step::ATTEMPT));
+        }
+        tracing::info!(charge = %open.charge, attempt = %open.id, "took over an open attempt");
+        Ok(Begun::Call(Box::new(Call {
+            charge: open.charge,
+            merchant: open.merchant,
+            family: open.family,
+            attempt: open.id,
+            n: open.n,
+            connection: open.connection,
+            reason: open.reason,
+            runner,
+            gateway,
+            order,
+            within,
+            search_only: !repeatable,
+        })))
+    }
+
+    async fn choose(
+        &self,
+        db: &mut PgConnection,
+        charge: &charges::Locked,
+        earlier: &[attempts::Row],
+    ) -> Result<Chosen, StoreError> {
+        let unsettled = earlier.iter().any(|a| a.state == State::Abandoned);
+        if unsettled && charge.settings.on_unknown == OnUnknown::Hold {
+            return Ok(Chosen::Wait(Step::look_after(RECONCILING)));
+        }
+        let (version, connections) = breakers::candidates(db, charge.merchant, charge.mode, charge.method).await?;
+        let order = self.order(db, charge).await?;
+        let mut gateways = Vec::with_capacity(connections.len());
+        let mut candidates = Vec::with_capacity(connections.len());
+        for found in &connections {
+            let gateway = self.accounts.open_version(db, found.connection, found.credential_version).await?;
+            candidates.push(route::Candidate {
+                connection: found.connection,
+                gateway: found.gateway,
+                status_active: found.status == connection::Status::Active,
+                breaker: found.breaker.clone(),
+                unmet: gateway.accepts(&order).err().unwrap_or_default(),
+                tried: earlier.iter().any(|a| a.connection == found.connection),
+            });
+            gateways.push(gateway);
+        }
+        let mut plan = route::plan(&candidates, charge.now);
+        if plan.steps.is_empty() {
+            if unsettled {
+                return Ok(Chosen::Wait(Step::look_after(RECONCILING)));
+            }
+            match self.next_round(charge, earlier) {
+                Round::Now => {
+                    forget_tries(&mut candidates, earlier);
+                    plan = route::plan(&candidates, charge.now);
+                }
+                Round::After(pause) => return Ok(Chosen::Wait(Step::attempt_after(pause))),
+                Round::Never => {}
+            }
+        }
+        for (index, step) in plan.steps.iter().enumerate() {
+            let at = candidates.iter().position(|c| c.connection == step.connection).unwrap_or_default();
+            let last = index + 1 == plan.steps.len();
+            let within = if last { self.timing.last_call } else { self.timing.call };
+            let call = Call {
+                charge: charge.id,
+                merchant: charge.merchant,
+                family: connections[at].family,
+                attempt: AttemptId(store::new_id()),
+                n: earlier.last().map_or(1, |a| a.n + 1),
+                connection: step.connection,
+                reason: step.reason,
+                runner: Uuid::new_v4(),
+                gateway: gateways[at].clone(),
+                order: order.clone(),
+                within,
+                search_only: false,
+            };
+            let explained = serde_json::to_value(&plan).unwrap_or_default();
+            if let Some(call) = self.insert(db, charge, (&connections[at], version), (call, explained)).await? {
+                return Ok(Chosen::Call(Box::new(call)));
+            }
+        }
+        Ok(Chosen::Fail(no_gateway(&candidates, earlier)))
+    }
+
+    /// Writes the attempt down; `None` if it was to probe a half-open breaker and another one got the probe.
+    async fn insert(
+        &self,
+        db: &mut PgConnection,
+        charge: &charges::Locked,
+        (found, policy_version): (&breakers::Candidate, i32),
+        (mut call, plan): (Call, serde_json::Value),
+    ) -> Result<Option<Call>, StoreError> {
+        let deadline_at = charge.now + delta(call.within + self.timing.resolve + SLACK);
+        if call.reason == Reason::Probe {
+            let mut locked = breakers::lock(db, found.connection, found.family).await?;
+            let transition = locked.breaker.lease(call.attempt, deadline_at, locked.now);
+            if locked.breaker.probe.is_none_or(|probe| probe.attempt != call.attempt) {
+                return Ok(None);
+            }
+            breakers::save(db, &mut locked, transition).await?;
+        }
+        call.order.reference = call.attempt.reference();
+        call.order.customer = charges::payer_at(db, charge.payer, found.connection).await?;
+        let key = self.store.merchant_key(db, charge.merchant.uuid()).await?;
+        let place = attempts::order_place(charge.merchant.uuid(), call.attempt.uuid());
+        let plain = serde_json::to_vec(&call.order).map_err(|why| StoreError::corrupt("order", why))?;
+        let new = attempts::New {
+            id: call.attempt,
+            merchant: charge.merchant,
+            mode: charge.mode,
+            charge: charge.id,
+            n: call.n,
+            connection: found.connection,
+            gateway: found.gateway,
+            family: found.family,
+            reason: call.reason,
+            plan,
+            policy_version,
+            runner: call.runner,
+            order_sealed: key.seal(&place, &plain),
+            started_at: charge.now,
+            deadline_at,
+        };
+        attempts::insert(db, &new).await?;
+        Ok(Some(call))
+    }
+
+    /// What is asked of any gateway; reference and customer are filled in once one is chosen.
+    async fn order(&self, db: &mut PgConnection, charge: &charges::Locked) -> Result<ChargeOrder, StoreError> {
+        Ok(ChargeOrder {
+            reference: String::new(),
+            amount: charge.amount,
+            method: charge.payment_method.clone(),
+            created_at: charge.now,
+            expires_at: charge.expires_at,
+            payer: charges::view::payer(db, &self.store, charge.merchant, charge.id).await?,
+            customer: None,
+            description: charge.description.clone(),
+        })
+    }
+
+    /// Every gateway was tried and none has it: whether to go round again, while the caller still waits.
+    fn next_round(&self, charge: &charges::Locked, earlier: &[attempts::Row]) -> Round {
+        let Some(last) = earlier.last() else { return Round::Never };
+        let again = earlier.iter().any(|a| may_try_again(a));
+        let gives_up_at = charge.created_at + delta(self.timing.answer_within);
+        if !again || earlier.len() >= MAX_ATTEMPTS {
+            return Round::Never;
+        }
+        let round = earlier.iter().filter(|a| a.connection == last.connection).count();
+        let pause = Duration::from_millis(ROUNDS.delay_ms(u32::try_from(round - 1).unwrap_or(u32::MAX)));
+        let next_at = last.started_at + delta(pause);
+        if next_at >= gives_up_at {
+            Round::Never
+        } else if charge.now < next_at {
+            Round::After(until(next_at, charge.now))
+        } else {
+            Round::Now
+        }
+    }
+}
+
+enum Chosen {
+    Call(Box<Call>),
+    Wait(Step),
+    Fail(Failure),
+}
+
+enum Round {
+    Now,
+    After(Duration),
+    Never,
+}
+
+/// A charge that is to end before any gateway has it.
+fn ended(charge: &charges::Locked) -> Option<Status> {
+    if charge.cancel_requested_at.is_some() {
+        Some(Status::Canceled)
+    } else if charge.expires_at <= charge.now {
+        Some(Status::Expired)
+    } else {
+        None
+    }
+}
+
+/// A definite failure that may have passed; refused credentials have not.
+fn may_try_again(attempt: &attempts::Row) -> bool {
+    attempt.state == State::NotCreated && attempt.error_class != Some(ErrorClass::Denied)
+}
+
+fn forget_tries(candidates: &mut [route::Candidate], earlier: &[attempts::Row]) {
+    for candidate in candidates {
+        let tries = earlier.iter().filter(|a| a.connection == candidate.connection);
+        candidate.tried = !tries.clone().all(may_try_again) && tries.count() > 0;
+    }
+}
+
+fn no_gateway(candidates: &[route::Candidate], earlier: &[attempts::Row]) -> Failure {
+    let message = if candidates.is_empty() {
+        "no gateway connection is routed for this payment method in this mode: add one".to_owned()
+    } else if earlier.is_empty() {
+        "no connected gateway can take this charge: see `fallbacks` for what each one lacks".to_owned()
+    } else {
+        let tried = earlier.iter().map(|a| a.gateway.to_string()).collect::<Vec<_>>().join(", ");
+        format!("every gateway failed (tried, in order: {tried}): see the charge's timeline, and try again with a new charge")
+    };
+    Failure { code: FailureCode::NoGatewayAvailable, message, retryable: !earlier.is_empty(), gateway: None }
+}

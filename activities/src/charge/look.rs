@@ -1,0 +1,159 @@
+//! Looking at a charge: what gateways said meanwhile is applied, and what is due is decided.
+
+use std::time::Duration;
+
+use gateways::GatewayCharge;
+use schemas::{attempt::State, charge::Status, id::ChargeId, retry::Backoff};
+use store::{
+    PgConnection, StoreError, attempts,
+    charges::{self, Locked},
+    facts::{self, Fact},
+};
+
+use super::{Applied, apply};
+use crate::{Activities, Step, delta, until};
+
+/// Between looks while a gateway does not answer or does not confirm.
+const ASK_AGAIN: Backoff = Backoff { initial_ms: 2_000, factor: 2, max_ms: 300_000 };
+/// How long a charge that waits for Reconcile, or for its running attempt, waits before it looks by itself.
+const WAITING: Duration = Duration::from_secs(60);
+
+/// What the gateways said, and whether all of them answered.
+#[derive(Default)]
+struct Heard {
+    observed: Vec<(Fact, GatewayCharge)>,
+    late: Vec<(schemas::id::AttemptId, GatewayCharge)>,
+    /// A hint was not confirmed, or a gateway could not be asked.
+    unanswered: bool,
+}
+
+impl Activities {
+    /// Applies what was said, then decides what is next.
+    pub async fn look_at_charge(&self, id: ChargeId) -> Result<Step, StoreError> {
+        let heard = Box::pin(self.listen(id)).await?;
+        let mut tx = self.store.pool.begin().await?;
+        let Some(mut charge) = charges::lock(&mut tx, id).await? else { return Ok(Step::Done) };
+        let mut applied = Applied::default();
+        for (fact, observed) in &heard.observed {
+            applied.extend(apply(self, &mut tx, &mut charge, fact.attempt, observed).await?);
+            facts::handled(&mut tx, fact).await?;
+        }
+        for (attempt, observed) in &heard.late {
+            applied.extend(apply(self, &mut tx, &mut charge, *attempt, observed).await?);
+        }
+        let (step, look_at, looks) = self.next(&charge, &heard, self.has_open(&mut tx, id).await?);
+        charges::set_look_at(&mut tx, id, look_at, looks).await?;
+        tx.commit().await?;
+        applied.start(self, &charge);
+        Ok(step)
+    }
+
+    async fn has_open(&self, db: &mut PgConnection, id: ChargeId) -> Result<bool, StoreError> {
+        Ok(attempts::of_charge(db, id).await?.iter().any(|a| matches!(a.state, State::Open | State::Abandoned)))
+    }
+
+    /// Reads what was said, and asks where that was only a hint, or where late money is possible. Outside of any transaction.
+    async fn listen(&self, id: ChargeId) -> Result<Heard, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let rows = attempts::of_charge(&mut db, id).await?;
+        let mut heard = Heard::default();
+        for fact in facts::unhandled(&mut db, id).await? {
+            match &fact.observed {
+                Some(json) => {
+                    let observed = serde_json::from_value(json.clone())
+                        .map_err(|why| StoreError::corrupt("notification_facts.observed", why))?;
+                    heard.observed.push((fact, observed));
+                }
+                None => self.confirm(&mut db, &rows, fact, &mut heard).await?,
+            }
+        }
+        let late = charges::late_look(&mut db, id).await?;
+        if late {
+            for row in rows.iter().filter(|row| row.state == State::Voided) {
+                match self.ask(&mut db, row).await? {
+                    Some(found) => heard.late.extend(found.into_iter().map(|charge| (row.id, charge))),
+                    None => heard.unanswered = true,
+                }
+            }
+        }
+        Ok(heard)
+    }
+
+    /// A hint closes only if the gateway confirmed it.
+    async fn confirm(
+        &self,
+        db: &mut PgConnection,
+        rows: &[attempts::Row],
+        fact: Fact,
+        heard: &mut Heard,
+    ) -> Result<(), StoreError> {
+        let Some(row) = rows.iter().find(|row| row.id == fact.attempt) else { return Ok(()) };
+        let found = self.ask(db, row).await?;
+        match found.and_then(|found| found.into_iter().max_by_key(|charge| charge.payments.len())) {
+            Some(charge) if !charge.status.is_payable() => heard.observed.push((fact, charge)),
+            _ => heard.unanswered = true,
+        }
+        Ok(())
+    }
+
+    /// What the gateway has under the attempt's reference; `None` if it did not answer.
+    pub(crate) async fn ask(
+        &self,
+        db: &mut PgConnection,
+        row: &attempts::Row,
+    ) -> Result<Option<Vec<GatewayCharge>>, StoreError> {
+        let (gateway, order) = self.reopen(db, row).await?;
+        match gateway.find(&order).await {
+            Ok(found) => {
+                if found.is_empty() && row.state == State::Presented {
+                    metrics::counter!("presented_not_found_total", "gateway" => row.gateway.to_string()).increment(1);
+                    tracing::error!(attempt = %row.id, gateway = %row.gateway, "the gateway knows nothing of a presented instrument");
+                }
+                Ok(Some(found))
+            }
+            Err(error) => {
+                tracing::warn!(attempt = %row.id, gateway = %row.gateway, %error, "could not ask");
+                Ok(None)
+            }
+        }
+    }
+
+    /// What is next, when, and how many looks there were.
+    fn next(&self, charge: &Locked, heard: &Heard, waits: bool) -> (Step, Option<schemas::Instant>, i32) {
+        let after = |pause: Duration, looks| (Step::look_after(pause), Some(charge.now + delta(pause)), looks);
+        if heard.unanswered {
+            let n = u32::try_from(charge.looks).unwrap_or(u32::MAX);
+            return after(Duration::from_millis(ASK_AGAIN.delay_ms(n)), charge.looks + 1);
+        }
+        match charge.status {
+            Status::Processing if waits => after(WAITING, charge.looks),
+            Status::Processing => (Step::ATTEMPT, charge.look_at, charge.looks),
+            status if status.is_payable() => {
+                if charge.cancel_requested_at.is_some() {
+                    (Step::Cancel, charge.look_at, charge.looks)
+                } else if charge.expires_at <= charge.now {
+                    (Step::Expire, charge.look_at, charge.looks)
+                } else {
+                    let pause = until(charge.expires_at, charge.now);
+                    (Step::look_after(pause), Some(charge.expires_at), 0)
+                }
+            }
+            Status::Expired | Status::Canceled => self.late_look(charge),
+            _ => (Step::Done, None, 0),
+        }
+    }
+
+    /// Late money: an expired or canceled charge is looked at a few more times.
+    fn late_look(&self, charge: &Locked) -> (Step, Option<schemas::Instant>, i32) {
+        let due = charge.look_at.is_some_and(|at| at <= charge.now);
+        let done = usize::try_from(charge.looks).unwrap_or(usize::MAX).saturating_add(usize::from(due));
+        match (charge.look_at, self.timing.late_looks.get(done)) {
+            (Some(at), _) if !due => (Step::look_after(until(at, charge.now)), Some(at), charge.looks),
+            (Some(_), Some(pause)) => {
+                let looks = i32::try_from(done).unwrap_or(i32::MAX);
+                (Step::look_after(*pause), Some(charge.now + delta(*pause)), looks)
+            }
+            _ => (Step::Done, None, 0),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What became of a call whose outcome is unknown, within the same attempt.
+
+use std::time::{Duration, Instant};
+
+use gateways::{GatewayCharge, GatewayError};
+use schemas::retry::Backoff;
+
+use super::{
+    attempt::{Called, elapsed},
+    begin::Call,
+};
+use crate::Activities;
+
+/// How often the gateway is asked.
+const SEARCHES: u32 = 3;
+
+impl Activities {
+    /// Searches for the charge a few times. Found: adopted. Not found says nothing, and the attempt will be abandoned.
+    pub(super) async fn resolve(&self, call: &Call, error: GatewayError, started: Instant) -> Called {
+        let failed_after_ms = elapsed(started);
+        let found = tokio::time::timeout(self.timing.resolve, self.search(call)).await.unwrap_or_default();
+        let several = found.len() > 1;
+        let charge = found.into_iter().max_by_key(|charge| (!charge.payments.is_empty(), charge.status.is_payable()));
+        Called { charge, error: Some(error), duration_ms: failed_after_ms, several }
+    }
+
+    async fn search(&self, call: &Call) -> Vec<GatewayCharge> {
+        let first = self.timing.resolve / 10;
+        let pauses = Backoff { initial_ms: crate::ms(first), factor: 3, max_ms: crate::ms(self.timing.resolve) };
+        for n in 0..SEARCHES {
+            tokio::time::sleep(Duration::from_millis(pauses.delay_ms(n))).await;
+            match call.gateway.find(&call.order).await {
+                Ok(found) if !found.is_empty() => return found,
+                Ok(_) => {}
+                Err(error) => tracing::info!(attempt = %call.attempt, %error, "could not search"),
+            }
+        }
+        Vec::new()
+    }
+}

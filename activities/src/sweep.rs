@@ -1,0 +1,67 @@
+//! What nobody has looked at in time, whatever its kind: poked, and if that does not move it, done here.
+
+use std::time::Duration;
+
+use schemas::id::ChargeId;
+use store::{StoreError, sweep};
+
+use crate::{Activities, DeliveryStep, Step, delta};
+
+/// The most rows of each kind that one sweep takes.
+const PAGE: i64 = 200;
+/// How many graces overdue a row must be before the sweep does the work itself.
+const STUCK: u32 = 5;
+
+impl Activities {
+    /// Pokes the workflows of rows whose `look_at` is overdue, and works on those that poking did not move.
+    pub async fn sweep_once(&self) -> Result<(), StoreError> {
+        let grace = self.timing.sweep_grace;
+        let stuck = grace * STUCK;
+        let mut db = self.store.pool.acquire().await?;
+        sweep::ensure_partitions(&mut db).await?;
+        let moved_charges = sweep::charges(&mut db, delta(stuck), PAGE).await?;
+        let moved_deliveries = sweep::deliveries(&mut db, delta(stuck), PAGE).await?;
+        drop(db);
+        for (_, charge) in moved_charges {
+            self.advance(charge).await?;
+        }
+        for due in moved_deliveries {
+            let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
+        }
+        self.poke_overdue(grace).await
+    }
+
+    async fn poke_overdue(&self, grace: Duration) -> Result<(), StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let charges = sweep::charges(&mut db, delta(grace), PAGE).await?;
+        let attempts = sweep::attempts(&mut db, delta(grace), PAGE).await?;
+        let deliveries = sweep::deliveries(&mut db, delta(grace), PAGE).await?;
+        drop(db);
+        let found = charges.len() + attempts.len() + deliveries.len();
+        for (merchant, charge) in charges {
+            self.starter.poke_charge(merchant, charge).await;
+        }
+        for (merchant, charge, attempt) in attempts {
+            self.starter.poke_reconcile(merchant, charge, attempt).await;
+        }
+        for due in deliveries {
+            self.starter.poke_delivery(due).await;
+        }
+        if found > 0 {
+            tracing::info!(found, "the sweep poked what nobody had looked at");
+        }
+        Ok(())
+    }
+
+    /// Takes one step with a charge, without its workflow.
+    pub async fn advance(&self, charge: ChargeId) -> Result<Step, StoreError> {
+        let step = Box::pin(self.attempt_charge(charge)).await?;
+        match step {
+            Step::Look { .. } => match Box::pin(self.look_at_charge(charge)).await? {
+                Step::Cancel | Step::Expire => Box::pin(self.end_charge(charge)).await,
+                step => Ok(step),
+            },
+            step => Ok(step),
+        }
+    }
+}
