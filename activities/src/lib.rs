@@ -16,12 +16,14 @@ pub mod charge;
 pub mod connection;
 pub mod delivery;
 pub mod reconcile;
+pub mod registered;
 pub mod relay;
 pub mod step;
 pub mod sweep;
 
 use accounts::Accounts;
 use bulkhead::Bulkhead;
+pub use registered::Registered;
 pub use step::{DeliveryStep, Step};
 
 /// Starts and pokes workflows; handed in by `workflows`.

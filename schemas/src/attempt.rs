@@ -13,7 +13,19 @@ use crate::{
 
 /// Where an attempt stands.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumIter, EnumString,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumIter,
+    EnumString,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -43,10 +55,19 @@ impl State {
     pub fn may_become(self, next: Self) -> bool {
         match self {
             Self::Open => !matches!(next, Self::Open | Self::Voided | Self::Absent),
-            Self::Presented => matches!(next, Self::Paid | Self::Voided | Self::Declined),
-            Self::Abandoned => matches!(next, Self::Presented | Self::Voided | Self::Absent | Self::Paid),
+            // abandoned: money came on another attempt, so this one is on its way to being voided
+            Self::Presented => matches!(
+                next,
+                Self::Paid | Self::Voided | Self::Declined | Self::Abandoned
+            ),
+            Self::Abandoned => matches!(
+                next,
+                Self::Presented | Self::Voided | Self::Absent | Self::Paid
+            ),
             // late money, on an instrument thought dead
-            Self::Voided | Self::Absent | Self::Refused | Self::Declined | Self::NotCreated => next == Self::Paid,
+            Self::Voided | Self::Absent | Self::Refused | Self::Declined | Self::NotCreated => {
+                next == Self::Paid
+            }
             Self::Paid => false,
         }
     }
@@ -59,7 +80,19 @@ impl State {
 
 /// What a failed call to a gateway means for the next step (see `GATEWAYS.md` §5.2).
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumIter, EnumString,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumIter,
+    EnumString,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -81,7 +114,10 @@ pub enum ErrorClass {
 impl ErrorClass {
     /// Whether it says that the gateway is unwell, which is what a circuit breaker counts.
     pub fn counts_against_gateway(self) -> bool {
-        matches!(self, Self::NotCreated | Self::Unknown | Self::Denied | Self::Throttled)
+        matches!(
+            self,
+            Self::NotCreated | Self::Unknown | Self::Denied | Self::Throttled
+        )
     }
 }
 

@@ -22,8 +22,19 @@ pub type Metadata = BTreeMap<String, String>;
 
 /// Where a charge stands.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display,
-    EnumIter, EnumString,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumIter,
+    EnumString,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -56,10 +67,19 @@ impl Status {
     /// The surprising ones (`expired`, `canceled`, `failed`, `needs_review` → `paid`) are late or unexpected money,
     /// which is always recorded.
     pub fn may_become(self, next: Self) -> bool {
-        use Status::{Canceled, Disputed, Expired, Failed, NeedsReview, Overdue, Paid, Pending, Processing, Refunded};
+        use Status::{
+            Canceled, Disputed, Expired, Failed, NeedsReview, Overdue, Paid, Pending, Processing,
+            Refunded,
+        };
         match self {
-            Processing => matches!(next, Pending | Paid | Failed | Expired | Canceled | NeedsReview),
-            Pending => matches!(next, Overdue | Paid | Expired | Canceled | Failed | NeedsReview),
+            Processing => matches!(
+                next,
+                Pending | Paid | Failed | Expired | Canceled | NeedsReview
+            ),
+            Pending => matches!(
+                next,
+                Overdue | Paid | Expired | Canceled | Failed | NeedsReview
+            ),
             Overdue => matches!(next, Pending | Paid | Expired | Canceled | NeedsReview),
             Expired | Canceled | Failed => matches!(next, Paid),
             NeedsReview => matches!(next, Pending | Paid | Expired | Canceled | Failed),
@@ -198,7 +218,17 @@ pub struct Failure {
 
 /// The kinds of failure.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumString,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumString,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -235,7 +265,13 @@ mod tests {
 
     #[test]
     fn a_closed_charge_never_becomes_payable_again() {
-        for from in [Status::Paid, Status::Expired, Status::Canceled, Status::Failed, Status::Refunded] {
+        for from in [
+            Status::Paid,
+            Status::Expired,
+            Status::Canceled,
+            Status::Failed,
+            Status::Refunded,
+        ] {
             for to in Status::iter().filter(|s| s.is_payable() || *s == Status::Processing) {
                 assert!(!from.may_become(to), "{from} → {to}");
             }

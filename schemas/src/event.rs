@@ -16,7 +16,19 @@ pub const API_VERSION: &str = "2026-11-01";
 
 /// What happened.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumIter, EnumString,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumIter,
+    EnumString,
 )]
 pub enum Type {
     #[serde(rename = "charge.pending")]
@@ -89,7 +101,18 @@ pub struct Subject {
 
 /// The kinds of thing that events are about.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumString,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumString,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

@@ -158,7 +158,10 @@ mod tests {
         let charge = ChargeId(Uuid::from_u128(7)).to_string();
         assert!(charge.parse::<AttemptId>().is_err());
         assert!(charge.to_uppercase().parse::<ChargeId>().is_err());
-        assert_eq!(AttemptId::from_reference("7978c0c97ea847e78e8849634473c1f1"), None);
+        assert_eq!(
+            AttemptId::from_reference("7978c0c97ea847e78e8849634473c1f1"),
+            None
+        );
     }
 
     #[test]

@@ -26,7 +26,9 @@ pub fn email(email: &str) -> String {
 }
 
 /// What remains of a payer in an event.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub struct MaskedPayer {
     pub name: String,
     pub document: String,

@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumIter, EnumString};
 
 use crate::{
-    Instant, attempt::{ErrorClass, State}, breaker, event,
+    Instant,
+    attempt::{ErrorClass, State},
+    breaker, event,
     gateway::{ApiFamily, GatewayKind, Mode},
     id::{AttemptId, ChargeId, ConnectionId, MerchantId},
-    payment_method::Kind, route::Reason,
+    payment_method::Kind,
+    route::Reason,
 };
 
 /// The streams.
@@ -50,7 +53,13 @@ pub struct CloudEvent<T> {
 
 impl<T> CloudEvent<T> {
     /// A message of `kind` about `subject`.
-    pub fn new(id: String, kind: &str, subject: String, (time, mode, sequence): (Instant, Mode, i64), data: T) -> Self {
+    pub fn new(
+        id: String,
+        kind: &str,
+        subject: String,
+        (time, mode, sequence): (Instant, Mode, i64),
+        data: T,
+    ) -> Self {
         Self {
             specversion: "1.0".to_owned(),
             id,

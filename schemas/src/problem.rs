@@ -52,7 +52,15 @@ pub struct FieldError {
 
 impl FieldError {
     /// A field error; `message` must not repeat the value.
-    pub fn new(param: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { param: param.into(), code: code.into(), message: message.into() }
+    pub fn new(
+        param: impl Into<String>,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            param: param.into(),
+            code: code.into(),
+            message: message.into(),
+        }
     }
 }

@@ -3,7 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Instant, attempt::Attempt, delivery::Delivery, event, id::{EventId, NotificationId}, gateway::GatewayKind};
+use crate::{
+    Instant,
+    attempt::Attempt,
+    delivery::Delivery,
+    event,
+    gateway::GatewayKind,
+    id::{EventId, NotificationId},
+};
 
 /// What happened to a charge, oldest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +33,11 @@ pub enum What {
     /// A gateway was tried.
     Attempt { attempt: Attempt },
     /// The charge changed.
-    Event { id: EventId, event: event::Type, sequence: i64 },
+    Event {
+        id: EventId,
+        event: event::Type,
+        sequence: i64,
+    },
     /// A gateway told us something.
     Notification {
         id: NotificationId,

@@ -4,11 +4,18 @@ use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind as Kind},
 };
-use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::{RecursiveTransform, Transform}};
+use schemars::{
+    JsonSchema, Schema,
+    generate::SchemaSettings,
+    transform::{RecursiveTransform, Transform},
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::{document::{self, Document}, problem::FieldError};
+use crate::{
+    document::{self, Document},
+    problem::FieldError,
+};
 
 /// Checks requests of type `T`. Build it once.
 pub struct Checker<T> {
@@ -24,15 +31,27 @@ impl<T: JsonSchema + DeserializeOwned> Checker<T> {
             .with_format(document::FORMAT, |text| text.parse::<Document>().is_ok())
             .build(request_schema::<T>().as_value())
             .expect("our own schemas compile");
-        Self { validator, of: std::marker::PhantomData }
+        Self {
+            validator,
+            of: std::marker::PhantomData,
+        }
     }
 
     /// The request, or every wrong field. Messages never repeat what was sent.
     pub fn check(&self, value: Value) -> Result<T, Vec<FieldError>> {
-        let mut errors: Vec<FieldError> = self.validator.iter_errors(&value).flat_map(|e| explain(&e)).collect();
+        let mut errors: Vec<FieldError> = self
+            .validator
+            .iter_errors(&value)
+            .flat_map(|e| explain(&e))
+            .collect();
         if errors.is_empty() {
-            return serde_json::from_value(value)
-                .map_err(|_| vec![FieldError::new("", "invalid", "does not have the documented shape")]);
+            return serde_json::from_value(value).map_err(|_| {
+                vec![FieldError::new(
+                    "",
+                    "invalid",
+                    "does not have the documented shape",
+                )]
+            });
         }
         errors.sort_by(|a, b| a.param.cmp(&b.param));
         errors.dedup_by(|a, b| a.param == b.param);
@@ -60,7 +79,9 @@ struct NoNull;
 
 impl Transform for NoNull {
     fn transform(&mut self, schema: &mut Schema) {
-        let Some(object) = schema.as_object_mut() else { return };
+        let Some(object) = schema.as_object_mut() else {
+            return;
+        };
         if let Some(Value::Array(types)) = object.get_mut("type") {
             types.retain(|t| t != "null");
             if let [only] = types.as_slice() {
@@ -90,22 +111,50 @@ fn explain(error: &ValidationError<'_>) -> Vec<FieldError> {
     let here = |code: &str, message: String| vec![FieldError::new(at.clone(), code, message)];
     match error.kind() {
         Kind::Required { property } => {
-            vec![FieldError::new(join(&at, property.as_str().unwrap_or_default()), "required", "is required")]
+            vec![FieldError::new(
+                join(&at, property.as_str().unwrap_or_default()),
+                "required",
+                "is required",
+            )]
         }
-        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => unexpected
-            .iter()
-            .map(|name| FieldError::new(join(&at, &printable(name)), "unknown", "is not a field of this request"))
-            .collect(),
+        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+            unexpected
+                .iter()
+                .map(|name| {
+                    FieldError::new(
+                        join(&at, &printable(name)),
+                        "unknown",
+                        "is not a field of this request",
+                    )
+                })
+                .collect()
+        }
         Kind::OneOfNotValid { context } | Kind::AnyOf { context } => closest(context)
-            .unwrap_or_else(|| vec![FieldError::new(join(&at, "type"), "enum", "is none of the documented types")]),
+            .unwrap_or_else(|| {
+                vec![FieldError::new(
+                    join(&at, "type"),
+                    "enum",
+                    "is none of the documented types",
+                )]
+            }),
         Kind::Type { kind } => here("type", format!("must be of type {}", type_name(kind))),
         Kind::Minimum { limit } => here("minimum", format!("must be at least {limit}")),
         Kind::Maximum { limit } => here("maximum", format!("must be at most {limit}")),
-        Kind::MinLength { limit } => here("min_length", format!("must have at least {limit} characters")),
-        Kind::MaxLength { limit } => here("max_length", format!("must have at most {limit} characters")),
+        Kind::MinLength { limit } => here(
+            "min_length",
+            format!("must have at least {limit} characters"),
+        ),
+        Kind::MaxLength { limit } => here(
+            "max_length",
+            format!("must have at most {limit} characters"),
+        ),
         Kind::MaxItems { limit } => here("max_items", format!("must have at most {limit} items")),
-        Kind::MaxProperties { limit } => here("max_properties", format!("must have at most {limit} keys")),
-        Kind::PropertyNames { .. } => here("key_length", "has a key of the wrong length".to_owned()),
+        Kind::MaxProperties { limit } => {
+            here("max_properties", format!("must have at most {limit} keys"))
+        }
+        Kind::PropertyNames { .. } => {
+            here("key_length", "has a key of the wrong length".to_owned())
+        }
         Kind::Pattern { pattern } => here("pattern", format!("must match {pattern}")),
         Kind::Format { format } => here("format", format_message(format)),
         Kind::Enum { options } => here("enum", format!("must be one of {options}")),
@@ -133,17 +182,28 @@ fn closest(context: &[Vec<ValidationError<'_>>]) -> Option<Vec<FieldError>> {
 fn type_name(kind: &TypeKind) -> String {
     match kind {
         TypeKind::Single(kind) => kind.to_string(),
-        TypeKind::Multiple(kinds) => kinds.iter().map(|k| k.to_string()).collect::<Vec<_>>().join(" or "),
+        TypeKind::Multiple(kinds) => kinds
+            .iter()
+            .map(|k| k.to_string())
+            .collect::<Vec<_>>()
+            .join(" or "),
     }
 }
 
 fn dotted(pointer: &str) -> String {
-    let parts = pointer.split('/').skip(1).map(|part| printable(&part.replace("~1", "/").replace("~0", "~")));
+    let parts = pointer
+        .split('/')
+        .skip(1)
+        .map(|part| printable(&part.replace("~1", "/").replace("~0", "~")));
     parts.collect::<Vec<_>>().join(".")
 }
 
 fn join(at: &str, name: &str) -> String {
-    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
+    if at.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{at}.{name}")
+    }
 }
 
 /// A key that the caller chose, short enough and harmless to repeat.
@@ -157,7 +217,9 @@ mod tests {
     use crate::charge::CreateCharge;
 
     fn params(body: Value) -> Vec<(String, String)> {
-        let errors = Checker::<CreateCharge>::new().check(body).expect_err("is wrong");
+        let errors = Checker::<CreateCharge>::new()
+            .check(body)
+            .expect_err("is wrong");
         errors.into_iter().map(|e| (e.param, e.code)).collect()
     }
 
@@ -171,7 +233,9 @@ mod tests {
 
     #[test]
     fn a_short_request_is_enough() {
-        let charge = Checker::<CreateCharge>::new().check(good()).expect("is right");
+        let charge = Checker::<CreateCharge>::new()
+            .check(good())
+            .expect("is right");
         assert_eq!(charge.payment_method.payable_for_s(), 3600);
         assert_eq!(charge.payer.document.as_str(), "52998224725");
     }
@@ -184,19 +248,35 @@ mod tests {
             "payment_method": { "type": "pix", "expires_in": 1 },
             "metadata": { "a": 1 },
         });
-        let errors = Checker::<CreateCharge>::new().check(body.clone()).expect_err("is wrong");
+        let errors = Checker::<CreateCharge>::new()
+            .check(body.clone())
+            .expect_err("is wrong");
         assert!(errors.iter().all(|e| !e.message.contains("52998224724")));
         let expected = [
-            "amount", "colour", "currency", "metadata.a", "payer.document", "payer.email", "payer.name",
-            "payer.phone", "payment_method.expires_in", "reference",
+            "amount",
+            "colour",
+            "currency",
+            "metadata.a",
+            "payer.document",
+            "payer.email",
+            "payer.name",
+            "payer.phone",
+            "payment_method.expires_in",
+            "reference",
         ];
-        assert_eq!(params(body).into_iter().map(|(p, _)| p).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            params(body).into_iter().map(|(p, _)| p).collect::<Vec<_>>(),
+            expected
+        );
     }
 
     #[test]
     fn an_unknown_payment_method_is_named() {
         let mut body = good();
         body["payment_method"] = json!({ "type": "cash" });
-        assert_eq!(params(body), [("payment_method.type".to_owned(), "enum".to_owned())]);
+        assert_eq!(
+            params(body),
+            [("payment_method.type".to_owned(), "enum".to_owned())]
+        );
     }
 }

@@ -5,15 +5,21 @@ use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumString};
 use url::Url;
 
-use crate::{
-    Instant, event,
-    gateway::Mode,
-    id::EndpointId,
-};
+use crate::{Instant, event, gateway::Mode, id::EndpointId};
 
 /// Whether deliveries are sent.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, AsRefStr, Display, EnumString,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumString,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

@@ -1,5 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub mod charge;
+pub mod delivery;
 pub mod orchestrator;
+pub mod queues;
+pub mod reconcile;
+pub mod sweep;
+pub mod temporal;
+pub mod worker;
 
 pub use orchestrator::Orchestrator;
+pub use queues::Queues;
+pub use temporal::Temporal;

@@ -1,30 +1,57 @@
 //! The typed door: how others ask for workflows.
 
-use schemas::id::{ChargeId, DeliveryId, EndpointId, MerchantId};
+use std::sync::Arc;
+
+use activities::{Activities, Starter};
+use schemas::id::{ChargeId, MerchantId};
+use store::deliveries::Due;
+use tokio_util::task::TaskTracker;
+
+use crate::Temporal;
 
 /// Starts and pokes workflows. Cheap to clone.
 #[derive(Clone)]
-pub struct Orchestrator {}
-
-/// A delivery whose row is committed.
-#[derive(Clone, Copy, Debug)]
-pub struct DeliveryStart {
-    pub delivery: DeliveryId,
-    pub merchant: MerchantId,
-    pub endpoint: EndpointId,
-    /// Its endpoint has been slow lately.
-    pub slow: bool,
+pub struct Orchestrator {
+    temporal: Temporal,
+    activities: Arc<Activities>,
+    tracker: TaskTracker,
 }
 
 impl Orchestrator {
+    /// `activities` do the work in this process while Temporal is away.
+    pub fn new(temporal: Temporal, activities: Arc<Activities>, tracker: TaskTracker) -> Self {
+        Self {
+            temporal,
+            activities,
+            tracker,
+        }
+    }
+
     /// Sees to it that a committed charge is presented: starts its workflow, or, while Temporal is away, runs the same steps in
     /// this process. Returns at once; the outcome is in the charge's row (`store::listen`).
-    pub fn begin_charge(&self, _merchant: MerchantId, _charge: ChargeId) {}
+    pub fn begin_charge(&self, merchant: MerchantId, charge: ChargeId) {
+        let this = self.clone();
+        self.tracker.spawn(async move {
+            if this.temporal.start_charge(merchant, charge).await.is_err() {
+                metrics::counter!("charges_without_temporal_total").increment(1);
+                Box::pin(this.activities.present(charge)).await;
+            }
+        });
+    }
 
     /// Makes the charge's workflow look at its row now; starts it if it is closed or unknown. Returns once the workflow has taken
     /// notice or the sweep is left to do it; never fails, since the row is committed.
-    pub async fn poke_charge(&self, _merchant: MerchantId, _charge: ChargeId) {}
+    pub async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId) {
+        self.temporal.poke_charge(merchant, charge).await;
+    }
 
     /// Starts the workflows of deliveries whose rows are committed. Returns at once.
-    pub fn start_deliveries(&self, _deliveries: Vec<DeliveryStart>) {}
+    pub fn start_deliveries(&self, due: Vec<Due>) {
+        self.temporal.start_deliveries(due);
+    }
+
+    /// Whether Temporal answers; charges are presented even if not.
+    pub fn has_temporal(&self) -> bool {
+        self.temporal.is_here()
+    }
 }

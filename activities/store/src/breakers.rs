@@ -239,7 +239,7 @@ pub async fn window(
                                or (error_class in ('refused') and $5), false)
                       or duration_ms > $4 as failed
                  from attempts
-                where connection_id = $1 and family = $2 and started_at > $3 - interval '1 minute' and ended_at >= $3
+                where connection_id = $1 and family = $2 and started_at > $3::timestamptz - interval '1 minute' and ended_at >= $3
                   and duration_ms is not null and error_code is distinct from $6)
            select count(*)::int as "attempts!",
                   (count(*) filter (where failed))::int as "failures!",

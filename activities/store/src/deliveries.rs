@@ -254,7 +254,7 @@ pub async fn drain_backlog(db: &mut PgConnection, endpoint: EndpointId, per_seco
                   where endpoint_id = $1 and state = 'pending') turn
           where d.id = turn.id",
         endpoint.uuid(),
-        i64::from(per_second),
+        per_second,
     )
     .execute(db)
     .await?;

@@ -1,0 +1,26 @@
+//! A charge without its workflow, while Temporal is away: the same steps, in the process that accepted it. Its workflow is started
+//! later, by the sweep.
+
+use std::time::Duration;
+
+use schemas::id::ChargeId;
+use tokio::time::Instant;
+
+use crate::{Activities, Step};
+
+impl Activities {
+    /// Attempts until an instrument is presented or the caller's time is over.
+    pub async fn present(&self, charge: ChargeId) {
+        let deadline = Instant::now() + self.timing.answer_within;
+        while Instant::now() < deadline {
+            match Box::pin(self.attempt_charge(charge)).await {
+                Ok(Step::Attempt { after_ms }) => tokio::time::sleep(Duration::from_millis(after_ms)).await,
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!(%charge, %error, "could not take a step without Temporal either");
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A charge, from its first attempt to its end.
+
+use std::{error::Error, time::Duration};
+
+use activities::{Registered, Step};
+use schemas::id::ChargeId;
+use temporalio_common::RetryPolicy;
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_sdk::{
+    LocalActivityOptions, TimerOptions, WorkflowContext, WorkflowContextView, WorkflowResult,
+};
+
+/// Longer than any attempt: the last gateway's time, finding out, and writing down.
+const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(40);
+/// How many steps one run takes before it continues as new, which bounds its history.
+const MAX_STEPS: u32 = 500;
+
+/// Named by the charge's id; its input is that id and nothing else.
+#[workflow]
+pub struct ChargeWorkflow {
+    charge: ChargeId,
+    poked: bool,
+}
+
+#[workflow_methods]
+impl ChargeWorkflow {
+    #[init]
+    fn new(_ctx: &WorkflowContextView, charge: ChargeId) -> Self {
+        Self {
+            charge,
+            poked: false,
+        }
+    }
+
+    /// Attempts until an instrument is presented, then looks after it. A run that finds its row final returns at once.
+    #[run(name = "charge")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
+        let charge = ctx.state(|s| s.charge);
+        let mut step = Step::ATTEMPT;
+        for _ in 0..MAX_STEPS {
+            step = match step {
+                Step::Attempt { after_ms } => {
+                    wait(ctx, after_ms).await;
+                    ctx.execute_local_activity(Registered::attempt, charge, patient())
+                        .await?
+                }
+                Step::Look { after_ms } => {
+                    wait(ctx, after_ms).await;
+                    ctx.state_mut(|s| s.poked = false);
+                    ctx.execute_local_activity(Registered::look, charge, patient())
+                        .await?
+                }
+                Step::Cancel => {
+                    ctx.execute_local_activity(Registered::cancel, charge, patient())
+                        .await?
+                }
+                Step::Expire => {
+                    ctx.execute_local_activity(Registered::expire, charge, patient())
+                        .await?
+                }
+                Step::Done => {
+                    let me = ctx.clone();
+                    ctx.wait_condition(move |_| me.all_handlers_finished())
+                        .await?;
+                    if !ctx.state(|s| s.poked) {
+                        return Ok(());
+                    }
+                    Step::LOOK
+                }
+            };
+        }
+        ctx.continue_as_new(charge, temporalio_sdk::ContinueAsNewOptions::default())?;
+        Ok(())
+    }
+
+    /// Look at the row now: somebody wrote what they want into it.
+    #[update(name = "look")]
+    pub async fn look(
+        ctx: &mut WorkflowContext<Self>,
+        _: (),
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        ctx.state_mut(|s| s.poked = true);
+        Ok(())
+    }
+}
+
+/// Waits for the time or for a poke, whichever is first.
+async fn wait(ctx: &mut WorkflowContext<ChargeWorkflow>, after_ms: u64) {
+    if after_ms == 0 {
+        return;
+    }
+    let loser = ctx.cancellation_token().child_token();
+    let timer = TimerOptions::builder(Duration::from_millis(after_ms))
+        .cancellation_token(loser.clone())
+        .build();
+    temporalio_sdk::workflows::select! {
+        _ = ctx.timer(timer) => {}
+        _ = ctx.wait_condition(|s: &ChargeWorkflow| s.poked) => { loser.cancel_with_reason("poked"); }
+    }
+}
+
+/// Activities touch our own infrastructure, or answer with a result: a failure is tried again without limit.
+pub(crate) fn patient() -> LocalActivityOptions {
+    LocalActivityOptions::builder()
+        .start_to_close_timeout(ACTIVITY_TIMEOUT)
+        .retry_policy(retry())
+        .timer_backoff_threshold(Duration::from_secs(1))
+        .build()
+}
+
+/// Without limit, and soon.
+pub(crate) fn retry() -> RetryPolicy {
+    RetryPolicy::builder()
+        .initial_interval(Duration::from_millis(200))
+        .backoff_coefficient(2.0)
+        .maximum_interval(Duration::from_secs(30))
+        .build()
+}

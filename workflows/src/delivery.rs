@@ -1,0 +1,101 @@
+//! One event for one endpoint, until it is accepted.
+
+use std::{error::Error, time::Duration};
+
+use activities::{DeliveryStep, Registered};
+use schemas::id::DeliveryId;
+use serde::{Deserialize, Serialize};
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_sdk::{
+    ActivityOptions, TimerOptions, WorkflowContext, WorkflowContextView, WorkflowResult,
+};
+
+use crate::charge::{patient, retry};
+
+/// Longer than a merchant's server may take, and writing down.
+const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many tries one run makes before it continues as new.
+const MAX_STEPS: u32 = 500;
+
+/// What to deliver.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct DeliveryInput {
+    pub delivery: DeliveryId,
+    /// The endpoint has been slow lately: the first try is a regular activity, which does not hold a workflow task open.
+    pub slow: bool,
+}
+
+/// Named by the delivery's id.
+#[workflow]
+pub struct DeliveryWorkflow {
+    input: DeliveryInput,
+    poked: bool,
+}
+
+#[workflow_methods]
+impl DeliveryWorkflow {
+    #[init]
+    fn new(_ctx: &WorkflowContextView, input: DeliveryInput) -> Self {
+        Self {
+            input,
+            poked: false,
+        }
+    }
+
+    /// Tries at once, then behind durable timers.
+    #[run(name = "delivery")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
+        let DeliveryInput { delivery, slow } = ctx.state(|s| s.input);
+        let regular = || {
+            ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
+                .retry_policy(retry())
+                .build()
+        };
+        for n in 0..MAX_STEPS {
+            ctx.state_mut(|s| s.poked = false);
+            let step = if n == 0 && !slow {
+                ctx.execute_local_activity(Registered::deliver, delivery, patient())
+                    .await?
+            } else {
+                ctx.execute_activity(Registered::deliver, delivery, regular())
+                    .await?
+            };
+            match step {
+                DeliveryStep::Again { after_ms } => wait(ctx, after_ms).await,
+                DeliveryStep::Done => {
+                    let me = ctx.clone();
+                    ctx.wait_condition(move |_| me.all_handlers_finished())
+                        .await?;
+                    return Ok(());
+                }
+            }
+        }
+        let again = DeliveryInput {
+            delivery,
+            slow: true,
+        };
+        ctx.continue_as_new(again, temporalio_sdk::ContinueAsNewOptions::default())?;
+        Ok(())
+    }
+
+    /// Try now.
+    #[update(name = "look")]
+    pub async fn look(
+        ctx: &mut WorkflowContext<Self>,
+        _: (),
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        ctx.state_mut(|s| s.poked = true);
+        Ok(())
+    }
+}
+
+async fn wait(ctx: &mut WorkflowContext<DeliveryWorkflow>, after_ms: u64) {
+    let loser = ctx.cancellation_token().child_token();
+    let timer = TimerOptions::builder(Duration::from_millis(after_ms))
+        .cancellation_token(loser.clone())
+        .build();
+    temporalio_sdk::workflows::select! {
+        _ = ctx.timer(timer) => {}
+        _ = ctx.wait_condition(|s: &DeliveryWorkflow| s.poked) => { loser.cancel_with_reason("poked"); }
+    }
+}

@@ -1,0 +1,87 @@
+//! What an attempt left behind, until it is settled.
+
+use std::{error::Error, time::Duration};
+
+use activities::{Registered, Step};
+use schemas::id::AttemptId;
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_sdk::{
+    ActivityOptions, TimerOptions, WorkflowContext, WorkflowContextView, WorkflowResult,
+};
+
+use crate::charge::retry;
+
+/// Longer than one round of calls to a gateway.
+const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many steps one run takes before it continues as new.
+const MAX_STEPS: u32 = 500;
+
+/// Named by the attempt's id; its input is that id and nothing else.
+#[workflow]
+pub struct ReconcileWorkflow {
+    attempt: AttemptId,
+    poked: bool,
+}
+
+#[workflow_methods]
+impl ReconcileWorkflow {
+    #[init]
+    fn new(_ctx: &WorkflowContextView, attempt: AttemptId) -> Self {
+        Self {
+            attempt,
+            poked: false,
+        }
+    }
+
+    /// Searches, voids or receives, at growing intervals.
+    #[run(name = "reconcile")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
+        let attempt = ctx.state(|s| s.attempt);
+        let options = || {
+            ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
+                .retry_policy(retry())
+                .build()
+        };
+        for _ in 0..MAX_STEPS {
+            ctx.state_mut(|s| s.poked = false);
+            match ctx
+                .execute_activity(Registered::reconcile, attempt, options())
+                .await?
+            {
+                Step::Look { after_ms } | Step::Attempt { after_ms } => wait(ctx, after_ms).await,
+                Step::Cancel | Step::Expire => {}
+                Step::Done => {
+                    let me = ctx.clone();
+                    ctx.wait_condition(move |_| me.all_handlers_finished())
+                        .await?;
+                    if !ctx.state(|s| s.poked) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        ctx.continue_as_new(attempt, temporalio_sdk::ContinueAsNewOptions::default())?;
+        Ok(())
+    }
+
+    /// Look at the row now.
+    #[update(name = "look")]
+    pub async fn look(
+        ctx: &mut WorkflowContext<Self>,
+        _: (),
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        ctx.state_mut(|s| s.poked = true);
+        Ok(())
+    }
+}
+
+async fn wait(ctx: &mut WorkflowContext<ReconcileWorkflow>, after_ms: u64) {
+    let loser = ctx.cancellation_token().child_token();
+    let timer = TimerOptions::builder(Duration::from_millis(after_ms))
+        .cancellation_token(loser.clone())
+        .build();
+    temporalio_sdk::workflows::select! {
+        _ = ctx.timer(timer) => {}
+        _ = ctx.wait_condition(|s: &ReconcileWorkflow| s.poked) => { loser.cancel_with_reason("poked"); }
+    }
+}

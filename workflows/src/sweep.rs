@@ -1,0 +1,30 @@
+//! The one sweep, started by a schedule.
+
+use std::time::Duration;
+
+use activities::Registered;
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
+
+use crate::charge::retry;
+
+/// How long one sweep may take.
+const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Pokes whatever nobody has looked at in time.
+#[workflow]
+#[derive(Default)]
+pub struct SweepWorkflow;
+
+#[workflow_methods]
+impl SweepWorkflow {
+    /// One sweep; the schedule skips a beat while one runs.
+    #[run(name = "sweep")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
+        let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
+            .retry_policy(retry())
+            .build();
+        ctx.execute_activity(Registered::sweep, (), options).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,329 @@
+//! The connection to Temporal, which may be away: then nothing is lost, since the rows alone decide what is unfinished.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use activities::Starter;
+use async_trait::async_trait;
+use schemas::id::{AttemptId, ChargeId, MerchantId};
+use store::deliveries::Due;
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, RetryOptions,
+    RpcOptions, WorkflowExecuteUpdateOptions, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    WorkflowStartOptions,
+    errors::{WorkflowStartError, WorkflowUpdateError},
+};
+use temporalio_common::search_attributes::{SearchAttributeUpdate, SearchAttributes};
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::{
+    Queues,
+    charge::ChargeWorkflow,
+    delivery::{DeliveryInput, DeliveryWorkflow},
+    queues::{CHARGE_ID, ENDPOINT_ID, MERCHANT_ID, TASK_TIMEOUT},
+    reconcile::ReconcileWorkflow,
+};
+
+/// A start that takes longer is given up: the row is committed, and the sweep starts it later.
+const START_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// The same for a poke.
+const POKE_TIMEOUT: Duration = Duration::from_secs(2);
+/// After a failure, Temporal counts as away for this long, so that not every charge waits for a timeout.
+const AWAY_FOR: Duration = Duration::from_secs(2);
+/// Between tries to connect.
+const RECONNECT_AFTER: Duration = Duration::from_millis(500);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many deliveries one process starts at a time.
+const STARTS_AT_A_TIME: usize = 16;
+
+/// Where Temporal is.
+#[derive(Clone, Debug)]
+pub struct TemporalConfig {
+    pub url: Url,
+    pub namespace: String,
+    /// For Temporal Cloud; switches TLS on.
+    pub api_key: Option<secrecy::SecretString>,
+}
+
+/// Starts and pokes workflows. Cheap to clone.
+#[derive(Clone)]
+pub struct Temporal(Arc<Inner>);
+
+struct Inner {
+    client: OnceLock<Client>,
+    connected: tokio::sync::Notify,
+    queues: Queues,
+    tracker: TaskTracker,
+    starts: tokio::sync::Semaphore,
+    born: Instant,
+    away_until_ms: AtomicU64,
+}
+
+/// Why a start or a poke did not reach a workflow.
+#[derive(Debug)]
+pub(crate) struct Away;
+
+impl Temporal {
+    /// Connects in the background, however long it takes.
+    pub fn connect(config: TemporalConfig, queues: Queues, tracker: &TaskTracker) -> Self {
+        let inner = Arc::new(Inner {
+            client: OnceLock::new(),
+            connected: tokio::sync::Notify::new(),
+            queues,
+            tracker: tracker.clone(),
+            starts: tokio::sync::Semaphore::new(STARTS_AT_A_TIME),
+            born: Instant::now(),
+            away_until_ms: AtomicU64::new(0),
+        });
+        let temporal = Self(inner);
+        let connecting = Arc::downgrade(&temporal.0);
+        tracker.spawn(async move {
+            while let Some(inner) = connecting.upgrade() {
+                match open(&config).await {
+                    Ok(client) => {
+                        let _ = inner.client.set(client);
+                        inner.connected.notify_waiters();
+                        return;
+                    }
+                    Err(error) => tracing::warn!(%error, "Temporal is away"),
+                }
+                drop(inner);
+                pause(RECONNECT_AFTER).await;
+            }
+        });
+        temporal
+    }
+
+    /// The client, once connected.
+    pub async fn client(&self) -> Client {
+        loop {
+            let connected = self.0.connected.notified();
+            if let Some(client) = self.0.client.get() {
+                return client.clone();
+            }
+            connected.await;
+        }
+    }
+
+    /// The task queues.
+    pub fn queues(&self) -> &Queues {
+        &self.0.queues
+    }
+
+    /// Whether calls are worth a try.
+    pub fn is_here(&self) -> bool {
+        self.0.client.get().is_some()
+            && self.now_ms() >= self.0.away_until_ms.load(Ordering::Relaxed)
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.0.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn reachable(&self) -> Result<&Client, Away> {
+        self.0.client.get().filter(|_| self.is_here()).ok_or(Away)
+    }
+
+    fn lost(&self, what: &str, error: &dyn std::fmt::Display) -> Away {
+        let until = self.now_ms() + u64::try_from(AWAY_FOR.as_millis()).unwrap_or(0);
+        self.0.away_until_ms.store(until, Ordering::Relaxed);
+        tracing::warn!(%error, what, "Temporal did not answer");
+        metrics::counter!("temporal_failures_total", "what" => what.to_owned()).increment(1);
+        Away
+    }
+
+    /// Starts a charge's workflow, eagerly if this process has a worker for it; one that runs already is as good.
+    pub(crate) async fn start_charge(
+        &self,
+        merchant: MerchantId,
+        charge: ChargeId,
+    ) -> Result<(), Away> {
+        let found_by = [
+            MERCHANT_ID.value_set(merchant.to_string()),
+            CHARGE_ID.value_set(charge.to_string()),
+        ];
+        let options = start_options(&self.0.queues.charges, charge.to_string(), found_by);
+        let started = self
+            .reachable()?
+            .start_workflow(ChargeWorkflow::run, charge, options)
+            .await;
+        self.judge("start charge", started.map(drop))
+    }
+
+    async fn start_delivery(&self, due: Due) -> Result<(), Away> {
+        let found_by = [
+            MERCHANT_ID.value_set(due.merchant.to_string()),
+            ENDPOINT_ID.value_set(due.endpoint.to_string()),
+        ];
+        let options = start_options(
+            &self.0.queues.deliveries,
+            due.delivery.to_string(),
+            found_by,
+        );
+        let input = DeliveryInput {
+            delivery: due.delivery,
+            slow: due.slow,
+        };
+        let started = self
+            .reachable()?
+            .start_workflow(DeliveryWorkflow::run, input, options)
+            .await;
+        self.judge("start delivery", started.map(drop))
+    }
+
+    async fn start_reconciling(
+        &self,
+        merchant: MerchantId,
+        charge: ChargeId,
+        attempt: AttemptId,
+    ) -> Result<(), Away> {
+        let found_by = [
+            MERCHANT_ID.value_set(merchant.to_string()),
+            CHARGE_ID.value_set(charge.to_string()),
+        ];
+        let options = start_options(&self.0.queues.upkeep, attempt.to_string(), found_by);
+        let started = self
+            .reachable()?
+            .start_workflow(ReconcileWorkflow::run, attempt, options)
+            .await;
+        self.judge("start reconcile", started.map(drop))
+    }
+
+    fn judge(&self, what: &str, started: Result<(), WorkflowStartError>) -> Result<(), Away> {
+        match started {
+            Ok(()) | Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(()),
+            Err(error) => Err(self.lost(what, &error)),
+        }
+    }
+
+    /// `Ok(false)`: no such workflow runs.
+    fn judge_poke(&self, what: &str, poked: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
+        match poked {
+            Ok(()) => Ok(true),
+            Err(WorkflowUpdateError::NotFound(_)) => Ok(false),
+            // it closed while the update was on its way: its row may hold something that it has not seen
+            Err(WorkflowUpdateError::Failed(_)) => Ok(false),
+            Err(error) => Err(self.lost(what, &error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Starter for Temporal {
+    fn start_deliveries(&self, due: Vec<Due>) {
+        for due in due {
+            let temporal = self.clone();
+            self.0.tracker.spawn(async move {
+                let _permit = temporal.0.starts.acquire().await;
+                let _: Result<(), Away> = temporal.start_delivery(due).await;
+            });
+        }
+    }
+
+    fn start_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId) {
+        let temporal = self.clone();
+        self.0
+            .tracker
+            .spawn(async move { temporal.poke_reconcile(merchant, charge, attempt).await });
+    }
+
+    async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId) {
+        let Ok(client) = self.reachable() else { return };
+        let handle = client.get_workflow_handle::<ChargeWorkflow>(charge.to_string());
+        let poked = handle
+            .execute_update(ChargeWorkflow::look, (), poke_options())
+            .await;
+        if let Ok(false) = self.judge_poke("poke charge", poked) {
+            let _: Result<(), Away> = self.start_charge(merchant, charge).await;
+        }
+    }
+
+    async fn poke_delivery(&self, due: Due) {
+        let Ok(client) = self.reachable() else { return };
+        let handle = client.get_workflow_handle::<DeliveryWorkflow>(due.delivery.to_string());
+        let poked = handle
+            .execute_update(DeliveryWorkflow::look, (), poke_options())
+            .await;
+        if let Ok(false) = self.judge_poke("poke delivery", poked) {
+            let _: Result<(), Away> = self.start_delivery(due).await;
+        }
+    }
+
+    async fn poke_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId) {
+        let Ok(client) = self.reachable() else { return };
+        let handle = client.get_workflow_handle::<ReconcileWorkflow>(attempt.to_string());
+        let poked = handle
+            .execute_update(ReconcileWorkflow::look, (), poke_options())
+            .await;
+        if let Ok(false) = self.judge_poke("poke reconcile", poked) {
+            let _: Result<(), Away> = self.start_reconciling(merchant, charge, attempt).await;
+        }
+    }
+}
+
+async fn open(config: &TemporalConfig) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    use secrecy::ExposeSecret;
+    let options = ConnectionOptions::new(config.url.clone())
+        .identity(format!("payment-orchestrator@{}", std::process::id()))
+        .grpc_compression(GrpcCompression::None)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .maybe_api_key(
+            config
+                .api_key
+                .as_ref()
+                .map(|key| key.expose_secret().to_owned()),
+        )
+        .build();
+    let connection = Connection::connect(options).await?;
+    Ok(Client::new(
+        connection,
+        ClientOptions::new(config.namespace.clone()).build(),
+    )?)
+}
+
+/// Starting is idempotent: a workflow that runs is left alone, one that closed is started again and returns at once if its row is
+/// final.
+fn start_options(
+    queue: &str,
+    id: String,
+    found_by: [SearchAttributeUpdate; 2],
+) -> WorkflowStartOptions {
+    WorkflowStartOptions::new(queue, id)
+        .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
+        .id_reuse_policy(WorkflowIdReusePolicy::AllowDuplicate)
+        .search_attributes(SearchAttributes::new(found_by))
+        .enable_eager_workflow_start(true)
+        .task_timeout(TASK_TIMEOUT)
+        .rpc_options(
+            RpcOptions::builder()
+                .timeout(START_TIMEOUT)
+                .retry_options(RetryOptions::no_retries())
+                .build(),
+        )
+        .build()
+}
+
+fn poke_options() -> WorkflowExecuteUpdateOptions {
+    WorkflowExecuteUpdateOptions::builder()
+        .rpc_options(
+            RpcOptions::builder()
+                .timeout(POKE_TIMEOUT)
+                .retry_options(RetryOptions::no_retries())
+                .build(),
+        )
+        .build()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not workflow code: the process waits to connect again"
+)]
+async fn pause(length: Duration) {
+    tokio::time::sleep(length).await;
+}
