@@ -257,6 +257,7 @@ create table notification_facts (
     foreign key (attempt_id, merchant_id, mode) references attempts (id, merchant_id, mode)
 );
 create index notification_facts_by_charge on notification_facts (charge_id, received_at);
+create index notification_facts_to_handle on notification_facts (received_at) where handled_at is null;
 
 -- Notifications about references of our shape without a row, retried for a while, then listed for a person; and how many
 -- were about the merchant's other business.

@@ -5,9 +5,6 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 use moka::sync::Cache;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 pub use sqlx::{PgConnection, PgPool};
-
-/// An open transaction: rolled back unless committed.
-pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 use uuid::Uuid;
 
 pub mod api_keys;
@@ -24,15 +21,20 @@ pub mod listen;
 pub mod merchants;
 pub mod notifications;
 pub mod outbox;
+pub mod page;
 pub mod payers;
 pub mod payments;
 pub mod policies;
 pub mod sweep;
+pub mod timeline;
 pub mod vault;
 pub mod webhook_endpoints;
 
 pub use error::StoreError;
 use vault::DataKey;
+
+/// An open transaction: rolled back unless committed.
+pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 
 /// The migrations, applied by `orchestrator migrate`.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();

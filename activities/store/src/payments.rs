@@ -8,6 +8,7 @@ use schemas::{
     payment_method::Kind,
 };
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{StoreError, error::parse};
 
@@ -71,18 +72,18 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<bool, StoreE
     Ok(inserted.rows_affected() == 1)
 }
 
-/// A charge's payments, oldest first.
-pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Payment>, StoreError> {
+/// The payments of charges, each with its charge, oldest first.
+pub async fn of_charges(db: &mut PgConnection, charges: &[Uuid]) -> Result<Vec<(Uuid, Payment)>, StoreError> {
     let rows = sqlx::query!(
-        "select id, gateway, gateway_payment_id, end_to_end_id, amount, method, fee, net, paid_at
-           from payments where charge_id = $1 order by id",
-        charge.uuid(),
+        "select id, charge_id, gateway, gateway_payment_id, end_to_end_id, amount, method, fee, net, paid_at
+           from payments where charge_id = any($1) order by id",
+        charges,
     )
     .fetch_all(db)
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(Payment {
+            let payment = Payment {
                 id: row.id.into(),
                 gateway: parse("payments.gateway", &row.gateway)?,
                 gateway_payment_id: row.gateway_payment_id,
@@ -92,7 +93,8 @@ pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Pa
                 fee: row.fee,
                 net: row.net,
                 paid_at: row.paid_at,
-            })
+            };
+            Ok((row.charge_id, payment))
         })
         .collect()
 }

@@ -22,6 +22,20 @@ pub async fn charges(
     Ok(rows.into_iter().map(|row| (row.merchant_id.into(), row.id.into())).collect())
 }
 
+/// Charges with a fact that nobody has handled for `grace`, the longest waiting first.
+pub async fn facts(db: &mut PgConnection, grace: TimeDelta, limit: i64) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select charge_id, merchant_id, min(received_at) as "since!" from notification_facts
+          where handled_at is null and received_at < clock_timestamp() - $1::interval
+          group by charge_id, merchant_id order by min(received_at) limit $2"#,
+        interval(grace),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.merchant_id.into(), row.charge_id.into())).collect())
+}
+
 /// Attempts left to Reconcile whose `look_at` is overdue by `grace`.
 pub async fn attempts(
     db: &mut PgConnection,

@@ -1,11 +1,14 @@
 //! A charge as the API shows it.
 
+use chrono::{DateTime, Utc};
 use schemas::{
     charge::{Charge, ChargeGateway, Currency, Status},
     gateway::Mode,
     id::{ChargeId, MerchantId},
     payer::Payer,
+    payment::Payment,
 };
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -29,8 +32,20 @@ pub async fn view(
     mode: Mode,
     id: ChargeId,
 ) -> Result<Option<Charge>, StoreError> {
-    let row = sqlx::query!(
-        r#"select c.status, c.amount, c.amount_paid, c.amount_refunded, c.reference, c.description, c.payer_id,
+    Ok(views(db, store, merchant, mode, &[id.uuid()]).await?.pop())
+}
+
+/// Several charges as they stand, in no particular order.
+pub async fn views(
+    db: &mut PgConnection,
+    store: &Store,
+    merchant: MerchantId,
+    mode: Mode,
+    ids: &[Uuid],
+) -> Result<Vec<Charge>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select c.id, c.status, c.amount, c.amount_paid, c.amount_refunded, c.reference, c.description, c.payer_id,
                   c.payer_sealed, p.data_key as payer_key, c.payment_method, c.expires_at, c.failure, c.fallbacks,
                   c.metadata, c.created_at, c.paid_at, c.expired_at, c.canceled_at, c.failed_at,
                   a.connection_id as "connection_id?", a.gateway as "gateway?", a.next_action
@@ -40,60 +55,104 @@ pub async fn view(
                       select connection_id, gateway, next_action from attempts
                        where charge_id = c.id and state in ('presented', 'paid', 'voided')
                        order by state = 'paid' desc, state = 'presented' desc, n desc limit 1) a on true
-            where c.id = $1 and c.merchant_id = $2 and c.mode = $3"#,
-        id.uuid(),
+            where c.id = any($1) and c.merchant_id = $2 and c.mode = $3
+            order by c.id"#,
+        ids,
         merchant.uuid(),
         mode.as_ref(),
     )
-    .fetch_optional(&mut *db)
+    .fetch_all(&mut *db)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let status: Status = parse("charges.status", &row.status)?;
-    let payer = match row.payer_key {
-        Some(wrapped) => {
-            let key = store.merchant_key(db, merchant.uuid()).await?;
-            let key = key.unwrap(&payers::key_place(merchant.uuid(), row.payer_id), &wrapped)?;
-            Some(open_payer(&key, merchant, id, &row.payer_sealed)?)
-        }
-        None => None,
-    };
-    let gateway = match (row.connection_id, row.gateway) {
-        (Some(connection), Some(kind)) => {
-            Some(ChargeGateway { kind: parse("attempts.gateway", &kind)?, connection: connection.into() })
-        }
-        _ => None,
-    };
-    let next_action = match row.next_action {
-        Some(json) if status.is_payable() => Some(from_json("attempts.next_action", json)?),
-        _ => None,
-    };
-    let payments = if row.amount_paid > 0 { payments::of_charge(db, id).await? } else { Vec::new() };
-    Ok(Some(Charge {
-        id,
-        mode,
-        status,
-        amount: row.amount,
-        currency: Currency::BRL,
-        amount_paid: row.amount_paid,
-        amount_refunded: row.amount_refunded,
-        reference: row.reference,
-        description: row.description,
-        payer,
-        payment_method: from_json("charges.payment_method", row.payment_method)?,
-        gateway,
-        next_action,
-        hosted_url: None,
-        expires_at: row.expires_at,
-        payments,
-        failure: row.failure.map(|json| from_json("charges.failure", json)).transpose()?,
-        fallbacks: from_json("charges.fallbacks", row.fallbacks)?,
-        metadata: from_json("charges.metadata", row.metadata)?,
-        created_at: row.created_at,
-        paid_at: row.paid_at,
-        expired_at: row.expired_at,
-        canceled_at: row.canceled_at,
-        failed_at: row.failed_at,
-    }))
+    let paid: Vec<Uuid> = rows.iter().filter(|row| row.amount_paid > 0).map(|row| row.id).collect();
+    let mut payments = if paid.is_empty() { Vec::new() } else { payments::of_charges(db, &paid).await? };
+    let key = store.merchant_key(db, merchant.uuid()).await?;
+    rows.into_iter()
+        .map(|row| {
+            let mine = payments.extract_if(.., |(charge, _)| *charge == row.id).map(|(_, payment)| payment).collect();
+            row.read(&key, merchant, mode, mine)
+        })
+        .collect()
+}
+
+struct Row {
+    id: Uuid,
+    status: String,
+    amount: i64,
+    amount_paid: i64,
+    amount_refunded: i64,
+    reference: Option<String>,
+    description: Option<String>,
+    payer_id: Uuid,
+    payer_sealed: Vec<u8>,
+    payer_key: Option<Vec<u8>>,
+    payment_method: Value,
+    expires_at: DateTime<Utc>,
+    failure: Option<Value>,
+    fallbacks: Value,
+    metadata: Value,
+    created_at: DateTime<Utc>,
+    paid_at: Option<DateTime<Utc>>,
+    expired_at: Option<DateTime<Utc>>,
+    canceled_at: Option<DateTime<Utc>>,
+    failed_at: Option<DateTime<Utc>>,
+    connection_id: Option<Uuid>,
+    gateway: Option<String>,
+    next_action: Option<Value>,
+}
+
+impl Row {
+    fn read(
+        self,
+        merchant_key: &DataKey,
+        merchant: MerchantId,
+        mode: Mode,
+        payments: Vec<Payment>,
+    ) -> Result<Charge, StoreError> {
+        let (id, status) = (ChargeId(self.id), parse::<Status>("charges.status", &self.status)?);
+        let payer = match &self.payer_key {
+            Some(wrapped) => {
+                let key = merchant_key.unwrap(&payers::key_place(merchant.uuid(), self.payer_id), wrapped)?;
+                Some(open_payer(&key, merchant, id, &self.payer_sealed)?)
+            }
+            None => None,
+        };
+        let gateway = match (self.connection_id, self.gateway) {
+            (Some(connection), Some(kind)) => {
+                Some(ChargeGateway { kind: parse("attempts.gateway", &kind)?, connection: connection.into() })
+            }
+            _ => None,
+        };
+        let next_action = match self.next_action {
+            Some(json) if status.is_payable() => Some(from_json("attempts.next_action", json)?),
+            _ => None,
+        };
+        Ok(Charge {
+            id,
+            mode,
+            status,
+            amount: self.amount,
+            currency: Currency::BRL,
+            amount_paid: self.amount_paid,
+            amount_refunded: self.amount_refunded,
+            reference: self.reference,
+            description: self.description,
+            payer,
+            payment_method: from_json("charges.payment_method", self.payment_method)?,
+            gateway,
+            next_action,
+            hosted_url: None,
+            expires_at: self.expires_at,
+            payments,
+            failure: self.failure.map(|json| from_json("charges.failure", json)).transpose()?,
+            fallbacks: from_json("charges.fallbacks", self.fallbacks)?,
+            metadata: from_json("charges.metadata", self.metadata)?,
+            created_at: self.created_at,
+            paid_at: self.paid_at,
+            expired_at: self.expired_at,
+            canceled_at: self.canceled_at,
+            failed_at: self.failed_at,
+        })
+    }
 }
 
 /// The payer of a charge, for the order that goes to a gateway.

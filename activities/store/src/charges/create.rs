@@ -1,0 +1,123 @@
+//! A charge's first row.
+
+use schemas::{
+    charge::{Charge, CreateCharge},
+    gateway::Mode,
+    id::{ChargeId, MerchantId},
+    merchant::DuplicateReference,
+    route::Fallback,
+};
+use sqlx::PgConnection;
+
+use super::view::{payer_place, view};
+use crate::{
+    Store, StoreError,
+    error::to_json,
+    idempotency::{self, Claim},
+    payers,
+};
+
+/// A charge to insert.
+#[derive(Debug)]
+pub struct New<'a> {
+    pub id: ChargeId,
+    pub merchant: MerchantId,
+    pub mode: Mode,
+    pub request: &'a CreateCharge,
+    pub idempotency: &'a idempotency::Request,
+    pub duplicate_reference: DuplicateReference,
+    pub fallbacks: &'a [Fallback],
+}
+
+/// What there is after the insert.
+#[derive(Debug)]
+pub enum Created {
+    /// A new charge, to be presented.
+    New,
+    /// The same request came before; this is its charge.
+    Replayed(ChargeId),
+    /// The idempotency key was used for another request. Nothing was written; roll back.
+    OtherRequest,
+    /// A charge under this reference is open, and is what was asked for.
+    Open(ChargeId),
+    /// A charge under this reference is open, and may not stand for this one. Roll back.
+    Conflict(ChargeId),
+}
+
+/// How long a committed charge may be without its first attempt before the sweep looks at it.
+const FIRST_LOOK_AFTER_S: f64 = 60.0;
+
+/// Writes idempotency key, payer and charge, unless one of them is there already. The caller commits, or rolls back where told.
+pub async fn insert(db: &mut PgConnection, store: &Store, new: &New<'_>) -> Result<Created, StoreError> {
+    let owner = (new.merchant, new.mode);
+    match idempotency::claim(db, owner, new.idempotency, new.id.uuid()).await? {
+        Claim::New => {}
+        Claim::Same(charge) => return Ok(Created::Replayed(charge.into())),
+        Claim::Other => return Ok(Created::OtherRequest),
+    }
+    let request = new.request;
+    let (payer, key) = payers::upsert(db, store, new.merchant, new.mode, &request.payer).await?;
+    let plain = serde_json::to_vec(&request.payer).map_err(|why| StoreError::corrupt("payer", why))?;
+    let method = request.payment_method.kind();
+    let locked = request.reference.as_ref().filter(|_| new.duplicate_reference != DuplicateReference::Allow);
+    let inserted = sqlx::query!(
+        "insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference,
+                              reference_lock, description, metadata, fallbacks, status, look_at, expires_at, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'processing',
+                 now() + $14 * interval '1 second', now() + $15::float8 * interval '1 second', now())
+         on conflict (merchant_id, mode, reference_lock)
+            where reference_lock is not null and status in ('processing', 'pending', 'overdue') do nothing",
+        new.id.uuid(),
+        new.merchant.uuid(),
+        new.mode.as_ref(),
+        payer.uuid(),
+        key.seal(&payer_place(new.merchant.uuid(), new.id.uuid()), &plain),
+        method.as_ref(),
+        to_json(&request.payment_method),
+        request.amount,
+        request.reference,
+        locked,
+        request.description,
+        to_json(&request.metadata),
+        to_json(&new.fallbacks),
+        FIRST_LOOK_AFTER_S,
+        f64::from(i32::try_from(request.payment_method.payable_for_s()).unwrap_or(i32::MAX)),
+    )
+    .execute(&mut *db)
+    .await?;
+    if inserted.rows_affected() == 1 {
+        return Ok(Created::New);
+    }
+    let Some(open) = open_under(db, owner, locked.map(String::as_str)).await? else {
+        return Err(StoreError::corrupt("charges", "the open charge of a reference ended meanwhile"));
+    };
+    let shown = view(db, store, new.merchant, new.mode, open).await?;
+    let same = shown.is_some_and(|shown| stands_for(&shown, request));
+    if same && new.duplicate_reference == DuplicateReference::ReturnOpen {
+        idempotency::point_at(db, owner, new.idempotency, open.uuid()).await?;
+        return Ok(Created::Open(open));
+    }
+    Ok(Created::Conflict(open))
+}
+
+async fn open_under(
+    db: &mut PgConnection,
+    (merchant, mode): (MerchantId, Mode),
+    reference: Option<&str>,
+) -> Result<Option<ChargeId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "select id from charges
+          where merchant_id = $1 and mode = $2 and reference_lock = $3 and status in ('processing', 'pending', 'overdue')",
+        merchant.uuid(),
+        mode.as_ref(),
+        reference,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(id.map(ChargeId))
+}
+
+/// The same order again: a reloaded checkout page. Another amount or method is another order under the same name.
+fn stands_for(open: &Charge, request: &CreateCharge) -> bool {
+    open.amount == request.amount && open.method() == request.payment_method.kind()
+}

@@ -1,0 +1,49 @@
+//! A merchant's charges, a page at a time.
+
+use schemas::{
+    charge::{Charge, Status},
+    gateway::Mode,
+    id::MerchantId,
+};
+use sqlx::PgConnection;
+
+use super::view::views;
+use crate::{Store, StoreError, page::Range};
+
+/// Which charges are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub reference: Option<String>,
+    pub status: Option<Status>,
+}
+
+/// A page of charges, newest first, and whether more follow.
+pub async fn list(
+    db: &mut PgConnection,
+    store: &Store,
+    (merchant, mode): (MerchantId, Mode),
+    filter: &Filter,
+    range: Range,
+) -> Result<(Vec<Charge>, bool), StoreError> {
+    let ids = sqlx::query_scalar!(
+        "select id from charges
+          where merchant_id = $1 and mode = $2
+            and ($3::text is null or reference = $3) and ($4::text is null or status = $4)
+            and ($5::uuid is null or id < $5) and ($6::uuid is null or id > $6)
+          order by case when $6::uuid is null then id end desc, case when $6::uuid is not null then id end
+          limit $7",
+        merchant.uuid(),
+        mode.as_ref(),
+        filter.reference,
+        filter.status.map(|status| status.as_ref().to_owned()),
+        range.after,
+        range.before,
+        range.fetch(),
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let (ids, more) = range.cut(ids);
+    let mut charges = views(db, store, merchant, mode, &ids).await?;
+    charges.sort_by(|a, b| b.id.cmp(&a.id));
+    Ok((charges, more))
+}

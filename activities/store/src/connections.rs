@@ -1,0 +1,224 @@
+//! Merchants' accounts at gateways: never deleted, their credentials sealed in versions.
+
+use rand::Rng;
+use schemas::{
+    connection::Status,
+    gateway::{ApiFamily, GatewayKind, Mode},
+    id::{ConnectionId, MerchantId},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use sqlx::PgConnection;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use crate::{
+    Store, StoreError,
+    error::parse,
+    vault::{self, Place},
+};
+
+const PATH_SECRET_BYTES: usize = 24;
+
+/// A connection without its secrets.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub id: ConnectionId,
+    pub merchant: MerchantId,
+    pub mode: Mode,
+    pub gateway: GatewayKind,
+    pub label: String,
+    pub status: Status,
+    /// Tells accounts apart.
+    pub fingerprint: String,
+}
+
+/// A connection to insert.
+#[derive(Debug)]
+pub struct New<'a> {
+    pub id: ConnectionId,
+    pub merchant: MerchantId,
+    pub mode: Mode,
+    pub gateway: GatewayKind,
+    pub label: &'a str,
+    pub fingerprint: &'a str,
+    pub credentials: &'a Value,
+    pub families: &'a [ApiFamily],
+}
+
+fn credentials_place(merchant: Uuid, connection: Uuid) -> Place {
+    Place::new(merchant, "gateway_credentials", "sealed", connection)
+}
+
+fn path_secret_place(merchant: Uuid, connection: Uuid) -> Place {
+    Place::new(merchant, "gateway_connections", "path_secret_sealed", connection)
+}
+
+/// Inserts a connection with the first version of its credentials, its breakers, and a new secret for its notification path.
+/// Fails with `gateway_connections_merchant_id_mode_label_key` where the label is taken.
+pub async fn insert(db: &mut PgConnection, store: &Store, new: &New<'_>) -> Result<SecretString, StoreError> {
+    let merchant = new.merchant.uuid();
+    let key = store.merchant_key(db, merchant).await?;
+    let mut bytes = [0; PATH_SECRET_BYTES];
+    rand::rng().fill_bytes(&mut bytes);
+    let secret = hex::encode(bytes);
+    sqlx::query!(
+        "insert into gateway_connections (id, merchant_id, mode, gateway, label, fingerprint, path_secret_sealed, path_secret_hashes)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        new.id.uuid(),
+        merchant,
+        new.mode.as_ref(),
+        new.gateway.as_ref(),
+        new.label,
+        new.fingerprint,
+        key.seal(&path_secret_place(merchant, new.id.uuid()), secret.as_bytes()),
+        &[vault::fingerprint(&secret).to_vec()],
+    )
+    .execute(&mut *db)
+    .await?;
+    for family in new.families {
+        sqlx::query!(
+            "insert into circuit_breakers (connection_id, merchant_id, mode, family) values ($1, $2, $3, $4)",
+            new.id.uuid(),
+            merchant,
+            new.mode.as_ref(),
+            family.as_ref(),
+        )
+        .execute(&mut *db)
+        .await?;
+    }
+    add_credentials(db, store, new.id, new.credentials).await?;
+    Ok(secret.into())
+}
+
+/// Adds a version of a connection's credentials, used from now on.
+pub async fn add_credentials(
+    db: &mut PgConnection,
+    store: &Store,
+    id: ConnectionId,
+    credentials: &Value,
+) -> Result<i32, StoreError> {
+    let owner = sqlx::query!("select merchant_id, mode from gateway_connections where id = $1 for update", id.uuid())
+        .fetch_one(&mut *db)
+        .await?;
+    let key = store.merchant_key(db, owner.merchant_id).await?;
+    let sealed = key.seal(&credentials_place(owner.merchant_id, id.uuid()), credentials.to_string().as_bytes());
+    Ok(sqlx::query_scalar!(
+        "insert into gateway_credentials (connection_id, merchant_id, mode, version, sealed)
+         select $1, $2, $3, coalesce(max(version), 0) + 1, $4 from gateway_credentials where connection_id = $1
+         returning version",
+        id.uuid(),
+        owner.merchant_id,
+        owner.mode,
+        sealed,
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+/// The newest version of a connection's credentials, opened.
+pub async fn credentials(db: &mut PgConnection, store: &Store, id: ConnectionId) -> Result<(i32, Value), StoreError> {
+    let row = sqlx::query!(
+        "select merchant_id, version, sealed from gateway_credentials where connection_id = $1 order by version desc limit 1",
+        id.uuid(),
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let key = store.merchant_key(db, row.merchant_id).await?;
+    let plain = key.open(&credentials_place(row.merchant_id, id.uuid()), &row.sealed)?;
+    let json = serde_json::from_slice(&plain).map_err(|_| StoreError::corrupt("gateway_credentials.sealed", "not JSON"))?;
+    Ok((row.version, json))
+}
+
+/// The newest version's number.
+pub async fn credential_version(db: &mut PgConnection, id: ConnectionId) -> Result<i32, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select max(version) as "version!" from gateway_credentials where connection_id = $1"#,
+        id.uuid(),
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+struct Row {
+    id: Uuid,
+    merchant_id: Uuid,
+    mode: String,
+    gateway: String,
+    label: String,
+    status: String,
+    fingerprint: String,
+}
+
+impl Row {
+    fn read(self) -> Result<Connection, StoreError> {
+        Ok(Connection {
+            id: self.id.into(),
+            merchant: self.merchant_id.into(),
+            mode: parse("gateway_connections.mode", &self.mode)?,
+            gateway: parse("gateway_connections.gateway", &self.gateway)?,
+            label: self.label,
+            status: parse("gateway_connections.status", &self.status)?,
+            fingerprint: self.fingerprint,
+        })
+    }
+}
+
+/// The connection of that id.
+pub async fn find(db: &mut PgConnection, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, merchant_id, mode, gateway, label, status, fingerprint from gateway_connections where id = $1",
+        id.uuid(),
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Row::read).transpose()
+}
+
+/// A merchant's connections in a mode, oldest first.
+pub async fn list(db: &mut PgConnection, merchant: MerchantId, mode: Mode) -> Result<Vec<Connection>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, merchant_id, mode, gateway, label, status, fingerprint
+           from gateway_connections where merchant_id = $1 and mode = $2 order by id",
+        merchant.uuid(),
+        mode.as_ref(),
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// The newest secret of a connection's notification path.
+pub async fn path_secret(db: &mut PgConnection, store: &Store, id: ConnectionId) -> Result<SecretString, StoreError> {
+    let row = sqlx::query!("select merchant_id, path_secret_sealed from gateway_connections where id = $1", id.uuid())
+        .fetch_one(&mut *db)
+        .await?;
+    let key = store.merchant_key(db, row.merchant_id).await?;
+    let plain = key.open(&path_secret_place(row.merchant_id, id.uuid()), &row.path_secret_sealed)?;
+    let text = std::str::from_utf8(&plain).map_err(|why| StoreError::corrupt("path_secret_sealed", why))?;
+    Ok(SecretString::from(text))
+}
+
+/// The connection, if the path's secret is one of its own: the newest, or one that still overlaps with it.
+pub async fn by_path_secret(
+    db: &mut PgConnection,
+    id: ConnectionId,
+    secret: &SecretString,
+) -> Result<Option<Connection>, StoreError> {
+    let hashes = sqlx::query_scalar!("select path_secret_hashes from gateway_connections where id = $1", id.uuid())
+        .fetch_optional(&mut *db)
+        .await?;
+    let given = vault::fingerprint(secret.expose_secret());
+    let known = hashes.unwrap_or_default().iter().any(|hash| bool::from(hash.ct_eq(&given)));
+    if known { find(db, id).await } else { Ok(None) }
+}
+
+/// Changes what a connection is used for.
+pub async fn set_status(db: &mut PgConnection, id: ConnectionId, status: Status) -> Result<(), StoreError> {
+    sqlx::query!("update gateway_connections set status = $2 where id = $1", id.uuid(), status.as_ref())
+        .execute(db)
+        .await?;
+    Ok(())
+}
