@@ -10,6 +10,8 @@ use schemas::{
 };
 use store::{PgConnection, Store, StoreError, connections};
 
+use crate::Activities;
+
 /// How many opened accounts are kept.
 const OPEN_ACCOUNTS: u64 = 10_000;
 
@@ -67,5 +69,13 @@ impl Accounts {
         let credentials = gateways::read_credentials(kind, json)
             .map_err(|wrong| StoreError::corrupt("gateway_credentials", wrong.first().map_or("", |e| e.param.as_str())))?;
         gateways::open(&credentials, self.endpoints(mode)).map_err(|why| StoreError::corrupt("gateway_credentials", why))
+    }
+}
+
+impl Activities {
+    /// The gateway behind a connection, with its newest credentials.
+    pub async fn gateway(&self, connection: ConnectionId) -> Result<Arc<dyn Gateway>, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        self.accounts.open(&mut db, connection).await
     }
 }

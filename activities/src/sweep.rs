@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use schemas::id::ChargeId;
-use store::{StoreError, sweep};
+use store::{StoreError, notifications, sweep};
 
 use crate::{Activities, DeliveryStep, Step, delta};
 
 /// The most rows of each kind that one sweep takes.
 const PAGE: i64 = 200;
+/// Between tries to match a notification whose reference has our shape and no row; then it is left to a person.
+const STRAYS_AGAIN: [Duration; 4] =
+    [Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3_600), Duration::from_secs(86_400)];
 /// How many graces overdue a row must be before the sweep does the work itself.
 const STUCK: u32 = 5;
 
@@ -21,19 +24,34 @@ impl Activities {
         sweep::ensure_partitions(&mut db).await?;
         let moved_charges = sweep::charges(&mut db, delta(stuck), PAGE).await?;
         let moved_deliveries = sweep::deliveries(&mut db, delta(stuck), PAGE).await?;
+        let told_charges = sweep::facts(&mut db, delta(stuck), PAGE).await?;
         drop(db);
-        for (_, charge) in moved_charges {
+        for (_, charge) in moved_charges.into_iter().chain(told_charges) {
             self.advance(charge).await?;
         }
         for due in moved_deliveries {
             let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
         }
+        self.match_strays().await?;
         self.poke_overdue(grace).await
+    }
+
+    async fn match_strays(&self) -> Result<(), StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        for stray in notifications::strays(&mut db, PAGE).await? {
+            let looks = usize::try_from(stray.looks).unwrap_or(usize::MAX);
+            let pause = STRAYS_AGAIN.get(looks).map(|pause| delta(*pause));
+            if notifications::match_again(&mut db, &stray, pause).await?.is_none() && pause.is_none() {
+                tracing::error!(connection = %stray.connection, reference = stray.reference, "a notification's reference is ours by its shape, and unknown");
+            }
+        }
+        Ok(())
     }
 
     async fn poke_overdue(&self, grace: Duration) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
-        let charges = sweep::charges(&mut db, delta(grace), PAGE).await?;
+        let mut charges = sweep::charges(&mut db, delta(grace), PAGE).await?;
+        charges.extend(sweep::facts(&mut db, delta(grace), PAGE).await?);
         let attempts = sweep::attempts(&mut db, delta(grace), PAGE).await?;
         let deliveries = sweep::deliveries(&mut db, delta(grace), PAGE).await?;
         drop(db);

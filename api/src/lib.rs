@@ -1,1 +1,111 @@
+#![doc = include_str!("../README.md")]
 
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+use schemas::{charge::CreateCharge, validate::Checker, webhook_endpoint::CreateWebhookEndpoint};
+use store::{Store, listen::Outcomes};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use url::Url;
+use workflows::Orchestrator;
+
+pub mod auth;
+pub mod error;
+pub mod input;
+pub mod log;
+pub mod notifications;
+pub mod v1;
+
+pub use error::{Code, Error};
+
+/// The longest request of a merchant, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+/// The longest notification of a gateway, in bytes.
+const MAX_NOTIFICATION: usize = 512 * 1024;
+
+/// How the API behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long a caller waits for a charge to be presented.
+    pub answer_within: Duration,
+    /// Charges being presented at a time; more are refused at once.
+    pub max_in_flight_charges: usize,
+    /// Whether webhook endpoints may be on private addresses and plain HTTP: local stacks only.
+    pub allow_private_webhooks: bool,
+    /// Where error codes are explained.
+    pub docs_url: Url,
+}
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// The parts of an [`App`].
+pub struct Inner {
+    pub(crate) store: Store,
+    pub(crate) orchestrator: Orchestrator,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) config: Config,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) admission: Arc<Semaphore>,
+    pub(crate) charges: Checker<CreateCharge>,
+    pub(crate) endpoints: Checker<CreateWebhookEndpoint>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    /// `outcomes` must be listening; `tracker` is waited for when the process stops.
+    pub fn new(
+        store: Store,
+        orchestrator: Orchestrator,
+        outcomes: Outcomes,
+        config: Config,
+        tracker: TaskTracker,
+    ) -> Self {
+        let admission = Arc::new(Semaphore::new(config.max_in_flight_charges));
+        let (charges, endpoints) = (Checker::new(), Checker::new());
+        Self(Arc::new(Inner { store, orchestrator, outcomes, config, tracker, admission, charges, endpoints }))
+    }
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    let merchants = Router::new()
+        .route("/v1/charges", post(v1::charges::create).get(v1::charges::list))
+        .route("/v1/charges/{id}", get(v1::charges::get))
+        .route("/v1/charges/{id}/cancel", post(v1::charges::cancel))
+        .route("/v1/charges/{id}/timeline", get(v1::charges::timeline))
+        .route("/v1/events", get(v1::events::list))
+        .route("/v1/events/{id}", get(v1::events::get))
+        .route("/v1/webhook_endpoints", post(v1::webhook_endpoints::create).get(v1::webhook_endpoints::list))
+        .route(
+            "/v1/webhook_endpoints/{id}",
+            get(v1::webhook_endpoints::get).delete(v1::webhook_endpoints::delete),
+        )
+        .route("/docs/errors/{code}", get(error::explain))
+        .layer(DefaultBodyLimit::max(MAX_BODY));
+    let gateways = Router::new()
+        .route("/notifications/{connection}/{secret}", post(notifications::receive))
+        // Efí appends this to whatever was registered
+        .route("/notifications/{connection}/{secret}/pix", post(notifications::receive))
+        .layer(DefaultBodyLimit::max(MAX_NOTIFICATION));
+    merchants
+        .merge(gateways)
+        .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(middleware::from_fn_with_state(app.clone(), log::log))
+        .with_state(app)
+}

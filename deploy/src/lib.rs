@@ -1,1 +1,11 @@
+#![doc = include_str!("../README.md")]
 
+pub mod cli;
+pub mod config;
+pub mod health;
+pub mod migrate;
+pub mod start;
+pub mod telemetry;
+
+pub use config::Config;
+pub use start::{Role, Running, start};

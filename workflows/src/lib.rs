@@ -5,10 +5,11 @@ pub mod delivery;
 pub mod orchestrator;
 pub mod queues;
 pub mod reconcile;
+pub mod setup;
 pub mod sweep;
 pub mod temporal;
 pub mod worker;
 
 pub use orchestrator::Orchestrator;
 pub use queues::Queues;
-pub use temporal::Temporal;
+pub use temporal::{Temporal, TemporalConfig};

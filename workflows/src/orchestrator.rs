@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
-use activities::{Activities, Starter};
-use schemas::id::{ChargeId, MerchantId};
-use store::deliveries::Due;
+use activities::{Activities, Starter, charge::Preview};
+use gateways::Gateway;
+use schemas::{
+    charge::CreateCharge,
+    gateway::Mode,
+    id::{ChargeId, ConnectionId, MerchantId},
+};
+use store::{StoreError, deliveries::Due};
 use tokio_util::task::TaskTracker;
 
 use crate::Temporal;
@@ -37,6 +42,33 @@ impl Orchestrator {
                 Box::pin(this.activities.present(charge)).await;
             }
         });
+    }
+
+    /// What the merchant's connections would make of a charge; no gateway is asked.
+    pub async fn preview(
+        &self,
+        merchant: MerchantId,
+        mode: Mode,
+        request: &CreateCharge,
+    ) -> Result<Preview, StoreError> {
+        self.activities.preview(merchant, mode, request).await
+    }
+
+    /// The gateway behind a connection, to verify and read what it tells us.
+    pub async fn gateway(&self, connection: ConnectionId) -> Result<Arc<dyn Gateway>, StoreError> {
+        self.activities.gateway(connection).await
+    }
+
+    /// Tells the merchant that a connection needs a person. `message` holds no personal data.
+    pub async fn raise_attention(
+        &self,
+        connection: ConnectionId,
+        code: &str,
+        message: &str,
+    ) -> Result<(), StoreError> {
+        self.activities
+            .raise_attention(connection, code, message)
+            .await
     }
 
     /// Makes the charge's workflow look at its row now; starts it if it is closed or unknown. Returns once the workflow has taken

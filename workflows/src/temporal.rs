@@ -39,6 +39,8 @@ const AWAY_FOR: Duration = Duration::from_secs(2);
 /// Between tries to connect.
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// For calls that set things up.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many deliveries one process starts at a time.
 const STARTS_AT_A_TIME: usize = 16;
 
@@ -267,7 +269,7 @@ impl Starter for Temporal {
     }
 }
 
-async fn open(config: &TemporalConfig) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) async fn open(config: &TemporalConfig) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
     use secrecy::ExposeSecret;
     let options = ConnectionOptions::new(config.url.clone())
         .identity(format!("payment-orchestrator@{}", std::process::id()))
@@ -324,6 +326,6 @@ fn poke_options() -> WorkflowExecuteUpdateOptions {
     clippy::disallowed_methods,
     reason = "not workflow code: the process waits to connect again"
 )]
-async fn pause(length: Duration) {
+pub(crate) async fn pause(length: Duration) {
     tokio::time::sleep(length).await;
 }

@@ -13,6 +13,7 @@ pub mod efi;
 pub mod endpoints;
 pub mod error;
 pub mod http;
+mod money;
 pub mod notification;
 pub mod order;
 pub mod stripe;

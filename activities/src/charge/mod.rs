@@ -7,6 +7,7 @@ mod begin;
 mod direct;
 mod end;
 mod look;
+mod preview;
 mod resolve;
 mod settle;
 
@@ -18,6 +19,7 @@ use store::{PgConnection, StoreError, attempts};
 use crate::Activities;
 
 pub(crate) use apply::{Applied, apply};
+pub use preview::Preview;
 
 impl Activities {
     /// The gateway of an attempt and the order it was given.

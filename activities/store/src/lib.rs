@@ -19,6 +19,7 @@ pub mod facts;
 pub mod idempotency;
 pub mod listen;
 pub mod merchants;
+pub mod migrations;
 pub mod notifications;
 pub mod outbox;
 pub mod page;
@@ -77,6 +78,13 @@ impl Store {
     /// A store on an open pool.
     pub fn new(pool: PgPool, master: DataKey) -> Self {
         Self { pool, master, keys: Arc::new(Cache::new(OPEN_KEYS)) }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let mut db = self.pool.acquire().await?;
+        sqlx::query!(r#"select 1 as "one!""#).fetch_one(&mut *db).await?;
+        Ok(())
     }
 
     /// The key that wraps merchants' keys.

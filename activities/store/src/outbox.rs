@@ -1,11 +1,13 @@
 //! What the relay has to send to Kafka, written in the transaction whose facts it tells.
 
-use chrono::{DateTime, Utc};
 use schemas::message::{CloudEvent, Topic};
 use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::{StoreError, error::to_json};
+
+/// The advisory lock of the one relay.
+const RELAY_LOCK: i64 = 0x0b0c_0001;
 
 /// A message to send.
 #[derive(Debug)]
@@ -20,7 +22,8 @@ pub struct Message {
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog {
     pub messages: i64,
-    pub oldest: Option<DateTime<Utc>>,
+    /// For how many seconds the oldest has waited.
+    pub oldest_age_s: f64,
 }
 
 /// Adds a message; its subject is the key. The caller holds the lock of the key's row, so that order holds within it.
@@ -40,6 +43,11 @@ pub async fn insert<T: Serialize>(
     Ok(())
 }
 
+/// Whether this connection leads the one relay: a lock that lasts as long as the connection.
+pub async fn lead(db: &mut PgConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "leads!""#, RELAY_LOCK).fetch_one(db).await?)
+}
+
 /// The oldest unsent messages.
 pub async fn oldest(db: &mut PgConnection, limit: i64) -> Result<Vec<Message>, StoreError> {
     Ok(sqlx::query_as!(Message, "select id, topic, key, message from outbox order by id limit $1", limit)
@@ -55,7 +63,12 @@ pub async fn delete(db: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError
 
 /// What waits; a metric.
 pub async fn backlog(db: &mut PgConnection) -> Result<Backlog, StoreError> {
-    Ok(sqlx::query_as!(Backlog, r#"select count(*) as "messages!", min(created_at) as oldest from outbox"#)
-        .fetch_one(db)
-        .await?)
+    Ok(sqlx::query_as!(
+        Backlog,
+        r#"select count(*) as "messages!",
+                  coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as "oldest_age_s!"
+             from outbox"#,
+    )
+    .fetch_one(db)
+    .await?)
 }

@@ -1,6 +1,6 @@
 //! What nobody has looked at in time. Rows alone decide what is unfinished.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use schemas::id::{AttemptId, ChargeId, MerchantId};
 use sqlx::{PgConnection, postgres::types::PgInterval};
 
@@ -66,12 +66,14 @@ pub async fn deliveries(db: &mut PgConnection, grace: TimeDelta, limit: i64) -> 
     Ok(rows.into_iter().map(|row| Due::again(row.id, row.merchant_id, row.endpoint_id)).collect())
 }
 
-/// How long the most overdue row has waited: the metric that watches the watcher.
-pub async fn oldest_look_at(db: &mut PgConnection) -> Result<Option<DateTime<Utc>>, StoreError> {
+/// For how many seconds the most overdue row has waited for somebody to look: the metric that watches the watcher.
+pub async fn overdue_s(db: &mut PgConnection) -> Result<f64, StoreError> {
     Ok(sqlx::query_scalar!(
-        "select least((select min(look_at) from charges where look_at is not null),
+        r#"select greatest(0, extract(epoch from clock_timestamp() - least(
+                      (select min(look_at) from charges where look_at is not null),
                       (select min(look_at) from attempts where look_at is not null),
-                      (select min(look_at) from deliveries where look_at is not null))"
+                      (select min(look_at) from deliveries where look_at is not null),
+                      (select min(received_at) from notification_facts where handled_at is null))))::float8 as "age!""#
     )
     .fetch_one(db)
     .await?)

@@ -113,6 +113,21 @@ pub async fn find(
     row.map(Row::read).transpose()
 }
 
+/// The endpoint of that id with its secret, for a repeat of the request that created it.
+pub async fn with_secret(
+    db: &mut PgConnection,
+    store: &Store,
+    (merchant, mode): (MerchantId, Mode),
+    id: EndpointId,
+) -> Result<Option<WebhookEndpoint>, StoreError> {
+    let Some(endpoint) = find(db, merchant, mode, id).await? else { return Ok(None) };
+    let sealed = sqlx::query_scalar!("select secret_sealed from webhook_endpoints where id = $1", id.uuid())
+        .fetch_one(&mut *db)
+        .await?;
+    let secret = open(db, store, merchant.uuid(), (id.uuid(), &sealed)).await?;
+    Ok(Some(WebhookEndpoint { secret: Some(secret), ..endpoint }))
+}
+
 /// A page of a merchant's endpoints.
 pub async fn list(
     db: &mut PgConnection,
@@ -161,7 +176,16 @@ pub async fn delete(db: &mut PgConnection, merchant: MerchantId, mode: Mode, id:
 
 /// The key of an endpoint's signatures.
 pub async fn secret(db: &mut PgConnection, store: &Store, work: &Work) -> Result<String, StoreError> {
-    let key = store.merchant_key(db, work.merchant.uuid()).await?;
-    let plain = key.open(&secret_place(work.merchant.uuid(), work.endpoint.uuid()), &work.secret_sealed)?;
+    open(db, store, work.merchant.uuid(), (work.endpoint.uuid(), &work.secret_sealed)).await
+}
+
+async fn open(
+    db: &mut PgConnection,
+    store: &Store,
+    merchant: Uuid,
+    (endpoint, sealed): (Uuid, &[u8]),
+) -> Result<String, StoreError> {
+    let key = store.merchant_key(db, merchant).await?;
+    let plain = key.open(&secret_place(merchant, endpoint), sealed)?;
     String::from_utf8(plain.to_vec()).map_err(|why| StoreError::corrupt("webhook_endpoints.secret_sealed", why))
 }

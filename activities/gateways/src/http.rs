@@ -1,0 +1,186 @@
+//! The one place where HTTP clients are built and their failures are named: timeouts, TLS, tracing.
+
+use std::{error::Error, io, time::Duration};
+
+use reqwest::{Certificate, Client, ClientBuilder, Identity, RequestBuilder, header, redirect::Policy};
+use schemas::attempt::ErrorClass;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::GatewayError;
+
+mod webhook;
+
+pub use webhook::{AddressError, check_webhook_url, webhook_client};
+
+/// What tells us apart in gateways' logs; Asaas demands one.
+const USER_AGENT: &str = concat!("payment-orchestrator/", env!("CARGO_PKG_VERSION"));
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// For calls that nobody waits for: reading, cancelling, registering.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Below what load balancers allow an idle connection, so that we close it first.
+const POOL_IDLE: Duration = Duration::from_secs(50);
+/// The longest answer that is read.
+const MAX_BODY: usize = 1 << 20;
+/// The longest `Retry-After` that is believed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// The longest text of a gateway that is kept.
+const MAX_MESSAGE: usize = 300;
+
+/// Whether a request may leave something behind at the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// A lost answer is an unknown outcome.
+    Creates,
+    /// Nothing is created, whatever happens.
+    Reads,
+}
+
+/// When a call must be over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    pub(crate) fn after(within: Duration) -> Self {
+        Self(Instant::now() + within)
+    }
+
+    fn left(self) -> Option<Duration> {
+        Some(self.0.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+}
+
+/// An answer with its body in memory.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub status: u16,
+    pub headers: header::HeaderMap,
+    body: Vec<u8>,
+}
+
+/// A client for gateways: `identity` proves us, `authority` is trusted besides the system's.
+pub(crate) fn client(identity: Option<Identity>, authority: Option<Certificate>) -> Result<Client, GatewayError> {
+    let mut builder = base().user_agent(USER_AGENT).tcp_nodelay(true).pool_idle_timeout(POOL_IDLE);
+    if let Some(identity) = identity {
+        builder = builder.identity(identity);
+    }
+    if let Some(authority) = authority {
+        builder = builder.tls_certs_merge([authority]);
+    }
+    builder.build().map_err(|_| GatewayError::new(ErrorClass::Denied, "tls", "the client certificate cannot be used"))
+}
+
+fn base() -> ClientBuilder {
+    // the first one stays; any later call finds it in place
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none()).no_proxy()
+}
+
+/// Sends a request and reads the whole answer, whatever its status.
+pub(crate) async fn send(request: RequestBuilder, deadline: Deadline, effect: Effect) -> Result<Answer, GatewayError> {
+    let Some(left) = deadline.left() else {
+        return Err(GatewayError::new(ErrorClass::NotCreated, "timeout", "no time was left to ask the gateway"));
+    };
+    let mut answer = request.timeout(left).send().await.map_err(|error| transport(&error, effect))?;
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| transport(&error, effect))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(unreadable(effect));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, headers, body })
+}
+
+impl Answer {
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body of a successful answer.
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, effect: Effect) -> Result<T, GatewayError> {
+        serde_json::from_slice(&self.body).map_err(|_| unreadable(effect))
+    }
+
+    /// The body as JSON, if it is any: for errors, which may come from a proxy.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The answer as an error, by its status alone; `code` and `message` are the gateway's words. Each gateway refines it.
+    pub(crate) fn error(&self, effect: Effect, code: Option<&str>, message: Option<&str>) -> GatewayError {
+        let class = match self.status {
+            401 | 403 => ErrorClass::Denied,
+            402 => ErrorClass::Declined,
+            429 => ErrorClass::Throttled,
+            408 | 409 | 424 | 500.. => lost(effect),
+            _ => ErrorClass::Refused,
+        };
+        let code = code.map_or_else(|| format!("http_{}", self.status), ToOwned::to_owned);
+        let message = message.map_or_else(|| format!("the gateway answered {}", self.status), shorten);
+        GatewayError { retry_after: self.retry_after(), ..GatewayError::new(class, code, message) }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+    }
+}
+
+/// What is known when no answer came.
+fn lost(effect: Effect) -> ErrorClass {
+    match effect {
+        Effect::Creates => ErrorClass::Unknown,
+        Effect::Reads => ErrorClass::NotCreated,
+    }
+}
+
+fn unreadable(effect: Effect) -> GatewayError {
+    GatewayError::new(lost(effect), "unreadable", "the gateway's answer could not be read")
+}
+
+/// What happened on the wire. The error's own text is not kept: it may hold the URL, and that a secret.
+fn transport(error: &reqwest::Error, effect: Effect) -> GatewayError {
+    match tls(error) {
+        Some(rustls::Error::AlertReceived(_)) => {
+            return GatewayError::new(
+                ErrorClass::Denied,
+                "certificate_refused",
+                "the gateway refused the client certificate: it is wrong, expired, revoked, or of the other environment",
+            );
+        }
+        Some(_) if error.is_connect() => {
+            return GatewayError::new(ErrorClass::NotCreated, "tls", "no secure connection could be made");
+        }
+        _ => {}
+    }
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => GatewayError::new(ErrorClass::NotCreated, "connect_timeout", "the gateway did not take the connection in time"),
+        (true, false) => GatewayError::new(ErrorClass::NotCreated, "connect", "the gateway took no connection"),
+        (false, true) => GatewayError::new(lost(effect), "timeout", "the gateway did not answer in time"),
+        (false, false) if error.is_builder() => GatewayError::new(ErrorClass::NotCreated, "request", "the request could not be built"),
+        (false, false) => GatewayError::new(lost(effect), "reset", "the connection broke before the answer was complete"),
+    }
+}
+
+/// The TLS failure beneath an error. An `io::Error` hides what it wraps from `source`.
+fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// A gateway's words, short enough to store.
+fn shorten(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect()
+}

@@ -1,0 +1,67 @@
+//! Who could take a charge, before it is stored.
+
+use gateways::ChargeOrder;
+use schemas::{
+    Instant,
+    charge::CreateCharge,
+    connection::Status,
+    gateway::Mode,
+    id::MerchantId,
+    route::{self, Candidate, Fallback},
+};
+use store::{StoreError, breakers};
+
+use crate::Activities;
+
+/// What a merchant's connections make of a charge.
+#[derive(Debug)]
+pub struct Preview {
+    /// How many connections the method is routed to.
+    pub routed: usize,
+    /// How many could take it, breakers aside.
+    pub eligible: usize,
+    /// Those that could not, and what they lack.
+    pub fallbacks: Vec<Fallback>,
+}
+
+impl Activities {
+    /// Asks each routed connection what the charge lacks for it; no gateway is called.
+    pub async fn preview(&self, merchant: MerchantId, mode: Mode, request: &CreateCharge) -> Result<Preview, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let (_, connections) = breakers::candidates(&mut db, merchant, mode, request.payment_method.kind()).await?;
+        let order = imagined(request);
+        let mut candidates = Vec::with_capacity(connections.len());
+        for found in connections {
+            let gateway = self.accounts.open_version(&mut db, found.connection, found.credential_version).await?;
+            candidates.push(Candidate {
+                connection: found.connection,
+                gateway: found.gateway,
+                status_active: found.status == Status::Active,
+                breaker: found.breaker,
+                unmet: gateway.accepts(&order).err().unwrap_or_default(),
+                tried: false,
+            });
+        }
+        Ok(Preview {
+            routed: candidates.iter().filter(|candidate| candidate.status_active).count(),
+            eligible: route::eligible(&candidates),
+            fallbacks: route::unmet_fallbacks(&candidates),
+        })
+    }
+}
+
+/// The order that the charge would become; only the length of its life matters here, not its beginning.
+fn imagined(request: &CreateCharge) -> ChargeOrder {
+    let begin = Instant::UNIX_EPOCH;
+    let life = chrono::TimeDelta::try_seconds(request.payment_method.payable_for_s()).unwrap_or(chrono::TimeDelta::MAX);
+    ChargeOrder {
+        reference: String::new(),
+        amount: request.amount,
+        method: request.payment_method.clone(),
+        created_at: begin,
+        expires_at: begin.checked_add_signed(life).unwrap_or(begin),
+        payer: request.payer.clone(),
+        customer: None,
+        description: request.description.clone(),
+    }
+}

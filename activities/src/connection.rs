@@ -1,0 +1,152 @@
+//! A merchant's account at a gateway: checked, stored, routed, and our notification address registered there.
+
+use gateways::{Account, GatewayError, Subscription};
+use schemas::{
+    gateway::{GatewayKind, Mode},
+    id::{ConnectionId, MerchantId},
+    payment_method::Kind,
+    problem::FieldError,
+};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use store::{
+    Store, StoreError, connections, merchants,
+    policies::{self, Change},
+};
+use url::Url;
+
+use crate::accounts::Accounts;
+
+/// A connection to add.
+#[derive(Debug)]
+pub struct NewConnection {
+    pub merchant: MerchantId,
+    pub mode: Mode,
+    pub gateway: GatewayKind,
+    /// The merchant's own name for it, unique per mode.
+    pub label: String,
+    pub credentials: Value,
+    /// Replace the address of somebody else that is registered at the gateway.
+    pub replace_address: bool,
+}
+
+/// A connection that was added.
+#[derive(Debug)]
+pub struct Added {
+    pub id: ConnectionId,
+    /// Whether notifications arrive; charges work without, only their payment is noticed late.
+    pub notified: Result<(), String>,
+}
+
+/// Why a connection was not added. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    #[error("the credentials are not complete: {}", .0.iter().map(|e| format!("{} {}", e.param, e.message)).collect::<Vec<_>>().join("; "))]
+    Credentials(Vec<FieldError>),
+    #[error("the gateway did not accept the credentials: {0}")]
+    Gateway(#[from] GatewayError),
+    #[error("these credentials belong to the gateway's {found} environment, and the connection is for mode {asked}")]
+    OtherMode { found: Mode, asked: Mode },
+    #[error("this merchant has a connection called `{0}` in this mode already")]
+    LabelTaken(String),
+    #[error("there is no such merchant")]
+    NoMerchant,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+const LABEL_TAKEN: &str = "gateway_connections_merchant_id_mode_label_key";
+/// The methods that a new connection is routed for.
+const METHODS: [Kind; 1] = [Kind::Pix];
+
+/// Adds a connection at the end of the merchant's routes. `notifications` is the base of our notification addresses.
+pub async fn add(
+    store: &Store,
+    accounts: &Accounts,
+    notifications: &Url,
+    new: &NewConnection,
+) -> Result<Added, AddError> {
+    let credentials = gateways::read_credentials(new.gateway, new.credentials.clone()).map_err(AddError::Credentials)?;
+    let gateway = gateways::open(&credentials, accounts.endpoints(new.mode))?;
+    let account = gateway.probe().await?;
+    check_mode(&account, new.mode)?;
+    let (id, secret) = insert(store, new, &account).await?;
+    let address = address(notifications, id, secret.expose_secret());
+    let notified = match gateway.subscribe(&address, new.replace_address).await {
+        Ok(Subscription::Done) => Ok(()),
+        Ok(Subscription::Secret(secret)) => {
+            let mut db = store.pool.acquire().await.map_err(StoreError::from)?;
+            let with_secret = gateways::credentials::with_secret(new.gateway, new.credentials.clone(), &secret);
+            connections::add_credentials(&mut db, store, id, &with_secret).await?;
+            Ok(())
+        }
+        Ok(Subscription::Taken { by }) => Err(format!("another address is registered at the gateway: {by}")),
+        Err(error) => Err(error.to_string()),
+    };
+    Ok(Added { id, notified })
+}
+
+async fn insert(
+    store: &Store,
+    new: &NewConnection,
+    account: &Account,
+) -> Result<(ConnectionId, secrecy::SecretString), AddError> {
+    let id = ConnectionId(store::new_id());
+    let mut families: Vec<_> = METHODS.iter().map(|method| new.gateway.family(*method)).collect();
+    families.dedup();
+    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    if merchants::find(&mut tx, new.merchant).await?.is_none() {
+        return Err(AddError::NoMerchant);
+    }
+    let row = connections::New {
+        id,
+        merchant: new.merchant,
+        mode: new.mode,
+        gateway: new.gateway,
+        label: &new.label,
+        fingerprint: &account.fingerprint,
+        credentials: &new.credentials,
+        families: &families,
+    };
+    let inserted = connections::insert(&mut tx, store, &row).await;
+    let secret = inserted.map_err(|error| {
+        if error.violates(LABEL_TAKEN) { AddError::LabelTaken(new.label.clone()) } else { AddError::Store(error) }
+    })?;
+    for method in METHODS {
+        let change = Change { author: "connection add", reason: "a new connection goes last" };
+        policies::append(&mut tx, (new.merchant, new.mode, method), id, change).await?;
+    }
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok((id, secret))
+}
+
+fn check_mode(account: &Account, asked: Mode) -> Result<(), AddError> {
+    let found = account.live.map(|live| if live { Mode::Live } else { Mode::Test });
+    match found {
+        Some(found) if found != asked => Err(AddError::OtherMode { found, asked }),
+        _ => Ok(()),
+    }
+}
+
+/// Where a connection's notifications arrive.
+pub fn address(base: &Url, id: ConnectionId, secret: &str) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(["notifications", &id.to_string(), secret]);
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_keeps_the_base_path_and_takes_connection_and_secret() {
+        let id = ConnectionId(uuid::Uuid::nil());
+        for base in ["https://in.example.com/pay", "https://in.example.com/pay/"] {
+            let url = address(&base.parse().expect("a URL"), id, "s3");
+            assert_eq!(url.as_str(), format!("https://in.example.com/pay/notifications/{id}/s3"));
+        }
+    }
+}

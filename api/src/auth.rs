@@ -1,0 +1,51 @@
+//! Who asks: a function that returns the caller, and whatever needs one takes it.
+
+use axum::http::{HeaderMap, header};
+use schemas::{
+    gateway::Mode,
+    id::MerchantId,
+    merchant::{Permission, Settings, Status},
+};
+use store::api_keys;
+
+use crate::{App, Code, Error};
+
+/// Long before any key of ours ends.
+const MAX_KEY: usize = 200;
+
+/// A merchant, in one mode, with a key that permits what is asked.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub merchant: MerchantId,
+    pub mode: Mode,
+    pub settings: Settings,
+    status: Status,
+}
+
+/// The caller of a request, if its key permits as much as `needed`. What is wrong with a key is not told.
+pub async fn authenticate(app: &App, headers: &HeaderMap, needed: Permission) -> Result<Caller, Error> {
+    let wrong = || Error::new(Code::Unauthenticated, "no valid API key was sent");
+    let secret = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .map(str::trim)
+        .filter(|secret| secret.starts_with("sk_") && secret.len() <= MAX_KEY)
+        .ok_or_else(wrong)?;
+    let mut db = app.store.pool.acquire().await.map_err(store::StoreError::from)?;
+    let key = api_keys::find(&mut db, secret).await?.ok_or_else(wrong)?;
+    if key.permission < needed {
+        return Err(Error::new(Code::PermissionDenied, format!("this needs the permission `{needed}`, and the key has `{}`", key.permission)));
+    }
+    Ok(Caller { merchant: key.merchant, mode: key.mode, settings: key.settings, status: key.merchant_status })
+}
+
+impl Caller {
+    /// Whether it may create something new.
+    pub fn may_create(&self) -> Result<(), Error> {
+        match self.status {
+            Status::Active => Ok(()),
+            status => Err(Error::new(Code::MerchantNotActive, format!("the merchant is {status}"))),
+        }
+    }
+}

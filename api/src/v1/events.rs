@@ -1,0 +1,51 @@
+//! Events, as they were or will be delivered: for merchants who poll, or missed something.
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+    http::HeaderMap,
+};
+use schemas::{
+    event::Event,
+    id::{ChargeId, EventId},
+    merchant::Permission,
+    page::Page,
+};
+use store::{
+    StoreError,
+    events::list::{self, Filter},
+};
+
+use crate::{
+    App, Error,
+    auth::authenticate,
+    input::{Params, path_id},
+};
+
+/// `GET /v1/events`: newest first; `type` and `charge` filter. What was listed once is never followed by something older.
+pub async fn list(
+    State(app): State<App>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Event>>, Error> {
+    let caller = authenticate(&app, &headers, Permission::Read).await?;
+    let mut params = Params::new(query.as_deref());
+    let range = params.range(EventId::uuid);
+    let filter = Filter {
+        kind: params.optional("type", "must be a type of event, such as `charge.paid`"),
+        subject: params.optional("charge", "must be a charge's id").map(ChargeId::uuid),
+    };
+    params.finish()?;
+    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
+    let (data, has_more) = list::list(&mut db, caller.merchant, caller.mode, filter, range).await?;
+    Ok(Json(Page { data, has_more }))
+}
+
+/// `GET /v1/events/{id}`.
+pub async fn get(State(app): State<App>, headers: HeaderMap, Path(id): Path<String>) -> Result<Json<Event>, Error> {
+    let caller = authenticate(&app, &headers, Permission::Read).await?;
+    let id = path_id(&id, "event")?;
+    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
+    let found = list::find(&mut db, caller.merchant, caller.mode, id).await?;
+    found.map(Json).ok_or_else(|| Error::not_found("event"))
+}

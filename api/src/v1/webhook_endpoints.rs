@@ -1,0 +1,109 @@
+//! Where a merchant listens.
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use schemas::{
+    id::EndpointId,
+    merchant::Permission,
+    page::Page,
+    problem::FieldError,
+    webhook_endpoint::{CreateWebhookEndpoint, WebhookEndpoint},
+};
+use store::{
+    StoreError,
+    idempotency::{self, Claim},
+    webhook_endpoints,
+};
+
+use crate::{
+    App, Code, Error,
+    auth::{Caller, authenticate},
+    input::{Body, Params, idempotency_key, path_id},
+};
+
+/// `POST /v1/webhook_endpoints`: 201 with the secret; a repeat under the same `Idempotency-Key` tells it again.
+pub async fn create(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Error> {
+    let caller = authenticate(&app, &headers, Permission::Configuration).await?;
+    caller.may_create()?;
+    let key = idempotency_key(&headers)?;
+    let request = app.endpoints.check(body.json()?).map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
+    gateways::http::check_webhook_url(&request.url, app.config.allow_private_webhooks).map_err(|why| {
+        Error::fields(Code::InvalidRequest, vec![FieldError::new("url", "address", why.to_string())])
+    })?;
+    let endpoint = insert(&app, &caller, key, &request).await?;
+    Ok((StatusCode::CREATED, Json(endpoint)).into_response())
+}
+
+async fn insert(
+    app: &App,
+    caller: &Caller,
+    key: Option<&str>,
+    request: &CreateWebhookEndpoint,
+) -> Result<WebhookEndpoint, Error> {
+    let (owner, id) = ((caller.merchant, caller.mode), EndpointId(store::new_id()));
+    let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
+    if let Some(key) = key {
+        let merchant_key = app.store.merchant_key(&mut tx, caller.merchant.uuid()).await?;
+        let canonical = serde_json::to_vec(request).map_err(|why| StoreError::corrupt("request", why))?;
+        let claimed = idempotency::Request::new(&merchant_key, "webhook_endpoints.create", key, &canonical);
+        match idempotency::claim(&mut tx, owner, &claimed, id.uuid()).await? {
+            Claim::New => {}
+            Claim::Other => {
+                return Err(Error::new(Code::IdempotencyKeyReused, "this Idempotency-Key came with another body before"));
+            }
+            Claim::Same(first) => {
+                let told = webhook_endpoints::with_secret(&mut tx, &app.store, owner, first.into()).await?;
+                return told.ok_or_else(|| Error::not_found("webhook endpoint"));
+            }
+        }
+    }
+    let inserted = webhook_endpoints::insert(&mut tx, &app.store, owner, id, request).await?;
+    let endpoint = inserted.ok_or_else(|| {
+        Error::new(Code::TooManyEndpoints, format!("there are {} in this mode", webhook_endpoints::MAX_ENDPOINTS))
+    })?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(endpoint)
+}
+
+/// `GET /v1/webhook_endpoints`: newest first.
+pub async fn list(
+    State(app): State<App>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<WebhookEndpoint>>, Error> {
+    let caller = authenticate(&app, &headers, Permission::Read).await?;
+    let mut params = Params::new(query.as_deref());
+    let range = params.range(EndpointId::uuid);
+    params.finish()?;
+    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
+    let (data, has_more) = webhook_endpoints::list(&mut db, caller.merchant, caller.mode, range).await?;
+    Ok(Json(Page { data, has_more }))
+}
+
+/// `GET /v1/webhook_endpoints/{id}`.
+pub async fn get(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Json<WebhookEndpoint>, Error> {
+    let caller = authenticate(&app, &headers, Permission::Read).await?;
+    let id = path_id(&id, "webhook endpoint")?;
+    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
+    let found = webhook_endpoints::find(&mut db, caller.merchant, caller.mode, id).await?;
+    found.map(Json).ok_or_else(|| Error::not_found("webhook endpoint"))
+}
+
+/// `DELETE /v1/webhook_endpoints/{id}`: 204; what waited for it is discarded.
+pub async fn delete(State(app): State<App>, headers: HeaderMap, Path(id): Path<String>) -> Result<StatusCode, Error> {
+    let caller = authenticate(&app, &headers, Permission::Configuration).await?;
+    let id = path_id(&id, "webhook endpoint")?;
+    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
+    match webhook_endpoints::delete(&mut db, caller.merchant, caller.mode, id).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(Error::not_found("webhook endpoint")),
+    }
+}

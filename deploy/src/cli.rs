@@ -1,0 +1,234 @@
+//! The command line.
+
+use std::{
+    io::{Read, Write},
+    path::PathBuf,
+};
+
+use activities::connection::{self, NewConnection};
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use schemas::{
+    gateway::{GatewayKind, Mode},
+    id::MerchantId,
+    merchant::Permission,
+    message::Topic,
+};
+use secrecy::ExposeSecret;
+use store::{api_keys, merchants};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    Config, Role, config, migrate,
+    start::{self, ALL, accounts, open_store},
+    telemetry,
+};
+
+mod events;
+
+/// Payment Orchestrator. Configured by environment variables: see `orchestrator config`.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the REST API and gateways' notifications.
+    Api,
+    /// Run workflows and activities.
+    Worker,
+    /// Move messages from the outbox to Kafka.
+    Relay,
+    /// All roles in one process, for a laptop.
+    Dev,
+    /// Create tables, Temporal's namespace and schedule, and Kafka's topics, where they are missing.
+    Migrate {
+        /// Only verify that nothing is missing.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Explain the environment variables.
+    Config,
+    /// Merchants.
+    #[command(subcommand)]
+    Merchant(MerchantCommand),
+    /// API keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Accounts at gateways.
+    #[command(subcommand)]
+    Connection(ConnectionCommand),
+    /// The streams in Kafka.
+    #[command(subcommand)]
+    Events(EventsCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum MerchantCommand {
+    /// Create a merchant; prints its id.
+    Create { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Create an API key; prints its secret, which cannot be had again.
+    Create {
+        #[arg(long)]
+        merchant: MerchantId,
+        /// `test` or `live`.
+        #[arg(long, default_value = "test")]
+        mode: Mode,
+        /// `read`, `payments` or `configuration`; each includes the ones before it.
+        #[arg(long, default_value = "payments")]
+        permission: Permission,
+        /// The merchant's own name for it.
+        #[arg(long, default_value = "")]
+        label: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConnectionCommand {
+    /// Add an account at a gateway: checks the credentials, puts it last in the routes, registers our notification address.
+    Add(AddConnection),
+}
+
+#[derive(Debug, Args)]
+struct AddConnection {
+    #[arg(long)]
+    merchant: MerchantId,
+    /// `test` or `live`.
+    #[arg(long, default_value = "test")]
+    mode: Mode,
+    /// `efi`, `stripe` or `asaas`.
+    #[arg(long)]
+    gateway: GatewayKind,
+    /// The merchant's own name for it.
+    #[arg(long)]
+    label: Option<String>,
+    /// A JSON file with the credentials, or `-` for standard input. Never given as arguments, which others can read.
+    #[arg(long)]
+    credentials: PathBuf,
+    /// Replace the notification address of somebody else that is registered at the gateway (Efí has one for each Pix key).
+    #[arg(long)]
+    replace_address: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum EventsCommand {
+    /// Print messages as they arrive, until interrupted.
+    Tail {
+        /// `gateway.attempts.v1`, `gateway.health.v1` or `charge.events.v1`; all of them unless told.
+        #[arg(long)]
+        topic: Vec<Topic>,
+        /// Begin with the oldest message that Kafka still has.
+        #[arg(long)]
+        from_beginning: bool,
+        /// End after this many messages.
+        #[arg(long)]
+        count: Option<usize>,
+    },
+}
+
+/// Runs a command.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    if matches!(cli.command, Command::Config) {
+        return say(&config::documentation());
+    }
+    let config = Config::from_env()?;
+    telemetry::log(&config)?;
+    match cli.command {
+        Command::Api => serve(&config, &[Role::Api]).await,
+        Command::Worker => serve(&config, &[Role::Worker]).await,
+        Command::Relay => serve(&config, &[Role::Relay]).await,
+        Command::Dev => serve(&config, &ALL).await,
+        Command::Migrate { check: false } => migrate::migrate(&config).await,
+        Command::Migrate { check: true } => migrate::check(&config).await,
+        Command::Config => Ok(()),
+        Command::Merchant(MerchantCommand::Create { name }) => create_merchant(&config, &name).await,
+        Command::Key(KeyCommand::Create { merchant, mode, permission, label }) => {
+            create_key(&config, merchant, (mode, permission), &label).await
+        }
+        Command::Connection(ConnectionCommand::Add(add)) => add_connection(&config, add).await,
+        Command::Events(EventsCommand::Tail { topic, from_beginning, count }) => {
+            events::tail(&config, &topic, from_beginning, count).await
+        }
+    }
+}
+
+/// Prints an error with its causes.
+pub fn complain(error: &anyhow::Error) {
+    let _ = writeln!(std::io::stderr(), "orchestrator: {error:#}");
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", text.trim_end())?)
+}
+
+async fn serve(config: &Config, roles: &[Role]) -> anyhow::Result<()> {
+    let running = start::start(config, config.timing(), roles).await?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+async fn create_merchant(config: &Config, name: &str) -> anyhow::Result<()> {
+    if name.trim().is_empty() {
+        bail!("a merchant needs a name");
+    }
+    let store = open_store(config).await?;
+    let mut db = store.pool.acquire().await?;
+    let id = merchants::insert(&mut db, store.master(), name.trim()).await?;
+    say(&id.to_string())
+}
+
+async fn create_key(
+    config: &Config,
+    merchant: MerchantId,
+    (mode, permission): (Mode, Permission),
+    label: &str,
+) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    let mut db = store.pool.acquire().await?;
+    if merchants::find(&mut db, merchant).await?.is_none() {
+        bail!("there is no merchant {merchant}");
+    }
+    let (_, secret) = api_keys::insert(&mut db, merchant, mode, permission, label).await?;
+    say(secret.expose_secret())
+}
+
+async fn add_connection(config: &Config, add: AddConnection) -> anyhow::Result<()> {
+    let mut text = String::new();
+    if add.credentials.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).context("reading credentials from standard input")?;
+    } else {
+        text = std::fs::read_to_string(&add.credentials)
+            .with_context(|| format!("reading credentials from {}", add.credentials.display()))?;
+    }
+    let credentials = serde_json::from_str(&text).map_err(|error| {
+        anyhow::anyhow!("the credentials are not JSON (line {}, column {})", error.line(), error.column())
+    })?;
+    let store = open_store(config).await?;
+    let new = NewConnection {
+        merchant: add.merchant,
+        mode: add.mode,
+        gateway: add.gateway,
+        label: add.label.unwrap_or_else(|| add.gateway.to_string()),
+        credentials,
+        replace_address: add.replace_address,
+    };
+    let added = connection::add(&store, &accounts(config, &store), &config.notifications_url, &new).await?;
+    say(&added.id.to_string())?;
+    if let Err(why) = added.notified {
+        bail!("the connection {} takes charges, and its notifications will not arrive: {why}", added.id);
+    }
+    Ok(())
+}

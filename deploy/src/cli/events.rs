@@ -1,0 +1,38 @@
+//! Watching the streams.
+
+use activities::relay::topics;
+use anyhow::Context;
+use rdkafka::{
+    ClientConfig, Message,
+    consumer::{Consumer, StreamConsumer},
+};
+use schemas::message::Topic;
+
+use super::say;
+use crate::Config;
+
+/// Prints messages as they arrive, one JSON document a line, without joining any group that matters.
+pub(super) async fn tail(
+    config: &Config,
+    wanted: &[Topic],
+    from_beginning: bool,
+    count: Option<usize>,
+) -> anyhow::Result<()> {
+    let kafka = config.kafka();
+    let wanted = if wanted.is_empty() { topics().to_vec() } else { wanted.to_vec() };
+    let names: Vec<String> = wanted.iter().map(|topic| kafka.topic(*topic)).collect();
+    let consumer: StreamConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &kafka.brokers)
+        .set("group.id", format!("orchestrator-tail-{}", uuid::Uuid::new_v4()))
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", if from_beginning { "earliest" } else { "latest" })
+        .create()
+        .context("connecting to Kafka")?;
+    consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    for _ in 0..count.unwrap_or(usize::MAX) {
+        let message = consumer.recv().await?;
+        let payload = String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned();
+        say(&format!("{} {payload}", message.topic()))?;
+    }
+    Ok(())
+}

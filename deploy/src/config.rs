@@ -1,0 +1,296 @@
+//! Configuration: environment variables only, all of them here. Each field is the variable of its name in upper case after
+//! `ORCHESTRATOR_`; one that is missing or wrong stops the start and is named.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use activities::{PauseTiming, Timing, relay::KafkaConfig};
+use gateways::Endpoints;
+use schemas::retry::DeliverySchedule;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use store::vault::{DataKey, VaultError};
+use url::Url;
+use workflows::{Queues, TemporalConfig};
+
+/// Before every variable's name.
+const PREFIX: &str = "ORCHESTRATOR_";
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Config {
+    /// PostgreSQL, 18 or later: `postgres://user:password@host:port/database`. Required.
+    pub database_url: SecretString,
+    /// Connections to PostgreSQL of one process, at most. Default 24.
+    #[serde(default = "default_database_connections")]
+    pub database_connections: u32,
+    /// The key that wraps all others: 32 bytes in base64 (`openssl rand -base64 32`). Required. Losing it loses what is sealed.
+    pub master_key: SecretString,
+
+    /// Temporal's frontend. Default `http://127.0.0.1:7233`.
+    #[serde(default = "default_temporal_url")]
+    pub temporal_url: Url,
+    /// Default `default`.
+    #[serde(default = "default_temporal_namespace")]
+    pub temporal_namespace: String,
+    /// For Temporal Cloud; switches TLS on. None by default.
+    pub temporal_api_key: Option<SecretString>,
+    /// Before every task queue's name, so that several deployments share a namespace. Empty by default.
+    #[serde(default)]
+    pub task_queue_prefix: String,
+
+    /// Kafka, `host:port`, several separated by commas. Default `127.0.0.1:9092`.
+    #[serde(default = "default_kafka_brokers")]
+    pub kafka_brokers: String,
+    /// Before every topic's name. Empty by default.
+    #[serde(default)]
+    pub kafka_topic_prefix: String,
+    /// Partitions of a topic that `migrate` creates. Default 3.
+    #[serde(default = "default_kafka_partitions")]
+    pub kafka_partitions: i32,
+    /// Replicas of a topic that `migrate` creates. Default 1: set 3 in production.
+    #[serde(default = "default_kafka_replication")]
+    pub kafka_replication: i32,
+
+    /// The address that all roles listen on. Default `127.0.0.1`.
+    #[serde(default = "default_host")]
+    pub host: IpAddr,
+    /// Default 8080.
+    #[serde(default = "default_api_port")]
+    pub api_port: u16,
+    /// Health and metrics of the worker. Default 8081.
+    #[serde(default = "default_worker_port")]
+    pub worker_port: u16,
+    /// Health and metrics of the relay. Default 8082.
+    #[serde(default = "default_relay_port")]
+    pub relay_port: u16,
+    /// Where gateways reach us; registered with them for years, so it deserves a host name of its own.
+    /// Default `http://127.0.0.1:8080`.
+    #[serde(default = "default_notifications_url")]
+    pub notifications_url: Url,
+    /// Where error codes are explained. Default `http://127.0.0.1:8080/docs`.
+    #[serde(default = "default_docs_url")]
+    pub docs_url: Url,
+
+    /// How long the caller of `POST /v1/charges` waits at most, in seconds. Default 15.
+    #[serde(default = "default_answer_within_s")]
+    pub answer_within_s: u64,
+    /// Charges being presented at a time in one process; more are answered 503 at once. Default 16.
+    #[serde(default = "default_max_in_flight_charges")]
+    pub max_in_flight_charges: usize,
+    /// Whether webhook endpoints may be on private addresses and plain HTTP. For local stacks. Default false.
+    #[serde(default)]
+    pub allow_private_webhooks: bool,
+    /// How often the sweep looks for what nobody has looked at, in seconds. Default 60.
+    #[serde(default = "default_sweep_every_s")]
+    pub sweep_every_s: u64,
+    /// How overdue a row must be for the sweep, in seconds. Default 60.
+    #[serde(default = "default_sweep_every_s")]
+    pub sweep_grace_s: u64,
+    /// The waits before a delivery's first tries, in seconds, separated by commas.
+    /// Default `0,5,30,120,600,1800,3600,7200,14400,28800`.
+    pub delivery_delays_s: Option<Vec<i64>>,
+    /// How often a paused webhook endpoint is tried again, in seconds. Default 600.
+    pub endpoint_probe_every_s: Option<u64>,
+
+    /// Where test mode finds Efí's API Pix. Default: its homologation.
+    pub test_efi_pix_url: Option<Url>,
+    /// A further certificate authority (PEM file) to trust for Efí in test mode: a simulator's. None by default.
+    pub test_efi_ca_file: Option<PathBuf>,
+    /// Where test mode finds Stripe. Default: Stripe.
+    pub test_stripe_url: Option<Url>,
+    /// Where test mode finds Asaas. Default: its sandbox.
+    pub test_asaas_url: Option<Url>,
+
+    /// What is logged: a `tracing` filter. Default `info`.
+    #[serde(default = "default_log")]
+    pub log: String,
+    /// `json` or `pretty`. Default `pretty`.
+    #[serde(default)]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Json,
+    #[default]
+    Pretty,
+}
+
+impl Config {
+    /// Reads the environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        envy::prefixed(PREFIX).from_env().map_err(|error| match error {
+            envy::Error::MissingValue(field) => ConfigError::Missing(format!("{PREFIX}{}", field.to_uppercase())),
+            envy::Error::Custom(what) => ConfigError::Invalid(what),
+        })
+    }
+
+    /// The master key.
+    pub fn master(&self) -> Result<DataKey, VaultError> {
+        DataKey::master(self.master_key.expose_secret())
+    }
+
+    pub(crate) fn temporal(&self) -> TemporalConfig {
+        TemporalConfig {
+            url: self.temporal_url.clone(),
+            namespace: self.temporal_namespace.clone(),
+            api_key: self.temporal_api_key.clone(),
+        }
+    }
+
+    pub(crate) fn queues(&self) -> Queues {
+        Queues::new(&self.task_queue_prefix)
+    }
+
+    pub(crate) fn kafka(&self) -> KafkaConfig {
+        KafkaConfig {
+            brokers: self.kafka_brokers.clone(),
+            topic_prefix: self.kafka_topic_prefix.clone(),
+            partitions: self.kafka_partitions,
+            replication: self.kafka_replication,
+        }
+    }
+
+    pub(crate) fn test_endpoints(&self) -> Endpoints {
+        let sandbox = Endpoints::sandbox();
+        Endpoints {
+            efi_pix: self.test_efi_pix_url.clone().unwrap_or(sandbox.efi_pix),
+            stripe: self.test_stripe_url.clone().unwrap_or(sandbox.stripe),
+            asaas: self.test_asaas_url.clone().unwrap_or(sandbox.asaas),
+            efi_ca_file: self.test_efi_ca_file.clone(),
+        }
+    }
+
+    pub(crate) fn answer_within(&self) -> Duration {
+        Duration::from_secs(self.answer_within_s)
+    }
+
+    pub(crate) fn sweep_every(&self) -> Duration {
+        Duration::from_secs(self.sweep_every_s)
+    }
+
+    /// The times of this deployment.
+    pub fn timing(&self) -> Timing {
+        let default = Timing::default();
+        let delays_s = self.delivery_delays_s.clone().unwrap_or_else(|| default.delivery.delays_s.clone());
+        let probe_every = self.endpoint_probe_every_s.map_or(default.pause.probe_every, Duration::from_secs);
+        Timing {
+            answer_within: self.answer_within(),
+            sweep_grace: Duration::from_secs(self.sweep_grace_s),
+            delivery: DeliverySchedule { delays_s, ..default.delivery },
+            pause: PauseTiming { probe_every, ..default.pause },
+            ..default
+        }
+    }
+}
+
+/// What is wrong with the environment.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("the environment variable {0} is required (see `orchestrator config`)")]
+    Missing(String),
+    #[error("an environment variable is not valid: {0} (see `orchestrator config`)")]
+    Invalid(String),
+}
+
+/// The documented variables, read from this very file.
+pub fn documentation() -> String {
+    let mut text = String::new();
+    let mut about = Vec::new();
+    let fields = include_str!("config.rs").lines().skip_while(|line| !line.starts_with("pub struct Config")).skip(1);
+    for line in fields.take_while(|line| *line != "}") {
+        let line = line.trim();
+        if let Some(words) = line.strip_prefix("/// ") {
+            about.push(words);
+        } else if let Some((name, _)) = line.strip_prefix("pub ").and_then(|line| line.split_once(':')) {
+            text += &format!("{PREFIX}{}\n    {}\n", name.to_uppercase(), about.join("\n    "));
+            about.clear();
+        }
+    }
+    text
+}
+
+fn default_database_connections() -> u32 {
+    24
+}
+fn default_temporal_url() -> Url {
+    local(7233)
+}
+fn default_temporal_namespace() -> String {
+    "default".to_owned()
+}
+fn default_kafka_brokers() -> String {
+    "127.0.0.1:9092".to_owned()
+}
+fn default_kafka_partitions() -> i32 {
+    3
+}
+fn default_kafka_replication() -> i32 {
+    1
+}
+fn default_host() -> IpAddr {
+    IpAddr::from([127, 0, 0, 1])
+}
+fn default_api_port() -> u16 {
+    8080
+}
+fn default_worker_port() -> u16 {
+    8081
+}
+fn default_relay_port() -> u16 {
+    8082
+}
+fn default_notifications_url() -> Url {
+    local(8080)
+}
+fn default_docs_url() -> Url {
+    let mut url = local(8080);
+    url.set_path("docs");
+    url
+}
+fn default_answer_within_s() -> u64 {
+    15
+}
+fn default_max_in_flight_charges() -> usize {
+    16
+}
+fn default_sweep_every_s() -> u64 {
+    60
+}
+fn default_log() -> String {
+    "info".to_owned()
+}
+fn local(port: u16) -> Url {
+    format!("http://127.0.0.1:{port}").parse().expect("a literal URL")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, envy::Error> {
+        let pairs = pairs.iter().map(|(name, value)| (format!("{PREFIX}{name}"), (*value).to_owned()));
+        envy::prefixed(PREFIX).from_iter(pairs)
+    }
+
+    #[test]
+    fn two_variables_are_enough_and_every_one_is_documented() {
+        let config = read(&[("DATABASE_URL", "postgres://x"), ("MASTER_KEY", "k")]).expect("enough");
+        assert_eq!(config.api_port, 8080);
+        let documented = documentation();
+        for name in ["DATABASE_URL", "MASTER_KEY", "DELIVERY_DELAYS_S", "LOG_FORMAT"] {
+            assert!(documented.contains(&format!("ORCHESTRATOR_{name}\n    ")), "{name}");
+        }
+        assert!(!documented.contains("\n    \n"), "a variable is not documented");
+    }
+
+    #[test]
+    fn a_missing_or_wrong_variable_is_named() {
+        let missing = read(&[("DATABASE_URL", "postgres://x")]).expect_err("no key");
+        assert!(missing.to_string().contains("master_key"));
+        let wrong = read(&[("DATABASE_URL", "x"), ("MASTER_KEY", "k"), ("API_PORT", "eighty")]).expect_err("no port");
+        assert!(wrong.to_string().contains("API_PORT"), "{wrong}");
+    }
+}

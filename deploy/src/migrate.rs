@@ -1,0 +1,51 @@
+//! What must exist before anything runs: tables, Temporal's namespace and schedule, Kafka's topics.
+
+use activities::relay;
+use anyhow::{Context, bail};
+use secrecy::ExposeSecret;
+use store::{MIGRATIONS, migrations, sweep};
+use workflows::setup;
+
+use crate::{Config, start::open_store};
+
+/// Creates what is missing.
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    MIGRATIONS.run(&store.pool).await.context("migrating the database")?;
+    let mut db = store.pool.acquire().await?;
+    sweep::ensure_partitions(&mut db).await?;
+    tracing::info!("the database is up to date");
+    setup::ensure(&config.temporal(), &config.queues(), config.sweep_every()).await?;
+    tracing::info!("Temporal has its namespace, search attributes and schedule");
+    relay::ensure_topics(&config.kafka()).await?;
+    tracing::info!("Kafka has its topics");
+    Ok(())
+}
+
+/// Verifies only.
+pub async fn check(config: &Config) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    let mut db = store.pool.acquire().await?;
+    let pending = migrations::pending(&mut db).await?;
+    if !pending.is_empty() {
+        bail!("migrations are pending: {}; run `orchestrator migrate`", pending.join(", "));
+    }
+    setup::check(&config.temporal(), &config.queues()).await?;
+    let missing = relay::missing_topics(&config.kafka())?;
+    if !missing.is_empty() {
+        bail!("topics are missing in Kafka: {}; run `orchestrator migrate`", missing.join(", "));
+    }
+    Ok(())
+}
+
+/// Applies the migrations alone, to a database of that URL: for tests.
+pub async fn tables(config: &Config) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    MIGRATIONS.run(&store.pool).await.with_context(|| format!("migrating {}", host(config.database_url.expose_secret())))?;
+    store.pool.close().await;
+    Ok(())
+}
+
+fn host(url: &str) -> String {
+    url::Url::parse(url).ok().and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or_default()
+}

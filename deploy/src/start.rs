@@ -1,0 +1,167 @@
+//! Putting the parts of a process together.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use activities::{
+    Activities, Timing,
+    accounts::Accounts,
+    bulkhead::{Bulkhead, Limits},
+    delivery::Deliverer,
+    relay::Relay,
+};
+use anyhow::Context;
+use axum::Router;
+use gateways::Endpoints;
+use secrecy::ExposeSecret;
+use store::{Store, listen::Outcomes};
+use strum::Display;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use workflows::{Orchestrator, Temporal, worker, worker::Queue};
+
+use crate::{Config, health, telemetry};
+
+/// How long a process that is told to stop may take to finish what it does.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
+#[strum(serialize_all = "snake_case")]
+pub enum Role {
+    /// REST and notifications, and the first step of the charges it takes.
+    Api,
+    /// Everything that was started, until it is finished.
+    Worker,
+    /// Outbox to Kafka.
+    Relay,
+}
+
+/// All of them, for a laptop.
+pub const ALL: [Role; 3] = [Role::Api, Role::Worker, Role::Relay];
+
+/// A running process's parts.
+pub struct Running {
+    /// Where each role listens.
+    pub addresses: BTreeMap<Role, SocketAddr>,
+    pub store: Store,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// Stops: takes nothing new, finishes what is under way, at most for 25 s.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(DRAIN, self.tracker.wait()).await.is_err() {
+            tracing::warn!("some work was not finished in time; others will take it over");
+        }
+        self.store.pool.close().await;
+    }
+}
+
+/// Starts `roles` in this process. `timing` is `config.timing()`, unless a test shrinks it.
+pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::Result<Running> {
+    telemetry::metrics();
+    let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+    let store = open_store(config).await?;
+    let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker);
+    let activities = Arc::new(activities(config, timing, &store, &temporal)?);
+    let queues = queues(roles);
+    if !queues.is_empty() {
+        let (temporal, activities, stop) = (temporal.clone(), activities.clone(), stop.clone());
+        tracker.spawn(async move { worker::run(&temporal, &activities, &queues, &stop).await });
+    }
+    let mut addresses = BTreeMap::new();
+    for role in roles {
+        let mut router = health::router(store.clone(), temporal.clone());
+        let port = match role {
+            Role::Api => {
+                let orchestrator = Orchestrator::new(temporal.clone(), activities.clone(), tracker.clone());
+                router = api(config, &store, orchestrator, (&tracker, &stop)).merge(router);
+                config.api_port
+            }
+            Role::Worker => config.worker_port,
+            Role::Relay => {
+                let (relay, stop) = (Relay::new(store.clone(), config.kafka())?, stop.clone());
+                tracker.spawn(async move { relay.run(&stop).await });
+                config.relay_port
+            }
+        };
+        let address = serve(SocketAddr::new(config.host, port), router, (&tracker, &stop)).await?;
+        tracing::info!(%role, %address, "listening");
+        addresses.insert(*role, address);
+    }
+    Ok(Running { addresses, store, tracker, stop })
+}
+
+/// The database and the vault's keys.
+pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let master = config.master().context("ORCHESTRATOR_MASTER_KEY")?;
+    Store::connect(config.database_url.expose_secret(), master, config.database_connections)
+        .await
+        .context("cannot connect to the database (ORCHESTRATOR_DATABASE_URL)")
+}
+
+/// Gateways, with where they are in each mode.
+pub(crate) fn accounts(config: &Config, store: &Store) -> Accounts {
+    Accounts::new(store.clone(), config.test_endpoints(), Endpoints::live())
+}
+
+fn activities(config: &Config, timing: Timing, store: &Store, temporal: &Temporal) -> anyhow::Result<Activities> {
+    let private = config.allow_private_webhooks;
+    Ok(Activities {
+        store: store.clone(),
+        accounts: accounts(config, store),
+        bulkhead: Bulkhead::new(Limits::default()),
+        deliverer: Deliverer::new(gateways::http::webhook_client(private)?, private),
+        starter: Arc::new(temporal.clone()),
+        timing,
+    })
+}
+
+/// The process that accepts a charge executes its first task, and starts the deliveries it commits: both eagerly.
+fn queues(roles: &[Role]) -> Vec<Queue> {
+    if roles.contains(&Role::Worker) {
+        vec![Queue::Charges, Queue::Deliveries, Queue::Upkeep]
+    } else if roles.contains(&Role::Api) {
+        vec![Queue::Charges, Queue::Deliveries]
+    } else {
+        Vec::new()
+    }
+}
+
+fn api(
+    config: &Config,
+    store: &Store,
+    orchestrator: Orchestrator,
+    (tracker, stop): (&TaskTracker, &CancellationToken),
+) -> Router {
+    let outcomes = Outcomes::new(store.pool.clone());
+    let (listening, until) = (outcomes.clone(), stop.clone());
+    tracker.spawn(async move { until.run_until_cancelled(listening.listen()).await });
+    let behaviour = api::Config {
+        answer_within: config.answer_within(),
+        max_in_flight_charges: config.max_in_flight_charges,
+        allow_private_webhooks: config.allow_private_webhooks,
+        docs_url: config.docs_url.clone(),
+    };
+    api::router(api::App::new(store.clone(), orchestrator, outcomes, behaviour, tracker.clone()))
+}
+
+async fn serve(
+    address: SocketAddr,
+    router: Router,
+    (tracker, stop): (&TaskTracker, &CancellationToken),
+) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let bound = listener.local_addr()?;
+    let stop = stop.clone();
+    tracker.spawn(async move {
+        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "stopped listening");
+        }
+    });
+    Ok(bound)
+}

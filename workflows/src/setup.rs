@@ -1,0 +1,166 @@
+//! What Temporal must have before we run: the namespace, the search attributes, the sweep's schedule.
+
+use std::{collections::HashMap, time::Duration};
+
+use temporalio_client::{
+    Client, RpcOptions,
+    grpc::{OperatorService, WorkflowService},
+    schedules::{
+        CreateScheduleOptions, ScheduleAction, ScheduleError, ScheduleOverlapPolicy, ScheduleSpec,
+    },
+    tonic::{Code, Request, Status},
+};
+use temporalio_common::protos::temporal::api::{
+    enums::v1::IndexedValueType,
+    operatorservice::v1::{AddSearchAttributesRequest, ListSearchAttributesRequest},
+    workflowservice::v1::{DescribeNamespaceRequest, RegisterNamespaceRequest},
+};
+
+use crate::{
+    Queues, TemporalConfig,
+    queues::SEARCH_ATTRIBUTES,
+    sweep::SweepWorkflow,
+    temporal::{CALL_TIMEOUT, open, pause},
+};
+
+/// How long closed workflows stay visible: 7 days.
+const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// A new namespace takes a while to be known everywhere.
+const NAMESPACE_TRIES: u32 = 60;
+const NAMESPACE_AGAIN: Duration = Duration::from_millis(500);
+
+/// What could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error("cannot connect to Temporal: {0}")]
+    Connect(String),
+    #[error("Temporal: {0}")]
+    Rpc(#[from] Status),
+    #[error("Temporal's schedule: {0}")]
+    Schedule(#[from] ScheduleError),
+    #[error("missing in Temporal: {0}; run `orchestrator migrate`")]
+    Missing(String),
+}
+
+/// Creates what is missing.
+pub async fn ensure(
+    config: &TemporalConfig,
+    queues: &Queues,
+    sweep_every: Duration,
+) -> Result<(), SetupError> {
+    let client = connect(config).await?;
+    ensure_namespace(&client, &config.namespace).await?;
+    let missing = missing_attributes(&client, &config.namespace).await?;
+    if !missing.is_empty() {
+        let request = AddSearchAttributesRequest {
+            search_attributes: missing
+                .into_iter()
+                .map(|name| (name, i32::from(IndexedValueType::Keyword)))
+                .collect::<HashMap<_, _>>(),
+            namespace: config.namespace.clone(),
+        };
+        let mut client = client.clone();
+        OperatorService::add_search_attributes(&mut client, Request::new(request)).await?;
+    }
+    let options = CreateScheduleOptions::builder()
+        .action(ScheduleAction::start_workflow(
+            SweepWorkflow::run,
+            (),
+            &queues.upkeep,
+            schedule_id(queues),
+        ))
+        .spec(ScheduleSpec::from_interval(sweep_every))
+        .overlap_policy(ScheduleOverlapPolicy::Skip)
+        .trigger_immediately(true)
+        .build();
+    match client.create_schedule(schedule_id(queues), options).await {
+        Ok(_) => Ok(()),
+        Err(ScheduleError::Rpc(status)) if status.code() == Code::AlreadyExists => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Verifies only.
+pub async fn check(config: &TemporalConfig, queues: &Queues) -> Result<(), SetupError> {
+    let client = connect(config).await?;
+    let missing = missing_attributes(&client, &config.namespace).await?;
+    if !missing.is_empty() {
+        return Err(SetupError::Missing(format!(
+            "the search attributes {}",
+            missing.join(", ")
+        )));
+    }
+    let id = schedule_id(queues);
+    match client.get_schedule_handle(id.clone()).describe(RpcOptions::default()).await {
+        Ok(_) => Ok(()),
+        Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => {
+            Err(SetupError::Missing(format!("the schedule {id}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The sweep's schedule, one for each deployment in the namespace.
+fn schedule_id(queues: &Queues) -> String {
+    format!("sweep-{}", queues.upkeep)
+}
+
+async fn connect(config: &TemporalConfig) -> Result<Client, SetupError> {
+    open(config)
+        .await
+        .map_err(|error| SetupError::Connect(error.to_string()))
+}
+
+async fn ensure_namespace(client: &Client, namespace: &str) -> Result<(), SetupError> {
+    if has_namespace(client, namespace).await? {
+        return Ok(());
+    }
+    let request = RegisterNamespaceRequest {
+        namespace: namespace.to_owned(),
+        workflow_execution_retention_period: RETENTION.try_into().ok(),
+        ..RegisterNamespaceRequest::default()
+    };
+    match WorkflowService::register_namespace(&mut client.clone(), Request::new(request)).await {
+        Ok(_) => {}
+        Err(status) if status.code() == Code::AlreadyExists => {}
+        Err(status) => return Err(status.into()),
+    }
+    for _ in 0..NAMESPACE_TRIES {
+        if has_namespace(client, namespace).await?
+            && missing_attributes(client, namespace).await.is_ok()
+        {
+            return Ok(());
+        }
+        pause(NAMESPACE_AGAIN).await;
+    }
+    Err(SetupError::Missing(format!("the namespace {namespace}")))
+}
+
+async fn has_namespace(client: &Client, namespace: &str) -> Result<bool, SetupError> {
+    let request = DescribeNamespaceRequest {
+        namespace: namespace.to_owned(),
+        ..DescribeNamespaceRequest::default()
+    };
+    let mut request = Request::new(request);
+    request.set_timeout(CALL_TIMEOUT);
+    match WorkflowService::describe_namespace(&mut client.clone(), request).await {
+        Ok(_) => Ok(true),
+        Err(status) if status.code() == Code::NotFound => Ok(false),
+        Err(status) => Err(status.into()),
+    }
+}
+
+async fn missing_attributes(client: &Client, namespace: &str) -> Result<Vec<String>, SetupError> {
+    let request = ListSearchAttributesRequest {
+        namespace: namespace.to_owned(),
+    };
+    let mut request = Request::new(request);
+    request.set_timeout(CALL_TIMEOUT);
+    let known = OperatorService::list_search_attributes(&mut client.clone(), request)
+        .await?
+        .into_inner();
+    let missing = SEARCH_ATTRIBUTES
+        .iter()
+        .filter(|name| !known.custom_attributes.contains_key(**name));
+    Ok(missing.map(|name| (*name).to_owned()).collect())
+}
