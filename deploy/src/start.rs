@@ -96,7 +96,7 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
 }
 
 /// The database and the vault's keys.
-pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
+pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let master = config.master().context("ORCHESTRATOR_MASTER_KEY")?;
     Store::connect(config.database_url.expose_secret(), master, config.database_connections)
         .await
@@ -104,7 +104,7 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
 }
 
 /// Gateways, with where they are in each mode.
-pub(crate) fn accounts(config: &Config, store: &Store) -> Accounts {
+pub fn accounts(config: &Config, store: &Store) -> Accounts {
     Accounts::new(store.clone(), config.test_endpoints(), Endpoints::live())
 }
 

@@ -1,1 +1,44 @@
+#![doc = include_str!("../README.md")]
 
+use std::{fmt::Debug, future::Future, time::Duration};
+
+use tokio::time::Instant;
+
+pub mod api;
+pub mod proxy;
+pub mod shop;
+pub mod simulator;
+pub mod stack;
+
+pub use api::Api;
+pub use proxy::Proxy;
+pub use shop::Shop;
+pub use simulator::Simulator;
+pub use stack::{Options, Stack};
+
+/// How long something that must happen may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Between looks.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Asks again until the answer is there; fails with what was missing, and the last word on it.
+pub async fn eventually<T, F, W>(what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, W>>,
+    W: Debug,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(why) if Instant::now() >= deadline => panic!("it never came to pass that {what}: {why:?}"),
+            Err(_) => tokio::time::sleep(AGAIN).await,
+        }
+    }
+}
+
+/// A client of tests: whatever it speaks to is on this machine.
+pub fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client")
+}

@@ -4,7 +4,7 @@ use schemas::{id::MerchantId, merchant::{Settings, Status}};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, error::{from_json, parse}, vault::{DataKey, Place}};
+use crate::{StoreError, error::{from_json, parse, to_json}, vault::{DataKey, Place}};
 
 /// Where a merchant's wrapped key belongs.
 pub fn key_place(merchant: Uuid) -> Place {
@@ -33,4 +33,10 @@ pub async fn find(db: &mut PgConnection, merchant: MerchantId) -> Result<Option<
         .await?;
     row.map(|row| Ok((parse("merchants.status", &row.status)?, from_json("merchants.settings", row.settings)?)))
         .transpose()
+}
+
+/// Changes how a merchant wants things done, from the next decision on.
+pub async fn set_settings(db: &mut PgConnection, merchant: MerchantId, settings: &Settings) -> Result<(), StoreError> {
+    sqlx::query!("update merchants set settings = $2 where id = $1", merchant.uuid(), to_json(settings)).execute(db).await?;
+    Ok(())
 }

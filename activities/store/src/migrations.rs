@@ -1,6 +1,6 @@
 //! Which migrations a database has.
 
-use sqlx::{PgConnection, migrate::Migrate};
+use sqlx::{Connection, Executor, PgConnection, migrate::Migrate};
 
 use crate::{MIGRATIONS, StoreError};
 
@@ -15,4 +15,12 @@ pub async fn pending(db: &mut PgConnection) -> Result<Vec<String>, StoreError> {
         .filter(|migration| !applied.iter().any(|applied| applied.version == migration.version))
         .map(|migration| format!("{} {}", migration.version, migration.description));
     Ok(missing.collect())
+}
+
+/// Creates an empty database on the server of `url`: for tests, each of which has one of its own.
+pub async fn create_database(url: &str, name: &str) -> Result<(), StoreError> {
+    let mut db = PgConnection::connect(url).await?;
+    db.execute(sqlx::AssertSqlSafe(format!("create database \"{name}\""))).await?;
+    db.close().await?;
+    Ok(())
 }

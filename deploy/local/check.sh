@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# What a change must pass before its tests are run.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+deny_version=0.20.2
+tools=${TOOLS:-$PWD/.run/tools}
+
+step() { printf '\n== %s\n' "$*"; }
+
+step format
+cargo fmt --all --check
+
+step generated files
+deploy/local/generate.sh
+git add --intent-to-add .sqlx schemas/json
+git diff --exit-code -- .sqlx schemas/json || {
+    echo "generated files are not up to date: run 'make generate' and commit the result" >&2
+    exit 1
+}
+
+step clippy
+cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+step documentation
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+step licences and sources
+if ! "$tools/bin/cargo-deny" --version 2>/dev/null | grep -q " $deny_version$"; then
+    cargo install --quiet --locked --debug --no-default-features --version "$deny_version" --root "$tools" cargo-deny
+fi
+# advisories live in a Git repository outside; run `cargo deny check advisories` where that can be reached
+"$tools/bin/cargo-deny" --log-level error check licenses bans sources
+
+step shell scripts
+for script in deploy/local/*.sh tests/*.sh tests/*/*.sh .ci/run; do bash -n "$script"; done

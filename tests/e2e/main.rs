@@ -1,0 +1,12 @@
+//! Promises to merchants and operators, one test each.
+
+mod breaker;
+mod cancel;
+mod charges;
+mod deliveries;
+mod idempotency;
+mod input;
+mod kafka;
+mod notifications;
+mod temporal;
+mod unknown;

@@ -1,0 +1,133 @@
+//! What gateways tell us: early, late, twice, forged.
+
+use schemas::gateway::GatewayKind;
+use serde_json::{Value, json};
+use strum::IntoEnumIterator;
+use tests::{Options, Stack, api::pix, eventually};
+
+async fn only(gateway: GatewayKind) -> Stack {
+    Stack::with(Options { gateways: vec![gateway], complete: true, ..Options::default() }).await
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
+
+async fn events(stack: &Stack, charge: &str) -> Vec<String> {
+    let events = stack.api.get(&format!("/v1/events?charge={charge}")).await.expect(200);
+    let events = events["data"].as_array().cloned().unwrap_or_default();
+    events.iter().rev().map(|event| text(event, "type").to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_told_twice_pays_once() {
+    for gateway in GatewayKind::iter() {
+        let stack = only(gateway).await;
+        let charge = stack.api.charge(&pix()).await;
+        let simulator = stack.simulator(gateway);
+        simulator.pay(text(&simulator.charges().await[0], "reference")).await;
+        stack.api.until(text(&charge, "id"), "paid").await;
+        for notification in simulator.notifications().await {
+            simulator.resend(&notification).await;
+        }
+        eventually("the repeats were counted and handled", || async {
+            let told = stack.api.timeline(text(&charge, "id"), "notification").await;
+            let done = told.iter().any(|entry| entry["seen"].as_i64() > Some(1)) && told.iter().all(|entry| !entry["handled_at"].is_null());
+            if done { Ok(()) } else { Err(told) }
+        })
+        .await;
+        let paid = stack.api.show(text(&charge, "id")).await;
+        assert_eq!(paid["amount_paid"], 12345, "{gateway}");
+        assert_eq!(events(&stack, text(&charge, "id")).await, ["charge.pending", "charge.paid"], "{gateway}");
+        stack.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_notification_changes_nothing() {
+    let stack = Stack::start().await;
+    let charge = stack.api.charge(&pix()).await;
+    let (efi, id) = (stack.efi.charges().await.remove(0), text(&charge, "id").to_owned());
+    let told = json!({ "pix": [{
+        "endToEndId": "E12345678202611241200abcdefghijk", "txid": efi["reference"], "valor": "123.45",
+        "chave": "71cdf9ba-c695-4e3c-b010-abb521a3f1be", "horario": "2026-11-24T12:00:00.000Z",
+    }] });
+    let address = stack.address(GatewayKind::Efi);
+    let elsewhere = address.join("wrong-secret").expect("a URL");
+    let client = tests::http();
+    let post = |url: url::Url, body: Value| client.post(url).json(&body).send();
+    assert_eq!(post(elsewhere, told.clone()).await.expect("an answer").status(), 404);
+    for gateway in [GatewayKind::Stripe, GatewayKind::Asaas] {
+        let answer = post(stack.address(gateway).clone(), json!({ "id": "evt_1" })).await.expect("an answer");
+        assert_eq!(answer.status(), 401, "{gateway}");
+    }
+    // whoever knows Efí's address can say anything: the gateway is asked, and denies it
+    assert_eq!(post(address.clone(), told).await.expect("an answer").status(), 200);
+    eventually("the gateway was asked", || async {
+        let asked = stack.efi.requests().await.iter().any(|request| request["method"] == "GET" && text(request, "path").contains("/v2/cob/"));
+        if asked { Ok(()) } else { Err(()) }
+    })
+    .await;
+    assert_eq!(stack.api.show(&id).await["status"], "pending");
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_before_our_own_answer_is_not_lost() {
+    let stack = only(GatewayKind::Stripe).await;
+    stack.stripe.set(json!({ "auto_pay_ms": 1 })).await;
+    let slow = json!({ "kind": "delay", "delay_ms": 1000, "after": true, "method": "POST", "path": "/v1/payment_intents", "times": 1 });
+    stack.stripe.fault(slow).await;
+    let charge = stack.api.charge(&pix()).await;
+    stack.api.until(text(&charge, "id"), "paid").await;
+    stack.shop.heard("charge.paid", text(&charge, "id")).await;
+    stack.api.until_attempts(text(&charge, "id"), &["paid"]).await;
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_after_expiry_is_recorded() {
+    let stack = only(GatewayKind::Efi).await;
+    let charge = stack.api.charge(&pix()).await;
+    let id = text(&charge, "id");
+    stack.expire(id).await;
+    stack.api.until(id, "expired").await;
+    assert!(stack.efi.payable().await.is_empty());
+    stack.efi.pay(text(&stack.efi.charges().await[0], "reference")).await;
+    let paid = stack.api.until(id, "paid").await;
+    assert_eq!(paid["amount_paid"], 12345);
+    stack.shop.heard("charge.paid", id).await;
+    assert_eq!(events(&stack, id).await, ["charge.pending", "charge.expired", "charge.paid"]);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_money_that_nobody_tells_about_is_found() {
+    let stack = only(GatewayKind::Efi).await;
+    let charge = stack.api.charge(&pix()).await;
+    stack.expire(text(&charge, "id")).await;
+    stack.api.until(text(&charge, "id"), "expired").await;
+    stack.efi.pay_silently(text(&stack.efi.charges().await[0], "reference")).await;
+    stack.api.until(text(&charge, "id"), "paid").await;
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_sale_on_the_same_account_is_acknowledged_and_forgotten() {
+    let stack = Stack::start().await;
+    let told = json!({ "pix": [{
+        "endToEndId": "E12345678202611241200strangersab", "txid": "7978c0c97ea847e78e8849634473c1f1", "valor": "1.00",
+        "chave": "71cdf9ba-c695-4e3c-b010-abb521a3f1be", "horario": "2026-11-24T12:00:00.000Z",
+    }] });
+    let address = format!("{}/pix", stack.address(GatewayKind::Efi));
+    let answer = tests::http().post(&address).json(&told).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let unreadable = tests::http().post(&address).body("not json").send().await.expect("an answer");
+    assert_eq!(unreadable.status(), 200, "it is kept for a person, and holds nothing up");
+    eventually("a person is told", || async {
+        let events = stack.api.get("/v1/events?type=gateway_connection.attention").await.expect(200);
+        if events["data"][0]["data"]["reason"]["code"] == "unreadable_notification" { Ok(()) } else { Err(events) }
+    })
+    .await;
+    stack.stop().await;
+}

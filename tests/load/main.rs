@@ -1,0 +1,72 @@
+//! Measures a running stack: open loop (arrivals by the clock, whatever is still under way) and closed loop (so many at a time).
+//!
+//! Latency is *added* latency: from when a request was due until its answer, minus what the simulator itself spent on it.
+//! Every figure is of this machine, on which the load, the stack and the simulators share the cores.
+
+mod cpu;
+mod report;
+mod run;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use tests::{Api, Shop, Simulator};
+use url::Url;
+
+/// Where the stack is, and how long to measure.
+#[derive(Debug, Parser)]
+pub struct Arguments {
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    api: Url,
+    /// A key with the permission `configuration`, of a merchant whose first gateway is Efí.
+    #[arg(long)]
+    key: String,
+    #[arg(long, default_value = "http://127.0.0.1:4100")]
+    simulators: Url,
+    /// For the write-ahead log.
+    #[arg(long)]
+    database: String,
+    /// Files named after processes, each with a pid on its first line.
+    #[arg(long)]
+    pids: PathBuf,
+    /// Seconds of each run.
+    #[arg(long, default_value_t = 15)]
+    seconds: u64,
+    /// Milliseconds that the gateway takes.
+    #[arg(long, default_value_t = 0)]
+    gateway_ms: u64,
+    /// Charges at a time, one closed-loop run each.
+    #[arg(long, value_delimiter = ',', default_value = "1,8,16")]
+    closed: Vec<usize>,
+    /// Charges per second, one open-loop run each; the last one should be more than the stack can take.
+    #[arg(long, value_delimiter = ',', default_value = "25,50,200")]
+    open: Vec<u32>,
+    /// Full lives per second offered (created, paid, delivered).
+    #[arg(long, value_delimiter = ',', default_value = "20,35,50")]
+    lives: Vec<u32>,
+    /// Where to write `bench.json` and `bench.md`.
+    #[arg(long, default_value = ".run")]
+    output: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let api = Api::new(arguments.api.clone(), &arguments.key);
+    let efi = Simulator::new(arguments.simulators.clone(), "efi");
+    let bench = run::Bench::new(&arguments, api, efi).await?;
+    let mut rows = vec![bench.closed(1, "warm-up").await?];
+    rows.clear();
+    for at_a_time in &arguments.closed {
+        rows.push(bench.closed(*at_a_time, &format!("closed, {at_a_time} at a time")).await?);
+    }
+    for rate in &arguments.open {
+        rows.push(bench.open(*rate, false, &format!("open, {rate}/s")).await?);
+    }
+    let shop = Shop::open().await;
+    bench.listen(&shop).await?;
+    for rate in &arguments.lives {
+        rows.push(bench.lives(*rate, &shop, &format!("full lives, {rate}/s offered")).await?);
+    }
+    report::write(&arguments.output, &rows)
+}

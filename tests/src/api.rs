@@ -1,0 +1,119 @@
+//! Our API, as a merchant calls it.
+
+use reqwest::{Client, Method, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use url::Url;
+use uuid::Uuid;
+
+use crate::eventually;
+
+/// A merchant's client.
+#[derive(Clone)]
+pub struct Api {
+    pub base: Url,
+    pub key: String,
+    client: Client,
+}
+
+/// An answer with its body as JSON.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body of an answer that must have this status.
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self.body
+    }
+}
+
+impl Api {
+    /// A client with that key.
+    pub fn new(base: Url, key: impl Into<String>) -> Self {
+        Self { base, key: key.into(), client: crate::http() }
+    }
+
+    /// Sends a request, under an `Idempotency-Key` if told.
+    pub async fn send(&self, method: Method, path: &str, key: Option<&str>, body: Option<&Value>) -> Answer {
+        let url = self.base.join(path).expect("a path");
+        let mut request = self.client.request(method, url).bearer_auth(&self.key);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.expect("the API answers");
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let text = answer.text().await.expect("a body");
+        Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, Some(&Uuid::new_v4().to_string()), Some(body)).await
+    }
+
+    /// Creates a charge that must be taken.
+    pub async fn charge(&self, body: &Value) -> Value {
+        self.post("/v1/charges", body).await.expect(201)
+    }
+
+    /// The charge as it stands.
+    pub async fn show(&self, id: &str) -> Value {
+        self.get(&format!("/v1/charges/{id}")).await.expect(200)
+    }
+
+    /// Waits until the charge has that status.
+    pub async fn until(&self, id: &str, status: &str) -> Value {
+        eventually(&format!("{id} becomes {status}"), || async {
+            let charge = self.show(id).await;
+            if charge["status"] == status { Ok(charge) } else { Err(charge["status"].clone()) }
+        })
+        .await
+    }
+
+    /// A charge's timeline entries of one type.
+    pub async fn timeline(&self, id: &str, kind: &str) -> Vec<Value> {
+        let timeline = self.get(&format!("/v1/charges/{id}/timeline")).await.expect(200);
+        let entries = timeline["data"].as_array().cloned().unwrap_or_default();
+        entries.into_iter().filter(|entry| entry["type"] == kind).collect()
+    }
+
+    /// A charge's attempts, first to last.
+    pub async fn attempts(&self, id: &str) -> Vec<Value> {
+        self.timeline(id, "attempt").await.into_iter().map(|entry| entry["attempt"].clone()).collect()
+    }
+
+    /// Waits until the attempts' states are these.
+    pub async fn until_attempts(&self, id: &str, states: &[&str]) -> Vec<Value> {
+        eventually(&format!("the attempts of {id} are {states:?}"), || async {
+            let attempts = self.attempts(id).await;
+            let found: Vec<_> = attempts.iter().map(|a| a["state"].as_str().unwrap_or_default().to_owned()).collect();
+            if found == states { Ok(attempts) } else { Err(found) }
+        })
+        .await
+    }
+}
+
+/// A Pix charge of R$ 123,45 for Maria, whose name and document must show up nowhere.
+pub fn pix() -> Value {
+    json!({
+        "amount": 12345,
+        "description": "Pedido 123",
+        "payer": { "name": PAYER_NAME, "document": PAYER_DOCUMENT, "email": PAYER_EMAIL },
+        "payment_method": { "type": "pix", "expires_in": 3600 },
+    })
+}
+
+/// Planted in every charge of the tests.
+pub const PAYER_NAME: &str = "Maria Quitéria Zzyzx";
+pub const PAYER_DOCUMENT: &str = "52998224725";
+pub const PAYER_EMAIL: &str = "quiteria.zzyzx@example.com";

@@ -1,0 +1,258 @@
+//! The whole system in this process, with everything of its own.
+
+use std::time::Duration;
+
+use activities::{
+    PauseTiming, Timing,
+    connection::{self, NewConnection},
+};
+use anyhow::Context;
+use orchestrator::{
+    Config, Role, Running, migrate,
+    start::{self, accounts},
+    telemetry,
+};
+use schemas::{
+    gateway::{GatewayKind, Mode},
+    id::{ChargeId, MerchantId},
+    merchant::Permission,
+    retry::DeliverySchedule,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use store::{Store, api_keys, merchants};
+use url::Url;
+use uuid::Uuid;
+
+use crate::{Api, Proxy, Shop, Simulator};
+
+/// What a stack has.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The merchant's connections, in the order of its routes.
+    pub gateways: Vec<GatewayKind>,
+    /// Whether Kafka's topics, the relay and the sweep's schedule exist.
+    pub complete: bool,
+    pub max_in_flight_charges: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let gateways = vec![GatewayKind::Efi, GatewayKind::Stripe, GatewayKind::Asaas];
+        Self { gateways, complete: false, max_in_flight_charges: 64 }
+    }
+}
+
+/// A running system with one merchant.
+pub struct Stack {
+    pub api: Api,
+    pub merchant: MerchantId,
+    pub store: Store,
+    pub config: Config,
+    pub shop: Shop,
+    pub efi: Simulator,
+    pub stripe: Simulator,
+    pub asaas: Simulator,
+    /// Where each gateway's notifications arrive.
+    pub addresses: Vec<(GatewayKind, Url)>,
+    /// The wire to Temporal.
+    pub temporal: Proxy,
+    /// The configuration of the services themselves, without wires between.
+    pub services: Config,
+    pub running: Running,
+    simulators: simulators::Simulators,
+}
+
+/// Seconds instead of hours.
+pub fn brisk() -> Timing {
+    let ms = Duration::from_millis;
+    Timing {
+        call: ms(1_500),
+        last_call: ms(2_500),
+        resolve: ms(600),
+        answer_within: ms(8_000),
+        late_looks: vec![ms(500), ms(1_000)],
+        reconcile: vec![ms(200), ms(400), ms(800)],
+        absent_after: ms(4_000),
+        review_after: ms(60_000),
+        delivery: DeliverySchedule { delays_s: vec![0, 1, 1, 1], every_s: 2, give_up_after_s: 120, jitter_bps: 0 },
+        delivery_call: ms(2_000),
+        pause: PauseTiming { failures: 5, over: ms(1_000), probe_every: ms(1_500) },
+        sweep_grace: ms(2_000),
+    }
+}
+
+impl Stack {
+    /// All three gateways, without Kafka.
+    pub async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// Starts; fails the test if that is not possible.
+    pub async fn with(options: Options) -> Self {
+        Box::pin(Self::try_with(options)).await.expect("a stack: run tests with `make test`, which starts the services")
+    }
+
+    async fn try_with(options: Options) -> anyhow::Result<Self> {
+        let simulators = simulators::start(simulators::Options {
+            ports: simulators::Ports { control: 0, efi_tls: 0, efi: 0, stripe: 0, asaas: 0 },
+            certificates: None,
+            seed: 1,
+        })
+        .await?;
+        let services = config(&simulators, &options).await?;
+        let temporal = Proxy::to(&services.temporal_url).await;
+        let config = Config { temporal_url: temporal.url.clone(), ..services.clone() };
+        if options.complete {
+            migrate::migrate(&config).await?;
+        } else {
+            migrate::tables(&config).await?;
+        }
+        let roles: &[Role] = if options.complete { &start::ALL } else { &[Role::Api, Role::Worker] };
+        telemetry::log(&config)?;
+        let running = start::start(&config, brisk(), roles).await?;
+        let base: Url = format!("http://{}", running.addresses[&Role::Api]).parse()?;
+        let store = running.store.clone();
+        let mut db = store.pool.acquire().await?;
+        let merchant = merchants::insert(&mut db, store.master(), "Loja").await?;
+        let (_, key) = api_keys::insert(&mut db, merchant, Mode::Test, Permission::Configuration, "tests").await?;
+        drop(db);
+        let mut addresses = Vec::new();
+        for gateway in &options.gateways {
+            addresses.push((*gateway, connect(&config, &store, (merchant, *gateway), &base, &simulators).await?));
+        }
+        let api = Api::new(base, key.expose_secret());
+        let shop = Shop::open().await;
+        let endpoint = api.post("/v1/webhook_endpoints", &json!({ "url": shop.url })).await.expect(201);
+        shop.trust(endpoint["secret"].as_str().unwrap_or_default());
+        let simulator = |gateway| Simulator::new(simulators.control.clone(), gateway);
+        Ok(Self {
+            efi: simulator("efi"),
+            stripe: simulator("stripe"),
+            asaas: simulator("asaas"),
+            api,
+            merchant,
+            store,
+            config,
+            shop,
+            addresses,
+            temporal,
+            services,
+            running,
+            simulators,
+        })
+    }
+
+    /// The simulator of a gateway.
+    pub fn simulator(&self, gateway: GatewayKind) -> &Simulator {
+        match gateway {
+            GatewayKind::Efi => &self.efi,
+            GatewayKind::Stripe => &self.stripe,
+            GatewayKind::Asaas => &self.asaas,
+        }
+    }
+
+    /// Where a gateway's notifications arrive.
+    pub fn address(&self, gateway: GatewayKind) -> &Url {
+        let found = self.addresses.iter().find(|(kind, _)| *kind == gateway);
+        &found.expect("a connection").1
+    }
+
+    /// Lets a charge's time run out now.
+    pub async fn expire(&self, charge: &str) {
+        self.execute("update charges set expires_at = now(), look_at = now() - interval '1 hour' where id = $1", charge).await;
+    }
+
+    /// Lets a charge be overdue for a look, so that the next sweep finds it.
+    pub async fn make_overdue(&self, charge: &str) {
+        self.execute("update charges set look_at = now() - interval '1 hour' where id = $1", charge).await;
+    }
+
+    async fn execute(&self, sql: &'static str, charge: &str) {
+        let id: ChargeId = charge.parse().expect("a charge's id");
+        let mut db = self.store.pool.acquire().await.expect("a connection");
+        #[expect(clippy::disallowed_methods, reason = "tests reach behind the store, with statements that are no part of it")]
+        sqlx::query(sql).bind(id.uuid()).execute(&mut *db).await.expect("a row");
+    }
+
+    /// Changes the merchant's breaker settings; the rest keep their defaults.
+    pub async fn set_breaker(&self, settings: Value) {
+        let mut db = self.store.pool.acquire().await.expect("a connection");
+        let (_, mut all) = merchants::find(&mut db, self.merchant).await.expect("a row").expect("the merchant");
+        all.breaker = serde_json::from_value(settings).expect("settings");
+        merchants::set_settings(&mut db, self.merchant, &all).await.expect("a row");
+    }
+
+    /// Stops everything.
+    pub async fn stop(self) {
+        self.running.stop().await;
+        self.simulators.stop().await;
+    }
+}
+
+/// The services come from the environment (`tests/run.sh`); all else is this stack's own.
+async fn config(simulators: &simulators::Simulators, options: &Options) -> anyhow::Result<Config> {
+    let mut config = Config::from_env()?;
+    let name = format!("t_{}", Uuid::now_v7().simple());
+    config.database_url = database(&config, &name).await?;
+    config.database_connections = 12;
+    config.task_queue_prefix = format!("{name}_");
+    config.kafka_topic_prefix = format!("{name}.");
+    config.kafka_partitions = 1;
+    (config.api_port, config.worker_port, config.relay_port) = (0, 0, 0);
+    config.answer_within_s = 8;
+    config.sweep_every_s = 1;
+    config.max_in_flight_charges = options.max_in_flight_charges;
+    config.allow_private_webhooks = true;
+    let authority = std::env::temp_dir().join(format!("{name}.pem"));
+    std::fs::write(&authority, &simulators.ca_pem)?;
+    config.test_efi_ca_file = Some(authority);
+    config.test_efi_pix_url = Some(simulators.efi_tls.clone());
+    config.test_stripe_url = Some(simulators.stripe.clone());
+    config.test_asaas_url = Some(simulators.asaas.clone());
+    Ok(config)
+}
+
+/// A new database beside the one that the environment names.
+async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
+    let mut url: Url = config.database_url.expose_secret().parse().context("ORCHESTRATOR_DATABASE_URL")?;
+    store::migrations::create_database(url.as_str(), name).await?;
+    url.set_path(name);
+    Ok(url.to_string().into())
+}
+
+async fn connect(
+    config: &Config,
+    store: &Store,
+    (merchant, gateway): (MerchantId, GatewayKind),
+    base: &Url,
+    simulators: &simulators::Simulators,
+) -> anyhow::Result<Url> {
+    let new = NewConnection {
+        merchant,
+        mode: Mode::Test,
+        gateway,
+        label: gateway.to_string(),
+        credentials: credentials(gateway, &simulators.client_pem),
+        replace_address: false,
+    };
+    let added = connection::add(store, &accounts(config, store), base, &new).await?;
+    added.notified.map_err(anyhow::Error::msg)?;
+    let mut db = store.pool.acquire().await?;
+    let secret = store::connections::path_secret(&mut db, store, added.id).await?;
+    Ok(connection::address(base, added.id, secret.expose_secret()))
+}
+
+/// Credentials that the simulators take.
+pub fn credentials(gateway: GatewayKind, client_pem: &str) -> Value {
+    match gateway {
+        GatewayKind::Efi => json!({
+            "client_id": "Client_Id_loja",
+            "client_secret": "Client_Secret_loja",
+            "certificate": client_pem,
+            "pix_key": "71cdf9ba-c695-4e3c-b010-abb521a3f1be",
+        }),
+        GatewayKind::Stripe => json!({ "secret_key": "sk_test_loja" }),
+        GatewayKind::Asaas => json!({ "api_key": "$aact_hmlg_loja" }),
+    }
+}
