@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use activities::connection::{self, NewConnection};
@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use schemas::{
     gateway::{GatewayKind, Mode},
     id::MerchantId,
-    merchant::Permission,
+    merchant::{Permission, Settings},
     message::Topic,
 };
 use secrecy::ExposeSecret;
@@ -70,6 +70,13 @@ enum Command {
 enum MerchantCommand {
     /// Create a merchant; prints its id.
     Create { name: String },
+    /// Print a merchant's settings, or replace them.
+    Settings {
+        merchant: MerchantId,
+        /// A JSON file with the settings, or `-` for standard input. What is left out takes its default.
+        #[arg(long)]
+        set: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -149,6 +156,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate { check: true } => migrate::check(&config).await,
         Command::Config => Ok(()),
         Command::Merchant(MerchantCommand::Create { name }) => create_merchant(&config, &name).await,
+        Command::Merchant(MerchantCommand::Settings { merchant, set }) => settings(&config, merchant, set).await,
         Command::Key(KeyCommand::Create { merchant, mode, permission, label }) => {
             create_key(&config, merchant, (mode, permission), &label).await
         }
@@ -190,6 +198,25 @@ async fn create_merchant(config: &Config, name: &str) -> anyhow::Result<()> {
     say(&id.to_string())
 }
 
+async fn settings(config: &Config, merchant: MerchantId, set: Option<PathBuf>) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    let mut db = store.pool.acquire().await?;
+    let Some((_, current)) = merchants::find(&mut db, merchant).await? else { bail!("there is no merchant {merchant}") };
+    let Some(path) = set else { return say(&serde_json::to_string_pretty(&current)?) };
+    let settings: Settings = serde_json::from_str(&read(&path, "settings")?).context("the settings are not valid")?;
+    Ok(merchants::set_settings(&mut db, merchant, &settings).await?)
+}
+
+/// A file's text, or standard input's.
+fn read(path: &Path, what: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).with_context(|| format!("reading {what} from standard input"))?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| format!("reading {what} from {}", path.display()))
+}
+
 async fn create_key(
     config: &Config,
     merchant: MerchantId,
@@ -206,13 +233,7 @@ async fn create_key(
 }
 
 async fn add_connection(config: &Config, add: AddConnection) -> anyhow::Result<()> {
-    let mut text = String::new();
-    if add.credentials.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text).context("reading credentials from standard input")?;
-    } else {
-        text = std::fs::read_to_string(&add.credentials)
-            .with_context(|| format!("reading credentials from {}", add.credentials.display()))?;
-    }
+    let text = read(&add.credentials, "credentials")?;
     let credentials = serde_json::from_str(&text).map_err(|error| {
         anyhow::anyhow!("the credentials are not JSON (line {}, column {})", error.line(), error.column())
     })?;

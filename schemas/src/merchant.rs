@@ -79,7 +79,7 @@ pub enum OnUnknown {
 
 /// A merchant's settings. Every one has a default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     pub duplicate_reference: DuplicateReference,
     pub on_unknown: OnUnknown,

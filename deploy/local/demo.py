@@ -1,0 +1,155 @@
+"""Charge, pay, deliver; then Efí goes down: the next gateway takes over, and Efí is trusted again once it is back."""
+
+import argparse
+import http.server
+import json
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+PATIENCE_S = 60
+ORDER = {
+    "amount": 12345,
+    "description": "Pedido de demonstração",
+    "payer": {"name": "Maria da Silva", "document": "529.982.247-25", "email": "maria@example.com"},
+    "payment_method": {"type": "pix", "expires_in": 3600},
+}
+STARTED = time.monotonic()
+
+
+def say(text):
+    print(f"{time.monotonic() - STARTED:6.2f} s  {text}", flush=True)
+
+
+class Shop(http.server.BaseHTTPRequestHandler):
+    """The merchant's server."""
+
+    secret = None
+    heard = []
+    news = threading.Condition()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        try:
+            event = Webhook(Shop.secret).verify(body, dict(self.headers))
+        except WebhookVerificationError as why:
+            say(f"shop: refused a webhook: {why}")
+            self.send_response(401)
+        else:
+            with Shop.news:
+                Shop.heard.append((time.monotonic(), self.headers["webhook-id"], json.loads(body) if isinstance(event, bytes) else event))
+                Shop.news.notify_all()
+            self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def wait_for(kind, charge):
+    deadline = time.monotonic() + PATIENCE_S
+    with Shop.news:
+        while True:
+            for at, identity, event in Shop.heard:
+                if event["type"] == kind and event["subject"]["id"] == charge:
+                    return at, identity, event
+            if not Shop.news.wait(deadline - time.monotonic()):
+                raise SystemExit(f"demo: the webhook {kind} of {charge} never came")
+
+
+class Client:
+    def __init__(self, base, key=None):
+        self.base, self.key = base, key
+
+    def call(self, method, path, body=None):
+        request = urllib.request.Request(self.base + path, method=method)
+        if self.key:
+            request.add_header("Authorization", f"Bearer {self.key}")
+            request.add_header("Idempotency-Key", str(uuid.uuid4()))
+        data = None
+        if body is not None:
+            request.add_header("Content-Type", "application/json")
+            data = json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(request, data, timeout=PATIENCE_S) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            raise SystemExit(f"demo: {method} {path}: {error.code} {error.read().decode()}")
+        return json.loads(text) if text else None
+
+
+def charge(api):
+    begin = time.monotonic()
+    made = api.call("POST", "/v1/charges", ORDER)
+    took = (time.monotonic() - begin) * 1000
+    timeline = api.call("GET", f"/v1/charges/{made['id']}/timeline")["data"]
+    attempts = [entry["attempt"] for entry in timeline if entry["type"] == "attempt"]
+    route = " → ".join(f"{a['gateway']} ({a['reason']}: {a['state']})" for a in attempts)
+    say(f"charge {made['id']} {made['status']} in {took:.0f} ms   {route}")
+    return made, attempts
+
+
+def breaker(line):
+    data = json.loads(line.split(" ", 1)[1])["data"]
+    say(f"Kafka, gateway.health.v1: {data['gateway']} breaker {data['from']} → {data['to']} ({data['why']})")
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    for name in ("api", "key", "simulators", "orchestrator"):
+        arguments.add_argument(f"--{name}", required=True)
+    arguments = arguments.parse_args()
+    api, simulators = Client(arguments.api, arguments.key), Client(arguments.simulators)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    endpoint = api.call("POST", "/v1/webhook_endpoints", {"url": f"http://127.0.0.1:{server.server_port}/hooks", "description": "demo"})
+    Shop.secret = endpoint["secret"]
+    tail = subprocess.Popen([arguments.orchestrator, "events", "tail", "--topic", "gateway.health.v1"], stdout=subprocess.PIPE, text=True)
+    threading.Thread(target=lambda: [breaker(line) for line in tail.stdout], daemon=True).start()
+    try:
+        simulators.call("DELETE", "/_sim/efi/faults")
+        run(api, simulators)
+    finally:
+        simulators.call("DELETE", "/_sim/efi/faults")
+        tail.terminate()
+        api.call("DELETE", f"/v1/webhook_endpoints/{endpoint['id']}")
+
+
+def run(api, simulators):
+    say("— a Pix charge is created, paid and told —")
+    made, _ = charge(api)
+    say(f"   {made['next_action']['copy_paste'][:60]}…")
+    held = simulators.call("GET", "/_sim/efi/charges")["charges"][-1]
+    paid_at = time.monotonic()
+    simulators.call("POST", f"/_sim/efi/charges/{held['reference']}/pay", {})
+    at, identity, event = wait_for("charge.paid", made["id"])
+    say(f"paid; webhook {identity} verified {(at - paid_at) * 1000:.0f} ms later: {event['type']} amount_paid={event['data']['amount_paid']}")
+
+    say("— Efí goes down —")
+    simulators.call("POST", "/_sim/efi/faults", {"kind": "down"})
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        _, attempts = charge(api)
+        if all(attempt["gateway"] != "efi" for attempt in attempts):
+            say("Efí's breaker is open: charges go to the next gateway at once")
+            break
+        assert time.monotonic() < deadline, "the breaker never opened"
+
+    say("— Efí is back —")
+    simulators.call("DELETE", "/_sim/efi/faults")
+    while True:
+        _, attempts = charge(api)
+        if attempts[-1]["gateway"] == "efi" and attempts[-1]["reason"] == "primary":
+            say("Efí's breaker is closed again")
+            break
+        assert time.monotonic() < deadline, "the breaker never closed"
+        time.sleep(1)
+
+
+main()

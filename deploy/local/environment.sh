@@ -1,0 +1,53 @@
+# To be sourced: how the processes of `make up` are configured. Every variable can be set beforehand.
+# shellcheck shell=bash
+export STATE=${STATE:-$PWD/.run}
+mkdir -p "$STATE"
+: "${API_PORT:=8080}" "${WORKER_PORT:=8081}" "${RELAY_PORT:=8082}"
+: "${SIM_PORT:=4100}" "${SIM_EFI_TLS_PORT:=4101}" "${SIM_EFI_PORT:=4105}" "${SIM_STRIPE_PORT:=4103}" "${SIM_ASAAS_PORT:=4104}"
+export SIM_PORT SIM_EFI_TLS_PORT SIM_EFI_PORT SIM_STRIPE_PORT SIM_ASAAS_PORT
+eval "$(deploy/local/stack.sh env)"
+
+if [ ! -s "$STATE/master.key" ]; then
+    (umask 077 && head -c 32 /dev/urandom | base64 >"$STATE/master.key")
+fi
+ORCHESTRATOR_MASTER_KEY=$(cat "$STATE/master.key")
+export ORCHESTRATOR_MASTER_KEY
+export ORCHESTRATOR_API_PORT=$API_PORT ORCHESTRATOR_WORKER_PORT=$WORKER_PORT ORCHESTRATOR_RELAY_PORT=$RELAY_PORT
+export ORCHESTRATOR_NOTIFICATIONS_URL=http://127.0.0.1:$API_PORT ORCHESTRATOR_DOCS_URL=http://127.0.0.1:$API_PORT/docs
+export ORCHESTRATOR_ALLOW_PRIVATE_WEBHOOKS=true
+export ORCHESTRATOR_TEST_EFI_PIX_URL=https://127.0.0.1:$SIM_EFI_TLS_PORT ORCHESTRATOR_TEST_EFI_CA_FILE=$STATE/simulators/ca.pem
+export ORCHESTRATOR_TEST_STRIPE_URL=http://127.0.0.1:$SIM_STRIPE_PORT ORCHESTRATOR_TEST_ASAAS_URL=http://127.0.0.1:$SIM_ASAAS_PORT
+
+BIN=$PWD/target/${PROFILE_FOLDER:-debug}
+api=http://127.0.0.1:$API_PORT
+simulators=http://127.0.0.1:$SIM_PORT
+
+start_simulators() {
+    deploy/local/stack.sh run simulators "$BIN/simulators" --certificates "$STATE/simulators" --control-port "$SIM_PORT" \
+        --efi-tls-port "$SIM_EFI_TLS_PORT" --efi-port "$SIM_EFI_PORT" --stripe-port "$SIM_STRIPE_PORT" --asaas-port "$SIM_ASAAS_PORT"
+    deploy/local/stack.sh wait-http simulators "$simulators/_sim/health" 30
+}
+
+# A merchant on the simulators, with a key and a connection to each gateway, in $STATE/merchant.env. A new one whenever the
+# simulators were started anew: they remember nothing, so the notification addresses registered with them are gone.
+create_merchant() {
+    local merchant key gateway
+    merchant=$("$BIN/orchestrator" merchant create "Loja de demonstração")
+    echo '{"breaker":{"consecutive_failures":3,"open_s":3,"half_open_successes":2}}' |
+        "$BIN/orchestrator" merchant settings "$merchant" --set -
+    key=$("$BIN/orchestrator" key create --merchant "$merchant" --permission configuration --label local)
+    for gateway in efi stripe asaas; do
+        credentials "$gateway" | "$BIN/orchestrator" connection add --merchant "$merchant" --gateway "$gateway" --credentials - >/dev/null
+    done
+    printf 'MERCHANT=%s\nKEY=%s\n' "$merchant" "$key" >"$STATE/merchant.env"
+}
+
+# What the simulators take for the account `loja`.
+credentials() {
+    case $1 in
+    efi) python3 -c 'import json, sys; print(json.dumps(dict(client_id="Client_Id_loja", client_secret="Client_Secret_loja",
+        certificate=open(sys.argv[1]).read(), pix_key="71cdf9ba-c695-4e3c-b010-abb521a3f1be")))' "$STATE/simulators/client.pem" ;;
+    stripe) echo '{"secret_key":"sk_test_loja"}' ;;
+    asaas) echo '{"api_key":"$aact_hmlg_loja"}' ;;
+    esac
+}

@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# PostgreSQL, Temporal and Kafka without containers, as root and as anybody else.
+#
+#   stack.sh start [postgres|temporal|kafka ...]   fetch what is missing, start what is down, wait until it is ready
+#   stack.sh stop                                  stop what this script started, last first
+#   stack.sh status | logs | env                   what runs; its logs; what a client must know, as shell
+#   stack.sh run NAME COMMAND...                   start something of ours under the same bookkeeping
+#   stack.sh end NAME                              stop it
+#   stack.sh wait-http NAME URL SECONDS            wait until it answers
+#
+# State lies in $STATE (.run), fetched tools in $TOOLS ($STATE/tools), which several stacks may share.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+export LC_ALL=C.UTF-8
+STATE=${STATE:-$here/../../.run}
+mkdir -p "$STATE/logs" "$STATE/pids"
+STATE=$(cd "$STATE" && pwd)
+TOOLS=${TOOLS:-$STATE/tools}
+mkdir -p "$TOOLS"
+TOOLS=$(cd "$TOOLS" && pwd)
+VENV=$TOOLS/venv
+KAFKA_LIBS=$TOOLS/kafka
+: "${TEMPORAL_PORT:=7233}" "${TEMPORAL_UI_PORT:=8233}" "${TEMPORAL_HTTP_PORT:=7243}" "${TEMPORAL_METRICS_PORT:=9797}"
+: "${POSTGRES_PORT:=5433}" "${KAFKA_PORT:=9092}" "${KAFKA_CONTROLLER_PORT:=9093}"
+SERVICES=(postgres temporal kafka)
+for part in process tools postgres temporal kafka; do
+    # shellcheck source=/dev/null
+    . "$here/$part.sh"
+done
+
+start() {
+    local wanted=("$@") service
+    if [ ${#wanted[@]} -eq 0 ]; then wanted=("${SERVICES[@]}"); fi
+    lock
+    prerequisites
+    tools
+    postgres_environment
+    for service in "${wanted[@]}"; do "start_$service"; done
+    for service in "${wanted[@]}"; do
+        "await_$service"
+        say "$service is ready ($(address "$service"), ${SECONDS} s)"
+    done
+}
+
+# One at a time: what is started must not inherit the lock (`9>&-` in `launch`).
+lock() {
+    exec 9>"$STATE/.lock"
+    if command -v flock >/dev/null; then flock -w 300 9 || die "another stack.sh holds $STATE/.lock"; fi
+}
+
+address() {
+    case $1 in
+    postgres) echo "127.0.0.1:$POSTGRES_PORT" ;;
+    temporal) echo "127.0.0.1:$TEMPORAL_PORT, UI http://127.0.0.1:$TEMPORAL_UI_PORT" ;;
+    kafka) echo "127.0.0.1:$KAFKA_PORT" ;;
+    esac
+}
+
+stop() {
+    lock
+    local name
+    # ours first, newest first; then what they need
+    for name in $(ls -t "$STATE/pids"); do
+        case " ${SERVICES[*]} " in *" $name "*) ;; *) end "$name" ;; esac
+    done
+    end temporal
+    end kafka
+    end postgres INT   # a fast shutdown: does not wait for clients
+}
+
+status() {
+    local name pid down=0
+    for name in "${SERVICES[@]}" $(ls "$STATE/pids"); do
+        case " ${seen:-} " in *" $name "*) continue ;; esac
+        seen="${seen:-} $name"
+        if pid=$(pid_of "$name"); then
+            say "$name runs (pid $pid, $(($(ps -o rss= -p "$pid") / 1024)) MB) $(address "$name")"
+        else
+            say "$name is down"
+            down=1
+        fi
+    done
+    say "logs are in $STATE/logs"
+    return $down
+}
+
+environment() {
+    # nothing is fetched here: the tools may not be there yet
+    postgres_environment
+    cat <<X
+export ORCHESTRATOR_DATABASE_URL=postgres://orchestrator@127.0.0.1:$POSTGRES_PORT/orchestrator
+export ORCHESTRATOR_TEMPORAL_URL=http://127.0.0.1:$TEMPORAL_PORT
+export ORCHESTRATOR_KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT
+export POSTGRES_BIN=$POSTGRES_BIN
+X
+}
+
+run() {
+    if pid_of "$1" >/dev/null; then return; fi
+    launch "$@"
+}
+
+wait_http() {
+    WAIT_SECONDS=$3 ready "$1" curl --silent --fail --max-time 2 --output /dev/null "$2"
+}
+
+command=${1:-}
+shift || true
+case $command in
+start) start "$@" ;;
+stop) stop ;;
+status) status ;;
+logs) exec tail -n 50 -F "$STATE"/logs/*.log ;;
+env) environment ;;
+run) run "$@" ;;
+end) end "$@" ;;
+wait-http) wait_http "$@" ;;
+*)
+    sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac
