@@ -3,6 +3,9 @@
 use schemas::{gateway::GatewayKind, problem::FieldError};
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::efi;
 
 /// One connection's credentials.
 #[derive(Clone, Debug)]
@@ -44,12 +47,125 @@ pub struct AsaasCredentials {
     pub webhook_tokens: Vec<SecretString>,
 }
 
-/// Reads credentials of `kind`, naming every missing or unknown field.
-pub(crate) fn read(kind: GatewayKind, json: serde_json::Value) -> Result<Credentials, Vec<FieldError>> {
+/// What may be in the JSON of a gateway's credentials: name, whether it must be there, and what it must look like.
+type Field = (&'static str, bool, fn(&Value) -> Result<(), &'static str>);
+
+fn fields(kind: GatewayKind) -> &'static [Field] {
+    match kind {
+        GatewayKind::Efi => &[
+            ("client_id", true, text),
+            ("client_secret", true, text),
+            ("certificate", true, certificate),
+            ("pix_key", true, text),
+        ],
+        GatewayKind::Stripe => &[("secret_key", true, stripe_key), ("webhook_secrets", false, texts)],
+        GatewayKind::Asaas => &[("api_key", true, asaas_key), ("webhook_tokens", false, texts)],
+    }
+}
+
+/// Reads credentials of `kind`, naming every missing, unknown or malformed field; no value is repeated.
+pub(crate) fn read(kind: GatewayKind, json: Value) -> Result<Credentials, Vec<FieldError>> {
+    let Some(given) = json.as_object() else {
+        return Err(vec![FieldError::new("credentials", "type", "must be a JSON object")]);
+    };
+    let param = |name: &str| format!("credentials.{name}");
+    let mut wrong = Vec::new();
+    for (name, required, check) in fields(kind) {
+        match given.get(*name) {
+            Some(value) => {
+                wrong.extend(check(value).err().map(|why| FieldError::new(param(name), "invalid", why)));
+            }
+            None if *required => wrong.push(FieldError::new(param(name), "required", "is required")),
+            None => {}
+        }
+    }
+    for name in given.keys().filter(|name| !fields(kind).iter().any(|(known, ..)| known == name)) {
+        wrong.push(FieldError::new(param(name), "unknown", format!("is not a field of {kind}'s credentials")));
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
     let read = match kind {
         GatewayKind::Efi => serde_json::from_value(json).map(Credentials::Efi),
         GatewayKind::Stripe => serde_json::from_value(json).map(Credentials::Stripe),
         GatewayKind::Asaas => serde_json::from_value(json).map(Credentials::Asaas),
     };
-    read.map_err(|error| vec![FieldError::new("credentials", "invalid", error.to_string())])
+    read.map_err(|_| vec![FieldError::new("credentials", "invalid", "do not have the documented shape")])
+}
+
+/// Adds the secret that a subscription told; the newest comes last, and the former ones still prove.
+pub fn with_secret(kind: GatewayKind, mut json: Value, secret: &str) -> Value {
+    let field = match kind {
+        GatewayKind::Efi => return json,
+        GatewayKind::Stripe => "webhook_secrets",
+        GatewayKind::Asaas => "webhook_tokens",
+    };
+    match json.get_mut(field).and_then(Value::as_array_mut) {
+        Some(secrets) => secrets.push(secret.into()),
+        None => json[field] = json!([secret]),
+    }
+    json
+}
+
+fn text(value: &Value) -> Result<(), &'static str> {
+    match value.as_str().map(str::trim) {
+        Some("") | None => Err("must be text, and not empty"),
+        Some(_) => Ok(()),
+    }
+}
+
+fn texts(value: &Value) -> Result<(), &'static str> {
+    let all = value.as_array().is_some_and(|values| values.iter().all(|value| text(value).is_ok()));
+    if all { Ok(()) } else { Err("must be a list of texts") }
+}
+
+fn certificate(value: &Value) -> Result<(), &'static str> {
+    text(value)?;
+    efi::identity(&value.as_str().unwrap_or_default().into()).map(drop)
+}
+
+fn stripe_key(value: &Value) -> Result<(), &'static str> {
+    let known = ["sk_test_", "sk_live_", "rk_test_", "rk_live_"];
+    let right = value.as_str().is_some_and(|key| known.iter().any(|prefix| key.starts_with(prefix)));
+    if right { Ok(()) } else { Err("must be a secret or restricted key: sk_test_…, sk_live_…, rk_test_… or rk_live_…") }
+}
+
+fn asaas_key(value: &Value) -> Result<(), &'static str> {
+    let right = value.as_str().is_some_and(|key| key.starts_with("$aact_") && !key.contains(char::is_whitespace));
+    if right { Ok(()) } else { Err("must be an API key: $aact_prod_… or $aact_hmlg_… (the shell may have eaten its `$`)") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(kind: GatewayKind, json: Value) -> Vec<String> {
+        read(kind, json).expect_err("wrong").into_iter().map(|error| format!("{} {}", error.param, error.code)).collect()
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_and_no_value_repeated() {
+        let json = json!({ "client_id": "", "certificate": "s3cret", "pix_key": "k", "password": "p4ss" });
+        assert_eq!(
+            wrong(GatewayKind::Efi, json.clone()),
+            [
+                "credentials.client_id invalid",
+                "credentials.client_secret required",
+                "credentials.certificate invalid",
+                "credentials.password unknown",
+            ]
+        );
+        let errors = read(GatewayKind::Efi, json).expect_err("wrong");
+        assert!(errors.iter().all(|error| !error.message.contains("s3cret") && !error.message.contains("p4ss")));
+        assert_eq!(wrong(GatewayKind::Stripe, json!({ "secret_key": "pk_test_1" })), ["credentials.secret_key invalid"]);
+        assert_eq!(wrong(GatewayKind::Asaas, json!({ "api_key": "aact_1" })), ["credentials.api_key invalid"]);
+        assert_eq!(wrong(GatewayKind::Asaas, json!("x")), ["credentials type"]);
+    }
+
+    #[test]
+    fn a_new_notification_secret_joins_the_former_ones() {
+        let json = with_secret(GatewayKind::Stripe, json!({ "secret_key": "sk_test_1" }), "whsec_1");
+        let json = with_secret(GatewayKind::Stripe, json, "whsec_2");
+        assert_eq!(json["webhook_secrets"], json!(["whsec_1", "whsec_2"]));
+    }
 }

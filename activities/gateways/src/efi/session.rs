@@ -1,0 +1,142 @@
+//! Calls with a token that is fetched once, kept, and renewed in time.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, header};
+use schemas::attempt::ErrorClass;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{sync::Mutex, time::Instant};
+use url::Url;
+
+use super::{SKIP_MTLS, error};
+use crate::{
+    GatewayError,
+    credentials::EfiCredentials,
+    http::{self, Answer, Deadline, Effect},
+};
+
+/// A token is renewed this long before it ends.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// One request.
+pub(super) struct Call<'a> {
+    pub method: Method,
+    pub path: &'a [&'a str],
+    pub effect: Effect,
+    pub body: Option<&'a Value>,
+    pub skip_mtls: bool,
+}
+
+pub(super) struct Session {
+    client: Client,
+    base: Url,
+    client_id: String,
+    client_secret: SecretString,
+    /// Held while a token is fetched, so that one fetch serves all who wait.
+    token: Mutex<Option<Token>>,
+}
+
+#[derive(Clone)]
+struct Token {
+    text: SecretString,
+    until: Instant,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: SecretString,
+    #[serde(default = "an_hour")]
+    expires_in: u64,
+}
+
+fn an_hour() -> u64 {
+    3600
+}
+
+impl Session {
+    pub(super) fn new(client: Client, base: Url, credentials: &EfiCredentials) -> Self {
+        Self {
+            client,
+            base,
+            client_id: credentials.client_id.clone(),
+            client_secret: credentials.client_secret.clone(),
+            token: Mutex::default(),
+        }
+    }
+
+    /// Sends; a 401 with a kept token renews it once. A status that is no success is an error.
+    pub(super) async fn send(&self, call: &Call<'_>, deadline: Deadline) -> Result<Answer, GatewayError> {
+        let (token, kept) = self.token(deadline, None).await?;
+        let mut answer = http::send(self.request(call, &token), deadline, call.effect).await?;
+        if answer.status == 401 && kept {
+            let (token, _) = self.token(deadline, Some(&token)).await?;
+            answer = http::send(self.request(call, &token), deadline, call.effect).await?;
+        }
+        tracing::debug!(method = %call.method, route = call.path.get(1), status = answer.status, "efi");
+        if answer.is_success() { Ok(answer) } else { Err(error::of(&answer, call.effect)) }
+    }
+
+    fn request(&self, call: &Call<'_>, token: &SecretString) -> RequestBuilder {
+        let mut request = self.client.request(call.method.clone(), self.url(call.path)).bearer_auth(token.expose_secret());
+        if call.skip_mtls {
+            request = request.header(SKIP_MTLS, "true");
+        }
+        match call.body {
+            Some(body) => request.json(body),
+            None => request,
+        }
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    /// A token, and whether it was kept from before; never `refused` again.
+    async fn token(&self, deadline: Deadline, refused: Option<&SecretString>) -> Result<(SecretString, bool), GatewayError> {
+        let mut kept = self.token.lock().await;
+        let good = kept.as_ref().filter(|token| {
+            let is_refused = refused.is_some_and(|refused| refused.expose_secret() == token.text.expose_secret());
+            token.until > Instant::now() && !is_refused
+        });
+        if let Some(token) = good {
+            return Ok((token.text.clone(), true));
+        }
+        *kept = None;
+        let fetched = self.fetch(deadline).await?;
+        *kept = Some(fetched.clone());
+        Ok((fetched.text, false))
+    }
+
+    async fn fetch(&self, deadline: Deadline) -> Result<Token, GatewayError> {
+        let request = self
+            .client
+            .post(self.url(&["oauth", "token"]))
+            .basic_auth(&self.client_id, Some(self.client_secret.expose_secret()))
+            .header(header::ACCEPT, "application/json")
+            .json(&json!({ "grant_type": "client_credentials" }));
+        let asked = Instant::now();
+        let answer = http::send(request, deadline, Effect::Reads).await?;
+        if !answer.is_success() {
+            let refused = GatewayError { class: refusal(answer.status), ..error::of(&answer, Effect::Reads) };
+            return Err(refused);
+        }
+        let granted: Granted = answer.read(Effect::Reads)?;
+        let lives = Duration::from_secs(granted.expires_in).saturating_sub(MARGIN);
+        Ok(Token { text: granted.access_token, until: asked + lives })
+    }
+}
+
+/// Nothing was created yet, whatever the token's answer: credentials, or a gateway that is unwell.
+fn refusal(status: u16) -> ErrorClass {
+    match status {
+        429 => ErrorClass::Throttled,
+        500.. => ErrorClass::NotCreated,
+        _ => ErrorClass::Denied,
+    }
+}
