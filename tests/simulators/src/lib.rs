@@ -1,1 +1,102 @@
+#![doc = include_str!("../README.md")]
 
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use axum::Router;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+mod asaas;
+mod br_code;
+mod certificates;
+mod control;
+mod efi;
+mod fault;
+mod listener;
+mod notify;
+mod sim;
+mod stripe;
+
+use certificates::Certificates;
+use control::Book;
+use listener::Listener;
+use sim::Sim;
+
+/// Where the simulators listen; 0 is any free port.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    pub control: u16,
+    pub efi_tls: u16,
+    pub efi: u16,
+    pub stripe: u16,
+    pub asaas: u16,
+}
+
+/// How the simulators are started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub ports: Ports,
+    /// The folder of the certificates, kept between runs; none: new ones, in memory.
+    pub certificates: Option<PathBuf>,
+    /// What ids are drawn from.
+    pub seed: u64,
+}
+
+/// Running simulators.
+pub struct Simulators {
+    pub control: Url,
+    pub efi_tls: Url,
+    pub efi: Url,
+    pub stripe: Url,
+    pub asaas: Url,
+    /// The authority that signed the certificate of Efí's listener.
+    pub ca_pem: String,
+    /// A client certificate and its key, which that listener takes.
+    pub client_pem: String,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Simulators {
+    /// Ends them.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+/// Starts all simulators.
+pub async fn start(options: Options) -> anyhow::Result<Simulators> {
+    let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let certificates = Certificates::open(options.certificates.as_deref())?;
+    let sim = |name, seed| Arc::new(Sim::new(name, seed, tracker.clone(), stop.clone()));
+    let efi = Arc::new(efi::Efi::new(sim("efi", options.seed)));
+    let stripe = Arc::new(stripe::Stripe::new(sim("stripe", options.seed + 1)));
+    let asaas = Arc::new(asaas::Asaas::new(sim("asaas", options.seed + 2)));
+    let books: Vec<Arc<dyn Book>> = vec![efi.clone(), stripe.clone(), asaas.clone()];
+    let control = control::router(books);
+    let listen = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let plain = |gateway: Router| control.clone().merge(gateway);
+
+    let listener = Listener { stop: stop.clone(), tracker: tracker.clone() };
+    let ports = options.ports;
+    let tls = Some(certificates.acceptor()?);
+    let efi_tls = listener.open(listen(ports.efi_tls), efi.clone(), (efi::router(efi.clone()), tls)).await?;
+    let efi_http = listener.open(listen(ports.efi), efi.clone(), (plain(efi::router(efi.clone())), None)).await?;
+    let stripe_at = listener.open(listen(ports.stripe), stripe.clone(), (plain(stripe::router(stripe.clone())), None)).await?;
+    let asaas_at = listener.open(listen(ports.asaas), asaas.clone(), (plain(asaas::router(asaas.clone())), None)).await?;
+    let control_at = listener.open_control(listen(ports.control), control).await?;
+    let url = |scheme: &str, address: SocketAddr| format!("{scheme}://{address}").parse::<Url>();
+    Ok(Simulators {
+        control: url("http", control_at)?,
+        efi_tls: url("https", efi_tls)?,
+        efi: url("http", efi_http)?,
+        stripe: url("http", stripe_at)?,
+        asaas: url("http", asaas_at)?,
+        ca_pem: certificates.ca_pem,
+        client_pem: certificates.client_pem,
+        stop,
+        tracker,
+    })
+}

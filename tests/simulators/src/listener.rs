@@ -1,0 +1,225 @@
+//! Sockets that can be closed and opened again, and requests that meet their faults.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::{Duration, Instant}};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, to_bytes},
+    http::{HeaderValue, Request, Response, StatusCode, header},
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpSocket, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+use crate::{
+    control::Book,
+    fault::{Fault, Kind},
+    sim::Seen,
+};
+
+/// The longest request.
+const MAX_BODY: usize = 1 << 20;
+const BACKLOG: u32 = 1024;
+
+/// A charge that a request was about: put into the answer's extensions.
+#[derive(Clone)]
+pub(crate) struct About(pub String);
+
+/// Opens sockets.
+pub(crate) struct Listener {
+    pub stop: CancellationToken,
+    pub tracker: TaskTracker,
+}
+
+/// Why a connection ends without an answer.
+#[derive(Debug)]
+struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("cut")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+impl Listener {
+    /// Serves a gateway. While it is down the port stays ours, and refuses connections.
+    pub(crate) async fn open(
+        &self,
+        address: SocketAddr,
+        book: Arc<dyn Book>,
+        (router, tls): (Router, Option<TlsAcceptor>),
+    ) -> anyhow::Result<SocketAddr> {
+        let mut socket = bind(address)?;
+        let bound = socket.local_addr()?;
+        let (stop, tracker) = (self.stop.clone(), self.tracker.clone());
+        book.sim().sockets.send_modify(|(all, _)| *all += 1);
+        self.tracker.spawn(async move {
+            let mut up = book.sim().up.subscribe();
+            loop {
+                if stop.run_until_cancelled(up.wait_for(|up| *up)).await.is_none_or(|up| up.is_err()) {
+                    return;
+                }
+                let Ok(listening) = socket.listen(BACKLOG) else { return };
+                book.sim().sockets.send_modify(|(_, open)| *open += 1);
+                let open = stop.child_token();
+                let serving = accept(&listening, &open, &tracker, (&book, &router, tls.as_ref()));
+                let down = up.wait_for(|up| !*up);
+                tokio::select! {
+                    () = serving => {}
+                    _ = down => {}
+                    () = stop.cancelled() => return,
+                }
+                open.cancel();
+                drop(listening);
+                book.sim().sockets.send_modify(|(_, open)| *open -= 1);
+                match bind(bound) {
+                    Ok(again) => socket = again,
+                    Err(error) => return tracing::error!(%error, %bound, "the port is gone"),
+                }
+            }
+        });
+        Ok(bound)
+    }
+
+    /// Serves the control, which knows no faults.
+    pub(crate) async fn open_control(&self, address: SocketAddr, router: Router) -> anyhow::Result<SocketAddr> {
+        let listening = TcpListener::bind(address).await?;
+        let bound = listening.local_addr()?;
+        let stop = self.stop.clone();
+        self.tracker.spawn(async move {
+            let _ = axum::serve(listening, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+        });
+        Ok(bound)
+    }
+}
+
+/// A port of ours that nobody listens on yet.
+fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+async fn accept(
+    listening: &TcpListener,
+    open: &CancellationToken,
+    tracker: &TaskTracker,
+    (book, router, tls): (&Arc<dyn Book>, &Router, Option<&TlsAcceptor>),
+) {
+    while let Ok((stream, _)) = listening.accept().await {
+        let (book, router, tls) = (book.clone(), router.clone(), tls.cloned());
+        tracker.spawn(open.clone().run_until_cancelled_owned(connection(stream, book, (router, tls))));
+    }
+}
+
+async fn connection(stream: TcpStream, book: Arc<dyn Book>, (router, tls): (Router, Option<TlsAcceptor>)) {
+    let _ = stream.set_nodelay(true);
+    match tls {
+        // without a certificate that the authority signed there is no answer at all
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                serve(stream, book, router).await;
+            }
+        }
+        None => serve(stream, book, router).await,
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, book: Arc<dyn Book>, router: Router) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (book, router) = (book.clone(), router.clone());
+        async move { answer(&book, router, request.map(Body::new)).await }
+    });
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn answer(book: &Arc<dyn Book>, router: Router, request: Request<Body>) -> Result<Response<Body>, Cut> {
+    let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+    if path.starts_with("/_sim") {
+        return Ok(route(router, request).await);
+    }
+    let started = Instant::now();
+    let sim = book.sim();
+    let key = request.headers().get("idempotency-key").and_then(|key| key.to_str().ok()).map(ToOwned::to_owned);
+    let faults = sim.faults.of(&method, &path);
+    pause(sim.settings().latency_ms).await;
+    let mut about = None;
+    let outcome = match before(book, &faults).await {
+        Some(outcome) => outcome,
+        None => {
+            let response = route(router, request).await;
+            about = response.extensions().get::<About>().map(|About(reference)| reference.clone());
+            after(book, &faults, response).await
+        }
+    };
+    let status = outcome.as_ref().ok().map(|response| response.status().as_u16());
+    sim.saw(Seen { at: sim.now(), method, path, status, reference: about.clone(), idempotency_key: key });
+    if let Some(reference) = about {
+        book.served(&reference, u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+    }
+    outcome
+}
+
+async fn route(router: Router, request: Request<Body>) -> Response<Body> {
+    let routed: Result<_, Infallible> = router.oneshot(request).await;
+    routed.unwrap_or_else(|never| match never {})
+}
+
+/// What the faults do instead of the effect.
+async fn before(book: &Arc<dyn Book>, faults: &[Fault]) -> Option<Result<Response<Body>, Cut>> {
+    for fault in faults.iter().filter(|fault| !fault.after) {
+        match fault.kind {
+            Kind::Delay => pause(fault.delay_ms).await,
+            Kind::ResetBefore => return Some(Err(Cut)),
+            Kind::Status => return Some(Ok(broken(book, fault))),
+            Kind::Down | Kind::ResetAfter | Kind::Malformed => {}
+        }
+    }
+    None
+}
+
+/// What the faults do after the effect.
+async fn after(book: &Arc<dyn Book>, faults: &[Fault], response: Response<Body>) -> Result<Response<Body>, Cut> {
+    let mut response = response;
+    for fault in faults {
+        match fault.kind {
+            Kind::Delay if fault.after => pause(fault.delay_ms).await,
+            Kind::Status if fault.after => response = broken(book, fault),
+            Kind::ResetAfter => return Err(Cut),
+            Kind::Malformed => response = halved(response).await,
+            _ => {}
+        }
+    }
+    Ok(response)
+}
+
+fn broken(book: &Arc<dyn Book>, fault: &Fault) -> Response<Body> {
+    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let mut response = book.refusal(status);
+    if let Some(seconds) = fault.retry_after_s {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+async fn halved(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let bytes = to_bytes(body, MAX_BODY).await.unwrap_or_default();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(Bytes::copy_from_slice(&bytes[..bytes.len() / 2])))
+}
+
+async fn pause(ms: u64) {
+    if ms > 0 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+}
