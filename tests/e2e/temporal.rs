@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow};
-use temporalio_sdk::{WorkflowHistory, WorkflowReplayer, WorkflowReplayerOptions};
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, WorkflowHistory};
+use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 use tests::{Options, Stack, api::{PAYER_DOCUMENT, PAYER_EMAIL, PAYER_NAME, pix}, eventually};
 use workflows::{charge::ChargeWorkflow, delivery::DeliveryWorkflow, reconcile::ReconcileWorkflow, sweep::SweepWorkflow};
 
