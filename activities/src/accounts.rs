@@ -27,7 +27,11 @@ impl Accounts {
     /// `endpoints`: where the gateways are, for each mode.
     pub fn new(store: Store, test: Endpoints, live: Endpoints) -> Self {
         let endpoints = HashMap::from([(Mode::Test, test), (Mode::Live, live)]);
-        Self { store, endpoints: Arc::new(endpoints), open: Cache::new(OPEN_ACCOUNTS) }
+        Self {
+            store,
+            endpoints: Arc::new(endpoints),
+            open: Cache::new(OPEN_ACCOUNTS),
+        }
     }
 
     /// Where the gateways are in `mode`.
@@ -36,7 +40,11 @@ impl Accounts {
     }
 
     /// The gateway behind a connection, with its newest credentials.
-    pub async fn open(&self, db: &mut PgConnection, connection: ConnectionId) -> Result<Arc<dyn Gateway>, StoreError> {
+    pub async fn open(
+        &self,
+        db: &mut PgConnection,
+        connection: ConnectionId,
+    ) -> Result<Arc<dyn Gateway>, StoreError> {
         let version = connections::credential_version(db, connection).await?;
         self.open_version(db, connection, version).await
     }
@@ -51,9 +59,12 @@ impl Accounts {
         if let Some(gateway) = self.open.get(&(connection, version)) {
             return Ok(gateway);
         }
-        let found = connections::find(db, connection)
-            .await?
-            .ok_or_else(|| StoreError::corrupt("gateway_connections", "a referenced connection is not there"))?;
+        let found = connections::find(db, connection).await?.ok_or_else(|| {
+            StoreError::corrupt(
+                "gateway_connections",
+                "a referenced connection is not there",
+            )
+        })?;
         let (version, json) = connections::credentials(db, &self.store, connection).await?;
         let gateway = self.read(found.gateway, found.mode, json)?;
         self.open.insert((connection, version), gateway.clone());
@@ -66,9 +77,14 @@ impl Accounts {
         mode: Mode,
         json: serde_json::Value,
     ) -> Result<Arc<dyn Gateway>, StoreError> {
-        let credentials = gateways::read_credentials(kind, json)
-            .map_err(|wrong| StoreError::corrupt("gateway_credentials", wrong.first().map_or("", |e| e.param.as_str())))?;
-        gateways::open(&credentials, self.endpoints(mode)).map_err(|why| StoreError::corrupt("gateway_credentials", why))
+        let credentials = gateways::read_credentials(kind, json).map_err(|wrong| {
+            StoreError::corrupt(
+                "gateway_credentials",
+                wrong.first().map_or("", |e| e.param.as_str()),
+            )
+        })?;
+        gateways::open(&credentials, self.endpoints(mode))
+            .map_err(|why| StoreError::corrupt("gateway_credentials", why))
     }
 }
 

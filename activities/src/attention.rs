@@ -11,7 +11,12 @@ use crate::Activities;
 
 impl Activities {
     /// Tells the merchant that a connection needs a person.
-    pub async fn raise_attention(&self, id: ConnectionId, code: &str, message: &str) -> Result<(), StoreError> {
+    pub async fn raise_attention(
+        &self,
+        id: ConnectionId,
+        code: &str,
+        message: &str,
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.pool.begin().await?;
         let due = raise(&mut tx, id, code, message).await?;
         tx.commit().await?;
@@ -28,9 +33,12 @@ pub(crate) async fn raise(
     code: &str,
     message: &str,
 ) -> Result<Vec<Due>, StoreError> {
-    let Some(connection) = connections::find(db, id).await? else { return Ok(Vec::new()) };
+    let Some(connection) = connections::find(db, id).await? else {
+        return Ok(Vec::new());
+    };
     tracing::error!(connection = %id, gateway = %connection.gateway, code, "a gateway connection needs attention");
-    metrics::counter!("connection_attention_total", "gateway" => connection.gateway.to_string()).increment(1);
+    metrics::counter!("connection_attention_total", "gateway" => connection.gateway.to_string())
+        .increment(1);
     let sequence = events::next_sequence(db, id.uuid()).await?;
     let new = events::New {
         merchant: connection.merchant,

@@ -17,7 +17,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { per_family: 200, per_merchant: 100 }
+        Self {
+            per_family: 200,
+            per_merchant: 100,
+        }
     }
 }
 
@@ -37,7 +40,11 @@ pub struct Slot {
 impl Bulkhead {
     /// With all slots free.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, families: Slots::default(), merchants: Slots::default() }
+        Self {
+            limits,
+            families: Slots::default(),
+            merchants: Slots::default(),
+        }
     }
 
     /// A slot for one call, or `None` at once when there is none.
@@ -68,7 +75,9 @@ impl<K: Eq + std::hash::Hash> Slots<K> {
         if slots.len() > KEYS {
             slots.retain(|_, semaphore| semaphore.available_permits() < limit);
         }
-        let semaphore = slots.entry(key).or_insert_with(|| Arc::new(Semaphore::new(limit)));
+        let semaphore = slots
+            .entry(key)
+            .or_insert_with(|| Arc::new(Semaphore::new(limit)));
         Arc::clone(semaphore).try_acquire_owned().ok()
     }
 }
@@ -80,7 +89,10 @@ mod tests {
 
     #[test]
     fn a_slow_gateway_cannot_use_up_another_ones_slots() {
-        let bulkhead = Bulkhead::new(Limits { per_family: 1, per_merchant: 2 });
+        let bulkhead = Bulkhead::new(Limits {
+            per_family: 1,
+            per_merchant: 2,
+        });
         let merchant = MerchantId(Uuid::nil());
         let slow = bulkhead.enter(ApiFamily::Asaas, merchant).expect("free");
         assert!(bulkhead.enter(ApiFamily::Asaas, merchant).is_none());

@@ -45,7 +45,9 @@ pub enum AddError {
     Credentials(Vec<FieldError>),
     #[error("the gateway did not accept the credentials: {0}")]
     Gateway(#[from] GatewayError),
-    #[error("these credentials belong to the gateway's {found} environment, and the connection is for mode {asked}")]
+    #[error(
+        "these credentials belong to the gateway's {found} environment, and the connection is for mode {asked}"
+    )]
     OtherMode { found: Mode, asked: Mode },
     #[error("this merchant has a connection called `{0}` in this mode already")]
     LabelTaken(String),
@@ -66,7 +68,8 @@ pub async fn add(
     notifications: &Url,
     new: &NewConnection,
 ) -> Result<Added, AddError> {
-    let credentials = gateways::read_credentials(new.gateway, new.credentials.clone()).map_err(AddError::Credentials)?;
+    let credentials = gateways::read_credentials(new.gateway, new.credentials.clone())
+        .map_err(AddError::Credentials)?;
     let gateway = gateways::open(&credentials, accounts.endpoints(new.mode))?;
     let account = gateway.probe().await?;
     check_mode(&account, new.mode)?;
@@ -76,11 +79,14 @@ pub async fn add(
         Ok(Subscription::Done) => Ok(()),
         Ok(Subscription::Secret(secret)) => {
             let mut db = store.pool.acquire().await.map_err(StoreError::from)?;
-            let with_secret = gateways::credentials::with_secret(new.gateway, new.credentials.clone(), &secret);
+            let with_secret =
+                gateways::credentials::with_secret(new.gateway, new.credentials.clone(), &secret);
             connections::add_credentials(&mut db, store, id, &with_secret).await?;
             Ok(())
         }
-        Ok(Subscription::Taken { by }) => Err(format!("another address is registered at the gateway: {by}")),
+        Ok(Subscription::Taken { by }) => Err(format!(
+            "another address is registered at the gateway: {by}"
+        )),
         Err(error) => Err(error.to_string()),
     };
     Ok(Added { id, notified })
@@ -92,7 +98,10 @@ async fn insert(
     account: &Account,
 ) -> Result<(ConnectionId, secrecy::SecretString), AddError> {
     let id = ConnectionId(store::new_id());
-    let mut families: Vec<_> = METHODS.iter().map(|method| new.gateway.family(*method)).collect();
+    let mut families: Vec<_> = METHODS
+        .iter()
+        .map(|method| new.gateway.family(*method))
+        .collect();
     families.dedup();
     let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
     if merchants::find(&mut tx, new.merchant).await?.is_none() {
@@ -110,10 +119,17 @@ async fn insert(
     };
     let inserted = connections::insert(&mut tx, store, &row).await;
     let secret = inserted.map_err(|error| {
-        if error.violates(LABEL_TAKEN) { AddError::LabelTaken(new.label.clone()) } else { AddError::Store(error) }
+        if error.violates(LABEL_TAKEN) {
+            AddError::LabelTaken(new.label.clone())
+        } else {
+            AddError::Store(error)
+        }
     })?;
     for method in METHODS {
-        let change = Change { author: "connection add", reason: "a new connection goes last" };
+        let change = Change {
+            author: "connection add",
+            reason: "a new connection goes last",
+        };
         policies::append(&mut tx, (new.merchant, new.mode, method), id, change).await?;
     }
     tx.commit().await.map_err(StoreError::from)?;
@@ -121,7 +137,9 @@ async fn insert(
 }
 
 fn check_mode(account: &Account, asked: Mode) -> Result<(), AddError> {
-    let found = account.live.map(|live| if live { Mode::Live } else { Mode::Test });
+    let found = account
+        .live
+        .map(|live| if live { Mode::Live } else { Mode::Test });
     match found {
         Some(found) if found != asked => Err(AddError::OtherMode { found, asked }),
         _ => Ok(()),
@@ -132,7 +150,8 @@ fn check_mode(account: &Account, asked: Mode) -> Result<(), AddError> {
 pub fn address(base: &Url, id: ConnectionId, secret: &str) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(["notifications", &id.to_string(), secret]);
+        path.pop_if_empty()
+            .extend(["notifications", &id.to_string(), secret]);
     }
     url
 }
@@ -146,7 +165,10 @@ mod tests {
         let id = ConnectionId(uuid::Uuid::nil());
         for base in ["https://in.example.com/pay", "https://in.example.com/pay/"] {
             let url = address(&base.parse().expect("a URL"), id, "s3");
-            assert_eq!(url.as_str(), format!("https://in.example.com/pay/notifications/{id}/s3"));
+            assert_eq!(
+                url.as_str(),
+                format!("https://in.example.com/pay/notifications/{id}/s3")
+            );
         }
     }
 }

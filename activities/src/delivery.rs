@@ -43,7 +43,11 @@ pub struct Deliverer {
 impl Deliverer {
     /// `client` follows no redirects and resolves no private addresses (`gateways::http`), unless `allow_private`.
     pub fn new(client: Client, allow_private: bool) -> Self {
-        Self { client, allow_private, slots: Slots::default() }
+        Self {
+            client,
+            allow_private,
+            slots: Slots::default(),
+        }
     }
 }
 
@@ -59,7 +63,9 @@ impl Activities {
     /// Tries a delivery once.
     pub async fn deliver_once(&self, id: DeliveryId) -> Result<DeliveryStep, StoreError> {
         let mut db = self.store.pool.acquire().await?;
-        let Some(work) = deliveries::load(&mut db, id).await? else { return Ok(DeliveryStep::Done) };
+        let Some(work) = deliveries::load(&mut db, id).await? else {
+            return Ok(DeliveryStep::Done);
+        };
         if work.state != State::Pending {
             return Ok(DeliveryStep::Done);
         }
@@ -84,18 +90,24 @@ impl Activities {
     }
 
     async fn post(&self, work: &Work, secret: &str) -> Result<Answer, StoreError> {
-        let body = serde_json::to_vec(&work.event).map_err(|why| StoreError::corrupt("events", why))?;
+        let body =
+            serde_json::to_vec(&work.event).map_err(|why| StoreError::corrupt("events", why))?;
         let id = work.event.id.to_string();
         let at = work.now.timestamp();
         let signature = Webhook::new(secret)
             .and_then(|key| key.sign(&id, at, &body))
             .map_err(|why| StoreError::corrupt("webhook_endpoints.secret_sealed", why))?;
         let started = Instant::now();
-        let allowed = Url::parse(&work.url)
-            .ok()
-            .filter(|url| gateways::http::check_webhook_url(url, self.deliverer.allow_private).is_ok());
+        let allowed = Url::parse(&work.url).ok().filter(|url| {
+            gateways::http::check_webhook_url(url, self.deliverer.allow_private).is_ok()
+        });
         let Some(url) = allowed else {
-            return Ok(Answer { status: None, error: Some("address_not_allowed"), retry_after_s: None, took: started.elapsed() });
+            return Ok(Answer {
+                status: None,
+                error: Some("address_not_allowed"),
+                retry_after_s: None,
+                took: started.elapsed(),
+            });
         };
         let sent = self
             .deliverer
@@ -117,14 +129,23 @@ impl Activities {
                 retry_after_s: retry_after(answer.headers()),
                 took,
             },
-            Err(error) => Answer { status: None, error: Some(what_happened(&error)), retry_after_s: None, took },
+            Err(error) => Answer {
+                status: None,
+                error: Some(what_happened(&error)),
+                retry_after_s: None,
+                took,
+            },
         })
     }
 
     /// Writes down how the try went, and what it means for the endpoint.
     async fn record(&self, work: &Work, answer: &Answer) -> Result<DeliveryStep, StoreError> {
         let accepted = answer.status.is_some_and(|status| status.is_success());
-        let wait = if accepted { None } else { self.next_try(work, answer) };
+        let wait = if accepted {
+            None
+        } else {
+            self.next_try(work, answer)
+        };
         let state = match (accepted, wait) {
             (true, _) => State::Delivered,
             (false, Some(_)) => State::Pending,
@@ -149,7 +170,9 @@ impl Activities {
             );
         }
         self.starter.start_deliveries(due);
-        Ok(wait.map_or(DeliveryStep::Done, |wait| DeliveryStep::Again { after_ms: ms(wait) }))
+        Ok(wait.map_or(DeliveryStep::Done, |wait| DeliveryStep::Again {
+            after_ms: ms(wait),
+        }))
     }
 
     fn next_try(&self, work: &Work, answer: &Answer) -> Option<Duration> {
@@ -158,7 +181,9 @@ impl Activities {
             first_at: work.created_at,
             retry_after_s: answer.retry_after_s,
         };
-        self.timing.delivery.next(progress, work.now, rand::rng().random_range(0..=10_000))
+        self.timing
+            .delivery
+            .next(progress, work.now, rand::rng().random_range(0..=10_000))
     }
 
     async fn note_endpoint(
@@ -186,7 +211,8 @@ impl Activities {
         match health {
             Health::Unchanged => Ok(Vec::new()),
             Health::Resumed => {
-                let waiting = deliveries::drain_backlog(db, work.endpoint, DRAIN_PER_SECOND).await?;
+                let waiting =
+                    deliveries::drain_backlog(db, work.endpoint, DRAIN_PER_SECOND).await?;
                 tracing::info!(endpoint = %work.endpoint, waiting, "a paused endpoint takes deliveries again");
                 Ok(Vec::new())
             }
@@ -210,7 +236,11 @@ async fn tell_paused(db: &mut PgConnection, work: &Work) -> Result<Vec<Due>, Sto
     Ok(events::append(db, &new).await?.1)
 }
 
-async fn postpone(db: &mut PgConnection, work: &Work, wait: Duration) -> Result<DeliveryStep, StoreError> {
+async fn postpone(
+    db: &mut PgConnection,
+    work: &Work,
+    wait: Duration,
+) -> Result<DeliveryStep, StoreError> {
     deliveries::postpone(db, work.delivery, work.now + delta(wait)).await?;
     Ok(DeliveryStep::Again { after_ms: ms(wait) })
 }
@@ -221,7 +251,13 @@ fn jitter(up_to: Duration) -> Duration {
 
 /// Seconds; the date form of the header is not met in practice and counts as none.
 fn retry_after(headers: &header::HeaderMap) -> Option<i64> {
-    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+    headers
+        .get(header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn what_happened(error: &reqwest::Error) -> &'static str {

@@ -89,12 +89,23 @@ impl Default for Timing {
             resolve: s(3),
             answer_within: s(15),
             late_looks: vec![s(2 * MINUTE), s(HOUR), s(DAY)],
-            reconcile: vec![s(5), s(30), s(2 * MINUTE), s(10 * MINUTE), s(HOUR), s(4 * HOUR)],
+            reconcile: vec![
+                s(5),
+                s(30),
+                s(2 * MINUTE),
+                s(10 * MINUTE),
+                s(HOUR),
+                s(4 * HOUR),
+            ],
             absent_after: s(DAY),
             review_after: s(3 * DAY),
             delivery: DeliverySchedule::default(),
             delivery_call: s(15),
-            pause: PauseTiming { failures: 20, over: s(5 * MINUTE), probe_every: s(10 * MINUTE) },
+            pause: PauseTiming {
+                failures: 20,
+                over: s(5 * MINUTE),
+                probe_every: s(10 * MINUTE),
+            },
             sweep_grace: s(MINUTE),
         }
     }

@@ -6,11 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use gateways::{ChargeOrder, Gateway, GatewayCharge, GatewayError};
-use schemas::{
-    attempt::State,
-    charge::Status,
-    id::AttemptId,
-};
+use schemas::{attempt::State, charge::Status, id::AttemptId};
 use store::{
     PgConnection, StoreError, attempts,
     attempts::Outcome,
@@ -40,10 +36,16 @@ impl Activities {
     /// Looks once at what an attempt left behind.
     pub async fn reconcile_attempt(&self, id: AttemptId) -> Result<Step, StoreError> {
         let mut tx = self.store.pool.begin().await?;
-        let Some(charge) = attempts::charge_of(&mut tx, id).await? else { return Ok(Step::Done) };
-        let Some(mut charge) = charges::lock(&mut tx, charge).await? else { return Ok(Step::Done) };
+        let Some(charge) = attempts::charge_of(&mut tx, id).await? else {
+            return Ok(Step::Done);
+        };
+        let Some(mut charge) = charges::lock(&mut tx, charge).await? else {
+            return Ok(Step::Done);
+        };
         let rows = attempts::of_charge(&mut tx, charge.id).await?;
-        let Some(row) = rows.iter().find(|row| row.id == id) else { return Ok(Step::Done) };
+        let Some(row) = rows.iter().find(|row| row.id == id) else {
+            return Ok(Step::Done);
+        };
         if row.state == State::Open || (row.look_at.is_none() && row.state != State::Abandoned) {
             return Ok(Step::Done);
         }
@@ -51,9 +53,17 @@ impl Activities {
         let mut applied = Applied::default();
         let wanted = wanted(&charge, &rows);
         let found = self
-            .clear(&mut tx, &mut charge, (row, wanted), (&gateway, &order), &mut applied)
+            .clear(
+                &mut tx,
+                &mut charge,
+                (row, wanted),
+                (&gateway, &order),
+                &mut applied,
+            )
             .await?;
-        let step = self.conclude(&mut tx, &mut charge, row, found, &mut applied).await?;
+        let step = self
+            .conclude(&mut tx, &mut charge, row, found, &mut applied)
+            .await?;
         let moved = charge.status != Status::Processing;
         tx.commit().await?;
         applied.start(self, &charge);
@@ -84,7 +94,9 @@ impl Activities {
                 None => return Ok(Found::Nothing),
             }
         }
-        let mut keep = (row.state == State::Presented).then(|| row.gateway_charge_id.clone()).flatten();
+        let mut keep = (row.state == State::Presented)
+            .then(|| row.gateway_charge_id.clone())
+            .flatten();
         for object in found {
             if !object.payments.is_empty() {
                 applied.extend(apply(self, db, charge, row.id, &object).await?);
@@ -95,7 +107,9 @@ impl Activities {
             }
             if keep.is_none() && wanted {
                 keep = Some(object.id.clone());
-                applied.due.extend(self.adopt(db, charge, row, &object).await?);
+                applied
+                    .due
+                    .extend(self.adopt(db, charge, row, &object).await?);
                 continue;
             }
             match gateway.cancel(&object).await {
@@ -110,7 +124,9 @@ impl Activities {
                     );
                     return Ok(Found::Unanswered(error));
                 }
-                Ok(_) => tracing::info!(attempt = %row.id, gateway = %row.gateway, "voided an orphan"),
+                Ok(_) => {
+                    tracing::info!(attempt = %row.id, gateway = %row.gateway, "voided an orphan")
+                }
                 Err(error) => return Ok(Found::Unanswered(error)),
             }
         }
@@ -161,9 +177,14 @@ impl Activities {
             Found::Nothing => self.again(db, charge, row, true).await,
             Found::Unanswered(error) if age >= self.timing.review_after => {
                 attempts::set_look_at(db, row.id, None, false).await?;
-                applied.due.extend(attention::raise(db, row.connection, "attempt_unsettled", &error.message).await?);
+                applied.due.extend(
+                    attention::raise(db, row.connection, "attempt_unsettled", &error.message)
+                        .await?,
+                );
                 if charge.status == Status::Processing {
-                    let due = charges::transition(db, &self.store, charge, Status::NeedsReview, None).await?;
+                    let due =
+                        charges::transition(db, &self.store, charge, Status::NeedsReview, None)
+                            .await?;
                     charges::set_look_at(db, charge.id, None, 0).await?;
                     applied.due.extend(due.unwrap_or_default());
                 }
@@ -184,21 +205,36 @@ impl Activities {
         searched: bool,
     ) -> Result<Step, StoreError> {
         let looks = usize::try_from(row.looks).unwrap_or(usize::MAX);
-        let last = self.timing.reconcile.last().copied().unwrap_or(Duration::from_secs(60));
+        let last = self
+            .timing
+            .reconcile
+            .last()
+            .copied()
+            .unwrap_or(Duration::from_secs(60));
         let pause = self.timing.reconcile.get(looks).copied().unwrap_or(last);
         attempts::set_look_at(db, row.id, Some(charge.now + delta(pause)), searched).await?;
         Ok(Step::look_after(pause))
     }
 
-    async fn state_of(&self, db: &mut PgConnection, charge: &Locked, id: AttemptId) -> Result<State, StoreError> {
+    async fn state_of(
+        &self,
+        db: &mut PgConnection,
+        charge: &Locked,
+        id: AttemptId,
+    ) -> Result<State, StoreError> {
         let rows = attempts::of_charge(db, charge.id).await?;
-        Ok(rows.iter().find(|row| row.id == id).map_or(State::Abandoned, |row| row.state))
+        Ok(rows
+            .iter()
+            .find(|row| row.id == id)
+            .map_or(State::Abandoned, |row| row.state))
     }
 }
 
 /// Whether the charge would show an instrument if it had one: nothing else is shown, paid, or being tried.
 fn wanted(charge: &Locked, rows: &[attempts::Row]) -> bool {
-    let busy = rows.iter().any(|row| matches!(row.state, State::Open | State::Presented | State::Paid));
+    let busy = rows
+        .iter()
+        .any(|row| matches!(row.state, State::Open | State::Presented | State::Paid));
     charge.status == Status::Processing
         && charge.cancel_requested_at.is_none()
         && charge.expires_at > charge.now

@@ -15,31 +15,51 @@ pub struct Registered(pub Arc<Activities>);
 impl Registered {
     /// Tries one gateway.
     #[activity(name = "attempt")]
-    pub async fn attempt(self: Arc<Self>, _ctx: ActivityContext, charge: ChargeId) -> Result<Step, ActivityError> {
+    pub async fn attempt(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Step, ActivityError> {
         Ok(Box::pin(self.0.attempt_charge(charge)).await?)
     }
 
     /// Applies what gateways said meanwhile, and decides what is next.
     #[activity(name = "look")]
-    pub async fn look(self: Arc<Self>, _ctx: ActivityContext, charge: ChargeId) -> Result<Step, ActivityError> {
+    pub async fn look(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Step, ActivityError> {
         Ok(Box::pin(self.0.look_at_charge(charge)).await?)
     }
 
     /// Makes the charge unpayable at its gateway because the merchant wants it.
     #[activity(name = "cancel")]
-    pub async fn cancel(self: Arc<Self>, _ctx: ActivityContext, charge: ChargeId) -> Result<Step, ActivityError> {
+    pub async fn cancel(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Step, ActivityError> {
         Ok(Box::pin(self.0.end_charge(charge)).await?)
     }
 
     /// Makes the charge unpayable at its gateway because its time ran out.
     #[activity(name = "expire")]
-    pub async fn expire(self: Arc<Self>, _ctx: ActivityContext, charge: ChargeId) -> Result<Step, ActivityError> {
+    pub async fn expire(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Step, ActivityError> {
         Ok(Box::pin(self.0.end_charge(charge)).await?)
     }
 
     /// Finds out what became of an abandoned attempt, and voids it.
     #[activity(name = "reconcile")]
-    pub async fn reconcile(self: Arc<Self>, _ctx: ActivityContext, attempt: AttemptId) -> Result<Step, ActivityError> {
+    pub async fn reconcile(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        attempt: AttemptId,
+    ) -> Result<Step, ActivityError> {
         Ok(Box::pin(self.0.reconcile_attempt(attempt)).await?)
     }
 
@@ -55,7 +75,11 @@ impl Registered {
 
     /// Pokes whatever nobody has looked at in time.
     #[activity(name = "sweep")]
-    pub async fn sweep(self: Arc<Self>, _ctx: ActivityContext, _input: ()) -> Result<(), ActivityError> {
+    pub async fn sweep(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
         Ok(Box::pin(self.0.sweep_once()).await?)
     }
 }

@@ -45,7 +45,9 @@ impl KafkaConfig {
 
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.brokers).set("client.id", "payment-orchestrator");
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "payment-orchestrator");
         config
     }
 }
@@ -58,7 +60,10 @@ pub enum RelayError {
     #[error("Kafka: {0}")]
     Kafka(#[from] KafkaError),
     #[error("Kafka refused to create {topic}: {code}")]
-    Topic { topic: String, code: RDKafkaErrorCode },
+    Topic {
+        topic: String,
+        code: RDKafkaErrorCode,
+    },
 }
 
 /// Moves messages from the outbox to Kafka.
@@ -77,7 +82,11 @@ impl Relay {
             .set("acks", "all")
             .set("message.timeout.ms", ACK_TIMEOUT_MS)
             .create()?;
-        Ok(Self { store, producer, config })
+        Ok(Self {
+            store,
+            producer,
+            config,
+        })
     }
 
     /// Relays until `stop`, whoever is away meanwhile.
@@ -92,7 +101,13 @@ impl Relay {
 
     /// Waits to be the only one, then relays for as long as the connection that holds the lock lives.
     async fn lead(&self, stop: &CancellationToken) -> Result<(), RelayError> {
-        let mut leading = self.store.pool.acquire().await.map_err(StoreError::from)?.detach();
+        let mut leading = self
+            .store
+            .pool
+            .acquire()
+            .await
+            .map_err(StoreError::from)?
+            .detach();
         while !outbox::lead(&mut leading).await? {
             tokio::time::sleep(AWAY).await;
         }
@@ -114,10 +129,15 @@ impl Relay {
         }
         let (mut acknowledged, mut failed_keys, mut failure) = (Vec::new(), HashSet::new(), None);
         for (message, delivery) in sent {
-            let outcome = delivery.await.map_err(|_| KafkaError::Canceled).and_then(|sent| sent.map_err(|(error, _)| error));
+            let outcome = delivery
+                .await
+                .map_err(|_| KafkaError::Canceled)
+                .and_then(|sent| sent.map_err(|(error, _)| error));
             // what follows a failed message under its key is sent again after it
             match outcome {
-                Ok(_) if !failed_keys.contains(message.key.as_str()) => acknowledged.push(message.id),
+                Ok(_) if !failed_keys.contains(message.key.as_str()) => {
+                    acknowledged.push(message.id)
+                }
                 Ok(_) => {}
                 Err(error) => {
                     failed_keys.insert(message.key.as_str());
@@ -127,7 +147,8 @@ impl Relay {
         }
         if !acknowledged.is_empty() {
             outbox::delete(db, &acknowledged).await?;
-            metrics::counter!("relayed_messages_total").increment(acknowledged.len().try_into().unwrap_or(0));
+            metrics::counter!("relayed_messages_total")
+                .increment(acknowledged.len().try_into().unwrap_or(0));
         }
         failure.map_or(Ok(acknowledged.len()), |error| Err(error.into()))
     }
@@ -136,7 +157,9 @@ impl Relay {
         let topic = format!("{}{}", self.config.topic_prefix, message.topic);
         let payload = message.message.to_string();
         let record = FutureRecord::to(&topic).key(&message.key).payload(&payload);
-        self.producer.send_result(record).map_err(|(error, _)| error)
+        self.producer
+            .send_result(record)
+            .map_err(|(error, _)| error)
     }
 }
 
@@ -146,9 +169,17 @@ pub async fn ensure_topics(config: &KafkaConfig) -> Result<(), RelayError> {
     let names: Vec<String> = topics().iter().map(|topic| config.topic(*topic)).collect();
     let new: Vec<NewTopic<'_>> = names
         .iter()
-        .map(|name| NewTopic::new(name, config.partitions, TopicReplication::Fixed(config.replication)))
+        .map(|name| {
+            NewTopic::new(
+                name,
+                config.partitions,
+                TopicReplication::Fixed(config.replication),
+            )
+        })
         .collect();
-    let options = AdminOptions::new().request_timeout(Some(ADMIN_TIMEOUT)).operation_timeout(Some(ADMIN_TIMEOUT));
+    let options = AdminOptions::new()
+        .request_timeout(Some(ADMIN_TIMEOUT))
+        .operation_timeout(Some(ADMIN_TIMEOUT));
     for outcome in admin.create_topics(&new, &options).await? {
         match outcome {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -162,11 +193,23 @@ pub async fn ensure_topics(config: &KafkaConfig) -> Result<(), RelayError> {
 pub fn missing_topics(config: &KafkaConfig) -> Result<Vec<String>, RelayError> {
     let admin: AdminClient<DefaultClientContext> = config.client().create()?;
     let found = admin.inner().fetch_metadata(None, ADMIN_TIMEOUT)?;
-    let known: HashSet<&str> = found.topics().iter().map(rdkafka::metadata::MetadataTopic::name).collect();
-    Ok(topics().iter().map(|topic| config.topic(*topic)).filter(|name| !known.contains(name.as_str())).collect())
+    let known: HashSet<&str> = found
+        .topics()
+        .iter()
+        .map(rdkafka::metadata::MetadataTopic::name)
+        .collect();
+    Ok(topics()
+        .iter()
+        .map(|topic| config.topic(*topic))
+        .filter(|name| !known.contains(name.as_str()))
+        .collect())
 }
 
 /// All topics.
 pub fn topics() -> [Topic; 3] {
-    [Topic::GatewayAttempts, Topic::GatewayHealth, Topic::ChargeEvents]
+    [
+        Topic::GatewayAttempts,
+        Topic::GatewayHealth,
+        Topic::ChargeEvents,
+    ]
 }

@@ -30,12 +30,16 @@ impl Step {
 
     /// Try a gateway after `pause`.
     pub fn attempt_after(pause: Duration) -> Self {
-        Self::Attempt { after_ms: ms(pause) }
+        Self::Attempt {
+            after_ms: ms(pause),
+        }
     }
 
     /// Look at the row after `pause`.
     pub fn look_after(pause: Duration) -> Self {
-        Self::Look { after_ms: ms(pause) }
+        Self::Look {
+            after_ms: ms(pause),
+        }
     }
 }
 

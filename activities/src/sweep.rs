@@ -10,8 +10,12 @@ use crate::{Activities, DeliveryStep, Step, delta};
 /// The most rows of each kind that one sweep takes.
 const PAGE: i64 = 200;
 /// Between tries to match a notification whose reference has our shape and no row; then it is left to a person.
-const STRAYS_AGAIN: [Duration; 4] =
-    [Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3_600), Duration::from_secs(86_400)];
+const STRAYS_AGAIN: [Duration; 4] = [
+    Duration::from_secs(60),
+    Duration::from_secs(600),
+    Duration::from_secs(3_600),
+    Duration::from_secs(86_400),
+];
 /// How many graces overdue a row must be before the sweep does the work itself.
 const STUCK: u32 = 5;
 
@@ -41,7 +45,11 @@ impl Activities {
         for stray in notifications::strays(&mut db, PAGE).await? {
             let looks = usize::try_from(stray.looks).unwrap_or(usize::MAX);
             let pause = STRAYS_AGAIN.get(looks).map(|pause| delta(*pause));
-            if notifications::match_again(&mut db, &stray, pause).await?.is_none() && pause.is_none() {
+            if notifications::match_again(&mut db, &stray, pause)
+                .await?
+                .is_none()
+                && pause.is_none()
+            {
                 tracing::error!(connection = %stray.connection, reference = stray.reference, "a notification's reference is ours by its shape, and unknown");
             }
         }

@@ -23,7 +23,11 @@ pub struct Caller {
 }
 
 /// The caller of a request, if its key permits as much as `needed`. What is wrong with a key is not told.
-pub async fn authenticate(app: &App, headers: &HeaderMap, needed: Permission) -> Result<Caller, Error> {
+pub async fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    needed: Permission,
+) -> Result<Caller, Error> {
     let wrong = || Error::new(Code::Unauthenticated, "no valid API key was sent");
     let secret = headers
         .get(header::AUTHORIZATION)
@@ -32,12 +36,28 @@ pub async fn authenticate(app: &App, headers: &HeaderMap, needed: Permission) ->
         .map(str::trim)
         .filter(|secret| secret.starts_with("sk_") && secret.len() <= MAX_KEY)
         .ok_or_else(wrong)?;
-    let mut db = app.store.pool.acquire().await.map_err(store::StoreError::from)?;
+    let mut db = app
+        .store
+        .pool
+        .acquire()
+        .await
+        .map_err(store::StoreError::from)?;
     let key = api_keys::find(&mut db, secret).await?.ok_or_else(wrong)?;
     if key.permission < needed {
-        return Err(Error::new(Code::PermissionDenied, format!("this needs the permission `{needed}`, and the key has `{}`", key.permission)));
+        return Err(Error::new(
+            Code::PermissionDenied,
+            format!(
+                "this needs the permission `{needed}`, and the key has `{}`",
+                key.permission
+            ),
+        ));
     }
-    Ok(Caller { merchant: key.merchant, mode: key.mode, settings: key.settings, status: key.merchant_status })
+    Ok(Caller {
+        merchant: key.merchant,
+        mode: key.mode,
+        settings: key.settings,
+        status: key.merchant_status,
+    })
 }
 
 impl Caller {
@@ -45,7 +65,10 @@ impl Caller {
     pub fn may_create(&self) -> Result<(), Error> {
         match self.status {
             Status::Active => Ok(()),
-            status => Err(Error::new(Code::MerchantNotActive, format!("the merchant is {status}"))),
+            status => Err(Error::new(
+                Code::MerchantNotActive,
+                format!("the merchant is {status}"),
+            )),
         }
     }
 }

@@ -78,7 +78,10 @@ impl Code {
                 "There is no such thing",
                 "Check the id. What belongs to the other mode (test, live) or to another merchant is not found either.",
             ),
-            Self::MethodNotAllowed => ("This address does not take this method", "The `Allow` header names those it takes."),
+            Self::MethodNotAllowed => (
+                "This address does not take this method",
+                "The `Allow` header names those it takes.",
+            ),
             Self::MalformedBody => ("The body is not JSON", "Send one JSON object, in UTF-8."),
             Self::BodyTooLarge => ("The body is too large", "A request has at most 64 KiB."),
             Self::InvalidRequest => (
@@ -113,8 +116,14 @@ impl Code {
                 "Fewer than two connected gateways can take this charge",
                 "`require_fallback` was asked for: send what `errors` names, or connect another gateway. Nothing was stored.",
             ),
-            Self::TooManyEndpoints => ("There are too many webhook endpoints", "Delete one that is no longer needed."),
-            Self::InvalidNotification => ("The notification could not be verified", "Its signature or token is wrong."),
+            Self::TooManyEndpoints => (
+                "There are too many webhook endpoints",
+                "Delete one that is no longer needed.",
+            ),
+            Self::InvalidNotification => (
+                "The notification could not be verified",
+                "Its signature or token is wrong.",
+            ),
             Self::Overloaded => (
                 "Too many charges are being created at this moment",
                 "Nothing was stored. Repeat the request with the same Idempotency-Key after `Retry-After` seconds.",
@@ -144,13 +153,25 @@ pub struct Error {
 impl Error {
     /// An error of `code`; `detail` says what happened this time, without repeating what was sent.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), charge: None, retry_after_s: None }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            charge: None,
+            retry_after_s: None,
+        }
     }
 
     /// Wrong fields, all of them.
     pub fn fields(code: Code, errors: Vec<FieldError>) -> Self {
-        let names: Vec<_> = errors.iter().map(|error| format!("`{}` {}", error.param, error.message)).collect();
-        Self { errors, ..Self::new(code, names.join("; ")) }
+        let names: Vec<_> = errors
+            .iter()
+            .map(|error| format!("`{}` {}", error.param, error.message))
+            .collect();
+        Self {
+            errors,
+            ..Self::new(code, names.join("; "))
+        }
     }
 
     /// Names the charge concerned.
@@ -169,7 +190,10 @@ impl Error {
 
     /// Not there, or not the caller's.
     pub fn not_found(what: &str) -> Self {
-        Self::new(Code::NotFound, format!("there is no such {what} in this mode"))
+        Self::new(
+            Code::NotFound,
+            format!("there is no such {what} in this mode"),
+        )
     }
 
     pub(crate) fn code(&self) -> Code {
@@ -177,7 +201,11 @@ impl Error {
     }
 
     pub(crate) fn problem(self, docs: &Url, request_id: String) -> Problem {
-        let doc_url = format!("{}/errors/{}", docs.as_str().trim_end_matches('/'), self.code.as_ref());
+        let doc_url = format!(
+            "{}/errors/{}",
+            docs.as_str().trim_end_matches('/'),
+            self.code.as_ref()
+        );
         Problem {
             kind: doc_url.clone(),
             status: self.code.status().as_u16(),
@@ -199,14 +227,21 @@ impl Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a request failed");
-        Self::new(Code::Unavailable, "the database did not answer as it should").retry_after(1)
+        Self::new(
+            Code::Unavailable,
+            "the database did not answer as it should",
+        )
+        .retry_after(1)
     }
 }
 
 impl From<BytesRejection> for Error {
     fn from(rejection: BytesRejection) -> Self {
         match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::new(Code::BodyTooLarge, "the body has more bytes than are taken here"),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(
+                Code::BodyTooLarge,
+                "the body has more bytes than are taken here",
+            ),
             _ => Self::new(Code::MalformedBody, "the body did not arrive whole"),
         }
     }
@@ -217,10 +252,14 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
         if let Some(seconds) = self.retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
         }
         if self.code == Code::Unauthenticated {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response.extensions_mut().insert(self);
         response
@@ -231,7 +270,10 @@ impl IntoResponse for Error {
 pub(crate) fn write(problem: Problem, answer: Response) -> Response {
     let (mut parts, _) = answer.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
-    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     Response::from_parts(parts, Json(problem).into_response().into_body())
 }
 
@@ -239,7 +281,11 @@ pub(crate) fn write(problem: Problem, answer: Response) -> Response {
 pub async fn explain(Path(code): Path<String>) -> Result<String, Error> {
     let code: Code = code.parse().map_err(|_| Error::not_found("error code"))?;
     let (title, what_to_do) = code.explanation();
-    Ok(format!("{} {}\n\n{title}.\n\n{what_to_do}\n", code.status().as_u16(), code.as_ref()))
+    Ok(format!(
+        "{} {}\n\n{title}.\n\n{what_to_do}\n",
+        code.status().as_u16(),
+        code.as_ref()
+    ))
 }
 
 pub(crate) async fn no_such_route() -> Error {
@@ -247,5 +293,8 @@ pub(crate) async fn no_such_route() -> Error {
 }
 
 pub(crate) async fn no_such_method() -> Error {
-    Error::new(Code::MethodNotAllowed, "this address exists, and takes other methods")
+    Error::new(
+        Code::MethodNotAllowed,
+        "this address exists, and takes other methods",
+    )
 }

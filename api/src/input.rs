@@ -35,14 +35,23 @@ impl Body {
     /// The body as JSON.
     pub fn json(&self) -> Result<Value, Error> {
         serde_json::from_slice(&self.0).map_err(|error| {
-            Error::new(Code::MalformedBody, format!("not JSON at line {} column {}", error.line(), error.column()))
+            Error::new(
+                Code::MalformedBody,
+                format!(
+                    "not JSON at line {} column {}",
+                    error.line(),
+                    error.column()
+                ),
+            )
         })
     }
 }
 
 /// The `Idempotency-Key`, if one was sent.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
     let key = value.to_str().unwrap_or_default();
     if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY {
         return Err(no_key("it must have 1 to 255 printable ASCII characters"));
@@ -52,7 +61,9 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
 
 /// The `Idempotency-Key` of a request that must have one.
 pub fn needed_idempotency_key(headers: &HeaderMap) -> Result<&str, Error> {
-    idempotency_key(headers)?.ok_or_else(|| no_key("a charge is created only under a key, so that a repeat never charges twice"))
+    idempotency_key(headers)?.ok_or_else(|| {
+        no_key("a charge is created only under a key, so that a repeat never charges twice")
+    })
 }
 
 fn no_key(why: &str) -> Error {
@@ -73,7 +84,10 @@ pub struct Params<'a> {
 impl<'a> Params<'a> {
     /// Nothing is wrong yet.
     pub fn new(query: Option<&'a str>) -> Self {
-        Self { pairs: form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect(), errors: Vec::new() }
+        Self {
+            pairs: form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect(),
+            errors: Vec::new(),
+        }
     }
 
     /// A parameter that may be left out; `expected` says what it must be.
@@ -89,24 +103,50 @@ impl<'a> Params<'a> {
 
     /// `limit`, `starting_after` and `ending_before`; `Id` is the kind of the list's ids.
     pub fn range<Id: FromStr>(&mut self, uuid: impl Fn(Id) -> Uuid) -> Range {
-        let limit = self.optional("limit", "must be a whole number from 1 to 100").unwrap_or(DEFAULT_LIMIT);
+        let limit = self
+            .optional("limit", "must be a whole number from 1 to 100")
+            .unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
-            self.errors.push(FieldError::new("limit", "range", "must be a whole number from 1 to 100"));
+            self.errors.push(FieldError::new(
+                "limit",
+                "range",
+                "must be a whole number from 1 to 100",
+            ));
         }
-        let after = self.optional::<Id>("starting_after", "must be an id of this list").map(&uuid);
-        let before = self.optional::<Id>("ending_before", "must be an id of this list").map(&uuid);
+        let after = self
+            .optional::<Id>("starting_after", "must be an id of this list")
+            .map(&uuid);
+        let before = self
+            .optional::<Id>("ending_before", "must be an id of this list")
+            .map(&uuid);
         if after.is_some() && before.is_some() {
-            self.errors.push(FieldError::new("ending_before", "conflict", "cannot be combined with `starting_after`"));
+            self.errors.push(FieldError::new(
+                "ending_before",
+                "conflict",
+                "cannot be combined with `starting_after`",
+            ));
         }
-        Range { limit, after, before }
+        Range {
+            limit,
+            after,
+            before,
+        }
     }
 
     /// Every parameter that was wrong, unknown, or given twice.
     pub fn finish(mut self) -> Result<(), Error> {
         for (name, _) in &self.pairs {
             let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-            self.errors.push(FieldError::new(name, "unknown", "is not a parameter of this request, or was given twice"));
+            self.errors.push(FieldError::new(
+                name,
+                "unknown",
+                "is not a parameter of this request, or was given twice",
+            ));
         }
-        if self.errors.is_empty() { Ok(()) } else { Err(Error::fields(Code::InvalidRequest, self.errors)) }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::fields(Code::InvalidRequest, self.errors))
+        }
     }
 }

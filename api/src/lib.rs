@@ -77,20 +77,35 @@ impl App {
     ) -> Self {
         let admission = Arc::new(Semaphore::new(config.max_in_flight_charges));
         let (charges, endpoints) = (Checker::new(), Checker::new());
-        Self(Arc::new(Inner { store, orchestrator, outcomes, config, tracker, admission, charges, endpoints }))
+        Self(Arc::new(Inner {
+            store,
+            orchestrator,
+            outcomes,
+            config,
+            tracker,
+            admission,
+            charges,
+            endpoints,
+        }))
     }
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
     let merchants = Router::new()
-        .route("/v1/charges", post(v1::charges::create).get(v1::charges::list))
+        .route(
+            "/v1/charges",
+            post(v1::charges::create).get(v1::charges::list),
+        )
         .route("/v1/charges/{id}", get(v1::charges::get))
         .route("/v1/charges/{id}/cancel", post(v1::charges::cancel))
         .route("/v1/charges/{id}/timeline", get(v1::charges::timeline))
         .route("/v1/events", get(v1::events::list))
         .route("/v1/events/{id}", get(v1::events::get))
-        .route("/v1/webhook_endpoints", post(v1::webhook_endpoints::create).get(v1::webhook_endpoints::list))
+        .route(
+            "/v1/webhook_endpoints",
+            post(v1::webhook_endpoints::create).get(v1::webhook_endpoints::list),
+        )
         .route(
             "/v1/webhook_endpoints/{id}",
             get(v1::webhook_endpoints::get).delete(v1::webhook_endpoints::delete),
@@ -98,9 +113,15 @@ pub fn router(app: App) -> Router {
         .route("/docs/errors/{code}", get(error::explain))
         .layer(DefaultBodyLimit::max(MAX_BODY));
     let gateways = Router::new()
-        .route("/notifications/{connection}/{secret}", post(notifications::receive))
+        .route(
+            "/notifications/{connection}/{secret}",
+            post(notifications::receive),
+        )
         // Efí appends this to whatever was registered
-        .route("/notifications/{connection}/{secret}/pix", post(notifications::receive))
+        .route(
+            "/notifications/{connection}/{secret}/pix",
+            post(notifications::receive),
+        )
         .layer(DefaultBodyLimit::max(MAX_NOTIFICATION));
     merchants
         .merge(gateways)

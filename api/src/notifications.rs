@@ -14,7 +14,10 @@ use store::{
     notifications::{self, Notice, Stored},
 };
 
-use crate::{App, Code, Error, input::{Body, path_id}};
+use crate::{
+    App, Code, Error,
+    input::{Body, path_id},
+};
 
 /// `POST /notifications/{connection}/{secret}`. Always exactly 200 once stored: Asaas takes nothing else.
 pub async fn receive(
@@ -29,13 +32,27 @@ pub async fn receive(
     let from = from.ok_or_else(|| Error::not_found("notification address"))?;
     drop(db);
     let gateway = app.orchestrator.gateway(from.id).await?;
-    let received = Received { headers: pairs(&headers), body: body.to_vec(), at: SystemTime::now().into() };
+    let received = Received {
+        headers: pairs(&headers),
+        body: body.to_vec(),
+        at: SystemTime::now().into(),
+    };
     let outcome = match gateway.notification(&received) {
-        Ok(notices) => "verified".to_owned() + if notices.is_empty() { "_empty" } else { store(&app, &from, &received.body, notices).await? },
+        Ok(notices) => {
+            "verified".to_owned()
+                + if notices.is_empty() {
+                    "_empty"
+                } else {
+                    store(&app, &from, &received.body, notices).await?
+                }
+        }
         Err(NotificationError::Forged(why)) => {
             count(&from, "forged");
             tracing::warn!(connection = %from.id, gateway = %from.gateway, why, "a notification could not be verified");
-            return Err(Error::new(Code::InvalidNotification, "the notification could not be verified"));
+            return Err(Error::new(
+                Code::InvalidNotification,
+                "the notification could not be verified",
+            ));
         }
         Err(NotificationError::Unreadable(why)) => {
             keep_unreadable(&app, &from, &received.body, &why).await?;
@@ -46,35 +63,57 @@ pub async fn receive(
     Ok(StatusCode::OK)
 }
 
-async fn store(app: &App, from: &Connection, body: &[u8], notices: Vec<GatewayNotice>) -> Result<&'static str, Error> {
+async fn store(
+    app: &App,
+    from: &Connection,
+    body: &[u8],
+    notices: Vec<GatewayNotice>,
+) -> Result<&'static str, Error> {
     let notices: Vec<Notice> = notices.into_iter().map(notice).collect::<Result<_, _>>()?;
     let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
-    let Stored { charges, foreign, stray } = notifications::record(&mut tx, &app.store, from, body, &notices).await?;
+    let Stored {
+        charges,
+        foreign,
+        stray,
+    } = notifications::record(&mut tx, &app.store, from, body, &notices).await?;
     tx.commit().await.map_err(StoreError::from)?;
     if stray > 0 {
         tracing::warn!(connection = %from.id, stray, "a notification's reference is ours by its shape, and unknown");
     }
-    let outcome = if charges.is_empty() && foreign > 0 { "_foreign" } else { "" };
+    let outcome = if charges.is_empty() && foreign > 0 {
+        "_foreign"
+    } else {
+        ""
+    };
     for charge in charges {
         let (orchestrator, merchant) = (app.orchestrator.clone(), from.merchant);
-        app.tracker.spawn(async move { orchestrator.poke_charge(merchant, charge).await });
+        app.tracker
+            .spawn(async move { orchestrator.poke_charge(merchant, charge).await });
     }
     Ok(outcome)
 }
 
-async fn keep_unreadable(app: &App, from: &Connection, body: &[u8], why: &str) -> Result<(), Error> {
+async fn keep_unreadable(
+    app: &App,
+    from: &Connection,
+    body: &[u8],
+    why: &str,
+) -> Result<(), Error> {
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
     let id = notifications::record_unreadable(&mut db, &app.store, from, body, why).await?;
     drop(db);
     let message = format!("notification {id} could not be read: {why}");
-    app.orchestrator.raise_attention(from.id, "unreadable_notification", &message).await?;
+    app.orchestrator
+        .raise_attention(from.id, "unreadable_notification", &message)
+        .await?;
     Ok(())
 }
 
 fn notice(read: GatewayNotice) -> Result<Notice, StoreError> {
     let (observed, matters) = match read.means {
         Means::Stands(charge) => {
-            let json = serde_json::to_value(charge).map_err(|why| StoreError::corrupt("notification", why))?;
+            let json = serde_json::to_value(charge)
+                .map_err(|why| StoreError::corrupt("notification", why))?;
             (Some(json), true)
         }
         Means::Hint => (None, true),
@@ -91,7 +130,15 @@ fn notice(read: GatewayNotice) -> Result<Notice, StoreError> {
 }
 
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
+    headers
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect()
 }
 
 fn count(from: &Connection, outcome: &str) {

@@ -155,15 +155,24 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate { check: false } => migrate::migrate(&config).await,
         Command::Migrate { check: true } => migrate::check(&config).await,
         Command::Config => Ok(()),
-        Command::Merchant(MerchantCommand::Create { name }) => create_merchant(&config, &name).await,
-        Command::Merchant(MerchantCommand::Settings { merchant, set }) => settings(&config, merchant, set).await,
-        Command::Key(KeyCommand::Create { merchant, mode, permission, label }) => {
-            create_key(&config, merchant, (mode, permission), &label).await
+        Command::Merchant(MerchantCommand::Create { name }) => {
+            create_merchant(&config, &name).await
         }
+        Command::Merchant(MerchantCommand::Settings { merchant, set }) => {
+            settings(&config, merchant, set).await
+        }
+        Command::Key(KeyCommand::Create {
+            merchant,
+            mode,
+            permission,
+            label,
+        }) => create_key(&config, merchant, (mode, permission), &label).await,
         Command::Connection(ConnectionCommand::Add(add)) => add_connection(&config, add).await,
-        Command::Events(EventsCommand::Tail { topic, from_beginning, count }) => {
-            events::tail(&config, &topic, from_beginning, count).await
-        }
+        Command::Events(EventsCommand::Tail {
+            topic,
+            from_beginning,
+            count,
+        }) => events::tail(&config, &topic, from_beginning, count).await,
     }
 }
 
@@ -198,12 +207,21 @@ async fn create_merchant(config: &Config, name: &str) -> anyhow::Result<()> {
     say(&id.to_string())
 }
 
-async fn settings(config: &Config, merchant: MerchantId, set: Option<PathBuf>) -> anyhow::Result<()> {
+async fn settings(
+    config: &Config,
+    merchant: MerchantId,
+    set: Option<PathBuf>,
+) -> anyhow::Result<()> {
     let store = open_store(config).await?;
     let mut db = store.pool.acquire().await?;
-    let Some((_, current)) = merchants::find(&mut db, merchant).await? else { bail!("there is no merchant {merchant}") };
-    let Some(path) = set else { return say(&serde_json::to_string_pretty(&current)?) };
-    let settings: Settings = serde_json::from_str(&read(&path, "settings")?).context("the settings are not valid")?;
+    let Some((_, current)) = merchants::find(&mut db, merchant).await? else {
+        bail!("there is no merchant {merchant}")
+    };
+    let Some(path) = set else {
+        return say(&serde_json::to_string_pretty(&current)?);
+    };
+    let settings: Settings =
+        serde_json::from_str(&read(&path, "settings")?).context("the settings are not valid")?;
     Ok(merchants::set_settings(&mut db, merchant, &settings).await?)
 }
 
@@ -211,7 +229,9 @@ async fn settings(config: &Config, merchant: MerchantId, set: Option<PathBuf>) -
 fn read(path: &Path, what: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     if path.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text).with_context(|| format!("reading {what} from standard input"))?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .with_context(|| format!("reading {what} from standard input"))?;
         return Ok(text);
     }
     std::fs::read_to_string(path).with_context(|| format!("reading {what} from {}", path.display()))
@@ -235,7 +255,11 @@ async fn create_key(
 async fn add_connection(config: &Config, add: AddConnection) -> anyhow::Result<()> {
     let text = read(&add.credentials, "credentials")?;
     let credentials = serde_json::from_str(&text).map_err(|error| {
-        anyhow::anyhow!("the credentials are not JSON (line {}, column {})", error.line(), error.column())
+        anyhow::anyhow!(
+            "the credentials are not JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        )
     })?;
     let store = open_store(config).await?;
     let new = NewConnection {
@@ -246,10 +270,19 @@ async fn add_connection(config: &Config, add: AddConnection) -> anyhow::Result<(
         credentials,
         replace_address: add.replace_address,
     };
-    let added = connection::add(&store, &accounts(config, &store), &config.notifications_url, &new).await?;
+    let added = connection::add(
+        &store,
+        &accounts(config, &store),
+        &config.notifications_url,
+        &new,
+    )
+    .await?;
     say(&added.id.to_string())?;
     if let Err(why) = added.notified {
-        bail!("the connection {} takes charges, and its notifications will not arrive: {why}", added.id);
+        bail!(
+            "the connection {} takes charges, and its notifications will not arrive: {why}",
+            added.id
+        );
     }
     Ok(())
 }

@@ -121,10 +121,14 @@ pub enum LogFormat {
 impl Config {
     /// Reads the environment.
     pub fn from_env() -> Result<Self, ConfigError> {
-        envy::prefixed(PREFIX).from_env().map_err(|error| match error {
-            envy::Error::MissingValue(field) => ConfigError::Missing(format!("{PREFIX}{}", field.to_uppercase())),
-            envy::Error::Custom(what) => ConfigError::Invalid(what),
-        })
+        envy::prefixed(PREFIX)
+            .from_env()
+            .map_err(|error| match error {
+                envy::Error::MissingValue(field) => {
+                    ConfigError::Missing(format!("{PREFIX}{}", field.to_uppercase()))
+                }
+                envy::Error::Custom(what) => ConfigError::Invalid(what),
+            })
     }
 
     /// The master key.
@@ -174,13 +178,24 @@ impl Config {
     /// The times of this deployment.
     pub fn timing(&self) -> Timing {
         let default = Timing::default();
-        let delays_s = self.delivery_delays_s.clone().unwrap_or_else(|| default.delivery.delays_s.clone());
-        let probe_every = self.endpoint_probe_every_s.map_or(default.pause.probe_every, Duration::from_secs);
+        let delays_s = self
+            .delivery_delays_s
+            .clone()
+            .unwrap_or_else(|| default.delivery.delays_s.clone());
+        let probe_every = self
+            .endpoint_probe_every_s
+            .map_or(default.pause.probe_every, Duration::from_secs);
         Timing {
             answer_within: self.answer_within(),
             sweep_grace: Duration::from_secs(self.sweep_grace_s),
-            delivery: DeliverySchedule { delays_s, ..default.delivery },
-            pause: PauseTiming { probe_every, ..default.pause },
+            delivery: DeliverySchedule {
+                delays_s,
+                ..default.delivery
+            },
+            pause: PauseTiming {
+                probe_every,
+                ..default.pause
+            },
             ..default
         }
     }
@@ -199,13 +214,23 @@ pub enum ConfigError {
 pub fn documentation() -> String {
     let mut text = String::new();
     let mut about = Vec::new();
-    let fields = include_str!("config.rs").lines().skip_while(|line| !line.starts_with("pub struct Config")).skip(1);
+    let fields = include_str!("config.rs")
+        .lines()
+        .skip_while(|line| !line.starts_with("pub struct Config"))
+        .skip(1);
     for line in fields.take_while(|line| *line != "}") {
         let line = line.trim();
         if let Some(words) = line.strip_prefix("/// ") {
             about.push(words);
-        } else if let Some((name, _)) = line.strip_prefix("pub ").and_then(|line| line.split_once(':')) {
-            text += &format!("{PREFIX}{}\n    {}\n", name.to_uppercase(), about.join("\n    "));
+        } else if let Some((name, _)) = line
+            .strip_prefix("pub ")
+            .and_then(|line| line.split_once(':'))
+        {
+            text += &format!(
+                "{PREFIX}{}\n    {}\n",
+                name.to_uppercase(),
+                about.join("\n    ")
+            );
             about.clear();
         }
     }
@@ -263,7 +288,9 @@ fn default_log() -> String {
     "info".to_owned()
 }
 fn local(port: u16) -> Url {
-    format!("http://127.0.0.1:{port}").parse().expect("a literal URL")
+    format!("http://127.0.0.1:{port}")
+        .parse()
+        .expect("a literal URL")
 }
 
 #[cfg(test)]
@@ -271,26 +298,45 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Config, envy::Error> {
-        let pairs = pairs.iter().map(|(name, value)| (format!("{PREFIX}{name}"), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| (format!("{PREFIX}{name}"), (*value).to_owned()));
         envy::prefixed(PREFIX).from_iter(pairs)
     }
 
     #[test]
     fn two_variables_are_enough_and_every_one_is_documented() {
-        let config = read(&[("DATABASE_URL", "postgres://x"), ("MASTER_KEY", "k")]).expect("enough");
+        let config =
+            read(&[("DATABASE_URL", "postgres://x"), ("MASTER_KEY", "k")]).expect("enough");
         assert_eq!(config.api_port, 8080);
         let documented = documentation();
-        for name in ["DATABASE_URL", "MASTER_KEY", "DELIVERY_DELAYS_S", "LOG_FORMAT"] {
-            assert!(documented.contains(&format!("ORCHESTRATOR_{name}\n    ")), "{name}");
+        for name in [
+            "DATABASE_URL",
+            "MASTER_KEY",
+            "DELIVERY_DELAYS_S",
+            "LOG_FORMAT",
+        ] {
+            assert!(
+                documented.contains(&format!("ORCHESTRATOR_{name}\n    ")),
+                "{name}"
+            );
         }
-        assert!(!documented.contains("\n    \n"), "a variable is not documented");
+        assert!(
+            !documented.contains("\n    \n"),
+            "a variable is not documented"
+        );
     }
 
     #[test]
     fn a_missing_or_wrong_variable_is_named() {
         let missing = read(&[("DATABASE_URL", "postgres://x")]).expect_err("no key");
         assert!(missing.to_string().contains("master_key"));
-        let wrong = read(&[("DATABASE_URL", "x"), ("MASTER_KEY", "k"), ("API_PORT", "eighty")]).expect_err("no port");
+        let wrong = read(&[
+            ("DATABASE_URL", "x"),
+            ("MASTER_KEY", "k"),
+            ("API_PORT", "eighty"),
+        ])
+        .expect_err("no port");
         assert!(wrong.to_string().contains("API_PORT"), "{wrong}");
     }
 }

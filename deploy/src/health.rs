@@ -31,8 +31,15 @@ pub(crate) fn router(store: Store, temporal: Temporal) -> Router {
 async fn ready(State(parts): State<Parts>) -> (StatusCode, Json<Value>) {
     let pinged = tokio::time::timeout(PING_TIMEOUT, parts.store.ping()).await;
     let database = matches!(pinged, Ok(Ok(())));
-    let status = if database { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "database": database, "temporal": parts.temporal.is_here() })))
+    let status = if database {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(json!({ "database": database, "temporal": parts.temporal.is_here() })),
+    )
 }
 
 async fn metrics(State(parts): State<Parts>) -> String {
@@ -49,7 +56,9 @@ async fn gauges(parts: &Parts) -> Result<(), StoreError> {
     let overdue_s = sweep::overdue_s(&mut db).await?;
     let backlog = outbox::backlog(&mut db).await?;
     ::metrics::gauge!("oldest_look_at_overdue_seconds").set(overdue_s);
-    ::metrics::gauge!("outbox_messages").set(f64::from(i32::try_from(backlog.messages).unwrap_or(i32::MAX)));
+    ::metrics::gauge!("outbox_messages").set(f64::from(
+        i32::try_from(backlog.messages).unwrap_or(i32::MAX),
+    ));
     ::metrics::gauge!("outbox_oldest_age_seconds").set(backlog.oldest_age_s);
     ::metrics::gauge!("temporal_here").set(f64::from(u8::from(parts.temporal.is_here())));
     Ok(())

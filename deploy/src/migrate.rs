@@ -11,7 +11,10 @@ use crate::{Config, start::open_store};
 /// Creates what is missing.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let store = open_store(config).await?;
-    MIGRATIONS.run(&store.pool).await.context("migrating the database")?;
+    MIGRATIONS
+        .run(&store.pool)
+        .await
+        .context("migrating the database")?;
     let mut db = store.pool.acquire().await?;
     sweep::ensure_partitions(&mut db).await?;
     tracing::info!("the database is up to date");
@@ -28,12 +31,18 @@ pub async fn check(config: &Config) -> anyhow::Result<()> {
     let mut db = store.pool.acquire().await?;
     let pending = migrations::pending(&mut db).await?;
     if !pending.is_empty() {
-        bail!("migrations are pending: {}; run `orchestrator migrate`", pending.join(", "));
+        bail!(
+            "migrations are pending: {}; run `orchestrator migrate`",
+            pending.join(", ")
+        );
     }
     setup::check(&config.temporal(), &config.queues()).await?;
     let missing = relay::missing_topics(&config.kafka())?;
     if !missing.is_empty() {
-        bail!("topics are missing in Kafka: {}; run `orchestrator migrate`", missing.join(", "));
+        bail!(
+            "topics are missing in Kafka: {}; run `orchestrator migrate`",
+            missing.join(", ")
+        );
     }
     Ok(())
 }
@@ -41,11 +50,17 @@ pub async fn check(config: &Config) -> anyhow::Result<()> {
 /// Applies the migrations alone, to a database of that URL: for tests.
 pub async fn tables(config: &Config) -> anyhow::Result<()> {
     let store = open_store(config).await?;
-    MIGRATIONS.run(&store.pool).await.with_context(|| format!("migrating {}", host(config.database_url.expose_secret())))?;
+    MIGRATIONS
+        .run(&store.pool)
+        .await
+        .with_context(|| format!("migrating {}", host(config.database_url.expose_secret())))?;
     store.pool.close().await;
     Ok(())
 }
 
 fn host(url: &str) -> String {
-    url::Url::parse(url).ok().and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or_default()
+    url::Url::parse(url)
+        .ok()
+        .and_then(|url| url.host_str().map(ToOwned::to_owned))
+        .unwrap_or_default()
 }

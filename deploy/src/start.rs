@@ -53,7 +53,10 @@ impl Running {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tracker.close();
-        if tokio::time::timeout(DRAIN, self.tracker.wait()).await.is_err() {
+        if tokio::time::timeout(DRAIN, self.tracker.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("some work was not finished in time; others will take it over");
         }
         self.store.pool.close().await;
@@ -77,7 +80,8 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
         let mut router = health::router(store.clone(), temporal.clone());
         let port = match role {
             Role::Api => {
-                let orchestrator = Orchestrator::new(temporal.clone(), activities.clone(), tracker.clone());
+                let orchestrator =
+                    Orchestrator::new(temporal.clone(), activities.clone(), tracker.clone());
                 router = api(config, &store, orchestrator, (&tracker, &stop)).merge(router);
                 config.api_port
             }
@@ -88,19 +92,33 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
                 config.relay_port
             }
         };
-        let address = serve(SocketAddr::new(config.host, port), router, (&tracker, &stop)).await?;
+        let address = serve(
+            SocketAddr::new(config.host, port),
+            router,
+            (&tracker, &stop),
+        )
+        .await?;
         tracing::info!(%role, %address, "listening");
         addresses.insert(*role, address);
     }
-    Ok(Running { addresses, store, tracker, stop })
+    Ok(Running {
+        addresses,
+        store,
+        tracker,
+        stop,
+    })
 }
 
 /// The database and the vault's keys.
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let master = config.master().context("ORCHESTRATOR_MASTER_KEY")?;
-    Store::connect(config.database_url.expose_secret(), master, config.database_connections)
-        .await
-        .context("cannot connect to the database (ORCHESTRATOR_DATABASE_URL)")
+    Store::connect(
+        config.database_url.expose_secret(),
+        master,
+        config.database_connections,
+    )
+    .await
+    .context("cannot connect to the database (ORCHESTRATOR_DATABASE_URL)")
 }
 
 /// Gateways, with where they are in each mode.
@@ -108,7 +126,12 @@ pub fn accounts(config: &Config, store: &Store) -> Accounts {
     Accounts::new(store.clone(), config.test_endpoints(), Endpoints::live())
 }
 
-fn activities(config: &Config, timing: Timing, store: &Store, temporal: &Temporal) -> anyhow::Result<Activities> {
+fn activities(
+    config: &Config,
+    timing: Timing,
+    store: &Store,
+    temporal: &Temporal,
+) -> anyhow::Result<Activities> {
     let private = config.allow_private_webhooks;
     Ok(Activities {
         store: store.clone(),
@@ -146,7 +169,13 @@ fn api(
         allow_private_webhooks: config.allow_private_webhooks,
         docs_url: config.docs_url.clone(),
     };
-    api::router(api::App::new(store.clone(), orchestrator, outcomes, behaviour, tracker.clone()))
+    api::router(api::App::new(
+        store.clone(),
+        orchestrator,
+        outcomes,
+        behaviour,
+        tracker.clone(),
+    ))
 }
 
 async fn serve(
@@ -154,7 +183,9 @@ async fn serve(
     router: Router,
     (tracker, stop): (&TaskTracker, &CancellationToken),
 ) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
     let bound = listener.local_addr()?;
     let stop = stop.clone();
     tracker.spawn(async move {

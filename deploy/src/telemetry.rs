@@ -8,7 +8,9 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 use crate::config::{Config, LogFormat};
 
 /// Bounds of the histograms of seconds.
-const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+const SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0,
+];
 
 /// Starts logging to standard error. A second call does nothing.
 pub fn log(config: &Config) -> anyhow::Result<()> {
@@ -26,8 +28,11 @@ pub fn log(config: &Config) -> anyhow::Result<()> {
 pub fn metrics() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
-        let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
-        let recorder = builder.map(|builder| builder.build_recorder()).unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
+        let recorder = builder
+            .map(|builder| builder.build_recorder())
+            .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
         let handle = recorder.handle();
         // another recorder in this process (a test's) keeps what it counts; ours then stays empty
         let _ = ::metrics::set_global_recorder(recorder);

@@ -20,7 +20,10 @@ use schemas::{
 pub fn documents() -> Vec<(&'static str, Schema)> {
     vec![
         ("create_charge", request_schema::<CreateCharge>()),
-        ("create_webhook_endpoint", request_schema::<CreateWebhookEndpoint>()),
+        (
+            "create_webhook_endpoint",
+            request_schema::<CreateWebhookEndpoint>(),
+        ),
         ("charge", answer::<Charge>()),
         ("charge_page", answer::<Page<Charge>>()),
         ("timeline", answer::<Timeline>()),
@@ -31,14 +34,23 @@ pub fn documents() -> Vec<(&'static str, Schema)> {
         ("webhook_endpoint_page", answer::<Page<WebhookEndpoint>>()),
         ("delivery", answer::<Delivery>()),
         ("problem", answer::<Problem>()),
-        ("message_gateway_attempt_finished", answer::<CloudEvent<AttemptFinished>>()),
-        ("message_gateway_breaker_moved", answer::<CloudEvent<BreakerMoved>>()),
+        (
+            "message_gateway_attempt_finished",
+            answer::<CloudEvent<AttemptFinished>>(),
+        ),
+        (
+            "message_gateway_breaker_moved",
+            answer::<CloudEvent<BreakerMoved>>(),
+        ),
         ("message_charge_event", answer::<CloudEvent<ChargeMoved>>()),
     ]
 }
 
 fn answer<T: JsonSchema>() -> Schema {
-    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
+    SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator()
+        .into_root_schema_for::<T>()
 }
 
 /// Rewrites `folder`: one file per type, and none besides.

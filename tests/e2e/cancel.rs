@@ -5,7 +5,10 @@ use tests::{Stack, api::pix, eventually};
 
 async fn cancel(stack: &Stack, charge: &Value) -> tests::api::Answer {
     let id = charge["id"].as_str().expect("an id");
-    stack.api.post(&format!("/v1/charges/{id}/cancel"), &json!({})).await
+    stack
+        .api
+        .post(&format!("/v1/charges/{id}/cancel"), &json!({}))
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,8 +18,15 @@ async fn a_canceled_charge_can_no_longer_be_paid_at_its_gateway() {
     let canceled = cancel(&stack, &charge).await.expect(200);
     assert_eq!(canceled["status"], "canceled");
     assert!(stack.efi.payable().await.is_empty());
-    stack.shop.heard("charge.canceled", charge["id"].as_str().expect("an id")).await;
-    assert_eq!(cancel(&stack, &charge).await.expect(200)["id"], charge["id"], "canceling again changes nothing");
+    stack
+        .shop
+        .heard("charge.canceled", charge["id"].as_str().expect("an id"))
+        .await;
+    assert_eq!(
+        cancel(&stack, &charge).await.expect(200)["id"],
+        charge["id"],
+        "canceling again changes nothing"
+    );
     stack.stop().await;
 }
 
@@ -24,11 +34,21 @@ async fn a_canceled_charge_can_no_longer_be_paid_at_its_gateway() {
 async fn cancel_racing_payment_ends_paid() {
     let stack = Stack::start().await;
     let charge = stack.api.charge(&pix()).await;
-    stack.efi.pay_silently(stack.efi.charges().await[0]["reference"].as_str().expect("a reference")).await;
+    stack
+        .efi
+        .pay_silently(
+            stack.efi.charges().await[0]["reference"]
+                .as_str()
+                .expect("a reference"),
+        )
+        .await;
     let ended = cancel(&stack, &charge).await.expect(200);
     assert_eq!(ended["status"], "paid");
     assert_eq!(ended["amount_paid"], 12345);
-    assert_eq!(cancel(&stack, &charge).await.expect(409)["code"], "charge_not_cancelable");
+    assert_eq!(
+        cancel(&stack, &charge).await.expect(409)["code"],
+        "charge_not_cancelable"
+    );
     stack.stop().await;
 }
 
@@ -36,11 +56,21 @@ async fn cancel_racing_payment_ends_paid() {
 async fn canceling_waits_for_a_gateway_that_does_not_answer() {
     let stack = Stack::start().await;
     let charge = stack.api.charge(&pix()).await;
-    stack.efi.fault(json!({ "kind": "status", "status": 503, "times": 2 })).await;
-    assert_eq!(cancel(&stack, &charge).await.expect(200)["status"], "canceled");
+    stack
+        .efi
+        .fault(json!({ "kind": "status", "status": 503, "times": 2 }))
+        .await;
+    assert_eq!(
+        cancel(&stack, &charge).await.expect(200)["status"],
+        "canceled"
+    );
     eventually("nothing is payable", || async {
         let payable = stack.efi.payable().await;
-        if payable.is_empty() { Ok(()) } else { Err(payable) }
+        if payable.is_empty() {
+            Ok(())
+        } else {
+            Err(payable)
+        }
     })
     .await;
     stack.stop().await;

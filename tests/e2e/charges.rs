@@ -10,9 +10,20 @@ pub(crate) async fn the_payable(stack: &Stack) -> (GatewayKind, Value) {
     eventually("exactly one instrument is payable", || async {
         let mut payable = Vec::new();
         for gateway in GatewayKind::iter() {
-            payable.extend(stack.simulator(gateway).payable().await.into_iter().map(|charge| (gateway, charge)));
+            payable.extend(
+                stack
+                    .simulator(gateway)
+                    .payable()
+                    .await
+                    .into_iter()
+                    .map(|charge| (gateway, charge)),
+            );
         }
-        if payable.len() == 1 { Ok(payable.remove(0)) } else { Err(payable) }
+        if payable.len() == 1 {
+            Ok(payable.remove(0))
+        } else {
+            Err(payable)
+        }
     })
     .await
 }
@@ -24,15 +35,27 @@ fn reference(charge: &Value) -> &str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pix_charge_is_presented_paid_and_told_on_every_gateway() {
     for gateway in GatewayKind::iter() {
-        let stack = Stack::with(Options { gateways: vec![gateway], ..Options::default() }).await;
+        let stack = Stack::with(Options {
+            gateways: vec![gateway],
+            ..Options::default()
+        })
+        .await;
         let charge = stack.api.charge(&pix()).await;
         let id = charge["id"].as_str().expect("an id");
         assert_eq!(charge["status"], "pending", "{charge}");
         assert_eq!(charge["gateway"]["kind"], gateway.as_ref());
-        let code = BrCode::parse(charge["next_action"]["copy_paste"].as_str().expect("a code")).expect("a BR Code");
+        let code = BrCode::parse(
+            charge["next_action"]["copy_paste"]
+                .as_str()
+                .expect("a code"),
+        )
+        .expect("a BR Code");
         assert!(code.amount.is_none_or(|amount| amount == 12345));
 
-        stack.simulator(gateway).pay(reference(&stack.simulator(gateway).charges().await[0])).await;
+        stack
+            .simulator(gateway)
+            .pay(reference(&stack.simulator(gateway).charges().await[0]))
+            .await;
         let paid = stack.api.until(id, "paid").await;
         assert_eq!(paid["amount_paid"], 12345);
         assert_eq!(paid["payments"].as_array().map(Vec::len), Some(1));
@@ -41,7 +64,10 @@ async fn a_pix_charge_is_presented_paid_and_told_on_every_gateway() {
         let told = stack.shop.heard("charge.paid", id).await;
         assert_eq!(told.event["data"]["amount_paid"], 12345);
         assert_eq!(told.event["data"]["payer"]["document"], "***.982.247-**");
-        assert_eq!(stack.shop.heard("charge.pending", id).await.event["sequence"], 1);
+        assert_eq!(
+            stack.shop.heard("charge.pending", id).await.event["sequence"],
+            1
+        );
         assert_eq!(told.event["sequence"], 2);
         assert_eq!(stack.shop.forged(), 0);
         stack.stop().await;
@@ -73,12 +99,22 @@ async fn a_charge_moves_on_when_its_gateway_takes_no_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_moves_on_when_its_gateway_answers_503() {
-    moves_on_from(json!({ "kind": "status", "status": 503, "path": "/v2/cob" }), "abandoned", "unknown").await;
+    moves_on_from(
+        json!({ "kind": "status", "status": 503, "path": "/v2/cob" }),
+        "abandoned",
+        "unknown",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_moves_on_when_its_credentials_are_refused() {
-    moves_on_from(json!({ "kind": "status", "status": 401 }), "not_created", "denied").await;
+    moves_on_from(
+        json!({ "kind": "status", "status": 401 }),
+        "not_created",
+        "denied",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,11 +127,20 @@ async fn a_charge_moves_on_when_its_gateway_asks_for_fewer_calls() {
 async fn a_charge_moves_on_when_time_runs_out_before_anything_was_sent() {
     let stack = Stack::start().await;
     // the token was fetched when the connection was added: a 401 makes the client renew it, and that hangs
-    stack.efi.fault(json!({ "kind": "status", "status": 401, "path": "/v2/cob", "times": 1 })).await;
-    stack.efi.fault(json!({ "kind": "delay", "delay_ms": 5000, "path": "/oauth" })).await;
+    stack
+        .efi
+        .fault(json!({ "kind": "status", "status": 401, "path": "/v2/cob", "times": 1 }))
+        .await;
+    stack
+        .efi
+        .fault(json!({ "kind": "delay", "delay_ms": 5000, "path": "/oauth" }))
+        .await;
     let charge = stack.api.charge(&pix()).await;
     assert_eq!(charge["gateway"]["kind"], "stripe", "{charge}");
-    let attempts = stack.api.attempts(charge["id"].as_str().expect("an id")).await;
+    let attempts = stack
+        .api
+        .attempts(charge["id"].as_str().expect("an id"))
+        .await;
     assert_eq!(attempts[0]["state"], "not_created", "{attempts:?}");
     assert!(stack.efi.charges().await.is_empty());
     stack.stop().await;
@@ -126,19 +171,42 @@ async fn lists_show_the_newest_first_and_only_what_was_asked_for() {
         ids.push(stack.api.charge(&body).await["id"].clone());
     }
     let page = stack.api.get("/v1/charges?limit=2").await.expect(200);
-    assert_eq!([&page["data"][0]["id"], &page["data"][1]["id"]], [&ids[2], &ids[1]]);
+    assert_eq!(
+        [&page["data"][0]["id"], &page["data"][1]["id"]],
+        [&ids[2], &ids[1]]
+    );
     assert_eq!(page["has_more"], true);
-    let after = format!("/v1/charges?starting_after={}", ids[1].as_str().expect("an id"));
+    let after = format!(
+        "/v1/charges?starting_after={}",
+        ids[1].as_str().expect("an id")
+    );
     let page = stack.api.get(&after).await.expect(200);
     assert_eq!(page["data"].as_array().map(Vec::len), Some(1));
     assert_eq!(page["data"][0]["id"], ids[0]);
-    let page = stack.api.get("/v1/charges?reference=pedido-1&status=pending").await.expect(200);
+    let page = stack
+        .api
+        .get("/v1/charges?reference=pedido-1&status=pending")
+        .await
+        .expect(200);
     assert_eq!(page["data"].as_array().map(Vec::len), Some(1));
     assert_eq!(page["data"][0]["id"], ids[1]);
-    let wrong = stack.api.get("/v1/charges?limit=0&status=lost&colour=red").await.expect(422);
-    let names: Vec<_> = wrong["errors"].as_array().expect("errors").iter().map(|e| e["param"].clone()).collect();
+    let wrong = stack
+        .api
+        .get("/v1/charges?limit=0&status=lost&colour=red")
+        .await
+        .expect(422);
+    let names: Vec<_> = wrong["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|e| e["param"].clone())
+        .collect();
     assert_eq!(names, ["limit", "status", "colour"]);
-    let events = stack.api.get("/v1/events?type=charge.pending").await.expect(200);
+    let events = stack
+        .api
+        .get("/v1/events?type=charge.pending")
+        .await
+        .expect(200);
     assert_eq!(events["data"].as_array().map(Vec::len), Some(3));
     stack.stop().await;
 }

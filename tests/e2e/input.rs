@@ -15,23 +15,74 @@ async fn wrong_input_is_named_field_by_field_and_nothing_is_stored() {
     });
     let problem = stack.api.post("/v1/charges", &body).await;
     assert_eq!(problem.headers["content-type"], "application/problem+json");
-    let request_id = problem.headers["request-id"].to_str().expect("text").to_owned();
+    let request_id = problem.headers["request-id"]
+        .to_str()
+        .expect("text")
+        .to_owned();
     let problem = problem.expect(422);
-    let names: Vec<_> = problem["errors"].as_array().expect("errors").iter().map(|e| e["param"].clone()).collect();
+    let names: Vec<_> = problem["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|e| e["param"].clone())
+        .collect();
     assert_eq!(
         names,
-        ["amount", "colour", "payer.document", "payer.email", "payer.name", "payment_method.expires_in"]
+        [
+            "amount",
+            "colour",
+            "payer.document",
+            "payer.email",
+            "payer.name",
+            "payment_method.expires_in"
+        ]
     );
     assert_eq!(problem["request_id"], request_id);
-    assert!(!problem.to_string().contains("52998224724"), "what was sent is not repeated");
-    let explained = tests::http().get(stack.api.base.join("/docs/errors/invalid_request").expect("a URL")).send().await;
-    assert!(explained.expect("an answer").text().await.expect("text").contains("invalid_request"));
+    assert!(
+        !problem.to_string().contains("52998224724"),
+        "what was sent is not repeated"
+    );
+    let explained = tests::http()
+        .get(
+            stack
+                .api
+                .base
+                .join("/docs/errors/invalid_request")
+                .expect("a URL"),
+        )
+        .send()
+        .await;
+    assert!(
+        explained
+            .expect("an answer")
+            .text()
+            .await
+            .expect("text")
+            .contains("invalid_request")
+    );
 
-    assert_eq!(stack.api.send(Method::POST, "/v1/charges", None, Some(&pix())).await.expect(400)["code"], "idempotency_key_required");
-    assert_eq!(stack.api.send(Method::POST, "/v1/charges", Some("k"), None).await.expect(400)["code"], "malformed_body");
+    assert_eq!(
+        stack
+            .api
+            .send(Method::POST, "/v1/charges", None, Some(&pix()))
+            .await
+            .expect(400)["code"],
+        "idempotency_key_required"
+    );
+    assert_eq!(
+        stack
+            .api
+            .send(Method::POST, "/v1/charges", Some("k"), None)
+            .await
+            .expect(400)["code"],
+        "malformed_body"
+    );
     let mut long = pix();
     long["metadata"] = json!({ "note": "x".repeat(70_000) });
-    assert_eq!(stack.api.post("/v1/charges", &long).await.expect(413)["code"], "body_too_large");
+    assert_eq!(
+        stack.api.post("/v1/charges", &long).await.expect(413)["code"],
+        "body_too_large"
+    );
 
     let stored = stack.api.get("/v1/charges").await.expect(200);
     assert_eq!(stored["data"], json!([]));
@@ -45,30 +96,66 @@ async fn strangers_learn_nothing() {
     let charge = stack.api.charge(&pix()).await;
     let path = format!("/v1/charges/{}", charge["id"].as_str().expect("an id"));
     let nobody = Api::new(stack.api.base.clone(), "sk_test_wrong");
-    assert_eq!(nobody.get(&path).await.expect(401)["code"], "unauthenticated");
+    assert_eq!(
+        nobody.get(&path).await.expect(401)["code"],
+        "unauthenticated"
+    );
 
     let mut db = stack.store.pool.acquire().await.expect("a connection");
-    let other = store::merchants::insert(&mut db, stack.store.master(), "Outra").await.expect("a merchant");
+    let other = store::merchants::insert(&mut db, stack.store.master(), "Outra")
+        .await
+        .expect("a merchant");
     let (test, live) = (schemas::gateway::Mode::Test, schemas::gateway::Mode::Live);
     let read = schemas::merchant::Permission::Read;
     for (merchant, mode) in [(other, test), (stack.merchant, live)] {
-        let (_, key) = store::api_keys::insert(&mut db, merchant, mode, read, "").await.expect("a key");
-        let stranger = Api::new(stack.api.base.clone(), secrecy::ExposeSecret::expose_secret(&key));
+        let (_, key) = store::api_keys::insert(&mut db, merchant, mode, read, "")
+            .await
+            .expect("a key");
+        let stranger = Api::new(
+            stack.api.base.clone(),
+            secrecy::ExposeSecret::expose_secret(&key),
+        );
         assert_eq!(stranger.get(&path).await.expect(404)["code"], "not_found");
-        assert_eq!(stranger.get("/v1/charges").await.expect(200)["data"], json!([]));
-        assert_eq!(stranger.post("/v1/charges", &pix()).await.expect(403)["code"], "permission_denied");
+        assert_eq!(
+            stranger.get("/v1/charges").await.expect(200)["data"],
+            json!([])
+        );
+        assert_eq!(
+            stranger.post("/v1/charges", &pix()).await.expect(403)["code"],
+            "permission_denied"
+        );
     }
-    assert_eq!(stack.api.get("/v1/charges/ch_1").await.expect(404)["code"], "not_found");
-    assert_eq!(stack.api.get("/v2/charges").await.expect(404)["code"], "not_found");
-    assert_eq!(stack.api.send(Method::PUT, "/v1/charges", None, None).await.expect(405)["code"], "method_not_allowed");
+    assert_eq!(
+        stack.api.get("/v1/charges/ch_1").await.expect(404)["code"],
+        "not_found"
+    );
+    assert_eq!(
+        stack.api.get("/v2/charges").await.expect(404)["code"],
+        "not_found"
+    );
+    assert_eq!(
+        stack
+            .api
+            .send(Method::PUT, "/v1/charges", None, None)
+            .await
+            .expect(405)["code"],
+        "method_not_allowed"
+    );
     stack.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_without_what_a_gateway_wants_tells_which_fallbacks_it_gave_up() {
-    let stack = Stack::with(Options { gateways: vec![GatewayKind::Efi, GatewayKind::Stripe], ..Options::default() }).await;
+    let stack = Stack::with(Options {
+        gateways: vec![GatewayKind::Efi, GatewayKind::Stripe],
+        ..Options::default()
+    })
+    .await;
     let mut body = pix();
-    body["payer"].as_object_mut().expect("an object").remove("email");
+    body["payer"]
+        .as_object_mut()
+        .expect("an object")
+        .remove("email");
     let charge = stack.api.charge(&body).await;
     assert_eq!(charge["fallbacks"][0]["gateway"], "stripe");
     assert_eq!(charge["fallbacks"][0]["unmet"][0]["field"], "payer.email");
@@ -77,11 +164,25 @@ async fn a_charge_without_what_a_gateway_wants_tells_which_fallbacks_it_gave_up(
     assert_eq!(problem["code"], "fallback_required");
     assert_eq!(problem["errors"][0]["param"], "payer.email");
 
-    let stripe = Stack::with(Options { gateways: vec![GatewayKind::Stripe], ..Options::default() }).await;
+    let stripe = Stack::with(Options {
+        gateways: vec![GatewayKind::Stripe],
+        ..Options::default()
+    })
+    .await;
     body["require_fallback"] = Value::Bool(false);
-    assert_eq!(stripe.api.post("/v1/charges", &body).await.expect(422)["code"], "no_eligible_gateway");
-    let none = Stack::with(Options { gateways: vec![], ..Options::default() }).await;
-    assert_eq!(none.api.post("/v1/charges", &pix()).await.expect(422)["code"], "no_gateway_connection");
+    assert_eq!(
+        stripe.api.post("/v1/charges", &body).await.expect(422)["code"],
+        "no_eligible_gateway"
+    );
+    let none = Stack::with(Options {
+        gateways: vec![],
+        ..Options::default()
+    })
+    .await;
+    assert_eq!(
+        none.api.post("/v1/charges", &pix()).await.expect(422)["code"],
+        "no_gateway_connection"
+    );
     for stack in [stack, stripe, none] {
         stack.stop().await;
     }
@@ -89,17 +190,30 @@ async fn a_charge_without_what_a_gateway_wants_tells_which_fallbacks_it_gave_up(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn past_what_it_can_take_the_api_sheds_load_at_once() {
-    let stack = Stack::with(Options { max_in_flight_charges: 1, ..Options::default() }).await;
-    stack.efi.fault(json!({ "kind": "delay", "delay_ms": 1000, "path": "/v2/cob" })).await;
+    let stack = Stack::with(Options {
+        max_in_flight_charges: 1,
+        ..Options::default()
+    })
+    .await;
+    stack
+        .efi
+        .fault(json!({ "kind": "delay", "delay_ms": 1000, "path": "/v2/cob" }))
+        .await;
     let body = pix();
     let posts = (0..4).map(|_| stack.api.post("/v1/charges", &body));
     let answers = futures::future::join_all(posts).await;
-    let (taken, shed): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
+    let (taken, shed): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 201);
     assert_eq!(taken.len(), 1);
     for answer in shed {
         assert!(answer.headers.contains_key("retry-after"));
         assert_eq!(answer.expect(503)["code"], "overloaded");
     }
-    assert_eq!(stack.api.get("/v1/charges").await.expect(200)["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        stack.api.get("/v1/charges").await.expect(200)["data"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
     stack.stop().await;
 }

@@ -6,7 +6,12 @@ use strum::IntoEnumIterator;
 use tests::{Options, Stack, api::pix, eventually};
 
 async fn only(gateway: GatewayKind) -> Stack {
-    Stack::with(Options { gateways: vec![gateway], complete: true, ..Options::default() }).await
+    Stack::with(Options {
+        gateways: vec![gateway],
+        complete: true,
+        ..Options::default()
+    })
+    .await
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -14,9 +19,17 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 }
 
 async fn events(stack: &Stack, charge: &str) -> Vec<String> {
-    let events = stack.api.get(&format!("/v1/events?charge={charge}")).await.expect(200);
+    let events = stack
+        .api
+        .get(&format!("/v1/events?charge={charge}"))
+        .await
+        .expect(200);
     let events = events["data"].as_array().cloned().unwrap_or_default();
-    events.iter().rev().map(|event| text(event, "type").to_owned()).collect()
+    events
+        .iter()
+        .rev()
+        .map(|event| text(event, "type").to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,20 +38,30 @@ async fn a_notification_told_twice_pays_once() {
         let stack = only(gateway).await;
         let charge = stack.api.charge(&pix()).await;
         let simulator = stack.simulator(gateway);
-        simulator.pay(text(&simulator.charges().await[0], "reference")).await;
+        simulator
+            .pay(text(&simulator.charges().await[0], "reference"))
+            .await;
         stack.api.until(text(&charge, "id"), "paid").await;
         for notification in simulator.notifications().await {
             simulator.resend(&notification).await;
         }
         eventually("the repeats were counted and handled", || async {
-            let told = stack.api.timeline(text(&charge, "id"), "notification").await;
-            let done = told.iter().any(|entry| entry["seen"].as_i64() > Some(1)) && told.iter().all(|entry| !entry["handled_at"].is_null());
+            let told = stack
+                .api
+                .timeline(text(&charge, "id"), "notification")
+                .await;
+            let done = told.iter().any(|entry| entry["seen"].as_i64() > Some(1))
+                && told.iter().all(|entry| !entry["handled_at"].is_null());
             if done { Ok(()) } else { Err(told) }
         })
         .await;
         let paid = stack.api.show(text(&charge, "id")).await;
         assert_eq!(paid["amount_paid"], 12345, "{gateway}");
-        assert_eq!(events(&stack, text(&charge, "id")).await, ["charge.pending", "charge.paid"], "{gateway}");
+        assert_eq!(
+            events(&stack, text(&charge, "id")).await,
+            ["charge.pending", "charge.paid"],
+            "{gateway}"
+        );
         stack.stop().await;
     }
 }
@@ -47,7 +70,10 @@ async fn a_notification_told_twice_pays_once() {
 async fn a_forged_notification_changes_nothing() {
     let stack = Stack::start().await;
     let charge = stack.api.charge(&pix()).await;
-    let (efi, id) = (stack.efi.charges().await.remove(0), text(&charge, "id").to_owned());
+    let (efi, id) = (
+        stack.efi.charges().await.remove(0),
+        text(&charge, "id").to_owned(),
+    );
     let told = json!({ "pix": [{
         "endToEndId": "E12345678202611241200abcdefghijk", "txid": efi["reference"], "valor": "123.45",
         "chave": "71cdf9ba-c695-4e3c-b010-abb521a3f1be", "horario": "2026-11-24T12:00:00.000Z",
@@ -56,15 +82,31 @@ async fn a_forged_notification_changes_nothing() {
     let elsewhere = address.join("wrong-secret").expect("a URL");
     let client = tests::http();
     let post = |url: url::Url, body: Value| client.post(url).json(&body).send();
-    assert_eq!(post(elsewhere, told.clone()).await.expect("an answer").status(), 404);
+    assert_eq!(
+        post(elsewhere, told.clone())
+            .await
+            .expect("an answer")
+            .status(),
+        404
+    );
     for gateway in [GatewayKind::Stripe, GatewayKind::Asaas] {
-        let answer = post(stack.address(gateway).clone(), json!({ "id": "evt_1" })).await.expect("an answer");
+        let answer = post(stack.address(gateway).clone(), json!({ "id": "evt_1" }))
+            .await
+            .expect("an answer");
         assert_eq!(answer.status(), 401, "{gateway}");
     }
     // whoever knows Efí's address can say anything: the gateway is asked, and denies it
-    assert_eq!(post(address.clone(), told).await.expect("an answer").status(), 200);
+    assert_eq!(
+        post(address.clone(), told)
+            .await
+            .expect("an answer")
+            .status(),
+        200
+    );
     eventually("the gateway was asked", || async {
-        let asked = stack.efi.requests().await.iter().any(|request| request["method"] == "GET" && text(request, "path").contains("/v2/cob/"));
+        let asked = stack.efi.requests().await.iter().any(|request| {
+            request["method"] == "GET" && text(request, "path").contains("/v2/cob/")
+        });
         if asked { Ok(()) } else { Err(()) }
     })
     .await;
@@ -81,7 +123,10 @@ async fn a_payment_before_our_own_answer_is_not_lost() {
     let charge = stack.api.charge(&pix()).await;
     stack.api.until(text(&charge, "id"), "paid").await;
     stack.shop.heard("charge.paid", text(&charge, "id")).await;
-    stack.api.until_attempts(text(&charge, "id"), &["paid"]).await;
+    stack
+        .api
+        .until_attempts(text(&charge, "id"), &["paid"])
+        .await;
     stack.stop().await;
 }
 
@@ -93,11 +138,17 @@ async fn a_payment_after_expiry_is_recorded() {
     stack.expire(id).await;
     stack.api.until(id, "expired").await;
     assert!(stack.efi.payable().await.is_empty());
-    stack.efi.pay(text(&stack.efi.charges().await[0], "reference")).await;
+    stack
+        .efi
+        .pay(text(&stack.efi.charges().await[0], "reference"))
+        .await;
     let paid = stack.api.until(id, "paid").await;
     assert_eq!(paid["amount_paid"], 12345);
     stack.shop.heard("charge.paid", id).await;
-    assert_eq!(events(&stack, id).await, ["charge.pending", "charge.expired", "charge.paid"]);
+    assert_eq!(
+        events(&stack, id).await,
+        ["charge.pending", "charge.expired", "charge.paid"]
+    );
     stack.stop().await;
 }
 
@@ -107,7 +158,10 @@ async fn late_money_that_nobody_tells_about_is_found() {
     let charge = stack.api.charge(&pix()).await;
     stack.expire(text(&charge, "id")).await;
     stack.api.until(text(&charge, "id"), "expired").await;
-    stack.efi.pay_silently(text(&stack.efi.charges().await[0], "reference")).await;
+    stack
+        .efi
+        .pay_silently(text(&stack.efi.charges().await[0], "reference"))
+        .await;
     stack.api.until(text(&charge, "id"), "paid").await;
     stack.stop().await;
 }
@@ -120,13 +174,35 @@ async fn a_strangers_sale_on_the_same_account_is_acknowledged_and_forgotten() {
         "chave": "71cdf9ba-c695-4e3c-b010-abb521a3f1be", "horario": "2026-11-24T12:00:00.000Z",
     }] });
     let address = format!("{}/pix", stack.address(GatewayKind::Efi));
-    let answer = tests::http().post(&address).json(&told).send().await.expect("an answer");
+    let answer = tests::http()
+        .post(&address)
+        .json(&told)
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(answer.status(), 200);
-    let unreadable = tests::http().post(&address).body("not json").send().await.expect("an answer");
-    assert_eq!(unreadable.status(), 200, "it is kept for a person, and holds nothing up");
+    let unreadable = tests::http()
+        .post(&address)
+        .body("not json")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(
+        unreadable.status(),
+        200,
+        "it is kept for a person, and holds nothing up"
+    );
     eventually("a person is told", || async {
-        let events = stack.api.get("/v1/events?type=gateway_connection.attention").await.expect(200);
-        if events["data"][0]["data"]["reason"]["code"] == "unreadable_notification" { Ok(()) } else { Err(events) }
+        let events = stack
+            .api
+            .get("/v1/events?type=gateway_connection.attention")
+            .await
+            .expect(200);
+        if events["data"][0]["data"]["reason"]["code"] == "unreadable_notification" {
+            Ok(())
+        } else {
+            Err(events)
+        }
     })
     .await;
     stack.stop().await;

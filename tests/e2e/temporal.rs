@@ -3,18 +3,33 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, WorkflowHistory};
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, WorkflowHistory,
+};
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
-use tests::{Options, Stack, api::{PAYER_DOCUMENT, PAYER_EMAIL, PAYER_NAME, pix}, eventually};
-use workflows::{charge::ChargeWorkflow, delivery::DeliveryWorkflow, reconcile::ReconcileWorkflow, sweep::SweepWorkflow};
+use tests::{
+    Options, Stack,
+    api::{PAYER_DOCUMENT, PAYER_EMAIL, PAYER_NAME, pix},
+    eventually,
+};
+use workflows::{
+    charge::ChargeWorkflow, delivery::DeliveryWorkflow, reconcile::ReconcileWorkflow,
+    sweep::SweepWorkflow,
+};
 
 /// Every kind of workflow that is recorded.
 const RECORDED: [&str; 3] = ["charge", "delivery", "reconcile"];
 
 async fn client(stack: &Stack) -> Client {
-    let options = ConnectionOptions::new(stack.services.temporal_url.clone()).identity("tests").build();
+    let options = ConnectionOptions::new(stack.services.temporal_url.clone())
+        .identity("tests")
+        .build();
     let connection = Connection::connect(options).await.expect("Temporal");
-    Client::new(connection, ClientOptions::new(stack.config.temporal_namespace.clone()).build()).expect("a client")
+    Client::new(
+        connection,
+        ClientOptions::new(stack.config.temporal_namespace.clone()).build(),
+    )
+    .expect("a client")
 }
 
 /// A workflow's whole history; the workflow must exist.
@@ -22,14 +37,20 @@ async fn history(client: &Client, id: &str) -> String {
     eventually(&format!("the workflow {id} exists"), || async {
         let handle = client.get_workflow_handle::<UntypedWorkflow>(id.to_owned());
         let history = handle.fetch_history(Default::default()).to_json().await;
-        history.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(|error| error.to_string())
+        history
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .map_err(|error| error.to_string())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_temporal_away_charges_are_presented_and_their_workflows_exist_afterwards() {
-    let stack = Stack::with(Options { complete: true, ..Options::default() }).await;
+    let stack = Stack::with(Options {
+        complete: true,
+        ..Options::default()
+    })
+    .await;
     stack.temporal.cut();
     let charge = stack.api.charge(&pix()).await;
     let id = charge["id"].as_str().expect("an id");
@@ -38,7 +59,14 @@ async fn with_temporal_away_charges_are_presented_and_their_workflows_exist_afte
     stack.make_overdue(id).await;
     history(&client(&stack).await, id).await;
     stack.shop.heard("charge.pending", id).await;
-    stack.efi.pay(stack.efi.charges().await[0]["reference"].as_str().expect("a reference")).await;
+    stack
+        .efi
+        .pay(
+            stack.efi.charges().await[0]["reference"]
+                .as_str()
+                .expect("a reference"),
+        )
+        .await;
     stack.shop.heard("charge.paid", id).await;
     stack.stop().await;
 }
@@ -62,17 +90,34 @@ async fn a_start_that_timed_out_yet_succeeded_makes_one_attempt() {
 async fn workflows_are_found_by_charge_and_merchant_and_hold_no_personal_data() {
     let stack = Stack::start().await;
     stack.shop.answer([500]);
-    stack.efi.fault(json!({ "kind": "reset_after", "method": "PUT", "path": "/v2/cob", "times": 1 })).await;
-    stack.efi.fault(json!({ "kind": "status", "status": 503, "method": "GET", "path": "/v2/cob" })).await;
+    stack
+        .efi
+        .fault(json!({ "kind": "reset_after", "method": "PUT", "path": "/v2/cob", "times": 1 }))
+        .await;
+    stack
+        .efi
+        .fault(json!({ "kind": "status", "status": 503, "method": "GET", "path": "/v2/cob" }))
+        .await;
     let charge = stack.api.charge(&pix()).await;
     let id = charge["id"].as_str().expect("an id");
     stack.efi.heal().await;
-    stack.stripe.pay(stack.stripe.charges().await[0]["reference"].as_str().expect("a reference")).await;
+    stack
+        .stripe
+        .pay(
+            stack.stripe.charges().await[0]["reference"]
+                .as_str()
+                .expect("a reference"),
+        )
+        .await;
     stack.shop.heard("charge.paid", id).await;
     let attempts = stack.api.until_attempts(id, &["voided", "paid"]).await;
     let deliveries = stack.api.timeline(id, "delivery").await;
     let client = client(&stack).await;
-    let ids = [id, attempts[0]["id"].as_str().expect("an id"), deliveries[0]["delivery"]["id"].as_str().expect("an id")];
+    let ids = [
+        id,
+        attempts[0]["id"].as_str().expect("an id"),
+        deliveries[0]["delivery"]["id"].as_str().expect("an id"),
+    ];
     for (kind, id) in ["charge", "reconcile", "delivery"].into_iter().zip(ids) {
         let found = history(&client, id).await;
         assert!(found.contains("MerchantId"), "{kind}");
@@ -82,8 +127,15 @@ async fn workflows_are_found_by_charge_and_merchant_and_hold_no_personal_data() 
     }
     eventually("the charge's workflows are found by its id", || async {
         let query = format!("ChargeId = '{id}' and MerchantId = '{}'", stack.merchant);
-        let count = client.count_workflows(query, Default::default()).await.map(|found| found.count());
-        if count.as_ref().is_ok_and(|count| *count == 2) { Ok(()) } else { Err(format!("{count:?}")) }
+        let count = client
+            .count_workflows(query, Default::default())
+            .await
+            .map(|found| found.count());
+        if count.as_ref().is_ok_and(|count| *count == 2) {
+            Ok(())
+        } else {
+            Err(format!("{count:?}"))
+        }
     })
     .await;
     stack.stop().await;
@@ -98,7 +150,8 @@ async fn recorded_histories_replay() {
     let mut replayed = Vec::new();
     for entry in std::fs::read_dir(histories()).expect("tests/histories") {
         let path = entry.expect("a file").path();
-        let history = WorkflowHistory::from_json(&std::fs::read(&path).expect("a history")).expect("a history");
+        let history = WorkflowHistory::from_json(&std::fs::read(&path).expect("a history"))
+            .expect("a history");
         let options = WorkflowReplayerOptions::new()
             .register_workflow::<ChargeWorkflow>()
             .and_then(|options| options.register_workflow::<DeliveryWorkflow>())
@@ -106,11 +159,22 @@ async fn recorded_histories_replay() {
             .and_then(|options| options.register_workflow::<SweepWorkflow>())
             .expect("workflows");
         let replayer = WorkflowReplayer::new(options.build()).expect("a replayer");
-        replayer.replay_workflow(history).await.unwrap_or_else(|error| panic!("{} no longer replays: {error}", path.display()));
-        replayed.push(path.file_stem().expect("a name").to_string_lossy().into_owned());
+        replayer
+            .replay_workflow(history)
+            .await
+            .unwrap_or_else(|error| panic!("{} no longer replays: {error}", path.display()));
+        replayed.push(
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned(),
+        );
     }
     for kind in RECORDED {
-        assert!(replayed.iter().any(|name| name.starts_with(kind)), "no history of {kind} was recorded");
+        assert!(
+            replayed.iter().any(|name| name.starts_with(kind)),
+            "no history of {kind} was recorded"
+        );
     }
 }
 
@@ -121,28 +185,52 @@ async fn recorded_histories_replay() {
 async fn record_histories() {
     let stack = Stack::start().await;
     stack.shop.answer([500]);
-    stack.efi.fault(json!({ "kind": "reset_after", "method": "PUT", "path": "/v2/cob", "times": 1 })).await;
-    stack.efi.fault(json!({ "kind": "status", "status": 503, "method": "GET", "path": "/v2/cob" })).await;
+    stack
+        .efi
+        .fault(json!({ "kind": "reset_after", "method": "PUT", "path": "/v2/cob", "times": 1 }))
+        .await;
+    stack
+        .efi
+        .fault(json!({ "kind": "status", "status": 503, "method": "GET", "path": "/v2/cob" }))
+        .await;
     let charge = stack.api.charge(&pix()).await;
     let id = charge["id"].as_str().expect("an id");
     stack.efi.heal().await;
     let attempts = stack.api.until_attempts(id, &["voided", "presented"]).await;
-    stack.stripe.pay(stack.stripe.charges().await[0]["reference"].as_str().expect("a reference")).await;
+    stack
+        .stripe
+        .pay(
+            stack.stripe.charges().await[0]["reference"]
+                .as_str()
+                .expect("a reference"),
+        )
+        .await;
     stack.shop.heard("charge.paid", id).await;
     let deliveries = stack.api.timeline(id, "delivery").await;
     let canceled = stack.api.charge(&pix()).await;
     let canceled = canceled["id"].as_str().expect("an id");
-    stack.api.post(&format!("/v1/charges/{canceled}/cancel"), &json!({})).await.expect(200);
+    stack
+        .api
+        .post(&format!("/v1/charges/{canceled}/cancel"), &json!({}))
+        .await
+        .expect(200);
     let client = client(&stack).await;
     std::fs::create_dir_all(histories()).expect("tests/histories");
     let recorded = [
         ("charge-failed-over-and-paid", id),
         ("charge-canceled", canceled),
-        ("reconcile-voided", attempts[0]["id"].as_str().expect("an id")),
-        ("delivery-second-try", deliveries[0]["delivery"]["id"].as_str().expect("an id")),
+        (
+            "reconcile-voided",
+            attempts[0]["id"].as_str().expect("an id"),
+        ),
+        (
+            "delivery-second-try",
+            deliveries[0]["delivery"]["id"].as_str().expect("an id"),
+        ),
     ];
     for (name, id) in recorded {
-        let json: serde_json::Value = serde_json::from_str(&history(&client, id).await).expect("JSON");
+        let json: serde_json::Value =
+            serde_json::from_str(&history(&client, id).await).expect("JSON");
         let text = serde_json::to_string_pretty(&json).expect("JSON");
         std::fs::write(histories().join(format!("{name}.json")), text + "\n").expect("written");
     }

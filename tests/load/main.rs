@@ -58,7 +58,11 @@ async fn main() -> anyhow::Result<()> {
     let mut rows = vec![bench.closed(1, "warm-up").await?];
     rows.clear();
     for at_a_time in &arguments.closed {
-        rows.push(bench.closed(*at_a_time, &format!("closed, {at_a_time} at a time")).await?);
+        rows.push(
+            bench
+                .closed(*at_a_time, &format!("closed, {at_a_time} at a time"))
+                .await?,
+        );
     }
     for rate in &arguments.open {
         rows.push(bench.open(*rate, false, &format!("open, {rate}/s")).await?);
@@ -66,7 +70,11 @@ async fn main() -> anyhow::Result<()> {
     let shop = Shop::open().await;
     bench.listen(&shop).await?;
     for rate in &arguments.lives {
-        rows.push(bench.lives(*rate, &shop, &format!("full lives, {rate}/s offered")).await?);
+        rows.push(
+            bench
+                .lives(*rate, &shop, &format!("full lives, {rate}/s offered"))
+                .await?,
+        );
     }
     report::write(&arguments.output, &rows)
 }

@@ -40,14 +40,23 @@ pub(crate) struct Percentiles {
 /// Writes `bench.json` and `bench.md`, and prints the latter.
 pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("bench.json"), serde_json::to_string_pretty(rows)? + "\n")?;
+    fs::write(
+        folder.join("bench.json"),
+        serde_json::to_string_pretty(rows)? + "\n",
+    )?;
     let mut text = String::from(
         "| run | charges/s | added p50/p95/p99 ms | shed (p99 ms) | lives/s | deliveries/s | CPU ms per charge | WAL kB per charge |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for row in rows {
-        let cpu: Vec<_> = row.cpu_ms_per_charge.iter().map(|(name, ms)| format!("{name} {ms:.1}")).collect();
-        let optional = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.1}"));
+        let cpu: Vec<_> = row
+            .cpu_ms_per_charge
+            .iter()
+            .map(|(name, ms)| format!("{name} {ms:.1}"))
+            .collect();
+        let optional = |value: Option<f64>| {
+            value.map_or_else(|| "–".to_owned(), |value| format!("{value:.1}"))
+        };
         text += &format!(
             "| {} | {:.1} | {:.1}/{:.1}/{:.1} | {} ({:.0}) | {} | {} | {} | {:.1} |\n",
             row.name,

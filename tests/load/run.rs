@@ -47,8 +47,13 @@ struct Meter {
 }
 
 impl Bench {
-    pub(crate) async fn new(arguments: &Arguments, api: Api, efi: Simulator) -> anyhow::Result<Self> {
-        efi.set(json!({ "latency_ms": arguments.gateway_ms, "auto_pay_ms": null })).await;
+    pub(crate) async fn new(
+        arguments: &Arguments,
+        api: Api,
+        efi: Simulator,
+    ) -> anyhow::Result<Self> {
+        efi.set(json!({ "latency_ms": arguments.gateway_ms, "auto_pay_ms": null }))
+            .await;
         Ok(Self {
             api,
             efi,
@@ -69,7 +74,10 @@ impl Bench {
             callers.spawn(async move {
                 while Instant::now() < until {
                     let sample = ask(&api, &next, Instant::now()).await;
-                    samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
+                    samples
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(sample);
                 }
             });
         }
@@ -89,7 +97,10 @@ impl Bench {
             let (api, next, samples) = (self.api.clone(), self.next.clone(), samples.clone());
             asked.spawn(async move {
                 let sample = ask(&api, &next, due).await;
-                samples.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
+                samples
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(sample);
             });
             n += 1;
         }
@@ -102,7 +113,10 @@ impl Bench {
 
     /// One webhook endpoint, in this process.
     pub(crate) async fn listen(&self, shop: &Shop) -> anyhow::Result<()> {
-        let endpoint = self.api.post("/v1/webhook_endpoints", &json!({ "url": shop.url })).await;
+        let endpoint = self
+            .api
+            .post("/v1/webhook_endpoints", &json!({ "url": shop.url }))
+            .await;
         anyhow::ensure!(endpoint.status == 201, "{}", endpoint.body);
         shop.trust(endpoint.body["secret"].as_str().unwrap_or_default());
         Ok(())
@@ -111,12 +125,22 @@ impl Bench {
     /// Open loop, and every charge is paid at once; ends when the last payment was delivered.
     pub(crate) async fn lives(&self, rate: u32, shop: &Shop, name: &str) -> anyhow::Result<Row> {
         self.efi.set(json!({ "auto_pay_ms": 50 })).await;
-        let (before, heard_before, start) = (self.meter().await?, shop.arrived().len(), Instant::now());
+        let (before, heard_before, start) =
+            (self.meter().await?, shop.arrived().len(), Instant::now());
         let mut row = self.open(rate, true, name).await?;
-        let paid = |arrived: &[tests::shop::Arrived]| arrived.iter().filter(|a| a.event["type"] == "charge.paid").count();
+        let paid = |arrived: &[tests::shop::Arrived]| {
+            arrived
+                .iter()
+                .filter(|a| a.event["type"] == "charge.paid")
+                .count()
+        };
         eventually("every charge's payment is delivered", || async {
             let lives = paid(&shop.arrived()[heard_before..]);
-            if lives >= row.charges { Ok(()) } else { Err((lives, row.charges)) }
+            if lives >= row.charges {
+                Ok(())
+            } else {
+                Err((lives, row.charges))
+            }
         })
         .await;
         let heard = shop.arrived();
@@ -132,18 +156,37 @@ impl Bench {
 
     async fn meter(&self) -> anyhow::Result<Meter> {
         let mut db = PgConnection::connect(&self.database).await?;
-        #[expect(clippy::disallowed_methods, reason = "a measurement, and no part of the store")]
-        let (wal,) = sqlx::query_as("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").fetch_one(&mut db).await?;
-        Ok(Meter { cpu: cpu::used_ms(&self.pids), wal, at: Instant::now() })
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a measurement, and no part of the store"
+        )]
+        let (wal,) = sqlx::query_as("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
+            .fetch_one(&mut db)
+            .await?;
+        Ok(Meter {
+            cpu: cpu::used_ms(&self.pids),
+            wal,
+            at: Instant::now(),
+        })
     }
 
-    async fn row(&self, name: &str, before: &Meter, samples: Arc<Mutex<Vec<Sample>>>) -> anyhow::Result<Row> {
+    async fn row(
+        &self,
+        name: &str,
+        before: &Meter,
+        samples: Arc<Mutex<Vec<Sample>>>,
+    ) -> anyhow::Result<Row> {
         let mut row = self.bare_row(name, before, samples).await?;
         self.spend(&mut row, before).await?;
         Ok(row)
     }
 
-    async fn bare_row(&self, name: &str, before: &Meter, samples: Arc<Mutex<Vec<Sample>>>) -> anyhow::Result<Row> {
+    async fn bare_row(
+        &self,
+        name: &str,
+        before: &Meter,
+        samples: Arc<Mutex<Vec<Sample>>>,
+    ) -> anyhow::Result<Row> {
         let seconds = before.at.elapsed().as_secs_f64();
         let samples = std::mem::take(&mut *samples.lock().unwrap_or_else(PoisonError::into_inner));
         let spent = self.simulators_own_time().await;
@@ -184,18 +227,26 @@ impl Bench {
     async fn spend(&self, row: &mut Row, before: &Meter) -> anyhow::Result<()> {
         let after = self.meter().await?;
         let charges = count(row.charges.max(1));
-        row.wal_bytes_per_charge = count(usize::try_from(after.wal - before.wal).unwrap_or(0)) / charges;
+        row.wal_bytes_per_charge =
+            count(usize::try_from(after.wal - before.wal).unwrap_or(0)) / charges;
         for (name, ms) in after.cpu {
             let used = ms.saturating_sub(before.cpu.get(&name).copied().unwrap_or(0));
-            row.cpu_ms_per_charge.insert(name, count(usize::try_from(used).unwrap_or(0)) / charges);
+            row.cpu_ms_per_charge
+                .insert(name, count(usize::try_from(used).unwrap_or(0)) / charges);
         }
         Ok(())
     }
 
     async fn simulators_own_time(&self) -> HashMap<String, Duration> {
         let own = self.efi.charges().await.into_iter().map(|charge| {
-            let description = charge["description"].as_str().unwrap_or_default().to_owned();
-            (description, Duration::from_micros(charge["service_us"].as_u64().unwrap_or(0)))
+            let description = charge["description"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            (
+                description,
+                Duration::from_micros(charge["service_us"].as_u64().unwrap_or(0)),
+            )
         });
         own.collect()
     }
@@ -219,8 +270,13 @@ fn histogram() -> anyhow::Result<Histogram<u64>> {
 }
 
 fn percentiles(of: &Histogram<u64>) -> Percentiles {
-    let at = |quantile| Duration::from_micros(of.value_at_quantile(quantile)).as_secs_f64() * 1000.0;
-    Percentiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
+    let at =
+        |quantile| Duration::from_micros(of.value_at_quantile(quantile)).as_secs_f64() * 1000.0;
+    Percentiles {
+        p50: at(0.5),
+        p95: at(0.95),
+        p99: at(0.99),
+    }
 }
 
 fn us(took: Duration) -> u64 {

@@ -34,11 +34,21 @@ impl Answer {
 impl Api {
     /// A client with that key.
     pub fn new(base: Url, key: impl Into<String>) -> Self {
-        Self { base, key: key.into(), client: crate::http() }
+        Self {
+            base,
+            key: key.into(),
+            client: crate::http(),
+        }
     }
 
     /// Sends a request, under an `Idempotency-Key` if told.
-    pub async fn send(&self, method: Method, path: &str, key: Option<&str>, body: Option<&Value>) -> Answer {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Answer {
         let url = self.base.join(path).expect("a path");
         let mut request = self.client.request(method, url).bearer_auth(&self.key);
         if let Some(key) = key {
@@ -50,7 +60,11 @@ impl Api {
         let answer = request.send().await.expect("the API answers");
         let (status, headers) = (answer.status(), answer.headers().clone());
         let text = answer.text().await.expect("a body");
-        Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+        Answer {
+            status,
+            headers,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -58,7 +72,13 @@ impl Api {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send(Method::POST, path, Some(&Uuid::new_v4().to_string()), Some(body)).await
+        self.send(
+            Method::POST,
+            path,
+            Some(&Uuid::new_v4().to_string()),
+            Some(body),
+        )
+        .await
     }
 
     /// Creates a charge that must be taken.
@@ -75,29 +95,50 @@ impl Api {
     pub async fn until(&self, id: &str, status: &str) -> Value {
         eventually(&format!("{id} becomes {status}"), || async {
             let charge = self.show(id).await;
-            if charge["status"] == status { Ok(charge) } else { Err(charge["status"].clone()) }
+            if charge["status"] == status {
+                Ok(charge)
+            } else {
+                Err(charge["status"].clone())
+            }
         })
         .await
     }
 
     /// A charge's timeline entries of one type.
     pub async fn timeline(&self, id: &str, kind: &str) -> Vec<Value> {
-        let timeline = self.get(&format!("/v1/charges/{id}/timeline")).await.expect(200);
+        let timeline = self
+            .get(&format!("/v1/charges/{id}/timeline"))
+            .await
+            .expect(200);
         let entries = timeline["data"].as_array().cloned().unwrap_or_default();
-        entries.into_iter().filter(|entry| entry["type"] == kind).collect()
+        entries
+            .into_iter()
+            .filter(|entry| entry["type"] == kind)
+            .collect()
     }
 
     /// A charge's attempts, first to last.
     pub async fn attempts(&self, id: &str) -> Vec<Value> {
-        self.timeline(id, "attempt").await.into_iter().map(|entry| entry["attempt"].clone()).collect()
+        self.timeline(id, "attempt")
+            .await
+            .into_iter()
+            .map(|entry| entry["attempt"].clone())
+            .collect()
     }
 
     /// Waits until the attempts' states are these.
     pub async fn until_attempts(&self, id: &str, states: &[&str]) -> Vec<Value> {
         eventually(&format!("the attempts of {id} are {states:?}"), || async {
             let attempts = self.attempts(id).await;
-            let found: Vec<_> = attempts.iter().map(|a| a["state"].as_str().unwrap_or_default().to_owned()).collect();
-            if found == states { Ok(attempts) } else { Err(found) }
+            let found: Vec<_> = attempts
+                .iter()
+                .map(|a| a["state"].as_str().unwrap_or_default().to_owned())
+                .collect();
+            if found == states {
+                Ok(attempts)
+            } else {
+                Err(found)
+            }
         })
         .await
     }

@@ -31,7 +31,9 @@ where
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(why) if Instant::now() >= deadline => panic!("it never came to pass that {what}: {why:?}"),
+            Err(why) if Instant::now() >= deadline => {
+                panic!("it never came to pass that {what}: {why:?}")
+            }
             Err(_) => tokio::time::sleep(AGAIN).await,
         }
     }
@@ -40,5 +42,9 @@ where
 /// A client of tests: whatever it speaks to is on this machine.
 pub fn http() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client")
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .build()
+        .expect("a client")
 }

@@ -7,7 +7,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
-use tokio_util::{sync::{CancellationToken, DropGuard}, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 use url::Url;
 
 /// What the wire does.
@@ -31,23 +34,36 @@ pub struct Proxy {
 impl Proxy {
     /// A wire to the host and port of `target`.
     pub async fn to(target: &Url) -> Self {
-        let to = format!("{}:{}", target.host_str().expect("a host"), target.port_or_known_default().expect("a port"));
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a port");
+        let to = format!(
+            "{}:{}",
+            target.host_str().expect("a host"),
+            target.port_or_known_default().expect("a port")
+        );
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .expect("a port");
         let mut url = target.clone();
         url.set_host(Some("127.0.0.1")).expect("a host");
-        url.set_port(Some(listener.local_addr().expect("an address").port())).expect("a port");
+        url.set_port(Some(listener.local_addr().expect("an address").port()))
+            .expect("a port");
         let mode = Arc::new(watch::Sender::new(Mode::Whole));
         let stop = CancellationToken::new();
         let (modes, stopped, tracker) = (mode.clone(), stop.clone(), TaskTracker::new());
         let connections = tracker.clone();
         tracker.spawn(stopped.run_until_cancelled_owned(async move {
             while let Ok((near, _)) = listener.accept().await {
-                if *modes.borrow() != Mode::Cut && let Ok(far) = TcpStream::connect(&to).await {
+                if *modes.borrow() != Mode::Cut
+                    && let Ok(far) = TcpStream::connect(&to).await
+                {
                     connections.spawn(carry(near, far, modes.subscribe()));
                 }
             }
         }));
-        Self { url, mode, _stop: Arc::new(stop.drop_guard()) }
+        Self {
+            url,
+            mode,
+            _stop: Arc::new(stop.drop_guard()),
+        }
     }
 
     /// Ends all connections; no new one is made.

@@ -51,15 +51,28 @@ impl Shop {
     pub async fn open() -> Self {
         let inside = Arc::<Mutex<Inside>>::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}/hooks", listener.local_addr().expect("an address")).parse().expect("a URL");
-        let router = Router::new().route("/hooks", post(arrive)).with_state(inside.clone());
+        let url = format!(
+            "http://{}/hooks",
+            listener.local_addr().expect("an address")
+        )
+        .parse()
+        .expect("a URL");
+        let router = Router::new()
+            .route("/hooks", post(arrive))
+            .with_state(inside.clone());
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serving = async move {
-            let _ = axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned()).await;
+            let _ = axum::serve(listener, router)
+                .with_graceful_shutdown(stopped.cancelled_owned())
+                .await;
         };
         tokio_util::task::TaskTracker::new().spawn(serving);
-        Self { url, inside, _stop: Arc::new(stop.drop_guard()) }
+        Self {
+            url,
+            inside,
+            _stop: Arc::new(stop.drop_guard()),
+        }
     }
 
     fn inside(&self) -> std::sync::MutexGuard<'_, Inside> {
@@ -90,14 +103,25 @@ impl Shop {
     pub async fn heard(&self, kind: &str, charge: &str) -> Arrived {
         eventually(&format!("the shop hears {kind} of {charge}"), || async {
             let arrived = self.arrived();
-            let found = arrived.iter().find(|a| a.answered < 300 && a.event["type"] == kind && a.event["subject"]["id"] == charge);
-            found.cloned().ok_or_else(|| arrived.iter().map(|a| (a.event["type"].clone(), a.answered)).collect::<Vec<_>>())
+            let found = arrived.iter().find(|a| {
+                a.answered < 300 && a.event["type"] == kind && a.event["subject"]["id"] == charge
+            });
+            found.cloned().ok_or_else(|| {
+                arrived
+                    .iter()
+                    .map(|a| (a.event["type"].clone(), a.answered))
+                    .collect::<Vec<_>>()
+            })
         })
         .await
     }
 }
 
-async fn arrive(State(inside): State<Arc<Mutex<Inside>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn arrive(
+    State(inside): State<Arc<Mutex<Inside>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     let mut inside = inside.lock().unwrap_or_else(PoisonError::into_inner);
     let genuine = inside.secret.as_deref().is_some_and(|secret| {
         Webhook::new(secret).is_ok_and(|key| key.verify(&body, &headers).is_ok())
@@ -107,8 +131,16 @@ async fn arrive(State(inside): State<Arc<Mutex<Inside>>>, headers: HeaderMap, bo
         return StatusCode::UNAUTHORIZED;
     }
     let answered = inside.answers.pop_front().unwrap_or(204);
-    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let id = headers
+        .get("webhook-id")
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let event = serde_json::from_slice(&body).unwrap_or_default();
-    inside.arrived.push(Arrived { id, answered, event });
+    inside.arrived.push(Arrived {
+        id,
+        answered,
+        event,
+    });
     StatusCode::from_u16(answered).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

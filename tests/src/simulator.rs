@@ -14,15 +14,27 @@ pub struct Simulator {
 
 impl Simulator {
     pub fn new(control: Url, gateway: &'static str) -> Self {
-        Self { control, gateway, client: crate::http() }
+        Self {
+            control,
+            gateway,
+            client: crate::http(),
+        }
     }
 
     fn url(&self, path: &str) -> Url {
-        self.control.join(&format!("/_sim/{}/{path}", self.gateway)).expect("a path")
+        self.control
+            .join(&format!("/_sim/{}/{path}", self.gateway))
+            .expect("a path")
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
-        let answer = self.client.post(self.url(path)).json(body).send().await.expect("the control answers");
+        let answer = self
+            .client
+            .post(self.url(path))
+            .json(body)
+            .send()
+            .await
+            .expect("the control answers");
         let status = answer.status();
         let text = answer.text().await.expect("a body");
         assert!(status.is_success(), "{path}: {status} {text}");
@@ -30,28 +42,45 @@ impl Simulator {
     }
 
     async fn get(&self, path: &str) -> Value {
-        let answer = self.client.get(self.url(path)).send().await.expect("the control answers");
+        let answer = self
+            .client
+            .get(self.url(path))
+            .send()
+            .await
+            .expect("the control answers");
         answer.json().await.expect("JSON")
     }
 
     /// Everything that was created at this gateway.
     pub async fn charges(&self) -> Vec<Value> {
-        self.get("charges").await["charges"].as_array().cloned().unwrap_or_default()
+        self.get("charges").await["charges"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Those that a payer could pay.
     pub async fn payable(&self) -> Vec<Value> {
-        self.charges().await.into_iter().filter(|charge| charge["payable"] == true).collect()
+        self.charges()
+            .await
+            .into_iter()
+            .filter(|charge| charge["payable"] == true)
+            .collect()
     }
 
     /// The payer pays.
     pub async fn pay(&self, reference: &str) {
-        self.post(&format!("charges/{reference}/pay"), &json!({})).await;
+        self.post(&format!("charges/{reference}/pay"), &json!({}))
+            .await;
     }
 
     /// The payer pays, and nobody is told.
     pub async fn pay_silently(&self, reference: &str) {
-        self.post(&format!("charges/{reference}/pay"), &json!({ "notify": false })).await;
+        self.post(
+            &format!("charges/{reference}/pay"),
+            &json!({ "notify": false }),
+        )
+        .await;
     }
 
     /// Something goes wrong from now on: see the simulators' README.
@@ -61,7 +90,12 @@ impl Simulator {
 
     /// All is well again.
     pub async fn heal(&self) {
-        let answer = self.client.delete(self.url("faults")).send().await.expect("the control answers");
+        let answer = self
+            .client
+            .delete(self.url("faults"))
+            .send()
+            .await
+            .expect("the control answers");
         assert!(answer.status().is_success());
     }
 
@@ -72,27 +106,48 @@ impl Simulator {
 
     /// Changes the simulator's behaviour.
     pub async fn set(&self, settings: Value) {
-        let answer = self.client.put(self.url("settings")).json(&settings).send().await.expect("the control answers");
-        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
+        let answer = self
+            .client
+            .put(self.url("settings"))
+            .json(&settings)
+            .send()
+            .await
+            .expect("the control answers");
+        assert!(
+            answer.status().is_success(),
+            "{}",
+            answer.text().await.unwrap_or_default()
+        );
     }
 
     /// What it received.
     pub async fn requests(&self) -> Vec<Value> {
-        self.get("requests").await["requests"].as_array().cloned().unwrap_or_default()
+        self.get("requests").await["requests"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// What it told us.
     pub async fn notifications(&self) -> Vec<Value> {
-        self.get("notifications").await["notifications"].as_array().cloned().unwrap_or_default()
+        self.get("notifications").await["notifications"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Tells us the same again.
     pub async fn resend(&self, notification: &Value) {
-        self.post(&format!("notifications/{}/resend", notification["n"]), &json!({})).await;
+        self.post(
+            &format!("notifications/{}/resend", notification["n"]),
+            &json!({}),
+        )
+        .await;
     }
 
     /// Tells us what nobody proved.
     pub async fn forge(&self, url: &str, body: &Value) {
-        self.post("notify", &json!({ "url": url, "body": body })).await;
+        self.post("notify", &json!({ "url": url, "body": body }))
+            .await;
     }
 }

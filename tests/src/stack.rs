@@ -39,7 +39,11 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let gateways = vec![GatewayKind::Efi, GatewayKind::Stripe, GatewayKind::Asaas];
-        Self { gateways, complete: false, max_in_flight_charges: 64 }
+        Self {
+            gateways,
+            complete: false,
+            max_in_flight_charges: 64,
+        }
     }
 }
 
@@ -75,9 +79,18 @@ pub fn brisk() -> Timing {
         reconcile: vec![ms(200), ms(400), ms(800)],
         absent_after: ms(4_000),
         review_after: ms(60_000),
-        delivery: DeliverySchedule { delays_s: vec![0, 1, 1, 1], every_s: 2, give_up_after_s: 120, jitter_bps: 0 },
+        delivery: DeliverySchedule {
+            delays_s: vec![0, 1, 1, 1],
+            every_s: 2,
+            give_up_after_s: 120,
+            jitter_bps: 0,
+        },
         delivery_call: ms(2_000),
-        pause: PauseTiming { failures: 5, over: ms(1_000), probe_every: ms(1_500) },
+        pause: PauseTiming {
+            failures: 5,
+            over: ms(1_000),
+            probe_every: ms(1_500),
+        },
         sweep_grace: ms(2_000),
     }
 }
@@ -90,40 +103,68 @@ impl Stack {
 
     /// Starts; fails the test if that is not possible.
     pub async fn with(options: Options) -> Self {
-        Box::pin(Self::try_with(options)).await.expect("a stack: run tests with `make test`, which starts the services")
+        Box::pin(Self::try_with(options))
+            .await
+            .expect("a stack: run tests with `make test`, which starts the services")
     }
 
     async fn try_with(options: Options) -> anyhow::Result<Self> {
         let simulators = simulators::start(simulators::Options {
-            ports: simulators::Ports { control: 0, efi_tls: 0, efi: 0, stripe: 0, asaas: 0 },
+            ports: simulators::Ports {
+                control: 0,
+                efi_tls: 0,
+                efi: 0,
+                stripe: 0,
+                asaas: 0,
+            },
             certificates: None,
             seed: 1,
         })
         .await?;
         let services = config(&simulators, &options).await?;
         let temporal = Proxy::to(&services.temporal_url).await;
-        let config = Config { temporal_url: temporal.url.clone(), ..services.clone() };
+        let config = Config {
+            temporal_url: temporal.url.clone(),
+            ..services.clone()
+        };
         if options.complete {
             migrate::migrate(&config).await?;
         } else {
             migrate::tables(&config).await?;
         }
-        let roles: &[Role] = if options.complete { &start::ALL } else { &[Role::Api, Role::Worker] };
+        let roles: &[Role] = if options.complete {
+            &start::ALL
+        } else {
+            &[Role::Api, Role::Worker]
+        };
         telemetry::log(&config)?;
         let running = start::start(&config, brisk(), roles).await?;
         let base: Url = format!("http://{}", running.addresses[&Role::Api]).parse()?;
         let store = running.store.clone();
         let mut db = store.pool.acquire().await?;
         let merchant = merchants::insert(&mut db, store.master(), "Loja").await?;
-        let (_, key) = api_keys::insert(&mut db, merchant, Mode::Test, Permission::Configuration, "tests").await?;
+        let (_, key) = api_keys::insert(
+            &mut db,
+            merchant,
+            Mode::Test,
+            Permission::Configuration,
+            "tests",
+        )
+        .await?;
         drop(db);
         let mut addresses = Vec::new();
         for gateway in &options.gateways {
-            addresses.push((*gateway, connect(&config, &store, (merchant, *gateway), &base, &simulators).await?));
+            addresses.push((
+                *gateway,
+                connect(&config, &store, (merchant, *gateway), &base, &simulators).await?,
+            ));
         }
         let api = Api::new(base, key.expose_secret());
         let shop = Shop::open().await;
-        let endpoint = api.post("/v1/webhook_endpoints", &json!({ "url": shop.url })).await.expect(201);
+        let endpoint = api
+            .post("/v1/webhook_endpoints", &json!({ "url": shop.url }))
+            .await
+            .expect(201);
         shop.trust(endpoint["secret"].as_str().unwrap_or_default());
         let simulator = |gateway| Simulator::new(simulators.control.clone(), gateway);
         Ok(Self {
@@ -165,22 +206,38 @@ impl Stack {
 
     /// Lets a charge be overdue for a look, so that the next sweep finds it.
     pub async fn make_overdue(&self, charge: &str) {
-        self.execute("update charges set look_at = now() - interval '1 hour' where id = $1", charge).await;
+        self.execute(
+            "update charges set look_at = now() - interval '1 hour' where id = $1",
+            charge,
+        )
+        .await;
     }
 
     async fn execute(&self, sql: &'static str, charge: &str) {
         let id: ChargeId = charge.parse().expect("a charge's id");
         let mut db = self.store.pool.acquire().await.expect("a connection");
-        #[expect(clippy::disallowed_methods, reason = "tests reach behind the store, with statements that are no part of it")]
-        sqlx::query(sql).bind(id.uuid()).execute(&mut *db).await.expect("a row");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests reach behind the store, with statements that are no part of it"
+        )]
+        sqlx::query(sql)
+            .bind(id.uuid())
+            .execute(&mut *db)
+            .await
+            .expect("a row");
     }
 
     /// Changes the merchant's breaker settings; the rest keep their defaults.
     pub async fn set_breaker(&self, settings: Value) {
         let mut db = self.store.pool.acquire().await.expect("a connection");
-        let (_, mut all) = merchants::find(&mut db, self.merchant).await.expect("a row").expect("the merchant");
+        let (_, mut all) = merchants::find(&mut db, self.merchant)
+            .await
+            .expect("a row")
+            .expect("the merchant");
         all.breaker = serde_json::from_value(settings).expect("settings");
-        merchants::set_settings(&mut db, self.merchant, &all).await.expect("a row");
+        merchants::set_settings(&mut db, self.merchant, &all)
+            .await
+            .expect("a row");
     }
 
     /// Stops everything.
@@ -215,7 +272,11 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
 
 /// A new database beside the one that the environment names.
 async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
-    let mut url: Url = config.database_url.expose_secret().parse().context("ORCHESTRATOR_DATABASE_URL")?;
+    let mut url: Url = config
+        .database_url
+        .expose_secret()
+        .parse()
+        .context("ORCHESTRATOR_DATABASE_URL")?;
     store::migrations::create_database(url.as_str(), name).await?;
     url.set_path(name);
     Ok(url.to_string().into())

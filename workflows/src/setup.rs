@@ -91,7 +91,11 @@ pub async fn check(config: &TemporalConfig, queues: &Queues) -> Result<(), Setup
         )));
     }
     let id = schedule_id(queues);
-    match client.get_schedule_handle(id.clone()).describe(RpcOptions::default()).await {
+    match client
+        .get_schedule_handle(id.clone())
+        .describe(RpcOptions::default())
+        .await
+    {
         Ok(_) => Ok(()),
         Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => {
             Err(SetupError::Missing(format!("the schedule {id}")))

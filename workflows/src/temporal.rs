@@ -269,7 +269,9 @@ impl Starter for Temporal {
     }
 }
 
-pub(crate) async fn open(config: &TemporalConfig) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) async fn open(
+    config: &TemporalConfig,
+) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
     use secrecy::ExposeSecret;
     let options = ConnectionOptions::new(config.url.clone())
         .identity(format!("payment-orchestrator@{}", std::process::id()))

@@ -58,29 +58,52 @@ fn fields(kind: GatewayKind) -> &'static [Field] {
             ("certificate", true, certificate),
             ("pix_key", true, text),
         ],
-        GatewayKind::Stripe => &[("secret_key", true, stripe_key), ("webhook_secrets", false, texts)],
-        GatewayKind::Asaas => &[("api_key", true, asaas_key), ("webhook_tokens", false, texts)],
+        GatewayKind::Stripe => &[
+            ("secret_key", true, stripe_key),
+            ("webhook_secrets", false, texts),
+        ],
+        GatewayKind::Asaas => &[
+            ("api_key", true, asaas_key),
+            ("webhook_tokens", false, texts),
+        ],
     }
 }
 
 /// Reads credentials of `kind`, naming every missing, unknown or malformed field; no value is repeated.
 pub(crate) fn read(kind: GatewayKind, json: Value) -> Result<Credentials, Vec<FieldError>> {
     let Some(given) = json.as_object() else {
-        return Err(vec![FieldError::new("credentials", "type", "must be a JSON object")]);
+        return Err(vec![FieldError::new(
+            "credentials",
+            "type",
+            "must be a JSON object",
+        )]);
     };
     let param = |name: &str| format!("credentials.{name}");
     let mut wrong = Vec::new();
     for (name, required, check) in fields(kind) {
         match given.get(*name) {
             Some(value) => {
-                wrong.extend(check(value).err().map(|why| FieldError::new(param(name), "invalid", why)));
+                wrong.extend(
+                    check(value)
+                        .err()
+                        .map(|why| FieldError::new(param(name), "invalid", why)),
+                );
             }
-            None if *required => wrong.push(FieldError::new(param(name), "required", "is required")),
+            None if *required => {
+                wrong.push(FieldError::new(param(name), "required", "is required"))
+            }
             None => {}
         }
     }
-    for name in given.keys().filter(|name| !fields(kind).iter().any(|(known, ..)| known == name)) {
-        wrong.push(FieldError::new(param(name), "unknown", format!("is not a field of {kind}'s credentials")));
+    for name in given
+        .keys()
+        .filter(|name| !fields(kind).iter().any(|(known, ..)| known == name))
+    {
+        wrong.push(FieldError::new(
+            param(name),
+            "unknown",
+            format!("is not a field of {kind}'s credentials"),
+        ));
     }
     if !wrong.is_empty() {
         return Err(wrong);
@@ -90,7 +113,13 @@ pub(crate) fn read(kind: GatewayKind, json: Value) -> Result<Credentials, Vec<Fi
         GatewayKind::Stripe => serde_json::from_value(json).map(Credentials::Stripe),
         GatewayKind::Asaas => serde_json::from_value(json).map(Credentials::Asaas),
     };
-    read.map_err(|_| vec![FieldError::new("credentials", "invalid", "do not have the documented shape")])
+    read.map_err(|_| {
+        vec![FieldError::new(
+            "credentials",
+            "invalid",
+            "do not have the documented shape",
+        )]
+    })
 }
 
 /// Adds the secret that a subscription told; the newest comes last, and the former ones still prove.
@@ -115,8 +144,14 @@ fn text(value: &Value) -> Result<(), &'static str> {
 }
 
 fn texts(value: &Value) -> Result<(), &'static str> {
-    let all = value.as_array().is_some_and(|values| values.iter().all(|value| text(value).is_ok()));
-    if all { Ok(()) } else { Err("must be a list of texts") }
+    let all = value
+        .as_array()
+        .is_some_and(|values| values.iter().all(|value| text(value).is_ok()));
+    if all {
+        Ok(())
+    } else {
+        Err("must be a list of texts")
+    }
 }
 
 fn certificate(value: &Value) -> Result<(), &'static str> {
@@ -126,13 +161,25 @@ fn certificate(value: &Value) -> Result<(), &'static str> {
 
 fn stripe_key(value: &Value) -> Result<(), &'static str> {
     let known = ["sk_test_", "sk_live_", "rk_test_", "rk_live_"];
-    let right = value.as_str().is_some_and(|key| known.iter().any(|prefix| key.starts_with(prefix)));
-    if right { Ok(()) } else { Err("must be a secret or restricted key: sk_test_…, sk_live_…, rk_test_… or rk_live_…") }
+    let right = value
+        .as_str()
+        .is_some_and(|key| known.iter().any(|prefix| key.starts_with(prefix)));
+    if right {
+        Ok(())
+    } else {
+        Err("must be a secret or restricted key: sk_test_…, sk_live_…, rk_test_… or rk_live_…")
+    }
 }
 
 fn asaas_key(value: &Value) -> Result<(), &'static str> {
-    let right = value.as_str().is_some_and(|key| key.starts_with("$aact_") && !key.contains(char::is_whitespace));
-    if right { Ok(()) } else { Err("must be an API key: $aact_prod_… or $aact_hmlg_… (the shell may have eaten its `$`)") }
+    let right = value
+        .as_str()
+        .is_some_and(|key| key.starts_with("$aact_") && !key.contains(char::is_whitespace));
+    if right {
+        Ok(())
+    } else {
+        Err("must be an API key: $aact_prod_… or $aact_hmlg_… (the shell may have eaten its `$`)")
+    }
 }
 
 #[cfg(test)]
@@ -140,12 +187,17 @@ mod tests {
     use super::*;
 
     fn wrong(kind: GatewayKind, json: Value) -> Vec<String> {
-        read(kind, json).expect_err("wrong").into_iter().map(|error| format!("{} {}", error.param, error.code)).collect()
+        read(kind, json)
+            .expect_err("wrong")
+            .into_iter()
+            .map(|error| format!("{} {}", error.param, error.code))
+            .collect()
     }
 
     #[test]
     fn every_wrong_field_is_named_and_no_value_repeated() {
-        let json = json!({ "client_id": "", "certificate": "s3cret", "pix_key": "k", "password": "p4ss" });
+        let json =
+            json!({ "client_id": "", "certificate": "s3cret", "pix_key": "k", "password": "p4ss" });
         assert_eq!(
             wrong(GatewayKind::Efi, json.clone()),
             [
@@ -156,15 +208,29 @@ mod tests {
             ]
         );
         let errors = read(GatewayKind::Efi, json).expect_err("wrong");
-        assert!(errors.iter().all(|error| !error.message.contains("s3cret") && !error.message.contains("p4ss")));
-        assert_eq!(wrong(GatewayKind::Stripe, json!({ "secret_key": "pk_test_1" })), ["credentials.secret_key invalid"]);
-        assert_eq!(wrong(GatewayKind::Asaas, json!({ "api_key": "aact_1" })), ["credentials.api_key invalid"]);
+        assert!(
+            errors
+                .iter()
+                .all(|error| !error.message.contains("s3cret") && !error.message.contains("p4ss"))
+        );
+        assert_eq!(
+            wrong(GatewayKind::Stripe, json!({ "secret_key": "pk_test_1" })),
+            ["credentials.secret_key invalid"]
+        );
+        assert_eq!(
+            wrong(GatewayKind::Asaas, json!({ "api_key": "aact_1" })),
+            ["credentials.api_key invalid"]
+        );
         assert_eq!(wrong(GatewayKind::Asaas, json!("x")), ["credentials type"]);
     }
 
     #[test]
     fn a_new_notification_secret_joins_the_former_ones() {
-        let json = with_secret(GatewayKind::Stripe, json!({ "secret_key": "sk_test_1" }), "whsec_1");
+        let json = with_secret(
+            GatewayKind::Stripe,
+            json!({ "secret_key": "sk_test_1" }),
+            "whsec_1",
+        );
         let json = with_secret(GatewayKind::Stripe, json, "whsec_2");
         assert_eq!(json["webhook_secrets"], json!(["whsec_1", "whsec_2"]));
     }

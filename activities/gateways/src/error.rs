@@ -22,7 +22,12 @@ pub struct GatewayError {
 impl GatewayError {
     /// An error of `class` with the gateway's code and words.
     pub fn new(class: ErrorClass, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { class, code: code.into(), message: message.into(), retry_after: None }
+        Self {
+            class,
+            code: code.into(),
+            message: message.into(),
+            retry_after: None,
+        }
     }
 
     /// The same, after a request of the same charge may already have taken effect: never better than unknown.
@@ -34,6 +39,10 @@ impl GatewayError {
 
     /// As it is stored with its attempt.
     pub fn to_attempt_error(&self) -> AttemptError {
-        AttemptError { class: self.class, code: self.code.clone(), message: self.message.clone() }
+        AttemptError {
+            class: self.class,
+            code: self.code.clone(),
+            message: self.message.clone(),
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{error::Error, io, time::Duration};
 
-use reqwest::{Certificate, Client, ClientBuilder, Identity, RequestBuilder, header, redirect::Policy};
+use reqwest::{
+    Certificate, Client, ClientBuilder, Identity, RequestBuilder, header, redirect::Policy,
+};
 use schemas::attempt::ErrorClass;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -59,38 +61,73 @@ pub(crate) struct Answer {
 }
 
 /// A client for gateways: `identity` proves us, `authority` is trusted besides the system's.
-pub(crate) fn client(identity: Option<Identity>, authority: Option<Certificate>) -> Result<Client, GatewayError> {
-    let mut builder = base().user_agent(USER_AGENT).tcp_nodelay(true).pool_idle_timeout(POOL_IDLE);
+pub(crate) fn client(
+    identity: Option<Identity>,
+    authority: Option<Certificate>,
+) -> Result<Client, GatewayError> {
+    let mut builder = base()
+        .user_agent(USER_AGENT)
+        .tcp_nodelay(true)
+        .pool_idle_timeout(POOL_IDLE);
     if let Some(identity) = identity {
         builder = builder.identity(identity);
     }
     if let Some(authority) = authority {
         builder = builder.tls_certs_merge([authority]);
     }
-    builder.build().map_err(|_| GatewayError::new(ErrorClass::Denied, "tls", "the client certificate cannot be used"))
+    builder.build().map_err(|_| {
+        GatewayError::new(
+            ErrorClass::Denied,
+            "tls",
+            "the client certificate cannot be used",
+        )
+    })
 }
 
 fn base() -> ClientBuilder {
     // the first one stays; any later call finds it in place
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none()).no_proxy()
+    Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(Policy::none())
+        .no_proxy()
 }
 
 /// Sends a request and reads the whole answer, whatever its status.
-pub(crate) async fn send(request: RequestBuilder, deadline: Deadline, effect: Effect) -> Result<Answer, GatewayError> {
+pub(crate) async fn send(
+    request: RequestBuilder,
+    deadline: Deadline,
+    effect: Effect,
+) -> Result<Answer, GatewayError> {
     let Some(left) = deadline.left() else {
-        return Err(GatewayError::new(ErrorClass::NotCreated, "timeout", "no time was left to ask the gateway"));
+        return Err(GatewayError::new(
+            ErrorClass::NotCreated,
+            "timeout",
+            "no time was left to ask the gateway",
+        ));
     };
-    let mut answer = request.timeout(left).send().await.map_err(|error| transport(&error, effect))?;
+    let mut answer = request
+        .timeout(left)
+        .send()
+        .await
+        .map_err(|error| transport(&error, effect))?;
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| transport(&error, effect))? {
+    while let Some(chunk) = answer
+        .chunk()
+        .await
+        .map_err(|error| transport(&error, effect))?
+    {
         if body.len() + chunk.len() > MAX_BODY {
             return Err(unreadable(effect));
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, headers, body })
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 impl Answer {
@@ -99,7 +136,10 @@ impl Answer {
     }
 
     /// The body of a successful answer.
-    pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, effect: Effect) -> Result<T, GatewayError> {
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        effect: Effect,
+    ) -> Result<T, GatewayError> {
         serde_json::from_slice(&self.body).map_err(|_| unreadable(effect))
     }
 
@@ -109,7 +149,12 @@ impl Answer {
     }
 
     /// The answer as an error, by its status alone; `code` and `message` are the gateway's words. Each gateway refines it.
-    pub(crate) fn error(&self, effect: Effect, code: Option<&str>, message: Option<&str>) -> GatewayError {
+    pub(crate) fn error(
+        &self,
+        effect: Effect,
+        code: Option<&str>,
+        message: Option<&str>,
+    ) -> GatewayError {
         let class = match self.status {
             401 | 403 => ErrorClass::Denied,
             402 => ErrorClass::Declined,
@@ -118,12 +163,23 @@ impl Answer {
             _ => ErrorClass::Refused,
         };
         let code = code.map_or_else(|| format!("http_{}", self.status), ToOwned::to_owned);
-        let message = message.map_or_else(|| format!("the gateway answered {}", self.status), shorten);
-        GatewayError { retry_after: self.retry_after(), ..GatewayError::new(class, code, message) }
+        let message =
+            message.map_or_else(|| format!("the gateway answered {}", self.status), shorten);
+        GatewayError {
+            retry_after: self.retry_after(),
+            ..GatewayError::new(class, code, message)
+        }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        let seconds = self
+            .headers
+            .get(header::RETRY_AFTER)?
+            .to_str()
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
         Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
     }
 }
@@ -137,7 +193,11 @@ fn lost(effect: Effect) -> ErrorClass {
 }
 
 fn unreadable(effect: Effect) -> GatewayError {
-    GatewayError::new(lost(effect), "unreadable", "the gateway's answer could not be read")
+    GatewayError::new(
+        lost(effect),
+        "unreadable",
+        "the gateway's answer could not be read",
+    )
 }
 
 /// What happened on the wire. The error's own text is not kept: it may hold the URL, and that a secret.
@@ -151,16 +211,40 @@ fn transport(error: &reqwest::Error, effect: Effect) -> GatewayError {
             );
         }
         Some(_) if error.is_connect() => {
-            return GatewayError::new(ErrorClass::NotCreated, "tls", "no secure connection could be made");
+            return GatewayError::new(
+                ErrorClass::NotCreated,
+                "tls",
+                "no secure connection could be made",
+            );
         }
         _ => {}
     }
     match (error.is_connect(), error.is_timeout()) {
-        (true, true) => GatewayError::new(ErrorClass::NotCreated, "connect_timeout", "the gateway did not take the connection in time"),
-        (true, false) => GatewayError::new(ErrorClass::NotCreated, "connect", "the gateway took no connection"),
-        (false, true) => GatewayError::new(lost(effect), "timeout", "the gateway did not answer in time"),
-        (false, false) if error.is_builder() => GatewayError::new(ErrorClass::NotCreated, "request", "the request could not be built"),
-        (false, false) => GatewayError::new(lost(effect), "reset", "the connection broke before the answer was complete"),
+        (true, true) => GatewayError::new(
+            ErrorClass::NotCreated,
+            "connect_timeout",
+            "the gateway did not take the connection in time",
+        ),
+        (true, false) => GatewayError::new(
+            ErrorClass::NotCreated,
+            "connect",
+            "the gateway took no connection",
+        ),
+        (false, true) => GatewayError::new(
+            lost(effect),
+            "timeout",
+            "the gateway did not answer in time",
+        ),
+        (false, false) if error.is_builder() => GatewayError::new(
+            ErrorClass::NotCreated,
+            "request",
+            "the request could not be built",
+        ),
+        (false, false) => GatewayError::new(
+            lost(effect),
+            "reset",
+            "the connection broke before the answer was complete",
+        ),
     }
 }
 
@@ -171,7 +255,9 @@ fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
         if let Some(found) = error.downcast_ref() {
             return Some(found);
         }
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
         next = match wrapped {
             Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
             None => error.source(),
@@ -182,5 +268,8 @@ fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
 
 /// A gateway's words, short enough to store.
 fn shorten(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_MESSAGE)
+        .collect()
 }

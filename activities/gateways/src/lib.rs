@@ -40,7 +40,11 @@ pub trait Gateway: Send + Sync {
 
     /// Creates the charge, or adopts the one that already carries the order's reference where the gateway
     /// makes that safe. Gives up after `within`.
-    async fn charge(&self, order: &ChargeOrder, within: Duration) -> Result<GatewayCharge, GatewayError>;
+    async fn charge(
+        &self,
+        order: &ChargeOrder,
+        within: Duration,
+    ) -> Result<GatewayCharge, GatewayError>;
 
     /// Everything at the gateway that carries this order's reference, as it stands now (Asaas may hold several).
     async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError>;
@@ -59,7 +63,10 @@ pub trait Gateway: Send + Sync {
 }
 
 /// Opens a client for one connection.
-pub fn open(credentials: &Credentials, endpoints: &Endpoints) -> Result<Arc<dyn Gateway>, GatewayError> {
+pub fn open(
+    credentials: &Credentials,
+    endpoints: &Endpoints,
+) -> Result<Arc<dyn Gateway>, GatewayError> {
     Ok(match credentials {
         Credentials::Efi(credentials) => Arc::new(efi::Efi::open(credentials, endpoints)?),
         Credentials::Stripe(credentials) => Arc::new(stripe::Stripe::open(credentials, endpoints)?),

@@ -17,12 +17,18 @@ pub(crate) fn centavos(text: &str) -> Option<i64> {
         return None;
     }
     let cents: i64 = format!("{part:0<2}").parse().ok()?;
-    whole.parse::<i64>().ok()?.checked_mul(CENTS)?.checked_add(cents)
+    whole
+        .parse::<i64>()
+        .ok()?
+        .checked_mul(CENTS)?
+        .checked_add(cents)
 }
 
 /// `12345` as the JSON number `123.45`.
 pub(crate) fn number(centavos: i64) -> Number {
-    decimal(centavos).parse().unwrap_or_else(|_| Number::from(centavos / CENTS))
+    decimal(centavos)
+        .parse()
+        .unwrap_or_else(|_| Number::from(centavos / CENTS))
 }
 
 /// The JSON number `98.01` as centavos.

@@ -45,7 +45,9 @@ pub(crate) async fn apply(
     if !observed.payments.is_empty() {
         return Ok(applied);
     }
-    let Some(attempt) = of(db, charge, id).await? else { return Ok(applied) };
+    let Some(attempt) = of(db, charge, id).await? else {
+        return Ok(applied);
+    };
     let is_shown = attempt.state == State::Presented;
     let (state, status) = match observed.status {
         GatewayStatus::Overdue => (None, Some(Status::Overdue)),
@@ -54,7 +56,10 @@ pub(crate) async fn apply(
         GatewayStatus::Expired if is_shown && !is_ending(charge) => (None, None),
         GatewayStatus::Expired => (Some(State::Voided), Some(closed_as(charge))),
         GatewayStatus::Failed => (Some(State::Declined), Some(Status::Failed)),
-        GatewayStatus::Pending | GatewayStatus::Paid | GatewayStatus::Refunded | GatewayStatus::Disputed => (None, None),
+        GatewayStatus::Pending
+        | GatewayStatus::Paid
+        | GatewayStatus::Refunded
+        | GatewayStatus::Disputed => (None, None),
     };
     if let Some(state) = state {
         attempts::shift(db, id, attempt.state, &Outcome::of(state)).await?;
@@ -75,7 +80,9 @@ async fn receive(
     (id, payment): (AttemptId, &GatewayPayment),
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
-    let Some(attempt) = of(db, charge, id).await? else { return Ok(()) };
+    let Some(attempt) = of(db, charge, id).await? else {
+        return Ok(());
+    };
     let new = payments::New {
         merchant: charge.merchant,
         mode: charge.mode,
@@ -98,14 +105,19 @@ async fn receive(
     charges::add_paid(db, charge, payment.amount).await?;
     attempts::shift(db, id, attempt.state, &Outcome::of(State::Paid)).await?;
     if !first {
-        applied.due.extend(charges::record(db, &acts.store, charge, event::Type::ChargeDuplicatePayment).await?);
+        applied.due.extend(
+            charges::record(db, &acts.store, charge, event::Type::ChargeDuplicatePayment).await?,
+        );
         return Ok(());
     }
     let due = charges::transition(db, &acts.store, charge, Status::Paid, None).await?;
     applied.due.extend(due.unwrap_or_default());
     for other in attempts::of_charge(db, charge.id).await? {
         if other.state == State::Presented {
-            let unwanted = Outcome { look_at: Some(charge.now), ..Outcome::of(State::Abandoned) };
+            let unwanted = Outcome {
+                look_at: Some(charge.now),
+                ..Outcome::of(State::Abandoned)
+            };
             attempts::shift(db, other.id, other.state, &unwanted).await?;
             applied.reconcile.push(other.id);
         }
@@ -113,8 +125,15 @@ async fn receive(
     Ok(())
 }
 
-async fn of(db: &mut PgConnection, charge: &Locked, id: AttemptId) -> Result<Option<attempts::Row>, StoreError> {
-    Ok(attempts::of_charge(db, charge.id).await?.into_iter().find(|attempt| attempt.id == id))
+async fn of(
+    db: &mut PgConnection,
+    charge: &Locked,
+    id: AttemptId,
+) -> Result<Option<attempts::Row>, StoreError> {
+    Ok(attempts::of_charge(db, charge.id)
+        .await?
+        .into_iter()
+        .find(|attempt| attempt.id == id))
 }
 
 /// What an instrument that can no longer be paid makes of its charge.
@@ -150,7 +169,8 @@ impl Applied {
     pub(crate) fn start(self, acts: &Activities, charge: &Locked) {
         acts.starter.start_deliveries(self.due);
         for attempt in self.reconcile {
-            acts.starter.start_reconcile(charge.merchant, charge.id, attempt);
+            acts.starter
+                .start_reconcile(charge.merchant, charge.id, attempt);
         }
     }
 }

@@ -38,14 +38,23 @@ impl Activities {
             return Called::failed(full(), started);
         };
         if call.search_only {
-            let unknown = GatewayError::new(ErrorClass::Unknown, "runner_lost", "whoever began this attempt did not finish it");
+            let unknown = GatewayError::new(
+                ErrorClass::Unknown,
+                "runner_lost",
+                "whoever began this attempt did not finish it",
+            );
             return self.resolve(call, unknown, started).await;
         }
         match call.gateway.charge(&call.order, call.within).await {
-            Ok(charge) => {
-                Called { charge: Some(charge), error: None, duration_ms: elapsed(started), several: false }
+            Ok(charge) => Called {
+                charge: Some(charge),
+                error: None,
+                duration_ms: elapsed(started),
+                several: false,
+            },
+            Err(error) if error.class == ErrorClass::Unknown => {
+                self.resolve(call, error, started).await
             }
-            Err(error) if error.class == ErrorClass::Unknown => self.resolve(call, error, started).await,
             Err(error) => Called::failed(error, started),
         }
     }
@@ -53,7 +62,12 @@ impl Activities {
 
 impl Called {
     pub(super) fn failed(error: GatewayError, started: Instant) -> Self {
-        Self { charge: None, error: Some(error), duration_ms: elapsed(started), several: false }
+        Self {
+            charge: None,
+            error: Some(error),
+            duration_ms: elapsed(started),
+            several: false,
+        }
     }
 }
 

@@ -21,7 +21,11 @@ use crate::{Activities, Step, delta, until};
 /// The most attempts of one charge, repeats included.
 const MAX_ATTEMPTS: usize = 20;
 /// Between rounds of gateways that all definitely failed.
-const ROUNDS: Backoff = Backoff { initial_ms: 500, factor: 2, max_ms: 4_000 };
+const ROUNDS: Backoff = Backoff {
+    initial_ms: 500,
+    factor: 2,
+    max_ms: 4_000,
+};
 /// How long a charge whose outcome is being reconciled waits before it looks by itself.
 const RECONCILING: Duration = Duration::from_secs(60);
 /// Between a call's end and its attempt's deadline: time to write down what came of it.
@@ -79,7 +83,14 @@ impl Activities {
             Chosen::Call(call) => Begun::Call(call),
             Chosen::Wait(step) => Begun::Step(step),
             Chosen::Fail(failure) => {
-                let due = charges::transition(&mut tx, &self.store, &mut charge, Status::Failed, Some(&failure)).await?;
+                let due = charges::transition(
+                    &mut tx,
+                    &self.store,
+                    &mut charge,
+                    Status::Failed,
+                    Some(&failure),
+                )
+                .await?;
                 charges::set_look_at(&mut tx, id, None, charge.looks).await?;
                 tx.commit().await?;
                 self.starter.start_deliveries(due.unwrap_or_default());
@@ -99,7 +110,9 @@ impl Activities {
     ) -> Result<Begun, StoreError> {
         let (gateway, order) = self.reopen(db, open).await?;
         let age = until(charge.now, open.started_at);
-        let repeatable = gateway.idempotent_for(charge.method).is_some_and(|window| age < window);
+        let repeatable = gateway
+            .idempotent_for(charge.method)
+            .is_some_and(|window| age < window);
         let free_at = open.deadline_at + delta(gateway.visibility_lag(charge.method));
         if !repeatable && charge.now < free_at {
             return Ok(Begun::Step(Step::attempt_after(until(free_at, charge.now))));
@@ -137,12 +150,16 @@ impl Activities {
         if unsettled && charge.settings.on_unknown == OnUnknown::Hold {
             return Ok(Chosen::Wait(Step::look_after(RECONCILING)));
         }
-        let (version, connections) = breakers::candidates(db, charge.merchant, charge.mode, charge.method).await?;
+        let (version, connections) =
+            breakers::candidates(db, charge.merchant, charge.mode, charge.method).await?;
         let order = self.order(db, charge).await?;
         let mut gateways = Vec::with_capacity(connections.len());
         let mut candidates = Vec::with_capacity(connections.len());
         for found in &connections {
-            let gateway = self.accounts.open_version(db, found.connection, found.credential_version).await?;
+            let gateway = self
+                .accounts
+                .open_version(db, found.connection, found.credential_version)
+                .await?;
             candidates.push(route::Candidate {
                 connection: found.connection,
                 gateway: found.gateway,
@@ -168,9 +185,16 @@ impl Activities {
             }
         }
         for (index, step) in plan.steps.iter().enumerate() {
-            let at = candidates.iter().position(|c| c.connection == step.connection).unwrap_or_default();
+            let at = candidates
+                .iter()
+                .position(|c| c.connection == step.connection)
+                .unwrap_or_default();
             let last = index + 1 == plan.steps.len();
-            let within = if last { self.timing.last_call } else { self.timing.call };
+            let within = if last {
+                self.timing.last_call
+            } else {
+                self.timing.call
+            };
             let call = Call {
                 charge: charge.id,
                 merchant: charge.merchant,
@@ -186,7 +210,10 @@ impl Activities {
                 search_only: false,
             };
             let explained = serde_json::to_value(&plan).unwrap_or_default();
-            if let Some(call) = self.insert(db, charge, (&connections[at], version), (call, explained)).await? {
+            if let Some(call) = self
+                .insert(db, charge, (&connections[at], version), (call, explained))
+                .await?
+            {
                 return Ok(Chosen::Call(Box::new(call)));
             }
         }
@@ -205,7 +232,11 @@ impl Activities {
         if call.reason == Reason::Probe {
             let mut locked = breakers::lock(db, found.connection, found.family).await?;
             let transition = locked.breaker.lease(call.attempt, deadline_at, locked.now);
-            if locked.breaker.probe.is_none_or(|probe| probe.attempt != call.attempt) {
+            if locked
+                .breaker
+                .probe
+                .is_none_or(|probe| probe.attempt != call.attempt)
+            {
                 return Ok(None);
             }
             breakers::save(db, &mut locked, transition).await?;
@@ -214,7 +245,8 @@ impl Activities {
         call.order.customer = charges::payer_at(db, charge.payer, found.connection).await?;
         let key = self.store.merchant_key(db, charge.merchant.uuid()).await?;
         let place = attempts::order_place(charge.merchant.uuid(), call.attempt.uuid());
-        let plain = serde_json::to_vec(&call.order).map_err(|why| StoreError::corrupt("order", why))?;
+        let plain =
+            serde_json::to_vec(&call.order).map_err(|why| StoreError::corrupt("order", why))?;
         let new = attempts::New {
             id: call.attempt,
             merchant: charge.merchant,
@@ -237,7 +269,11 @@ impl Activities {
     }
 
     /// What is asked of any gateway; reference and customer are filled in once one is chosen.
-    async fn order(&self, db: &mut PgConnection, charge: &charges::Locked) -> Result<ChargeOrder, StoreError> {
+    async fn order(
+        &self,
+        db: &mut PgConnection,
+        charge: &charges::Locked,
+    ) -> Result<ChargeOrder, StoreError> {
         Ok(ChargeOrder {
             reference: String::new(),
             amount: charge.amount,
@@ -252,14 +288,20 @@ impl Activities {
 
     /// Every gateway was tried and none has it: whether to go round again, while the caller still waits.
     fn next_round(&self, charge: &charges::Locked, earlier: &[attempts::Row]) -> Round {
-        let Some(last) = earlier.last() else { return Round::Never };
+        let Some(last) = earlier.last() else {
+            return Round::Never;
+        };
         let again = earlier.iter().any(|a| may_try_again(a));
         let gives_up_at = charge.created_at + delta(self.timing.answer_within);
         if !again || earlier.len() >= MAX_ATTEMPTS {
             return Round::Never;
         }
-        let round = earlier.iter().filter(|a| a.connection == last.connection).count();
-        let pause = Duration::from_millis(ROUNDS.delay_ms(u32::try_from(round - 1).unwrap_or(u32::MAX)));
+        let round = earlier
+            .iter()
+            .filter(|a| a.connection == last.connection)
+            .count();
+        let pause =
+            Duration::from_millis(ROUNDS.delay_ms(u32::try_from(round - 1).unwrap_or(u32::MAX)));
         let next_at = last.started_at + delta(pause);
         if next_at >= gives_up_at {
             Round::Never
@@ -301,7 +343,9 @@ fn may_try_again(attempt: &attempts::Row) -> bool {
 
 fn forget_tries(candidates: &mut [route::Candidate], earlier: &[attempts::Row]) {
     for candidate in candidates {
-        let tries = earlier.iter().filter(|a| a.connection == candidate.connection);
+        let tries = earlier
+            .iter()
+            .filter(|a| a.connection == candidate.connection);
         candidate.tried = !tries.clone().all(may_try_again) && tries.count() > 0;
     }
 }
@@ -310,10 +354,22 @@ fn no_gateway(candidates: &[route::Candidate], earlier: &[attempts::Row]) -> Fai
     let message = if candidates.is_empty() {
         "no gateway connection is routed for this payment method in this mode: add one".to_owned()
     } else if earlier.is_empty() {
-        "no connected gateway can take this charge: see `fallbacks` for what each one lacks".to_owned()
+        "no connected gateway can take this charge: see `fallbacks` for what each one lacks"
+            .to_owned()
     } else {
-        let tried = earlier.iter().map(|a| a.gateway.to_string()).collect::<Vec<_>>().join(", ");
-        format!("every gateway failed (tried, in order: {tried}): see the charge's timeline, and try again with a new charge")
+        let tried = earlier
+            .iter()
+            .map(|a| a.gateway.to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
+        format!(
+            "every gateway failed (tried, in order: {tried}): see the charge's timeline, and try again with a new charge"
+        )
     };
-    Failure { code: FailureCode::NoGatewayAvailable, message, retryable: !earlier.is_empty(), gateway: None }
+    Failure {
+        code: FailureCode::NoGatewayAvailable,
+        message,
+        retryable: !earlier.is_empty(),
+        gateway: None,
+    }
 }

@@ -14,7 +14,9 @@ impl Activities {
         let deadline = Instant::now() + self.timing.answer_within;
         while Instant::now() < deadline {
             match Box::pin(self.attempt_charge(charge)).await {
-                Ok(Step::Attempt { after_ms }) => tokio::time::sleep(Duration::from_millis(after_ms)).await,
+                Ok(Step::Attempt { after_ms }) => {
+                    tokio::time::sleep(Duration::from_millis(after_ms)).await
+                }
                 Ok(_) => return,
                 Err(error) => {
                     tracing::error!(%charge, %error, "could not take a step without Temporal either");

@@ -10,14 +10,20 @@ use super::{Applied, apply};
 use crate::{Activities, Step, delta};
 
 /// Between tries to end a charge at a gateway that does not answer.
-const END_AGAIN: Backoff = Backoff { initial_ms: 1_000, factor: 2, max_ms: 300_000 };
+const END_AGAIN: Backoff = Backoff {
+    initial_ms: 1_000,
+    factor: 2,
+    max_ms: 300_000,
+};
 
 impl Activities {
     /// Cancels or expires a payable charge at its gateway. `expired` and `canceled` are written only once it can no longer be paid.
     pub async fn end_charge(&self, id: ChargeId) -> Result<Step, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let rows = attempts::of_charge(&mut db, id).await?;
-        let Some(shown) = rows.iter().find(|row| row.state == State::Presented) else { return Ok(Step::LOOK) };
+        let Some(shown) = rows.iter().find(|row| row.state == State::Presented) else {
+            return Ok(Step::LOOK);
+        };
         let (gateway, order) = self.reopen(&mut db, shown).await?;
         drop(db);
         let held = GatewayCharge {
@@ -31,11 +37,17 @@ impl Activities {
         };
         let ended = gateway.cancel(&held).await;
         let mut tx = self.store.pool.begin().await?;
-        let Some(mut charge) = charges::lock(&mut tx, id).await? else { return Ok(Step::Done) };
+        let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+            return Ok(Step::Done);
+        };
         let mut applied = Applied::default();
         match &ended {
-            Ok(observed) => applied.extend(apply(self, &mut tx, &mut charge, shown.id, observed).await?),
-            Err(error) => tracing::warn!(charge = %id, gateway = %shown.gateway, %error, "could not end the charge"),
+            Ok(observed) => {
+                applied.extend(apply(self, &mut tx, &mut charge, shown.id, observed).await?)
+            }
+            Err(error) => {
+                tracing::warn!(charge = %id, gateway = %shown.gateway, %error, "could not end the charge")
+            }
         }
         let (step, look_at, looks) = self.after_end(&charge);
         charges::set_look_at(&mut tx, id, look_at, looks).await?;
@@ -47,13 +59,21 @@ impl Activities {
     fn after_end(&self, charge: &charges::Locked) -> (Step, Option<schemas::Instant>, i32) {
         match charge.status {
             Status::Expired | Status::Canceled => match self.timing.late_looks.first() {
-                Some(pause) => (Step::look_after(*pause), Some(charge.now + delta(*pause)), 0),
+                Some(pause) => (
+                    Step::look_after(*pause),
+                    Some(charge.now + delta(*pause)),
+                    0,
+                ),
                 None => (Step::Done, None, 0),
             },
             status if status.is_payable() => {
                 let n = u32::try_from(charge.looks).unwrap_or(u32::MAX);
                 let pause = Duration::from_millis(END_AGAIN.delay_ms(n));
-                (Step::look_after(pause), Some(charge.now + delta(pause)), charge.looks + 1)
+                (
+                    Step::look_after(pause),
+                    Some(charge.now + delta(pause)),
+                    charge.looks + 1,
+                )
             }
             _ => (Step::LOOK, None, 0),
         }

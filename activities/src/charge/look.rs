@@ -14,7 +14,11 @@ use super::{Applied, apply};
 use crate::{Activities, Step, delta, until};
 
 /// Between looks while a gateway does not answer or does not confirm.
-const ASK_AGAIN: Backoff = Backoff { initial_ms: 2_000, factor: 2, max_ms: 300_000 };
+const ASK_AGAIN: Backoff = Backoff {
+    initial_ms: 2_000,
+    factor: 2,
+    max_ms: 300_000,
+};
 /// How long a charge that waits for Reconcile, or for its running attempt, waits before it looks by itself.
 const WAITING: Duration = Duration::from_secs(60);
 
@@ -32,7 +36,9 @@ impl Activities {
     pub async fn look_at_charge(&self, id: ChargeId) -> Result<Step, StoreError> {
         let heard = Box::pin(self.listen(id)).await?;
         let mut tx = self.store.pool.begin().await?;
-        let Some(mut charge) = charges::lock(&mut tx, id).await? else { return Ok(Step::Done) };
+        let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+            return Ok(Step::Done);
+        };
         let mut applied = Applied::default();
         for (fact, observed) in &heard.observed {
             applied.extend(apply(self, &mut tx, &mut charge, fact.attempt, observed).await?);
@@ -49,7 +55,10 @@ impl Activities {
     }
 
     async fn has_open(&self, db: &mut PgConnection, id: ChargeId) -> Result<bool, StoreError> {
-        Ok(attempts::of_charge(db, id).await?.iter().any(|a| matches!(a.state, State::Open | State::Abandoned)))
+        Ok(attempts::of_charge(db, id)
+            .await?
+            .iter()
+            .any(|a| matches!(a.state, State::Open | State::Abandoned)))
     }
 
     /// Reads what was said, and asks where that was only a hint, or where late money is possible. Outside of any transaction.
@@ -71,7 +80,9 @@ impl Activities {
         if late {
             for row in rows.iter().filter(|row| row.state == State::Voided) {
                 match self.ask(&mut db, row).await? {
-                    Some(found) => heard.late.extend(found.into_iter().map(|charge| (row.id, charge))),
+                    Some(found) => heard
+                        .late
+                        .extend(found.into_iter().map(|charge| (row.id, charge))),
                     None => heard.unanswered = true,
                 }
             }
@@ -87,7 +98,9 @@ impl Activities {
         fact: Fact,
         heard: &mut Heard,
     ) -> Result<(), StoreError> {
-        let Some(row) = rows.iter().find(|row| row.id == fact.attempt) else { return Ok(()) };
+        let Some(row) = rows.iter().find(|row| row.id == fact.attempt) else {
+            return Ok(());
+        };
         let found = self.ask(db, row).await?;
         match found.and_then(|found| found.into_iter().max_by_key(|charge| charge.payments.len())) {
             Some(charge) if !charge.status.is_payable() => heard.observed.push((fact, charge)),
@@ -119,11 +132,25 @@ impl Activities {
     }
 
     /// What is next, when, and how many looks there were.
-    fn next(&self, charge: &Locked, heard: &Heard, waits: bool) -> (Step, Option<schemas::Instant>, i32) {
-        let after = |pause: Duration, looks| (Step::look_after(pause), Some(charge.now + delta(pause)), looks);
+    fn next(
+        &self,
+        charge: &Locked,
+        heard: &Heard,
+        waits: bool,
+    ) -> (Step, Option<schemas::Instant>, i32) {
+        let after = |pause: Duration, looks| {
+            (
+                Step::look_after(pause),
+                Some(charge.now + delta(pause)),
+                looks,
+            )
+        };
         if heard.unanswered {
             let n = u32::try_from(charge.looks).unwrap_or(u32::MAX);
-            return after(Duration::from_millis(ASK_AGAIN.delay_ms(n)), charge.looks + 1);
+            return after(
+                Duration::from_millis(ASK_AGAIN.delay_ms(n)),
+                charge.looks + 1,
+            );
         }
         match charge.status {
             Status::Processing if waits => after(WAITING, charge.looks),
@@ -146,12 +173,22 @@ impl Activities {
     /// Late money: an expired or canceled charge is looked at a few more times.
     fn late_look(&self, charge: &Locked) -> (Step, Option<schemas::Instant>, i32) {
         let due = charge.look_at.is_some_and(|at| at <= charge.now);
-        let done = usize::try_from(charge.looks).unwrap_or(usize::MAX).saturating_add(usize::from(due));
+        let done = usize::try_from(charge.looks)
+            .unwrap_or(usize::MAX)
+            .saturating_add(usize::from(due));
         match (charge.look_at, self.timing.late_looks.get(done)) {
-            (Some(at), _) if !due => (Step::look_after(until(at, charge.now)), Some(at), charge.looks),
+            (Some(at), _) if !due => (
+                Step::look_after(until(at, charge.now)),
+                Some(at),
+                charge.looks,
+            ),
             (Some(_), Some(pause)) => {
                 let looks = i32::try_from(done).unwrap_or(i32::MAX);
-                (Step::look_after(*pause), Some(charge.now + delta(*pause)), looks)
+                (
+                    Step::look_after(*pause),
+                    Some(charge.now + delta(*pause)),
+                    looks,
+                )
             }
             _ => (Step::Done, None, 0),
         }

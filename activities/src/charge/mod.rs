@@ -32,7 +32,8 @@ impl Activities {
         let key = self.store.merchant_key(db, attempt.merchant.uuid()).await?;
         let place = attempts::order_place(attempt.merchant.uuid(), attempt.id.uuid());
         let plain = key.open(&place, &attempt.order_sealed)?;
-        let order = serde_json::from_slice(&plain).map_err(|why| StoreError::corrupt("attempts.order_sealed", why))?;
+        let order = serde_json::from_slice(&plain)
+            .map_err(|why| StoreError::corrupt("attempts.order_sealed", why))?;
         Ok((gateway, order))
     }
 }

@@ -26,13 +26,22 @@ pub struct Preview {
 
 impl Activities {
     /// Asks each routed connection what the charge lacks for it; no gateway is called.
-    pub async fn preview(&self, merchant: MerchantId, mode: Mode, request: &CreateCharge) -> Result<Preview, StoreError> {
+    pub async fn preview(
+        &self,
+        merchant: MerchantId,
+        mode: Mode,
+        request: &CreateCharge,
+    ) -> Result<Preview, StoreError> {
         let mut db = self.store.pool.acquire().await?;
-        let (_, connections) = breakers::candidates(&mut db, merchant, mode, request.payment_method.kind()).await?;
+        let (_, connections) =
+            breakers::candidates(&mut db, merchant, mode, request.payment_method.kind()).await?;
         let order = imagined(request);
         let mut candidates = Vec::with_capacity(connections.len());
         for found in connections {
-            let gateway = self.accounts.open_version(&mut db, found.connection, found.credential_version).await?;
+            let gateway = self
+                .accounts
+                .open_version(&mut db, found.connection, found.credential_version)
+                .await?;
             candidates.push(Candidate {
                 connection: found.connection,
                 gateway: found.gateway,
@@ -43,7 +52,10 @@ impl Activities {
             });
         }
         Ok(Preview {
-            routed: candidates.iter().filter(|candidate| candidate.status_active).count(),
+            routed: candidates
+                .iter()
+                .filter(|candidate| candidate.status_active)
+                .count(),
             eligible: route::eligible(&candidates),
             fallbacks: route::unmet_fallbacks(&candidates),
         })
@@ -53,7 +65,8 @@ impl Activities {
 /// The order that the charge would become; only the length of its life matters here, not its beginning.
 fn imagined(request: &CreateCharge) -> ChargeOrder {
     let begin = Instant::UNIX_EPOCH;
-    let life = chrono::TimeDelta::try_seconds(request.payment_method.payable_for_s()).unwrap_or(chrono::TimeDelta::MAX);
+    let life = chrono::TimeDelta::try_seconds(request.payment_method.payable_for_s())
+        .unwrap_or(chrono::TimeDelta::MAX);
     ChargeOrder {
         reference: String::new(),
         amount: request.amount,

@@ -16,17 +16,35 @@ const SEARCHES: u32 = 3;
 
 impl Activities {
     /// Searches for the charge a few times. Found: adopted. Not found says nothing, and the attempt will be abandoned.
-    pub(super) async fn resolve(&self, call: &Call, error: GatewayError, started: Instant) -> Called {
+    pub(super) async fn resolve(
+        &self,
+        call: &Call,
+        error: GatewayError,
+        started: Instant,
+    ) -> Called {
         let failed_after_ms = elapsed(started);
-        let found = tokio::time::timeout(self.timing.resolve, self.search(call)).await.unwrap_or_default();
+        let found = tokio::time::timeout(self.timing.resolve, self.search(call))
+            .await
+            .unwrap_or_default();
         let several = found.len() > 1;
-        let charge = found.into_iter().max_by_key(|charge| (!charge.payments.is_empty(), charge.status.is_payable()));
-        Called { charge, error: Some(error), duration_ms: failed_after_ms, several }
+        let charge = found
+            .into_iter()
+            .max_by_key(|charge| (!charge.payments.is_empty(), charge.status.is_payable()));
+        Called {
+            charge,
+            error: Some(error),
+            duration_ms: failed_after_ms,
+            several,
+        }
     }
 
     async fn search(&self, call: &Call) -> Vec<GatewayCharge> {
         let first = self.timing.resolve / 10;
-        let pauses = Backoff { initial_ms: crate::ms(first), factor: 3, max_ms: crate::ms(self.timing.resolve) };
+        let pauses = Backoff {
+            initial_ms: crate::ms(first),
+            factor: 3,
+            max_ms: crate::ms(self.timing.resolve),
+        };
         for n in 0..SEARCHES {
             tokio::time::sleep(Duration::from_millis(pauses.delay_ms(n))).await;
             match call.gateway.find(&call.order).await {

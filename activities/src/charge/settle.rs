@@ -28,21 +28,39 @@ impl Activities {
             return Ok(Step::Done);
         };
         let rows = attempts::of_charge(&mut tx, call.charge).await?;
-        let Some(mine) = rows.iter().find(|row| row.id == call.attempt) else { return Ok(Step::Done) };
+        let Some(mine) = rows.iter().find(|row| row.id == call.attempt) else {
+            return Ok(Step::Done);
+        };
         if mine.state != State::Open || mine.runner != call.runner {
             return self.too_late(tx, &charge, mine, called).await;
         }
         let outcome = outcome(&charge, &rows, &called);
-        attempts::close(&mut tx, call.attempt, call.runner, &outcome, called.duration_ms).await?;
+        attempts::close(
+            &mut tx,
+            call.attempt,
+            call.runner,
+            &outcome,
+            called.duration_ms,
+        )
+        .await?;
         let mut applied = Applied::default();
         match outcome.state {
             State::Presented => {
-                let due = charges::transition(&mut tx, &self.store, &mut charge, Status::Pending, None).await?;
+                let due =
+                    charges::transition(&mut tx, &self.store, &mut charge, Status::Pending, None)
+                        .await?;
                 applied.due.extend(due.unwrap_or_default());
             }
             State::Refused | State::Declined => {
                 let failure = refusal(mine, &outcome);
-                let due = charges::transition(&mut tx, &self.store, &mut charge, Status::Failed, Some(&failure)).await?;
+                let due = charges::transition(
+                    &mut tx,
+                    &self.store,
+                    &mut charge,
+                    Status::Failed,
+                    Some(&failure),
+                )
+                .await?;
                 applied.due.extend(due.unwrap_or_default());
             }
             State::Abandoned => applied.reconcile.push(call.attempt),
@@ -56,9 +74,13 @@ impl Activities {
             applied.reconcile.push(call.attempt);
         }
         let step = self.after(&mut tx, &charge).await?;
-        let moved = self.note_health(&mut tx, call, mine, &called, &charge).await?;
+        let moved = self
+            .note_health(&mut tx, call, mine, &called, &charge)
+            .await?;
         publish(&mut tx, &charge, mine, &outcome, called.duration_ms).await?;
-        applied.due.extend(self.alert_if_denied(&mut tx, mine, &outcome, moved).await?);
+        applied
+            .due
+            .extend(self.alert_if_denied(&mut tx, mine, &outcome, moved).await?);
         tx.commit().await?;
         log(call, mine, &outcome, called.duration_ms);
         applied.start(self, &charge);
@@ -84,18 +106,27 @@ impl Activities {
         tx.commit().await?;
         tracing::warn!(charge = %mine.charge, attempt = %mine.id, state = %mine.state, "an answer came after its attempt was taken over");
         if !open {
-            self.starter.start_reconcile(charge.merchant, charge.id, mine.id);
+            self.starter
+                .start_reconcile(charge.merchant, charge.id, mine.id);
         }
         Ok(Step::ATTEMPT)
     }
 
     /// What the workflow does next, with the row's `look_at` set to it.
-    async fn after(&self, db: &mut PgConnection, charge: &charges::Locked) -> Result<Step, StoreError> {
+    async fn after(
+        &self,
+        db: &mut PgConnection,
+        charge: &charges::Locked,
+    ) -> Result<Step, StoreError> {
         let (look_at, step) = match charge.status {
-            Status::Processing => (Some(charge.now + delta(self.timing.sweep_grace)), Step::ATTEMPT),
-            status if status.is_payable() => {
-                (Some(charge.expires_at), Step::look_after(until(charge.expires_at, charge.now)))
-            }
+            Status::Processing => (
+                Some(charge.now + delta(self.timing.sweep_grace)),
+                Step::ATTEMPT,
+            ),
+            status if status.is_payable() => (
+                Some(charge.expires_at),
+                Step::look_after(until(charge.expires_at, charge.now)),
+            ),
             _ => (None, Step::LOOK),
         };
         charges::set_look_at(db, charge.id, look_at, charge.looks).await?;
@@ -122,7 +153,10 @@ impl Activities {
             return Ok(None);
         }
         let mut locked = breakers::lock(db, call.connection, mine.family).await?;
-        let this = breaker::Call { attempt: call.attempt, outcome };
+        let this = breaker::Call {
+            attempt: call.attempt,
+            outcome,
+        };
         if locked.breaker.is_noop_for(this, locked.now) {
             return Ok(None);
         }
@@ -147,9 +181,14 @@ impl Activities {
         outcome: &Outcome,
         moved: Option<Transition>,
     ) -> Result<Vec<store::deliveries::Due>, StoreError> {
-        let denied = outcome.error.as_ref().filter(|e| e.class == ErrorClass::Denied);
+        let denied = outcome
+            .error
+            .as_ref()
+            .filter(|e| e.class == ErrorClass::Denied);
         match (denied, moved) {
-            (Some(error), Some(_)) => attention::raise(db, mine.connection, &error.code, &error.message).await,
+            (Some(error), Some(_)) => {
+                attention::raise(db, mine.connection, &error.code, &error.message).await
+            }
             _ => Ok(Vec::new()),
         }
     }
@@ -159,26 +198,45 @@ impl Activities {
 fn outcome(charge: &charges::Locked, rows: &[attempts::Row], called: &Called) -> Outcome {
     let error = called.error.as_ref().map(GatewayError::to_attempt_error);
     match &called.charge {
-        Some(found) => Outcome { error, ..adopted(charge, rows, found) },
+        Some(found) => Outcome {
+            error,
+            ..adopted(charge, rows, found)
+        },
         None => {
-            let class = called.error.as_ref().map_or(ErrorClass::Unknown, |e| e.class);
+            let class = called
+                .error
+                .as_ref()
+                .map_or(ErrorClass::Unknown, |e| e.class);
             let state = match class {
-                ErrorClass::NotCreated | ErrorClass::Denied | ErrorClass::Throttled => State::NotCreated,
+                ErrorClass::NotCreated | ErrorClass::Denied | ErrorClass::Throttled => {
+                    State::NotCreated
+                }
                 ErrorClass::Refused => State::Refused,
                 ErrorClass::Declined => State::Declined,
                 ErrorClass::Unknown => State::Abandoned,
             };
-            Outcome { error, look_at: (state == State::Abandoned).then_some(charge.now), ..Outcome::of(state) }
+            Outcome {
+                error,
+                look_at: (state == State::Abandoned).then_some(charge.now),
+                ..Outcome::of(state)
+            }
         }
     }
 }
 
 /// The gateway has it: it is shown if it can be paid, the charge still wants it, and nothing else is shown.
 fn adopted(charge: &charges::Locked, rows: &[attempts::Row], found: &GatewayCharge) -> Outcome {
-    let shown = rows.iter().any(|row| matches!(row.state, State::Presented | State::Paid));
-    let wanted = charge.status == Status::Processing && charge.cancel_requested_at.is_none() && !shown;
+    let shown = rows
+        .iter()
+        .any(|row| matches!(row.state, State::Presented | State::Paid));
+    let wanted =
+        charge.status == Status::Processing && charge.cancel_requested_at.is_none() && !shown;
     let alive = found.status.is_payable() || !found.payments.is_empty();
-    let state = if wanted && alive { State::Presented } else { State::Abandoned };
+    let state = if wanted && alive {
+        State::Presented
+    } else {
+        State::Abandoned
+    };
     Outcome {
         gateway_charge_id: Some(found.id.clone()),
         next_action: found.next_action.clone(),
@@ -193,10 +251,17 @@ fn refusal(mine: &attempts::Row, outcome: &Outcome) -> Failure {
         code: error.code.clone(),
         message: error.message.clone(),
     });
-    let code = if outcome.state == State::Declined { FailureCode::Declined } else { FailureCode::RefusedByGateway };
+    let code = if outcome.state == State::Declined {
+        FailureCode::Declined
+    } else {
+        FailureCode::RefusedByGateway
+    };
     Failure {
         code,
-        message: format!("{} refused the charge: correct what it names and try again with a new charge", mine.gateway),
+        message: format!(
+            "{} refused the charge: correct what it names and try again with a new charge",
+            mine.gateway
+        ),
         retryable: false,
         gateway,
     }
@@ -228,14 +293,22 @@ async fn publish(
         duration_ms,
     };
     let about = (charge.now, charge.mode, i64::from(mine.n));
-    let message =
-        CloudEvent::new(mine.id.to_string(), "gateway.attempt.finished", mine.connection.to_string(), about, data);
+    let message = CloudEvent::new(
+        mine.id.to_string(),
+        "gateway.attempt.finished",
+        mine.connection.to_string(),
+        about,
+        data,
+    );
     outbox::insert(db, Topic::GatewayAttempts, &message).await
 }
 
 fn log(call: &Call, mine: &attempts::Row, outcome: &Outcome, duration_ms: i64) {
     let error = outcome.error.as_ref();
-    let labels = [("gateway", mine.gateway.to_string()), ("state", outcome.state.to_string())];
+    let labels = [
+        ("gateway", mine.gateway.to_string()),
+        ("state", outcome.state.to_string()),
+    ];
     metrics::counter!("attempts_total", &labels).increment(1);
     tracing::info!(
         charge = %call.charge, attempt = %call.attempt, n = mine.n, gateway = %mine.gateway, connection = %mine.connection,

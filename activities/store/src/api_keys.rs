@@ -81,7 +81,11 @@ pub async fn find(db: &mut PgConnection, secret: &str) -> Result<Option<Key>, St
 }
 
 /// Revokes a key; `false` if this merchant has no such key in use.
-pub async fn revoke(db: &mut PgConnection, merchant: MerchantId, id: ApiKeyId) -> Result<bool, StoreError> {
+pub async fn revoke(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+    id: ApiKeyId,
+) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update api_keys set revoked_at = now() where id = $1 and merchant_id = $2 and revoked_at is null",
         id.uuid(),

@@ -76,7 +76,13 @@ pub struct Outcome {
 impl Outcome {
     /// Arrival in `state` with nothing else to tell.
     pub fn of(state: State) -> Self {
-        Self { state, error: None, gateway_charge_id: None, next_action: None, look_at: None }
+        Self {
+            state,
+            error: None,
+            gateway_charge_id: None,
+            next_action: None,
+            look_at: None,
+        }
     }
 }
 
@@ -111,7 +117,10 @@ pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Ro
                 runner: row.runner,
                 deadline_at: row.deadline_at,
                 order_sealed: row.order_sealed,
-                error_class: row.error_class.map(|c| parse("attempts.error_class", &c)).transpose()?,
+                error_class: row
+                    .error_class
+                    .map(|c| parse("attempts.error_class", &c))
+                    .transpose()?,
                 gateway_charge_id: row.gateway_charge_id,
                 look_at: row.look_at,
                 looks: row.looks,
@@ -123,8 +132,16 @@ pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Ro
 }
 
 /// The charge that an attempt belongs to.
-pub async fn charge_of(db: &mut PgConnection, attempt: AttemptId) -> Result<Option<ChargeId>, StoreError> {
-    let id = sqlx::query_scalar!("select charge_id from attempts where id = $1", attempt.uuid()).fetch_optional(db).await?;
+pub async fn charge_of(
+    db: &mut PgConnection,
+    attempt: AttemptId,
+) -> Result<Option<ChargeId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "select charge_id from attempts where id = $1",
+        attempt.uuid()
+    )
+    .fetch_optional(db)
+    .await?;
     Ok(id.map(ChargeId))
 }
 
@@ -207,7 +224,12 @@ pub async fn close(
 }
 
 /// Moves an attempt that is not open, if its table allows it. The caller holds the charge's lock, and read `from` under it.
-pub async fn shift(db: &mut PgConnection, id: AttemptId, from: State, outcome: &Outcome) -> Result<bool, StoreError> {
+pub async fn shift(
+    db: &mut PgConnection,
+    id: AttemptId,
+    from: State,
+    outcome: &Outcome,
+) -> Result<bool, StoreError> {
     if !from.may_become(outcome.state) {
         return Ok(false);
     }

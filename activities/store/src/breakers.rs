@@ -67,7 +67,10 @@ pub async fn candidates(
             closed_at: row.closed_at,
             half_open_successes: row.half_open_successes,
             probe: row.probe_attempt.zip(row.probe_until),
-            hold: row.hold.zip(row.hold_until).map(|(kind, until)| (kind, until, row.hold_reason)),
+            hold: row
+                .hold
+                .zip(row.hold_until)
+                .map(|(kind, until)| (kind, until, row.hold_reason)),
         };
         candidates.push(Candidate {
             connection: row.id.into(),
@@ -95,9 +98,11 @@ struct Columns {
 impl Columns {
     fn read(self) -> Result<Breaker, StoreError> {
         let hold = match self.hold {
-            Some((kind, until, reason)) => {
-                Some(Hold { kind: parse("circuit_breakers.hold", &kind)?, until, reason: reason.unwrap_or_default() })
-            }
+            Some((kind, until, reason)) => Some(Hold {
+                kind: parse("circuit_breakers.hold", &kind)?,
+                until,
+                reason: reason.unwrap_or_default(),
+            }),
             None => None,
         };
         Ok(Breaker {
@@ -107,7 +112,10 @@ impl Columns {
             open_until: self.open_until,
             closed_at: self.closed_at,
             half_open_successes: self.half_open_successes,
-            probe: self.probe.map(|(attempt, until)| Probe { attempt: AttemptId(attempt), until }),
+            probe: self.probe.map(|(attempt, until)| Probe {
+                attempt: AttemptId(attempt),
+                until,
+            }),
             hold,
         })
     }
@@ -127,7 +135,11 @@ pub struct Locked {
 }
 
 /// Locks a breaker until the transaction ends.
-pub async fn lock(db: &mut PgConnection, connection: ConnectionId, family: ApiFamily) -> Result<Locked, StoreError> {
+pub async fn lock(
+    db: &mut PgConnection,
+    connection: ConnectionId,
+    family: ApiFamily,
+) -> Result<Locked, StoreError> {
     let row = sqlx::query!(
         r#"select b.merchant_id, b.mode, c.gateway, b.state, b.openings, b.opened_at, b.open_until, b.closed_at,
                   b.half_open_successes, b.probe_attempt, b.probe_until, b.hold, b.hold_until, b.hold_reason, b.sequence,
@@ -149,7 +161,10 @@ pub async fn lock(db: &mut PgConnection, connection: ConnectionId, family: ApiFa
         closed_at: row.closed_at,
         half_open_successes: row.half_open_successes,
         probe: row.probe_attempt.zip(row.probe_until),
-        hold: row.hold.zip(row.hold_until).map(|(kind, until)| (kind, until, row.hold_reason)),
+        hold: row
+            .hold
+            .zip(row.hold_until)
+            .map(|(kind, until)| (kind, until, row.hold_reason)),
     };
     Ok(Locked {
         connection,
@@ -164,7 +179,11 @@ pub async fn lock(db: &mut PgConnection, connection: ConnectionId, family: ApiFa
 }
 
 /// Writes a locked breaker; a transition also becomes a row and a message.
-pub async fn save(db: &mut PgConnection, locked: &mut Locked, transition: Option<Transition>) -> Result<(), StoreError> {
+pub async fn save(
+    db: &mut PgConnection,
+    locked: &mut Locked,
+    transition: Option<Transition>,
+) -> Result<(), StoreError> {
     let breaker = &locked.breaker;
     locked.sequence += i64::from(transition.is_some());
     sqlx::query!(
@@ -192,7 +211,11 @@ pub async fn save(db: &mut PgConnection, locked: &mut Locked, transition: Option
     }
 }
 
-async fn record(db: &mut PgConnection, locked: &Locked, transition: Transition) -> Result<(), StoreError> {
+async fn record(
+    db: &mut PgConnection,
+    locked: &Locked,
+    transition: Transition,
+) -> Result<(), StoreError> {
     let id = sqlx::query_scalar!(
         "insert into breaker_transitions (connection_id, family, from_state, to_state, why, author)
          values ($1, $2, $3, $4, $5, 'breaker') returning id",
@@ -255,5 +278,9 @@ pub async fn window(
     )
     .fetch_one(db)
     .await?;
-    Ok(Window { attempts: row.attempts, failures: row.failures, consecutive_failures: row.consecutive })
+    Ok(Window {
+        attempts: row.attempts,
+        failures: row.failures,
+        consecutive_failures: row.consecutive,
+    })
 }

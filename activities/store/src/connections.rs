@@ -51,12 +51,21 @@ fn credentials_place(merchant: Uuid, connection: Uuid) -> Place {
 }
 
 fn path_secret_place(merchant: Uuid, connection: Uuid) -> Place {
-    Place::new(merchant, "gateway_connections", "path_secret_sealed", connection)
+    Place::new(
+        merchant,
+        "gateway_connections",
+        "path_secret_sealed",
+        connection,
+    )
 }
 
 /// Inserts a connection with the first version of its credentials, its breakers, and a new secret for its notification path.
 /// Fails with `gateway_connections_merchant_id_mode_label_key` where the label is taken.
-pub async fn insert(db: &mut PgConnection, store: &Store, new: &New<'_>) -> Result<SecretString, StoreError> {
+pub async fn insert(
+    db: &mut PgConnection,
+    store: &Store,
+    new: &New<'_>,
+) -> Result<SecretString, StoreError> {
     let merchant = new.merchant.uuid();
     let key = store.merchant_key(db, merchant).await?;
     let mut bytes = [0; PATH_SECRET_BYTES];
@@ -98,11 +107,17 @@ pub async fn add_credentials(
     id: ConnectionId,
     credentials: &Value,
 ) -> Result<i32, StoreError> {
-    let owner = sqlx::query!("select merchant_id, mode from gateway_connections where id = $1 for update", id.uuid())
-        .fetch_one(&mut *db)
-        .await?;
+    let owner = sqlx::query!(
+        "select merchant_id, mode from gateway_connections where id = $1 for update",
+        id.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
     let key = store.merchant_key(db, owner.merchant_id).await?;
-    let sealed = key.seal(&credentials_place(owner.merchant_id, id.uuid()), credentials.to_string().as_bytes());
+    let sealed = key.seal(
+        &credentials_place(owner.merchant_id, id.uuid()),
+        credentials.to_string().as_bytes(),
+    );
     Ok(sqlx::query_scalar!(
         "insert into gateway_credentials (connection_id, merchant_id, mode, version, sealed)
          select $1, $2, $3, coalesce(max(version), 0) + 1, $4 from gateway_credentials where connection_id = $1
@@ -117,7 +132,11 @@ pub async fn add_credentials(
 }
 
 /// The newest version of a connection's credentials, opened.
-pub async fn credentials(db: &mut PgConnection, store: &Store, id: ConnectionId) -> Result<(i32, Value), StoreError> {
+pub async fn credentials(
+    db: &mut PgConnection,
+    store: &Store,
+    id: ConnectionId,
+) -> Result<(i32, Value), StoreError> {
     let row = sqlx::query!(
         "select merchant_id, version, sealed from gateway_credentials where connection_id = $1 order by version desc limit 1",
         id.uuid(),
@@ -126,12 +145,16 @@ pub async fn credentials(db: &mut PgConnection, store: &Store, id: ConnectionId)
     .await?;
     let key = store.merchant_key(db, row.merchant_id).await?;
     let plain = key.open(&credentials_place(row.merchant_id, id.uuid()), &row.sealed)?;
-    let json = serde_json::from_slice(&plain).map_err(|_| StoreError::corrupt("gateway_credentials.sealed", "not JSON"))?;
+    let json = serde_json::from_slice(&plain)
+        .map_err(|_| StoreError::corrupt("gateway_credentials.sealed", "not JSON"))?;
     Ok((row.version, json))
 }
 
 /// The newest version's number.
-pub async fn credential_version(db: &mut PgConnection, id: ConnectionId) -> Result<i32, StoreError> {
+pub async fn credential_version(
+    db: &mut PgConnection,
+    id: ConnectionId,
+) -> Result<i32, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"select max(version) as "version!" from gateway_credentials where connection_id = $1"#,
         id.uuid(),
@@ -165,7 +188,10 @@ impl Row {
 }
 
 /// The connection of that id.
-pub async fn find(db: &mut PgConnection, id: ConnectionId) -> Result<Option<Connection>, StoreError> {
+pub async fn find(
+    db: &mut PgConnection,
+    id: ConnectionId,
+) -> Result<Option<Connection>, StoreError> {
     let row = sqlx::query_as!(
         Row,
         "select id, merchant_id, mode, gateway, label, status, fingerprint from gateway_connections where id = $1",
@@ -177,7 +203,11 @@ pub async fn find(db: &mut PgConnection, id: ConnectionId) -> Result<Option<Conn
 }
 
 /// A merchant's connections in a mode, oldest first.
-pub async fn list(db: &mut PgConnection, merchant: MerchantId, mode: Mode) -> Result<Vec<Connection>, StoreError> {
+pub async fn list(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+    mode: Mode,
+) -> Result<Vec<Connection>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
         "select id, merchant_id, mode, gateway, label, status, fingerprint
@@ -191,13 +221,24 @@ pub async fn list(db: &mut PgConnection, merchant: MerchantId, mode: Mode) -> Re
 }
 
 /// The newest secret of a connection's notification path.
-pub async fn path_secret(db: &mut PgConnection, store: &Store, id: ConnectionId) -> Result<SecretString, StoreError> {
-    let row = sqlx::query!("select merchant_id, path_secret_sealed from gateway_connections where id = $1", id.uuid())
-        .fetch_one(&mut *db)
-        .await?;
+pub async fn path_secret(
+    db: &mut PgConnection,
+    store: &Store,
+    id: ConnectionId,
+) -> Result<SecretString, StoreError> {
+    let row = sqlx::query!(
+        "select merchant_id, path_secret_sealed from gateway_connections where id = $1",
+        id.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
     let key = store.merchant_key(db, row.merchant_id).await?;
-    let plain = key.open(&path_secret_place(row.merchant_id, id.uuid()), &row.path_secret_sealed)?;
-    let text = std::str::from_utf8(&plain).map_err(|why| StoreError::corrupt("path_secret_sealed", why))?;
+    let plain = key.open(
+        &path_secret_place(row.merchant_id, id.uuid()),
+        &row.path_secret_sealed,
+    )?;
+    let text = std::str::from_utf8(&plain)
+        .map_err(|why| StoreError::corrupt("path_secret_sealed", why))?;
     Ok(SecretString::from(text))
 }
 
@@ -207,18 +248,32 @@ pub async fn by_path_secret(
     id: ConnectionId,
     secret: &SecretString,
 ) -> Result<Option<Connection>, StoreError> {
-    let hashes = sqlx::query_scalar!("select path_secret_hashes from gateway_connections where id = $1", id.uuid())
-        .fetch_optional(&mut *db)
-        .await?;
+    let hashes = sqlx::query_scalar!(
+        "select path_secret_hashes from gateway_connections where id = $1",
+        id.uuid()
+    )
+    .fetch_optional(&mut *db)
+    .await?;
     let given = vault::fingerprint(secret.expose_secret());
-    let known = hashes.unwrap_or_default().iter().any(|hash| bool::from(hash.ct_eq(&given)));
+    let known = hashes
+        .unwrap_or_default()
+        .iter()
+        .any(|hash| bool::from(hash.ct_eq(&given)));
     if known { find(db, id).await } else { Ok(None) }
 }
 
 /// Changes what a connection is used for.
-pub async fn set_status(db: &mut PgConnection, id: ConnectionId, status: Status) -> Result<(), StoreError> {
-    sqlx::query!("update gateway_connections set status = $2 where id = $1", id.uuid(), status.as_ref())
-        .execute(db)
-        .await?;
+pub async fn set_status(
+    db: &mut PgConnection,
+    id: ConnectionId,
+    status: Status,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update gateway_connections set status = $2 where id = $1",
+        id.uuid(),
+        status.as_ref()
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }

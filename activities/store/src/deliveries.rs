@@ -105,8 +105,15 @@ pub struct Tried<'a> {
 }
 
 /// Records one try of a delivery that is still pending.
-pub async fn record(db: &mut PgConnection, work: &Work, tried: &Tried<'_>) -> Result<bool, StoreError> {
-    let result = tried.status.map_or_else(|| tried.error.unwrap_or("no answer").to_owned(), |s| s.to_string());
+pub async fn record(
+    db: &mut PgConnection,
+    work: &Work,
+    tried: &Tried<'_>,
+) -> Result<bool, StoreError> {
+    let result = tried.status.map_or_else(
+        || tried.error.unwrap_or("no answer").to_owned(),
+        |s| s.to_string(),
+    );
     let n = sqlx::query_scalar!(
         "update deliveries
             set attempts = attempts + 1, state = $2, look_at = $3, last_result = $4,
@@ -138,10 +145,18 @@ pub async fn record(db: &mut PgConnection, work: &Work, tried: &Tried<'_>) -> Re
 }
 
 /// When somebody must look at a delivery again; nothing was sent.
-pub async fn postpone(db: &mut PgConnection, id: DeliveryId, look_at: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query!("update deliveries set look_at = $2 where id = $1 and state = 'pending'", id.uuid(), look_at)
-        .execute(db)
-        .await?;
+pub async fn postpone(
+    db: &mut PgConnection,
+    id: DeliveryId,
+    look_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update deliveries set look_at = $2 where id = $1 and state = 'pending'",
+        id.uuid(),
+        look_at
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -180,7 +195,11 @@ pub async fn endpoint_accepted(db: &mut PgConnection, work: &Work) -> Result<Hea
     )
     .fetch_one(db)
     .await?;
-    Ok(if resumed { Health::Resumed } else { Health::Unchanged })
+    Ok(if resumed {
+        Health::Resumed
+    } else {
+        Health::Unchanged
+    })
 }
 
 /// How many failures in a row, over how long, pause an endpoint, and when a paused one is tried again.
@@ -221,19 +240,35 @@ pub async fn endpoint_failed(
     )
     .fetch_one(db)
     .await?;
-    Ok(if now_paused { Health::Paused } else { Health::Unchanged })
+    Ok(if now_paused {
+        Health::Paused
+    } else {
+        Health::Unchanged
+    })
 }
 
 /// Remembers that an endpoint is slow, until `until`.
-pub async fn endpoint_is_slow(db: &mut PgConnection, endpoint: EndpointId, until: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query!("update webhook_endpoints set slow_until = $2 where id = $1", endpoint.uuid(), until)
-        .execute(db)
-        .await?;
+pub async fn endpoint_is_slow(
+    db: &mut PgConnection,
+    endpoint: EndpointId,
+    until: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update webhook_endpoints set slow_until = $2 where id = $1",
+        endpoint.uuid(),
+        until
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
 /// Lets one delivery try a paused endpoint; the next chance is `again_at`.
-pub async fn take_probe(db: &mut PgConnection, endpoint: EndpointId, again_at: DateTime<Utc>) -> Result<bool, StoreError> {
+pub async fn take_probe(
+    db: &mut PgConnection,
+    endpoint: EndpointId,
+    again_at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update webhook_endpoints set probe_at = $2
           where id = $1 and status = 'paused' and (probe_at is null or probe_at <= clock_timestamp())",
@@ -246,7 +281,11 @@ pub async fn take_probe(db: &mut PgConnection, endpoint: EndpointId, again_at: D
 }
 
 /// Spreads an endpoint's waiting deliveries from now on, `per_second` at most; the sweep pokes each in its turn.
-pub async fn drain_backlog(db: &mut PgConnection, endpoint: EndpointId, per_second: i32) -> Result<u64, StoreError> {
+pub async fn drain_backlog(
+    db: &mut PgConnection,
+    endpoint: EndpointId,
+    per_second: i32,
+) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "update deliveries d
             set look_at = clock_timestamp() + interval '1 second' * (turn.n / greatest($2, 1))
@@ -264,6 +303,11 @@ pub async fn drain_backlog(db: &mut PgConnection, endpoint: EndpointId, per_seco
 impl Due {
     /// The delivery of that id, as its workflow is started again by the sweep.
     pub fn again(delivery: Uuid, merchant: Uuid, endpoint: Uuid) -> Self {
-        Self { delivery: delivery.into(), merchant: merchant.into(), endpoint: endpoint.into(), slow: true }
+        Self {
+            delivery: delivery.into(),
+            merchant: merchant.into(),
+            endpoint: endpoint.into(),
+            slow: true,
+        }
     }
 }

@@ -18,7 +18,10 @@ pub enum StoreError {
 impl StoreError {
     /// A column that does not hold what this version writes there.
     pub fn corrupt(what: &'static str, why: impl std::fmt::Display) -> Self {
-        Self::Corrupt { what, why: why.to_string() }
+        Self::Corrupt {
+            what,
+            why: why.to_string(),
+        }
     }
 
     /// Whether a unique index of that name refused the row.

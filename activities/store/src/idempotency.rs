@@ -69,7 +69,11 @@ pub async fn claim(
     .fetch_one(db)
     .await?;
     let same = first.fingerprint == request.fingerprint;
-    Ok(if same { Claim::Same(first.resource_id) } else { Claim::Other })
+    Ok(if same {
+        Claim::Same(first.resource_id)
+    } else {
+        Claim::Other
+    })
 }
 
 /// Lets a key that was just claimed stand for something that exists already.

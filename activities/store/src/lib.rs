@@ -59,12 +59,19 @@ pub struct Store {
 
 impl Store {
     /// Connects. Fails if the database cannot be reached.
-    pub async fn connect(url: &str, master: DataKey, max_connections: u32) -> Result<Self, StoreError> {
+    pub async fn connect(
+        url: &str,
+        master: DataKey,
+        max_connections: u32,
+    ) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)?
             .application_name("payment-orchestrator")
             .options([
                 ("statement_timeout", STATEMENT_TIMEOUT_MS),
-                ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT_MS),
+                (
+                    "idle_in_transaction_session_timeout",
+                    IDLE_IN_TRANSACTION_TIMEOUT_MS,
+                ),
             ]);
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
@@ -77,13 +84,19 @@ impl Store {
 
     /// A store on an open pool.
     pub fn new(pool: PgPool, master: DataKey) -> Self {
-        Self { pool, master, keys: Arc::new(Cache::new(OPEN_KEYS)) }
+        Self {
+            pool,
+            master,
+            keys: Arc::new(Cache::new(OPEN_KEYS)),
+        }
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let mut db = self.pool.acquire().await?;
-        sqlx::query!(r#"select 1 as "one!""#).fetch_one(&mut *db).await?;
+        sqlx::query!(r#"select 1 as "one!""#)
+            .fetch_one(&mut *db)
+            .await?;
         Ok(())
     }
 
@@ -93,12 +106,18 @@ impl Store {
     }
 
     /// A merchant's data key, opened once and kept in memory.
-    pub async fn merchant_key(&self, db: &mut PgConnection, merchant: Uuid) -> Result<DataKey, StoreError> {
+    pub async fn merchant_key(
+        &self,
+        db: &mut PgConnection,
+        merchant: Uuid,
+    ) -> Result<DataKey, StoreError> {
         if let Some(key) = self.keys.get(&merchant) {
             return Ok(key);
         }
         let wrapped = merchants::data_key(db, merchant).await?;
-        let key = self.master.unwrap(&merchants::key_place(merchant), &wrapped)?;
+        let key = self
+            .master
+            .unwrap(&merchants::key_place(merchant), &wrapped)?;
         self.keys.insert(merchant, key.clone());
         Ok(key)
     }

@@ -37,7 +37,10 @@ pub struct Waiter {
 impl Outcomes {
     /// Nothing is heard until [`Self::listen`] runs.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, waiting: Arc::default() }
+        Self {
+            pool,
+            waiting: Arc::default(),
+        }
     }
 
     /// Listens until the future is dropped, and opens the connection again whenever it is lost. Words spoken meanwhile are
@@ -66,8 +69,14 @@ impl Outcomes {
     /// Waits for `charge` from now on.
     pub fn register(&self, charge: ChargeId) -> Waiter {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = waiting.entry(charge.uuid()).or_insert_with(|| watch::Sender::new(None));
-        Waiter { charge, heard: sender.subscribe(), outcomes: self.clone() }
+        let sender = waiting
+            .entry(charge.uuid())
+            .or_insert_with(|| watch::Sender::new(None));
+        Waiter {
+            charge,
+            heard: sender.subscribe(),
+            outcomes: self.clone(),
+        }
     }
 
     fn tell(&self, charge: Uuid, status: Status) {
@@ -88,15 +97,24 @@ impl Outcomes {
 impl Waiter {
     /// Waits until the charge has left `processing`; `None` if it had not by `deadline`.
     pub async fn settled(&mut self, deadline: Instant) -> Option<Status> {
-        self.until(deadline, |status| status != Status::Processing).await
+        self.until(deadline, |status| status != Status::Processing)
+            .await
     }
 
     /// Waits until the charge's status satisfies `wanted`; `None` if it did not by `deadline`.
-    pub async fn until(&mut self, deadline: Instant, wanted: impl Fn(Status) -> bool) -> Option<Status> {
+    pub async fn until(
+        &mut self,
+        deadline: Instant,
+        wanted: impl Fn(Status) -> bool,
+    ) -> Option<Status> {
         loop {
             let until = deadline.min(Instant::now() + POLL_EVERY);
             let heard = tokio::time::timeout_at(until, self.heard.changed()).await;
-            let told = if matches!(heard, Ok(Ok(()))) { *self.heard.borrow_and_update() } else { None };
+            let told = if matches!(heard, Ok(Ok(()))) {
+                *self.heard.borrow_and_update()
+            } else {
+                None
+            };
             let status = match told {
                 Some(status) => Some(status),
                 None => self.read().await,
@@ -112,14 +130,25 @@ impl Waiter {
 
     async fn read(&self) -> Option<Status> {
         let mut db = self.outcomes.pool.acquire().await.ok()?;
-        charges::status(&mut db, self.charge).await.ok().flatten().map(|(_, status)| status)
+        charges::status(&mut db, self.charge)
+            .await
+            .ok()
+            .flatten()
+            .map(|(_, status)| status)
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut waiting = self.outcomes.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.get(&self.charge.uuid()).is_some_and(|sender| sender.receiver_count() <= 1) {
+        let mut waiting = self
+            .outcomes
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if waiting
+            .get(&self.charge.uuid())
+            .is_some_and(|sender| sender.receiver_count() <= 1)
+        {
             waiting.remove(&self.charge.uuid());
         }
     }

@@ -1,10 +1,17 @@
 //! Merchants.
 
-use schemas::{id::MerchantId, merchant::{Settings, Status}};
+use schemas::{
+    id::MerchantId,
+    merchant::{Settings, Status},
+};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, error::{from_json, parse, to_json}, vault::{DataKey, Place}};
+use crate::{
+    StoreError,
+    error::{from_json, parse, to_json},
+    vault::{DataKey, Place},
+};
 
 /// Where a merchant's wrapped key belongs.
 pub fn key_place(merchant: Uuid) -> Place {
@@ -12,31 +19,65 @@ pub fn key_place(merchant: Uuid) -> Place {
 }
 
 /// Creates a merchant with a data key of its own.
-pub async fn insert(db: &mut PgConnection, master: &DataKey, name: &str) -> Result<MerchantId, StoreError> {
+pub async fn insert(
+    db: &mut PgConnection,
+    master: &DataKey,
+    name: &str,
+) -> Result<MerchantId, StoreError> {
     let id = crate::new_id();
     let data_key = master.wrap(&key_place(id), &DataKey::random());
-    sqlx::query!("insert into merchants (id, name, data_key) values ($1, $2, $3)", id, name, data_key)
-        .execute(db)
-        .await?;
+    sqlx::query!(
+        "insert into merchants (id, name, data_key) values ($1, $2, $3)",
+        id,
+        name,
+        data_key
+    )
+    .execute(db)
+    .await?;
     Ok(MerchantId(id))
 }
 
 /// The wrapped data key.
 pub(crate) async fn data_key(db: &mut PgConnection, merchant: Uuid) -> Result<Vec<u8>, StoreError> {
-    Ok(sqlx::query_scalar!("select data_key from merchants where id = $1", merchant).fetch_one(db).await?)
+    Ok(
+        sqlx::query_scalar!("select data_key from merchants where id = $1", merchant)
+            .fetch_one(db)
+            .await?,
+    )
 }
 
 /// Whether a merchant may act, and how it wants things done.
-pub async fn find(db: &mut PgConnection, merchant: MerchantId) -> Result<Option<(Status, Settings)>, StoreError> {
-    let row = sqlx::query!("select status, settings from merchants where id = $1", merchant.uuid())
-        .fetch_optional(db)
-        .await?;
-    row.map(|row| Ok((parse("merchants.status", &row.status)?, from_json("merchants.settings", row.settings)?)))
-        .transpose()
+pub async fn find(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+) -> Result<Option<(Status, Settings)>, StoreError> {
+    let row = sqlx::query!(
+        "select status, settings from merchants where id = $1",
+        merchant.uuid()
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        Ok((
+            parse("merchants.status", &row.status)?,
+            from_json("merchants.settings", row.settings)?,
+        ))
+    })
+    .transpose()
 }
 
 /// Changes how a merchant wants things done, from the next decision on.
-pub async fn set_settings(db: &mut PgConnection, merchant: MerchantId, settings: &Settings) -> Result<(), StoreError> {
-    sqlx::query!("update merchants set settings = $2 where id = $1", merchant.uuid(), to_json(settings)).execute(db).await?;
+pub async fn set_settings(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+    settings: &Settings,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update merchants set settings = $2 where id = $1",
+        merchant.uuid(),
+        to_json(settings)
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }

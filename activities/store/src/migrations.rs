@@ -12,7 +12,11 @@ pub async fn pending(db: &mut PgConnection) -> Result<Vec<String>, StoreError> {
     let missing = MIGRATIONS
         .iter()
         .filter(|migration| migration.migration_type.is_up_migration())
-        .filter(|migration| !applied.iter().any(|applied| applied.version == migration.version))
+        .filter(|migration| {
+            !applied
+                .iter()
+                .any(|applied| applied.version == migration.version)
+        })
         .map(|migration| format!("{} {}", migration.version, migration.description));
     Ok(missing.collect())
 }
@@ -20,7 +24,8 @@ pub async fn pending(db: &mut PgConnection) -> Result<Vec<String>, StoreError> {
 /// Creates an empty database on the server of `url`: for tests, each of which has one of its own.
 pub async fn create_database(url: &str, name: &str) -> Result<(), StoreError> {
     let mut db = PgConnection::connect(url).await?;
-    db.execute(sqlx::AssertSqlSafe(format!("create database \"{name}\""))).await?;
+    db.execute(sqlx::AssertSqlSafe(format!("create database \"{name}\"")))
+        .await?;
     db.close().await?;
     Ok(())
 }

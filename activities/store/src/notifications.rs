@@ -119,9 +119,18 @@ enum Whose {
     Foreign,
 }
 
-async fn whose(db: &mut PgConnection, connection: ConnectionId, notice: &Notice) -> Result<Whose, StoreError> {
-    let attempt = notice.reference.as_deref().and_then(AttemptId::from_reference);
-    if let Some((charge, attempt)) = attempt_of(db, connection, attempt, notice.gateway_charge.as_deref()).await? {
+async fn whose(
+    db: &mut PgConnection,
+    connection: ConnectionId,
+    notice: &Notice,
+) -> Result<Whose, StoreError> {
+    let attempt = notice
+        .reference
+        .as_deref()
+        .and_then(AttemptId::from_reference);
+    if let Some((charge, attempt)) =
+        attempt_of(db, connection, attempt, notice.gateway_charge.as_deref()).await?
+    {
         return Ok(Whose::Ours(charge, attempt));
     }
     Ok(match &notice.reference {
@@ -204,7 +213,11 @@ async fn stray(
     Ok(())
 }
 
-async fn count_foreign(db: &mut PgConnection, from: &Connection, count: i64) -> Result<(), StoreError> {
+async fn count_foreign(
+    db: &mut PgConnection,
+    from: &Connection,
+    count: i64,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into foreign_notifications (connection_id, merchant_id, mode, day, count)
          values ($1, $2, $3, (now() at time zone 'America/Sao_Paulo')::date, $4)

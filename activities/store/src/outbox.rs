@@ -45,19 +45,29 @@ pub async fn insert<T: Serialize>(
 
 /// Whether this connection leads the one relay: a lock that lasts as long as the connection.
 pub async fn lead(db: &mut PgConnection) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "leads!""#, RELAY_LOCK).fetch_one(db).await?)
+    Ok(
+        sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "leads!""#, RELAY_LOCK)
+            .fetch_one(db)
+            .await?,
+    )
 }
 
 /// The oldest unsent messages.
 pub async fn oldest(db: &mut PgConnection, limit: i64) -> Result<Vec<Message>, StoreError> {
-    Ok(sqlx::query_as!(Message, "select id, topic, key, message from outbox order by id limit $1", limit)
-        .fetch_all(db)
-        .await?)
+    Ok(sqlx::query_as!(
+        Message,
+        "select id, topic, key, message from outbox order by id limit $1",
+        limit
+    )
+    .fetch_all(db)
+    .await?)
 }
 
 /// Forgets messages that Kafka has acknowledged.
 pub async fn delete(db: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError> {
-    sqlx::query!("delete from outbox where id = any($1)", ids).execute(db).await?;
+    sqlx::query!("delete from outbox where id = any($1)", ids)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -57,6 +57,12 @@ pub async fn upsert(
         return Ok((known.id.into(), merchant_key.unwrap(&place, &wrapped)?));
     }
     let wrapped = merchant_key.wrap(&place, &key);
-    sqlx::query!("update payers set data_key = $2 where id = $1", known.id, wrapped).execute(db).await?;
+    sqlx::query!(
+        "update payers set data_key = $2 where id = $1",
+        known.id,
+        wrapped
+    )
+    .execute(db)
+    .await?;
     Ok((known.id.into(), key))
 }

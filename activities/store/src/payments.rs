@@ -73,7 +73,10 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<bool, StoreE
 }
 
 /// The payments of charges, each with its charge, oldest first.
-pub async fn of_charges(db: &mut PgConnection, charges: &[Uuid]) -> Result<Vec<(Uuid, Payment)>, StoreError> {
+pub async fn of_charges(
+    db: &mut PgConnection,
+    charges: &[Uuid],
+) -> Result<Vec<(Uuid, Payment)>, StoreError> {
     let rows = sqlx::query!(
         "select id, charge_id, gateway, gateway_payment_id, end_to_end_id, amount, method, fee, net, paid_at
            from payments where charge_id = any($1) order by id",

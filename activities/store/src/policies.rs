@@ -55,7 +55,12 @@ pub async fn append(
     change: Change<'_>,
 ) -> Result<i32, StoreError> {
     // one change at a time: the merchant's row is the lock
-    sqlx::query!("select id from merchants where id = $1 for update", merchant.uuid()).fetch_one(&mut *db).await?;
+    sqlx::query!(
+        "select id from merchants where id = $1 for update",
+        merchant.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
     let before = active(db, merchant, mode, method).await?;
     let mut connections: Vec<_> = before.map(|policy| policy.connections).unwrap_or_default();
     connections.push(connection);

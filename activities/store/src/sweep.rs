@@ -19,11 +19,18 @@ pub async fn charges(
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.merchant_id.into(), row.id.into())).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.merchant_id.into(), row.id.into()))
+        .collect())
 }
 
 /// Charges with a fact that nobody has handled for `grace`, the longest waiting first.
-pub async fn facts(db: &mut PgConnection, grace: TimeDelta, limit: i64) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
+pub async fn facts(
+    db: &mut PgConnection,
+    grace: TimeDelta,
+    limit: i64,
+) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
     let rows = sqlx::query!(
         r#"select charge_id, merchant_id, min(received_at) as "since!" from notification_facts
           where handled_at is null and received_at < clock_timestamp() - $1::interval
@@ -33,7 +40,10 @@ pub async fn facts(db: &mut PgConnection, grace: TimeDelta, limit: i64) -> Resul
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.merchant_id.into(), row.charge_id.into())).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.merchant_id.into(), row.charge_id.into()))
+        .collect())
 }
 
 /// Attempts left to Reconcile whose `look_at` is overdue by `grace`.
@@ -50,11 +60,18 @@ pub async fn attempts(
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.merchant_id.into(), row.charge_id.into(), row.id.into())).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.merchant_id.into(), row.charge_id.into(), row.id.into()))
+        .collect())
 }
 
 /// Deliveries whose `look_at` is overdue by `grace`.
-pub async fn deliveries(db: &mut PgConnection, grace: TimeDelta, limit: i64) -> Result<Vec<Due>, StoreError> {
+pub async fn deliveries(
+    db: &mut PgConnection,
+    grace: TimeDelta,
+    limit: i64,
+) -> Result<Vec<Due>, StoreError> {
     let rows = sqlx::query!(
         "select id, merchant_id, endpoint_id from deliveries
           where look_at < clock_timestamp() - $1::interval and state = 'pending' order by look_at limit $2",
@@ -63,7 +80,10 @@ pub async fn deliveries(db: &mut PgConnection, grace: TimeDelta, limit: i64) -> 
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(|row| Due::again(row.id, row.merchant_id, row.endpoint_id)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| Due::again(row.id, row.merchant_id, row.endpoint_id))
+        .collect())
 }
 
 /// For how many seconds the most overdue row has waited for somebody to look: the metric that watches the watcher.
@@ -81,11 +101,17 @@ pub async fn overdue_s(db: &mut PgConnection) -> Result<f64, StoreError> {
 
 /// Makes sure that the partitions of this month and the next two exist.
 pub async fn ensure_partitions(db: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query!(r#"select ensure_partitions(2) as "done: String""#).fetch_one(db).await?;
+    sqlx::query!(r#"select ensure_partitions(2) as "done: String""#)
+        .fetch_one(db)
+        .await?;
     Ok(())
 }
 
 /// A length of time as PostgreSQL takes it.
 pub(crate) fn interval(length: TimeDelta) -> PgInterval {
-    PgInterval { months: 0, days: 0, microseconds: length.num_microseconds().unwrap_or(i64::MAX) }
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: length.num_microseconds().unwrap_or(i64::MAX),
+    }
 }

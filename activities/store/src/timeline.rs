@@ -68,7 +68,10 @@ async fn attempts(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry>,
                 ended_at: row.ended_at,
                 duration_ms: row.duration_ms,
             };
-            Ok(Entry { at: row.started_at, what: What::Attempt { attempt } })
+            Ok(Entry {
+                at: row.started_at,
+                what: What::Attempt { attempt },
+            })
         })
         .collect()
 }
@@ -87,7 +90,10 @@ async fn events(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry>, S
                 event: parse("events.type", &row.r#type)?,
                 sequence: row.sequence,
             };
-            Ok(Entry { at: row.created_at, what })
+            Ok(Entry {
+                at: row.created_at,
+                what,
+            })
         })
         .collect()
 }
@@ -111,7 +117,10 @@ async fn notifications(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<En
                 seen: row.seen,
                 handled_at: row.handled_at,
             };
-            Ok(Entry { at: row.received_at, what })
+            Ok(Entry {
+                at: row.received_at,
+                what,
+            })
         })
         .collect()
 }
@@ -138,7 +147,10 @@ async fn deliveries(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry
                 created_at: row.created_at,
                 delivered_at: row.delivered_at,
             };
-            Ok(Entry { at: row.created_at, what: What::Delivery { delivery } })
+            Ok(Entry {
+                at: row.created_at,
+                what: What::Delivery { delivery },
+            })
         })
         .collect()
 }

@@ -29,7 +29,9 @@ pub enum VaultError {
     MasterKey,
     #[error("the value is not in a sealed format that this version knows")]
     Format,
-    #[error("the value was sealed with key {found}, and this is key {ours}: is the master key the right one?")]
+    #[error(
+        "the value was sealed with key {found}, and this is key {ours}: is the master key the right one?"
+    )]
     OtherKey { found: String, ours: String },
     #[error("the value does not open: it was altered, or belongs elsewhere")]
     Broken,
@@ -49,11 +51,20 @@ pub struct Place {
 impl Place {
     /// The place of one column of one row.
     pub fn new(merchant: Uuid, table: &'static str, column: &'static str, row: Uuid) -> Self {
-        Self { merchant, table, column, row }
+        Self {
+            merchant,
+            table,
+            column,
+            row,
+        }
     }
 
     fn associated_data(&self) -> Vec<u8> {
-        format!("{}/{}/{}/{}", self.merchant, self.table, self.column, self.row).into_bytes()
+        format!(
+            "{}/{}/{}/{}",
+            self.merchant, self.table, self.column, self.row
+        )
+        .into_bytes()
     }
 }
 
@@ -73,7 +84,9 @@ impl fmt::Debug for DataKey {
 impl DataKey {
     /// The master key, from configuration.
     pub fn master(base64: &str) -> Result<Self, VaultError> {
-        let bytes = STANDARD.decode(base64.trim()).map_err(|_| VaultError::MasterKey)?;
+        let bytes = STANDARD
+            .decode(base64.trim())
+            .map_err(|_| VaultError::MasterKey)?;
         Self::from_bytes(&bytes).ok_or(VaultError::MasterKey)
     }
 
@@ -89,7 +102,10 @@ impl DataKey {
     }
 
     fn with_id(bytes: Zeroizing<[u8; 32]>) -> Self {
-        let digest = Sha256::new().chain_update(b"payment-orchestrator key id").chain_update(bytes.as_slice()).finalize();
+        let digest = Sha256::new()
+            .chain_update(b"payment-orchestrator key id")
+            .chain_update(bytes.as_slice())
+            .finalize();
         let mut id = [0; KEY_ID_BYTES];
         id.copy_from_slice(&digest[..KEY_ID_BYTES]);
         Self { bytes, id }
@@ -104,8 +120,14 @@ impl DataKey {
     pub fn seal(&self, place: &Place, plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0; NONCE_BYTES];
         rand::rng().fill_bytes(&mut nonce);
-        let payload = Payload { msg: plain, aad: &place.associated_data() };
-        let sealed = self.cipher().encrypt(&Nonce::from(nonce), payload).expect("a value below 64 GiB");
+        let payload = Payload {
+            msg: plain,
+            aad: &place.associated_data(),
+        };
+        let sealed = self
+            .cipher()
+            .encrypt(&Nonce::from(nonce), payload)
+            .expect("a value below 64 GiB");
         [&[FORMAT][..], &self.id, &nonce, &sealed].concat()
     }
 
@@ -117,11 +139,20 @@ impl DataKey {
         let (header, body) = sealed.split_at(HEADER_BYTES);
         let (key_id, nonce) = header[1..].split_at(KEY_ID_BYTES);
         if key_id != self.id {
-            return Err(VaultError::OtherKey { found: hex::encode(key_id), ours: hex::encode(self.id) });
+            return Err(VaultError::OtherKey {
+                found: hex::encode(key_id),
+                ours: hex::encode(self.id),
+            });
         }
         let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| VaultError::Format)?;
-        let payload = Payload { msg: body, aad: &place.associated_data() };
-        let plain = self.cipher().decrypt(&Nonce::from(nonce), payload).map_err(|_| VaultError::Broken)?;
+        let payload = Payload {
+            msg: body,
+            aad: &place.associated_data(),
+        };
+        let plain = self
+            .cipher()
+            .decrypt(&Nonce::from(nonce), payload)
+            .map_err(|_| VaultError::Broken)?;
         Ok(Zeroizing::new(plain))
     }
 
@@ -137,7 +168,8 @@ impl DataKey {
 
     /// A keyed digest: equal inputs can be recognized without being stored.
     pub fn digest(&self, purpose: &str, data: &[u8]) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.bytes.as_slice()).expect("any key length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.bytes.as_slice()).expect("any key length");
         mac.update(purpose.as_bytes());
         mac.update(&[0]);
         mac.update(data);
@@ -162,13 +194,28 @@ mod tests {
     fn a_value_opens_only_with_its_key_and_in_its_place() {
         let key = DataKey::random();
         let sealed = key.seal(&place(1), b"Maria");
-        assert_eq!(key.open(&place(1), &sealed).expect("opens").as_slice(), b"Maria");
-        assert!(matches!(key.open(&place(2), &sealed), Err(VaultError::Broken)));
-        assert!(matches!(DataKey::random().open(&place(1), &sealed), Err(VaultError::OtherKey { .. })));
-        assert!(matches!(key.open(&place(1), &sealed[..9]), Err(VaultError::Format)));
+        assert_eq!(
+            key.open(&place(1), &sealed).expect("opens").as_slice(),
+            b"Maria"
+        );
+        assert!(matches!(
+            key.open(&place(2), &sealed),
+            Err(VaultError::Broken)
+        ));
+        assert!(matches!(
+            DataKey::random().open(&place(1), &sealed),
+            Err(VaultError::OtherKey { .. })
+        ));
+        assert!(matches!(
+            key.open(&place(1), &sealed[..9]),
+            Err(VaultError::Format)
+        ));
         let mut altered = sealed.clone();
         *altered.last_mut().expect("a tag") ^= 1;
-        assert!(matches!(key.open(&place(1), &altered), Err(VaultError::Broken)));
+        assert!(matches!(
+            key.open(&place(1), &altered),
+            Err(VaultError::Broken)
+        ));
     }
 
     #[test]
@@ -176,14 +223,26 @@ mod tests {
         let (master, merchant) = (DataKey::random(), DataKey::random());
         let wrapped = master.wrap(&place(1), &merchant);
         let again = master.unwrap(&place(1), &wrapped).expect("opens");
-        assert_eq!(again.digest("document", b"x"), merchant.digest("document", b"x"));
-        assert_ne!(again.digest("document", b"x"), merchant.digest("idempotency", b"x"));
+        assert_eq!(
+            again.digest("document", b"x"),
+            merchant.digest("document", b"x")
+        );
+        assert_ne!(
+            again.digest("document", b"x"),
+            merchant.digest("idempotency", b"x")
+        );
         assert_eq!(format!("{merchant:?}"), "DataKey([redacted])");
     }
 
     #[test]
     fn a_master_key_of_the_wrong_size_is_refused() {
-        assert!(matches!(DataKey::master("c2hvcnQ="), Err(VaultError::MasterKey)));
-        assert!(matches!(DataKey::master("not base64!"), Err(VaultError::MasterKey)));
+        assert!(matches!(
+            DataKey::master("c2hvcnQ="),
+            Err(VaultError::MasterKey)
+        ));
+        assert!(matches!(
+            DataKey::master("not base64!"),
+            Err(VaultError::MasterKey)
+        ));
     }
 }

@@ -12,13 +12,7 @@ use schemas::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{
-    Store, StoreError,
-    deliveries::Work,
-    error::parse,
-    page::Range,
-    vault::Place,
-};
+use crate::{Store, StoreError, deliveries::Work, error::parse, page::Range, vault::Place};
 
 /// The most endpoints of one merchant in one mode.
 pub const MAX_ENDPOINTS: i64 = 20;
@@ -40,7 +34,11 @@ pub async fn insert(
     let mut bytes = [0; SECRET_BYTES];
     rand::rng().fill_bytes(&mut bytes);
     let secret = format!("whsec_{}", STANDARD.encode(bytes));
-    let events: Vec<String> = request.events.iter().map(|kind| kind.as_ref().to_owned()).collect();
+    let events: Vec<String> = request
+        .events
+        .iter()
+        .map(|kind| kind.as_ref().to_owned())
+        .collect();
     let inserted = sqlx::query!(
         "insert into webhook_endpoints (id, merchant_id, mode, url, events, description, api_version, secret_sealed)
          select $1, $2, $3, $4, $5, $6, $7, $8
@@ -61,7 +59,10 @@ pub async fn insert(
         return Ok(None);
     }
     let endpoint = find(db, merchant, mode, id).await?;
-    Ok(endpoint.map(|endpoint| WebhookEndpoint { secret: Some(secret), ..endpoint }))
+    Ok(endpoint.map(|endpoint| WebhookEndpoint {
+        secret: Some(secret),
+        ..endpoint
+    }))
 }
 
 struct Row {
@@ -82,7 +83,11 @@ impl Row {
             id: self.id.into(),
             mode: parse("webhook_endpoints.mode", &self.mode)?,
             url: parse("webhook_endpoints.url", &self.url)?,
-            events: self.events.iter().map(|kind| parse("webhook_endpoints.events", kind)).collect::<Result<_, _>>()?,
+            events: self
+                .events
+                .iter()
+                .map(|kind| parse("webhook_endpoints.events", kind))
+                .collect::<Result<_, _>>()?,
             description: self.description,
             status: parse("webhook_endpoints.status", &self.status)?,
             api_version: self.api_version,
@@ -120,12 +125,20 @@ pub async fn with_secret(
     (merchant, mode): (MerchantId, Mode),
     id: EndpointId,
 ) -> Result<Option<WebhookEndpoint>, StoreError> {
-    let Some(endpoint) = find(db, merchant, mode, id).await? else { return Ok(None) };
-    let sealed = sqlx::query_scalar!("select secret_sealed from webhook_endpoints where id = $1", id.uuid())
-        .fetch_one(&mut *db)
-        .await?;
+    let Some(endpoint) = find(db, merchant, mode, id).await? else {
+        return Ok(None);
+    };
+    let sealed = sqlx::query_scalar!(
+        "select secret_sealed from webhook_endpoints where id = $1",
+        id.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
     let secret = open(db, store, merchant.uuid(), (id.uuid(), &sealed)).await?;
-    Ok(Some(WebhookEndpoint { secret: Some(secret), ..endpoint }))
+    Ok(Some(WebhookEndpoint {
+        secret: Some(secret),
+        ..endpoint
+    }))
 }
 
 /// A page of a merchant's endpoints.
@@ -156,7 +169,12 @@ pub async fn list(
 }
 
 /// Deletes an endpoint: what waits for it is discarded. `false` if this merchant has no such endpoint.
-pub async fn delete(db: &mut PgConnection, merchant: MerchantId, mode: Mode, id: EndpointId) -> Result<bool, StoreError> {
+pub async fn delete(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+    mode: Mode,
+    id: EndpointId,
+) -> Result<bool, StoreError> {
     let deleted = sqlx::query!(
         "with gone as (
              update webhook_endpoints set status = 'deleted', deleted_at = now()
@@ -175,8 +193,18 @@ pub async fn delete(db: &mut PgConnection, merchant: MerchantId, mode: Mode, id:
 }
 
 /// The key of an endpoint's signatures.
-pub async fn secret(db: &mut PgConnection, store: &Store, work: &Work) -> Result<String, StoreError> {
-    open(db, store, work.merchant.uuid(), (work.endpoint.uuid(), &work.secret_sealed)).await
+pub async fn secret(
+    db: &mut PgConnection,
+    store: &Store,
+    work: &Work,
+) -> Result<String, StoreError> {
+    open(
+        db,
+        store,
+        work.merchant.uuid(),
+        (work.endpoint.uuid(), &work.secret_sealed),
+    )
+    .await
 }
 
 async fn open(
@@ -187,5 +215,6 @@ async fn open(
 ) -> Result<String, StoreError> {
     let key = store.merchant_key(db, merchant).await?;
     let plain = key.open(&secret_place(merchant, endpoint), sealed)?;
-    String::from_utf8(plain.to_vec()).map_err(|why| StoreError::corrupt("webhook_endpoints.secret_sealed", why))
+    String::from_utf8(plain.to_vec())
+        .map_err(|why| StoreError::corrupt("webhook_endpoints.secret_sealed", why))
 }

@@ -42,36 +42,53 @@ const COME_BACK_AFTER_S: u32 = 1;
 const WITH_FALLBACK: usize = 2;
 
 /// `POST /v1/charges`: 201 with the charge as it stands, at the latest after `answer_within`.
-pub async fn create(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Error> {
+pub async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Error> {
     let caller = authenticate(&app, &headers, Permission::Payments).await?;
     let Ok(_permit) = app.admission.clone().try_acquire_owned() else {
         metrics::counter!("charges_shed_total").increment(1);
-        return Err(Error::new(Code::Overloaded, "nothing was stored").retry_after(COME_BACK_AFTER_S));
+        return Err(
+            Error::new(Code::Overloaded, "nothing was stored").retry_after(COME_BACK_AFTER_S)
+        );
     };
     let key = needed_idempotency_key(&headers)?;
-    let request = app.charges.check(body.json()?).map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
+    let request = app
+        .charges
+        .check(body.json()?)
+        .map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
     let deadline = Instant::now() + app.config.answer_within;
     let id = ChargeId(store::new_id());
     match insert(&app, &caller, (id, key), &request).await? {
         Created::New => {
             let waiter = app.outcomes.register(id);
             app.orchestrator.begin_charge(caller.merchant, id);
-            answer(&app, &caller, waiter, (id, deadline)).await.map(created)
+            answer(&app, &caller, waiter, (id, deadline))
+                .await
+                .map(created)
         }
         Created::Replayed(first) => {
             let shown = settled(&app, &caller, (first, deadline)).await?;
             let mut response = created(shown);
-            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            response
+                .headers_mut()
+                .insert(REPLAYED, HeaderValue::from_static("true"));
             Ok(response)
         }
-        Created::Open(open) => Ok(Json(settled(&app, &caller, (open, deadline)).await?).into_response()),
+        Created::Open(open) => {
+            Ok(Json(settled(&app, &caller, (open, deadline)).await?).into_response())
+        }
         Created::OtherRequest => Err(Error::new(
             Code::IdempotencyKeyReused,
             "this Idempotency-Key came with another body before; nothing was stored",
         )),
-        Created::Conflict(open) => {
-            Err(Error::new(Code::ReferenceInUse, format!("the charge {open} with this reference is still open")).about(open))
-        }
+        Created::Conflict(open) => Err(Error::new(
+            Code::ReferenceInUse,
+            format!("the charge {open} with this reference is still open"),
+        )
+        .about(open)),
     }
 }
 
@@ -82,12 +99,19 @@ async fn insert(
     request: &CreateCharge,
 ) -> Result<Created, Error> {
     caller.may_create()?;
-    let preview = app.orchestrator.preview(caller.merchant, caller.mode, request).await?;
+    let preview = app
+        .orchestrator
+        .preview(caller.merchant, caller.mode, request)
+        .await?;
     let too_few = request.require_fallback && preview.eligible < WITH_FALLBACK;
     let (routed, lacking) = (preview.routed, lacking(&preview.fallbacks));
     let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
-    let merchant_key = app.store.merchant_key(&mut tx, caller.merchant.uuid()).await?;
-    let canonical = serde_json::to_vec(request).map_err(|why| StoreError::corrupt("request", why))?;
+    let merchant_key = app
+        .store
+        .merchant_key(&mut tx, caller.merchant.uuid())
+        .await?;
+    let canonical =
+        serde_json::to_vec(request).map_err(|why| StoreError::corrupt("request", why))?;
     let new = create::New {
         id,
         merchant: caller.merchant,
@@ -102,12 +126,22 @@ async fn insert(
     match created {
         Created::New if routed == 0 => Err(Error::new(
             Code::NoGatewayConnection,
-            format!("no connection takes {} in {} mode; nothing was stored", request.payment_method.kind(), caller.mode),
+            format!(
+                "no connection takes {} in {} mode; nothing was stored",
+                request.payment_method.kind(),
+                caller.mode
+            ),
         )),
-        Created::New if preview.eligible == 0 => Err(Error::fields(Code::NoEligibleGateway, lacking)),
+        Created::New if preview.eligible == 0 => {
+            Err(Error::fields(Code::NoEligibleGateway, lacking))
+        }
         Created::New if too_few && lacking.is_empty() => Err(Error::new(
             Code::FallbackRequired,
-            format!("only {} connection takes {}; nothing was stored", preview.eligible, request.payment_method.kind()),
+            format!(
+                "only {} connection takes {}; nothing was stored",
+                preview.eligible,
+                request.payment_method.kind()
+            ),
         )),
         Created::New if too_few => Err(Error::fields(Code::FallbackRequired, lacking)),
         Created::OtherRequest | Created::Conflict(_) => Ok(created),
@@ -122,13 +156,23 @@ async fn insert(
 fn lacking(fallbacks: &[Fallback]) -> Vec<FieldError> {
     let wanted = fallbacks.iter().flat_map(|fallback| {
         let gateway = fallback.gateway;
-        fallback.unmet.iter().map(move |unmet| FieldError::new(&unmet.field, "unmet", format!("{gateway}: {}", unmet.reason)))
+        fallback.unmet.iter().map(move |unmet| {
+            FieldError::new(
+                &unmet.field,
+                "unmet",
+                format!("{gateway}: {}", unmet.reason),
+            )
+        })
     });
     wanted.collect()
 }
 
 /// Waits for a charge that came before, and starts it if that never happened.
-async fn settled(app: &App, caller: &Caller, (id, deadline): (ChargeId, Instant)) -> Result<Charge, Error> {
+async fn settled(
+    app: &App,
+    caller: &Caller,
+    (id, deadline): (ChargeId, Instant),
+) -> Result<Charge, Error> {
     let waiter = app.outcomes.register(id);
     let shown = show(app, caller, id).await?;
     if shown.status != Status::Processing {
@@ -159,7 +203,11 @@ fn created(charge: Charge) -> Response {
 }
 
 /// `GET /v1/charges/{id}`.
-pub async fn get(State(app): State<App>, headers: HeaderMap, Path(id): Path<String>) -> Result<Json<Charge>, Error> {
+pub async fn get(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Json<Charge>, Error> {
     let caller = authenticate(&app, &headers, Permission::Read).await?;
     Ok(Json(show(&app, &caller, path_id(&id, "charge")?).await?))
 }
@@ -175,16 +223,30 @@ pub async fn list(
     let range = params.range(ChargeId::uuid);
     let filter = Filter {
         reference: params.optional("reference", "must be text"),
-        status: params.optional("status", "must be a status of a charge, such as `pending` or `paid`"),
+        status: params.optional(
+            "status",
+            "must be a status of a charge, such as `pending` or `paid`",
+        ),
     };
     params.finish()?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
-    let (data, has_more) = charges::list::list(&mut db, &app.store, (caller.merchant, caller.mode), &filter, range).await?;
+    let (data, has_more) = charges::list::list(
+        &mut db,
+        &app.store,
+        (caller.merchant, caller.mode),
+        &filter,
+        range,
+    )
+    .await?;
     Ok(Json(Page { data, has_more }))
 }
 
 /// `POST /v1/charges/{id}/cancel`: 200 with the charge as it ended, which may be paid; 202 while the gateway has not answered.
-pub async fn cancel(State(app): State<App>, headers: HeaderMap, Path(id): Path<String>) -> Result<Response, Error> {
+pub async fn cancel(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
     let caller = authenticate(&app, &headers, Permission::Payments).await?;
     let id = path_id(&id, "charge")?;
     let deadline = Instant::now() + app.config.answer_within;
@@ -197,12 +259,21 @@ pub async fn cancel(State(app): State<App>, headers: HeaderMap, Path(id): Path<S
         if shown.status == Status::Canceled {
             return Ok(Json(shown).into_response());
         }
-        return Err(Error::new(Code::ChargeNotCancelable, format!("the charge is {}", shown.status)).about(id));
+        return Err(Error::new(
+            Code::ChargeNotCancelable,
+            format!("the charge is {}", shown.status),
+        )
+        .about(id));
     }
     let (orchestrator, merchant) = (app.orchestrator.clone(), caller.merchant);
-    app.tracker.spawn(async move { orchestrator.poke_charge(merchant, id).await });
+    app.tracker
+        .spawn(async move { orchestrator.poke_charge(merchant, id).await });
     let ended = waiter.until(deadline, Status::is_final).await;
-    let status = if ended.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let status = if ended.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
     Ok((status, Json(show(&app, &caller, id).await?)).into_response())
 }
 

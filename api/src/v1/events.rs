@@ -33,7 +33,9 @@ pub async fn list(
     let range = params.range(EventId::uuid);
     let filter = Filter {
         kind: params.optional("type", "must be a type of event, such as `charge.paid`"),
-        subject: params.optional("charge", "must be a charge's id").map(ChargeId::uuid),
+        subject: params
+            .optional("charge", "must be a charge's id")
+            .map(ChargeId::uuid),
     };
     params.finish()?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
@@ -42,7 +44,11 @@ pub async fn list(
 }
 
 /// `GET /v1/events/{id}`.
-pub async fn get(State(app): State<App>, headers: HeaderMap, Path(id): Path<String>) -> Result<Json<Event>, Error> {
+pub async fn get(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Json<Event>, Error> {
     let caller = authenticate(&app, &headers, Permission::Read).await?;
     let id = path_id(&id, "event")?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;

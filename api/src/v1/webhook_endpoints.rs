@@ -26,14 +26,26 @@ use crate::{
 };
 
 /// `POST /v1/webhook_endpoints`: 201 with the secret; a repeat under the same `Idempotency-Key` tells it again.
-pub async fn create(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Error> {
+pub async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Error> {
     let caller = authenticate(&app, &headers, Permission::Configuration).await?;
     caller.may_create()?;
     let key = idempotency_key(&headers)?;
-    let request = app.endpoints.check(body.json()?).map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
-    gateways::http::check_webhook_url(&request.url, app.config.allow_private_webhooks).map_err(|why| {
-        Error::fields(Code::InvalidRequest, vec![FieldError::new("url", "address", why.to_string())])
-    })?;
+    let request = app
+        .endpoints
+        .check(body.json()?)
+        .map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
+    gateways::http::check_webhook_url(&request.url, app.config.allow_private_webhooks).map_err(
+        |why| {
+            Error::fields(
+                Code::InvalidRequest,
+                vec![FieldError::new("url", "address", why.to_string())],
+            )
+        },
+    )?;
     let endpoint = insert(&app, &caller, key, &request).await?;
     Ok((StatusCode::CREATED, Json(endpoint)).into_response())
 }
@@ -47,23 +59,38 @@ async fn insert(
     let (owner, id) = ((caller.merchant, caller.mode), EndpointId(store::new_id()));
     let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
     if let Some(key) = key {
-        let merchant_key = app.store.merchant_key(&mut tx, caller.merchant.uuid()).await?;
-        let canonical = serde_json::to_vec(request).map_err(|why| StoreError::corrupt("request", why))?;
-        let claimed = idempotency::Request::new(&merchant_key, "webhook_endpoints.create", key, &canonical);
+        let merchant_key = app
+            .store
+            .merchant_key(&mut tx, caller.merchant.uuid())
+            .await?;
+        let canonical =
+            serde_json::to_vec(request).map_err(|why| StoreError::corrupt("request", why))?;
+        let claimed =
+            idempotency::Request::new(&merchant_key, "webhook_endpoints.create", key, &canonical);
         match idempotency::claim(&mut tx, owner, &claimed, id.uuid()).await? {
             Claim::New => {}
             Claim::Other => {
-                return Err(Error::new(Code::IdempotencyKeyReused, "this Idempotency-Key came with another body before"));
+                return Err(Error::new(
+                    Code::IdempotencyKeyReused,
+                    "this Idempotency-Key came with another body before",
+                ));
             }
             Claim::Same(first) => {
-                let told = webhook_endpoints::with_secret(&mut tx, &app.store, owner, first.into()).await?;
+                let told = webhook_endpoints::with_secret(&mut tx, &app.store, owner, first.into())
+                    .await?;
                 return told.ok_or_else(|| Error::not_found("webhook endpoint"));
             }
         }
     }
     let inserted = webhook_endpoints::insert(&mut tx, &app.store, owner, id, request).await?;
     let endpoint = inserted.ok_or_else(|| {
-        Error::new(Code::TooManyEndpoints, format!("there are {} in this mode", webhook_endpoints::MAX_ENDPOINTS))
+        Error::new(
+            Code::TooManyEndpoints,
+            format!(
+                "there are {} in this mode",
+                webhook_endpoints::MAX_ENDPOINTS
+            ),
+        )
     })?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(endpoint)
@@ -80,7 +107,8 @@ pub async fn list(
     let range = params.range(EndpointId::uuid);
     params.finish()?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
-    let (data, has_more) = webhook_endpoints::list(&mut db, caller.merchant, caller.mode, range).await?;
+    let (data, has_more) =
+        webhook_endpoints::list(&mut db, caller.merchant, caller.mode, range).await?;
     Ok(Json(Page { data, has_more }))
 }
 
@@ -94,11 +122,17 @@ pub async fn get(
     let id = path_id(&id, "webhook endpoint")?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
     let found = webhook_endpoints::find(&mut db, caller.merchant, caller.mode, id).await?;
-    found.map(Json).ok_or_else(|| Error::not_found("webhook endpoint"))
+    found
+        .map(Json)
+        .ok_or_else(|| Error::not_found("webhook endpoint"))
 }
 
 /// `DELETE /v1/webhook_endpoints/{id}`: 204; what waited for it is discarded.
-pub async fn delete(State(app): State<App>, headers: HeaderMap, Path(id): Path<String>) -> Result<StatusCode, Error> {
+pub async fn delete(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Error> {
     let caller = authenticate(&app, &headers, Permission::Configuration).await?;
     let id = path_id(&id, "webhook endpoint")?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;

@@ -19,13 +19,23 @@ pub(super) async fn tail(
     count: Option<usize>,
 ) -> anyhow::Result<()> {
     let kafka = config.kafka();
-    let wanted = if wanted.is_empty() { topics().to_vec() } else { wanted.to_vec() };
+    let wanted = if wanted.is_empty() {
+        topics().to_vec()
+    } else {
+        wanted.to_vec()
+    };
     let names: Vec<String> = wanted.iter().map(|topic| kafka.topic(*topic)).collect();
     let consumer: StreamConsumer = ClientConfig::new()
         .set("bootstrap.servers", &kafka.brokers)
-        .set("group.id", format!("orchestrator-tail-{}", uuid::Uuid::new_v4()))
+        .set(
+            "group.id",
+            format!("orchestrator-tail-{}", uuid::Uuid::new_v4()),
+        )
         .set("enable.auto.commit", "false")
-        .set("auto.offset.reset", if from_beginning { "earliest" } else { "latest" })
+        .set(
+            "auto.offset.reset",
+            if from_beginning { "earliest" } else { "latest" },
+        )
         .create()
         .context("connecting to Kafka")?;
     consumer.subscribe(&names.iter().map(String::as_str).collect::<Vec<_>>())?;

@@ -23,14 +23,25 @@ const FILES: [&str; 3] = ["ca.pem", "client.pem", "server.pem"];
 impl Certificates {
     /// Those of the folder; new ones where it has none.
     pub(crate) fn open(folder: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(folder) = folder else { return Self::make() };
+        let Some(folder) = folder else {
+            return Self::make();
+        };
         if FILES.iter().all(|file| folder.join(file).exists()) {
-            let read = |file| fs::read_to_string(folder.join(file)).with_context(|| format!("reading {file}"));
-            return Ok(Self { ca_pem: read(FILES[0])?, client_pem: read(FILES[1])?, server_pem: read(FILES[2])? });
+            let read = |file| {
+                fs::read_to_string(folder.join(file)).with_context(|| format!("reading {file}"))
+            };
+            return Ok(Self {
+                ca_pem: read(FILES[0])?,
+                client_pem: read(FILES[1])?,
+                server_pem: read(FILES[2])?,
+            });
         }
         let made = Self::make()?;
         fs::create_dir_all(folder)?;
-        for (file, text) in FILES.iter().zip([&made.ca_pem, &made.client_pem, &made.server_pem]) {
+        for (file, text) in FILES
+            .iter()
+            .zip([&made.ca_pem, &made.client_pem, &made.server_pem])
+        {
             fs::write(folder.join(file), text)?;
         }
         Ok(made)
@@ -39,7 +50,9 @@ impl Certificates {
     fn make() -> anyhow::Result<Self> {
         let mut authority = CertificateParams::new(Vec::<String>::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.distinguished_name.push(DnType::CommonName, "Simulated Authority");
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, "Simulated Authority");
         let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
         let issue = |names: Vec<String>, name: &str| -> anyhow::Result<String> {
             let mut params = CertificateParams::new(names)?;
@@ -48,7 +61,10 @@ impl Certificates {
             Ok(params.signed_by(&key, &issuer)?.pem() + &key.serialize_pem())
         };
         Ok(Self {
-            server_pem: issue(vec!["localhost".to_owned(), "127.0.0.1".to_owned()], "localhost")?,
+            server_pem: issue(
+                vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+                "localhost",
+            )?,
             client_pem: issue(Vec::new(), "Simulated Client")?,
             ca_pem: issuer.pem(),
         })
@@ -59,8 +75,11 @@ impl Certificates {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes())?)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
-        let chain = CertificateDer::pem_slice_iter(self.server_pem.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                .build()?;
+        let chain = CertificateDer::pem_slice_iter(self.server_pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()?;
         let key = PrivateKeyDer::from_pem_slice(self.server_pem.as_bytes())?;
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?

@@ -67,7 +67,12 @@ type Wrong = (StatusCode, String);
 impl Books {
     fn of(&self, gateway: &str) -> Result<Arc<dyn Book>, Wrong> {
         let found = self.0.iter().find(|book| book.sim().name == gateway);
-        found.cloned().ok_or_else(|| (StatusCode::NOT_FOUND, format!("no simulator is called {gateway}\n")))
+        found.cloned().ok_or_else(|| {
+            (
+                StatusCode::NOT_FOUND,
+                format!("no simulator is called {gateway}\n"),
+            )
+        })
     }
 }
 
@@ -77,7 +82,10 @@ pub(crate) fn router(books: Vec<Arc<dyn Book>>) -> Router {
         .route("/_sim/{gateway}/reset", post(reset))
         .route("/_sim/{gateway}/charges", get(charges))
         .route("/_sim/{gateway}/charges/{charge}/{action}", post(act))
-        .route("/_sim/{gateway}/faults", post(add_fault).get(faults).delete(clear_faults))
+        .route(
+            "/_sim/{gateway}/faults",
+            post(add_fault).get(faults).delete(clear_faults),
+        )
         .route("/_sim/{gateway}/requests", get(requests))
         .route("/_sim/{gateway}/notifications", get(notifications))
         .route("/_sim/{gateway}/notifications/{n}/resend", post(resend))
@@ -107,8 +115,14 @@ async fn charges(
 ) -> Result<Json<Value>, Wrong> {
     let mut charges = books.of(&gateway)?.charges();
     charges.retain(|charge| {
-        wanted.reference.as_ref().is_none_or(|wanted| *wanted == charge.reference)
-            && wanted.description.as_ref().is_none_or(|wanted| *wanted == charge.description)
+        wanted
+            .reference
+            .as_ref()
+            .is_none_or(|wanted| *wanted == charge.reference)
+            && wanted
+                .description
+                .as_ref()
+                .is_none_or(|wanted| *wanted == charge.description)
     });
     charges.sort_by_key(|charge| charge.created_at);
     Ok(Json(json!({ "charges": charges })))
@@ -134,9 +148,17 @@ async fn act(
         "pay" => Action::Pay(how.amount),
         "expire" => Action::Expire,
         "cancel" => Action::Cancel,
-        other => return Err((StatusCode::NOT_FOUND, format!("nobody can {other} a charge\n"))),
+        other => {
+            return Err((
+                StatusCode::NOT_FOUND,
+                format!("nobody can {other} a charge\n"),
+            ));
+        }
     };
-    books.of(&gateway)?.act(&charge, action, how.notify).map_err(|why| (StatusCode::CONFLICT, why + "\n"))?;
+    books
+        .of(&gateway)?
+        .act(&charge, action, how.notify)
+        .map_err(|why| (StatusCode::CONFLICT, why + "\n"))?;
     Ok(Json(json!({})))
 }
 
@@ -154,23 +176,39 @@ async fn add_fault(
     Ok(Json(json!({})))
 }
 
-async fn faults(State(books): State<Books>, Path(gateway): Path<String>) -> Result<Json<Value>, Wrong> {
+async fn faults(
+    State(books): State<Books>,
+    Path(gateway): Path<String>,
+) -> Result<Json<Value>, Wrong> {
     let book = books.of(&gateway)?;
-    Ok(Json(json!({ "faults": book.sim().faults.all(), "down": !*book.sim().up.borrow() })))
+    Ok(Json(
+        json!({ "faults": book.sim().faults.all(), "down": !*book.sim().up.borrow() }),
+    ))
 }
 
-async fn clear_faults(State(books): State<Books>, Path(gateway): Path<String>) -> Result<Json<Value>, Wrong> {
+async fn clear_faults(
+    State(books): State<Books>,
+    Path(gateway): Path<String>,
+) -> Result<Json<Value>, Wrong> {
     let book = books.of(&gateway)?;
     book.sim().faults.clear();
     book.sim().set_up(true).await;
     Ok(Json(json!({})))
 }
 
-async fn requests(State(books): State<Books>, Path(gateway): Path<String>) -> Result<Json<Value>, Wrong> {
-    Ok(Json(json!({ "requests": books.of(&gateway)?.sim().seen() })))
+async fn requests(
+    State(books): State<Books>,
+    Path(gateway): Path<String>,
+) -> Result<Json<Value>, Wrong> {
+    Ok(Json(
+        json!({ "requests": books.of(&gateway)?.sim().seen() }),
+    ))
 }
 
-async fn notifications(State(books): State<Books>, Path(gateway): Path<String>) -> Result<Json<Value>, Wrong> {
+async fn notifications(
+    State(books): State<Books>,
+    Path(gateway): Path<String>,
+) -> Result<Json<Value>, Wrong> {
     let book = books.of(&gateway)?;
     let told = lock(&book.sim().notifications).clone();
     Ok(Json(json!({ "notifications": told })))
@@ -208,7 +246,10 @@ async fn tell(
     Ok(Json(json!({})))
 }
 
-async fn settings(State(books): State<Books>, Path(gateway): Path<String>) -> Result<Json<Settings>, Wrong> {
+async fn settings(
+    State(books): State<Books>,
+    Path(gateway): Path<String>,
+) -> Result<Json<Settings>, Wrong> {
     Ok(Json(books.of(&gateway)?.sim().settings()))
 }
 
@@ -223,8 +264,8 @@ async fn set(
     for (name, value) in changes {
         now[&name] = value;
     }
-    let settings: Settings =
-        serde_json::from_value(now).map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")))?;
+    let settings: Settings = serde_json::from_value(now)
+        .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")))?;
     book.sim().set(settings.clone());
     Ok(Json(settings))
 }

@@ -71,8 +71,14 @@ impl Faults {
         let mut faults = lock(&self.0);
         let mut hit = Vec::new();
         for fault in faults.iter_mut() {
-            let meant = fault.method.as_deref().is_none_or(|wanted| wanted == method)
-                && fault.path.as_deref().is_none_or(|prefix| path.starts_with(prefix));
+            let meant = fault
+                .method
+                .as_deref()
+                .is_none_or(|wanted| wanted == method)
+                && fault
+                    .path
+                    .as_deref()
+                    .is_none_or(|prefix| path.starts_with(prefix));
             if !meant {
                 continue;
             }

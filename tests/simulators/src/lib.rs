@@ -79,14 +79,43 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
     let listen = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let plain = |gateway: Router| control.clone().merge(gateway);
 
-    let listener = Listener { stop: stop.clone(), tracker: tracker.clone() };
+    let listener = Listener {
+        stop: stop.clone(),
+        tracker: tracker.clone(),
+    };
     let ports = options.ports;
     let tls = Some(certificates.acceptor()?);
-    let efi_tls = listener.open(listen(ports.efi_tls), efi.clone(), (efi::router(efi.clone()), tls)).await?;
-    let efi_http = listener.open(listen(ports.efi), efi.clone(), (plain(efi::router(efi.clone())), None)).await?;
-    let stripe_at = listener.open(listen(ports.stripe), stripe.clone(), (plain(stripe::router(stripe.clone())), None)).await?;
-    let asaas_at = listener.open(listen(ports.asaas), asaas.clone(), (plain(asaas::router(asaas.clone())), None)).await?;
-    let control_at = listener.open_control(listen(ports.control), control).await?;
+    let efi_tls = listener
+        .open(
+            listen(ports.efi_tls),
+            efi.clone(),
+            (efi::router(efi.clone()), tls),
+        )
+        .await?;
+    let efi_http = listener
+        .open(
+            listen(ports.efi),
+            efi.clone(),
+            (plain(efi::router(efi.clone())), None),
+        )
+        .await?;
+    let stripe_at = listener
+        .open(
+            listen(ports.stripe),
+            stripe.clone(),
+            (plain(stripe::router(stripe.clone())), None),
+        )
+        .await?;
+    let asaas_at = listener
+        .open(
+            listen(ports.asaas),
+            asaas.clone(),
+            (plain(asaas::router(asaas.clone())), None),
+        )
+        .await?;
+    let control_at = listener
+        .open_control(listen(ports.control), control)
+        .await?;
     let url = |scheme: &str, address: SocketAddr| format!("{scheme}://{address}").parse::<Url>();
     Ok(Simulators {
         control: url("http", control_at)?,

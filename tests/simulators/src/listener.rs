@@ -1,6 +1,11 @@
 //! Sockets that can be closed and opened again, and requests that meet their faults.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::{Duration, Instant}};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -64,10 +69,16 @@ impl Listener {
         self.tracker.spawn(async move {
             let mut up = book.sim().up.subscribe();
             loop {
-                if stop.run_until_cancelled(up.wait_for(|up| *up)).await.is_none_or(|up| up.is_err()) {
+                if stop
+                    .run_until_cancelled(up.wait_for(|up| *up))
+                    .await
+                    .is_none_or(|up| up.is_err())
+                {
                     return;
                 }
-                let Ok(listening) = socket.listen(BACKLOG) else { return };
+                let Ok(listening) = socket.listen(BACKLOG) else {
+                    return;
+                };
                 book.sim().sockets.send_modify(|(_, open)| *open += 1);
                 let open = stop.child_token();
                 let serving = accept(&listening, &open, &tracker, (&book, &router, tls.as_ref()));
@@ -90,12 +101,18 @@ impl Listener {
     }
 
     /// Serves the control, which knows no faults.
-    pub(crate) async fn open_control(&self, address: SocketAddr, router: Router) -> anyhow::Result<SocketAddr> {
+    pub(crate) async fn open_control(
+        &self,
+        address: SocketAddr,
+        router: Router,
+    ) -> anyhow::Result<SocketAddr> {
         let listening = TcpListener::bind(address).await?;
         let bound = listening.local_addr()?;
         let stop = self.stop.clone();
         self.tracker.spawn(async move {
-            let _ = axum::serve(listening, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+            let _ = axum::serve(listening, router)
+                .with_graceful_shutdown(stop.cancelled_owned())
+                .await;
         });
         Ok(bound)
     }
@@ -117,11 +134,19 @@ async fn accept(
 ) {
     while let Ok((stream, _)) = listening.accept().await {
         let (book, router, tls) = (book.clone(), router.clone(), tls.cloned());
-        tracker.spawn(open.clone().run_until_cancelled_owned(connection(stream, book, (router, tls))));
+        tracker.spawn(open.clone().run_until_cancelled_owned(connection(
+            stream,
+            book,
+            (router, tls),
+        )));
     }
 }
 
-async fn connection(stream: TcpStream, book: Arc<dyn Book>, (router, tls): (Router, Option<TlsAcceptor>)) {
+async fn connection(
+    stream: TcpStream,
+    book: Arc<dyn Book>,
+    (router, tls): (Router, Option<TlsAcceptor>),
+) {
     let _ = stream.set_nodelay(true);
     match tls {
         // without a certificate that the authority signed there is no answer at all
@@ -134,22 +159,39 @@ async fn connection(stream: TcpStream, book: Arc<dyn Book>, (router, tls): (Rout
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, book: Arc<dyn Book>, router: Router) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    book: Arc<dyn Book>,
+    router: Router,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let (book, router) = (book.clone(), router.clone());
         async move { answer(&book, router, request.map(Body::new)).await }
     });
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
-async fn answer(book: &Arc<dyn Book>, router: Router, request: Request<Body>) -> Result<Response<Body>, Cut> {
-    let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+async fn answer(
+    book: &Arc<dyn Book>,
+    router: Router,
+    request: Request<Body>,
+) -> Result<Response<Body>, Cut> {
+    let (method, path) = (
+        request.method().to_string(),
+        request.uri().path().to_owned(),
+    );
     if path.starts_with("/_sim") {
         return Ok(route(router, request).await);
     }
     let started = Instant::now();
     let sim = book.sim();
-    let key = request.headers().get("idempotency-key").and_then(|key| key.to_str().ok()).map(ToOwned::to_owned);
+    let key = request
+        .headers()
+        .get("idempotency-key")
+        .and_then(|key| key.to_str().ok())
+        .map(ToOwned::to_owned);
     let faults = sim.faults.of(&method, &path);
     pause(sim.settings().latency_ms).await;
     let mut about = None;
@@ -157,14 +199,30 @@ async fn answer(book: &Arc<dyn Book>, router: Router, request: Request<Body>) ->
         Some(outcome) => outcome,
         None => {
             let response = route(router, request).await;
-            about = response.extensions().get::<About>().map(|About(reference)| reference.clone());
+            about = response
+                .extensions()
+                .get::<About>()
+                .map(|About(reference)| reference.clone());
             after(book, &faults, response).await
         }
     };
-    let status = outcome.as_ref().ok().map(|response| response.status().as_u16());
-    sim.saw(Seen { at: sim.now(), method, path, status, reference: about.clone(), idempotency_key: key });
+    let status = outcome
+        .as_ref()
+        .ok()
+        .map(|response| response.status().as_u16());
+    sim.saw(Seen {
+        at: sim.now(),
+        method,
+        path,
+        status,
+        reference: about.clone(),
+        idempotency_key: key,
+    });
     if let Some(reference) = about {
-        book.served(&reference, u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+        book.served(
+            &reference,
+            u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        );
     }
     outcome
 }
@@ -188,7 +246,11 @@ async fn before(book: &Arc<dyn Book>, faults: &[Fault]) -> Option<Result<Respons
 }
 
 /// What the faults do after the effect.
-async fn after(book: &Arc<dyn Book>, faults: &[Fault], response: Response<Body>) -> Result<Response<Body>, Cut> {
+async fn after(
+    book: &Arc<dyn Book>,
+    faults: &[Fault],
+    response: Response<Body>,
+) -> Result<Response<Body>, Cut> {
     let mut response = response;
     for fault in faults {
         match fault.kind {
@@ -206,7 +268,9 @@ fn broken(book: &Arc<dyn Book>, fault: &Fault) -> Response<Body> {
     let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let mut response = book.refusal(status);
     if let Some(seconds) = fault.retry_after_s {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -215,7 +279,10 @@ async fn halved(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     let bytes = to_bytes(body, MAX_BODY).await.unwrap_or_default();
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(Bytes::copy_from_slice(&bytes[..bytes.len() / 2])))
+    Response::from_parts(
+        parts,
+        Body::from(Bytes::copy_from_slice(&bytes[..bytes.len() / 2])),
+    )
 }
 
 async fn pause(ms: u64) {

@@ -31,7 +31,9 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     let arguments = Arguments::parse();
     let ports = Ports {
         control: arguments.control_port,
@@ -40,7 +42,11 @@ async fn main() -> anyhow::Result<()> {
         stripe: arguments.stripe_port,
         asaas: arguments.asaas_port,
     };
-    let options = Options { ports, certificates: arguments.certificates, seed: arguments.seed };
+    let options = Options {
+        ports,
+        certificates: arguments.certificates,
+        seed: arguments.seed,
+    };
     let simulators = simulators::start(options).await?;
     tracing::info!(
         control = %simulators.control, efi = %simulators.efi_tls, efi_plain = %simulators.efi, stripe = %simulators.stripe,

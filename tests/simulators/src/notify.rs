@@ -80,7 +80,11 @@ pub(crate) fn tell(sim: &Arc<Sim>, telling: Telling) {
 }
 
 fn accepted(status: u16, exactly_200: bool) -> bool {
-    if exactly_200 { status == 200 } else { (200..300).contains(&status) }
+    if exactly_200 {
+        status == 200
+    } else {
+        (200..300).contains(&status)
+    }
 }
 
 fn remember(sim: &Sim, telling: &Telling) -> usize {
@@ -110,7 +114,10 @@ pub(crate) async fn send(sim: &Arc<Sim>, n: usize) -> Option<u16> {
         Proof::None => {}
         Proof::Stripe(secret) => {
             let time = sim.now().timestamp();
-            request = request.header("stripe-signature", format!("t={time},v1={}", sign(secret, time, &notification.body)));
+            request = request.header(
+                "stripe-signature",
+                format!("t={time},v1={}", sign(secret, time, &notification.body)),
+            );
         }
         Proof::Header(name, value) => request = request.header(*name, value),
     }
@@ -118,7 +125,14 @@ pub(crate) async fn send(sim: &Arc<Sim>, n: usize) -> Option<u16> {
     let tried = Try {
         at: sim.now(),
         status: outcome.as_ref().ok().map(|answer| answer.status().as_u16()),
-        error: outcome.err().map(|error| if error.is_timeout() { "timeout" } else { "no answer" }.to_owned()),
+        error: outcome.err().map(|error| {
+            if error.is_timeout() {
+                "timeout"
+            } else {
+                "no answer"
+            }
+            .to_owned()
+        }),
     };
     let status = tried.status;
     if let Some(notification) = lock(&sim.notifications).get_mut(n) {
@@ -138,7 +152,11 @@ mod tests {
     #[test]
     fn the_documented_signature_is_reproduced() {
         assert_eq!(
-            super::sign("whsec_test_secret", 1_700_000_000, r#"{"id":"evt_1","object":"event"}"#),
+            super::sign(
+                "whsec_test_secret",
+                1_700_000_000,
+                r#"{"id":"evt_1","object":"event"}"#
+            ),
             "0c8670ed117751cc551a20e35839447075c42800ea3cf3e8a2fbda99cd1e6edd"
         );
     }

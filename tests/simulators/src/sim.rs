@@ -79,9 +79,17 @@ pub(crate) struct Sim {
 }
 
 impl Sim {
-    pub(crate) fn new(name: &'static str, seed: u64, tracker: TaskTracker, stop: CancellationToken) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        seed: u64,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build();
         Self {
             name,
             tracker,
@@ -118,7 +126,9 @@ impl Sim {
     pub(crate) fn random(&self, length: usize) -> String {
         const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
         let mut rng = lock(&self.rng);
-        (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
+        (0..length)
+            .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
+            .collect()
     }
 
     pub(crate) fn saw(&self, request: Seen) {

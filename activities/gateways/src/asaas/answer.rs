@@ -2,7 +2,9 @@
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use chrono_tz::America::Sao_Paulo;
-use schemas::{Instant, attempt::ErrorClass, br_code::BrCode, next_action::NextAction, payment_method::Kind};
+use schemas::{
+    Instant, attempt::ErrorClass, br_code::BrCode, next_action::NextAction, payment_method::Kind,
+};
 use serde::Deserialize;
 use serde_json::Number;
 
@@ -39,7 +41,9 @@ fn status(theirs: &str, deleted: bool) -> Option<GatewayStatus> {
         "REFUNDED" => GatewayStatus::Refunded,
         // the money is still there while they are under way
         "REFUND_REQUESTED" | "REFUND_IN_PROGRESS" => GatewayStatus::Paid,
-        "CHARGEBACK_REQUESTED" | "CHARGEBACK_DISPUTE" | "AWAITING_CHARGEBACK_REVERSAL" => GatewayStatus::Disputed,
+        "CHARGEBACK_REQUESTED" | "CHARGEBACK_DISPUTE" | "AWAITING_CHARGEBACK_REVERSAL" => {
+            GatewayStatus::Disputed
+        }
         _ if deleted => GatewayStatus::Canceled,
         "PENDING" | "AWAITING_RISK_ANALYSIS" | "AUTHORIZED" => GatewayStatus::Pending,
         "OVERDUE" | "DUNNING_REQUESTED" => GatewayStatus::Overdue,
@@ -61,10 +65,15 @@ impl Payment {
     }
 
     /// The charge in our words, without its code. `told_at`: when an event told it, which is nearer than the payment's dates.
-    pub(super) fn to_charge(&self, told_at: Option<Instant>) -> Result<GatewayCharge, GatewayError> {
+    pub(super) fn to_charge(
+        &self,
+        told_at: Option<Instant>,
+    ) -> Result<GatewayCharge, GatewayError> {
         let unreadable = |what| GatewayError::new(ErrorClass::Unknown, "unreadable", what);
-        let status = status(&self.status, self.deleted).ok_or_else(|| unreadable("the payment has a status that is not known"))?;
-        let amount = money::of_number(&self.value).ok_or_else(|| unreadable("the payment's value is not readable"))?;
+        let status = status(&self.status, self.deleted)
+            .ok_or_else(|| unreadable("the payment has a status that is not known"))?;
+        let amount = money::of_number(&self.value)
+            .ok_or_else(|| unreadable("the payment's value is not readable"))?;
         Ok(GatewayCharge {
             id: self.id.clone(),
             reference: self.external_reference.clone(),
@@ -76,12 +85,25 @@ impl Payment {
         })
     }
 
-    fn payment(&self, status: GatewayStatus, amount: i64, told_at: Option<Instant>) -> Option<GatewayPayment> {
-        if !matches!(status, GatewayStatus::Paid | GatewayStatus::Refunded | GatewayStatus::Disputed) {
+    fn payment(
+        &self,
+        status: GatewayStatus,
+        amount: i64,
+        told_at: Option<Instant>,
+    ) -> Option<GatewayPayment> {
+        if !matches!(
+            status,
+            GatewayStatus::Paid | GatewayStatus::Refunded | GatewayStatus::Disputed
+        ) {
             return None;
         }
         let net = self.net_value.as_ref().and_then(money::of_number);
-        let dates = [&self.client_payment_date, &self.confirmed_date, &self.payment_date, &self.date_created];
+        let dates = [
+            &self.client_payment_date,
+            &self.confirmed_date,
+            &self.payment_date,
+            &self.date_created,
+        ];
         let paid_on = dates.into_iter().flatten().find_map(|text| instant(text));
         Some(GatewayPayment {
             id: self.id.clone(),
@@ -97,21 +119,38 @@ impl Payment {
 
 impl Code {
     /// Shows the code in its charge.
-    pub(super) fn show_in(self, charge: GatewayCharge, expires_at: Instant) -> Result<GatewayCharge, GatewayError> {
+    pub(super) fn show_in(
+        self,
+        charge: GatewayCharge,
+        expires_at: Instant,
+    ) -> Result<GatewayCharge, GatewayError> {
         if BrCode::parse(&self.payload).is_err() {
-            return Err(GatewayError::new(ErrorClass::Unknown, "unreadable", "the payment has no readable Pix code"));
+            return Err(GatewayError::new(
+                ErrorClass::Unknown,
+                "unreadable",
+                "the payment has no readable Pix code",
+            ));
         }
-        let next_action = NextAction::Pix { copy_paste: self.payload, qr_code_url: None, expires_at };
-        Ok(GatewayCharge { next_action: Some(next_action), ..charge })
+        let next_action = NextAction::Pix {
+            copy_paste: self.payload,
+            qr_code_url: None,
+            expires_at,
+        };
+        Ok(GatewayCharge {
+            next_action: Some(next_action),
+            ..charge
+        })
     }
 }
 
 /// A day, or a day and time, in São Paulo.
 pub(super) fn instant(text: &str) -> Option<Instant> {
-    let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok().or_else(|| {
-        let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-        Some(day.and_time(NaiveTime::MIN))
-    })?;
+    let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S")
+        .ok()
+        .or_else(|| {
+            let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+            Some(day.and_time(NaiveTime::MIN))
+        })?;
     Some(Sao_Paulo.from_local_datetime(&local).earliest()?.to_utc())
 }
 
@@ -148,7 +187,13 @@ mod tests {
 
     #[test]
     fn days_are_sao_paulos() {
-        assert_eq!(instant("2026-07-14").map(|at| at.to_rfc3339()), Some("2026-07-14T03:00:00+00:00".to_owned()));
-        assert_eq!(instant("2026-07-14 23:30:00").map(|at| at.to_rfc3339()), Some("2026-07-15T02:30:00+00:00".to_owned()));
+        assert_eq!(
+            instant("2026-07-14").map(|at| at.to_rfc3339()),
+            Some("2026-07-14T03:00:00+00:00".to_owned())
+        );
+        assert_eq!(
+            instant("2026-07-14 23:30:00").map(|at| at.to_rfc3339()),
+            Some("2026-07-15T02:30:00+00:00".to_owned())
+        );
     }
 }

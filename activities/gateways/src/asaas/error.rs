@@ -12,7 +12,11 @@ pub(super) const NO_CUSTOMER: &str = "invalid_customer";
 pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     let body = answer.json();
     let first = &body["errors"][0];
-    answer.error(effect, first["code"].as_str(), first["description"].as_str())
+    answer.error(
+        effect,
+        first["code"].as_str(),
+        first["description"].as_str(),
+    )
 }
 
 /// Nothing is there: often an empty body.

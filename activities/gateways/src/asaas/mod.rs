@@ -15,8 +15,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{
-    Account, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError, GatewayNotice, GatewayStatus,
-    NotificationError, Received, Subscription,
+    Account, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError, GatewayNotice,
+    GatewayStatus, NotificationError, Received, Subscription,
     credentials::AsaasCredentials,
     http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
     money,
@@ -78,7 +78,10 @@ struct Webhook {
 }
 
 impl Asaas {
-    pub(crate) fn open(credentials: &AsaasCredentials, endpoints: &Endpoints) -> Result<Self, GatewayError> {
+    pub(crate) fn open(
+        credentials: &AsaasCredentials,
+        endpoints: &Endpoints,
+    ) -> Result<Self, GatewayError> {
         Ok(Self {
             client: http::client(None, None)?,
             base: endpoints.asaas.clone(),
@@ -95,11 +98,26 @@ impl Asaas {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.client.request(method, url).header("access_token", self.key.expose_secret())
+        self.client
+            .request(method, url)
+            .header("access_token", self.key.expose_secret())
     }
 
-    async fn get(&self, path: &[&str], query: &[(&str, String)], deadline: Deadline) -> Result<Answer, GatewayError> {
-        checked(http::send(self.request(Method::GET, path, query), deadline, Effect::Reads).await?, Effect::Reads)
+    async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        deadline: Deadline,
+    ) -> Result<Answer, GatewayError> {
+        checked(
+            http::send(
+                self.request(Method::GET, path, query),
+                deadline,
+                Effect::Reads,
+            )
+            .await?,
+            Effect::Reads,
+        )
     }
 
     async fn post(
@@ -108,11 +126,23 @@ impl Asaas {
         body: &Value,
         (deadline, effect): (Deadline, Effect),
     ) -> Result<Answer, GatewayError> {
-        checked(http::send(self.request(Method::POST, path, &[]).json(body), deadline, effect).await?, effect)
+        checked(
+            http::send(
+                self.request(Method::POST, path, &[]).json(body),
+                deadline,
+                effect,
+            )
+            .await?,
+            effect,
+        )
     }
 
     /// Everything that carries the reference. Deleted ones too, if Asaas lists them.
-    async fn search(&self, reference: &str, deadline: Deadline) -> Result<Vec<Payment>, GatewayError> {
+    async fn search(
+        &self,
+        reference: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<Payment>, GatewayError> {
         let mut found: Vec<Payment> = Vec::new();
         for page in 0..MAX_PAGES {
             let query = [
@@ -120,8 +150,15 @@ impl Asaas {
                 ("limit", PAGE.to_string()),
                 ("offset", (page * PAGE).to_string()),
             ];
-            let list: List<Payment> = self.get(&["payments"], &query, deadline).await?.read(Effect::Reads)?;
-            found.extend(list.data.into_iter().filter(|payment| payment.is_of(reference)));
+            let list: List<Payment> = self
+                .get(&["payments"], &query, deadline)
+                .await?
+                .read(Effect::Reads)?;
+            found.extend(
+                list.data
+                    .into_iter()
+                    .filter(|payment| payment.is_of(reference)),
+            );
             if !list.has_more {
                 break;
             }
@@ -130,16 +167,28 @@ impl Asaas {
     }
 
     /// The payment in our words, with its code while it can be paid.
-    async fn shown(&self, payment: &Payment, order: &ChargeOrder, deadline: Deadline) -> Result<GatewayCharge, GatewayError> {
+    async fn shown(
+        &self,
+        payment: &Payment,
+        order: &ChargeOrder,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
         let charge = payment.to_charge(None)?;
         if !charge.status.is_payable() {
             return Ok(charge);
         }
-        let code: Code = self.get(&["payments", &charge.id, "pixQrCode"], &[], deadline).await?.read(Effect::Reads)?;
+        let code: Code = self
+            .get(&["payments", &charge.id, "pixQrCode"], &[], deadline)
+            .await?
+            .read(Effect::Reads)?;
         code.show_in(charge, order.expires_at)
     }
 
-    async fn create(&self, order: &ChargeOrder, deadline: Deadline) -> Result<Payment, GatewayError> {
+    async fn create(
+        &self,
+        order: &ChargeOrder,
+        deadline: Deadline,
+    ) -> Result<Payment, GatewayError> {
         let remembered = order.customer.clone();
         let customer = match &remembered {
             Some(customer) => customer.clone(),
@@ -155,7 +204,12 @@ impl Asaas {
         }
     }
 
-    async fn create_for(&self, customer: &str, order: &ChargeOrder, deadline: Deadline) -> Result<Payment, GatewayError> {
+    async fn create_for(
+        &self,
+        customer: &str,
+        order: &ChargeOrder,
+        deadline: Deadline,
+    ) -> Result<Payment, GatewayError> {
         let mut body = json!({
             "customer": customer,
             "billingType": "PIX",
@@ -165,15 +219,25 @@ impl Asaas {
             "externalReference": order.reference,
         });
         if let Some(text) = &order.description {
-            body["description"] = text.chars().take(MAX_DESCRIPTION).collect::<String>().into();
+            body["description"] = text
+                .chars()
+                .take(MAX_DESCRIPTION)
+                .collect::<String>()
+                .into();
         }
-        self.post(&["payments"], &body, (deadline, Effect::Creates)).await?.read(Effect::Creates)
+        self.post(&["payments"], &body, (deadline, Effect::Creates))
+            .await?
+            .read(Effect::Creates)
     }
 }
 
 fn checked(answer: Answer, effect: Effect) -> Result<Answer, GatewayError> {
     tracing::debug!(status = answer.status, "asaas");
-    if answer.is_success() { Ok(answer) } else { Err(error::of(&answer, effect)) }
+    if answer.is_success() {
+        Ok(answer)
+    } else {
+        Err(error::of(&answer, effect))
+    }
 }
 
 #[async_trait]
@@ -182,7 +246,10 @@ impl Gateway for Asaas {
         if order.amount >= MIN_AMOUNT {
             return Ok(());
         }
-        Err(vec![Unmet { field: "amount".to_owned(), reason: "is at least R$ 5,00".to_owned() }])
+        Err(vec![Unmet {
+            field: "amount".to_owned(),
+            reason: "is at least R$ 5,00".to_owned(),
+        }])
     }
 
     fn idempotent_for(&self, _method: Kind) -> Option<Duration> {
@@ -193,14 +260,20 @@ impl Gateway for Asaas {
         VISIBILITY_LAG
     }
 
-    async fn charge(&self, order: &ChargeOrder, within: Duration) -> Result<GatewayCharge, GatewayError> {
+    async fn charge(
+        &self,
+        order: &ChargeOrder,
+        within: Duration,
+    ) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(within);
         let before = self.search(&order.reference, deadline).await?;
         let payment = match before.into_iter().find(|payment| !payment.is_deleted()) {
             Some(payment) => payment,
             None => self.create(order, deadline).await?,
         };
-        self.shown(&payment, order, deadline).await.map_err(GatewayError::after_an_effect)
+        self.shown(&payment, order, deadline)
+            .await
+            .map_err(GatewayError::after_an_effect)
     }
 
     async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {
@@ -214,9 +287,15 @@ impl Gateway for Asaas {
 
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
-        let gone = || GatewayCharge { status: GatewayStatus::Canceled, next_action: None, ..charge.clone() };
+        let gone = || GatewayCharge {
+            status: GatewayStatus::Canceled,
+            next_action: None,
+            ..charge.clone()
+        };
         let request = self.request(Method::DELETE, &["payments", &charge.id], &[]);
-        let deleted = http::send(request, deadline, Effect::Reads).await.and_then(|answer| checked(answer, Effect::Reads));
+        let deleted = http::send(request, deadline, Effect::Reads)
+            .await
+            .and_then(|answer| checked(answer, Effect::Reads));
         match deleted {
             Ok(_) => {}
             Err(error) if error::is_absent(&error) => return Ok(gone()),
@@ -244,7 +323,10 @@ impl Gateway for Asaas {
         };
         let key = self.key.expose_secret();
         let account = account.unwrap_or_else(|| hex::encode(&Sha256::digest(key.as_bytes())[..8]));
-        Ok(Account { fingerprint: format!("asaas:{account}"), live: Some(key.starts_with("$aact_prod_")) })
+        Ok(Account {
+            fingerprint: format!("asaas:{account}"),
+            live: Some(key.starts_with("$aact_prod_")),
+        })
     }
 
     async fn subscribe(&self, url: &Url, _replace: bool) -> Result<Subscription, GatewayError> {
@@ -261,14 +343,27 @@ impl Gateway for Asaas {
             "events": EVENTS,
         });
         let query = [("limit", PAGE.to_string())];
-        let known: List<Webhook> = self.get(&["webhooks"], &query, deadline).await?.read(Effect::Reads)?;
-        match known.data.iter().find(|webhook| webhook.url == url.as_str()) {
+        let known: List<Webhook> = self
+            .get(&["webhooks"], &query, deadline)
+            .await?
+            .read(Effect::Reads)?;
+        match known
+            .data
+            .iter()
+            .find(|webhook| webhook.url == url.as_str())
+        {
             Some(ours) => {
-                let request = self.request(Method::PUT, &["webhooks", &ours.id], &[]).json(&body);
-                checked(http::send(request, deadline, Effect::Reads).await?, Effect::Reads)?;
+                let request = self
+                    .request(Method::PUT, &["webhooks", &ours.id], &[])
+                    .json(&body);
+                checked(
+                    http::send(request, deadline, Effect::Reads).await?,
+                    Effect::Reads,
+                )?;
             }
             None => {
-                self.post(&["webhooks"], &body, (deadline, Effect::Reads)).await?;
+                self.post(&["webhooks"], &body, (deadline, Effect::Reads))
+                    .await?;
             }
         }
         Ok(Subscription::Secret(token))

@@ -18,9 +18,16 @@ struct Event {
 }
 
 /// Compares the token, then reads.
-pub(super) fn read(received: &Received, tokens: &[SecretString]) -> Result<Vec<GatewayNotice>, NotificationError> {
-    let given = received.header("asaas-access-token").ok_or(NotificationError::Forged("no token"))?;
-    let known = tokens.iter().any(|token| bool::from(token.expose_secret().as_bytes().ct_eq(given.as_bytes())));
+pub(super) fn read(
+    received: &Received,
+    tokens: &[SecretString],
+) -> Result<Vec<GatewayNotice>, NotificationError> {
+    let given = received
+        .header("asaas-access-token")
+        .ok_or(NotificationError::Forged("no token"))?;
+    let known = tokens
+        .iter()
+        .any(|token| bool::from(token.expose_secret().as_bytes().ct_eq(given.as_bytes())));
     if !known {
         return Err(NotificationError::Forged("another token"));
     }
@@ -33,11 +40,15 @@ pub(super) fn read(received: &Received, tokens: &[SecretString]) -> Result<Vec<G
         charge: None,
         means: Means::Nothing,
     };
-    let Some(payment) = event.payment else { return Ok(vec![nothing]) };
-    let payment: Payment =
-        serde_json::from_value(payment).map_err(|_| NotificationError::Unreadable("not a payment".to_owned()))?;
+    let Some(payment) = event.payment else {
+        return Ok(vec![nothing]);
+    };
+    let payment: Payment = serde_json::from_value(payment)
+        .map_err(|_| NotificationError::Unreadable("not a payment".to_owned()))?;
     let told_at = event.date_created.as_deref().and_then(instant);
-    let stands = payment.to_charge(told_at).map_err(|why| NotificationError::Unreadable(why.message))?;
+    let stands = payment
+        .to_charge(told_at)
+        .map_err(|why| NotificationError::Unreadable(why.message))?;
     Ok(vec![GatewayNotice {
         reference: payment.reference().map(ToOwned::to_owned),
         charge: Some(payment.id.clone()),

@@ -21,10 +21,20 @@ struct Customer {
 
 impl Asaas {
     /// The payer's id at Asaas. It never e-mails or texts the payer: an instrument that we do not show must not be seen.
-    pub(super) async fn customer(&self, payer: &Payer, deadline: Deadline) -> Result<String, GatewayError> {
+    pub(super) async fn customer(
+        &self,
+        payer: &Payer,
+        deadline: Deadline,
+    ) -> Result<String, GatewayError> {
         let query = [("cpfCnpj", payer.document.as_str().to_owned())];
-        let known: List<Customer> = self.get(&["customers"], &query, deadline).await?.read(Effect::Reads)?;
-        let quiet = known.data.into_iter().find(|customer| !customer.deleted && customer.notification_disabled);
+        let known: List<Customer> = self
+            .get(&["customers"], &query, deadline)
+            .await?
+            .read(Effect::Reads)?;
+        let quiet = known
+            .data
+            .into_iter()
+            .find(|customer| !customer.deleted && customer.notification_disabled);
         if let Some(customer) = quiet {
             return Ok(customer.id);
         }
@@ -40,7 +50,9 @@ impl Asaas {
             body["mobilePhone"] = phone.clone().into();
         }
         // a customer that is created twice does no harm
-        let made = self.post(&["customers"], &body, (deadline, Effect::Reads)).await?;
+        let made = self
+            .post(&["customers"], &body, (deadline, Effect::Reads))
+            .await?;
         Ok(made.read::<Customer>(Effect::Reads)?.id)
     }
 }

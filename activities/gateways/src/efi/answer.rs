@@ -1,6 +1,8 @@
 //! A `cob` as Efí answers it, in our words.
 
-use schemas::{Instant, attempt::ErrorClass, br_code::BrCode, next_action::NextAction, payment_method::Kind};
+use schemas::{
+    Instant, attempt::ErrorClass, br_code::BrCode, next_action::NextAction, payment_method::Kind,
+};
 use serde::Deserialize;
 
 use crate::{GatewayCharge, GatewayError, GatewayPayment, GatewayStatus, money};
@@ -76,15 +78,24 @@ impl Cob {
     /// The charge in our words, at `now`.
     pub(super) fn to_charge(&self, now: Instant) -> Result<GatewayCharge, GatewayError> {
         let unreadable = |what| GatewayError::new(ErrorClass::Unknown, "unreadable", what);
-        let life = chrono::TimeDelta::try_seconds(self.calendario.expiracao).unwrap_or(chrono::TimeDelta::MAX);
-        let expires_at = self.calendario.criacao.checked_add_signed(life).unwrap_or(Instant::MAX_UTC);
-        let status = status(&self.status, expires_at <= now).ok_or_else(|| unreadable("the charge has a status that is not known"))?;
-        let amount = money::centavos(&self.valor.original).ok_or_else(|| unreadable("the charge's amount is not readable"))?;
+        let life = chrono::TimeDelta::try_seconds(self.calendario.expiracao)
+            .unwrap_or(chrono::TimeDelta::MAX);
+        let expires_at = self
+            .calendario
+            .criacao
+            .checked_add_signed(life)
+            .unwrap_or(Instant::MAX_UTC);
+        let status = status(&self.status, expires_at <= now)
+            .ok_or_else(|| unreadable("the charge has a status that is not known"))?;
+        let amount = money::centavos(&self.valor.original)
+            .ok_or_else(|| unreadable("the charge's amount is not readable"))?;
         let next_action = match &self.pix_copia_e_cola {
             _ if !status.is_payable() => None,
-            Some(code) if BrCode::parse(code).is_ok() => {
-                Some(NextAction::Pix { copy_paste: code.clone(), qr_code_url: None, expires_at })
-            }
+            Some(code) if BrCode::parse(code).is_ok() => Some(NextAction::Pix {
+                copy_paste: code.clone(),
+                qr_code_url: None,
+                expires_at,
+            }),
             _ => return Err(unreadable("the charge has no readable Pix code")),
         };
         let payments = self.pix.iter().filter_map(Received::to_payment).collect();
@@ -103,7 +114,11 @@ impl Cob {
 impl Received {
     fn to_payment(&self) -> Option<GatewayPayment> {
         let amount = money::centavos(&self.valor)?;
-        let fee = self.gn_extras.as_ref().and_then(|extras| extras.tarifa.as_deref()).and_then(money::centavos);
+        let fee = self
+            .gn_extras
+            .as_ref()
+            .and_then(|extras| extras.tarifa.as_deref())
+            .and_then(money::centavos);
         Some(GatewayPayment {
             id: self.end_to_end_id.clone(),
             end_to_end_id: Some(self.end_to_end_id.clone()),
@@ -126,7 +141,11 @@ mod tests {
             ("ATIVA", false, Some(GatewayStatus::Pending)),
             ("ATIVA", true, Some(GatewayStatus::Expired)),
             ("CONCLUIDA", true, Some(GatewayStatus::Paid)),
-            ("REMOVIDA_PELO_USUARIO_RECEBEDOR", false, Some(GatewayStatus::Canceled)),
+            (
+                "REMOVIDA_PELO_USUARIO_RECEBEDOR",
+                false,
+                Some(GatewayStatus::Canceled),
+            ),
             ("REMOVIDA_PELO_PSP", false, Some(GatewayStatus::Canceled)),
             ("NOVA_COISA", false, None),
         ] {

@@ -12,22 +12,35 @@ const LINE: usize = 64;
 pub(crate) fn identity(certificate: &SecretString) -> Result<Identity, &'static str> {
     let text = certificate.expose_secret();
     if text.contains("-----BEGIN") {
-        return Identity::from_pem(text.as_bytes()).map_err(|_| "must hold a certificate and its private key in PEM");
+        return Identity::from_pem(text.as_bytes())
+            .map_err(|_| "must hold a certificate and its private key in PEM");
     }
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let der = STANDARD.decode(compact).map_err(|_| "must be PEM, or a .p12 file in base64")?;
+    let der = STANDARD
+        .decode(compact)
+        .map_err(|_| "must be PEM, or a .p12 file in base64")?;
     let store = KeyStore::from_pkcs12(&der, "", Pkcs12ImportPolicy::Relaxed)
         .map_err(|_| "is not a .p12 file with an empty password")?;
-    let (_, chain) = store.private_key_chain().ok_or("the .p12 file holds no private key")?;
+    let (_, chain) = store
+        .private_key_chain()
+        .ok_or("the .p12 file holds no private key")?;
     let mut pem = block("PRIVATE KEY", chain.key().as_der());
     for certificate in chain.certs() {
         pem += &block("CERTIFICATE", certificate.as_der());
     }
-    Identity::from_pem(pem.as_bytes()).map_err(|_| "the .p12 file's key or certificate cannot be used")
+    Identity::from_pem(pem.as_bytes())
+        .map_err(|_| "the .p12 file's key or certificate cannot be used")
 }
 
 fn block(kind: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
-    let lines: Vec<_> = text.as_bytes().chunks(LINE).map(String::from_utf8_lossy).collect();
-    format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", lines.join("\n"))
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(LINE)
+        .map(String::from_utf8_lossy)
+        .collect();
+    format!(
+        "-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n",
+        lines.join("\n")
+    )
 }

@@ -30,7 +30,10 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
 fn words(body: &Value) -> (Option<String>, Option<&str>) {
     let text = |field: &str| body[field].as_str();
     if let Some(name) = text("nome").or_else(|| text("error")) {
-        return (Some(name.to_owned()), text("mensagem").or_else(|| text("error_description")));
+        return (
+            Some(name.to_owned()),
+            text("mensagem").or_else(|| text("error_description")),
+        );
     }
     let kind = text("type").and_then(|kind| kind.rsplit('/').next());
     (kind.map(ToOwned::to_owned), text("title"))
@@ -39,11 +42,18 @@ fn words(body: &Value) -> (Option<String>, Option<&str>) {
 /// Nothing stands under that name.
 pub(super) fn is_absent(error: &GatewayError) -> bool {
     let name = error.code.as_str();
-    name == "http_404" || name.ends_with("nao_encontrada") || name.ends_with("nao_encontrado") || name.ends_with("NaoEncontrado")
-        || name.ends_with("NaoEncontrada") || name == "PermanentementeRemovido"
+    name == "http_404"
+        || name.ends_with("nao_encontrada")
+        || name.ends_with("nao_encontrado")
+        || name.ends_with("NaoEncontrado")
+        || name.ends_with("NaoEncontrada")
+        || name == "PermanentementeRemovido"
 }
 
 /// The charge is not `ATIVA` any more: whoever changes it lost a race.
 pub(super) fn is_state(error: &GatewayError) -> bool {
-    matches!(error.code.as_str(), "status_cobranca_invalido" | "CobOperacaoInvalida")
+    matches!(
+        error.code.as_str(),
+        "status_cobranca_invalido" | "CobOperacaoInvalida"
+    )
 }

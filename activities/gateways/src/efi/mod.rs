@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError, GatewayNotice, NotificationError, Received,
-    Subscription,
+    Account, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError, GatewayNotice,
+    NotificationError, Received, Subscription,
     credentials::EfiCredentials,
     http::{self, CALL_TIMEOUT, Deadline, Effect},
     money,
@@ -52,13 +52,20 @@ pub struct Efi {
 }
 
 impl Efi {
-    pub(crate) fn open(credentials: &EfiCredentials, endpoints: &Endpoints) -> Result<Self, GatewayError> {
+    pub(crate) fn open(
+        credentials: &EfiCredentials,
+        endpoints: &Endpoints,
+    ) -> Result<Self, GatewayError> {
         let unreadable = |what| GatewayError::new(ErrorClass::Denied, "certificate", what);
         let identity = identity(&credentials.certificate).map_err(unreadable)?;
         let authority = match &endpoints.efi_ca_file {
             Some(path) => {
-                let pem = fs::read(path).map_err(|_| unreadable("the further authority's file cannot be read"))?;
-                Some(Certificate::from_pem(&pem).map_err(|_| unreadable("the further authority's file is not PEM"))?)
+                let pem = fs::read(path)
+                    .map_err(|_| unreadable("the further authority's file cannot be read"))?;
+                Some(
+                    Certificate::from_pem(&pem)
+                        .map_err(|_| unreadable("the further authority's file is not PEM"))?,
+                )
             }
             None => None,
         };
@@ -71,7 +78,13 @@ impl Efi {
     }
 
     async fn read(&self, txid: &str, deadline: Deadline) -> Result<Option<Cob>, GatewayError> {
-        let call = Call { method: Method::GET, path: &["v2", "cob", txid], effect: Effect::Reads, body: None, skip_mtls: false };
+        let call = Call {
+            method: Method::GET,
+            path: &["v2", "cob", txid],
+            effect: Effect::Reads,
+            body: None,
+            skip_mtls: false,
+        };
         match self.session.send(&call, deadline).await {
             Ok(answer) => answer.read(Effect::Reads).map(Some),
             Err(error) if error::is_absent(&error) => Ok(None),
@@ -80,13 +93,28 @@ impl Efi {
     }
 
     /// What stands under our `txid` after it was refused as taken: ours, unless it asks for something else.
-    async fn adopt(&self, order: &ChargeOrder, deadline: Deadline) -> Result<GatewayCharge, GatewayError> {
-        let found = self.read(&order.reference, deadline).await.map_err(GatewayError::after_an_effect)?;
+    async fn adopt(
+        &self,
+        order: &ChargeOrder,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
+        let found = self
+            .read(&order.reference, deadline)
+            .await
+            .map_err(GatewayError::after_an_effect)?;
         match found.map(|cob| cob.to_charge(now())) {
             Some(Ok(charge)) if charge.amount == order.amount => Ok(charge),
-            Some(Ok(_)) => Err(GatewayError::new(ErrorClass::Refused, "txid_duplicado", "another charge has our txid")),
+            Some(Ok(_)) => Err(GatewayError::new(
+                ErrorClass::Refused,
+                "txid_duplicado",
+                "another charge has our txid",
+            )),
             Some(Err(error)) => Err(error.after_an_effect()),
-            None => Err(GatewayError::new(ErrorClass::Unknown, "txid_duplicado", "the txid is taken, and shows no charge")),
+            None => Err(GatewayError::new(
+                ErrorClass::Unknown,
+                "txid_duplicado",
+                "the txid is taken, and shows no charge",
+            )),
         }
     }
 
@@ -119,10 +147,16 @@ impl Gateway for Efi {
     fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
         let mut unmet = Vec::new();
         if order.payer.name.chars().count() > MAX_NAME {
-            unmet.push(Unmet { field: "payer.name".to_owned(), reason: "has at most 200 characters".to_owned() });
+            unmet.push(Unmet {
+                field: "payer.name".to_owned(),
+                reason: "has at most 200 characters".to_owned(),
+            });
         }
         if order.amount > MAX_AMOUNT {
-            unmet.push(Unmet { field: "amount".to_owned(), reason: "is at most R$ 9.999.999.999,99".to_owned() });
+            unmet.push(Unmet {
+                field: "amount".to_owned(),
+                reason: "is at most R$ 9.999.999.999,99".to_owned(),
+            });
         }
         if unmet.is_empty() { Ok(()) } else { Err(unmet) }
     }
@@ -135,20 +169,35 @@ impl Gateway for Efi {
         Duration::ZERO
     }
 
-    async fn charge(&self, order: &ChargeOrder, within: Duration) -> Result<GatewayCharge, GatewayError> {
+    async fn charge(
+        &self,
+        order: &ChargeOrder,
+        within: Duration,
+    ) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(within);
         let body = self.body(order);
         let path = ["v2", "cob", order.reference.as_str()];
-        let call = Call { method: Method::PUT, path: &path, effect: Effect::Creates, body: Some(&body), skip_mtls: false };
+        let call = Call {
+            method: Method::PUT,
+            path: &path,
+            effect: Effect::Creates,
+            body: Some(&body),
+            skip_mtls: false,
+        };
         match self.session.send(&call, deadline).await {
-            Ok(answer) => answer.read::<Cob>(Effect::Creates)?.to_charge(now()).map_err(GatewayError::after_an_effect),
+            Ok(answer) => answer
+                .read::<Cob>(Effect::Creates)?
+                .to_charge(now())
+                .map_err(GatewayError::after_an_effect),
             Err(error) if error.code == error::TAKEN => self.adopt(order, deadline).await,
             Err(error) => Err(error),
         }
     }
 
     async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {
-        let found = self.read(&order.reference, Deadline::after(CALL_TIMEOUT)).await?;
+        let found = self
+            .read(&order.reference, Deadline::after(CALL_TIMEOUT))
+            .await?;
         found.into_iter().map(|cob| cob.to_charge(now())).collect()
     }
 
@@ -156,7 +205,13 @@ impl Gateway for Efi {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let body = json!({ "status": "REMOVIDA_PELO_USUARIO_RECEBEDOR" });
         let path = ["v2", "cob", charge.id.as_str()];
-        let call = Call { method: Method::PATCH, path: &path, effect: Effect::Reads, body: Some(&body), skip_mtls: false };
+        let call = Call {
+            method: Method::PATCH,
+            path: &path,
+            effect: Effect::Reads,
+            body: Some(&body),
+            skip_mtls: false,
+        };
         match self.session.send(&call, deadline).await {
             Ok(_) => {}
             Err(error) if error::is_state(&error) || error::is_absent(&error) => {}
@@ -164,7 +219,11 @@ impl Gateway for Efi {
         }
         match self.read(&charge.id, deadline).await? {
             Some(cob) => cob.to_charge(now()),
-            None => Ok(GatewayCharge { status: crate::GatewayStatus::Canceled, next_action: None, ..charge.clone() }),
+            None => Ok(GatewayCharge {
+                status: crate::GatewayStatus::Canceled,
+                next_action: None,
+                ..charge.clone()
+            }),
         }
     }
 
@@ -173,17 +232,34 @@ impl Gateway for Efi {
     }
 
     async fn probe(&self) -> Result<Account, GatewayError> {
-        let call = Call { method: Method::GET, path: &["v2", "gn", "saldo"], effect: Effect::Reads, body: None, skip_mtls: false };
-        self.session.send(&call, Deadline::after(CALL_TIMEOUT)).await?;
+        let call = Call {
+            method: Method::GET,
+            path: &["v2", "gn", "saldo"],
+            effect: Effect::Reads,
+            body: None,
+            skip_mtls: false,
+        };
+        self.session
+            .send(&call, Deadline::after(CALL_TIMEOUT))
+            .await?;
         // Efí tells no account: the application stands for it
         let digest = Sha256::digest(self.client_id.as_bytes());
-        Ok(Account { fingerprint: format!("efi:{}", hex::encode(&digest[..8])), live: None })
+        Ok(Account {
+            fingerprint: format!("efi:{}", hex::encode(&digest[..8])),
+            live: None,
+        })
     }
 
     async fn subscribe(&self, url: &Url, replace: bool) -> Result<Subscription, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let path = ["v2", "webhook", self.pix_key.as_str()];
-        let get = Call { method: Method::GET, path: &path, effect: Effect::Reads, body: None, skip_mtls: false };
+        let get = Call {
+            method: Method::GET,
+            path: &path,
+            effect: Effect::Reads,
+            body: None,
+            skip_mtls: false,
+        };
         let registered = match self.session.send(&get, deadline).await {
             Ok(answer) => answer.json()["webhookUrl"].as_str().map(ToOwned::to_owned),
             Err(error) if error::is_absent(&error) => None,
@@ -191,11 +267,21 @@ impl Gateway for Efi {
         };
         match registered {
             Some(found) if found == url.as_str() => return Ok(Subscription::Done),
-            Some(found) if !replace => return Ok(Subscription::Taken { by: host_of(&found) }),
+            Some(found) if !replace => {
+                return Ok(Subscription::Taken {
+                    by: host_of(&found),
+                });
+            }
             _ => {}
         }
         let body = json!({ "webhookUrl": url.as_str() });
-        let put = Call { method: Method::PUT, path: &path, effect: Effect::Reads, body: Some(&body), skip_mtls: true };
+        let put = Call {
+            method: Method::PUT,
+            path: &path,
+            effect: Effect::Reads,
+            body: Some(&body),
+            skip_mtls: true,
+        };
         self.session.send(&put, deadline).await?;
         Ok(Subscription::Done)
     }
@@ -203,5 +289,8 @@ impl Gateway for Efi {
 
 /// Enough to recognize a stranger's address; the rest may hold its secret.
 fn host_of(url: &str) -> String {
-    Url::parse(url).ok().and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or_else(|| "an unreadable address".to_owned())
+    Url::parse(url)
+        .ok()
+        .and_then(|url| url.host_str().map(ToOwned::to_owned))
+        .unwrap_or_else(|| "an unreadable address".to_owned())
 }

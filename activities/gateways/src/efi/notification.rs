@@ -34,5 +34,11 @@ pub(super) fn read(received: &Received) -> Result<Vec<GatewayNotice>, Notificati
 }
 
 fn notice(pix: &Pix, dedupe_key: String, event: &str, means: Means) -> GatewayNotice {
-    GatewayNotice { dedupe_key, event: event.to_owned(), reference: pix.txid.clone(), charge: pix.txid.clone(), means }
+    GatewayNotice {
+        dedupe_key,
+        event: event.to_owned(),
+        reference: pix.txid.clone(),
+        charge: pix.txid.clone(),
+        means,
+    }
 }

@@ -67,7 +67,11 @@ impl Session {
     }
 
     /// Sends; a 401 with a kept token renews it once. A status that is no success is an error.
-    pub(super) async fn send(&self, call: &Call<'_>, deadline: Deadline) -> Result<Answer, GatewayError> {
+    pub(super) async fn send(
+        &self,
+        call: &Call<'_>,
+        deadline: Deadline,
+    ) -> Result<Answer, GatewayError> {
         let (token, kept) = self.token(deadline, None).await?;
         let mut answer = http::send(self.request(call, &token), deadline, call.effect).await?;
         if answer.status == 401 && kept {
@@ -75,11 +79,18 @@ impl Session {
             answer = http::send(self.request(call, &token), deadline, call.effect).await?;
         }
         tracing::debug!(method = %call.method, route = call.path.get(1), status = answer.status, "efi");
-        if answer.is_success() { Ok(answer) } else { Err(error::of(&answer, call.effect)) }
+        if answer.is_success() {
+            Ok(answer)
+        } else {
+            Err(error::of(&answer, call.effect))
+        }
     }
 
     fn request(&self, call: &Call<'_>, token: &SecretString) -> RequestBuilder {
-        let mut request = self.client.request(call.method.clone(), self.url(call.path)).bearer_auth(token.expose_secret());
+        let mut request = self
+            .client
+            .request(call.method.clone(), self.url(call.path))
+            .bearer_auth(token.expose_secret());
         if call.skip_mtls {
             request = request.header(SKIP_MTLS, "true");
         }
@@ -98,10 +109,15 @@ impl Session {
     }
 
     /// A token, and whether it was kept from before; never `refused` again.
-    async fn token(&self, deadline: Deadline, refused: Option<&SecretString>) -> Result<(SecretString, bool), GatewayError> {
+    async fn token(
+        &self,
+        deadline: Deadline,
+        refused: Option<&SecretString>,
+    ) -> Result<(SecretString, bool), GatewayError> {
         let mut kept = self.token.lock().await;
         let good = kept.as_ref().filter(|token| {
-            let is_refused = refused.is_some_and(|refused| refused.expose_secret() == token.text.expose_secret());
+            let is_refused = refused
+                .is_some_and(|refused| refused.expose_secret() == token.text.expose_secret());
             token.until > Instant::now() && !is_refused
         });
         if let Some(token) = good {
@@ -123,12 +139,18 @@ impl Session {
         let asked = Instant::now();
         let answer = http::send(request, deadline, Effect::Reads).await?;
         if !answer.is_success() {
-            let refused = GatewayError { class: refusal(answer.status), ..error::of(&answer, Effect::Reads) };
+            let refused = GatewayError {
+                class: refusal(answer.status),
+                ..error::of(&answer, Effect::Reads)
+            };
             return Err(refused);
         }
         let granted: Granted = answer.read(Effect::Reads)?;
         let lives = Duration::from_secs(granted.expires_in).saturating_sub(MARGIN);
-        Ok(Token { text: granted.access_token, until: asked + lives })
+        Ok(Token {
+            text: granted.access_token,
+            until: asked + lives,
+        })
     }
 }
 

@@ -4,7 +4,11 @@ use super::{answer::Cob, notification};
 use crate::{GatewayStatus, Means, NotificationError, Received};
 
 fn body(text: &str) -> Received {
-    Received { headers: Vec::new(), body: text.as_bytes().to_vec(), at: Instant::UNIX_EPOCH }
+    Received {
+        headers: Vec::new(),
+        body: text.as_bytes().to_vec(),
+        at: Instant::UNIX_EPOCH,
+    }
 }
 
 #[test]
@@ -19,7 +23,10 @@ fn a_paid_cob_tells_the_money_and_unknown_fields_do_no_harm() {
     let charge = cob.to_charge(Instant::UNIX_EPOCH).expect("a charge");
     assert_eq!(charge.status, GatewayStatus::Paid);
     let payment = &charge.payments[0];
-    assert_eq!((payment.amount, payment.fee, payment.net), (12345, Some(147), Some(12198)));
+    assert_eq!(
+        (payment.amount, payment.fee, payment.net),
+        (12345, Some(147), Some(12198))
+    );
 }
 
 #[test]
@@ -32,10 +39,18 @@ fn one_body_may_hold_several_pix_and_returned_money_is_no_payment() {
         {"endToEndId":"E3","chave":"k","tipo":"SOLICITACAO","status":"REALIZADO","valor":"1.00","horario":"2026-07-14T20:30:00.000Z"}]}"#,
     );
     let read = notification::read(&received).expect("readable");
-    let found: Vec<_> = read.iter().map(|notice| (notice.dedupe_key.as_str(), &notice.means)).collect();
+    let found: Vec<_> = read
+        .iter()
+        .map(|notice| (notice.dedupe_key.as_str(), &notice.means))
+        .collect();
     assert_eq!(
         found,
-        [("E1", &Means::Hint), ("E2/r1/DEVOLVIDO", &Means::Nothing), ("E2", &Means::Nothing), ("E3", &Means::Nothing)]
+        [
+            ("E1", &Means::Hint),
+            ("E2/r1/DEVOLVIDO", &Means::Nothing),
+            ("E2", &Means::Nothing),
+            ("E3", &Means::Nothing)
+        ]
     );
 }
 
@@ -45,6 +60,12 @@ fn the_test_of_a_registration_is_acknowledged_and_rubbish_kept_for_a_person() {
         assert_eq!(notification::read(&body(empty)), Ok(Vec::new()), "{empty}");
     }
     for rubbish in ["no", r#"{"pix":[{"valor":1}]}"#] {
-        assert!(matches!(notification::read(&body(rubbish)), Err(NotificationError::Unreadable(_))), "{rubbish}");
+        assert!(
+            matches!(
+                notification::read(&body(rubbish)),
+                Err(NotificationError::Unreadable(_))
+            ),
+            "{rubbish}"
+        );
     }
 }

@@ -38,13 +38,23 @@ pub fn check_webhook_url(url: &Url, allow_private: bool) -> Result<(), AddressEr
         Some(Host::Ipv6(ip)) => is_public(IpAddr::V6(ip)),
         None => false,
     };
-    if public || allow_private { Ok(()) } else { Err(AddressError::Private) }
+    if public || allow_private {
+        Ok(())
+    } else {
+        Err(AddressError::Private)
+    }
 }
 
 /// A client for such addresses: no redirects, and names that resolve to private addresses do not resolve.
 pub fn webhook_client(allow_private: bool) -> Result<Client, reqwest::Error> {
-    let builder = base().user_agent("payment-orchestrator-webhooks/1").tcp_nodelay(true);
-    if allow_private { builder.build() } else { builder.dns_resolver(Arc::new(PublicOnly)).build() }
+    let builder = base()
+        .user_agent("payment-orchestrator-webhooks/1")
+        .tcp_nodelay(true);
+    if allow_private {
+        builder.build()
+    } else {
+        builder.dns_resolver(Arc::new(PublicOnly)).build()
+    }
 }
 
 struct PublicOnly;
@@ -64,7 +74,10 @@ impl Resolve for PublicOnly {
 
 fn is_local_name(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_lowercase();
-    name == "localhost" || [".localhost", ".local", ".internal"].iter().any(|end| name.ends_with(end))
+    name == "localhost"
+        || [".localhost", ".local", ".internal"]
+            .iter()
+            .any(|end| name.ends_with(end))
 }
 
 /// IANA's special-purpose registries (RFC 6890 and later); the standard library's `is_global` is not stable.
@@ -114,13 +127,24 @@ mod tests {
     #[test]
     fn our_own_network_is_never_called() {
         for inside in [
-            "https://127.0.0.1/", "https://10.1.2.3/", "https://169.254.169.254/latest", "https://100.64.0.1/", "https://[::1]/",
-            "https://[::ffff:10.0.0.1]/", "https://[fd00::1]/", "https://localhost/", "https://db.internal/", "https://0x7f000001/",
+            "https://127.0.0.1/",
+            "https://10.1.2.3/",
+            "https://169.254.169.254/latest",
+            "https://100.64.0.1/",
+            "https://[::1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://[fd00::1]/",
+            "https://localhost/",
+            "https://db.internal/",
+            "https://0x7f000001/",
         ] {
             assert_eq!(check(inside), Err(AddressError::Private), "{inside}");
         }
         assert_eq!(check("http://example.com/"), Err(AddressError::NotHttps));
-        assert_eq!(check("https://user:pass@example.com/"), Err(AddressError::Credentials));
+        assert_eq!(
+            check("https://user:pass@example.com/"),
+            Err(AddressError::Credentials)
+        );
         assert_eq!(check("https://example.com/hooks"), Ok(()));
     }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use schemas::{attempt::ErrorClass, br_code::BrCode, next_action::NextAction, payment_method::Kind};
+use schemas::{
+    attempt::ErrorClass, br_code::BrCode, next_action::NextAction, payment_method::Kind,
+};
 use serde::Deserialize;
 
 use crate::{GatewayCharge, GatewayError, GatewayPayment, GatewayStatus};
@@ -84,9 +86,14 @@ fn status(theirs: &str, last_error: Option<&str>) -> Option<GatewayStatus> {
         ("succeeded", _) => GatewayStatus::Paid,
         ("canceled", _) => GatewayStatus::Canceled,
         ("requires_payment_method", Some(_)) => GatewayStatus::Expired,
-        ("requires_payment_method" | "requires_confirmation" | "requires_action" | "processing" | "requires_capture", _) => {
-            GatewayStatus::Pending
-        }
+        (
+            "requires_payment_method"
+            | "requires_confirmation"
+            | "requires_action"
+            | "processing"
+            | "requires_capture",
+            _,
+        ) => GatewayStatus::Pending,
         _ => return None,
     })
 }
@@ -103,14 +110,22 @@ impl Intent {
     /// The charge in our words.
     pub(super) fn to_charge(&self) -> Result<GatewayCharge, GatewayError> {
         let unreadable = |what| GatewayError::new(ErrorClass::Unknown, "unreadable", what);
-        let last_error = self.last_payment_error.as_ref().map(|error| error.code.as_deref().unwrap_or("unknown"));
-        let status = status(&self.status, last_error).ok_or_else(|| unreadable("the intent has a status that is not known"))?;
+        let last_error = self
+            .last_payment_error
+            .as_ref()
+            .map(|error| error.code.as_deref().unwrap_or("unknown"));
+        let status = status(&self.status, last_error)
+            .ok_or_else(|| unreadable("the intent has a status that is not known"))?;
         let next_action = match self.qr_code() {
             Some((code, expires_at, picture)) if status.is_payable() => {
                 if BrCode::parse(&code).is_err() {
                     return Err(unreadable("the intent has no readable Pix code"));
                 }
-                Some(NextAction::Pix { copy_paste: code, qr_code_url: picture, expires_at })
+                Some(NextAction::Pix {
+                    copy_paste: code,
+                    qr_code_url: picture,
+                    expires_at,
+                })
             }
             _ => None,
         };
@@ -127,7 +142,11 @@ impl Intent {
 
     fn qr_code(&self) -> Option<(String, DateTime<Utc>, Option<String>)> {
         let shown = self.next_action.as_ref()?.pix_display_qr_code.as_ref()?;
-        Some((shown.data.clone()?, instant(shown.expires_at?)?, shown.image_url_png.clone()))
+        Some((
+            shown.data.clone()?,
+            instant(shown.expires_at?)?,
+            shown.image_url_png.clone(),
+        ))
     }
 
     fn payment(&self) -> Option<GatewayPayment> {
@@ -150,7 +169,11 @@ impl Intent {
             method: Kind::Pix,
             fee: booked.map(|(fee, _)| fee),
             net: booked.map(|(_, net)| net),
-            paid_at: instant(charge.and_then(|charge| charge.created).unwrap_or(self.created))?,
+            paid_at: instant(
+                charge
+                    .and_then(|charge| charge.created)
+                    .unwrap_or(self.created),
+            )?,
         })
     }
 }
@@ -168,7 +191,11 @@ mod tests {
         use GatewayStatus::{Canceled, Expired, Paid, Pending};
         for (theirs, error, ours) in [
             ("requires_payment_method", None, Some(Pending)),
-            ("requires_payment_method", Some("payment_intent_payment_attempt_expired"), Some(Expired)),
+            (
+                "requires_payment_method",
+                Some("payment_intent_payment_attempt_expired"),
+                Some(Expired),
+            ),
             ("requires_confirmation", None, Some(Pending)),
             ("requires_action", None, Some(Pending)),
             ("processing", None, Some(Pending)),

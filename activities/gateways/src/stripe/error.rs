@@ -15,7 +15,10 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     let body = answer.json();
     let error = &body["error"];
     let text = |field: &str| error[field].as_str();
-    let (kind, param) = (text("type").unwrap_or_default(), text("param").unwrap_or_default());
+    let (kind, param) = (
+        text("type").unwrap_or_default(),
+        text("param").unwrap_or_default(),
+    );
     let code = text("code").or(text("type"));
     // its message may repeat what was sent: the parameter's name tells enough
     let message = match (text("code"), param) {

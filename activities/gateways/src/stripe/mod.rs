@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use url::{Url, form_urlencoded};
 
 use crate::{
-    Account, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError, GatewayNotice, NotificationError, Received,
-    Subscription,
+    Account, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError, GatewayNotice,
+    NotificationError, Received, Subscription,
     credentials::StripeCredentials,
     http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
 };
@@ -63,7 +63,10 @@ pub struct Stripe {
 type Form<'a> = Vec<(&'a str, String)>;
 
 impl Stripe {
-    pub(crate) fn open(credentials: &StripeCredentials, endpoints: &Endpoints) -> Result<Self, GatewayError> {
+    pub(crate) fn open(
+        credentials: &StripeCredentials,
+        endpoints: &Endpoints,
+    ) -> Result<Self, GatewayError> {
         Ok(Self {
             client: http::client(None, None)?,
             base: endpoints.stripe.clone(),
@@ -84,11 +87,27 @@ impl Stripe {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.client.request(method, url).bearer_auth(self.key.expose_secret()).header("stripe-version", VERSION)
+        self.client
+            .request(method, url)
+            .bearer_auth(self.key.expose_secret())
+            .header("stripe-version", VERSION)
     }
 
-    async fn get(&self, path: &[&str], query: &[(&str, String)], deadline: Deadline) -> Result<Answer, GatewayError> {
-        checked(http::send(self.request(Method::GET, path, query), deadline, Effect::Reads).await?, Effect::Reads)
+    async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        deadline: Deadline,
+    ) -> Result<Answer, GatewayError> {
+        checked(
+            http::send(
+                self.request(Method::GET, path, query),
+                deadline,
+                Effect::Reads,
+            )
+            .await?,
+            Effect::Reads,
+        )
     }
 
     async fn post(
@@ -98,7 +117,9 @@ impl Stripe {
         key: Option<&str>,
         (deadline, effect): (Deadline, Effect),
     ) -> Result<Answer, GatewayError> {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         let mut request = self
             .request(Method::POST, path, &[])
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -112,13 +133,19 @@ impl Stripe {
     /// An intent as it stands now, with its charge inside.
     async fn read(&self, id: &str, deadline: Deadline) -> Result<Intent, GatewayError> {
         let expand = [("expand[]", "latest_charge.balance_transaction".to_owned())];
-        self.get(&["payment_intents", id], &expand, deadline).await?.read(Effect::Reads)
+        self.get(&["payment_intents", id], &expand, deadline)
+            .await?
+            .read(Effect::Reads)
     }
 }
 
 fn checked(answer: Answer, effect: Effect) -> Result<Answer, GatewayError> {
     tracing::debug!(status = answer.status, "stripe");
-    if answer.is_success() { Ok(answer) } else { Err(error::of(&answer, effect)) }
+    if answer.is_success() {
+        Ok(answer)
+    } else {
+        Err(error::of(&answer, effect))
+    }
 }
 
 /// The creating request: a function of the order alone, so that a repeat is the same to the byte.
@@ -130,8 +157,14 @@ fn form(order: &ChargeOrder) -> Form<'static> {
         ("confirm", "true".to_owned()),
         ("payment_method_types[0]", "pix".to_owned()),
         ("payment_method_data[type]", "pix".to_owned()),
-        ("payment_method_data[billing_details][name]", order.payer.name.clone()),
-        ("payment_method_options[pix][expires_after_seconds]", expires_in.to_string()),
+        (
+            "payment_method_data[billing_details][name]",
+            order.payer.name.clone(),
+        ),
+        (
+            "payment_method_options[pix][expires_after_seconds]",
+            expires_in.to_string(),
+        ),
         ("metadata[reference]", order.reference.clone()),
     ];
     if let Some(email) = &order.payer.email {
@@ -163,10 +196,16 @@ impl Gateway for Stripe {
     fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
         let mut unmet = Vec::new();
         if order.payer.email.is_none() {
-            unmet.push(Unmet { field: "payer.email".to_owned(), reason: "is required".to_owned() });
+            unmet.push(Unmet {
+                field: "payer.email".to_owned(),
+                reason: "is required".to_owned(),
+            });
         }
         if order.amount < MIN_AMOUNT {
-            unmet.push(Unmet { field: "amount".to_owned(), reason: "is at least R$ 0,50".to_owned() });
+            unmet.push(Unmet {
+                field: "amount".to_owned(),
+                reason: "is at least R$ 0,50".to_owned(),
+            });
         }
         if unmet.is_empty() { Ok(()) } else { Err(unmet) }
     }
@@ -179,15 +218,31 @@ impl Gateway for Stripe {
         VISIBILITY_LAG
     }
 
-    async fn charge(&self, order: &ChargeOrder, within: Duration) -> Result<GatewayCharge, GatewayError> {
+    async fn charge(
+        &self,
+        order: &ChargeOrder,
+        within: Duration,
+    ) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(within);
         let asked = (deadline, Effect::Creates);
-        let answer = self.post(&["payment_intents"], &form(order), Some(&order.reference), asked).await?;
-        let replayed = answer.headers.get("idempotent-replayed").is_some_and(|value| value == "true");
+        let answer = self
+            .post(
+                &["payment_intents"],
+                &form(order),
+                Some(&order.reference),
+                asked,
+            )
+            .await?;
+        let replayed = answer
+            .headers
+            .get("idempotent-replayed")
+            .is_some_and(|value| value == "true");
         let intent: Intent = answer.read(Effect::Creates)?;
         // a replayed answer shows the first state
         let intent = if replayed {
-            self.read(&intent.id, deadline).await.map_err(GatewayError::after_an_effect)?
+            self.read(&intent.id, deadline)
+                .await
+                .map_err(GatewayError::after_an_effect)?
         } else {
             intent
         };
@@ -200,11 +255,21 @@ impl Gateway for Stripe {
         let mut found = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let mut query = vec![("created[gte]", since.to_string()), ("limit", PAGE.to_owned())];
+            let mut query = vec![
+                ("created[gte]", since.to_string()),
+                ("limit", PAGE.to_owned()),
+            ];
             query.extend(after.take().map(|id| ("starting_after", id)));
-            let page: List<Intent> = self.get(&["payment_intents"], &query, deadline).await?.read(Effect::Reads)?;
+            let page: List<Intent> = self
+                .get(&["payment_intents"], &query, deadline)
+                .await?
+                .read(Effect::Reads)?;
             after = page.data.last().map(|intent| intent.id.clone());
-            for listed in page.data.into_iter().filter(|intent| intent.reference() == Some(&order.reference)) {
+            for listed in page
+                .data
+                .into_iter()
+                .filter(|intent| intent.reference() == Some(&order.reference))
+            {
                 found.push(self.read(&listed.id, deadline).await?.to_charge()?);
             }
             if !page.has_more {
@@ -212,7 +277,11 @@ impl Gateway for Stripe {
             }
         }
         if found.is_empty() {
-            return Err(GatewayError::new(ErrorClass::Unknown, "too_many", "the account makes too many charges to be searched"));
+            return Err(GatewayError::new(
+                ErrorClass::Unknown,
+                "too_many",
+                "the account makes too many charges to be searched",
+            ));
         }
         Ok(found)
     }
@@ -220,7 +289,15 @@ impl Gateway for Stripe {
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let form = vec![("cancellation_reason", "abandoned".to_owned())];
-        match self.post(&["payment_intents", &charge.id, "cancel"], &form, None, (deadline, Effect::Reads)).await {
+        match self
+            .post(
+                &["payment_intents", &charge.id, "cancel"],
+                &form,
+                None,
+                (deadline, Effect::Reads),
+            )
+            .await
+        {
             Ok(_) => {}
             // paid or canceled meanwhile
             Err(error) if error.code == error::UNEXPECTED_STATE => {}
@@ -239,31 +316,63 @@ impl Gateway for Stripe {
             livemode: bool,
         }
         let deadline = Deadline::after(CALL_TIMEOUT);
-        let balance: Balance = self.get(&["balance"], &[], deadline).await?.read(Effect::Reads)?;
+        let balance: Balance = self
+            .get(&["balance"], &[], deadline)
+            .await?
+            .read(Effect::Reads)?;
         // a restricted key may not read its account: then the key stands for it
         let account = match self.get(&["account"], &[], deadline).await {
             Ok(answer) => answer.json()["id"].as_str().map(ToOwned::to_owned),
             Err(_) => None,
         };
-        let account = account.unwrap_or_else(|| hex::encode(&Sha256::digest(self.key.expose_secret().as_bytes())[..8]));
-        Ok(Account { fingerprint: format!("stripe:{account}"), live: Some(balance.livemode) })
+        let account = account.unwrap_or_else(|| {
+            hex::encode(&Sha256::digest(self.key.expose_secret().as_bytes())[..8])
+        });
+        Ok(Account {
+            fingerprint: format!("stripe:{account}"),
+            live: Some(balance.livemode),
+        })
     }
 
     async fn subscribe(&self, url: &Url, _replace: bool) -> Result<Subscription, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let query = [("limit", PAGE.to_owned())];
-        let known: List<WebhookEndpoint> = self.get(&["webhook_endpoints"], &query, deadline).await?.read(Effect::Reads)?;
+        let known: List<WebhookEndpoint> = self
+            .get(&["webhook_endpoints"], &query, deadline)
+            .await?
+            .read(Effect::Reads)?;
         // the secret is told only at creation: ours is made anew
-        for ours in known.data.iter().filter(|endpoint| endpoint.url == url.as_str()) {
+        for ours in known
+            .data
+            .iter()
+            .filter(|endpoint| endpoint.url == url.as_str())
+        {
             let request = self.request(Method::DELETE, &["webhook_endpoints", &ours.id], &[]);
-            checked(http::send(request, deadline, Effect::Reads).await?, Effect::Reads)?;
+            checked(
+                http::send(request, deadline, Effect::Reads).await?,
+                Effect::Reads,
+            )?;
         }
-        let mut form = vec![("url", url.to_string()), ("api_version", VERSION.to_owned())];
+        let mut form = vec![
+            ("url", url.to_string()),
+            ("api_version", VERSION.to_owned()),
+        ];
         form.extend(EVENTS.map(|event| ("enabled_events[]", event.to_owned())));
-        let made = self.post(&["webhook_endpoints"], &form, None, (deadline, Effect::Reads)).await?;
+        let made = self
+            .post(
+                &["webhook_endpoints"],
+                &form,
+                None,
+                (deadline, Effect::Reads),
+            )
+            .await?;
         let endpoint: WebhookEndpoint = made.read(Effect::Reads)?;
         let secret = endpoint.secret.ok_or_else(|| {
-            GatewayError::new(ErrorClass::Unknown, "unreadable", "the new notification address came without its secret")
+            GatewayError::new(
+                ErrorClass::Unknown,
+                "unreadable",
+                "the new notification address came without its secret",
+            )
         })?;
         Ok(Subscription::Secret(secret))
     }

@@ -45,33 +45,64 @@ pub(super) fn read(
         means: Means::Nothing,
     };
     if !event.kind.starts_with("payment_intent.") {
-        return Ok(vec![nothing(event.data.object["payment_intent"].as_str().map(ToOwned::to_owned), None)]);
+        return Ok(vec![nothing(
+            event.data.object["payment_intent"]
+                .as_str()
+                .map(ToOwned::to_owned),
+            None,
+        )]);
     }
     let intent: Intent = serde_json::from_value(event.data.object.clone())
         .map_err(|_| NotificationError::Unreadable("not a payment intent".to_owned()))?;
-    let (charge, reference) = (Some(intent.id.clone()), intent.reference().map(ToOwned::to_owned));
+    let (charge, reference) = (
+        Some(intent.id.clone()),
+        intent.reference().map(ToOwned::to_owned),
+    );
     if intent.is_live() != live {
         return Ok(vec![nothing(charge, reference)]);
     }
-    let mut stands = intent.to_charge().map_err(|why| NotificationError::Unreadable(why.message))?;
+    let mut stands = intent
+        .to_charge()
+        .map_err(|why| NotificationError::Unreadable(why.message))?;
     // the intent tells when it was made, the event when it was paid
     if let Some(at) = instant(event.created) {
-        stands.payments.iter_mut().for_each(|payment| payment.paid_at = at);
+        stands
+            .payments
+            .iter_mut()
+            .for_each(|payment| payment.paid_at = at);
     }
-    Ok(vec![GatewayNotice { means: Means::Stands(Box::new(stands)), ..nothing(charge, reference) }])
+    Ok(vec![GatewayNotice {
+        means: Means::Stands(Box::new(stands)),
+        ..nothing(charge, reference)
+    }])
 }
 
 fn verify(received: &Received, secrets: &[SecretString]) -> Result<(), NotificationError> {
-    let header = received.header("stripe-signature").ok_or(NotificationError::Forged("no signature"))?;
-    let parts: Vec<(&str, &str)> = header.split(',').filter_map(|part| part.trim().split_once('=')).collect();
-    let time = parts.iter().find(|(name, _)| *name == "t").map(|(_, value)| *value);
+    let header = received
+        .header("stripe-signature")
+        .ok_or(NotificationError::Forged("no signature"))?;
+    let parts: Vec<(&str, &str)> = header
+        .split(',')
+        .filter_map(|part| part.trim().split_once('='))
+        .collect();
+    let time = parts
+        .iter()
+        .find(|(name, _)| *name == "t")
+        .map(|(_, value)| *value);
     let time = time.ok_or(NotificationError::Forged("no time in the signature"))?;
-    let signed_at: i64 = time.parse().map_err(|_| NotificationError::Forged("no time in the signature"))?;
-    let signatures: Vec<Vec<u8>> =
-        parts.iter().filter(|(name, _)| *name == "v1").filter_map(|(_, value)| hex::decode(value).ok()).collect();
+    let signed_at: i64 = time
+        .parse()
+        .map_err(|_| NotificationError::Forged("no time in the signature"))?;
+    let signatures: Vec<Vec<u8>> = parts
+        .iter()
+        .filter(|(name, _)| *name == "v1")
+        .filter_map(|(_, value)| hex::decode(value).ok())
+        .collect();
     let genuine = secrets.iter().any(|secret| {
         let expected = sign(secret.expose_secret(), time, &received.body);
-        signatures.iter().any(|signature| bool::from(signature.as_slice().ct_eq(&expected)))
+        signatures
+            .iter()
+            .any(|signature| bool::from(signature.as_slice().ct_eq(&expected)))
     });
     if !genuine {
         return Err(NotificationError::Forged("no signature matches"));

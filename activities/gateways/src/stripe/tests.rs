@@ -23,8 +23,15 @@ fn signed(secret: &str, at: i64) -> Received {
 
 #[test]
 fn the_documented_vector_is_reproduced() {
-    let signature = sign("whsec_test_secret", "1700000000", br#"{"id":"evt_1","object":"event"}"#);
-    assert_eq!(hex::encode(signature), "0c8670ed117751cc551a20e35839447075c42800ea3cf3e8a2fbda99cd1e6edd");
+    let signature = sign(
+        "whsec_test_secret",
+        "1700000000",
+        br#"{"id":"evt_1","object":"event"}"#,
+    );
+    assert_eq!(
+        hex::encode(signature),
+        "0c8670ed117751cc551a20e35839447075c42800ea3cf3e8a2fbda99cd1e6edd"
+    );
 }
 
 #[test]
@@ -32,14 +39,30 @@ fn any_of_the_secrets_proves_and_nothing_else_does() {
     let secrets: Vec<SecretString> = vec!["whsec_old".into(), "whsec_new".into()];
     for known in ["whsec_old", "whsec_new"] {
         let read = read(&signed(known, 1_783_975_200), &secrets, false).expect("genuine");
-        let Means::Stands(charge) = &read[0].means else { panic!("{read:?}") };
-        assert_eq!((charge.status, charge.payments[0].id.as_str()), (GatewayStatus::Paid, "py_3Nx"));
-        assert_eq!((read[0].dedupe_key.as_str(), read[0].reference.as_deref()), ("evt_3Nx", Some("at1")));
+        let Means::Stands(charge) = &read[0].means else {
+            panic!("{read:?}")
+        };
+        assert_eq!(
+            (charge.status, charge.payments[0].id.as_str()),
+            (GatewayStatus::Paid, "py_3Nx")
+        );
+        assert_eq!(
+            (read[0].dedupe_key.as_str(), read[0].reference.as_deref()),
+            ("evt_3Nx", Some("at1"))
+        );
     }
-    let forged = |received: &Received| matches!(read(received, &secrets, false), Err(NotificationError::Forged(_)));
+    let forged = |received: &Received| {
+        matches!(
+            read(received, &secrets, false),
+            Err(NotificationError::Forged(_))
+        )
+    };
     assert!(forged(&signed("whsec_other", 1_783_975_200)));
     assert!(forged(&received(PAID, "t=1783975200", 1_783_975_200)));
-    assert!(forged(&Received { headers: Vec::new(), ..signed("whsec_new", 1_783_975_200) }));
+    assert!(forged(&Received {
+        headers: Vec::new(),
+        ..signed("whsec_new", 1_783_975_200)
+    }));
     let mut late = signed("whsec_new", 1_783_975_200);
     late.at = Instant::from_timestamp(1_783_975_200 + 301, 0).expect("a time");
     assert!(forged(&late));

@@ -48,7 +48,11 @@ pub enum Created {
 const FIRST_LOOK_AFTER_S: f64 = 60.0;
 
 /// Writes idempotency key, payer and charge, unless one of them is there already. The caller commits, or rolls back where told.
-pub async fn insert(db: &mut PgConnection, store: &Store, new: &New<'_>) -> Result<Created, StoreError> {
+pub async fn insert(
+    db: &mut PgConnection,
+    store: &Store,
+    new: &New<'_>,
+) -> Result<Created, StoreError> {
     let owner = (new.merchant, new.mode);
     match idempotency::claim(db, owner, new.idempotency, new.id.uuid()).await? {
         Claim::New => {}
@@ -57,9 +61,13 @@ pub async fn insert(db: &mut PgConnection, store: &Store, new: &New<'_>) -> Resu
     }
     let request = new.request;
     let (payer, key) = payers::upsert(db, store, new.merchant, new.mode, &request.payer).await?;
-    let plain = serde_json::to_vec(&request.payer).map_err(|why| StoreError::corrupt("payer", why))?;
+    let plain =
+        serde_json::to_vec(&request.payer).map_err(|why| StoreError::corrupt("payer", why))?;
     let method = request.payment_method.kind();
-    let locked = request.reference.as_ref().filter(|_| new.duplicate_reference != DuplicateReference::Allow);
+    let locked = request
+        .reference
+        .as_ref()
+        .filter(|_| new.duplicate_reference != DuplicateReference::Allow);
     let inserted = sqlx::query!(
         "insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference,
                               reference_lock, description, metadata, fallbacks, status, look_at, expires_at, created_at)
@@ -89,7 +97,10 @@ pub async fn insert(db: &mut PgConnection, store: &Store, new: &New<'_>) -> Resu
         return Ok(Created::New);
     }
     let Some(open) = open_under(db, owner, locked.map(String::as_str)).await? else {
-        return Err(StoreError::corrupt("charges", "the open charge of a reference ended meanwhile"));
+        return Err(StoreError::corrupt(
+            "charges",
+            "the open charge of a reference ended meanwhile",
+        ));
     };
     let shown = view(db, store, new.merchant, new.mode, open).await?;
     let same = shown.is_some_and(|shown| stands_for(&shown, request));

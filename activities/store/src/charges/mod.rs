@@ -135,9 +135,13 @@ pub async fn record(
     kind: event::Type,
 ) -> Result<Vec<Due>, StoreError> {
     charge.event_sequence += 1;
-    sqlx::query!("update charges set event_sequence = $2 where id = $1", charge.id.uuid(), charge.event_sequence)
-        .execute(&mut *db)
-        .await?;
+    sqlx::query!(
+        "update charges set event_sequence = $2 where id = $1",
+        charge.id.uuid(),
+        charge.event_sequence
+    )
+    .execute(&mut *db)
+    .await?;
     let shown = view(db, store, charge.merchant, charge.mode, charge.id)
         .await?
         .ok_or_else(|| StoreError::corrupt("charges", "a locked charge is not there"))?;
@@ -183,27 +187,52 @@ pub async fn set_look_at(
     look_at: Option<DateTime<Utc>>,
     looks: i32,
 ) -> Result<(), StoreError> {
-    sqlx::query!("update charges set look_at = $2, looks = $3 where id = $1", id.uuid(), look_at, looks)
-        .execute(db)
-        .await?;
+    sqlx::query!(
+        "update charges set look_at = $2, looks = $3 where id = $1",
+        id.uuid(),
+        look_at,
+        looks
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
 /// Adds received money to a locked charge.
-pub async fn add_paid(db: &mut PgConnection, charge: &mut Locked, amount: i64) -> Result<(), StoreError> {
+pub async fn add_paid(
+    db: &mut PgConnection,
+    charge: &mut Locked,
+    amount: i64,
+) -> Result<(), StoreError> {
     charge.amount_paid += amount;
-    sqlx::query!("update charges set amount_paid = $2 where id = $1", charge.id.uuid(), charge.amount_paid)
-        .execute(db)
-        .await?;
+    sqlx::query!(
+        "update charges set amount_paid = $2 where id = $1",
+        charge.id.uuid(),
+        charge.amount_paid
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
 /// Where a charge stands, and whose it is.
-pub async fn status(db: &mut PgConnection, id: ChargeId) -> Result<Option<(MerchantId, Status)>, StoreError> {
-    let row = sqlx::query!("select merchant_id, status from charges where id = $1", id.uuid())
-        .fetch_optional(db)
-        .await?;
-    row.map(|row| Ok((row.merchant_id.into(), parse("charges.status", &row.status)?))).transpose()
+pub async fn status(
+    db: &mut PgConnection,
+    id: ChargeId,
+) -> Result<Option<(MerchantId, Status)>, StoreError> {
+    let row = sqlx::query!(
+        "select merchant_id, status from charges where id = $1",
+        id.uuid()
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        Ok((
+            row.merchant_id.into(),
+            parse("charges.status", &row.status)?,
+        ))
+    })
+    .transpose()
 }
 
 /// Asks for a charge to be canceled; the workflow does it at its next look.

@@ -63,12 +63,23 @@ pub async fn views(
     )
     .fetch_all(&mut *db)
     .await?;
-    let paid: Vec<Uuid> = rows.iter().filter(|row| row.amount_paid > 0).map(|row| row.id).collect();
-    let mut payments = if paid.is_empty() { Vec::new() } else { payments::of_charges(db, &paid).await? };
+    let paid: Vec<Uuid> = rows
+        .iter()
+        .filter(|row| row.amount_paid > 0)
+        .map(|row| row.id)
+        .collect();
+    let mut payments = if paid.is_empty() {
+        Vec::new()
+    } else {
+        payments::of_charges(db, &paid).await?
+    };
     let key = store.merchant_key(db, merchant.uuid()).await?;
     rows.into_iter()
         .map(|row| {
-            let mine = payments.extract_if(.., |(charge, _)| *charge == row.id).map(|(_, payment)| payment).collect();
+            let mine = payments
+                .extract_if(.., |(charge, _)| *charge == row.id)
+                .map(|(_, payment)| payment)
+                .collect();
             row.read(&key, merchant, mode, mine)
         })
         .collect()
@@ -108,18 +119,23 @@ impl Row {
         mode: Mode,
         payments: Vec<Payment>,
     ) -> Result<Charge, StoreError> {
-        let (id, status) = (ChargeId(self.id), parse::<Status>("charges.status", &self.status)?);
+        let (id, status) = (
+            ChargeId(self.id),
+            parse::<Status>("charges.status", &self.status)?,
+        );
         let payer = match &self.payer_key {
             Some(wrapped) => {
-                let key = merchant_key.unwrap(&payers::key_place(merchant.uuid(), self.payer_id), wrapped)?;
+                let key = merchant_key
+                    .unwrap(&payers::key_place(merchant.uuid(), self.payer_id), wrapped)?;
                 Some(open_payer(&key, merchant, id, &self.payer_sealed)?)
             }
             None => None,
         };
         let gateway = match (self.connection_id, self.gateway) {
-            (Some(connection), Some(kind)) => {
-                Some(ChargeGateway { kind: parse("attempts.gateway", &kind)?, connection: connection.into() })
-            }
+            (Some(connection), Some(kind)) => Some(ChargeGateway {
+                kind: parse("attempts.gateway", &kind)?,
+                connection: connection.into(),
+            }),
             _ => None,
         };
         let next_action = match self.next_action {
@@ -143,7 +159,10 @@ impl Row {
             hosted_url: None,
             expires_at: self.expires_at,
             payments,
-            failure: self.failure.map(|json| from_json("charges.failure", json)).transpose()?,
+            failure: self
+                .failure
+                .map(|json| from_json("charges.failure", json))
+                .transpose()?,
             fallbacks: from_json("charges.fallbacks", self.fallbacks)?,
             metadata: from_json("charges.metadata", self.metadata)?,
             created_at: self.created_at,
@@ -156,7 +175,12 @@ impl Row {
 }
 
 /// The payer of a charge, for the order that goes to a gateway.
-pub async fn payer(db: &mut PgConnection, store: &Store, merchant: MerchantId, id: ChargeId) -> Result<Payer, StoreError> {
+pub async fn payer(
+    db: &mut PgConnection,
+    store: &Store,
+    merchant: MerchantId,
+    id: ChargeId,
+) -> Result<Payer, StoreError> {
     let row = sqlx::query!(
         "select c.payer_id, c.payer_sealed, p.data_key as payer_key
            from charges c join payers p on p.id = c.payer_id and p.merchant_id = c.merchant_id and p.mode = c.mode
@@ -171,7 +195,12 @@ pub async fn payer(db: &mut PgConnection, store: &Store, merchant: MerchantId, i
     open_payer(&key, merchant, id, &row.payer_sealed)
 }
 
-fn open_payer(key: &DataKey, merchant: MerchantId, id: ChargeId, sealed: &[u8]) -> Result<Payer, StoreError> {
+fn open_payer(
+    key: &DataKey,
+    merchant: MerchantId,
+    id: ChargeId,
+    sealed: &[u8],
+) -> Result<Payer, StoreError> {
     let plain = key.open(&payer_place(merchant.uuid(), id.uuid()), sealed)?;
     serde_json::from_slice(&plain).map_err(|why| StoreError::corrupt("charges.payer_sealed", why))
 }

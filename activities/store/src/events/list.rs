@@ -77,7 +77,10 @@ pub async fn list(
     )
     .fetch_all(db)
     .await?;
-    let rows: Vec<_> = rows.into_iter().map(|row| row.read(mode)).collect::<Result<_, _>>()?;
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(|row| row.read(mode))
+        .collect::<Result<_, _>>()?;
     Ok(range.cut(rows))
 }
 

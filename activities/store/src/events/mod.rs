@@ -31,7 +31,10 @@ pub struct New {
 /// A charge as an event shows it: the payer masked.
 pub fn masked(charge: &Charge) -> Value {
     let mut data = to_json(charge);
-    data["payer"] = charge.payer.as_ref().map_or(Value::Null, |payer| to_json(&MaskedPayer::from(payer)));
+    data["payer"] = charge
+        .payer
+        .as_ref()
+        .map_or(Value::Null, |payer| to_json(&MaskedPayer::from(payer)));
     data
 }
 

@@ -34,14 +34,26 @@ pub(super) async fn create(
 ) -> Response<Body> {
     let text = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("name").is_empty() {
-        return wrong(StatusCode::BAD_REQUEST, "invalid_name", "O campo name deve ser informado.");
+        return wrong(
+            StatusCode::BAD_REQUEST,
+            "invalid_name",
+            "O campo name deve ser informado.",
+        );
     }
     if !is_document(text("cpfCnpj")) {
-        return wrong(StatusCode::BAD_REQUEST, "invalid_object", "O CPF/CNPJ informado é inválido.");
+        return wrong(
+            StatusCode::BAD_REQUEST,
+            "invalid_object",
+            "O CPF/CNPJ informado é inválido.",
+        );
     }
     let mut state = lock(&asaas.state);
     state.made += 1;
-    let customer = Customer { account, id: format!("cus_{:012}", state.made), sent };
+    let customer = Customer {
+        account,
+        id: format!("cus_{:012}", state.made),
+        sent,
+    };
     let json = json_of(&customer);
     state.customers.insert(customer.id.clone(), customer);
     Json(json).into_response()
@@ -57,11 +69,20 @@ pub(super) async fn list(
     let matches = |customer: &&Customer| {
         ["cpfCnpj", "externalReference", "email"]
             .iter()
-            .all(|name| query.get(*name).is_none_or(|wanted| customer.sent.get(*name).and_then(Value::as_str) == Some(wanted)))
+            .all(|name| {
+                query.get(*name).is_none_or(|wanted| {
+                    customer.sent.get(*name).and_then(Value::as_str) == Some(wanted)
+                })
+            })
     };
-    let mine = state.customers.values().filter(|customer| customer.account == account);
+    let mine = state
+        .customers
+        .values()
+        .filter(|customer| customer.account == account);
     let data: Vec<_> = mine.filter(matches).map(json_of).collect();
-    Json(json!({ "object": "list", "hasMore": false, "totalCount": data.len(), "limit": 100, "offset": 0, "data": data }))
+    Json(
+        json!({ "object": "list", "hasMore": false, "totalCount": data.len(), "limit": 100, "offset": 0, "data": data }),
+    )
 }
 
 /// `GET /v3/customers/{id}`.
@@ -70,7 +91,11 @@ pub(super) async fn read(
     Account(account): Account,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    match lock(&asaas.state).customers.get(&id).filter(|customer| customer.account == account) {
+    match lock(&asaas.state)
+        .customers
+        .get(&id)
+        .filter(|customer| customer.account == account)
+    {
         Some(customer) => Json(json_of(customer)).into_response(),
         None => absent(),
     }
@@ -85,29 +110,48 @@ fn is_document(text: &str) -> bool {
         14 => 9,
         _ => return false,
     };
-    let known = bytes.iter().all(|byte| byte.is_ascii_digit() || (top == 9 && byte.is_ascii_uppercase()));
+    let known = bytes
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || (top == 9 && byte.is_ascii_uppercase()));
     if !known || bytes.iter().all(|byte| *byte == bytes[0]) {
         return false;
     }
     let digit = |upto: usize| {
-        let weighted = bytes[..upto].iter().rev().zip((2..=top).cycle()).map(|(byte, weight)| u32::from(byte - b'0') * weight);
+        let weighted = bytes[..upto]
+            .iter()
+            .rev()
+            .zip((2..=top).cycle())
+            .map(|(byte, weight)| u32::from(byte - b'0') * weight);
         match weighted.sum::<u32>() % 11 {
             0 | 1 => 0,
             rest => 11 - rest,
         }
     };
     let last = |at: usize| u32::from(bytes[at].wrapping_sub(b'0'));
-    digit(bytes.len() - 2) == last(bytes.len() - 2) && digit(bytes.len() - 1) == last(bytes.len() - 1)
+    digit(bytes.len() - 2) == last(bytes.len() - 2)
+        && digit(bytes.len() - 1) == last(bytes.len() - 1)
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn documents_of_the_documents_are_known() {
-        for right in ["52998224725", "24971563792", "12345678909", "11222333000181", "12ABC34501DE35"] {
+        for right in [
+            "52998224725",
+            "24971563792",
+            "12345678909",
+            "11222333000181",
+            "12ABC34501DE35",
+        ] {
             assert!(super::is_document(right), "{right}");
         }
-        for wrong in ["52998224726", "11111111111", "1222333000181", "", "5299822472A"] {
+        for wrong in [
+            "52998224726",
+            "11111111111",
+            "1222333000181",
+            "",
+            "5299822472A",
+        ] {
             assert!(!super::is_document(wrong), "{wrong}");
         }
     }

@@ -31,7 +31,9 @@ mod payment;
 mod webhook;
 
 /// After these many seconds each; then the queue is interrupted.
-const SCHEDULE_S: [u64; 14] = [0, 30, 60, 210, 300, 900, 1_500, 3_600, 3_600, 3_600, 3_600, 3_600, 7_200, 7_200];
+const SCHEDULE_S: [u64; 14] = [
+    0, 30, 60, 210, 300, 900, 1_500, 3_600, 3_600, 3_600, 3_600, 3_600, 7_200, 7_200,
+];
 /// What Asaas keeps of a Pix, in centavos.
 const FEE: i64 = 199;
 
@@ -86,7 +88,11 @@ pub(crate) struct Webhook {
 
 /// An error in Asaas's shape.
 pub(crate) fn wrong(status: StatusCode, code: &str, description: &str) -> Response<Body> {
-    (status, Json(json!({ "errors": [{ "code": code, "description": description }] }))).into_response()
+    (
+        status,
+        Json(json!({ "errors": [{ "code": code, "description": description }] })),
+    )
+        .into_response()
 }
 
 /// Absent: an empty body.
@@ -99,20 +105,36 @@ pub(crate) fn router(asaas: Arc<Asaas>) -> Router {
         .route("/v3/customers", post(customer::create).get(customer::list))
         .route("/v3/customers/{id}", get(customer::read))
         .route("/v3/payments", post(payment::create).get(payment::list))
-        .route("/v3/payments/{id}", get(payment::read).delete(payment::delete))
+        .route(
+            "/v3/payments/{id}",
+            get(payment::read).delete(payment::delete),
+        )
         .route("/v3/payments/{id}/status", get(payment::status))
         .route("/v3/payments/{id}/pixQrCode", get(payment::code))
         .route("/v3/sandbox/payment/{id}/confirm", post(payment::confirm))
         .route("/v3/webhooks", post(webhook::create).get(webhook::list))
-        .route("/v3/webhooks/{id}", get(webhook::read).put(webhook::change).delete(webhook::remove))
+        .route(
+            "/v3/webhooks/{id}",
+            get(webhook::read)
+                .put(webhook::change)
+                .delete(webhook::remove),
+        )
         .route("/v3/finance/balance", get(account::balance))
         .route("/v3/myAccount", get(account::account))
-        .layer(middleware::map_response(|mut response: Response<Body>| async move {
-            for (name, value) in [("ratelimit-limit", "100"), ("ratelimit-remaining", "99"), ("ratelimit-reset", "60")] {
-                response.headers_mut().insert(name, HeaderValue::from_static(value));
-            }
-            response
-        }))
+        .layer(middleware::map_response(
+            |mut response: Response<Body>| async move {
+                for (name, value) in [
+                    ("ratelimit-limit", "100"),
+                    ("ratelimit-remaining", "99"),
+                    ("ratelimit-reset", "60"),
+                ] {
+                    response
+                        .headers_mut()
+                        .insert(name, HeaderValue::from_static(value));
+                }
+                response
+            },
+        ))
         .with_state(asaas)
 }
 
@@ -124,16 +146,26 @@ impl FromRequestParts<Arc<Asaas>> for Account {
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Asaas>) -> Result<Self, Response<Body>> {
         let refused = |code, description| Err(wrong(StatusCode::UNAUTHORIZED, code, description));
-        let Some(key) = parts.headers.get("access_token").and_then(|value| value.to_str().ok()) else {
+        let Some(key) = parts
+            .headers
+            .get("access_token")
+            .and_then(|value| value.to_str().ok())
+        else {
             let description = "O cabeçalho de autenticação 'access_token' é obrigatório e não foi encontrado na requisição";
             return refused("access_token_not_found", description);
         };
-        let account = key.strip_prefix("$aact_hmlg_").or_else(|| key.strip_prefix("$aact_prod_"));
+        let account = key
+            .strip_prefix("$aact_hmlg_")
+            .or_else(|| key.strip_prefix("$aact_prod_"));
         match account {
-            None | Some("") => refused("invalid_access_token_format", "O formato da chave de API é inválido"),
-            Some(account) if account.contains("revoked") => {
-                refused("invalid_access_token", "A chave de API fornecida é inválida")
-            }
+            None | Some("") => refused(
+                "invalid_access_token_format",
+                "O formato da chave de API é inválido",
+            ),
+            Some(account) if account.contains("revoked") => refused(
+                "invalid_access_token",
+                "A chave de API fornecida é inválida",
+            ),
             Some(account) => Ok(Self(account.to_owned())),
         }
     }
@@ -144,7 +176,9 @@ pub(crate) fn reais(amount: i64) -> Value {
     if amount % 100 == 0 {
         return (amount / 100).into();
     }
-    decimal(amount).parse::<Number>().map_or(Value::Null, Value::Number)
+    decimal(amount)
+        .parse::<Number>()
+        .map_or(Value::Null, Value::Number)
 }
 
 pub(crate) fn day(at: DateTime<Utc>) -> String {
@@ -153,7 +187,10 @@ pub(crate) fn day(at: DateTime<Utc>) -> String {
 
 impl Asaas {
     pub(crate) fn new(sim: Arc<Sim>) -> Self {
-        Self { sim, state: Mutex::default() }
+        Self {
+            sim,
+            state: Mutex::default(),
+        }
     }
 
     /// Tells every address of the account that wants it, one event after the other.
@@ -165,10 +202,23 @@ impl Asaas {
             "payment": payment.json(),
         });
         let webhooks: Vec<_> = lock(&self.state).webhooks.values().cloned().collect();
-        for webhook in webhooks.into_iter().filter(|webhook| webhook.account == payment.account && webhook.wants(event)) {
-            let token = webhook.sent.get("authToken").and_then(Value::as_str).unwrap_or_default().to_owned();
+        for webhook in webhooks
+            .into_iter()
+            .filter(|webhook| webhook.account == payment.account && webhook.wants(event))
+        {
+            let token = webhook
+                .sent
+                .get("authToken")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
             let telling = Telling {
-                url: webhook.sent.get("url").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                url: webhook
+                    .sent
+                    .get("url")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned(),
                 event: event.to_owned(),
                 body: body.to_string(),
                 proof: Proof::Header("asaas-access-token", token),
@@ -192,7 +242,8 @@ impl Asaas {
 
 impl Webhook {
     fn wants(&self, event: &str) -> bool {
-        let on = self.sent.get("enabled") == Some(&Value::Bool(true)) && self.sent.get("interrupted") != Some(&Value::Bool(true));
+        let on = self.sent.get("enabled") == Some(&Value::Bool(true))
+            && self.sent.get("interrupted") != Some(&Value::Bool(true));
         let events = self.sent.get("events").and_then(Value::as_array);
         on && events.is_some_and(|events| events.iter().any(|wanted| wanted == event))
     }
@@ -235,7 +286,12 @@ impl Book for Asaas {
             id: payment.id.clone(),
             reference: payment.reference.clone().unwrap_or_default(),
             description: payment.description.clone().unwrap_or_default(),
-            status: if payment.deleted { "DELETED" } else { payment.status }.to_owned(),
+            status: if payment.deleted {
+                "DELETED"
+            } else {
+                payment.status
+            }
+            .to_owned(),
             amount: payment.amount,
             payable: payment.is_payable(),
             paid: payment.paid_at.is_some(),
@@ -249,10 +305,15 @@ impl Book for Asaas {
     fn act(&self, charge: &str, action: Action, notify: bool) -> Result<(), String> {
         let now = self.sim.now();
         let mut state = lock(&self.state);
-        let found = state.payments.values_mut().find(|p| p.id == charge || p.reference.as_deref() == Some(charge));
+        let found = state
+            .payments
+            .values_mut()
+            .find(|p| p.id == charge || p.reference.as_deref() == Some(charge));
         let payment = found.ok_or("there is no such charge")?;
         let event = match action {
-            Action::Pay(_) if payment.paid_at.is_some() => return Err("it is paid already".to_owned()),
+            Action::Pay(_) if payment.paid_at.is_some() => {
+                return Err("it is paid already".to_owned());
+            }
             Action::Pay(amount) => {
                 payment.amount = amount.unwrap_or(payment.amount);
                 payment.paid_at = Some(now);
@@ -279,14 +340,22 @@ impl Book for Asaas {
 
     fn served(&self, reference: &str, us: u64) {
         let mut state = lock(&self.state);
-        if let Some(payment) = state.payments.values_mut().find(|payment| payment.reference.as_deref() == Some(reference)) {
+        if let Some(payment) = state
+            .payments
+            .values_mut()
+            .find(|payment| payment.reference.as_deref() == Some(reference))
+        {
             payment.service_us += us;
         }
     }
 
     fn refusal(&self, status: StatusCode) -> Response<Body> {
         match status.as_u16() {
-            401 => wrong(status, "invalid_access_token", "A chave de API fornecida é inválida"),
+            401 => wrong(
+                status,
+                "invalid_access_token",
+                "A chave de API fornecida é inválida",
+            ),
             404 => absent(),
             400 => wrong(status, "invalid_value", "Falha injetada no simulador"),
             _ => status.into_response(),

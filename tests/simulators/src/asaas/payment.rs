@@ -39,7 +39,10 @@ pub(super) async fn create(
     };
     let mut state = lock(&asaas.state);
     state.made += 1;
-    let payment = Payment { number: state.made, ..payment };
+    let payment = Payment {
+        number: state.made,
+        ..payment
+    };
     state.order.push(payment.id.clone());
     state.payments.insert(payment.id.clone(), payment.clone());
     drop(state);
@@ -55,23 +58,45 @@ fn about(payment: &Payment, mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-fn read_request(asaas: &Asaas, account: &str, sent: &Map<String, Value>) -> Result<Payment, Refused> {
-    let text = |name: &str| sent.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+fn read_request(
+    asaas: &Asaas,
+    account: &str,
+    sent: &Map<String, Value>,
+) -> Result<Payment, Refused> {
+    let text = |name: &str| {
+        sent.get(name)
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned)
+    };
     let customer = text("customer").unwrap_or_default();
-    let known = lock(&asaas.state).customers.get(&customer).is_some_and(|customer| customer.account == account);
+    let known = lock(&asaas.state)
+        .customers
+        .get(&customer)
+        .is_some_and(|customer| customer.account == account);
     if !known {
         return Err(("invalid_customer", "Customer inválido ou não informado."));
     }
     if sent.get("billingType").and_then(Value::as_str) != Some("PIX") {
         return Err(("invalid_billingType", "O campo billingType é inválido."));
     }
-    let value = sent.get("value").and_then(Value::as_number).and_then(centavos).filter(|amount| *amount > 0);
+    let value = sent
+        .get("value")
+        .and_then(Value::as_number)
+        .and_then(centavos)
+        .filter(|amount| *amount > 0);
     let amount = value.ok_or(("invalid_value", "O campo value deve ser informado."))?;
     let now = asaas.sim.now();
-    let due = text("dueDate").and_then(|due| due.parse().ok()).ok_or(("invalid_dueDate", "O campo dueDate deve ser informado."))?;
-    let today = day(now).parse().map_err(|_| ("invalid_dueDate", "O campo dueDate deve ser informado."))?;
+    let due = text("dueDate")
+        .and_then(|due| due.parse().ok())
+        .ok_or(("invalid_dueDate", "O campo dueDate deve ser informado."))?;
+    let today = day(now)
+        .parse()
+        .map_err(|_| ("invalid_dueDate", "O campo dueDate deve ser informado."))?;
     if due < today {
-        return Err(("invalid_dueDate", "Não é permitido data de vencimento inferior a hoje."));
+        return Err((
+            "invalid_dueDate",
+            "Não é permitido data de vencimento inferior a hoje.",
+        ));
     }
     Ok(Payment {
         account: account.to_owned(),
@@ -106,10 +131,17 @@ pub(super) async fn list(
     Account(account): Account,
     Query(query): Query<HashMap<String, String>>,
 ) -> Json<Value> {
-    let number = |name: &str, default: usize| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number = |name: &str, default: usize| {
+        query
+            .get(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
     let (limit, offset) = (number("limit", 10).min(100), number("offset", 0));
     let state = lock(&asaas.state);
-    let wanted = |name: &str, found: Option<&str>| query.get(name).is_none_or(|wanted| found == Some(wanted));
+    let wanted = |name: &str, found: Option<&str>| {
+        query.get(name).is_none_or(|wanted| found == Some(wanted))
+    };
     let found: Vec<_> = state
         .order
         .iter()
@@ -117,16 +149,24 @@ pub(super) async fn list(
         .filter_map(|id| state.payments.get(id))
         .filter(|payment| payment.account == account)
         .filter(|payment| wanted("externalReference", payment.reference.as_deref()))
-        .filter(|payment| wanted("status", Some(payment.status)) && wanted("customer", Some(&payment.customer)))
+        .filter(|payment| {
+            wanted("status", Some(payment.status)) && wanted("customer", Some(&payment.customer))
+        })
         .map(Payment::json)
         .collect();
     let page: Vec<_> = found.iter().skip(offset).take(limit).cloned().collect();
     let more = offset + page.len() < found.len();
-    Json(json!({ "object": "list", "hasMore": more, "totalCount": found.len(), "limit": limit, "offset": offset, "data": page }))
+    Json(
+        json!({ "object": "list", "hasMore": more, "totalCount": found.len(), "limit": limit, "offset": offset, "data": page }),
+    )
 }
 
 fn find(asaas: &Asaas, account: &str, id: &str) -> Option<Payment> {
-    lock(&asaas.state).payments.get(id).filter(|payment| payment.account == account).cloned()
+    lock(&asaas.state)
+        .payments
+        .get(id)
+        .filter(|payment| payment.account == account)
+        .cloned()
 }
 
 /// `GET /v3/payments/{id}`.
@@ -144,7 +184,9 @@ pub(super) async fn status(
     Account(account): Account,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    find(&asaas, &account, &id).map_or_else(absent, |payment| Json(json!({ "status": payment.status })).into_response())
+    find(&asaas, &account, &id).map_or_else(absent, |payment| {
+        Json(json!({ "status": payment.status })).into_response()
+    })
 }
 
 /// `GET /v3/payments/{id}/pixQrCode`.
@@ -153,8 +195,13 @@ pub(super) async fn code(
     Account(account): Account,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    let Some(payment) = find(&asaas, &account, &id).filter(|payment| !payment.deleted) else { return absent() };
-    let until = payment.due.checked_add_months(CODE_LIVES).unwrap_or(payment.due);
+    let Some(payment) = find(&asaas, &account, &id).filter(|payment| !payment.deleted) else {
+        return absent();
+    };
+    let until = payment
+        .due
+        .checked_add_months(CODE_LIVES)
+        .unwrap_or(payment.due);
     let json = json!({
         "encodedImage": STANDARD.encode(PNG), "payload": crate::br_code::dynamic(&payment.location, &decimal(payment.amount)),
         "expirationDate": format!("{until} 23:59:59"), "description": payment.description,
@@ -168,9 +215,15 @@ pub(super) async fn delete(
     Account(account): Account,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    let Some(payment) = find(&asaas, &account, &id) else { return absent() };
+    let Some(payment) = find(&asaas, &account, &id) else {
+        return absent();
+    };
     if payment.deleted || !matches!(payment.status, "PENDING" | "OVERDUE") {
-        return wrong(StatusCode::BAD_REQUEST, "invalid_action", "Esta cobrança não pode ser removida.");
+        return wrong(
+            StatusCode::BAD_REQUEST,
+            "invalid_action",
+            "Esta cobrança não pode ser removida.",
+        );
     }
     let _ = asaas.act(&id, Action::Cancel, true);
     Json(json!({ "deleted": true, "id": id })).into_response()
@@ -187,6 +240,10 @@ pub(super) async fn confirm(
     }
     match asaas.act(&id, Action::Pay(None), true) {
         Ok(()) => read(State(asaas), Account(account), Path(id)).await,
-        Err(_) => wrong(StatusCode::BAD_REQUEST, "invalid_action", "Esta cobrança não pode ser confirmada."),
+        Err(_) => wrong(
+            StatusCode::BAD_REQUEST,
+            "invalid_action",
+            "Esta cobrança não pode ser confirmada.",
+        ),
     }
 }

@@ -33,25 +33,58 @@ pub(super) async fn create(
     Account(account): Account,
     Json(sent): Json<Map<String, Value>>,
 ) -> Response<Body> {
-    if !sent.get("url").and_then(Value::as_str).is_some_and(|url| url.starts_with("http")) {
-        return wrong(StatusCode::BAD_REQUEST, "invalid_object", "A URL informada é inválida.");
+    if !sent
+        .get("url")
+        .and_then(Value::as_str)
+        .is_some_and(|url| url.starts_with("http"))
+    {
+        return wrong(
+            StatusCode::BAD_REQUEST,
+            "invalid_object",
+            "A URL informada é inválida.",
+        );
     }
     let id = format!("whk_{}", asaas.sim.random(24));
     let mut state = lock(&asaas.state);
-    if state.webhooks.values().filter(|webhook| webhook.account == account).count() >= MAX_WEBHOOKS {
-        return wrong(StatusCode::BAD_REQUEST, "invalid_action", "O limite de webhooks foi atingido.");
+    if state
+        .webhooks
+        .values()
+        .filter(|webhook| webhook.account == account)
+        .count()
+        >= MAX_WEBHOOKS
+    {
+        return wrong(
+            StatusCode::BAD_REQUEST,
+            "invalid_action",
+            "O limite de webhooks foi atingido.",
+        );
     }
-    let webhook = Webhook { account, id: id.clone(), sent, order: Arc::default() };
+    let webhook = Webhook {
+        account,
+        id: id.clone(),
+        sent,
+        order: Arc::default(),
+    };
     let json = json_of(&webhook);
     state.webhooks.insert(id, webhook);
     Json(json).into_response()
 }
 
 /// `GET /v3/webhooks`.
-pub(super) async fn list(State(asaas): State<Arc<Asaas>>, Account(account): Account) -> Json<Value> {
+pub(super) async fn list(
+    State(asaas): State<Arc<Asaas>>,
+    Account(account): Account,
+) -> Json<Value> {
     let state = lock(&asaas.state);
-    let data: Vec<_> = state.webhooks.values().filter(|webhook| webhook.account == account).map(json_of).collect();
-    Json(json!({ "object": "list", "hasMore": false, "totalCount": data.len(), "limit": 100, "offset": 0, "data": data }))
+    let data: Vec<_> = state
+        .webhooks
+        .values()
+        .filter(|webhook| webhook.account == account)
+        .map(json_of)
+        .collect();
+    Json(
+        json!({ "object": "list", "hasMore": false, "totalCount": data.len(), "limit": 100, "offset": 0, "data": data }),
+    )
 }
 
 /// `GET /v3/webhooks/{id}`.
@@ -60,7 +93,11 @@ pub(super) async fn read(
     Account(account): Account,
     Path(id): Path<String>,
 ) -> Response<Body> {
-    match lock(&asaas.state).webhooks.get(&id).filter(|webhook| webhook.account == account) {
+    match lock(&asaas.state)
+        .webhooks
+        .get(&id)
+        .filter(|webhook| webhook.account == account)
+    {
         Some(webhook) => Json(json_of(webhook)).into_response(),
         None => absent(),
     }
@@ -73,7 +110,11 @@ pub(super) async fn change(
     Path(id): Path<String>,
     Json(sent): Json<Map<String, Value>>,
 ) -> Response<Body> {
-    match lock(&asaas.state).webhooks.get_mut(&id).filter(|webhook| webhook.account == account) {
+    match lock(&asaas.state)
+        .webhooks
+        .get_mut(&id)
+        .filter(|webhook| webhook.account == account)
+    {
         Some(webhook) => {
             webhook.sent.extend(sent);
             Json(json_of(webhook)).into_response()
@@ -89,7 +130,11 @@ pub(super) async fn remove(
     Path(id): Path<String>,
 ) -> Response<Body> {
     let mut state = lock(&asaas.state);
-    if state.webhooks.get(&id).is_none_or(|webhook| webhook.account != account) {
+    if state
+        .webhooks
+        .get(&id)
+        .is_none_or(|webhook| webhook.account != account)
+    {
         return absent();
     }
     state.webhooks.remove(&id);

@@ -27,7 +27,13 @@ pub(super) async fn create(
 ) -> Response<Body> {
     let body: Value = match serde_json::from_slice(&body) {
         Ok(body) => body,
-        Err(_) => return wrong(StatusCode::BAD_REQUEST, "json_invalido", "O corpo não é JSON"),
+        Err(_) => {
+            return wrong(
+                StatusCode::BAD_REQUEST,
+                "json_invalido",
+                "O corpo não é JSON",
+            );
+        }
     };
     let mut cob = match read_request(&efi, &account, &txid, &body) {
         Ok(cob) => cob,
@@ -36,14 +42,20 @@ pub(super) async fn create(
     let mut state = lock(&efi.state);
     if state.cobs.contains_key(&(account.clone(), txid.clone())) {
         let message = "Campo txid informado já foi utilizado em outra cobrança";
-        return about(&txid, wrong(StatusCode::CONFLICT, "txid_duplicado", message));
+        return about(
+            &txid,
+            wrong(StatusCode::CONFLICT, "txid_duplicado", message),
+        );
     }
     state.locations += 1;
     cob.location_id = state.locations;
     state.cobs.insert((account, txid.clone()), cob.clone());
     drop(state);
     efi.expect_payment(&cob);
-    about(&txid, (StatusCode::CREATED, Json(cob.json())).into_response())
+    about(
+        &txid,
+        (StatusCode::CREATED, Json(cob.json())).into_response(),
+    )
 }
 
 fn about(txid: &str, mut response: Response<Body>) -> Response<Body> {
@@ -59,23 +71,42 @@ fn read_request(efi: &Efi, account: &str, txid: &str, body: &Value) -> Result<Co
         return Err(("valor_invalido", "Campo txid inválido".to_owned()));
     }
     let missing = |path: &str| ("json_invalido", format!("{path} é obrigatório"));
-    let amount = body["valor"]["original"].as_str().ok_or_else(|| missing(".body.valor.original"))?;
-    let amount = centavos(amount).ok_or(("valor_invalido", "Campo valor.original inválido".to_owned()))?;
-    let key = body["chave"].as_str().filter(|key| !key.is_empty()).ok_or_else(|| missing(".body.chave"))?;
-    let calendar = body.get("calendario").ok_or_else(|| missing(".body.calendario"))?;
+    let amount = body["valor"]["original"]
+        .as_str()
+        .ok_or_else(|| missing(".body.valor.original"))?;
+    let amount =
+        centavos(amount).ok_or(("valor_invalido", "Campo valor.original inválido".to_owned()))?;
+    let key = body["chave"]
+        .as_str()
+        .filter(|key| !key.is_empty())
+        .ok_or_else(|| missing(".body.chave"))?;
+    let calendar = body
+        .get("calendario")
+        .ok_or_else(|| missing(".body.calendario"))?;
     let expires_in = match calendar.get("expiracao") {
         None => A_DAY_S,
         Some(value) => {
             let seconds = value.as_i64().filter(|seconds| *seconds > 0);
-            seconds.ok_or(("valor_invalido", "Campo calendario.expiracao inválido".to_owned()))?
+            seconds.ok_or((
+                "valor_invalido",
+                "Campo calendario.expiracao inválido".to_owned(),
+            ))?
         }
     };
     check_payer(body)?;
-    if body["solicitacaoPagador"].as_str().is_some_and(|text| text.chars().count() > MAX_MESSAGE) {
-        return Err(("valor_invalido", "Campo solicitacaoPagador inválido".to_owned()));
+    if body["solicitacaoPagador"]
+        .as_str()
+        .is_some_and(|text| text.chars().count() > MAX_MESSAGE)
+    {
+        return Err((
+            "valor_invalido",
+            "Campo solicitacaoPagador inválido".to_owned(),
+        ));
     }
     let echoed = ["devedor", "solicitacaoPagador", "infoAdicionais"];
-    let echoed = echoed.iter().filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone())));
+    let echoed = echoed
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone())));
     Ok(Cob {
         account: account.to_owned(),
         txid: txid.to_owned(),
@@ -95,11 +126,18 @@ fn read_request(efi: &Efi, account: &str, txid: &str, body: &Value) -> Result<Co
 
 /// `devedor` may be left out; else a name comes with exactly one document.
 fn check_payer(body: &Value) -> Result<(), Refused> {
-    let Some(payer) = body.get("devedor") else { return Ok(()) };
+    let Some(payer) = body.get("devedor") else {
+        return Ok(());
+    };
     let (cpf, cnpj) = (payer["cpf"].as_str(), payer["cnpj"].as_str());
     let document = match (cpf, cnpj) {
         (Some(cpf), None) => cpf.len() == 11 && cpf.chars().all(|c| c.is_ascii_digit()),
-        (None, Some(cnpj)) => cnpj.len() == 14 && cnpj.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase()),
+        (None, Some(cnpj)) => {
+            cnpj.len() == 14
+                && cnpj
+                    .chars()
+                    .all(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
+        }
         _ => false,
     };
     if document && payer["nome"].as_str().is_some_and(|name| !name.is_empty()) {
@@ -116,7 +154,10 @@ fn centavos(text: &str) -> Option<i64> {
     if !digits(whole) || whole.len() > 10 || part.len() != 2 || !digits(part) {
         return None;
     }
-    format!("{whole}{part}").parse().ok().filter(|amount| *amount > 0)
+    format!("{whole}{part}")
+        .parse()
+        .ok()
+        .filter(|amount| *amount > 0)
 }
 
 /// `PATCH /v2/cob/{txid}`: removal, and changes of amount or message.
@@ -127,19 +168,39 @@ pub(super) async fn change(
     Json(body): Json<Value>,
 ) -> Response<Body> {
     let mut state = lock(&efi.state);
-    let Some(cob) = state.cobs.get_mut(&(account, txid)) else { return absent() };
+    let Some(cob) = state.cobs.get_mut(&(account, txid)) else {
+        return absent();
+    };
     if cob.status != "ATIVA" {
-        return wrong(StatusCode::BAD_REQUEST, "status_cobranca_invalido", "A cobrança não está mais ativa");
+        return wrong(
+            StatusCode::BAD_REQUEST,
+            "status_cobranca_invalido",
+            "A cobrança não está mais ativa",
+        );
     }
     match body.get("status").map(Value::as_str) {
-        Some(Some("REMOVIDA_PELO_USUARIO_RECEBEDOR")) => cob.status = "REMOVIDA_PELO_USUARIO_RECEBEDOR",
-        Some(_) => return wrong(StatusCode::BAD_REQUEST, "valor_invalido", "Campo status inválido"),
+        Some(Some("REMOVIDA_PELO_USUARIO_RECEBEDOR")) => {
+            cob.status = "REMOVIDA_PELO_USUARIO_RECEBEDOR"
+        }
+        Some(_) => {
+            return wrong(
+                StatusCode::BAD_REQUEST,
+                "valor_invalido",
+                "Campo status inválido",
+            );
+        }
         None => {}
     }
     if let Some(amount) = body["valor"]["original"].as_str() {
         match centavos(amount) {
             Some(amount) => cob.amount = amount,
-            None => return wrong(StatusCode::BAD_REQUEST, "valor_invalido", "Campo valor.original inválido"),
+            None => {
+                return wrong(
+                    StatusCode::BAD_REQUEST,
+                    "valor_invalido",
+                    "Campo valor.original inválido",
+                );
+            }
         }
     }
     cob.revisions += 1;
@@ -147,7 +208,11 @@ pub(super) async fn change(
 }
 
 /// `GET /v2/cob/{txid}`.
-pub(super) async fn read(State(efi): State<Arc<Efi>>, Path(txid): Path<String>, Account(account): Account) -> Response<Body> {
+pub(super) async fn read(
+    State(efi): State<Arc<Efi>>,
+    Path(txid): Path<String>,
+    Account(account): Account,
+) -> Response<Body> {
     let state = lock(&efi.state);
     match state.cobs.get(&(account, txid)) {
         Some(cob) => Json(cob.json()).into_response(),
@@ -156,7 +221,11 @@ pub(super) async fn read(State(efi): State<Arc<Efi>>, Path(txid): Path<String>, 
 }
 
 fn absent() -> Response<Body> {
-    wrong(StatusCode::NOT_FOUND, "cobranca_nao_encontrada", "Nenhuma cobrança encontrada para o txid informado")
+    wrong(
+        StatusCode::NOT_FOUND,
+        "cobranca_nao_encontrada",
+        "Nenhuma cobrança encontrada para o txid informado",
+    )
 }
 
 /// `GET /v2/cob?inicio=&fim=`.
@@ -166,14 +235,26 @@ pub(super) async fn list(
     Account(account): Account,
 ) -> Response<Body> {
     let (Some(from), Some(to)) = (query.get("inicio"), query.get("fim")) else {
-        return wrong(StatusCode::BAD_REQUEST, "json_invalido", "inicio e fim são obrigatórios");
+        return wrong(
+            StatusCode::BAD_REQUEST,
+            "json_invalido",
+            "inicio e fim são obrigatórios",
+        );
     };
     let state = lock(&efi.state);
     let found: Vec<_> = state
         .cobs
         .values()
-        .filter(|cob| cob.account == account && instant(cob.created_at) >= *from && instant(cob.created_at) <= *to)
-        .filter(|cob| query.get("status").is_none_or(|status| status == cob.status))
+        .filter(|cob| {
+            cob.account == account
+                && instant(cob.created_at) >= *from
+                && instant(cob.created_at) <= *to
+        })
+        .filter(|cob| {
+            query
+                .get("status")
+                .is_none_or(|status| status == cob.status)
+        })
         .map(Cob::json)
         .collect();
     Json(json!({ "parametros": parameters(from, to, found.len()), "cobs": found })).into_response()

@@ -86,17 +86,28 @@ pub(crate) fn router(efi: Arc<Efi>) -> Router {
     Router::new()
         .route("/oauth/token", post(auth::token))
         .route("/v2/cob", get(cob::list))
-        .route("/v2/cob/{txid}", put(cob::create).patch(cob::change).get(cob::read))
+        .route(
+            "/v2/cob/{txid}",
+            put(cob::create).patch(cob::change).get(cob::read),
+        )
         .route("/v2/pix", get(pix::list))
         .route("/v2/pix/{e2eid}", get(pix::read))
         .route("/v2/gn/saldo", get(pix::balance))
-        .route("/v2/webhook/{key}", put(webhook::register).get(webhook::read).delete(webhook::remove))
+        .route(
+            "/v2/webhook/{key}",
+            put(webhook::register)
+                .get(webhook::read)
+                .delete(webhook::remove),
+        )
         .with_state(efi)
 }
 
 impl Efi {
     pub(crate) fn new(sim: Arc<Sim>) -> Self {
-        Self { sim, state: Mutex::default() }
+        Self {
+            sim,
+            state: Mutex::default(),
+        }
     }
 
     /// Pays by itself what is to be paid by itself.
@@ -113,7 +124,10 @@ impl Efi {
 
     /// Tells the address of the charge's key, to which `/pix` is appended.
     fn tell(&self, cob: &Cob, pix: &Pix) {
-        let registered = lock(&self.state).webhooks.get(&(cob.account.clone(), cob.key.clone())).cloned();
+        let registered = lock(&self.state)
+            .webhooks
+            .get(&(cob.account.clone(), cob.key.clone()))
+            .cloned();
         let Some((url, _)) = registered else { return };
         let mut told = cob.received_json(pix);
         told["gnExtras"] = json!({
@@ -192,7 +206,12 @@ impl Book for Efi {
         let held = state.cobs.values().map(|cob| Held {
             id: cob.txid.clone(),
             reference: cob.txid.clone(),
-            description: cob.echoed.get("solicitacaoPagador").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            description: cob
+                .echoed
+                .get("solicitacaoPagador")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
             status: cob.status.to_owned(),
             amount: cob.amount,
             payable: cob.is_payable(now),
@@ -205,14 +224,26 @@ impl Book for Efi {
     }
 
     fn act(&self, charge: &str, action: Action, notify: bool) -> Result<(), String> {
-        let id = format!("E12345678{}{}", self.sim.now().format("%Y%m%d%H%M"), self.sim.random(11));
+        let id = format!(
+            "E12345678{}{}",
+            self.sim.now().format("%Y%m%d%H%M"),
+            self.sim.random(11)
+        );
         let now = self.sim.now();
         let mut state = lock(&self.state);
-        let cob = state.cobs.values_mut().find(|cob| cob.txid == charge).ok_or("there is no such charge")?;
+        let cob = state
+            .cobs
+            .values_mut()
+            .find(|cob| cob.txid == charge)
+            .ok_or("there is no such charge")?;
         match action {
             // a payment that was under way may settle after expiry or removal: the control decides
             Action::Pay(amount) => {
-                let pix = Pix { end_to_end_id: id, amount: amount.unwrap_or(cob.amount), at: now };
+                let pix = Pix {
+                    end_to_end_id: id,
+                    amount: amount.unwrap_or(cob.amount),
+                    at: now,
+                };
                 cob.received.push(pix.clone());
                 cob.status = "CONCLUIDA";
                 let cob = cob.clone();
@@ -229,7 +260,11 @@ impl Book for Efi {
     }
 
     fn served(&self, reference: &str, us: u64) {
-        if let Some(cob) = lock(&self.state).cobs.values_mut().find(|cob| cob.txid == reference) {
+        if let Some(cob) = lock(&self.state)
+            .cobs
+            .values_mut()
+            .find(|cob| cob.txid == reference)
+        {
             cob.service_us += us;
         }
     }

@@ -15,10 +15,21 @@ use super::{Efi, auth::Account, cob::parameters, instant, wrong};
 use crate::sim::{decimal, lock};
 
 /// `GET /v2/pix/{e2eid}`.
-pub(super) async fn read(State(efi): State<Arc<Efi>>, Path(id): Path<String>, Account(account): Account) -> Response<Body> {
-    match received(&efi, &account).into_iter().find(|pix| pix["endToEndId"] == id) {
+pub(super) async fn read(
+    State(efi): State<Arc<Efi>>,
+    Path(id): Path<String>,
+    Account(account): Account,
+) -> Response<Body> {
+    match received(&efi, &account)
+        .into_iter()
+        .find(|pix| pix["endToEndId"] == id)
+    {
         Some(pix) => Json(pix).into_response(),
-        None => wrong(StatusCode::NOT_FOUND, "pix_nao_encontrado", "Nenhum Pix encontrado"),
+        None => wrong(
+            StatusCode::NOT_FOUND,
+            "pix_nao_encontrado",
+            "Nenhum Pix encontrado",
+        ),
     }
 }
 
@@ -29,12 +40,18 @@ pub(super) async fn list(
     Account(account): Account,
 ) -> Response<Body> {
     let (Some(from), Some(to)) = (query.get("inicio"), query.get("fim")) else {
-        return wrong(StatusCode::BAD_REQUEST, "json_invalido", "inicio e fim são obrigatórios");
+        return wrong(
+            StatusCode::BAD_REQUEST,
+            "json_invalido",
+            "inicio e fim são obrigatórios",
+        );
     };
     let mut found = received(&efi, &account);
     found.retain(|pix| {
         let at = pix["horario"].as_str().unwrap_or_default();
-        at >= from.as_str() && at <= to.as_str() && query.get("txid").is_none_or(|txid| pix["txid"] == *txid)
+        at >= from.as_str()
+            && at <= to.as_str()
+            && query.get("txid").is_none_or(|txid| pix["txid"] == *txid)
     });
     Json(json!({ "parametros": parameters(from, to, found.len()), "pix": found })).into_response()
 }
@@ -54,9 +71,15 @@ fn received(efi: &Efi, account: &str) -> Vec<Value> {
 }
 
 /// `GET /v2/gn/saldo`.
-pub(super) async fn balance(State(efi): State<Arc<Efi>>, Account(account): Account) -> Response<Body> {
+pub(super) async fn balance(
+    State(efi): State<Arc<Efi>>,
+    Account(account): Account,
+) -> Response<Body> {
     let state = lock(&efi.state);
     let cobs = state.cobs.values().filter(|cob| cob.account == account);
-    let total: i64 = cobs.flat_map(|cob| &cob.received).map(|pix| pix.amount).sum();
+    let total: i64 = cobs
+        .flat_map(|cob| &cob.received)
+        .map(|pix| pix.amount)
+        .sum();
     Json(json!({ "saldo": decimal(total) })).into_response()
 }

@@ -23,29 +23,50 @@ pub(super) struct Account {
 impl FromRequestParts<Arc<Stripe>> for Account {
     type Rejection = Response<Body>;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Stripe>) -> Result<Self, Response<Body>> {
-        let value = parts.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _: &Arc<Stripe>,
+    ) -> Result<Self, Response<Body>> {
+        let value = parts
+            .headers
+            .get("authorization")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let basic = || {
             let pair = STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
             Some(String::from_utf8(pair).ok()?.split(':').next()?.to_owned())
         };
-        let key = value.strip_prefix("Bearer ").map(ToOwned::to_owned).or_else(basic).unwrap_or_default();
+        let key = value
+            .strip_prefix("Bearer ")
+            .map(ToOwned::to_owned)
+            .or_else(basic)
+            .unwrap_or_default();
         let (live, id) = match (key.strip_prefix("sk_test_"), key.strip_prefix("sk_live_")) {
             (Some(id), _) => (false, id),
             (_, Some(id)) => (true, id),
             _ => (false, "revoked"),
         };
         if id.is_empty() || id.contains("revoked") {
-            return Err(wrong(StatusCode::UNAUTHORIZED, "invalid_request_error", None, None));
+            return Err(wrong(
+                StatusCode::UNAUTHORIZED,
+                "invalid_request_error",
+                None,
+                None,
+            ));
         }
-        Ok(Self { id: id.to_owned(), live })
+        Ok(Self {
+            id: id.to_owned(),
+            live,
+        })
     }
 }
 
 /// `GET /v1/balance`.
 pub(super) async fn balance(account: Account) -> Json<Value> {
     let amount = json!([{ "amount": 0, "currency": "brl", "source_types": { "card": 0 } }]);
-    Json(json!({ "object": "balance", "available": amount, "pending": amount, "livemode": account.live }))
+    Json(
+        json!({ "object": "balance", "available": amount, "pending": amount, "livemode": account.live }),
+    )
 }
 
 /// `GET /v1/account`.

@@ -92,7 +92,12 @@ pub(crate) struct Endpoint {
 }
 
 /// An error in Stripe's shape.
-pub(crate) fn wrong(status: StatusCode, kind: &str, code: Option<&str>, param: Option<&str>) -> Response<Body> {
+pub(crate) fn wrong(
+    status: StatusCode,
+    kind: &str,
+    code: Option<&str>,
+    param: Option<&str>,
+) -> Response<Body> {
     let message = match (code, param) {
         (Some(code), Some(param)) => format!("{code}: {param}"),
         (Some(code), None) => code.to_owned(),
@@ -101,7 +106,11 @@ pub(crate) fn wrong(status: StatusCode, kind: &str, code: Option<&str>, param: O
     let mut error = json!({ "type": kind, "message": message });
     if let Some(code) = code {
         error["code"] = code.into();
-        error["doc_url"] = format!("https://stripe.com/docs/error-codes/{}", code.replace('_', "-")).into();
+        error["doc_url"] = format!(
+            "https://stripe.com/docs/error-codes/{}",
+            code.replace('_', "-")
+        )
+        .into();
     }
     if let Some(param) = param {
         error["param"] = param.into();
@@ -112,30 +121,46 @@ pub(crate) fn wrong(status: StatusCode, kind: &str, code: Option<&str>, param: O
 pub(crate) fn router(stripe: Arc<Stripe>) -> Router {
     let stamp = stripe.clone();
     Router::new()
-        .route("/v1/payment_intents", post(intent::create).get(intent::list))
+        .route(
+            "/v1/payment_intents",
+            post(intent::create).get(intent::list),
+        )
         .route("/v1/payment_intents/{id}", get(intent::read))
         .route("/v1/payment_intents/{id}/cancel", post(intent::cancel))
         .route("/v1/charges/{id}", get(intent::charge))
         .route("/v1/balance", get(account::balance))
         .route("/v1/account", get(account::account))
-        .route("/v1/webhook_endpoints", post(webhook::create).get(webhook::list))
-        .route("/v1/webhook_endpoints/{id}", get(webhook::read).delete(webhook::remove))
-        .layer(middleware::map_response(move |mut response: Response<Body>| {
-            let id = format!("req_{}", stamp.sim.random(14));
-            async move {
-                if let Ok(id) = HeaderValue::from_str(&id) {
-                    response.headers_mut().insert("request-id", id);
+        .route(
+            "/v1/webhook_endpoints",
+            post(webhook::create).get(webhook::list),
+        )
+        .route(
+            "/v1/webhook_endpoints/{id}",
+            get(webhook::read).delete(webhook::remove),
+        )
+        .layer(middleware::map_response(
+            move |mut response: Response<Body>| {
+                let id = format!("req_{}", stamp.sim.random(14));
+                async move {
+                    if let Ok(id) = HeaderValue::from_str(&id) {
+                        response.headers_mut().insert("request-id", id);
+                    }
+                    response
+                        .headers_mut()
+                        .insert("stripe-version", HeaderValue::from_static(VERSION));
+                    response
                 }
-                response.headers_mut().insert("stripe-version", HeaderValue::from_static(VERSION));
-                response
-            }
-        }))
+            },
+        ))
         .with_state(stripe)
 }
 
 impl Stripe {
     pub(crate) fn new(sim: Arc<Sim>) -> Self {
-        Self { sim, state: Mutex::default() }
+        Self {
+            sim,
+            state: Mutex::default(),
+        }
     }
 
     /// Tells every endpoint of the account that listens for it.
@@ -149,7 +174,10 @@ impl Stripe {
         let listening = endpoints.into_iter().filter(|endpoint| {
             endpoint.account == intent.account
                 && endpoint.live == intent.live
-                && endpoint.events.iter().any(|wanted| wanted == kind || wanted == "*")
+                && endpoint
+                    .events
+                    .iter()
+                    .any(|wanted| wanted == kind || wanted == "*")
         });
         for endpoint in listening {
             let telling = Telling {
@@ -181,7 +209,10 @@ impl Intent {
     }
 
     pub(crate) fn reference(&self) -> &str {
-        self.metadata.get("reference").and_then(Value::as_str).unwrap_or_default()
+        self.metadata
+            .get("reference")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Lets the time do its work: a code that nobody paid leaves the intent confirmable.
@@ -226,7 +257,9 @@ impl Intent {
     }
 
     pub(crate) fn charge_json(&self, expand_booking: bool) -> Value {
-        let Some(paid) = &self.paid else { return Value::Null };
+        let Some(paid) = &self.paid else {
+            return Value::Null;
+        };
         let fee = paid.amount * FEE_BPS / 10_000;
         let booking = if expand_booking {
             json!({
@@ -278,16 +311,26 @@ impl Book for Stripe {
             charge: format!("py_{}", self.sim.random(24)),
             amount: 0,
             at: now,
-            end_to_end_id: format!("E18236120{}{}", now.format("%Y%m%d%H%M"), self.sim.random(11)),
+            end_to_end_id: format!(
+                "E18236120{}{}",
+                now.format("%Y%m%d%H%M"),
+                self.sim.random(11)
+            ),
             booking: format!("txn_{}", self.sim.random(24)),
         };
         let mut state = lock(&self.state);
-        let found = state.intents.values_mut().find(|intent| intent.id == charge || intent.reference() == charge);
+        let found = state
+            .intents
+            .values_mut()
+            .find(|intent| intent.id == charge || intent.reference() == charge);
         let intent = found.ok_or("there is no such charge")?;
         let kind = match action {
             Action::Pay(_) if intent.paid.is_some() => return Err("it is paid already".to_owned()),
             Action::Pay(amount) => {
-                intent.paid = Some(Paid { amount: amount.unwrap_or(intent.amount), ..paid });
+                intent.paid = Some(Paid {
+                    amount: amount.unwrap_or(intent.amount),
+                    ..paid
+                });
                 intent.status = "succeeded";
                 "payment_intent.succeeded"
             }
@@ -314,7 +357,11 @@ impl Book for Stripe {
     }
 
     fn served(&self, reference: &str, us: u64) {
-        if let Some(intent) = lock(&self.state).intents.values_mut().find(|intent| intent.reference() == reference) {
+        if let Some(intent) = lock(&self.state)
+            .intents
+            .values_mut()
+            .find(|intent| intent.reference() == reference)
+        {
             intent.service_us += us;
         }
     }
