@@ -25,12 +25,18 @@ pub(crate) struct Held {
     pub id: String,
     pub reference: String,
     pub description: String,
+    /// `pix`, `boleto` or `card`.
+    pub method: &'static str,
     /// The gateway's own word.
     pub status: String,
     /// In centavos.
     pub amount: i64,
     pub payable: bool,
     pub paid: bool,
+    /// Given back so far, in centavos.
+    pub refunded: i64,
+    /// Whether a dispute is open or was lost.
+    pub disputed: bool,
     pub created_at: DateTime<Utc>,
     /// What the simulator spent on the requests about it, in microseconds.
     pub service_us: u64,
@@ -42,8 +48,20 @@ pub(crate) struct Held {
 pub(crate) enum Action {
     /// Of this many centavos, if not of what was asked.
     Pay(Option<i64>),
+    /// Its last payable moment passes.
     Expire,
+    /// The gateway, or somebody in its panel, cancels it.
     Cancel,
+    /// The due date passes, and it stays payable.
+    Overdue,
+    /// The payer's means are declined.
+    Fail,
+    /// Somebody in the gateway's panel gives money back: so many centavos, if not all.
+    Refund(Option<i64>),
+    /// The payer claims money back (MED, chargeback, dispute): so many centavos, if not all.
+    Dispute(Option<i64>),
+    /// The open dispute ends; `won`: the merchant keeps the money.
+    CloseDispute { won: bool },
 }
 
 /// A simulated gateway, as the control sees it.
@@ -131,6 +149,8 @@ async fn charges(
 #[derive(Deserialize)]
 struct How {
     amount: Option<i64>,
+    #[serde(default)]
+    won: bool,
     #[serde(default = "yes")]
     notify: bool,
 }
@@ -148,6 +168,11 @@ async fn act(
         "pay" => Action::Pay(how.amount),
         "expire" => Action::Expire,
         "cancel" => Action::Cancel,
+        "overdue" => Action::Overdue,
+        "fail" => Action::Fail,
+        "refund" => Action::Refund(how.amount),
+        "dispute" => Action::Dispute(how.amount),
+        "close_dispute" => Action::CloseDispute { won: how.won },
         other => {
             return Err((
                 StatusCode::NOT_FOUND,

@@ -286,6 +286,7 @@ impl Book for Asaas {
             id: payment.id.clone(),
             reference: payment.reference.clone().unwrap_or_default(),
             description: payment.description.clone().unwrap_or_default(),
+            method: "pix",
             status: if payment.deleted {
                 "DELETED"
             } else {
@@ -295,6 +296,8 @@ impl Book for Asaas {
             amount: payment.amount,
             payable: payment.is_payable(),
             paid: payment.paid_at.is_some(),
+            refunded: 0,
+            disputed: false,
             created_at: payment.created_at,
             service_us: payment.service_us,
             account: payment.account.clone(),
@@ -329,6 +332,7 @@ impl Book for Asaas {
                 payment.deleted = true;
                 "PAYMENT_DELETED"
             }
+            other => return Err(format!("Asaas does not simulate {other:?}")),
         };
         let payment = payment.clone();
         drop(state);

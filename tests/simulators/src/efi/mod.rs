@@ -212,10 +212,13 @@ impl Book for Efi {
                 .and_then(Value::as_str)
                 .unwrap_or_default()
                 .to_owned(),
+            method: "pix",
             status: cob.status.to_owned(),
             amount: cob.amount,
             payable: cob.is_payable(now),
             paid: !cob.received.is_empty(),
+            refunded: 0,
+            disputed: false,
             created_at: cob.created_at,
             service_us: cob.service_us,
             account: cob.account.clone(),
@@ -255,6 +258,7 @@ impl Book for Efi {
             // it stays ATIVA: there is no status for that, and nobody is told
             Action::Expire => cob.expires_in = (now - cob.created_at).num_seconds().max(0),
             Action::Cancel => cob.status = "REMOVIDA_PELO_PSP",
+            other => return Err(format!("Efí does not simulate {other:?}")),
         }
         Ok(())
     }

@@ -293,10 +293,13 @@ impl Book for Stripe {
                 id: intent.id.clone(),
                 reference: intent.reference().to_owned(),
                 description: intent.description.clone().unwrap_or_default(),
+                method: "pix",
                 status: intent.status.to_owned(),
                 amount: intent.amount,
                 payable: intent.status == "requires_action",
                 paid: intent.paid.is_some(),
+                refunded: 0,
+                disputed: false,
                 created_at: intent.created_at,
                 service_us: intent.service_us,
                 account: intent.account.clone(),
@@ -344,6 +347,7 @@ impl Book for Stripe {
                 intent.canceled_at = Some(now);
                 "payment_intent.canceled"
             }
+            other => return Err(format!("Stripe does not simulate {other:?}")),
         };
         let intent = intent.clone();
         drop(state);
