@@ -2,7 +2,7 @@
 # Tests everything, with services of its own: `tests/run.sh [part of a test's name] [cargo test's further arguments]`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. deploy/local/test-services.sh
+. deploy/local/test-services.sh postgres temporal kafka
 
 log=$STATE/logs/tests.log
 mkdir -p "$(dirname "$log")"

@@ -29,6 +29,8 @@ pub use step::{DeliveryStep, Step};
 /// Starts and pokes workflows; handed in by `workflows`.
 #[async_trait]
 pub trait Starter: Send + Sync {
+    /// Temporal has just been heard from: whoever took it for away may ask it again.
+    fn temporal_is_here(&self);
     /// Starts the workflows of committed deliveries; returns at once.
     fn start_deliveries(&self, due: Vec<Due>);
     /// Starts the workflow that closes an abandoned attempt; returns at once.

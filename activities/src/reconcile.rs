@@ -49,6 +49,7 @@ impl Activities {
         if row.state == State::Open || (row.look_at.is_none() && row.state != State::Abandoned) {
             return Ok(Step::Done);
         }
+        let before = charge.status;
         let (gateway, order) = self.reopen(&mut tx, row).await?;
         let mut applied = Applied::default();
         let wanted = wanted(&charge, &rows);
@@ -64,10 +65,10 @@ impl Activities {
         let step = self
             .conclude(&mut tx, &mut charge, row, found, &mut applied)
             .await?;
-        let moved = charge.status != Status::Processing;
+        let waits = charge.status == Status::Processing && step == Step::Done;
         tx.commit().await?;
         applied.start(self, &charge);
-        if moved || step == Step::Done {
+        if charge.status != before || waits {
             self.starter.poke_charge(charge.merchant, charge.id).await;
         }
         Ok(step)

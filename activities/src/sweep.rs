@@ -9,6 +9,8 @@ use crate::{Activities, DeliveryStep, Step, delta};
 
 /// The most rows of each kind that one sweep takes.
 const PAGE: i64 = 200;
+/// The most rows of each kind that one sweep works on itself: each may wait for a gateway that does not answer.
+const BY_HAND: i64 = 20;
 /// Between tries to match a notification whose reference has our shape and no row; then it is left to a person.
 const STRAYS_AGAIN: [Duration; 4] = [
     Duration::from_secs(60),
@@ -22,22 +24,28 @@ const STUCK: u32 = 5;
 impl Activities {
     /// Pokes the workflows of rows whose `look_at` is overdue, and works on those that poking did not move.
     pub async fn sweep_once(&self) -> Result<(), StoreError> {
+        // who else could have started this sweep
+        self.starter.temporal_is_here();
         let grace = self.timing.sweep_grace;
         let stuck = grace * STUCK;
+        self.poke_overdue(grace).await?;
         let mut db = self.store.pool.acquire().await?;
         sweep::ensure_partitions(&mut db).await?;
-        let moved_charges = sweep::charges(&mut db, delta(stuck), PAGE).await?;
-        let moved_deliveries = sweep::deliveries(&mut db, delta(stuck), PAGE).await?;
-        let told_charges = sweep::facts(&mut db, delta(stuck), PAGE).await?;
+        let charges = sweep::charges(&mut db, delta(stuck), BY_HAND).await?;
+        let told = sweep::facts(&mut db, delta(stuck), BY_HAND).await?;
+        let attempts = sweep::attempts(&mut db, delta(stuck), BY_HAND).await?;
+        let deliveries = sweep::deliveries(&mut db, delta(stuck), BY_HAND).await?;
         drop(db);
-        for (_, charge) in moved_charges.into_iter().chain(told_charges) {
+        for (_, charge) in charges.into_iter().chain(told) {
             self.advance(charge).await?;
         }
-        for due in moved_deliveries {
+        for (_, _, attempt) in attempts {
+            let _: Step = Box::pin(self.reconcile_attempt(attempt)).await?;
+        }
+        for due in deliveries {
             let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
         }
-        self.match_strays().await?;
-        self.poke_overdue(grace).await
+        self.match_strays().await
     }
 
     async fn match_strays(&self) -> Result<(), StoreError> {

@@ -23,6 +23,8 @@ use crate::{Config, health, telemetry};
 
 /// How long a process that is told to stop may take to finish what it does.
 const DRAIN: Duration = Duration::from_secs(25);
+/// How long the connections to the database may take to close after that.
+const CLOSE: Duration = Duration::from_secs(3);
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
@@ -59,7 +61,8 @@ impl Running {
         {
             tracing::warn!("some work was not finished in time; others will take it over");
         }
-        self.store.pool.close().await;
+        // a connection that somebody still holds must not keep the process
+        let _ = tokio::time::timeout(CLOSE, self.store.pool.close()).await;
     }
 }
 

@@ -125,6 +125,7 @@ async fn strangers_learn_nothing() {
             "permission_denied"
         );
     }
+    drop(db);
     assert_eq!(
         stack.api.get("/v1/charges/ch_1").await.expect(404)["code"],
         "not_found"

@@ -204,15 +204,6 @@ impl Stack {
         self.execute("update charges set expires_at = now(), look_at = now() - interval '1 hour' where id = $1", charge).await;
     }
 
-    /// Lets a charge be overdue for a look, so that the next sweep finds it.
-    pub async fn make_overdue(&self, charge: &str) {
-        self.execute(
-            "update charges set look_at = now() - interval '1 hour' where id = $1",
-            charge,
-        )
-        .await;
-    }
-
     async fn execute(&self, sql: &'static str, charge: &str) {
         let id: ChargeId = charge.parse().expect("a charge's id");
         let mut db = self.store.pool.acquire().await.expect("a connection");

@@ -218,6 +218,10 @@ impl Temporal {
 
 #[async_trait]
 impl Starter for Temporal {
+    fn temporal_is_here(&self) {
+        self.0.away_until_ms.store(0, Ordering::Relaxed);
+    }
+
     fn start_deliveries(&self, due: Vec<Due>) {
         for due in due {
             let temporal = self.clone();

@@ -4,13 +4,25 @@
 use std::time::Duration;
 
 use schemas::id::ChargeId;
+use store::charges;
 use tokio::time::Instant;
 
 use crate::{Activities, Step};
 
 impl Activities {
-    /// Attempts until an instrument is presented or the caller's time is over.
+    /// Attempts until an instrument is presented or the caller's time is over, and leaves the charge to the sweep.
     pub async fn present(&self, charge: ChargeId) {
+        self.attempt_directly(charge).await;
+        let left = async {
+            let mut db = self.store.pool.acquire().await?;
+            charges::look_now(&mut db, charge).await
+        };
+        if let Err(error) = left.await {
+            tracing::error!(%charge, %error, "the sweep will find this charge only when its time is over");
+        }
+    }
+
+    async fn attempt_directly(&self, charge: ChargeId) {
         let deadline = Instant::now() + self.timing.answer_within;
         while Instant::now() < deadline {
             match Box::pin(self.attempt_charge(charge)).await {

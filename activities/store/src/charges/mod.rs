@@ -198,6 +198,17 @@ pub async fn set_look_at(
     Ok(())
 }
 
+/// Somebody must look at the charge now, whoever does: unless nothing more is expected of it.
+pub async fn look_now(db: &mut PgConnection, id: ChargeId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update charges set look_at = clock_timestamp() where id = $1 and look_at is not null",
+        id.uuid()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Adds received money to a locked charge.
 pub async fn add_paid(
     db: &mut PgConnection,
