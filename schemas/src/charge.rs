@@ -132,7 +132,7 @@ pub struct CreateCharge {
     pub require_fallback: bool,
 }
 
-fn metadata_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn metadata_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
         "maxProperties": 50,
@@ -159,8 +159,14 @@ pub struct Charge {
     pub currency: Currency,
     /// Sum of the payments received, in centavos. May differ from `amount`.
     pub amount_paid: i64,
+    /// Whether more or less than `amount` was paid (fine, interest, discount, a payer's mistake).
+    pub amount_mismatch: Option<Mismatch>,
     /// Sum given back, in centavos.
     pub amount_refunded: i64,
+    /// Sum claimed back by the payer and not given up, in centavos.
+    pub amount_disputed: i64,
+    /// What can still be refunded, in centavos: neither given back, being given back, nor claimed back.
+    pub amount_refundable: i64,
     /// The merchant's own order id.
     pub reference: Option<String>,
     pub description: Option<String>,
@@ -194,6 +200,14 @@ impl Charge {
     pub fn method(&self) -> Kind {
         self.payment_method.kind()
     }
+}
+
+/// How the sum received differs from the sum asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mismatch {
+    Underpaid,
+    Overpaid,
 }
 
 /// The connection that holds a charge.

@@ -7,8 +7,10 @@ use strum::{AsRefStr, Display, EnumIter, EnumString};
 use crate::{
     Instant,
     charge::Status,
+    dispute,
     gateway::Mode,
-    id::{ChargeId, ConnectionId, EndpointId, EventId},
+    id::{ChargeId, ConnectionId, DisputeId, EndpointId, EventId, RefundId},
+    refund,
 };
 
 /// The shape of `data` that an event was written in.
@@ -62,6 +64,32 @@ pub enum Type {
     #[serde(rename = "charge.duplicate_payment")]
     #[strum(serialize = "charge.duplicate_payment")]
     ChargeDuplicatePayment,
+    /// A refund was asked for.
+    #[serde(rename = "refund.pending")]
+    #[strum(serialize = "refund.pending")]
+    RefundPending,
+    #[serde(rename = "refund.succeeded")]
+    #[strum(serialize = "refund.succeeded")]
+    RefundSucceeded,
+    #[serde(rename = "refund.failed")]
+    #[strum(serialize = "refund.failed")]
+    RefundFailed,
+    #[serde(rename = "refund.needs_review")]
+    #[strum(serialize = "refund.needs_review")]
+    RefundNeedsReview,
+    /// The payer claims money back.
+    #[serde(rename = "dispute.needs_response")]
+    #[strum(serialize = "dispute.needs_response")]
+    DisputeNeedsResponse,
+    #[serde(rename = "dispute.under_review")]
+    #[strum(serialize = "dispute.under_review")]
+    DisputeUnderReview,
+    #[serde(rename = "dispute.won")]
+    #[strum(serialize = "dispute.won")]
+    DisputeWon,
+    #[serde(rename = "dispute.lost")]
+    #[strum(serialize = "dispute.lost")]
+    DisputeLost,
     /// A connection needs a person: credentials refused, certificate near its end.
     #[serde(rename = "gateway_connection.attention")]
     #[strum(serialize = "gateway_connection.attention")]
@@ -88,12 +116,32 @@ impl Type {
             Status::NeedsReview => Some(Self::ChargeNeedsReview),
         }
     }
+
+    /// The event that a refund's arrival in `status` raises.
+    pub fn of_refund(status: refund::Status) -> Self {
+        match status {
+            refund::Status::Pending => Self::RefundPending,
+            refund::Status::Succeeded => Self::RefundSucceeded,
+            refund::Status::Failed => Self::RefundFailed,
+            refund::Status::NeedsReview => Self::RefundNeedsReview,
+        }
+    }
+
+    /// The event that a dispute's arrival in `status` raises.
+    pub fn of_dispute(status: dispute::Status) -> Self {
+        match status {
+            dispute::Status::NeedsResponse => Self::DisputeNeedsResponse,
+            dispute::Status::UnderReview => Self::DisputeUnderReview,
+            dispute::Status::Won => Self::DisputeWon,
+            dispute::Status::Lost => Self::DisputeLost,
+        }
+    }
 }
 
 /// The thing an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Subject {
-    /// `charge`, `gateway_connection`, `webhook_endpoint`.
+    /// `charge`, `refund`, `dispute`, `gateway_connection`, `webhook_endpoint`.
     #[serde(rename = "type")]
     pub kind: SubjectKind,
     pub id: String,
@@ -118,6 +166,8 @@ pub struct Subject {
 #[strum(serialize_all = "snake_case")]
 pub enum SubjectKind {
     Charge,
+    Refund,
+    Dispute,
     GatewayConnection,
     WebhookEndpoint,
 }
@@ -127,6 +177,8 @@ impl SubjectKind {
     pub fn name(self, id: uuid::Uuid) -> Subject {
         let id = match self {
             Self::Charge => ChargeId(id).to_string(),
+            Self::Refund => RefundId(id).to_string(),
+            Self::Dispute => DisputeId(id).to_string(),
             Self::GatewayConnection => ConnectionId(id).to_string(),
             Self::WebhookEndpoint => EndpointId(id).to_string(),
         };

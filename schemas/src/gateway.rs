@@ -37,8 +37,9 @@ impl GatewayKind {
     pub fn family(self, method: Kind) -> ApiFamily {
         match (self, method) {
             (Self::Efi, Kind::Pix) => ApiFamily::EfiPix,
-            (Self::Stripe, Kind::Pix) => ApiFamily::Stripe,
-            (Self::Asaas, Kind::Pix) => ApiFamily::Asaas,
+            (Self::Efi, Kind::Boleto | Kind::Card) => ApiFamily::EfiCobrancas,
+            (Self::Stripe, _) => ApiFamily::Stripe,
+            (Self::Asaas, _) => ApiFamily::Asaas,
         }
     }
 }
@@ -65,6 +66,7 @@ impl GatewayKind {
 #[strum(serialize_all = "snake_case")]
 pub enum ApiFamily {
     EfiPix,
+    EfiCobrancas,
     Stripe,
     Asaas,
 }

@@ -105,6 +105,10 @@ ids! {
     AttemptId = "at";
     /// Money received.
     PaymentId = "py";
+    /// Money given back.
+    RefundId = "re";
+    /// Money claimed back.
+    DisputeId = "dp";
     /// A version of a routing policy.
     PolicyId = "rp";
     /// What a gateway told us.
@@ -122,6 +126,19 @@ ids! {
 impl AttemptId {
     /// The reference this attempt carries at its gateway: 28 letters and digits, which fits
     /// Efí's `txid` (`^[a-zA-Z0-9]{26,35}$`) and every other gateway's reference field.
+    pub fn reference(self) -> String {
+        self.to_string().replace('_', "")
+    }
+
+    /// Reads back what [`Self::reference`] wrote; anything else is a stranger's reference.
+    pub fn from_reference(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix(Self::PREFIX)?;
+        format!("{}_{rest}", Self::PREFIX).parse().ok()
+    }
+}
+
+impl RefundId {
+    /// The reference this refund carries at its gateway: 28 letters and digits.
     pub fn reference(self) -> String {
         self.to_string().replace('_', "")
     }

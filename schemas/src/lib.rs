@@ -1,13 +1,17 @@
 #![doc = include_str!("../README.md")]
 
 pub mod attempt;
+pub mod boleto_line;
 pub mod br_code;
 pub mod breaker;
+pub mod calendar;
 pub mod charge;
 pub mod connection;
 pub mod delivery;
+pub mod dispute;
 pub mod document;
 pub mod event;
+pub mod fee;
 pub mod gateway;
 pub mod id;
 pub mod mask;
@@ -19,6 +23,7 @@ pub mod payer;
 pub mod payment;
 pub mod payment_method;
 pub mod problem;
+pub mod refund;
 pub mod retry;
 pub mod route;
 pub mod timeline;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumString};
 
-use crate::breaker;
+use crate::{breaker, fee::Prices};
 
 /// Whether a merchant may act.
 #[derive(
@@ -84,4 +84,6 @@ pub struct Settings {
     pub duplicate_reference: DuplicateReference,
     pub on_unknown: OnUnknown,
     pub breaker: breaker::Settings,
+    /// What the gateways keep of a payment, where it differs from their lists: `{"efi": {"pix": {"bps": 99}}}`.
+    pub prices: Prices,
 }

@@ -18,4 +18,23 @@ pub enum NextAction {
         /// When the code can no longer be paid.
         expires_at: Instant,
     },
+    /// Show the boleto's line to type or copy, or its PDF.
+    Boleto {
+        /// The line to type (*linha digitável*): 47 digits.
+        line: String,
+        /// What the bars encode: 44 digits.
+        barcode: String,
+        /// The slip to print, at the gateway.
+        pdf_url: Option<String>,
+        /// A BR Code that pays the same boleto by Pix, where the gateway gives one.
+        copy_paste: Option<String>,
+        /// When it can no longer be paid.
+        expires_at: Instant,
+    },
+    /// Send the payer to the gateway's page.
+    Redirect {
+        url: String,
+        /// When the page can no longer be paid on.
+        expires_at: Instant,
+    },
 }

@@ -1,5 +1,6 @@
 //! Money received.
 
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +19,17 @@ pub struct Payment {
     pub amount: i64,
     /// The method that was really used.
     pub method: Kind,
-    /// What the gateway keeps, in centavos; null until it tells.
-    pub fee: Option<i64>,
-    /// What arrives, in centavos; null until the gateway tells.
-    pub net: Option<i64>,
+    /// What the gateway keeps, in centavos.
+    pub fee: i64,
+    /// Whether `fee` is our estimate, by the merchant's or the gateway's price list: the gateway has not told yet.
+    pub fee_is_estimated: bool,
+    /// What arrives, in centavos: amount less fee.
+    pub net: i64,
+    /// Card only: into how many monthly instalments it was split, if the gateway tells.
+    pub installments: Option<i32>,
+    /// When the money is expected in the merchant's balance, if the gateway tells.
+    pub settles_on: Option<NaiveDate>,
+    /// When it arrived there, if the gateway tells.
+    pub settled_on: Option<NaiveDate>,
     pub paid_at: Instant,
 }

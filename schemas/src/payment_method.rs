@@ -1,8 +1,11 @@
 //! How a payer pays.
 
+use chrono::{Days, NaiveDate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::{AsRefStr, Display, EnumString};
+use strum::{AsRefStr, Display, EnumIter, EnumString};
+
+use crate::{Instant, calendar, problem::FieldError};
 
 /// A payment method without its parameters.
 #[derive(
@@ -12,17 +15,22 @@ use strum::{AsRefStr, Display, EnumString};
     PartialEq,
     Eq,
     Hash,
+    PartialOrd,
+    Ord,
     Serialize,
     Deserialize,
     JsonSchema,
     AsRefStr,
     Display,
+    EnumIter,
     EnumString,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Kind {
     Pix,
+    Boleto,
+    Card,
 }
 
 /// How the payer will pay, with the method's own parameters.
@@ -31,11 +39,106 @@ pub enum Kind {
 pub enum PaymentMethod {
     /// Pix: an instant transfer started with a QR code or its text.
     Pix {
-        /// Seconds until the code can no longer be paid; one hour unless told.
+        /// Seconds until the code can no longer be paid; one hour unless told. Not looked at where `due` is given.
         #[serde(default = "default_pix_expiry_s")]
         #[schemars(range(min = 60, max = 1_209_600))]
         expires_in: i64,
+        /// A due date with fine, interest or discount, instead of a short life.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<Due>,
     },
+    /// Boleto: a bank slip, paid at any bank until its last day.
+    Boleto {
+        /// The last day on which it costs its amount, in Brazil (`America/Sao_Paulo`).
+        due_date: NaiveDate,
+        /// For how many days after it the boleto can still be paid; none unless told.
+        #[serde(default)]
+        #[schemars(range(min = 0, max = 120))]
+        days_after_due: u16,
+        /// Fine after the due date, in basis points of the amount: `200` is 2%.
+        #[serde(default)]
+        #[schemars(range(min = 0, max = 2_000))]
+        fine_bps: u16,
+        /// Interest after the due date, in basis points of the amount per month: `100` is 1%.
+        #[serde(default)]
+        #[schemars(range(min = 0, max = 2_000))]
+        monthly_interest_bps: u16,
+        /// What is taken off for whoever pays early.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        discount: Option<Discount>,
+    },
+    /// Card: a link to a page of the gateway. Card numbers never reach us.
+    Card {
+        /// In how many monthly instalments the payer may choose to pay, at most; one unless told.
+        #[serde(default = "one")]
+        #[schemars(range(min = 1, max = 12))]
+        max_installments: u16,
+        /// Where the gateway's page sends the payer afterwards.
+        #[schemars(url, length(max = 500))]
+        success_url: String,
+        /// Where it sends a payer who gave up.
+        #[schemars(url, length(max = 500))]
+        cancel_url: String,
+        /// Seconds until the link can no longer be paid, from half an hour to a day; a day unless told.
+        #[serde(default = "a_day_s")]
+        #[schemars(range(min = 1_800, max = 86_400))]
+        expires_in: i64,
+    },
+}
+
+/// When something must be paid, and what it costs before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Due {
+    /// The last day on which it costs its amount, in Brazil (`America/Sao_Paulo`).
+    pub due_date: NaiveDate,
+    /// For how many days after it can still be paid; none unless told.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 120))]
+    pub days_after_due: u16,
+    /// Fine after the due date, in basis points of the amount: `200` is 2%.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 2_000))]
+    pub fine_bps: u16,
+    /// Interest after the due date, in basis points of the amount per month: `100` is 1%.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 2_000))]
+    pub monthly_interest_bps: u16,
+    /// What is taken off for whoever pays early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Discount>,
+}
+
+/// A discount for whoever pays early.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Discount {
+    /// What is taken off, in centavos; less than the charge's amount.
+    #[schemars(range(min = 1))]
+    pub amount: i64,
+    /// The last day on which it is taken off; not after the due date.
+    pub until: NaiveDate,
+}
+
+/// How long a charge can be paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// So many seconds from its creation.
+    Seconds(i64),
+    /// Until then, whenever it was created.
+    Until(Instant),
+}
+
+impl Life {
+    /// The last payable instant of a charge created at `now`.
+    pub fn end(self, now: Instant) -> Instant {
+        match self {
+            Self::Seconds(s) => chrono::TimeDelta::try_seconds(s)
+                .and_then(|life| now.checked_add_signed(life))
+                .unwrap_or(Instant::MAX_UTC),
+            Self::Until(end) => end,
+        }
+    }
 }
 
 /// One hour.
@@ -43,18 +146,151 @@ fn default_pix_expiry_s() -> i64 {
     3600
 }
 
+fn a_day_s() -> i64 {
+    86_400
+}
+
+fn one() -> u16 {
+    1
+}
+
 impl PaymentMethod {
     /// The method without its parameters.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Pix { .. } => Kind::Pix,
+            Self::Boleto { .. } => Kind::Boleto,
+            Self::Card { .. } => Kind::Card,
         }
     }
 
-    /// Seconds from creation to the last payable instant.
-    pub fn payable_for_s(&self) -> i64 {
+    /// Its due date with what belongs to it, if it has one.
+    pub fn due(&self) -> Option<Due> {
         match self {
-            Self::Pix { expires_in } => *expires_in,
+            Self::Pix { due, .. } => due.clone(),
+            Self::Boleto {
+                due_date,
+                days_after_due,
+                fine_bps,
+                monthly_interest_bps,
+                discount,
+            } => Some(Due {
+                due_date: *due_date,
+                days_after_due: *days_after_due,
+                fine_bps: *fine_bps,
+                monthly_interest_bps: *monthly_interest_bps,
+                discount: discount.clone(),
+            }),
+            Self::Card { .. } => None,
         }
+    }
+
+    /// How long a charge by it can be paid.
+    pub fn life(&self) -> Life {
+        match (self.due(), self) {
+            (Some(due), _) => Life::Until(due.payable_until()),
+            (None, Self::Pix { expires_in, .. } | Self::Card { expires_in, .. }) => {
+                Life::Seconds(*expires_in)
+            }
+            // a boleto always has a due date
+            (None, Self::Boleto { .. }) => Life::Seconds(0),
+        }
+    }
+
+    /// What is wrong although each field by itself is right. `amount`: the charge's, in centavos.
+    pub fn check(&self, amount: i64) -> Vec<FieldError> {
+        let field = match self {
+            Self::Pix { .. } => "payment_method.due.discount",
+            Self::Boleto { .. } | Self::Card { .. } => "payment_method.discount",
+        };
+        let Some(due) = self.due() else {
+            return Vec::new();
+        };
+        let Some(discount) = due.discount else {
+            return Vec::new();
+        };
+        let mut wrong = Vec::new();
+        if discount.amount >= amount {
+            let message = "must be less than the charge's amount";
+            wrong.push(FieldError::new(
+                format!("{field}.amount"),
+                "maximum",
+                message,
+            ));
+        }
+        if discount.until > due.due_date {
+            let message = "must not be after the due date";
+            wrong.push(FieldError::new(
+                format!("{field}.until"),
+                "maximum",
+                message,
+            ));
+        }
+        wrong
+    }
+}
+
+impl Due {
+    /// The last day on which it can be paid: banks settle on business days, so a day off moves to the next one.
+    pub fn last_day(&self) -> NaiveDate {
+        let last = self
+            .due_date
+            .checked_add_days(Days::new(u64::from(self.days_after_due)))
+            .unwrap_or(NaiveDate::MAX);
+        calendar::business_day_from(last)
+    }
+
+    /// The last instant of that day in Brazil.
+    pub fn payable_until(&self) -> Instant {
+        calendar::end_of(self.last_day())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().expect("a day")
+    }
+
+    fn boleto(due_date: &str, days_after_due: u16, discount: Option<Discount>) -> PaymentMethod {
+        PaymentMethod::Boleto {
+            due_date: day(due_date),
+            days_after_due,
+            fine_bps: 0,
+            monthly_interest_bps: 0,
+            discount,
+        }
+    }
+
+    #[test]
+    fn a_boleto_can_be_paid_until_the_end_of_the_last_business_day() {
+        // a Saturday, and the Monday after it is a holiday
+        let Life::Until(end) = boleto("2026-09-05", 0, None).life() else {
+            panic!("a boleto ends on a day")
+        };
+        assert_eq!(end.to_rfc3339(), "2026-09-09T02:59:59+00:00");
+        let Life::Until(end) = boleto("2026-11-25", 3, None).life() else {
+            panic!("a boleto ends on a day")
+        };
+        assert_eq!(end.to_rfc3339(), "2026-12-01T02:59:59+00:00");
+    }
+
+    #[test]
+    fn a_discount_that_is_not_one_is_named() {
+        let discount = Discount {
+            amount: 100,
+            until: day("2026-12-02"),
+        };
+        let wrong = boleto("2026-12-01", 0, Some(discount)).check(100);
+        let names: Vec<_> = wrong.iter().map(|e| e.param.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "payment_method.discount.amount",
+                "payment_method.discount.until"
+            ]
+        );
     }
 }

@@ -236,7 +236,10 @@ mod tests {
         let charge = Checker::<CreateCharge>::new()
             .check(good())
             .expect("is right");
-        assert_eq!(charge.payment_method.payable_for_s(), 3600);
+        assert_eq!(
+            charge.payment_method.life(),
+            crate::payment_method::Life::Seconds(3600)
+        );
         assert_eq!(charge.payer.document.as_str(), "52998224725");
     }
 

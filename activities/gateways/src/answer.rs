@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use schemas::{Instant, next_action::NextAction, payment_method::Kind};
+use chrono::NaiveDate;
+use schemas::{Instant, dispute, next_action::NextAction, payment_method::Kind};
 use serde::{Deserialize, Serialize};
 
 /// A charge as it stands at a gateway.
@@ -21,6 +22,29 @@ pub struct GatewayCharge {
     pub payments: Vec<GatewayPayment>,
     /// The payer's id at the gateway, if it has one.
     pub customer: Option<String>,
+    /// Money given back so far, ours and others'.
+    #[serde(default)]
+    pub refunds: Vec<GatewayRefund>,
+    /// Money claimed back.
+    #[serde(default)]
+    pub disputes: Vec<GatewayDispute>,
+}
+
+impl GatewayCharge {
+    /// An instrument known by its ids alone, enough to cancel it.
+    pub fn known(id: impl Into<String>, reference: impl Into<String>, amount: i64) -> Self {
+        Self {
+            id: id.into(),
+            reference: Some(reference.into()),
+            status: GatewayStatus::Pending,
+            amount,
+            next_action: None,
+            payments: Vec::new(),
+            customer: None,
+            refunds: Vec::new(),
+            disputes: Vec::new(),
+        }
+    }
 }
 
 /// Where a charge stands at a gateway (`GATEWAYS.md` §5.1).
@@ -57,7 +81,64 @@ pub struct GatewayPayment {
     pub fee: Option<i64>,
     /// What arrives, in centavos, if it tells.
     pub net: Option<i64>,
+    /// Card only: into how many monthly instalments it was split, if it tells.
+    #[serde(default)]
+    pub installments: Option<u16>,
+    /// When the money is expected in the merchant's balance, if it tells.
+    #[serde(default)]
+    pub settles_on: Option<NaiveDate>,
+    /// When it arrived there, if it tells.
+    #[serde(default)]
+    pub settled_on: Option<NaiveDate>,
     pub paid_at: Instant,
+}
+
+/// Money given back, as the gateway tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayRefund {
+    /// Unique within the payment.
+    pub id: String,
+    /// Our reference (`RefundId::reference`), if the gateway repeated it; none: somebody else asked for it.
+    pub reference: Option<String>,
+    /// The payment it belongs to: `GatewayPayment::id`.
+    pub payment: String,
+    /// In centavos.
+    pub amount: i64,
+    pub status: RefundStatus,
+    /// The gateway's own word for why it failed, or waits.
+    pub reason: Option<String>,
+    /// When it was asked for, if the gateway tells.
+    pub created_at: Option<Instant>,
+}
+
+/// Where a refund stands at a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundStatus {
+    /// Under way, or waiting for a person at the gateway.
+    Pending,
+    Succeeded,
+    /// It will not happen, or was undone.
+    Failed,
+}
+
+/// Money claimed back, as the gateway tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayDispute {
+    /// Unique within the connection.
+    pub id: String,
+    /// The payment that is claimed back: `GatewayPayment::id`, or its end-to-end id.
+    pub payment: String,
+    /// In centavos.
+    pub amount: i64,
+    pub kind: dispute::Kind,
+    pub status: dispute::Status,
+    /// The gateway's own word for why.
+    pub reason: Option<String>,
+    /// Until when it can be answered.
+    pub respond_by: Option<Instant>,
+    /// When it was opened, if the gateway tells.
+    pub created_at: Option<Instant>,
 }
 
 /// Whose account the credentials open.
@@ -67,6 +148,25 @@ pub struct Account {
     pub fingerprint: String,
     /// Whether real money moves, if the gateway tells.
     pub live: Option<bool>,
+}
+
+/// Something that a look at a connection's set-up at its gateway found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable and machine-readable: `notifications_interrupted`, `address_missing`, `address_replaced`, `certificate_expires`.
+    pub code: &'static str,
+    /// For people: what was found, and what to do unless it was repaired.
+    pub message: String,
+    /// Whether it was put right.
+    pub repaired: bool,
+}
+
+/// What such a look gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    pub findings: Vec<Finding>,
+    /// A registration that was made anew, with the secret to remember.
+    pub subscription: Option<Subscription>,
 }
 
 /// What registering our notification address gave.

@@ -8,6 +8,7 @@ use url::Url;
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     pub efi_pix: Url,
+    pub efi_cobrancas: Url,
     pub stripe: Url,
     pub asaas: Url,
     /// A further certificate authority (PEM file) to trust for Efí: a simulator's.
@@ -19,6 +20,7 @@ impl Endpoints {
     pub fn live() -> Self {
         Self {
             efi_pix: fixed("https://pix.api.efipay.com.br"),
+            efi_cobrancas: fixed("https://cobrancas.api.efipay.com.br"),
             stripe: fixed("https://api.stripe.com"),
             asaas: fixed("https://api.asaas.com"),
             efi_ca_file: None,
@@ -29,6 +31,7 @@ impl Endpoints {
     pub fn sandbox() -> Self {
         Self {
             efi_pix: fixed("https://pix-h.api.efipay.com.br"),
+            efi_cobrancas: fixed("https://cobrancas-h.api.efipay.com.br"),
             stripe: fixed("https://api.stripe.com"),
             asaas: fixed("https://api-sandbox.asaas.com"),
             efi_ca_file: None,

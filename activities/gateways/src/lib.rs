@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use schemas::{gateway::GatewayKind, payment_method::Kind, route::Unmet};
+use schemas::{Instant, gateway::GatewayKind, payment_method::Kind, route::Unmet};
 use url::Url;
 
 pub mod answer;
@@ -18,12 +18,15 @@ pub mod notification;
 pub mod order;
 pub mod stripe;
 
-pub use answer::{Account, GatewayCharge, GatewayPayment, GatewayStatus, Subscription};
+pub use answer::{
+    Account, Finding, GatewayCharge, GatewayDispute, GatewayPayment, GatewayRefund, GatewayStatus,
+    RefundStatus, Subscription, Watched,
+};
 pub use credentials::Credentials;
 pub use endpoints::Endpoints;
 pub use error::GatewayError;
 pub use notification::{GatewayNotice, Means, NotificationError, Received};
-pub use order::ChargeOrder;
+pub use order::{ChargeOrder, RefundOrder};
 
 /// A payment gateway, spoken to in its dialect and answered in ours.
 #[async_trait]
@@ -52,14 +55,69 @@ pub trait Gateway: Send + Sync {
     /// Makes the charge unpayable and answers how it really ended: it may have been paid meanwhile.
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError>;
 
+    /// Whether a payment by `method` can be given back through this gateway's API; if not, why, for people.
+    fn refundable(&self, method: Kind) -> Result<(), &'static str> {
+        let _ = method;
+        Err("refunds are not there yet")
+    }
+
+    /// Whether asking twice for the same refund is harmless, for how long after the first time; `None` where it never is,
+    /// and it must be searched for instead.
+    fn refund_idempotent_for(&self, method: Kind) -> Option<Duration> {
+        let _ = method;
+        None
+    }
+
+    /// Gives money back, or answers the refund that already carries the order's reference where the gateway makes that safe.
+    async fn refund(
+        &self,
+        order: &RefundOrder,
+        within: Duration,
+    ) -> Result<GatewayRefund, GatewayError> {
+        let _ = (order, within);
+        Err(GatewayError::new(
+            schemas::attempt::ErrorClass::Refused,
+            "unsupported",
+            "refunds are not there yet",
+        ))
+    }
+
+    /// The refund that carries this order's reference, as it stands now. `None`: the gateway answered, and has none.
+    async fn find_refund(
+        &self,
+        order: &RefundOrder,
+    ) -> Result<Option<GatewayRefund>, GatewayError> {
+        let _ = order;
+        Ok(None)
+    }
+
     /// Verifies and reads what arrived at this connection's notification address.
     fn notification(&self, received: &Received) -> Result<Vec<GatewayNotice>, NotificationError>;
+
+    /// What a token of a notification stands for (`Means::Token`); asking acknowledges it.
+    async fn fetch(&self, token: &str) -> Result<Vec<GatewayNotice>, GatewayError> {
+        let _ = token;
+        Ok(Vec::new())
+    }
+
+    /// What the gateway lists since then: payments, refunds, disputes, as proved notices. Heals lost notifications.
+    async fn catch_up(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError> {
+        let _ = since;
+        Ok(Vec::new())
+    }
 
     /// A cheap authenticated read: alive, and whose account.
     async fn probe(&self) -> Result<Account, GatewayError>;
 
     /// Registers our notification address. A stranger's address is replaced only when `replace` says so.
     async fn subscribe(&self, url: &Url, replace: bool) -> Result<Subscription, GatewayError>;
+
+    /// Looks after our set-up at the gateway: is `url` still registered and served, does the certificate last? Repairs what is
+    /// ours; a stranger's address is replaced only when `replace` says so.
+    async fn watch(&self, url: &Url, replace: bool) -> Result<Watched, GatewayError> {
+        let _ = (url, replace);
+        Ok(Watched::default())
+    }
 }
 
 /// Opens a client for one connection.

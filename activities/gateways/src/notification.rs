@@ -2,7 +2,7 @@
 
 use schemas::Instant;
 
-use crate::answer::GatewayCharge;
+use crate::answer::{GatewayCharge, GatewayDispute, GatewayRefund};
 
 /// A request that arrived at a connection's notification address.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct GatewayNotice {
     pub reference: Option<String>,
     /// The gateway's id of the charge, if the body names one.
     pub charge: Option<String>,
+    /// The gateway's id of the payment, or its end-to-end id, where only that tells which charge it is about (disputes).
+    pub payment: Option<String>,
     pub means: Means,
 }
 
@@ -43,6 +45,12 @@ pub struct GatewayNotice {
 pub enum Means {
     /// Proved by signature or token: the charge stands so.
     Stands(Box<GatewayCharge>),
+    /// Proved: money was given back so.
+    Refund(Box<GatewayRefund>),
+    /// Proved: money is claimed back so.
+    Dispute(Box<GatewayDispute>),
+    /// The body is a token and nothing else: `Gateway::fetch` tells what it stands for, and acknowledges it.
+    Token(String),
     /// Unproved, or without the state: ask the gateway.
     Hint,
     /// Nothing about a charge that we act on; kept and acknowledged.

@@ -1,7 +1,12 @@
 //! What we ask of a gateway.
 
-use schemas::{Instant, payer::Payer, payment_method::PaymentMethod};
+use schemas::{
+    Instant,
+    payer::Payer,
+    payment_method::{Kind, PaymentMethod},
+};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// Everything a gateway needs to create one charge, and to find it again.
 ///
@@ -22,4 +27,29 @@ pub struct ChargeOrder {
     /// The payer's id at this gateway, once known (Asaas).
     pub customer: Option<String>,
     pub description: Option<String>,
+    /// Our notification address at this connection, for gateways that take it with each charge (Efí Cobranças).
+    #[serde(default)]
+    pub notification_url: Option<Url>,
+}
+
+/// Everything a gateway needs to give money back once, and to find that again. Stored with the refund and never changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundOrder {
+    /// Our reference at the gateway: `RefundId::reference()`, 28 letters and digits.
+    pub reference: String,
+    /// The charge's id at the gateway (`txid`, `pi_…`, `cs_…`, `pay_…`).
+    pub charge: String,
+    /// The charge's own reference there: `AttemptId::reference()`.
+    pub charge_reference: String,
+    /// The payment's id at the gateway: `GatewayPayment::id`.
+    pub payment: String,
+    pub end_to_end_id: Option<String>,
+    pub method: Kind,
+    /// In centavos.
+    pub amount: i64,
+    /// Whether it gives back all of the payment, and nothing of it was given back before.
+    pub is_whole: bool,
+    /// For people.
+    pub reason: Option<String>,
+    pub created_at: Instant,
 }

@@ -82,6 +82,8 @@ impl Payment {
             next_action: None,
             payments: self.payment(status, amount, told_at).into_iter().collect(),
             customer: self.customer.clone(),
+            refunds: Vec::new(),
+            disputes: Vec::new(),
         })
     }
 
@@ -112,6 +114,9 @@ impl Payment {
             method: Kind::Pix,
             fee: net.map(|net| amount - net),
             net,
+            installments: None,
+            settles_on: None,
+            settled_on: None,
             paid_at: told_at.or(paid_on)?,
         })
     }

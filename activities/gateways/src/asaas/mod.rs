@@ -243,6 +243,12 @@ fn checked(answer: Answer, effect: Effect) -> Result<Answer, GatewayError> {
 #[async_trait]
 impl Gateway for Asaas {
     fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
+        if order.method.kind() != Kind::Pix || order.method.due().is_some() {
+            return Err(vec![Unmet {
+                field: "payment_method.type".to_owned(),
+                reason: "is not there yet".to_owned(),
+            }]);
+        }
         if order.amount >= MIN_AMOUNT {
             return Ok(());
         }

@@ -38,6 +38,7 @@ pub(super) fn read(
         event: event.event,
         reference: None,
         charge: None,
+        payment: None,
         means: Means::Nothing,
     };
     let Some(payment) = event.payment else {

@@ -107,6 +107,8 @@ impl Cob {
             next_action,
             payments,
             customer: None,
+            refunds: Vec::new(),
+            disputes: Vec::new(),
         })
     }
 }
@@ -126,6 +128,9 @@ impl Received {
             method: Kind::Pix,
             fee,
             net: fee.map(|fee| amount - fee),
+            installments: None,
+            settles_on: None,
+            settled_on: None,
             paid_at: self.horario,
         })
     }

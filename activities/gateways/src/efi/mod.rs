@@ -119,7 +119,9 @@ impl Efi {
     }
 
     fn body(&self, order: &ChargeOrder) -> Value {
-        let PaymentMethod::Pix { expires_in } = order.method;
+        let PaymentMethod::Pix { expires_in, .. } = order.method else {
+            return Value::Null;
+        };
         let document = match order.payer.document.kind() {
             DocumentKind::Cpf => "cpf",
             DocumentKind::Cnpj => "cnpj",
@@ -145,6 +147,12 @@ fn now() -> schemas::Instant {
 #[async_trait]
 impl Gateway for Efi {
     fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
+        if order.method.kind() != Kind::Pix || order.method.due().is_some() {
+            return Err(vec![Unmet {
+                field: "payment_method.type".to_owned(),
+                reason: "is not there yet".to_owned(),
+            }]);
+        }
         let mut unmet = Vec::new();
         if order.payer.name.chars().count() > MAX_NAME {
             unmet.push(Unmet {

@@ -39,6 +39,7 @@ fn notice(pix: &Pix, dedupe_key: String, event: &str, means: Means) -> GatewayNo
         event: event.to_owned(),
         reference: pix.txid.clone(),
         charge: pix.txid.clone(),
+        payment: Some(pix.end_to_end_id.clone()),
         means,
     }
 }

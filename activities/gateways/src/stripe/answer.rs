@@ -137,6 +137,8 @@ impl Intent {
             next_action,
             payments: self.payment().into_iter().collect(),
             customer: None,
+            refunds: Vec::new(),
+            disputes: Vec::new(),
         })
     }
 
@@ -169,6 +171,9 @@ impl Intent {
             method: Kind::Pix,
             fee: booked.map(|(fee, _)| fee),
             net: booked.map(|(_, net)| net),
+            installments: None,
+            settles_on: None,
+            settled_on: None,
             paid_at: instant(
                 charge
                     .and_then(|charge| charge.created)

@@ -150,7 +150,9 @@ fn checked(answer: Answer, effect: Effect) -> Result<Answer, GatewayError> {
 
 /// The creating request: a function of the order alone, so that a repeat is the same to the byte.
 fn form(order: &ChargeOrder) -> Form<'static> {
-    let PaymentMethod::Pix { expires_in } = order.method;
+    let PaymentMethod::Pix { expires_in, .. } = order.method else {
+        return Form::new();
+    };
     let mut form = vec![
         ("amount", order.amount.to_string()),
         ("currency", "brl".to_owned()),
@@ -194,6 +196,12 @@ struct WebhookEndpoint {
 #[async_trait]
 impl Gateway for Stripe {
     fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
+        if order.method.kind() != Kind::Pix || order.method.due().is_some() {
+            return Err(vec![Unmet {
+                field: "payment_method.type".to_owned(),
+                reason: "is not there yet".to_owned(),
+            }]);
+        }
         let mut unmet = Vec::new();
         if order.payer.email.is_none() {
             unmet.push(Unmet {

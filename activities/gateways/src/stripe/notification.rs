@@ -42,6 +42,7 @@ pub(super) fn read(
         event: event.kind.clone(),
         reference,
         charge,
+        payment: None,
         means: Means::Nothing,
     };
     if !event.kind.starts_with("payment_intent.") {

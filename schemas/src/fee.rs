@@ -1,0 +1,100 @@
+//! What gateways keep: an estimate until they tell.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{gateway::GatewayKind, payment_method::Kind};
+
+/// Basis points in a whole.
+const WHOLE_BPS: i64 = 10_000;
+
+/// One price: a part of the amount and a fixed sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Basis points of the amount: `119` is 1.19%.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 10_000))]
+    pub bps: i64,
+    /// Centavos per payment.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub fixed: i64,
+}
+
+impl Price {
+    /// What is kept of `amount`, in centavos, rounded half up.
+    pub fn of(self, amount: i64) -> i64 {
+        let part = i128::from(amount) * i128::from(self.bps) + i128::from(WHOLE_BPS / 2);
+        let part = i64::try_from(part / i128::from(WHOLE_BPS)).unwrap_or(i64::MAX);
+        part.saturating_add(self.fixed)
+    }
+}
+
+/// A merchant's own prices, where they differ from the gateways' lists.
+pub type Prices = BTreeMap<GatewayKind, BTreeMap<Kind, Price>>;
+
+/// What a gateway keeps of one payment, estimated: by the merchant's own price, else by the gateway's list
+/// (`GATEWAYS.md` §6, May 2026). `installments`: into how many a card payment was split.
+pub fn estimate(
+    prices: &Prices,
+    (gateway, method): (GatewayKind, Kind),
+    amount: i64,
+    installments: u16,
+) -> i64 {
+    let own = prices
+        .get(&gateway)
+        .and_then(|methods| methods.get(&method));
+    own.copied()
+        .unwrap_or_else(|| listed(gateway, method, installments))
+        .of(amount)
+}
+
+fn listed(gateway: GatewayKind, method: Kind, installments: u16) -> Price {
+    let price = |bps, fixed| Price { bps, fixed };
+    match (gateway, method) {
+        (GatewayKind::Efi | GatewayKind::Stripe, Kind::Pix) => price(119, 0),
+        (GatewayKind::Efi | GatewayKind::Stripe, Kind::Boleto) => price(0, 345),
+        (GatewayKind::Efi, Kind::Card) => match installments {
+            0 | 1 => price(349, 0),
+            2..=6 => price(399, 0),
+            _ => price(439, 0),
+        },
+        (GatewayKind::Stripe, Kind::Card) => price(399, 39),
+        (GatewayKind::Asaas, Kind::Pix | Kind::Boleto) => price(0, 199),
+        (GatewayKind::Asaas, Kind::Card) => price(299, 49),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_prices_are_met_to_the_centavo() {
+        let none = Prices::new();
+        let fee =
+            |gateway, method, amount, parts| estimate(&none, (gateway, method), amount, parts);
+        assert_eq!(fee(GatewayKind::Asaas, Kind::Pix, 10_000, 1), 199);
+        assert_eq!(fee(GatewayKind::Asaas, Kind::Card, 10_000, 1), 348);
+        assert_eq!(fee(GatewayKind::Efi, Kind::Pix, 12_345, 1), 147);
+        assert_eq!(fee(GatewayKind::Efi, Kind::Card, 10_000, 7), 439);
+        assert_eq!(fee(GatewayKind::Stripe, Kind::Card, 10_000, 1), 438);
+    }
+
+    #[test]
+    fn a_merchants_own_price_goes_before_the_list() {
+        let own = Price { bps: 100, fixed: 1 };
+        let prices = Prices::from([(GatewayKind::Efi, BTreeMap::from([(Kind::Pix, own)]))]);
+        assert_eq!(
+            estimate(&prices, (GatewayKind::Efi, Kind::Pix), 10_000, 1),
+            101
+        );
+        assert_eq!(
+            estimate(&prices, (GatewayKind::Efi, Kind::Boleto), 10_000, 1),
+            345
+        );
+    }
+}

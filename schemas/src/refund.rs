@@ -1,0 +1,141 @@
+//! Money given back by the merchant.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::{AsRefStr, Display, EnumIter, EnumString};
+
+use crate::{
+    Instant,
+    charge::{GatewayFailure, Metadata},
+    gateway::{GatewayKind, Mode},
+    id::{ChargeId, PaymentId, RefundId},
+};
+
+/// Where a refund stands.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumIter,
+    EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Status {
+    /// Asked for; its amount is reserved.
+    Pending,
+    /// The money is on its way back to the payer.
+    Succeeded,
+    /// It was not given back; its amount is free again.
+    Failed,
+    /// Its outcome could not be established; a person must look at the gateway. Its amount stays reserved.
+    NeedsReview,
+}
+
+impl Status {
+    /// Whether a refund may go from here to `next`. A success may still fail: the payer's bank sends the money back.
+    pub fn may_become(self, next: Self) -> bool {
+        use Status::{Failed, NeedsReview, Pending, Succeeded};
+        match self {
+            Pending => matches!(next, Succeeded | Failed | NeedsReview),
+            NeedsReview => matches!(next, Succeeded | Failed),
+            Succeeded => matches!(next, Failed),
+            Failed => false,
+        }
+    }
+}
+
+/// Who asked for a refund.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Origin {
+    /// The merchant, through us.
+    Merchant,
+    /// Somebody at the gateway, in its panel.
+    Gateway,
+}
+
+/// What a merchant sends to give money back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateRefund {
+    /// In centavos; all that is left unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 99_999_999_999_i64))]
+    pub amount: Option<i64>,
+    /// The payment to give back, where a charge has several; the first one unless told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PaymentId>,
+    /// Why, for people; shown where the gateway can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 140))]
+    pub reason: Option<String>,
+    /// The merchant's own keys and values, returned unchanged.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    #[schemars(schema_with = "crate::charge::metadata_schema")]
+    pub metadata: Metadata,
+}
+
+/// Money given back, or being given back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refund {
+    pub id: RefundId,
+    pub mode: Mode,
+    pub charge: ChargeId,
+    /// The payment that is given back.
+    pub payment: PaymentId,
+    pub gateway: GatewayKind,
+    pub status: Status,
+    /// In centavos.
+    pub amount: i64,
+    pub origin: Origin,
+    pub reason: Option<String>,
+    /// Why it failed.
+    pub failure: Option<GatewayFailure>,
+    pub metadata: Metadata,
+    pub created_at: Instant,
+    pub succeeded_at: Option<Instant>,
+    pub failed_at: Option<Instant>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use strum::IntoEnumIterator;
+
+    #[test]
+    fn a_failed_refund_stays_failed_and_none_starts_over() {
+        for from in Status::iter() {
+            assert!(!from.may_become(Status::Pending));
+            assert!(!from.may_become(from));
+            assert!(!Status::Failed.may_become(from));
+        }
+    }
+
+    #[test]
+    fn a_success_may_still_fail() {
+        assert!(Status::Succeeded.may_become(Status::Failed));
+        assert!(!Status::Succeeded.may_become(Status::NeedsReview));
+    }
+}
