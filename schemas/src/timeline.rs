@@ -7,9 +7,11 @@ use crate::{
     Instant,
     attempt::Attempt,
     delivery::Delivery,
+    dispute::Dispute,
     event,
     gateway::GatewayKind,
     id::{EventId, NotificationId},
+    refund::Refund,
 };
 
 /// What happened to a charge, oldest first.
@@ -40,13 +42,18 @@ pub enum What {
     },
     /// A gateway told us something.
     Notification {
-        id: NotificationId,
+        /// Null where we read it in the gateway's own list.
+        id: Option<NotificationId>,
         gateway: GatewayKind,
         event: String,
         /// How often the same was told.
         seen: i32,
         handled_at: Option<Instant>,
     },
+    /// Money was given back.
+    Refund { refund: Refund },
+    /// Money was claimed back.
+    Dispute { dispute: Dispute },
     /// The merchant was told.
     Delivery { delivery: Delivery },
 }

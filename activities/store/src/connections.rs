@@ -1,5 +1,6 @@
 //! Merchants' accounts at gateways: never deleted, their credentials sealed in versions.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
 use schemas::{
     connection::Status,
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError,
     error::parse,
+    sweep::interval,
     vault::{self, Place},
 };
 
@@ -44,6 +46,8 @@ pub struct New<'a> {
     pub fingerprint: &'a str,
     pub credentials: &'a Value,
     pub families: &'a [ApiFamily],
+    /// The merchant agreed that a stranger's address at the gateway is replaced by ours.
+    pub replace_address: bool,
 }
 
 fn credentials_place(merchant: Uuid, connection: Uuid) -> Place {
@@ -72,8 +76,9 @@ pub async fn insert(
     rand::rng().fill_bytes(&mut bytes);
     let secret = hex::encode(bytes);
     sqlx::query!(
-        "insert into gateway_connections (id, merchant_id, mode, gateway, label, fingerprint, path_secret_sealed, path_secret_hashes)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into gateway_connections (id, merchant_id, mode, gateway, label, fingerprint, path_secret_sealed,
+                                          path_secret_hashes, replace_address)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         new.id.uuid(),
         merchant,
         new.mode.as_ref(),
@@ -82,6 +87,7 @@ pub async fn insert(
         new.fingerprint,
         key.seal(&path_secret_place(merchant, new.id.uuid()), secret.as_bytes()),
         &[vault::fingerprint(&secret).to_vec()],
+        new.replace_address,
     )
     .execute(&mut *db)
     .await?;
@@ -218,6 +224,81 @@ pub async fn list(
     .fetch_all(db)
     .await?;
     rows.into_iter().map(Row::read).collect()
+}
+
+/// A connection whose turn it is to be looked after.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    pub id: ConnectionId,
+    /// Since when there is something to read.
+    pub since: DateTime<Utc>,
+    pub replace_address: bool,
+}
+
+/// The connections whose lists have not been read for `every`, longest first.
+/// Archived ones are read too: money may still come back.
+pub async fn to_catch_up(
+    db: &mut PgConnection,
+    every: TimeDelta,
+    limit: i64,
+) -> Result<Vec<Turn>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select id, coalesce(caught_up_at, created_at) as "since!", replace_address from gateway_connections
+          where coalesce(caught_up_at, created_at) < now() - $1::interval
+          order by coalesce(caught_up_at, created_at) limit $2"#,
+        interval(every),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    let turns = rows.into_iter().map(|row| Turn {
+        id: row.id.into(),
+        since: row.since,
+        replace_address: row.replace_address,
+    });
+    Ok(turns.collect())
+}
+
+/// Says until when a connection's lists have been read.
+pub async fn caught_up(
+    db: &mut PgConnection,
+    id: ConnectionId,
+    until: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update gateway_connections set caught_up_at = greatest(caught_up_at, $2) where id = $1",
+        id.uuid(),
+        until,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Claims the connections that nobody has looked after for `every`, longest first.
+pub async fn take_watch(
+    db: &mut PgConnection,
+    every: TimeDelta,
+    limit: i64,
+) -> Result<Vec<Turn>, StoreError> {
+    let rows = sqlx::query!(
+        "update gateway_connections c set watched_at = now()
+           from (select id from gateway_connections
+                  where status <> 'archived' and coalesce(watched_at, created_at) < now() - $1::interval
+                  order by coalesce(watched_at, created_at) limit $2 for update skip locked) due
+          where c.id = due.id
+         returning c.id, c.created_at, c.replace_address",
+        interval(every),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    let turns = rows.into_iter().map(|row| Turn {
+        id: row.id.into(),
+        since: row.created_at,
+        replace_address: row.replace_address,
+    });
+    Ok(turns.collect())
 }
 
 /// The newest secret of a connection's notification path.

@@ -13,9 +13,11 @@ pub mod breakers;
 pub mod charges;
 pub mod connections;
 pub mod deliveries;
+pub mod disputes;
 pub mod error;
 pub mod events;
 pub mod facts;
+pub mod findings;
 pub mod idempotency;
 pub mod listen;
 pub mod merchants;
@@ -26,8 +28,10 @@ pub mod page;
 pub mod payers;
 pub mod payments;
 pub mod policies;
+pub mod refunds;
 pub mod sweep;
 pub mod timeline;
+pub mod tokens;
 pub mod vault;
 pub mod webhook_endpoints;
 
@@ -121,6 +125,13 @@ impl Store {
         self.keys.insert(merchant, key.clone());
         Ok(key)
     }
+}
+
+/// PostgreSQL's clock.
+pub async fn now(db: &mut PgConnection) -> Result<chrono::DateTime<chrono::Utc>, StoreError> {
+    Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+        .fetch_one(db)
+        .await?)
 }
 
 /// A new row's id: a UUID version 7.

@@ -16,10 +16,21 @@ pub struct Notice {
     pub event: String,
     pub reference: Option<String>,
     pub gateway_charge: Option<String>,
-    /// The charge as the gateway states it; `None`: it must be asked.
+    /// The gateway's id of the payment, or its end-to-end id.
+    pub gateway_payment: Option<String>,
+    /// What the gateway states; `None`: it must be asked.
     pub observed: Option<Value>,
     /// Whether anything is to be done about it.
     pub matters: bool,
+}
+
+/// How facts came to us, which decides what a repeated one means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// The gateway told us, with this body: a repeat is counted and handled again.
+    Told(&'a [u8]),
+    /// We read the gateway's own list: a repeat is the overlap of two readings.
+    Listed,
 }
 
 /// What came of storing a notification.
@@ -43,33 +54,34 @@ pub async fn record(
     db: &mut PgConnection,
     store: &Store,
     from: &Connection,
-    body: &[u8],
+    source: Source<'_>,
     notices: &[Notice],
 ) -> Result<Stored, StoreError> {
     let id = crate::new_id();
+    let notification = matches!(source, Source::Told(_)).then_some(id);
     let mut stored = Stored::default();
     let mut ours = false;
     for notice in notices {
         match whose(db, from.id, notice).await? {
             Whose::Ours(charge, attempt) => {
                 ours = true;
-                fact(db, from, id, notice, (charge, attempt)).await?;
-                if notice.matters && !stored.charges.contains(&charge) {
+                let news = fact(db, from, notification, notice, (charge, attempt)).await?;
+                if news && notice.matters && !stored.charges.contains(&charge) {
                     stored.charges.push(charge);
                 }
             }
             Whose::Stray(reference) if notice.matters => {
                 ours = true;
                 stored.stray += 1;
-                stray(db, from, id, notice, &reference).await?;
+                stray(db, from, notification, notice, &reference).await?;
             }
             Whose::Stray(_) | Whose::Foreign => stored.foreign += 1,
         }
     }
-    if ours {
+    if let (true, Source::Told(body)) = (ours, source) {
         keep(db, store, from, id, (body, None)).await?;
     }
-    if stored.foreign > 0 {
+    if stored.foreign > 0 && notification.is_some() {
         count_foreign(db, from, stored.foreign).await?;
     }
     Ok(stored)
@@ -128,9 +140,12 @@ async fn whose(
         .reference
         .as_deref()
         .and_then(AttemptId::from_reference);
-    if let Some((charge, attempt)) =
-        attempt_of(db, connection, attempt, notice.gateway_charge.as_deref()).await?
-    {
+    let charge = notice.gateway_charge.as_deref();
+    let mut found = attempt_of(db, connection, attempt, charge).await?;
+    if let (None, Some(payment)) = (&found, &notice.gateway_payment) {
+        found = paid_attempt(db, connection, payment).await?;
+    }
+    if let Some((charge, attempt)) = found {
         return Ok(Whose::Ours(charge, attempt));
     }
     Ok(match &notice.reference {
@@ -159,20 +174,39 @@ async fn attempt_of(
     Ok(row.map(|row| (row.charge_id.into(), row.id.into())))
 }
 
+/// The attempt of this connection on which that payment arrived.
+async fn paid_attempt(
+    db: &mut PgConnection,
+    connection: ConnectionId,
+    payment: &str,
+) -> Result<Option<(ChargeId, AttemptId)>, StoreError> {
+    let row = sqlx::query!(
+        "select attempt_id, charge_id from payments
+          where connection_id = $1 and (gateway_payment_id = $2 or end_to_end_id = $2) order by id limit 1",
+        connection.uuid(),
+        payment,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| (row.charge_id.into(), row.attempt_id.into())))
+}
+
+/// Writes a fact; whether there is something to handle.
 async fn fact(
     db: &mut PgConnection,
     from: &Connection,
-    notification: Uuid,
+    notification: Option<Uuid>,
     notice: &Notice,
     (charge, attempt): (ChargeId, AttemptId),
-) -> Result<(), StoreError> {
-    sqlx::query!(
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
         "insert into notification_facts (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id,
                                          event, observed, handled_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $10 then null else now() end)
          on conflict (connection_id, dedupe_key) do update
             set seen = notification_facts.seen + 1, received_at = now(), observed = excluded.observed,
-                handled_at = excluded.handled_at",
+                handled_at = excluded.handled_at
+          where excluded.notification_id is not null",
         from.id.uuid(),
         notice.dedupe_key,
         from.merchant.uuid(),
@@ -186,13 +220,13 @@ async fn fact(
     )
     .execute(db)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 async fn stray(
     db: &mut PgConnection,
     from: &Connection,
-    notification: Uuid,
+    notification: Option<Uuid>,
     notice: &Notice,
     reference: &str,
 ) -> Result<(), StoreError> {
@@ -200,7 +234,8 @@ async fn stray(
         "insert into stray_notifications (connection_id, dedupe_key, merchant_id, mode, notification_id, reference, look_at)
          values ($1, $2, $3, $4, $5, $6, now())
          on conflict (connection_id, dedupe_key) do update
-            set seen = stray_notifications.seen + 1, look_at = now(), looks = 0",
+            set seen = stray_notifications.seen + 1, look_at = now(), looks = 0
+          where excluded.notification_id is not null",
         from.id.uuid(),
         notice.dedupe_key,
         from.merchant.uuid(),
@@ -226,6 +261,71 @@ async fn count_foreign(
         from.merchant.uuid(),
         from.mode.as_ref(),
         count,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A body that was kept, opened to be read again.
+#[derive(Debug)]
+pub struct Kept {
+    pub id: NotificationId,
+    pub connection: ConnectionId,
+    pub body: Vec<u8>,
+}
+
+/// The most bodies that are opened at a time.
+const KEPT_PAGE: i64 = 100;
+
+/// A page of kept bodies after `after`, oldest first: since then, of that connection, or only those that could not be read.
+pub async fn kept(
+    db: &mut PgConnection,
+    store: &Store,
+    filter: &KeptFilter,
+    after: Option<NotificationId>,
+) -> Result<Vec<Kept>, StoreError> {
+    let rows = sqlx::query!(
+        "select id, merchant_id, connection_id, body_sealed from notifications
+          where ($1::uuid is null or id > $1) and ($2::uuid is null or connection_id = $2)
+            and ($3::timestamptz is null or received_at >= $3) and (not $4 or unreadable is not null)
+          order by id limit $5",
+        after.map(NotificationId::uuid),
+        filter.connection.map(ConnectionId::uuid),
+        filter.since,
+        filter.unreadable,
+        KEPT_PAGE,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let mut kept = Vec::with_capacity(rows.len());
+    for row in rows {
+        let key = store.merchant_key(db, row.merchant_id).await?;
+        kept.push(Kept {
+            id: row.id.into(),
+            connection: row.connection_id.into(),
+            body: key
+                .open(&body_place(row.merchant_id, row.id), &row.body_sealed)?
+                .to_vec(),
+        });
+    }
+    Ok(kept)
+}
+
+/// Which kept bodies are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct KeptFilter {
+    pub connection: Option<ConnectionId>,
+    pub since: Option<chrono::DateTime<chrono::Utc>>,
+    /// Only those that could not be read when they came.
+    pub unreadable: bool,
+}
+
+/// Says that a body could be read after all.
+pub async fn readable(db: &mut PgConnection, id: NotificationId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update notifications set unreadable = null where id = $1",
+        id.uuid()
     )
     .execute(db)
     .await?;

@@ -1,9 +1,9 @@
 //! Money received. Unique by connection and gateway payment id, and by connection and end-to-end id.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use schemas::{
     gateway::{GatewayKind, Mode},
-    id::{AttemptId, ChargeId, ConnectionId, MerchantId},
+    id::{AttemptId, ChargeId, ConnectionId, MerchantId, PaymentId},
     payment::Payment,
     payment_method::Kind,
 };
@@ -25,8 +25,29 @@ pub struct New<'a> {
     pub end_to_end_id: Option<&'a str>,
     pub amount: i64,
     pub method: Kind,
+    /// What the gateway keeps, if it told.
     pub fee: Option<i64>,
+    /// What arrives, if it told.
     pub net: Option<i64>,
+    /// What it probably keeps.
+    pub estimated_fee: i64,
+    pub installments: Option<i32>,
+    pub settles_on: Option<NaiveDate>,
+    pub settled_on: Option<NaiveDate>,
+    pub paid_at: DateTime<Utc>,
+}
+
+/// A payment as refunds and disputes find it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub id: PaymentId,
+    pub attempt: AttemptId,
+    pub connection: ConnectionId,
+    pub gateway: GatewayKind,
+    pub gateway_payment_id: String,
+    pub end_to_end_id: Option<String>,
+    pub amount: i64,
+    pub method: Kind,
     pub paid_at: DateTime<Utc>,
 }
 
@@ -34,23 +55,31 @@ pub struct New<'a> {
 pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<bool, StoreError> {
     let known = sqlx::query!(
         "update payments
-            set fee = coalesce(fee, $4), net = coalesce(net, $5), end_to_end_id = coalesce(end_to_end_id, $3)
+            set fee = coalesce($4, fee), net = coalesce($5, amount - $4, net),
+                fee_is_estimated = fee_is_estimated and $4::bigint is null,
+                end_to_end_id = coalesce(end_to_end_id, $3), installments = coalesce(installments, $6),
+                settles_on = coalesce($7, settles_on), settled_on = coalesce(settled_on, $8)
           where connection_id = $1 and (gateway_payment_id = $2 or end_to_end_id = $3)",
         new.connection.uuid(),
         new.gateway_payment_id,
         new.end_to_end_id,
         new.fee,
         new.net,
+        new.installments,
+        new.settles_on,
+        new.settled_on,
     )
     .execute(&mut *db)
     .await?;
     if known.rows_affected() > 0 {
         return Ok(false);
     }
+    let fee = new.fee.unwrap_or(new.estimated_fee);
     let inserted = sqlx::query!(
         "insert into payments (id, merchant_id, mode, charge_id, attempt_id, connection_id, gateway, gateway_payment_id,
-                               end_to_end_id, amount, method, fee, net, paid_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                               end_to_end_id, amount, method, fee, net, paid_at, fee_is_estimated, installments, settles_on,
+                               settled_on)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
          on conflict do nothing",
         crate::new_id(),
         new.merchant.uuid(),
@@ -63,9 +92,13 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<bool, StoreE
         new.end_to_end_id,
         new.amount,
         new.method.as_ref(),
-        new.fee,
-        new.net,
+        fee,
+        new.net.unwrap_or(new.amount - fee),
         new.paid_at,
+        new.fee.is_none(),
+        new.installments,
+        new.settles_on,
+        new.settled_on,
     )
     .execute(db)
     .await?;
@@ -78,7 +111,8 @@ pub async fn of_charges(
     charges: &[Uuid],
 ) -> Result<Vec<(Uuid, Payment)>, StoreError> {
     let rows = sqlx::query!(
-        "select id, charge_id, gateway, gateway_payment_id, end_to_end_id, amount, method, fee, net, paid_at
+        "select id, charge_id, gateway, gateway_payment_id, end_to_end_id, amount, method, fee, net, paid_at, fee_is_estimated,
+                installments, settles_on, settled_on
            from payments where charge_id = any($1) order by id",
         charges,
     )
@@ -94,10 +128,47 @@ pub async fn of_charges(
                 amount: row.amount,
                 method: parse("payments.method", &row.method)?,
                 fee: row.fee,
+                fee_is_estimated: row.fee_is_estimated,
                 net: row.net,
+                installments: row.installments,
+                settles_on: row.settles_on,
+                settled_on: row.settled_on,
                 paid_at: row.paid_at,
             };
             Ok((row.charge_id, payment))
         })
         .collect()
+}
+
+/// A charge's payments, oldest first, as refunds and disputes find them.
+pub async fn rows(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Row>, StoreError> {
+    let rows = sqlx::query!(
+        "select id, attempt_id, connection_id, gateway, gateway_payment_id, end_to_end_id, amount, method, paid_at
+           from payments where charge_id = $1 order by id",
+        charge.uuid(),
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Row {
+                id: row.id.into(),
+                attempt: row.attempt_id.into(),
+                connection: row.connection_id.into(),
+                gateway: parse("payments.gateway", &row.gateway)?,
+                gateway_payment_id: row.gateway_payment_id,
+                end_to_end_id: row.end_to_end_id,
+                amount: row.amount,
+                method: parse("payments.method", &row.method)?,
+                paid_at: row.paid_at,
+            })
+        })
+        .collect()
+}
+
+impl Row {
+    /// Whether a gateway means this payment by that id.
+    pub fn is(&self, id: &str) -> bool {
+        self.gateway_payment_id == id || self.end_to_end_id.as_deref() == Some(id)
+    }
 }

@@ -1,7 +1,7 @@
 //! What nobody has looked at in time. Rows alone decide what is unfinished.
 
 use chrono::TimeDelta;
-use schemas::id::{AttemptId, ChargeId, MerchantId};
+use schemas::id::{AttemptId, ChargeId, MerchantId, RefundId};
 use sqlx::{PgConnection, postgres::types::PgInterval};
 
 use crate::{StoreError, deliveries::Due};
@@ -86,6 +86,26 @@ pub async fn deliveries(
         .collect())
 }
 
+/// Refunds whose `look_at` is overdue by `grace`.
+pub async fn refunds(
+    db: &mut PgConnection,
+    grace: TimeDelta,
+    limit: i64,
+) -> Result<Vec<(MerchantId, ChargeId, RefundId)>, StoreError> {
+    let rows = sqlx::query!(
+        "select id, merchant_id, charge_id from refunds
+          where look_at < clock_timestamp() - $1::interval order by look_at limit $2",
+        interval(grace),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.merchant_id.into(), row.charge_id.into(), row.id.into()))
+        .collect())
+}
+
 /// For how many seconds the most overdue row has waited for somebody to look: the metric that watches the watcher.
 pub async fn overdue_s(db: &mut PgConnection) -> Result<f64, StoreError> {
     Ok(sqlx::query_scalar!(
@@ -93,6 +113,8 @@ pub async fn overdue_s(db: &mut PgConnection) -> Result<f64, StoreError> {
                       (select min(look_at) from charges where look_at is not null),
                       (select min(look_at) from attempts where look_at is not null),
                       (select min(look_at) from deliveries where look_at is not null),
+                      (select min(look_at) from refunds where look_at is not null),
+                      (select min(look_at) from notification_tokens where look_at is not null),
                       (select min(received_at) from notification_facts where handled_at is null))))::float8 as "age!""#
     )
     .fetch_one(db)

@@ -9,7 +9,7 @@ use schemas::{
 };
 use sqlx::PgConnection;
 
-use crate::{StoreError, error::parse};
+use crate::{StoreError, disputes, error::parse, refunds};
 
 /// A charge's timeline; `None` if this merchant has no such charge in that mode.
 pub async fn of_charge(
@@ -33,6 +33,26 @@ pub async fn of_charge(
     data.extend(events(db, charge).await?);
     data.extend(notifications(db, charge).await?);
     data.extend(deliveries(db, charge).await?);
+    data.extend(
+        refunds::of_charge(db, charge)
+            .await?
+            .iter()
+            .map(|row| Entry {
+                at: row.created_at,
+                what: What::Refund {
+                    refund: row.shown(),
+                },
+            }),
+    );
+    data.extend(
+        disputes::of_charge(db, charge)
+            .await?
+            .into_iter()
+            .map(|row| Entry {
+                at: row.shown.created_at,
+                what: What::Dispute { dispute: row.shown },
+            }),
+    );
     data.sort_by_key(|entry| entry.at);
     Ok(Some(Timeline { data }))
 }
@@ -111,7 +131,7 @@ async fn notifications(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<En
     rows.into_iter()
         .map(|row| {
             let what = What::Notification {
-                id: row.notification_id.into(),
+                id: row.notification_id.map(Into::into),
                 gateway: parse("gateway_connections.gateway", &row.gateway)?,
                 event: row.event,
                 seen: row.seen,

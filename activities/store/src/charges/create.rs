@@ -5,6 +5,7 @@ use schemas::{
     gateway::Mode,
     id::{ChargeId, MerchantId},
     merchant::DuplicateReference,
+    payment_method::Life,
     route::Fallback,
 };
 use sqlx::PgConnection;
@@ -42,6 +43,8 @@ pub enum Created {
     Open(ChargeId),
     /// A charge under this reference is open, and may not stand for this one. Roll back.
     Conflict(ChargeId),
+    /// Its last payable day is over already. Roll back.
+    PastDue,
 }
 
 /// How long a committed charge may be without its first attempt before the sweep looks at it.
@@ -60,6 +63,11 @@ pub async fn insert(
         Claim::Other => return Ok(Created::OtherRequest),
     }
     let request = new.request;
+    let (seconds, until) = match request.payment_method.life() {
+        Life::Seconds(seconds) => (seconds, None),
+        Life::Until(end) if end <= crate::now(db).await? => return Ok(Created::PastDue),
+        Life::Until(end) => (0, Some(end)),
+    };
     let (payer, key) = payers::upsert(db, store, new.merchant, new.mode, &request.payer).await?;
     let plain =
         serde_json::to_vec(&request.payer).map_err(|why| StoreError::corrupt("payer", why))?;
@@ -72,7 +80,7 @@ pub async fn insert(
         "insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference,
                               reference_lock, description, metadata, fallbacks, status, look_at, expires_at, created_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'processing',
-                 now() + $14 * interval '1 second', now() + $15::float8 * interval '1 second', now())
+                 now() + $14 * interval '1 second', coalesce($16, now() + $15::float8 * interval '1 second'), now())
          on conflict (merchant_id, mode, reference_lock)
             where reference_lock is not null and status in ('processing', 'pending', 'overdue') do nothing",
         new.id.uuid(),
@@ -89,7 +97,8 @@ pub async fn insert(
         to_json(&request.metadata),
         to_json(&new.fallbacks),
         FIRST_LOOK_AFTER_S,
-        f64::from(i32::try_from(request.payment_method.payable_for_s()).unwrap_or(i32::MAX)),
+        f64::from(i32::try_from(seconds).unwrap_or(i32::MAX)),
+        until,
     )
     .execute(&mut *db)
     .await?;

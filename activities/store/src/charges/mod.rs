@@ -38,6 +38,9 @@ pub struct Locked {
     pub description: Option<String>,
     pub status: Status,
     pub amount_paid: i64,
+    pub amount_refunded: i64,
+    pub amount_refund_pending: i64,
+    pub amount_disputed: i64,
     pub event_sequence: i64,
     pub look_at: Option<DateTime<Utc>>,
     pub looks: i32,
@@ -54,7 +57,7 @@ pub struct Locked {
 pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<Locked>, StoreError> {
     let row = sqlx::query!(
         r#"select c.id, c.merchant_id, c.mode, c.payer_id, c.method, c.payment_method, c.amount, c.description, c.status,
-                  c.amount_paid, c.event_sequence, c.look_at, c.looks, c.expires_at, c.cancel_requested_at, c.created_at,
+                  c.amount_paid, c.amount_refunded, c.amount_refund_pending, c.amount_disputed, c.event_sequence, c.look_at, c.looks, c.expires_at, c.cancel_requested_at, c.created_at,
                   m.settings, clock_timestamp() as "now!"
              from charges c join merchants m on m.id = c.merchant_id
             where c.id = $1
@@ -75,6 +78,9 @@ pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<Locked>,
         description: row.description,
         status: parse("charges.status", &row.status)?,
         amount_paid: row.amount_paid,
+        amount_refunded: row.amount_refunded,
+        amount_refund_pending: row.amount_refund_pending,
+        amount_disputed: row.amount_disputed,
         event_sequence: row.event_sequence,
         look_at: row.look_at,
         looks: row.looks,
@@ -114,16 +120,18 @@ pub async fn transition(
     )
     .execute(&mut *db)
     .await?;
-    charge.status = next;
+    let from = std::mem::replace(&mut charge.status, next);
     sqlx::query!(
         r#"select pg_notify('charges', $1) as "sent: String""#,
         format!("{} {}", charge.id.uuid(), next.as_ref()),
     )
     .fetch_one(&mut *db)
     .await?;
+    // paid again, after a dispute was won or a refund failed: their own events tell it, and nobody must ship twice
+    let told = matches!(from, Status::Refunded | Status::Disputed) && next == Status::Paid;
     match event::Type::of_charge(next) {
-        Some(kind) => record(db, store, charge, kind).await.map(Some),
-        None => Ok(Some(Vec::new())),
+        Some(kind) if !told => record(db, store, charge, kind).await.map(Some),
+        _ => Ok(Some(Vec::new())),
     }
 }
 
@@ -220,6 +228,20 @@ pub async fn add_paid(
         "update charges set amount_paid = $2 where id = $1",
         charge.id.uuid(),
         charge.amount_paid
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Writes the sums of a locked charge's refunds and disputes.
+pub async fn save_sums(db: &mut PgConnection, charge: &Locked) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update charges set amount_refunded = $2, amount_refund_pending = $3, amount_disputed = $4 where id = $1",
+        charge.id.uuid(),
+        charge.amount_refunded,
+        charge.amount_refund_pending,
+        charge.amount_disputed,
     )
     .execute(db)
     .await?;

@@ -1,8 +1,10 @@
 //! A charge as the API shows it.
 
+use std::cmp::Ordering;
+
 use chrono::{DateTime, Utc};
 use schemas::{
-    charge::{Charge, ChargeGateway, Currency, Status},
+    charge::{Charge, ChargeGateway, Currency, Mismatch, Status},
     gateway::Mode,
     id::{ChargeId, MerchantId},
     payer::Payer,
@@ -45,7 +47,8 @@ pub async fn views(
 ) -> Result<Vec<Charge>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select c.id, c.status, c.amount, c.amount_paid, c.amount_refunded, c.reference, c.description, c.payer_id,
+        r#"select c.id, c.status, c.amount, c.amount_paid, c.amount_refunded, c.amount_refund_pending,
+                  c.amount_disputed, c.reference, c.description, c.payer_id,
                   c.payer_sealed, p.data_key as payer_key, c.payment_method, c.expires_at, c.failure, c.fallbacks,
                   c.metadata, c.created_at, c.paid_at, c.expired_at, c.canceled_at, c.failed_at,
                   a.connection_id as "connection_id?", a.gateway as "gateway?", a.next_action
@@ -91,6 +94,8 @@ struct Row {
     amount: i64,
     amount_paid: i64,
     amount_refunded: i64,
+    amount_refund_pending: i64,
+    amount_disputed: i64,
     reference: Option<String>,
     description: Option<String>,
     payer_id: Uuid,
@@ -149,7 +154,14 @@ impl Row {
             amount: self.amount,
             currency: Currency::BRL,
             amount_paid: self.amount_paid,
+            amount_mismatch: mismatch(self.amount, self.amount_paid),
             amount_refunded: self.amount_refunded,
+            amount_disputed: self.amount_disputed,
+            amount_refundable: (self.amount_paid
+                - self.amount_refunded
+                - self.amount_refund_pending
+                - self.amount_disputed)
+                .max(0),
             reference: self.reference,
             description: self.description,
             payer,
@@ -171,6 +183,14 @@ impl Row {
             canceled_at: self.canceled_at,
             failed_at: self.failed_at,
         })
+    }
+}
+
+fn mismatch(asked: i64, paid: i64) -> Option<Mismatch> {
+    match paid.cmp(&asked) {
+        Ordering::Less if paid > 0 => Some(Mismatch::Underpaid),
+        Ordering::Greater => Some(Mismatch::Overpaid),
+        _ => None,
     }
 }
 

@@ -1,0 +1,91 @@
+//! Notifications that are a token and nothing else, until the gateway has told what they stand for.
+
+use chrono::TimeDelta;
+use schemas::id::ConnectionId;
+use sqlx::PgConnection;
+
+use crate::{StoreError, connections::Connection, sweep::interval};
+
+/// A token whose turn it is.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub connection: ConnectionId,
+    pub token: String,
+    pub looks: i32,
+}
+
+/// A token is fetched again at the earliest this long after the last time, however often it is told: whoever knows the address
+/// must not make us flood the gateway.
+const REST_S: f64 = 2.0;
+
+/// Notes that a token was told.
+pub async fn told(db: &mut PgConnection, from: &Connection, token: &str) -> Result<(), StoreError> {
+    sqlx::query!(
+        "insert into notification_tokens (connection_id, token, merchant_id, mode, look_at)
+         values ($1, $2, $3, $4, clock_timestamp())
+         on conflict (connection_id, token) do update
+            set seen = notification_tokens.seen + 1, looks = 0,
+                look_at = greatest(clock_timestamp(), notification_tokens.fetched_at + $5 * interval '1 second')",
+        from.id.uuid(),
+        token,
+        from.merchant.uuid(),
+        from.mode.as_ref(),
+        REST_S,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The tokens whose turn it is; of one connection, or of all.
+pub async fn due(
+    db: &mut PgConnection,
+    connection: Option<ConnectionId>,
+    limit: i64,
+) -> Result<Vec<Token>, StoreError> {
+    let rows = sqlx::query!(
+        "select connection_id, token, looks from notification_tokens
+          where look_at <= clock_timestamp() and ($1::uuid is null or connection_id = $1) order by look_at limit $2",
+        connection.map(ConnectionId::uuid),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    let tokens = rows.into_iter().map(|row| Token {
+        connection: row.connection_id.into(),
+        token: row.token,
+        looks: row.looks,
+    });
+    Ok(tokens.collect())
+}
+
+/// The gateway told what a token stands for.
+pub async fn fetched(db: &mut PgConnection, token: &Token) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update notification_tokens set fetched_at = clock_timestamp(), look_at = null
+          where connection_id = $1 and token = $2",
+        token.connection.uuid(),
+        token.token,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// It did not; the next try is after `pause`, or with `None` there is none.
+pub async fn again(
+    db: &mut PgConnection,
+    token: &Token,
+    pause: Option<TimeDelta>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update notification_tokens set looks = looks + 1, look_at = clock_timestamp() + $3::interval
+          where connection_id = $1 and token = $2",
+        token.connection.uuid(),
+        token.token,
+        pause.map(interval) as _,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
