@@ -9,6 +9,7 @@ use schemas::{
     id::ConnectionId,
 };
 use store::{PgConnection, Store, StoreError, connections};
+use url::Url;
 
 use crate::Activities;
 
@@ -19,16 +20,19 @@ const OPEN_ACCOUNTS: u64 = 10_000;
 #[derive(Clone)]
 pub struct Accounts {
     store: Store,
+    /// The base of our notification addresses.
+    pub(crate) notifications: Url,
     endpoints: Arc<HashMap<Mode, Endpoints>>,
     open: Cache<(ConnectionId, i32), Arc<dyn Gateway>>,
 }
 
 impl Accounts {
-    /// `endpoints`: where the gateways are, for each mode.
-    pub fn new(store: Store, test: Endpoints, live: Endpoints) -> Self {
+    /// `notifications`: the base of our notification addresses; the others: where the gateways are, for each mode.
+    pub fn new(store: Store, notifications: Url, test: Endpoints, live: Endpoints) -> Self {
         let endpoints = HashMap::from([(Mode::Test, test), (Mode::Live, live)]);
         Self {
             store,
+            notifications,
             endpoints: Arc::new(endpoints),
             open: Cache::new(OPEN_ACCOUNTS),
         }

@@ -13,6 +13,7 @@ use store::{
     Store, StoreError, connections, merchants,
     policies::{self, Change},
 };
+use strum::IntoEnumIterator;
 use url::Url;
 
 use crate::accounts::Accounts;
@@ -58,14 +59,11 @@ pub enum AddError {
 }
 
 const LABEL_TAKEN: &str = "gateway_connections_merchant_id_mode_label_key";
-/// The methods that a new connection is routed for.
-const METHODS: [Kind; 1] = [Kind::Pix];
 
-/// Adds a connection at the end of the merchant's routes. `notifications` is the base of our notification addresses.
+/// Adds a connection at the end of the merchant's routes.
 pub async fn add(
     store: &Store,
     accounts: &Accounts,
-    notifications: &Url,
     new: &NewConnection,
 ) -> Result<Added, AddError> {
     let credentials = gateways::read_credentials(new.gateway, new.credentials.clone())
@@ -74,7 +72,7 @@ pub async fn add(
     let account = gateway.probe().await?;
     check_mode(&account, new.mode)?;
     let (id, secret) = insert(store, new, &account).await?;
-    let address = address(notifications, id, secret.expose_secret());
+    let address = address(&accounts.notifications, id, secret.expose_secret());
     let notified = match gateway.subscribe(&address, new.replace_address).await {
         Ok(Subscription::Done) => Ok(()),
         Ok(Subscription::Secret(secret)) => {
@@ -98,9 +96,8 @@ async fn insert(
     account: &Account,
 ) -> Result<(ConnectionId, secrecy::SecretString), AddError> {
     let id = ConnectionId(store::new_id());
-    let mut families: Vec<_> = METHODS
-        .iter()
-        .map(|method| new.gateway.family(*method))
+    let mut families: Vec<_> = Kind::iter()
+        .map(|method| new.gateway.family(method))
         .collect();
     families.dedup();
     let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
@@ -116,6 +113,7 @@ async fn insert(
         fingerprint: &account.fingerprint,
         credentials: &new.credentials,
         families: &families,
+        replace_address: new.replace_address,
     };
     let inserted = connections::insert(&mut tx, store, &row).await;
     let secret = inserted.map_err(|error| {
@@ -125,7 +123,7 @@ async fn insert(
             AddError::Store(error)
         }
     })?;
-    for method in METHODS {
+    for method in Kind::iter() {
         let change = Change {
             author: "connection add",
             reason: "a new connection goes last",

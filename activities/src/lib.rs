@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use schemas::{
-    id::{AttemptId, ChargeId, MerchantId},
-    retry::DeliverySchedule,
+    id::{AttemptId, ChargeId, MerchantId, RefundId},
+    retry::{Backoff, DeliverySchedule},
 };
 use store::{Store, deliveries::Due};
 
@@ -15,11 +15,14 @@ pub mod bulkhead;
 pub mod charge;
 pub mod connection;
 pub mod delivery;
+pub mod notified;
 pub mod reconcile;
+pub mod refund;
 pub mod registered;
 pub mod relay;
 pub mod step;
 pub mod sweep;
+pub mod upkeep;
 
 use accounts::Accounts;
 use bulkhead::Bulkhead;
@@ -37,6 +40,8 @@ pub trait Starter: Send + Sync {
     fn start_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
     /// Makes a charge's workflow look at its row; starts it if it is closed or unknown.
     async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId);
+    /// The same for a refund's.
+    async fn poke_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId);
     /// The same for a delivery's.
     async fn poke_delivery(&self, due: Due);
     /// The same for an abandoned attempt's.
@@ -66,6 +71,16 @@ pub struct Timing {
     /// How long a merchant's server may take.
     pub delivery_call: Duration,
     pub pause: PauseTiming,
+    /// How long a boleto waits for an earlier attempt of unknown outcome before the next gateway is tried.
+    pub hold_boleto: Duration,
+    /// Between looks at a refund that has not ended.
+    pub refund_again: Backoff,
+    /// How long the outcome of a refund may be unknown before a person must look.
+    pub refund_review_after: Duration,
+    /// How often a connection's lists at its gateway are read.
+    pub catch_up_every: Duration,
+    /// How often our set-up at a gateway is looked after.
+    pub watch_every: Duration,
     /// How overdue a row must be before the sweep pokes its workflow.
     pub sweep_grace: Duration,
 }
@@ -108,6 +123,15 @@ impl Default for Timing {
                 over: s(5 * MINUTE),
                 probe_every: s(10 * MINUTE),
             },
+            hold_boleto: s(MINUTE),
+            refund_again: Backoff {
+                initial_ms: 2_000,
+                factor: 2,
+                max_ms: 3_600_000,
+            },
+            refund_review_after: s(DAY),
+            catch_up_every: s(5 * MINUTE),
+            watch_every: s(HOUR),
             sweep_grace: s(MINUTE),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schemas::id::{AttemptId, ChargeId, DeliveryId};
+use schemas::id::{AttemptId, ChargeId, DeliveryId, RefundId};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
@@ -61,6 +61,36 @@ impl Registered {
         attempt: AttemptId,
     ) -> Result<Step, ActivityError> {
         Ok(Box::pin(self.0.reconcile_attempt(attempt)).await?)
+    }
+
+    /// Gives money back, or finds out what became of it.
+    #[activity(name = "refund")]
+    pub async fn refund(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        refund: RefundId,
+    ) -> Result<Step, ActivityError> {
+        Ok(Box::pin(self.0.refund_once(refund)).await?)
+    }
+
+    /// Reads what gateways list, in case they told us and we did not hear.
+    #[activity(name = "catch_up")]
+    pub async fn catch_up(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        Ok(Box::pin(self.0.catch_up_once()).await?)
+    }
+
+    /// Looks after our set-up at the gateways.
+    #[activity(name = "watch")]
+    pub async fn watch(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        Ok(Box::pin(self.0.watch_once()).await?)
     }
 
     /// Posts an event to an endpoint.

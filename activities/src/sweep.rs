@@ -34,6 +34,7 @@ impl Activities {
         let charges = sweep::charges(&mut db, delta(stuck), BY_HAND).await?;
         let told = sweep::facts(&mut db, delta(stuck), BY_HAND).await?;
         let attempts = sweep::attempts(&mut db, delta(stuck), BY_HAND).await?;
+        let refunds = sweep::refunds(&mut db, delta(stuck), BY_HAND).await?;
         let deliveries = sweep::deliveries(&mut db, delta(stuck), BY_HAND).await?;
         drop(db);
         for (_, charge) in charges.into_iter().chain(told) {
@@ -42,10 +43,14 @@ impl Activities {
         for (_, _, attempt) in attempts {
             let _: Step = Box::pin(self.reconcile_attempt(attempt)).await?;
         }
+        for (_, _, refund) in refunds {
+            let _: Step = Box::pin(self.refund_once(refund)).await?;
+        }
         for due in deliveries {
             let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
         }
-        self.match_strays().await
+        self.match_strays().await?;
+        self.fetch_tokens(None).await
     }
 
     async fn match_strays(&self) -> Result<(), StoreError> {
@@ -69,14 +74,18 @@ impl Activities {
         let mut charges = sweep::charges(&mut db, delta(grace), PAGE).await?;
         charges.extend(sweep::facts(&mut db, delta(grace), PAGE).await?);
         let attempts = sweep::attempts(&mut db, delta(grace), PAGE).await?;
+        let refunds = sweep::refunds(&mut db, delta(grace), PAGE).await?;
         let deliveries = sweep::deliveries(&mut db, delta(grace), PAGE).await?;
         drop(db);
-        let found = charges.len() + attempts.len() + deliveries.len();
+        let found = charges.len() + attempts.len() + refunds.len() + deliveries.len();
         for (merchant, charge) in charges {
             self.starter.poke_charge(merchant, charge).await;
         }
         for (merchant, charge, attempt) in attempts {
             self.starter.poke_reconcile(merchant, charge, attempt).await;
+        }
+        for (merchant, charge, refund) in refunds {
+            self.starter.poke_refund(merchant, charge, refund).await;
         }
         for due in deliveries {
             self.starter.poke_delivery(due).await;

@@ -30,6 +30,9 @@ pub enum Code {
     IdempotencyKeyReused,
     ReferenceInUse,
     ChargeNotCancelable,
+    ChargeNotRefundable,
+    RefundTooLarge,
+    RefundNotSupported,
     NoGatewayConnection,
     NoEligibleGateway,
     FallbackRequired,
@@ -53,8 +56,12 @@ impl Code {
             | Self::NoGatewayConnection
             | Self::NoEligibleGateway
             | Self::FallbackRequired
+            | Self::RefundTooLarge
+            | Self::RefundNotSupported
             | Self::TooManyEndpoints => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::ReferenceInUse | Self::ChargeNotCancelable => StatusCode::CONFLICT,
+            Self::ReferenceInUse | Self::ChargeNotCancelable | Self::ChargeNotRefundable => {
+                StatusCode::CONFLICT
+            }
             Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -103,6 +110,18 @@ impl Code {
             Self::ChargeNotCancelable => (
                 "The charge can no longer be canceled",
                 "It was paid, or has ended already; `detail` tells how it stands.",
+            ),
+            Self::ChargeNotRefundable => (
+                "Nothing of the charge can be given back",
+                "It was not paid, was given back already, is claimed back by the payer, or its time is over; `detail` tells which.",
+            ),
+            Self::RefundTooLarge => (
+                "The refund is more than can still be given back",
+                "`amount_refundable` of the charge tells how much that is. Nothing was stored.",
+            ),
+            Self::RefundNotSupported => (
+                "The gateway cannot refund this payment",
+                "Give the money back by another way, a Pix to the payer for example. Nothing was stored.",
             ),
             Self::NoGatewayConnection => (
                 "No gateway connection is routed for this payment method",

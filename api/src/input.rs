@@ -47,6 +47,17 @@ impl Body {
     }
 }
 
+impl Body {
+    /// The body as JSON; none at all is an empty object.
+    pub fn json_or_empty(&self) -> Result<Value, Error> {
+        if self.0.is_empty() {
+            Ok(Value::Object(serde_json::Map::new()))
+        } else {
+            self.json()
+        }
+    }
+}
+
 /// The `Idempotency-Key`, if one was sent.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get("idempotency-key") else {

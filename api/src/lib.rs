@@ -8,7 +8,10 @@ use axum::{
     middleware,
     routing::{get, post},
 };
-use schemas::{charge::CreateCharge, validate::Checker, webhook_endpoint::CreateWebhookEndpoint};
+use schemas::{
+    charge::CreateCharge, refund::CreateRefund, validate::Checker,
+    webhook_endpoint::CreateWebhookEndpoint,
+};
 use store::{Store, listen::Outcomes};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -55,6 +58,7 @@ pub struct Inner {
     pub(crate) tracker: TaskTracker,
     pub(crate) admission: Arc<Semaphore>,
     pub(crate) charges: Checker<CreateCharge>,
+    pub(crate) refunds: Checker<CreateRefund>,
     pub(crate) endpoints: Checker<CreateWebhookEndpoint>,
 }
 
@@ -76,7 +80,6 @@ impl App {
         tracker: TaskTracker,
     ) -> Self {
         let admission = Arc::new(Semaphore::new(config.max_in_flight_charges));
-        let (charges, endpoints) = (Checker::new(), Checker::new());
         Self(Arc::new(Inner {
             store,
             orchestrator,
@@ -84,8 +87,9 @@ impl App {
             config,
             tracker,
             admission,
-            charges,
-            endpoints,
+            charges: Checker::new(),
+            refunds: Checker::new(),
+            endpoints: Checker::new(),
         }))
     }
 }
@@ -99,6 +103,14 @@ pub fn router(app: App) -> Router {
         )
         .route("/v1/charges/{id}", get(v1::charges::get))
         .route("/v1/charges/{id}/cancel", post(v1::charges::cancel))
+        .route(
+            "/v1/charges/{id}/refunds",
+            post(v1::refunds::create).get(v1::refunds::of_charge),
+        )
+        .route("/v1/refunds", get(v1::refunds::list))
+        .route("/v1/refunds/{id}", get(v1::refunds::get))
+        .route("/v1/disputes", get(v1::disputes::list))
+        .route("/v1/disputes/{id}", get(v1::disputes::get))
         .route("/v1/charges/{id}/timeline", get(v1::charges::timeline))
         .route("/v1/events", get(v1::events::list))
         .route("/v1/events/{id}", get(v1::events::get))

@@ -6,12 +6,12 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
 };
-use gateways::{GatewayNotice, Means, NotificationError, Received};
+use gateways::{NotificationError, Received};
 use secrecy::SecretString;
 use store::{
     StoreError,
     connections::{self, Connection},
-    notifications::{self, Notice, Stored},
+    notifications,
 };
 
 use crate::{
@@ -38,13 +38,17 @@ pub async fn receive(
         at: SystemTime::now().into(),
     };
     let outcome = match gateway.notification(&received) {
+        Ok(notices) if notices.is_empty() => "verified_empty",
         Ok(notices) => {
-            "verified".to_owned()
-                + if notices.is_empty() {
-                    "_empty"
-                } else {
-                    store(&app, &from, &received.body, notices).await?
-                }
+            let told = app
+                .orchestrator
+                .notified(&from, &received.body, notices)
+                .await?;
+            if told.is_foreign {
+                "verified_foreign"
+            } else {
+                "verified"
+            }
         }
         Err(NotificationError::Forged(why)) => {
             count(&from, "forged");
@@ -56,41 +60,11 @@ pub async fn receive(
         }
         Err(NotificationError::Unreadable(why)) => {
             keep_unreadable(&app, &from, &received.body, &why).await?;
-            "unreadable".to_owned()
+            "unreadable"
         }
     };
-    count(&from, &outcome);
+    count(&from, outcome);
     Ok(StatusCode::OK)
-}
-
-async fn store(
-    app: &App,
-    from: &Connection,
-    body: &[u8],
-    notices: Vec<GatewayNotice>,
-) -> Result<&'static str, Error> {
-    let notices: Vec<Notice> = notices.into_iter().map(notice).collect::<Result<_, _>>()?;
-    let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
-    let Stored {
-        charges,
-        foreign,
-        stray,
-    } = notifications::record(&mut tx, &app.store, from, body, &notices).await?;
-    tx.commit().await.map_err(StoreError::from)?;
-    if stray > 0 {
-        tracing::warn!(connection = %from.id, stray, "a notification's reference is ours by its shape, and unknown");
-    }
-    let outcome = if charges.is_empty() && foreign > 0 {
-        "_foreign"
-    } else {
-        ""
-    };
-    for charge in charges {
-        let (orchestrator, merchant) = (app.orchestrator.clone(), from.merchant);
-        app.tracker
-            .spawn(async move { orchestrator.poke_charge(merchant, charge).await });
-    }
-    Ok(outcome)
 }
 
 async fn keep_unreadable(
@@ -107,26 +81,6 @@ async fn keep_unreadable(
         .raise_attention(from.id, "unreadable_notification", &message)
         .await?;
     Ok(())
-}
-
-fn notice(read: GatewayNotice) -> Result<Notice, StoreError> {
-    let (observed, matters) = match read.means {
-        Means::Stands(charge) => {
-            let json = serde_json::to_value(charge)
-                .map_err(|why| StoreError::corrupt("notification", why))?;
-            (Some(json), true)
-        }
-        Means::Hint => (None, true),
-        Means::Nothing => (None, false),
-    };
-    Ok(Notice {
-        dedupe_key: read.dedupe_key,
-        event: read.event,
-        reference: read.reference,
-        gateway_charge: read.charge,
-        observed,
-        matters,
-    })
 }
 
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {

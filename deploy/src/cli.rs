@@ -270,13 +270,7 @@ async fn add_connection(config: &Config, add: AddConnection) -> anyhow::Result<(
         credentials,
         replace_address: add.replace_address,
     };
-    let added = connection::add(
-        &store,
-        &accounts(config, &store),
-        &config.notifications_url,
-        &new,
-    )
-    .await?;
+    let added = connection::add(&store, &accounts(config, &store), &new).await?;
     say(&added.id.to_string())?;
     if let Err(why) = added.notified {
         bail!(

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use store::vault::{DataKey, VaultError};
 use url::Url;
-use workflows::{Queues, TemporalConfig};
+use workflows::{Queues, TemporalConfig, setup::Beats};
 
 /// Before every variable's name.
 const PREFIX: &str = "ORCHESTRATOR_";
@@ -83,6 +83,12 @@ pub struct Config {
     /// How often the sweep looks for what nobody has looked at, in seconds. Default 60.
     #[serde(default = "default_sweep_every_s")]
     pub sweep_every_s: u64,
+    /// How often what a connection's gateway lists is read, in case we did not hear of it, in seconds. Default 300.
+    #[serde(default = "default_catch_up_every_s")]
+    pub catch_up_every_s: u64,
+    /// How often our set-up at a connection's gateway is looked after, in seconds. Default 3600.
+    #[serde(default = "default_watch_every_s")]
+    pub watch_every_s: u64,
     /// How overdue a row must be for the sweep, in seconds. Default 60.
     #[serde(default = "default_sweep_every_s")]
     pub sweep_grace_s: u64,
@@ -94,6 +100,8 @@ pub struct Config {
 
     /// Where test mode finds Efí's API Pix. Default: its homologation.
     pub test_efi_pix_url: Option<Url>,
+    /// Where test mode finds Efí's API Cobranças. Default: its homologation.
+    pub test_efi_cobrancas_url: Option<Url>,
     /// A further certificate authority (PEM file) to trust for Efí in test mode: a simulator's. None by default.
     pub test_efi_ca_file: Option<PathBuf>,
     /// Where test mode finds Stripe. Default: Stripe.
@@ -161,6 +169,10 @@ impl Config {
         let sandbox = Endpoints::sandbox();
         Endpoints {
             efi_pix: self.test_efi_pix_url.clone().unwrap_or(sandbox.efi_pix),
+            efi_cobrancas: self
+                .test_efi_cobrancas_url
+                .clone()
+                .unwrap_or(sandbox.efi_cobrancas),
             stripe: self.test_stripe_url.clone().unwrap_or(sandbox.stripe),
             asaas: self.test_asaas_url.clone().unwrap_or(sandbox.asaas),
             efi_ca_file: self.test_efi_ca_file.clone(),
@@ -171,8 +183,14 @@ impl Config {
         Duration::from_secs(self.answer_within_s)
     }
 
-    pub(crate) fn sweep_every(&self) -> Duration {
-        Duration::from_secs(self.sweep_every_s)
+    pub(crate) fn beats(&self) -> Beats {
+        // asked more often than it is done, so that a turn is not missed by a moment
+        let often = |every_s: u64| Duration::from_secs((every_s / 5).max(1));
+        Beats {
+            sweep: Duration::from_secs(self.sweep_every_s),
+            catch_up: often(self.catch_up_every_s),
+            watch: often(self.watch_every_s),
+        }
     }
 
     /// The times of this deployment.
@@ -188,6 +206,8 @@ impl Config {
         Timing {
             answer_within: self.answer_within(),
             sweep_grace: Duration::from_secs(self.sweep_grace_s),
+            catch_up_every: Duration::from_secs(self.catch_up_every_s),
+            watch_every: Duration::from_secs(self.watch_every_s),
             delivery: DeliverySchedule {
                 delays_s,
                 ..default.delivery
@@ -283,6 +303,12 @@ fn default_max_in_flight_charges() -> usize {
 }
 fn default_sweep_every_s() -> u64 {
     60
+}
+fn default_catch_up_every_s() -> u64 {
+    300
+}
+fn default_watch_every_s() -> u64 {
+    3_600
 }
 fn default_log() -> String {
     "info".to_owned()

@@ -18,8 +18,8 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let mut db = store.pool.acquire().await?;
     sweep::ensure_partitions(&mut db).await?;
     tracing::info!("the database is up to date");
-    setup::ensure(&config.temporal(), &config.queues(), config.sweep_every()).await?;
-    tracing::info!("Temporal has its namespace, search attributes and schedule");
+    setup::ensure(&config.temporal(), &config.queues(), config.beats()).await?;
+    tracing::info!("Temporal has its namespace, search attributes and schedules");
     relay::ensure_topics(&config.kafka()).await?;
     tracing::info!("Kafka has its topics");
     Ok(())

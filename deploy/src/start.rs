@@ -70,6 +70,8 @@ impl Running {
 pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::Result<Running> {
     telemetry::metrics();
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+    let (mut listeners, addresses) = listen(config, roles).await?;
+    let config = &reachable(config, &addresses)?;
     let store = open_store(config).await?;
     let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker);
     let activities = Arc::new(activities(config, timing, &store, &temporal)?);
@@ -78,31 +80,23 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
         let (temporal, activities, stop) = (temporal.clone(), activities.clone(), stop.clone());
         tracker.spawn(async move { worker::run(&temporal, &activities, &queues, &stop).await });
     }
-    let mut addresses = BTreeMap::new();
     for role in roles {
         let mut router = health::router(store.clone(), temporal.clone());
-        let port = match role {
+        match role {
             Role::Api => {
                 let orchestrator =
                     Orchestrator::new(temporal.clone(), activities.clone(), tracker.clone());
                 router = api(config, &store, orchestrator, (&tracker, &stop)).merge(router);
-                config.api_port
             }
-            Role::Worker => config.worker_port,
+            Role::Worker => {}
             Role::Relay => {
                 let (relay, stop) = (Relay::new(store.clone(), config.kafka())?, stop.clone());
                 tracker.spawn(async move { relay.run(&stop).await });
-                config.relay_port
             }
-        };
-        let address = serve(
-            SocketAddr::new(config.host, port),
-            router,
-            (&tracker, &stop),
-        )
-        .await?;
-        tracing::info!(%role, %address, "listening");
-        addresses.insert(*role, address);
+        }
+        if let Some(listener) = listeners.remove(role) {
+            serve(listener, router, (&tracker, &stop));
+        }
     }
     Ok(Running {
         addresses,
@@ -126,7 +120,9 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
 
 /// Gateways, with where they are in each mode.
 pub fn accounts(config: &Config, store: &Store) -> Accounts {
-    Accounts::new(store.clone(), config.test_endpoints(), Endpoints::live())
+    let notifications = config.notifications_url.clone();
+    let test = config.test_endpoints();
+    Accounts::new(store.clone(), notifications, test, Endpoints::live())
 }
 
 fn activities(
@@ -181,15 +177,44 @@ fn api(
     ))
 }
 
-async fn serve(
-    address: SocketAddr,
+/// Opens the ports first: a process that cannot have its port starts nothing.
+async fn listen(
+    config: &Config,
+    roles: &[Role],
+) -> anyhow::Result<(BTreeMap<Role, TcpListener>, BTreeMap<Role, SocketAddr>)> {
+    let (mut listeners, mut addresses) = (BTreeMap::new(), BTreeMap::new());
+    for role in roles {
+        let port = match role {
+            Role::Api => config.api_port,
+            Role::Worker => config.worker_port,
+            Role::Relay => config.relay_port,
+        };
+        let wanted = SocketAddr::new(config.host, port);
+        let listener = TcpListener::bind(wanted)
+            .await
+            .with_context(|| format!("cannot listen on {wanted}"))?;
+        let address = listener.local_addr()?;
+        tracing::info!(%role, %address, "listening");
+        addresses.insert(*role, address);
+        listeners.insert(*role, listener);
+    }
+    Ok((listeners, addresses))
+}
+
+/// With any free port (0) for the API, gateways reach us at the one that it got.
+fn reachable(config: &Config, addresses: &BTreeMap<Role, SocketAddr>) -> anyhow::Result<Config> {
+    let mut config = config.clone();
+    if let (0, Some(address)) = (config.api_port, addresses.get(&Role::Api)) {
+        config.notifications_url = format!("http://{address}").parse()?;
+    }
+    Ok(config)
+}
+
+fn serve(
+    listener: TcpListener,
     router: Router,
     (tracker, stop): (&TaskTracker, &CancellationToken),
-) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}"))?;
-    let bound = listener.local_addr()?;
+) {
     let stop = stop.clone();
     tracker.spawn(async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
@@ -197,5 +222,4 @@ async fn serve(
             tracing::error!(%error, "stopped listening");
         }
     });
-    Ok(bound)
 }

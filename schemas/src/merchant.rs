@@ -1,10 +1,12 @@
 //! Who charges, and the keys that prove it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumString};
 
-use crate::{breaker, fee::Prices};
+use crate::{breaker, fee::Prices, payment_method::Kind};
 
 /// Whether a merchant may act.
 #[derive(
@@ -82,7 +84,8 @@ pub enum OnUnknown {
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     pub duplicate_reference: DuplicateReference,
-    pub on_unknown: OnUnknown,
+    /// By payment method: `{"boleto": "hold"}`. Where nothing is told, a boleto waits for up to a minute, and then goes on.
+    pub on_unknown: BTreeMap<Kind, OnUnknown>,
     pub breaker: breaker::Settings,
     /// What the gateways keep of a payment, where it differs from their lists: `{"efi": {"pix": {"bps": 99}}}`.
     pub prices: Prices,

@@ -16,7 +16,7 @@ use schemas::{
     gateway::{GatewayKind, Mode},
     id::{ChargeId, MerchantId},
     merchant::Permission,
-    retry::DeliverySchedule,
+    retry::{Backoff, DeliverySchedule},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -91,6 +91,15 @@ pub fn brisk() -> Timing {
             over: ms(1_000),
             probe_every: ms(1_500),
         },
+        hold_boleto: ms(2_000),
+        refund_again: Backoff {
+            initial_ms: 200,
+            factor: 2,
+            max_ms: 1_000,
+        },
+        refund_review_after: ms(5_000),
+        catch_up_every: ms(1_000),
+        watch_every: ms(1_000),
         sweep_grace: ms(2_000),
     }
 }
@@ -140,6 +149,10 @@ impl Stack {
         telemetry::log(&config)?;
         let running = start::start(&config, brisk(), roles).await?;
         let base: Url = format!("http://{}", running.addresses[&Role::Api]).parse()?;
+        let config = Config {
+            notifications_url: base.clone(),
+            ..config
+        };
         let store = running.store.clone();
         let mut db = store.pool.acquire().await?;
         let merchant = merchants::insert(&mut db, store.master(), "Loja").await?;
@@ -156,7 +169,7 @@ impl Stack {
         for gateway in &options.gateways {
             addresses.push((
                 *gateway,
-                connect(&config, &store, (merchant, *gateway), &base, &simulators).await?,
+                connect(&config, &store, (merchant, *gateway), &simulators).await?,
             ));
         }
         let api = Api::new(base, key.expose_secret());
@@ -249,7 +262,11 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
     config.kafka_partitions = 1;
     (config.api_port, config.worker_port, config.relay_port) = (0, 0, 0);
     config.answer_within_s = 8;
-    config.sweep_every_s = 1;
+    (
+        config.sweep_every_s,
+        config.catch_up_every_s,
+        config.watch_every_s,
+    ) = (1, 1, 1);
     config.max_in_flight_charges = options.max_in_flight_charges;
     config.allow_private_webhooks = true;
     let authority = std::env::temp_dir().join(format!("{name}.pem"));
@@ -277,7 +294,6 @@ async fn connect(
     config: &Config,
     store: &Store,
     (merchant, gateway): (MerchantId, GatewayKind),
-    base: &Url,
     simulators: &simulators::Simulators,
 ) -> anyhow::Result<Url> {
     let new = NewConnection {
@@ -288,11 +304,15 @@ async fn connect(
         credentials: credentials(gateway, &simulators.client_pem),
         replace_address: false,
     };
-    let added = connection::add(store, &accounts(config, store), base, &new).await?;
+    let added = connection::add(store, &accounts(config, store), &new).await?;
     added.notified.map_err(anyhow::Error::msg)?;
     let mut db = store.pool.acquire().await?;
     let secret = store::connections::path_secret(&mut db, store, added.id).await?;
-    Ok(connection::address(base, added.id, secret.expose_secret()))
+    Ok(connection::address(
+        &config.notifications_url,
+        added.id,
+        secret.expose_secret(),
+    ))
 }
 
 /// Credentials that the simulators take.

@@ -6,9 +6,9 @@ use activities::{Registered, Step};
 use schemas::id::ChargeId;
 use temporalio_common::RetryPolicy;
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{
-    LocalActivityOptions, TimerOptions, WorkflowContext, WorkflowContextView, WorkflowResult,
-};
+use temporalio_sdk::{LocalActivityOptions, WorkflowContext, WorkflowContextView, WorkflowResult};
+
+use crate::wait::{Poked, wait};
 
 /// Longer than any attempt: the last gateway's time, finding out, and writing down.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(40);
@@ -20,6 +20,12 @@ const MAX_STEPS: u32 = 500;
 pub struct ChargeWorkflow {
     charge: ChargeId,
     poked: bool,
+}
+
+impl Poked for ChargeWorkflow {
+    fn is_poked(&self) -> bool {
+        self.poked
+    }
 }
 
 #[workflow_methods]
@@ -81,21 +87,6 @@ impl ChargeWorkflow {
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         ctx.state_mut(|s| s.poked = true);
         Ok(())
-    }
-}
-
-/// Waits for the time or for a poke, whichever is first.
-async fn wait(ctx: &mut WorkflowContext<ChargeWorkflow>, after_ms: u64) {
-    if after_ms == 0 {
-        return;
-    }
-    let loser = ctx.cancellation_token().child_token();
-    let timer = TimerOptions::builder(Duration::from_millis(after_ms))
-        .cancellation_token(loser.clone())
-        .build();
-    temporalio_sdk::workflows::select! {
-        _ = ctx.timer(timer) => {}
-        _ = ctx.wait_condition(|s: &ChargeWorkflow| s.poked) => { loser.cancel_with_reason("poked"); }
     }
 }
 

@@ -6,11 +6,12 @@ use activities::{DeliveryStep, Registered};
 use schemas::id::DeliveryId;
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{
-    ActivityOptions, TimerOptions, WorkflowContext, WorkflowContextView, WorkflowResult,
-};
+use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowContextView, WorkflowResult};
 
-use crate::charge::{patient, retry};
+use crate::{
+    charge::{patient, retry},
+    wait::{Poked, wait},
+};
 
 /// Longer than a merchant's server may take, and writing down.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,6 +31,12 @@ pub struct DeliveryInput {
 pub struct DeliveryWorkflow {
     input: DeliveryInput,
     poked: bool,
+}
+
+impl Poked for DeliveryWorkflow {
+    fn is_poked(&self) -> bool {
+        self.poked
+    }
 }
 
 #[workflow_methods]
@@ -86,16 +93,5 @@ impl DeliveryWorkflow {
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         ctx.state_mut(|s| s.poked = true);
         Ok(())
-    }
-}
-
-async fn wait(ctx: &mut WorkflowContext<DeliveryWorkflow>, after_ms: u64) {
-    let loser = ctx.cancellation_token().child_token();
-    let timer = TimerOptions::builder(Duration::from_millis(after_ms))
-        .cancellation_token(loser.clone())
-        .build();
-    temporalio_sdk::workflows::select! {
-        _ = ctx.timer(timer) => {}
-        _ = ctx.wait_condition(|s: &DeliveryWorkflow| s.poked) => { loser.cancel_with_reason("poked"); }
     }
 }

@@ -5,9 +5,12 @@ pub mod delivery;
 pub mod orchestrator;
 pub mod queues;
 pub mod reconcile;
+pub mod refund;
 pub mod setup;
 pub mod sweep;
 pub mod temporal;
+pub mod upkeep;
+mod wait;
 pub mod worker;
 
 pub use orchestrator::Orchestrator;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use activities::{Activities, Starter, charge::Preview};
-use gateways::Gateway;
+use activities::{Activities, Starter, charge::Preview, notified::Told};
+use gateways::{Gateway, GatewayNotice};
 use schemas::{
     charge::CreateCharge,
     gateway::Mode,
-    id::{ChargeId, ConnectionId, MerchantId},
+    id::{ChargeId, ConnectionId, MerchantId, RefundId},
 };
-use store::{StoreError, deliveries::Due};
+use store::{StoreError, connections::Connection, deliveries::Due, notifications::Source};
 use tokio_util::task::TaskTracker;
 
 use crate::Temporal;
@@ -75,6 +75,38 @@ impl Orchestrator {
     /// notice or the sweep is left to do it; never fails, since the row is committed.
     pub async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId) {
         self.temporal.poke_charge(merchant, charge).await;
+    }
+
+    /// Stores what a connection's gateway told us, and sees to it that it is acted on. Returns as soon as it is stored.
+    pub async fn notified(
+        &self,
+        from: &Connection,
+        body: &[u8],
+        notices: Vec<GatewayNotice>,
+    ) -> Result<Told, StoreError> {
+        let told = self
+            .activities
+            .take_notices(from, Source::Told(body), notices)
+            .await?;
+        let (this, merchant, connection) = (self.clone(), from.merchant, from.id);
+        let (charges, has_tokens) = (told.charges.clone(), told.has_tokens);
+        self.tracker.spawn(async move {
+            for charge in charges {
+                this.temporal.poke_charge(merchant, charge).await;
+            }
+            if has_tokens && let Err(error) = this.activities.fetch_tokens(Some(connection)).await {
+                tracing::error!(%connection, %error, "the sweep will fetch what a notification stands for");
+            }
+        });
+        Ok(told)
+    }
+
+    /// Sees to it that a committed refund is sent: starts its workflow, or leaves it to the sweep while Temporal is away.
+    /// Returns at once.
+    pub fn begin_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
+        let temporal = self.temporal.clone();
+        self.tracker
+            .spawn(async move { temporal.poke_refund(merchant, charge, refund).await });
     }
 
     /// Starts the workflows of deliveries whose rows are committed. Returns at once.

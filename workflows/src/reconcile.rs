@@ -5,11 +5,12 @@ use std::{error::Error, time::Duration};
 use activities::{Registered, Step};
 use schemas::id::AttemptId;
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{
-    ActivityOptions, TimerOptions, WorkflowContext, WorkflowContextView, WorkflowResult,
-};
+use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowContextView, WorkflowResult};
 
-use crate::charge::retry;
+use crate::{
+    charge::retry,
+    wait::{Poked, wait},
+};
 
 /// Longer than one round of calls to a gateway.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,6 +22,12 @@ const MAX_STEPS: u32 = 500;
 pub struct ReconcileWorkflow {
     attempt: AttemptId,
     poked: bool,
+}
+
+impl Poked for ReconcileWorkflow {
+    fn is_poked(&self) -> bool {
+        self.poked
+    }
 }
 
 #[workflow_methods]
@@ -72,16 +79,5 @@ impl ReconcileWorkflow {
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         ctx.state_mut(|s| s.poked = true);
         Ok(())
-    }
-}
-
-async fn wait(ctx: &mut WorkflowContext<ReconcileWorkflow>, after_ms: u64) {
-    let loser = ctx.cancellation_token().child_token();
-    let timer = TimerOptions::builder(Duration::from_millis(after_ms))
-        .cancellation_token(loser.clone())
-        .build();
-    temporalio_sdk::workflows::select! {
-        _ = ctx.timer(timer) => {}
-        _ = ctx.wait_condition(|s: &ReconcileWorkflow| s.poked) => { loser.cancel_with_reason("poked"); }
     }
 }

@@ -1,4 +1,4 @@
-//! What Temporal must have before we run: the namespace, the search attributes, the sweep's schedule.
+//! What Temporal must have before we run: the namespace, the search attributes, the schedules.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -21,6 +21,7 @@ use crate::{
     queues::SEARCH_ATTRIBUTES,
     sweep::SweepWorkflow,
     temporal::{CALL_TIMEOUT, open, pause},
+    upkeep::{CatchUpWorkflow, WatchWorkflow},
 };
 
 /// How long closed workflows stay visible: 7 days.
@@ -46,7 +47,7 @@ pub enum SetupError {
 pub async fn ensure(
     config: &TemporalConfig,
     queues: &Queues,
-    sweep_every: Duration,
+    every: Beats,
 ) -> Result<(), SetupError> {
     let client = connect(config).await?;
     ensure_namespace(&client, &config.namespace).await?;
@@ -62,22 +63,20 @@ pub async fn ensure(
         let mut client = client.clone();
         OperatorService::add_search_attributes(&mut client, Request::new(request)).await?;
     }
-    let options = CreateScheduleOptions::builder()
-        .action(ScheduleAction::start_workflow(
-            SweepWorkflow::run,
-            (),
-            &queues.upkeep,
-            schedule_id(queues),
-        ))
-        .spec(ScheduleSpec::from_interval(sweep_every))
-        .overlap_policy(ScheduleOverlapPolicy::Skip)
-        .trigger_immediately(true)
-        .build();
-    match client.create_schedule(schedule_id(queues), options).await {
-        Ok(_) => Ok(()),
-        Err(ScheduleError::Rpc(status)) if status.code() == Code::AlreadyExists => Ok(()),
-        Err(error) => Err(error.into()),
+    for beat in beats(queues, every) {
+        let options = CreateScheduleOptions::builder()
+            .action(beat.action)
+            .spec(ScheduleSpec::from_interval(beat.every))
+            .overlap_policy(ScheduleOverlapPolicy::Skip)
+            .trigger_immediately(true)
+            .build();
+        match client.create_schedule(beat.id, options).await {
+            Ok(_) => {}
+            Err(ScheduleError::Rpc(status)) if status.code() == Code::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(())
 }
 
 /// Verifies only.
@@ -90,23 +89,69 @@ pub async fn check(config: &TemporalConfig, queues: &Queues) -> Result<(), Setup
             missing.join(", ")
         )));
     }
-    let id = schedule_id(queues);
-    match client
-        .get_schedule_handle(id.clone())
-        .describe(RpcOptions::default())
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => {
-            Err(SetupError::Missing(format!("the schedule {id}")))
+    for name in SCHEDULES {
+        let id = schedule_id(queues, name);
+        match client
+            .get_schedule_handle(id.clone())
+            .describe(RpcOptions::default())
+            .await
+        {
+            Ok(_) => {}
+            Err(ScheduleError::Rpc(status)) if status.code() == Code::NotFound => {
+                return Err(SetupError::Missing(format!("the schedule {id}")));
+            }
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
+    Ok(())
 }
 
-/// The sweep's schedule, one for each deployment in the namespace.
-fn schedule_id(queues: &Queues) -> String {
-    format!("sweep-{}", queues.upkeep)
+/// How often what is scheduled runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Beats {
+    pub sweep: Duration,
+    /// How often somebody asks which connections' lists are to be read.
+    pub catch_up: Duration,
+    /// How often somebody asks which connections are to be looked after.
+    pub watch: Duration,
+}
+
+struct Beat {
+    id: String,
+    action: ScheduleAction,
+    every: Duration,
+}
+
+const SWEEP: &str = "sweep";
+const CATCH_UP: &str = "catch-up";
+const WATCH: &str = "watch";
+const SCHEDULES: [&str; 3] = [SWEEP, CATCH_UP, WATCH];
+
+fn beats(queues: &Queues, every: Beats) -> [Beat; 3] {
+    let id = |name| schedule_id(queues, name);
+    let queue = &queues.upkeep;
+    [
+        Beat {
+            action: ScheduleAction::start_workflow(SweepWorkflow::run, (), queue, id(SWEEP)),
+            id: id(SWEEP),
+            every: every.sweep,
+        },
+        Beat {
+            action: ScheduleAction::start_workflow(CatchUpWorkflow::run, (), queue, id(CATCH_UP)),
+            id: id(CATCH_UP),
+            every: every.catch_up,
+        },
+        Beat {
+            action: ScheduleAction::start_workflow(WatchWorkflow::run, (), queue, id(WATCH)),
+            id: id(WATCH),
+            every: every.watch,
+        },
+    ]
+}
+
+/// A schedule's name, one for each deployment in the namespace.
+fn schedule_id(queues: &Queues, name: &str) -> String {
+    format!("{name}-{}", queues.upkeep)
 }
 
 async fn connect(config: &TemporalConfig) -> Result<Client, SetupError> {

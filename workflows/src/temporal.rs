@@ -10,7 +10,7 @@ use std::{
 
 use activities::Starter;
 use async_trait::async_trait;
-use schemas::id::{AttemptId, ChargeId, MerchantId};
+use schemas::id::{AttemptId, ChargeId, MerchantId, RefundId};
 use store::deliveries::Due;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, RetryOptions,
@@ -28,6 +28,7 @@ use crate::{
     delivery::{DeliveryInput, DeliveryWorkflow},
     queues::{CHARGE_ID, ENDPOINT_ID, MERCHANT_ID, TASK_TIMEOUT},
     reconcile::ReconcileWorkflow,
+    refund::RefundWorkflow,
 };
 
 /// A start that takes longer is given up: the row is committed, and the sweep starts it later.
@@ -197,6 +198,24 @@ impl Temporal {
         self.judge("start reconcile", started.map(drop))
     }
 
+    pub(crate) async fn start_refund(
+        &self,
+        merchant: MerchantId,
+        charge: ChargeId,
+        refund: RefundId,
+    ) -> Result<(), Away> {
+        let found_by = [
+            MERCHANT_ID.value_set(merchant.to_string()),
+            CHARGE_ID.value_set(charge.to_string()),
+        ];
+        let options = start_options(&self.0.queues.upkeep, refund.to_string(), found_by);
+        let started = self
+            .reachable()?
+            .start_workflow(RefundWorkflow::run, refund, options)
+            .await;
+        self.judge("start refund", started.map(drop))
+    }
+
     fn judge(&self, what: &str, started: Result<(), WorkflowStartError>) -> Result<(), Away> {
         match started {
             Ok(()) | Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(()),
@@ -258,6 +277,17 @@ impl Starter for Temporal {
             .await;
         if let Ok(false) = self.judge_poke("poke delivery", poked) {
             let _: Result<(), Away> = self.start_delivery(due).await;
+        }
+    }
+
+    async fn poke_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
+        let Ok(client) = self.reachable() else { return };
+        let handle = client.get_workflow_handle::<RefundWorkflow>(refund.to_string());
+        let poked = handle
+            .execute_update(RefundWorkflow::look, (), poke_options())
+            .await;
+        if let Ok(false) = self.judge_poke("poke refund", poked) {
+            let _: Result<(), Away> = self.start_refund(merchant, charge, refund).await;
         }
     }
 

@@ -14,8 +14,13 @@ use tokio::{runtime::Handle, sync::oneshot, task::LocalSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Temporal, charge::ChargeWorkflow, delivery::DeliveryWorkflow, reconcile::ReconcileWorkflow,
+    Temporal,
+    charge::ChargeWorkflow,
+    delivery::DeliveryWorkflow,
+    reconcile::ReconcileWorkflow,
+    refund::RefundWorkflow,
     sweep::SweepWorkflow,
+    upkeep::{CatchUpWorkflow, WatchWorkflow},
 };
 
 /// Workflows kept in memory; small, because most sleep for hours (`TEMPORAL.md` §5).
@@ -141,7 +146,10 @@ fn options(
         Queue::Deliveries => options.register_workflow::<DeliveryWorkflow>()?.build(),
         Queue::Upkeep => options
             .register_workflow::<ReconcileWorkflow>()?
+            .register_workflow::<RefundWorkflow>()?
             .register_workflow::<SweepWorkflow>()?
+            .register_workflow::<CatchUpWorkflow>()?
+            .register_workflow::<WatchWorkflow>()?
             .build(),
     })
 }

@@ -25,7 +25,7 @@ pub use answer::{
 pub use credentials::Credentials;
 pub use endpoints::Endpoints;
 pub use error::GatewayError;
-pub use notification::{GatewayNotice, Means, NotificationError, Received};
+pub use notification::{GatewayNotice, Means, NotificationError, Observed, Received};
 pub use order::{ChargeOrder, RefundOrder};
 
 /// A payment gateway, spoken to in its dialect and answered in ours.

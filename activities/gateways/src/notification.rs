@@ -1,6 +1,7 @@
 //! What gateways tell us.
 
 use schemas::Instant;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::{GatewayCharge, GatewayDispute, GatewayRefund};
 
@@ -55,6 +56,27 @@ pub enum Means {
     Hint,
     /// Nothing about a charge that we act on; kept and acknowledged.
     Nothing,
+}
+
+/// What a proved notice states, in the form in which it waits to be applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observed {
+    Charge(Box<GatewayCharge>),
+    Refund(Box<GatewayRefund>),
+    Dispute(Box<GatewayDispute>),
+}
+
+impl Means {
+    /// What it states, if it is proved.
+    pub fn observed(&self) -> Option<Observed> {
+        match self {
+            Self::Stands(charge) => Some(Observed::Charge(charge.clone())),
+            Self::Refund(refund) => Some(Observed::Refund(refund.clone())),
+            Self::Dispute(dispute) => Some(Observed::Dispute(dispute.clone())),
+            Self::Token(_) | Self::Hint | Self::Nothing => None,
+        }
+    }
 }
 
 /// Why a notification is not read.

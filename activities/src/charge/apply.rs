@@ -5,7 +5,7 @@ use gateways::{GatewayCharge, GatewayPayment, GatewayStatus};
 use schemas::{
     attempt::State,
     charge::{Failure, FailureCode, Status},
-    event,
+    event, fee,
     id::AttemptId,
 };
 use store::{
@@ -16,6 +16,7 @@ use store::{
     payments,
 };
 
+use super::money;
 use crate::Activities;
 
 /// What applying left to do after the commit.
@@ -41,6 +42,12 @@ pub(crate) async fn apply(
         && let Some(attempt) = of(db, charge, id).await?
     {
         charges::remember_payer_at(db, charge, attempt.connection, customer).await?;
+    }
+    for refund in &observed.refunds {
+        money::refunded(acts, db, charge, refund, &mut applied).await?;
+    }
+    for dispute in &observed.disputes {
+        money::disputed(acts, db, charge, dispute, &mut applied).await?;
     }
     if !observed.payments.is_empty() {
         return Ok(applied);
@@ -83,6 +90,8 @@ async fn receive(
     let Some(attempt) = of(db, charge, id).await? else {
         return Ok(());
     };
+    let priced = (attempt.gateway, payment.method);
+    let parts = payment.installments.unwrap_or(1);
     let new = payments::New {
         merchant: charge.merchant,
         mode: charge.mode,
@@ -96,6 +105,10 @@ async fn receive(
         method: payment.method,
         fee: payment.fee,
         net: payment.net,
+        estimated_fee: fee::estimate(&charge.settings.prices, priced, payment.amount, parts),
+        installments: payment.installments.map(i32::from),
+        settles_on: payment.settles_on,
+        settled_on: payment.settled_on,
         paid_at: payment.paid_at,
     };
     if !payments::insert(db, &new).await? {

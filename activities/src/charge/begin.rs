@@ -10,13 +10,15 @@ use schemas::{
     gateway::ApiFamily,
     id::{AttemptId, ChargeId, ConnectionId, MerchantId},
     merchant::OnUnknown,
+    payment_method::Kind,
     retry::Backoff,
     route::{self, Reason},
 };
-use store::{PgConnection, StoreError, attempts, breakers, charges};
+use secrecy::ExposeSecret;
+use store::{PgConnection, StoreError, attempts, breakers, charges, connections};
 use uuid::Uuid;
 
-use crate::{Activities, Step, delta, until};
+use crate::{Activities, Step, connection::address, delta, until};
 
 /// The most attempts of one charge, repeats included.
 const MAX_ATTEMPTS: usize = 20;
@@ -147,8 +149,8 @@ impl Activities {
         earlier: &[attempts::Row],
     ) -> Result<Chosen, StoreError> {
         let unsettled = earlier.iter().any(|a| a.state == State::Abandoned);
-        if unsettled && charge.settings.on_unknown == OnUnknown::Hold {
-            return Ok(Chosen::Wait(Step::look_after(RECONCILING)));
+        if let Some(step) = self.held(charge, earlier) {
+            return Ok(Chosen::Wait(step));
         }
         let (version, connections) =
             breakers::candidates(db, charge.merchant, charge.mode, charge.method).await?;
@@ -220,6 +222,20 @@ impl Activities {
         Ok(Chosen::Fail(no_gateway(&candidates, earlier)))
     }
 
+    /// While nobody knows what became of an earlier attempt: whether the next one has to wait.
+    fn held(&self, charge: &charges::Locked, earlier: &[attempts::Row]) -> Option<Step> {
+        let abandoned = earlier.iter().filter(|a| a.state == State::Abandoned);
+        let last = abandoned.map(|a| a.started_at).max()?;
+        let wanted = charge.settings.on_unknown.get(&charge.method);
+        if wanted == Some(&OnUnknown::Hold) {
+            return Some(Step::look_after(RECONCILING));
+        }
+        // the payer may see it in their own bank (DDA) before anybody cancels it
+        let free_at = last + delta(self.timing.hold_boleto);
+        let waits = charge.method == Kind::Boleto && wanted.is_none() && charge.now < free_at;
+        waits.then(|| Step::attempt_after(until(free_at, charge.now)))
+    }
+
     /// Writes the attempt down; `None` if it was to probe a half-open breaker and another one got the probe.
     async fn insert(
         &self,
@@ -243,6 +259,12 @@ impl Activities {
         }
         call.order.reference = call.attempt.reference();
         call.order.customer = charges::payer_at(db, charge.payer, found.connection).await?;
+        if found.family == ApiFamily::EfiCobrancas {
+            let secret = connections::path_secret(db, &self.store, found.connection).await?;
+            let base = &self.accounts.notifications;
+            let ours = address(base, found.connection, secret.expose_secret());
+            call.order.notification_url = Some(ours);
+        }
         let key = self.store.merchant_key(db, charge.merchant.uuid()).await?;
         let place = attempts::order_place(charge.merchant.uuid(), call.attempt.uuid());
         let plain =
@@ -283,6 +305,7 @@ impl Activities {
             payer: charges::view::payer(db, &self.store, charge.merchant, charge.id).await?,
             customer: None,
             description: charge.description.clone(),
+            notification_url: None,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateways::{GatewayCharge, GatewayStatus};
+use gateways::GatewayCharge;
 use schemas::{attempt::State, charge::Status, id::ChargeId, retry::Backoff};
 use store::{StoreError, attempts, charges};
 
@@ -26,15 +26,11 @@ impl Activities {
         };
         let (gateway, order) = self.reopen(&mut db, shown).await?;
         drop(db);
-        let held = GatewayCharge {
-            id: shown.gateway_charge_id.clone().unwrap_or_default(),
-            reference: Some(order.reference.clone()),
-            status: GatewayStatus::Pending,
-            amount: order.amount,
-            next_action: None,
-            payments: Vec::new(),
-            customer: None,
-        };
+        let held = GatewayCharge::known(
+            shown.gateway_charge_id.clone().unwrap_or_default(),
+            &order.reference,
+            order.amount,
+        );
         let ended = gateway.cancel(&held).await;
         let mut tx = self.store.pool.begin().await?;
         let Some(mut charge) = charges::lock(&mut tx, id).await? else {

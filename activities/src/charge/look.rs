@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use gateways::GatewayCharge;
-use schemas::{attempt::State, charge::Status, id::ChargeId, retry::Backoff};
+use gateways::{GatewayCharge, Observed};
+use schemas::{
+    Instant, attempt::State, calendar, charge::Status, id::ChargeId, payment_method::Kind,
+    retry::Backoff,
+};
 use store::{
     PgConnection, StoreError, attempts,
     charges::{self, Locked},
     facts::{self, Fact},
 };
 
-use super::{Applied, apply};
+use super::{Applied, apply, money};
 use crate::{Activities, Step, delta, until};
 
 /// Between looks while a gateway does not answer or does not confirm.
@@ -22,10 +25,13 @@ const ASK_AGAIN: Backoff = Backoff {
 /// How long a charge that waits for Reconcile, or for its running attempt, waits before it looks by itself.
 const WAITING: Duration = Duration::from_secs(60);
 
+/// Business days until a boleto that was paid on its last day must have been told.
+const BOLETO_SETTLES_IN: u16 = 4;
+
 /// What the gateways said, and whether all of them answered.
 #[derive(Default)]
 struct Heard {
-    observed: Vec<(Fact, GatewayCharge)>,
+    observed: Vec<(Fact, Observed)>,
     late: Vec<(schemas::id::AttemptId, GatewayCharge)>,
     /// A hint was not confirmed, or a gateway could not be asked.
     unanswered: bool,
@@ -40,14 +46,38 @@ impl Activities {
             return Ok(Step::Done);
         };
         let mut applied = Applied::default();
+        let mut unknown_payment = false;
         for (fact, observed) in &heard.observed {
-            applied.extend(apply(self, &mut tx, &mut charge, fact.attempt, observed).await?);
-            facts::handled(&mut tx, fact).await?;
+            let known = match observed {
+                Observed::Charge(observed) => {
+                    applied
+                        .extend(apply(self, &mut tx, &mut charge, fact.attempt, observed).await?);
+                    true
+                }
+                Observed::Refund(refund) => {
+                    money::refunded(self, &mut tx, &mut charge, refund, &mut applied).await?
+                }
+                Observed::Dispute(dispute) => {
+                    money::disputed(self, &mut tx, &mut charge, dispute, &mut applied).await?
+                }
+            };
+            if known {
+                facts::handled(&mut tx, fact).await?;
+            } else {
+                facts::must_ask(&mut tx, fact).await?;
+            }
+            unknown_payment |= !known;
         }
         for (attempt, observed) in &heard.late {
             applied.extend(apply(self, &mut tx, &mut charge, *attempt, observed).await?);
         }
-        let (step, look_at, looks) = self.next(&charge, &heard, self.has_open(&mut tx, id).await?);
+        if is_overdue(&charge) {
+            let due = charges::transition(&mut tx, &self.store, &mut charge, Status::Overdue, None);
+            applied.due.extend(due.await?.unwrap_or_default());
+        }
+        let waits = self.has_open(&mut tx, id).await?;
+        let unanswered = heard.unanswered || unknown_payment;
+        let (step, look_at, looks) = self.next(&charge, unanswered, waits);
         charges::set_look_at(&mut tx, id, look_at, looks).await?;
         tx.commit().await?;
         applied.start(self, &charge);
@@ -103,7 +133,10 @@ impl Activities {
         };
         let found = self.ask(db, row).await?;
         match found.and_then(|found| found.into_iter().max_by_key(|charge| charge.payments.len())) {
-            Some(charge) if !charge.status.is_payable() => heard.observed.push((fact, charge)),
+            Some(charge) if !charge.status.is_payable() => {
+                let observed = Observed::Charge(Box::new(charge));
+                heard.observed.push((fact, observed));
+            }
             _ => heard.unanswered = true,
         }
         Ok(())
@@ -132,12 +165,7 @@ impl Activities {
     }
 
     /// What is next, when, and how many looks there were.
-    fn next(
-        &self,
-        charge: &Locked,
-        heard: &Heard,
-        waits: bool,
-    ) -> (Step, Option<schemas::Instant>, i32) {
+    fn next(&self, charge: &Locked, unanswered: bool, waits: bool) -> (Step, Option<Instant>, i32) {
         let after = |pause: Duration, looks| {
             (
                 Step::look_after(pause),
@@ -145,7 +173,7 @@ impl Activities {
                 looks,
             )
         };
-        if heard.unanswered {
+        if unanswered {
             let n = u32::try_from(charge.looks).unwrap_or(u32::MAX);
             return after(
                 Duration::from_millis(ASK_AGAIN.delay_ms(n)),
@@ -161,8 +189,8 @@ impl Activities {
                 } else if charge.expires_at <= charge.now {
                     (Step::Expire, charge.look_at, charge.looks)
                 } else {
-                    let pause = until(charge.expires_at, charge.now);
-                    (Step::look_after(pause), Some(charge.expires_at), 0)
+                    let at = next_turn(charge);
+                    (Step::look_after(until(at, charge.now)), Some(at), 0)
                 }
             }
             Status::Expired | Status::Canceled => self.late_look(charge),
@@ -171,7 +199,14 @@ impl Activities {
     }
 
     /// Late money: an expired or canceled charge is looked at a few more times.
-    fn late_look(&self, charge: &Locked) -> (Step, Option<schemas::Instant>, i32) {
+    fn late_look(&self, charge: &Locked) -> (Step, Option<Instant>, i32) {
+        if let Some(at) = settling(charge) {
+            return (
+                Step::look_after(until(at, charge.now)),
+                Some(at),
+                charge.looks,
+            );
+        }
         let due = charge.look_at.is_some_and(|at| at <= charge.now);
         let done = usize::try_from(charge.looks)
             .unwrap_or(usize::MAX)
@@ -193,4 +228,34 @@ impl Activities {
             _ => (Step::Done, None, 0),
         }
     }
+}
+
+/// When a payable charge must be looked at: at the end of its due day, if it can be paid after that; else at its end.
+pub(super) fn next_turn(charge: &Locked) -> Instant {
+    let due_end = due_end(charge).filter(|at| *at > charge.now);
+    due_end.map_or(charge.expires_at, |at| at.min(charge.expires_at))
+}
+
+fn due_end(charge: &Locked) -> Option<Instant> {
+    let due = charge.payment_method.due()?;
+    Some(calendar::end_of(calendar::business_day_from(due.due_date)))
+}
+
+/// Past its due date, and payable still.
+fn is_overdue(charge: &Locked) -> bool {
+    charge.status == Status::Pending
+        && charge.expires_at > charge.now
+        && due_end(charge).is_some_and(|at| at <= charge.now)
+}
+
+/// Banks tell of a boleto's payment days after it: the last look is when they must have.
+fn settling(charge: &Locked) -> Option<Instant> {
+    let due_now = charge.look_at.is_none_or(|at| at <= charge.now);
+    let last_day = calendar::today(charge.expires_at);
+    let at = calendar::end_of(calendar::business_days_after(last_day, BOLETO_SETTLES_IN));
+    (charge.method == Kind::Boleto
+        && charge.status == Status::Expired
+        && due_now
+        && at > charge.now)
+        .then_some(at)
 }

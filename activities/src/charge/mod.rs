@@ -7,6 +7,7 @@ mod begin;
 mod direct;
 mod end;
 mod look;
+pub(crate) mod money;
 mod preview;
 mod resolve;
 mod settle;

@@ -7,6 +7,7 @@ use schemas::{
     connection::Status,
     gateway::Mode,
     id::MerchantId,
+    payment_method::Life,
     route::{self, Candidate, Fallback},
 };
 use store::{StoreError, breakers};
@@ -35,7 +36,12 @@ impl Activities {
         let mut db = self.store.pool.acquire().await?;
         let (_, connections) =
             breakers::candidates(&mut db, merchant, mode, request.payment_method.kind()).await?;
-        let order = imagined(request);
+        let now = match request.payment_method.life() {
+            // nothing depends on when it begins
+            Life::Seconds(_) => Instant::UNIX_EPOCH,
+            Life::Until(_) => store::now(&mut db).await?,
+        };
+        let order = imagined(request, now);
         let mut candidates = Vec::with_capacity(connections.len());
         for found in connections {
             let gateway = self
@@ -62,19 +68,17 @@ impl Activities {
     }
 }
 
-/// The order that the charge would become; only the length of its life matters here, not its beginning.
-fn imagined(request: &CreateCharge) -> ChargeOrder {
-    let begin = Instant::UNIX_EPOCH;
-    let life = chrono::TimeDelta::try_seconds(request.payment_method.payable_for_s())
-        .unwrap_or(chrono::TimeDelta::MAX);
+/// The order that the charge would become if it were made now.
+fn imagined(request: &CreateCharge, now: Instant) -> ChargeOrder {
     ChargeOrder {
         reference: String::new(),
         amount: request.amount,
         method: request.payment_method.clone(),
-        created_at: begin,
-        expires_at: begin.checked_add_signed(life).unwrap_or(begin),
+        created_at: now,
+        expires_at: request.payment_method.life().end(now),
         payer: request.payer.clone(),
         customer: None,
         description: request.description.clone(),
+        notification_url: None,
     }
 }

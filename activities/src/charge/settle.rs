@@ -18,6 +18,7 @@ use super::{
     apply::{Applied, apply},
     attempt::Called,
     begin::Call,
+    look::next_turn,
 };
 use crate::{Activities, Step, attention, delta, until};
 
@@ -123,10 +124,10 @@ impl Activities {
                 Some(charge.now + delta(self.timing.sweep_grace)),
                 Step::ATTEMPT,
             ),
-            status if status.is_payable() => (
-                Some(charge.expires_at),
-                Step::look_after(until(charge.expires_at, charge.now)),
-            ),
+            status if status.is_payable() => {
+                let at = next_turn(charge);
+                (Some(at), Step::look_after(until(at, charge.now)))
+            }
             _ => (None, Step::LOOK),
         };
         charges::set_look_at(db, charge.id, look_at, charge.looks).await?;

@@ -3,13 +3,20 @@
 use chrono::{DateTime, Utc};
 use schemas::{
     dispute::{Dispute, Kind, Status},
+    event,
     gateway::{GatewayKind, Mode},
     id::{ChargeId, ConnectionId, DisputeId, MerchantId, PaymentId},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, error::parse, page::Range};
+use crate::{
+    StoreError,
+    deliveries::Due,
+    error::{parse, to_json},
+    events,
+    page::Range,
+};
 
 /// A dispute as the database holds it. Whoever changes one holds its charge's lock.
 #[derive(Clone, Debug)]
@@ -190,15 +197,25 @@ pub async fn shift(db: &mut PgConnection, row: &mut Row, next: Status) -> Result
     Ok(true)
 }
 
-/// The next number of a dispute's events.
-pub async fn next_sequence(db: &mut PgConnection, row: &mut Row) -> Result<i64, StoreError> {
+/// Writes the event that a dispute's present status raises; the answer is the deliveries to start after the commit. The caller
+/// holds the charge's lock.
+pub async fn record(db: &mut PgConnection, row: &mut Row) -> Result<Vec<Due>, StoreError> {
     row.event_sequence += 1;
     sqlx::query!(
         "update disputes set event_sequence = $2 where id = $1",
         row.shown.id.uuid(),
         row.event_sequence,
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(row.event_sequence)
+    let new = events::New {
+        merchant: row.merchant,
+        mode: row.shown.mode,
+        kind: event::Type::of_dispute(row.shown.status),
+        subject: event::SubjectKind::Dispute,
+        subject_id: row.shown.id.uuid(),
+        sequence: row.event_sequence,
+        data: to_json(&row.shown),
+    };
+    Ok(events::append(db, &new).await?.1)
 }

@@ -58,3 +58,16 @@ pub async fn handled(db: &mut PgConnection, fact: &Fact) -> Result<bool, StoreEr
     .await?;
     Ok(done.rows_affected() == 1)
 }
+
+/// What was stated cannot be applied yet: the gateway is asked for the whole instead.
+pub async fn must_ask(db: &mut PgConnection, fact: &Fact) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update notification_facts set observed = null where connection_id = $1 and dedupe_key = $2 and seen = $3",
+        fact.connection.uuid(),
+        fact.dedupe_key,
+        fact.seen,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use schemas::{
     charge::{GatewayFailure, Metadata},
+    event,
     gateway::{GatewayKind, Mode},
     id::{ChargeId, ConnectionId, MerchantId, PaymentId, RefundId},
     refund::{Origin, Refund, Status},
@@ -13,7 +14,9 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
+    deliveries::Due,
     error::{from_json, parse, to_json},
+    events,
     page::Range,
 };
 
@@ -62,7 +65,6 @@ pub struct New<'a> {
     pub amount: i64,
     pub reason: Option<&'a str>,
     pub metadata: &'a Metadata,
-    pub order: Option<Value>,
     pub gateway_refund_id: Option<&'a str>,
     pub look_at: Option<DateTime<Utc>>,
 }
@@ -154,8 +156,8 @@ impl Columns {
 pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into refunds (id, merchant_id, mode, charge_id, payment_id, connection_id, gateway, status, origin, amount,
-                              reason, metadata, gateway_order, gateway_refund_id, look_at, succeeded_at, failed_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+                              reason, metadata, gateway_refund_id, look_at, succeeded_at, failed_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
                  case when $8 = 'succeeded' then now() end, case when $8 = 'failed' then now() end)",
         new.id.uuid(),
         new.merchant.uuid(),
@@ -169,7 +171,6 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<(), StoreErr
         new.amount,
         new.reason,
         to_json(new.metadata),
-        new.order,
         new.gateway_refund_id,
         new.look_at,
     )
@@ -242,29 +243,37 @@ pub async fn list(
     Ok((refunds, more))
 }
 
-/// Takes a refund for a runner, until then, and remembers the first time it was sent. The caller holds the charge's lock.
+/// Takes a refund for a runner, until then, with what is asked of the gateway, which is written once. The caller holds the
+/// charge's lock.
 pub async fn take(
     db: &mut PgConnection,
     id: RefundId,
-    runner: Uuid,
-    deadline_at: DateTime<Utc>,
+    (runner, deadline_at): (Uuid, DateTime<Utc>),
+    order: &Value,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update refunds set runner = $2, deadline_at = $3, look_at = $3, sent_at = coalesce(sent_at, clock_timestamp()) where id = $1",
+        "update refunds
+            set runner = $2, deadline_at = $3, look_at = $3, gateway_order = coalesce(gateway_order, $4)
+          where id = $1",
         id.uuid(),
         runner,
         deadline_at,
+        order,
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// Says that nothing was sent after all.
-pub async fn not_sent(db: &mut PgConnection, id: RefundId) -> Result<(), StoreError> {
-    sqlx::query!("update refunds set sent_at = null where id = $1", id.uuid())
-        .execute(db)
-        .await?;
+/// When a refund was first sent: written before the first byte leaves, and taken back where nothing left.
+pub async fn set_sent(db: &mut PgConnection, id: RefundId, sent: bool) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update refunds set sent_at = case when $2 then coalesce(sent_at, clock_timestamp()) end where id = $1",
+        id.uuid(),
+        sent,
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -331,15 +340,25 @@ pub async fn set_look_at(
     Ok(())
 }
 
-/// The next number of a refund's events.
-pub async fn next_sequence(db: &mut PgConnection, row: &mut Row) -> Result<i64, StoreError> {
+/// Writes the event that a refund's present status raises; the answer is the deliveries to start after the commit. The caller
+/// holds the charge's lock.
+pub async fn record(db: &mut PgConnection, row: &mut Row) -> Result<Vec<Due>, StoreError> {
     row.event_sequence += 1;
     sqlx::query!(
         "update refunds set event_sequence = $2 where id = $1",
         row.id.uuid(),
         row.event_sequence,
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(row.event_sequence)
+    let new = events::New {
+        merchant: row.merchant,
+        mode: row.mode,
+        kind: event::Type::of_refund(row.status),
+        subject: event::SubjectKind::Refund,
+        subject_id: row.id.uuid(),
+        sequence: row.event_sequence,
+        data: to_json(&row.shown()),
+    };
+    Ok(events::append(db, &new).await?.1)
 }

@@ -11,6 +11,7 @@ use schemas::{
     id::ChargeId,
     merchant::Permission,
     page::Page,
+    payment_method::Kind,
     problem::FieldError,
     route::Fallback,
     timeline::Timeline,
@@ -35,7 +36,7 @@ use crate::{
 };
 
 /// Tells that the answer is an earlier request's.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// How long a caller who is turned away should wait, in seconds.
 const COME_BACK_AFTER_S: u32 = 1;
 /// What two connections make possible.
@@ -59,6 +60,10 @@ pub async fn create(
         .charges
         .check(body.json()?)
         .map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
+    let wrong = request.payment_method.check(request.amount);
+    if !wrong.is_empty() {
+        return Err(Error::fields(Code::InvalidRequest, wrong));
+    }
     let deadline = Instant::now() + app.config.answer_within;
     let id = ChargeId(store::new_id());
     match insert(&app, &caller, (id, key), &request).await? {
@@ -84,6 +89,7 @@ pub async fn create(
             Code::IdempotencyKeyReused,
             "this Idempotency-Key came with another body before; nothing was stored",
         )),
+        Created::PastDue => Err(past_due(&request)),
         Created::Conflict(open) => Err(Error::new(
             Code::ReferenceInUse,
             format!("the charge {open} with this reference is still open"),
@@ -144,12 +150,25 @@ async fn insert(
             ),
         )),
         Created::New if too_few => Err(Error::fields(Code::FallbackRequired, lacking)),
-        Created::OtherRequest | Created::Conflict(_) => Ok(created),
+        Created::OtherRequest | Created::Conflict(_) | Created::PastDue => Ok(created),
         Created::New | Created::Replayed(_) | Created::Open(_) => {
             tx.commit().await.map_err(StoreError::from)?;
             Ok(created)
         }
     }
+}
+
+fn past_due(request: &CreateCharge) -> Error {
+    let field = match request.payment_method.kind() {
+        Kind::Pix => "payment_method.due.due_date",
+        Kind::Boleto | Kind::Card => "payment_method.due_date",
+    };
+    let wrong = FieldError::new(
+        field,
+        "minimum",
+        "must be such that it can still be paid today",
+    );
+    Error::fields(Code::InvalidRequest, vec![wrong])
 }
 
 /// What the gateways want, as field errors.

@@ -1,0 +1,280 @@
+//! Money given back and claimed back, as gateways tell it, applied under the charge's lock. The tables decide; the charge's row
+//! holds the sums, and its status follows from them.
+
+use gateways::{GatewayDispute, GatewayRefund, RefundStatus};
+use schemas::{
+    charge::{GatewayFailure, Status},
+    dispute,
+    id::{DisputeId, RefundId},
+    refund::{self, Origin},
+};
+use store::{
+    PgConnection, StoreError,
+    charges::{self, Locked},
+    disputes,
+    payments::{self, Row as Payment},
+    refunds::{self, Row},
+};
+
+use super::Applied;
+use crate::Activities;
+
+/// Applies what a gateway says of a refund. `false`: the payment that it belongs to is not known yet.
+pub(crate) async fn refunded(
+    acts: &Activities,
+    db: &mut PgConnection,
+    charge: &mut Locked,
+    observed: &GatewayRefund,
+    applied: &mut Applied,
+) -> Result<bool, StoreError> {
+    let payments = payments::rows(db, charge.id).await?;
+    let Some(payment) = payments.iter().find(|p| p.is(&observed.payment)) else {
+        return Ok(false);
+    };
+    let mut rows = refunds::of_charge(db, charge.id).await?;
+    match known(&mut rows, payment, observed) {
+        Some(row) => {
+            refunds::name(db, row, &observed.id).await?;
+            let failure = failure(row, observed);
+            let next = status(observed.status);
+            applied
+                .due
+                .extend(move_refund(db, charge, row, (next, failure.as_ref())).await?);
+        }
+        None => {
+            let mut row = insert(db, charge, payment, observed).await?;
+            count(charge, row.status, row.amount);
+            charges::save_sums(db, charge).await?;
+            applied.due.extend(refunds::record(db, &mut row).await?);
+        }
+    }
+    follow(acts, db, charge, applied).await?;
+    Ok(true)
+}
+
+/// Moves a refund of a locked charge, keeps the charge's sums, and writes the event. Does not touch the charge's status.
+pub(crate) async fn move_refund(
+    db: &mut PgConnection,
+    charge: &mut Locked,
+    row: &mut Row,
+    (next, failure): (refund::Status, Option<&GatewayFailure>),
+) -> Result<Vec<store::deliveries::Due>, StoreError> {
+    let before = row.status;
+    if !refunds::shift(db, row, next, failure).await? {
+        return Ok(Vec::new());
+    }
+    if row.failure.is_none() {
+        row.failure = failure.cloned();
+    }
+    count(charge, before, -row.amount);
+    count(charge, next, row.amount);
+    charges::save_sums(db, charge).await?;
+    if let Some(fresh) = refunds::find(db, row.id).await? {
+        *row = fresh;
+    }
+    refunds::record(db, row).await
+}
+
+/// Ours by its reference; else the one with the gateway's id; else, where the gateway repeats no reference, the only one of ours
+/// that it can be.
+fn known<'a>(
+    rows: &'a mut [Row],
+    payment: &Payment,
+    observed: &GatewayRefund,
+) -> Option<&'a mut Row> {
+    let ours = observed
+        .reference
+        .as_deref()
+        .and_then(RefundId::from_reference);
+    let same = |row: &Row| {
+        Some(row.id) == ours
+            || (row.payment == payment.id
+                && row.gateway_refund_id.as_deref() == Some(observed.id.as_str()))
+    };
+    if let Some(at) = rows.iter().position(same) {
+        return rows.get_mut(at);
+    }
+    if ours.is_some() {
+        return None;
+    }
+    let fits = |row: &Row| {
+        row.origin == Origin::Merchant
+            && row.payment == payment.id
+            && row.amount == observed.amount
+            && row.gateway_refund_id.is_none()
+            && row.sent_at.is_some()
+            && row.status != refund::Status::Failed
+    };
+    let mut fitting = (0..rows.len()).filter(|at| fits(&rows[*at]));
+    match (fitting.next(), fitting.next()) {
+        (Some(at), None) => rows.get_mut(at),
+        _ => None,
+    }
+}
+
+/// Somebody at the gateway gave money back.
+async fn insert(
+    db: &mut PgConnection,
+    charge: &Locked,
+    payment: &Payment,
+    observed: &GatewayRefund,
+) -> Result<Row, StoreError> {
+    let id = RefundId(store::new_id());
+    let new = refunds::New {
+        id,
+        merchant: charge.merchant,
+        mode: charge.mode,
+        charge: charge.id,
+        payment: payment.id,
+        connection: payment.connection,
+        gateway: payment.gateway,
+        status: status(observed.status),
+        origin: Origin::Gateway,
+        amount: observed.amount,
+        reason: None,
+        metadata: &Default::default(),
+        gateway_refund_id: Some(&observed.id),
+        look_at: None,
+    };
+    refunds::insert(db, &new).await?;
+    refunds::find(db, id)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("refunds", "an inserted refund is not there"))
+}
+
+fn status(theirs: RefundStatus) -> refund::Status {
+    match theirs {
+        RefundStatus::Pending => refund::Status::Pending,
+        RefundStatus::Succeeded => refund::Status::Succeeded,
+        RefundStatus::Failed => refund::Status::Failed,
+    }
+}
+
+fn failure(row: &Row, observed: &GatewayRefund) -> Option<GatewayFailure> {
+    (observed.status == RefundStatus::Failed).then(|| GatewayFailure {
+        kind: row.gateway,
+        code: "refund_failed".to_owned(),
+        message: observed
+            .reason
+            .clone()
+            .unwrap_or_else(|| "the gateway did not give the money back".to_owned()),
+    })
+}
+
+/// Adds a refund's amount to the sum that its status belongs to.
+pub(crate) fn count(charge: &mut Locked, status: refund::Status, amount: i64) {
+    match status {
+        refund::Status::Pending | refund::Status::NeedsReview => {
+            charge.amount_refund_pending += amount;
+        }
+        refund::Status::Succeeded => charge.amount_refunded += amount,
+        refund::Status::Failed => {}
+    }
+}
+
+/// Applies what a gateway says of a dispute. `false`: the payment that it belongs to is not known yet.
+pub(crate) async fn disputed(
+    acts: &Activities,
+    db: &mut PgConnection,
+    charge: &mut Locked,
+    observed: &GatewayDispute,
+    applied: &mut Applied,
+) -> Result<bool, StoreError> {
+    let payments = payments::rows(db, charge.id).await?;
+    let Some(payment) = payments.iter().find(|p| p.is(&observed.payment)) else {
+        return Ok(false);
+    };
+    let rows = disputes::of_charge(db, charge.id).await?;
+    let same = rows
+        .into_iter()
+        .find(|row| is_same(&row.shown, payment, observed));
+    let (mut row, held) = match same {
+        Some(row) => {
+            let held = row.shown.status.holds_money();
+            (row, held)
+        }
+        None => (insert_dispute(db, charge, payment, observed).await?, false),
+    };
+    let is_new = row.event_sequence == 0;
+    if !is_new && !disputes::shift(db, &mut row, observed.status).await? {
+        return Ok(true);
+    }
+    charge.amount_disputed += match (held, row.shown.status.holds_money()) {
+        (false, true) => row.shown.amount,
+        (true, false) => -row.shown.amount,
+        _ => 0,
+    };
+    charges::save_sums(db, charge).await?;
+    tracing::warn!(charge = %charge.id, dispute = %row.shown.id, gateway = %row.shown.gateway, status = %row.shown.status, "dispute");
+    applied.due.extend(disputes::record(db, &mut row).await?);
+    follow(acts, db, charge, applied).await?;
+    Ok(true)
+}
+
+/// The same dispute; a MED's return of money carries another id than the MED itself.
+fn is_same(row: &dispute::Dispute, payment: &Payment, observed: &GatewayDispute) -> bool {
+    let is_return = observed.kind == dispute::Kind::Med
+        && row.kind == dispute::Kind::Med
+        && row.payment == payment.id
+        && row.amount == observed.amount
+        && (row.status == dispute::Status::Lost || observed.status == dispute::Status::Lost)
+        && row.status != dispute::Status::Won;
+    row.gateway_dispute_id == observed.id || is_return
+}
+
+async fn insert_dispute(
+    db: &mut PgConnection,
+    charge: &Locked,
+    payment: &Payment,
+    observed: &GatewayDispute,
+) -> Result<disputes::Row, StoreError> {
+    let id = DisputeId(store::new_id());
+    let new = disputes::New {
+        id,
+        merchant: charge.merchant,
+        mode: charge.mode,
+        charge: charge.id,
+        payment: payment.id,
+        connection: payment.connection,
+        gateway: payment.gateway,
+        gateway_dispute_id: &observed.id,
+        kind: observed.kind,
+        status: observed.status,
+        amount: observed.amount,
+        reason: observed.reason.as_deref(),
+        respond_by: observed.respond_by,
+    };
+    disputes::insert(db, &new).await?;
+    disputes::of_charge(db, charge.id)
+        .await?
+        .into_iter()
+        .find(|row| row.shown.id == id)
+        .ok_or_else(|| StoreError::corrupt("disputes", "an inserted dispute is not there"))
+}
+
+/// Lets a paid charge's status follow its sums.
+pub(crate) async fn follow(
+    acts: &Activities,
+    db: &mut PgConnection,
+    charge: &mut Locked,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    if !matches!(
+        charge.status,
+        Status::Paid | Status::Refunded | Status::Disputed
+    ) {
+        return Ok(());
+    }
+    let next = if charge.amount_disputed > 0 {
+        Status::Disputed
+    } else if charge.amount_refunded >= charge.amount_paid {
+        Status::Refunded
+    } else {
+        Status::Paid
+    };
+    if next != charge.status {
+        let due = charges::transition(db, &acts.store, charge, next, None).await?;
+        applied.due.extend(due.unwrap_or_default());
+    }
+    Ok(())
+}

@@ -1,0 +1,372 @@
+//! Giving money back: reserved already when this begins, sent once, and found again when nobody knows whether it was.
+
+use std::{sync::Arc, time::Duration};
+
+use gateways::{ChargeOrder, Gateway, GatewayCharge, GatewayError, GatewayRefund, RefundOrder};
+use schemas::{
+    attempt::ErrorClass,
+    charge::GatewayFailure,
+    gateway::ApiFamily,
+    id::{ChargeId, MerchantId, RefundId},
+    refund::Status,
+};
+use store::{
+    PgConnection, StoreError, attempts,
+    charges::{self, Locked},
+    payments,
+    refunds::{self, Row},
+};
+use uuid::Uuid;
+
+use crate::{
+    Activities, Step, attention,
+    charge::{Applied, apply, money},
+    delta, until,
+};
+
+/// How long the gateway may take to answer.
+const CALL: Duration = Duration::from_secs(15);
+/// Between a call's end and its deadline: time for the look before it, and to write down what came of it.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// What is to be done at the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// Nothing was ever sent.
+    First,
+    /// It was sent, and sending it again is harmless.
+    Again,
+    /// It was sent: only look.
+    Search,
+}
+
+/// A refund that belongs to us until its deadline.
+struct Call {
+    charge: ChargeId,
+    merchant: MerchantId,
+    family: ApiFamily,
+    id: RefundId,
+    runner: Uuid,
+    how: How,
+    gateway: Arc<dyn Gateway>,
+    order: RefundOrder,
+    charge_order: ChargeOrder,
+}
+
+/// What came of a call.
+enum Came {
+    Refund(GatewayRefund),
+    /// The gateway answered, and has none.
+    Nothing,
+    Failed(GatewayError),
+}
+
+impl Activities {
+    /// Takes one step with a refund.
+    pub async fn refund_once(&self, id: RefundId) -> Result<Step, StoreError> {
+        let call = match Box::pin(self.begin_refund(id)).await? {
+            Ok(call) => call,
+            Err(step) => return Ok(step),
+        };
+        let Some(_slot) = self.bulkhead.enter(call.family, call.merchant) else {
+            return self
+                .leave_refund(&call, self.timing.refund_again.delay_ms(0))
+                .await;
+        };
+        if call.how == How::First {
+            let found = call.gateway.find(&call.charge_order).await;
+            if let Some(step) = Box::pin(self.look_for_dispute(&call, found)).await? {
+                return Ok(step);
+            }
+        }
+        let came = call.make().await;
+        Box::pin(self.settle_refund(&call, came)).await
+    }
+
+    /// Takes the refund, or says what to do instead.
+    async fn begin_refund(&self, id: RefundId) -> Result<Result<Call, Step>, StoreError> {
+        let mut tx = self.store.pool.begin().await?;
+        let Some(row) = refunds::find(&mut tx, id).await? else {
+            return Ok(Err(Step::Done));
+        };
+        let Some(charge) = charges::lock(&mut tx, row.charge).await? else {
+            return Ok(Err(Step::Done));
+        };
+        let Some(row) = refunds::find(&mut tx, id).await? else {
+            return Ok(Err(Step::Done));
+        };
+        if row.status != Status::Pending || row.origin == schemas::refund::Origin::Gateway {
+            return Ok(Err(Step::Done));
+        }
+        if let Some(busy_until) = row.deadline_at.filter(|at| *at > charge.now) {
+            return Ok(Err(Step::look_after(until(busy_until, charge.now))));
+        }
+        let call = self.prepare(&mut tx, &charge, &row).await?;
+        let order = serde_json::to_value(&call.order)
+            .map_err(|why| StoreError::corrupt("refunds.gateway_order", why))?;
+        let deadline = charge.now + delta(CALL + SLACK);
+        refunds::take(&mut tx, id, (call.runner, deadline), &order).await?;
+        tx.commit().await?;
+        Ok(Ok(call))
+    }
+
+    async fn prepare(
+        &self,
+        db: &mut PgConnection,
+        charge: &Locked,
+        row: &Row,
+    ) -> Result<Call, StoreError> {
+        let lost = || StoreError::corrupt("refunds", "its payment is not there");
+        let paid = payments::rows(db, charge.id).await?;
+        let payment = paid.iter().find(|p| p.id == row.payment).ok_or_else(lost)?;
+        let attempts = attempts::of_charge(db, charge.id).await?;
+        let attempt = attempts
+            .iter()
+            .find(|a| a.id == payment.attempt)
+            .ok_or_else(lost)?;
+        let (gateway, charge_order) = self.reopen(db, attempt).await?;
+        let order = match &row.order {
+            Some(json) => serde_json::from_value(json.clone())
+                .map_err(|why| StoreError::corrupt("refunds.gateway_order", why))?,
+            None => RefundOrder {
+                reference: row.id.reference(),
+                charge: attempt.gateway_charge_id.clone().unwrap_or_default(),
+                charge_reference: attempt.id.reference(),
+                payment: payment.gateway_payment_id.clone(),
+                end_to_end_id: payment.end_to_end_id.clone(),
+                method: payment.method,
+                amount: row.amount,
+                is_whole: row.amount == payment.amount,
+                reason: row.reason.clone(),
+                created_at: row.created_at,
+            },
+        };
+        let how = match row.sent_at {
+            None => How::First,
+            Some(_) if row.gateway_refund_id.is_some() => How::Search,
+            Some(sent) => match gateway.refund_idempotent_for(order.method) {
+                Some(window) if until(charge.now, sent) < window => How::Again,
+                _ => How::Search,
+            },
+        };
+        Ok(Call {
+            charge: charge.id,
+            merchant: charge.merchant,
+            family: attempt.family,
+            id: row.id,
+            runner: Uuid::new_v4(),
+            how,
+            gateway,
+            order,
+            charge_order,
+        })
+    }
+
+    /// What the gateway has of the charge is applied first: money that is claimed back must not be given back as well. `None`: go
+    /// on and send it.
+    async fn look_for_dispute(
+        &self,
+        call: &Call,
+        found: Result<Vec<GatewayCharge>, GatewayError>,
+    ) -> Result<Option<Step>, StoreError> {
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(refund = %call.id, %error, "could not look for a dispute before a refund");
+                return self
+                    .settle_refund(call, Came::Failed(unsent(error)))
+                    .await
+                    .map(Some);
+            }
+        };
+        let mut tx = self.store.pool.begin().await?;
+        let Some((mut charge, mut row)) = locked(&mut tx, call).await? else {
+            return Ok(Some(Step::Done));
+        };
+        if row.runner != Some(call.runner) {
+            return Ok(Some(Step::LOOK));
+        }
+        let mut applied = Applied::default();
+        let attempts = attempts::of_charge(&mut tx, charge.id).await?;
+        let attempt = attempts
+            .iter()
+            .find(|a| a.id.reference() == call.order.charge_reference);
+        if let Some(attempt) = attempt {
+            for observed in &found {
+                applied.extend(apply(self, &mut tx, &mut charge, attempt.id, observed).await?);
+            }
+        }
+        let left = charge.amount_paid
+            - charge.amount_refunded
+            - charge.amount_disputed
+            - (charge.amount_refund_pending - row.amount);
+        let step = if row.amount > left {
+            let failure = GatewayFailure {
+                kind: row.gateway,
+                code: "disputed".to_owned(),
+                message: "the payer has claimed this money back at the gateway: a refund would pay it twice".to_owned(),
+            };
+            let failed = (Status::Failed, Some(&failure));
+            applied
+                .due
+                .extend(money::move_refund(&mut tx, &mut charge, &mut row, failed).await?);
+            Some(Step::Done)
+        } else {
+            refunds::set_sent(&mut tx, row.id, true).await?;
+            None
+        };
+        tx.commit().await?;
+        applied.start(self, &charge);
+        Ok(step)
+    }
+
+    /// Gives a refund that could not be begun free again.
+    async fn leave_refund(&self, call: &Call, pause_ms: u64) -> Result<Step, StoreError> {
+        let pause = Duration::from_millis(pause_ms);
+        let mut db = self.store.pool.acquire().await?;
+        let now = store::now(&mut db).await?;
+        refunds::set_look_at(&mut db, call.id, Some(now + delta(pause))).await?;
+        Ok(Step::look_after(pause))
+    }
+
+    async fn settle_refund(&self, call: &Call, came: Came) -> Result<Step, StoreError> {
+        let mut tx = self.store.pool.begin().await?;
+        let Some((mut charge, mut row)) = locked(&mut tx, call).await? else {
+            return Ok(Step::Done);
+        };
+        let mut applied = Applied::default();
+        if let Came::Refund(observed) = &came {
+            let observed = GatewayRefund {
+                reference: Some(call.order.reference.clone()),
+                ..observed.clone()
+            };
+            money::refunded(self, &mut tx, &mut charge, &observed, &mut applied).await?;
+        } else if row.runner != Some(call.runner) {
+            return Ok(Step::LOOK);
+        } else if let Some((status, failure)) = self.verdict(call, &came, &charge, &row) {
+            let end = (status, failure.as_ref());
+            applied
+                .due
+                .extend(money::move_refund(&mut tx, &mut charge, &mut row, end).await?);
+        }
+        if let Came::Failed(error) = &came {
+            let never_left = matches!(
+                error.class,
+                ErrorClass::NotCreated | ErrorClass::Throttled | ErrorClass::Denied
+            );
+            if call.how == How::First && never_left {
+                refunds::set_sent(&mut tx, row.id, false).await?;
+            }
+            if error.class == ErrorClass::Denied && row.looks == 0 {
+                let told = attention::raise(&mut tx, row.connection, &error.code, &error.message);
+                applied.due.extend(told.await?);
+            }
+        }
+        let step = self.next_look(&mut tx, &charge, call.id).await?;
+        tx.commit().await?;
+        applied.start(self, &charge);
+        Ok(step)
+    }
+
+    /// How a refund ends that the gateway did not take, or knows nothing of; `None`: not yet.
+    fn verdict(
+        &self,
+        call: &Call,
+        came: &Came,
+        charge: &Locked,
+        row: &Row,
+    ) -> Option<(Status, Option<GatewayFailure>)> {
+        let told = |code: &str, message: &str| GatewayFailure {
+            kind: row.gateway,
+            code: code.to_owned(),
+            message: message.to_owned(),
+        };
+        let age = until(charge.now, row.sent_at.unwrap_or(row.created_at));
+        let is_over = age >= self.timing.refund_review_after;
+        match came {
+            Came::Failed(error)
+                if matches!(error.class, ErrorClass::Refused | ErrorClass::Declined) =>
+            {
+                Some((Status::Failed, Some(told(&error.code, &error.message))))
+            }
+            Came::Failed(error)
+                if is_over && call.how == How::First && error.class != ErrorClass::Unknown =>
+            {
+                Some((Status::Failed, Some(told(&error.code, &error.message))))
+            }
+            Came::Failed(_) | Came::Nothing if is_over => {
+                let why = "the gateway could not tell what became of the refund";
+                Some((Status::NeedsReview, Some(told("unsettled", why))))
+            }
+            _ => None,
+        }
+    }
+
+    /// When to look again at a refund that has not ended.
+    async fn next_look(
+        &self,
+        db: &mut PgConnection,
+        charge: &Locked,
+        id: RefundId,
+    ) -> Result<Step, StoreError> {
+        let Some(row) = refunds::find(db, id).await? else {
+            return Ok(Step::Done);
+        };
+        if row.status != Status::Pending {
+            if row.status == Status::NeedsReview {
+                tracing::error!(refund = %id, "a refund needs a person");
+            }
+            return Ok(Step::Done);
+        }
+        let n = u32::try_from(row.looks).unwrap_or(u32::MAX);
+        let pause = Duration::from_millis(self.timing.refund_again.delay_ms(n));
+        refunds::set_look_at(db, id, Some(charge.now + delta(pause))).await?;
+        Ok(Step::look_after(pause))
+    }
+}
+
+impl Call {
+    async fn make(&self) -> Came {
+        match self.how {
+            How::First => match self.gateway.refund(&self.order, CALL).await {
+                Ok(refund) => Came::Refund(refund),
+                Err(error) => Came::Failed(error),
+            },
+            How::Again => match self.gateway.refund(&self.order, CALL).await {
+                Ok(refund) => Came::Refund(refund),
+                // what is refused now may be refused because the first one worked
+                Err(error) if error.class == ErrorClass::Refused => self.search(Some(error)).await,
+                Err(error) => Came::Failed(error),
+            },
+            How::Search => self.search(None).await,
+        }
+    }
+
+    async fn search(&self, refused: Option<GatewayError>) -> Came {
+        match (self.gateway.find_refund(&self.order).await, refused) {
+            (Ok(Some(refund)), _) => Came::Refund(refund),
+            (Ok(None), Some(error)) => Came::Failed(error),
+            (Ok(None), None) => Came::Nothing,
+            (Err(error), _) => Came::Failed(GatewayError {
+                class: ErrorClass::Unknown,
+                ..error
+            }),
+        }
+    }
+}
+
+/// Nothing of the refund itself was sent yet, whatever went wrong.
+fn unsent(error: GatewayError) -> GatewayError {
+    let class = match error.class {
+        ErrorClass::Denied | ErrorClass::Throttled => error.class,
+        _ => ErrorClass::NotCreated,
+    };
+    GatewayError { class, ..error }
+}
+
+async fn locked(db: &mut PgConnection, call: &Call) -> Result<Option<(Locked, Row)>, StoreError> {
+    let Some(charge) = charges::lock(db, call.charge).await? else {
+        return Ok(None);
+    };
+    Ok(refunds::find(db, call.id).await?.map(|row| (charge, row)))
+}

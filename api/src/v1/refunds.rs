@@ -1,0 +1,287 @@
+//! Refunds: reserved at once under the charge's lock, sent by their workflow.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, HeaderValue, StatusCode},
+    response::{IntoResponse, Response},
+};
+use chrono::TimeDelta;
+use schemas::{
+    charge::Status as ChargeStatus,
+    id::{ChargeId, RefundId},
+    merchant::Permission,
+    page::Page,
+    payment_method::Kind,
+    problem::FieldError,
+    refund::{CreateRefund, Origin, Refund, Status},
+};
+use store::{
+    PgConnection, StoreError,
+    charges::{self, Locked},
+    idempotency::{self, Claim},
+    payments::{self, Row as Payment},
+    refunds::{self, Row},
+};
+use tokio::time::Instant;
+
+use super::charges::REPLAYED;
+use crate::{
+    App, Code, Error,
+    auth::{Caller, authenticate},
+    input::{Body, Params, needed_idempotency_key, path_id},
+};
+
+/// Between looks at a refund whose caller waits: refunds are few.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long the caller waits for the gateway's first word.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// A Pix can be given back for so many days (BACEN).
+const PIX_DAYS: i64 = 90;
+
+/// `POST /v1/charges/{id}/refunds`: 201 with the refund as it stands, at the latest after a few seconds.
+pub async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(charge): Path<String>,
+    body: Body,
+) -> Result<Response, Error> {
+    let caller = authenticate(&app, &headers, Permission::Payments).await?;
+    let key = needed_idempotency_key(&headers)?;
+    let charge: ChargeId = path_id(&charge, "charge")?;
+    let request = app
+        .refunds
+        .check(body.json_or_empty()?)
+        .map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
+    let (id, is_new) = insert(&app, &caller, (charge, key), &request).await?;
+    if is_new {
+        app.orchestrator.begin_refund(caller.merchant, charge, id);
+    }
+    let refund = first_word(&app, id).await?;
+    let mut response = (StatusCode::CREATED, Json(refund)).into_response();
+    if !is_new {
+        response
+            .headers_mut()
+            .insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// Reserves the amount, unless the same request came before.
+async fn insert(
+    app: &App,
+    caller: &Caller,
+    (id, key): (ChargeId, &str),
+    request: &CreateRefund,
+) -> Result<(RefundId, bool), Error> {
+    let owner = (caller.merchant, caller.mode);
+    let refund = RefundId(store::new_id());
+    let canonical =
+        serde_json::to_vec(&(id, request)).map_err(|why| StoreError::corrupt("request", why))?;
+    let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
+    let merchant_key = app
+        .store
+        .merchant_key(&mut tx, caller.merchant.uuid())
+        .await?;
+    let claimed = idempotency::Request::new(&merchant_key, "refunds.create", key, &canonical);
+    match idempotency::claim(&mut tx, owner, &claimed, refund.uuid()).await? {
+        Claim::New => {}
+        Claim::Same(first) => return Ok((first.into(), false)),
+        Claim::Other => {
+            return Err(Error::new(
+                Code::IdempotencyKeyReused,
+                "this Idempotency-Key came with another body before; nothing was stored",
+            ));
+        }
+    }
+    let charge = charges::lock(&mut tx, id).await?;
+    let mut charge = charge
+        .filter(|charge| (charge.merchant, charge.mode) == owner)
+        .ok_or_else(|| Error::not_found("charge"))?;
+    let (payment, amount) = choose(&mut tx, &charge, request).await?;
+    may_refund(app, &charge, &payment).await?;
+    charge.amount_refund_pending += amount;
+    charges::save_sums(&mut tx, &charge).await?;
+    let new = refunds::New {
+        id: refund,
+        merchant: caller.merchant,
+        mode: caller.mode,
+        charge: id,
+        payment: payment.id,
+        connection: payment.connection,
+        gateway: payment.gateway,
+        status: Status::Pending,
+        origin: Origin::Merchant,
+        amount,
+        reason: request.reason.as_deref(),
+        metadata: &request.metadata,
+        gateway_refund_id: None,
+        look_at: Some(charge.now),
+    };
+    refunds::insert(&mut tx, &new).await?;
+    let mut row = found(&mut tx, refund).await?;
+    let due = refunds::record(&mut tx, &mut row).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    app.orchestrator.start_deliveries(due);
+    Ok((refund, true))
+}
+
+/// The payment to give back, and how much of it: never more than is left of it and of the charge.
+async fn choose(
+    db: &mut PgConnection,
+    charge: &Locked,
+    request: &CreateRefund,
+) -> Result<(Payment, i64), Error> {
+    if charge.amount_paid == 0 {
+        return Err(Error::new(
+            Code::ChargeNotRefundable,
+            format!("the charge is {}: nothing was paid", charge.status),
+        )
+        .about(charge.id));
+    }
+    let given = refunds::of_charge(db, charge.id).await?;
+    let left_of = |payment: &Payment| payment.amount - reserved(&given, payment);
+    let mut payments = payments::rows(db, charge.id).await?.into_iter();
+    let payment = match request.payment {
+        Some(id) => payments.find(|p| p.id == id).ok_or_else(|| {
+            let wrong = FieldError::new("payment", "unknown", "is no payment of this charge");
+            Error::fields(Code::InvalidRequest, vec![wrong])
+        })?,
+        None => payments
+            .find(|p| left_of(p) > 0)
+            .ok_or_else(|| nothing_left(charge))?,
+    };
+    let of_charge = charge.amount_paid
+        - charge.amount_refunded
+        - charge.amount_refund_pending
+        - charge.amount_disputed;
+    let left = left_of(&payment).min(of_charge);
+    if left <= 0 {
+        return Err(nothing_left(charge));
+    }
+    match request.amount {
+        Some(amount) if amount > left => {
+            let message = format!("is more than the {left} centavos that can still be given back");
+            let wrong = FieldError::new("amount", "maximum", message);
+            Err(Error::fields(Code::RefundTooLarge, vec![wrong]).about(charge.id))
+        }
+        wanted => Ok((payment, wanted.unwrap_or(left))),
+    }
+}
+
+fn reserved(given: &[Row], payment: &Payment) -> i64 {
+    let standing = given
+        .iter()
+        .filter(|row| row.payment == payment.id && row.status != Status::Failed);
+    standing.map(|row| row.amount).sum()
+}
+
+fn nothing_left(charge: &Locked) -> Error {
+    let why = if charge.status == ChargeStatus::Disputed {
+        "the payer has claimed the money back: a refund would pay it twice"
+    } else {
+        "all of it was given back, or is being given back"
+    };
+    Error::new(Code::ChargeNotRefundable, why).about(charge.id)
+}
+
+/// What this gateway cannot give back is told before anybody is asked.
+async fn may_refund(app: &App, charge: &Locked, payment: &Payment) -> Result<(), Error> {
+    let gateway = app.orchestrator.gateway(payment.connection).await?;
+    if let Err(why) = gateway.refundable(payment.method) {
+        return Err(Error::new(
+            Code::RefundNotSupported,
+            format!(
+                "{} cannot refund a {}: {why}",
+                payment.gateway, payment.method
+            ),
+        )
+        .about(charge.id));
+    }
+    let age = charge.now - payment.paid_at;
+    if payment.method == Kind::Pix && age > TimeDelta::days(PIX_DAYS) {
+        return Err(Error::new(
+            Code::ChargeNotRefundable,
+            "a Pix can be given back for 90 days only",
+        )
+        .about(charge.id));
+    }
+    Ok(())
+}
+
+/// Waits until the gateway has said something of the refund, or the time is over.
+async fn first_word(app: &App, id: RefundId) -> Result<Refund, Error> {
+    let deadline = Instant::now() + ANSWER_WITHIN.min(app.config.answer_within);
+    loop {
+        let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
+        let row = found(&mut db, id).await?;
+        drop(db);
+        let told = row.status != Status::Pending || row.gateway_refund_id.is_some();
+        if told || Instant::now() >= deadline {
+            return Ok(row.shown());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn found(db: &mut PgConnection, id: RefundId) -> Result<Row, Error> {
+    refunds::find(db, id)
+        .await?
+        .ok_or_else(|| Error::not_found("refund"))
+}
+
+/// `GET /v1/refunds/{id}`.
+pub async fn get(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Json<Refund>, Error> {
+    let caller = authenticate(&app, &headers, Permission::Read).await?;
+    let id = path_id(&id, "refund")?;
+    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
+    let row = found(&mut db, id).await?;
+    if (row.merchant, row.mode) != (caller.merchant, caller.mode) {
+        return Err(Error::not_found("refund"));
+    }
+    Ok(Json(row.shown()))
+}
+
+/// `GET /v1/refunds`: newest first; `charge` filters.
+pub async fn list(
+    State(app): State<App>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Refund>>, Error> {
+    let caller = authenticate(&app, &headers, Permission::Read).await?;
+    let mut params = Params::new(query.as_deref());
+    let range = params.range(RefundId::uuid);
+    let charge = params.optional("charge", "must be a charge's id");
+    params.finish()?;
+    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
+    let owner = (caller.merchant, caller.mode);
+    let (data, has_more) = refunds::list(&mut db, owner, charge, range).await?;
+    Ok(Json(Page { data, has_more }))
+}
+
+/// `GET /v1/charges/{id}/refunds`: a charge's, newest first.
+pub async fn of_charge(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Path(charge): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Refund>>, Error> {
+    let caller = authenticate(&app, &headers, Permission::Read).await?;
+    let charge: ChargeId = path_id(&charge, "charge")?;
+    let mut params = Params::new(query.as_deref());
+    let range = params.range(RefundId::uuid);
+    params.finish()?;
+    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
+    let owner = (caller.merchant, caller.mode);
+    charges::view(&mut db, &app.store, owner.0, owner.1, charge)
+        .await?
+        .ok_or_else(|| Error::not_found("charge"))?;
+    let (data, has_more) = refunds::list(&mut db, owner, Some(charge), range).await?;
+    Ok(Json(Page { data, has_more }))
+}

@@ -1,0 +1,81 @@
+//! Money to be given back, until that has happened or cannot.
+
+use std::{error::Error, time::Duration};
+
+use activities::{Registered, Step};
+use schemas::id::RefundId;
+use temporalio_macros::{workflow, workflow_methods};
+use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowContextView, WorkflowResult};
+
+use crate::{
+    charge::retry,
+    wait::{Poked, wait},
+};
+
+/// Longer than a look at the gateway, the call, and writing down.
+const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many steps one run takes before it continues as new.
+const MAX_STEPS: u32 = 500;
+
+/// Named by the refund's id; its input is that id and nothing else.
+#[workflow]
+pub struct RefundWorkflow {
+    refund: RefundId,
+    poked: bool,
+}
+
+impl Poked for RefundWorkflow {
+    fn is_poked(&self) -> bool {
+        self.poked
+    }
+}
+
+#[workflow_methods]
+impl RefundWorkflow {
+    #[init]
+    fn new(_ctx: &WorkflowContextView, refund: RefundId) -> Self {
+        Self {
+            refund,
+            poked: false,
+        }
+    }
+
+    /// Sends it once, then looks at growing intervals. A run that finds its row ended returns at once.
+    #[run(name = "refund")]
+    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
+        let refund = ctx.state(|s| s.refund);
+        for _ in 0..MAX_STEPS {
+            ctx.state_mut(|s| s.poked = false);
+            let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
+                .retry_policy(retry())
+                .build();
+            match ctx
+                .execute_activity(Registered::refund, refund, options)
+                .await?
+            {
+                Step::Look { after_ms } | Step::Attempt { after_ms } => wait(ctx, after_ms).await,
+                Step::Cancel | Step::Expire => {}
+                Step::Done => {
+                    let me = ctx.clone();
+                    ctx.wait_condition(move |_| me.all_handlers_finished())
+                        .await?;
+                    if !ctx.state(|s| s.poked) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        ctx.continue_as_new(refund, temporalio_sdk::ContinueAsNewOptions::default())?;
+        Ok(())
+    }
+
+    /// Look at the row now.
+    #[update(name = "look")]
+    pub async fn look(
+        ctx: &mut WorkflowContext<Self>,
+        _: (),
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        ctx.state_mut(|s| s.poked = true);
+        Ok(())
+    }
+}
