@@ -90,6 +90,7 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
         stripe.clone(),
         asaas.clone(),
     ];
+    let sims: Vec<Arc<Sim>> = books.iter().map(|book| book.sim().clone()).collect();
     let control = control::router(books).merge(efi::control(efi.clone()));
     let listen = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let plain = |gateway: Router| control.clone().merge(gateway);
@@ -128,6 +129,10 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
     let control_at = listener
         .open_control(listen(ports.control), control)
         .await?;
+    for sim in sims {
+        // the listeners are tasks: who connects at once must not be refused
+        sim.set_up(true).await;
+    }
     let url = |scheme: &str, address: SocketAddr| format!("{scheme}://{address}").parse::<Url>();
     Ok(Simulators {
         control: url("http", control_at)?,

@@ -10,7 +10,7 @@ use crate::world::{Answer, KEY, TXID, World, cob};
 const FILE: &str = "shared/specs/bacen-pix-api-openapi.yaml";
 
 /// Where the document is not what Efí documents, or contradicts itself: what is set right, and why.
-const EXCEPTIONS: [(&str, fn(&mut Value)); 7] = [
+const EXCEPTIONS: [(&str, fn(&mut Value)); 9] = [
     (
         "CPF's pattern is written with slashes, as if in JavaScript: nothing matches it",
         |spec| strip_slashes(spec),
@@ -53,6 +53,23 @@ const EXCEPTIONS: [(&str, fn(&mut Value)); 7] = [
                     .is_some_and(|properties| properties.get("descontoDataFixa").is_some());
                 if fixed {
                     object.insert("required".to_owned(), json!(["descontoDataFixa"]));
+                }
+            });
+        },
+    ),
+    (
+        "a list of Pix requires `cobs`, which only lists of charges have",
+        |spec| {
+            let list = &mut spec["components"]["schemas"]["PixConsultados"];
+            list["required"] = json!(["parametros", "pix"]);
+        },
+    ),
+    (
+        "lists of charges require an `idCob` in each, which is defined nowhere",
+        |spec| {
+            each_object(spec, &mut |object| {
+                if let Some(required) = object.get_mut("required").and_then(Value::as_array_mut) {
+                    required.retain(|name| name != "idCob");
                 }
             });
         },

@@ -155,9 +155,10 @@ async fn revisions_count_changes_and_stay_readable() {
 
 #[tokio::test]
 async fn an_expired_charge_stays_active_and_only_time_tells() {
-    let world = World::start().await;
+    let mut world = World::start().await;
     world.charge(TXID).await;
     world.advance(3601).await;
+    world.become_account("loja").await;
     assert_eq!(
         world.get(&format!("/v2/cob/{TXID}")).await.body["status"],
         "ATIVA"

@@ -17,7 +17,7 @@ fn cobv() -> Value {
 
 #[tokio::test]
 async fn paid_late_it_costs_the_fine() {
-    let world = World::start().await;
+    let mut world = World::start().await;
     let path = format!("/v2/cobv/{TXID}");
     let made = world.call("PUT", &path, &cobv()).await;
     assert_eq!(made.status, 201, "{made:?}");
@@ -27,6 +27,7 @@ async fn paid_late_it_costs_the_fine() {
     let held = world.control("GET", "charges", &json!({})).await.body;
     assert_eq!(held["charges"][0]["payable"], true, "ten days are left");
     world.act(TXID, "pay", &json!({})).await;
+    world.become_account("loja").await;
     let paid = world.get(&path).await.body;
     assert_eq!(paid["status"], "CONCLUIDA");
     assert_eq!(paid["valor"]["original"], "100.00");
