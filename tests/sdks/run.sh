@@ -11,9 +11,10 @@ cd "$root"
 
 # Ports: SDKS_PORT is the first; each simulator may be moved by its own variable, as STRIPE_PORT.
 port=${SDKS_PORT:-27400}
-cargo build -q -p simulators
+# How they are started; a binary built before will do, too.
+read -ra simulate <<<"${SIMULATORS:-cargo run -q -p simulators --}"
 arguments=(--certificates "$state/certificates")
-for flag in $(cargo run -q -p simulators -- --help | grep -oE -- '--[a-z-]+-port'); do
+for flag in $("${simulate[@]}" --help | grep -oE -- '--[a-z-]+-port'); do
     name=${flag#--}
     name=$(tr 'a-z-' 'A-Z_' <<<"${name%-port}")
     chosen=${name}_PORT
@@ -29,7 +30,7 @@ for flag in $(cargo run -q -p simulators -- --help | grep -oE -- '--[a-z-]+-port
 done
 export CERTIFICATES=$state/certificates
 
-cargo run -q -p simulators -- "${arguments[@]}" 2>"$state/simulators.log" &
+"${simulate[@]}" "${arguments[@]}" 2>"$state/simulators.log" &
 simulators=$!
 trap 'kill "$simulators" 2>/dev/null && wait "$simulators" 2>/dev/null || true' EXIT
 healthy() { curl -sf --noproxy '*' "$CONTROL_URL/_sim/health" >/dev/null; }
