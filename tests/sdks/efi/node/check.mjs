@@ -116,8 +116,47 @@ async function aWebhookIsConfigured() {
   await assert.rejects(efi.pixDetailWebhook({ chave }));
 }
 
+const billetDue = new Date(Date.now() + 10 * day).toISOString().slice(0, 10);
+const items = [{ name: "Pedido 123", value: 12345, amount: 1 }];
+
+async function aBoletoIsMadeInOneStep() {
+  const custom_id = randomBytes(16).toString("hex");
+  const address = {
+    street: "Av. JK", number: "909", neighborhood: "Bauxita", zipcode: "35400000",
+    city: "Ouro Preto", complement: "", state: "MG",
+  };
+  const customer = {
+    name: "Gorbadoc Oldbuck", cpf: "94271564656", email: "a@b.com", phone_number: "5144916523", address,
+  };
+  const body = {
+    items, metadata: { custom_id }, payment: { banking_billet: { customer, expire_at: billetDue } },
+  };
+  const { code, data } = await efi.createOneStepCharge(body);
+  assert.equal(code, 200);
+  assert.deepEqual([data.status, data.total, data.payment], ["waiting", 12345, "banking_billet"]);
+  const detail = (await efi.detailCharge({ id: data.charge_id })).data;
+  assert.equal(detail.custom_id, custom_id);
+  await control("efi_cobrancas", `charges/${data.charge_id}/pay`, {});
+  assert.equal((await efi.detailCharge({ id: data.charge_id })).data.status, "paid");
+}
+
+async function aLinkIsMadeAndCancelled() {
+  const settings = { payment_method: "credit_card", expire_at: billetDue, request_delivery_address: false };
+  const { data } = await efi.createOneStepLink({ items, settings });
+  assert.equal(data.status, "link");
+  assert.match(data.payment_url, /^https:\/\//);
+  const id = data.charge_id;
+  await efi.cancelCharge({ id });
+  assert.equal((await efi.detailCharge({ id })).data.status, "canceled");
+}
+
 const txid = await aChargeIsCreatedAndFound();
 await aPartIsGivenBack(await aPaymentIsSeen(txid));
 await aChargeIsCancelled();
 await aWebhookIsConfigured();
 console.log("Efí's Node SDK: API Pix agrees");
+if (SIM_EFI_COBRANCAS) {
+  await aBoletoIsMadeInOneStep();
+  await aLinkIsMadeAndCancelled();
+  console.log("Efí's Node SDK: API Cobranças agrees");
+}
