@@ -8,12 +8,15 @@ use url::Url;
 
 mod asaas;
 mod br_code;
+mod broken_body;
 mod certificates;
 mod control;
+mod document;
 mod efi;
 mod fault;
 mod listener;
 mod notify;
+mod qr_code;
 mod sim;
 mod stripe;
 
@@ -70,12 +73,14 @@ impl Simulators {
 pub async fn start(options: Options) -> anyhow::Result<Simulators> {
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     let certificates = Certificates::open(options.certificates.as_deref())?;
-    let sim = |name, seed| Arc::new(Sim::new(name, seed, tracker.clone(), stop.clone()));
-    let efi = Arc::new(efi::Efi::new(sim("efi", options.seed)));
+    let gateway = |name, seed| Sim::new(name, seed, tracker.clone(), stop.clone());
+    let sim = |name, seed| Arc::new(gateway(name, seed));
+    let client = certificates.client()?;
+    let efi = Arc::new(efi::Efi::new(gateway("efi", options.seed), client));
     let stripe = Arc::new(stripe::Stripe::new(sim("stripe", options.seed + 1)));
     let asaas = Arc::new(asaas::Asaas::new(sim("asaas", options.seed + 2)));
     let books: Vec<Arc<dyn Book>> = vec![efi.clone(), stripe.clone(), asaas.clone()];
-    let control = control::router(books);
+    let control = control::router(books).merge(efi::control(efi.clone()));
     let listen = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let plain = |gateway: Router| control.clone().merge(gateway);
 
@@ -84,35 +89,27 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
         tracker: tracker.clone(),
     };
     let ports = options.ports;
-    let tls = Some(certificates.acceptor()?);
-    let efi_tls = listener
-        .open(
-            listen(ports.efi_tls),
-            efi.clone(),
-            (efi::router(efi.clone()), tls),
-        )
-        .await?;
-    let efi_http = listener
-        .open(
-            listen(ports.efi),
-            efi.clone(),
-            (plain(efi::router(efi.clone())), None),
-        )
-        .await?;
-    let stripe_at = listener
-        .open(
-            listen(ports.stripe),
-            stripe.clone(),
-            (plain(stripe::router(stripe.clone())), None),
-        )
-        .await?;
-    let asaas_at = listener
-        .open(
-            listen(ports.asaas),
-            asaas.clone(),
-            (plain(asaas::router(asaas.clone())), None),
-        )
-        .await?;
+    let tls = Some(certificates.acceptor(efi.sim.refuses_certificates.clone())?);
+    let efi_tls = listener.open(
+        listen(ports.efi_tls),
+        efi.clone(),
+        (efi::router(efi.clone()), tls),
+    )?;
+    let efi_http = listener.open(
+        listen(ports.efi),
+        efi.clone(),
+        (plain(efi::router(efi.clone())), None),
+    )?;
+    let stripe_at = listener.open(
+        listen(ports.stripe),
+        stripe.clone(),
+        (plain(stripe::router(stripe.clone())), None),
+    )?;
+    let asaas_at = listener.open(
+        listen(ports.asaas),
+        asaas.clone(),
+        (plain(asaas::router(asaas.clone())), None),
+    )?;
     let control_at = listener
         .open_control(listen(ports.control), control)
         .await?;
@@ -123,8 +120,8 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
         efi: url("http", efi_http)?,
         stripe: url("http", stripe_at)?,
         asaas: url("http", asaas_at)?,
-        ca_pem: certificates.ca_pem,
-        client_pem: certificates.client_pem,
+        ca_pem: certificates.ca,
+        client_pem: certificates.client,
         stop,
         tracker,
     })
