@@ -1,21 +1,33 @@
 //! An authority of our own, the certificate of Efí's listener, and one for clients.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::Context;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{
-    RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::WebPkiClientVerifier,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    server::{
+        NoServerSessionStorage, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
 };
 use tokio_rustls::TlsAcceptor;
 
 /// All in PEM.
 pub(crate) struct Certificates {
-    pub ca_pem: String,
-    pub client_pem: String,
-    server_pem: String,
+    pub ca: String,
+    pub client: String,
+    server: String,
 }
 
 const FILES: [&str; 3] = ["ca.pem", "client.pem", "server.pem"];
@@ -31,17 +43,14 @@ impl Certificates {
                 fs::read_to_string(folder.join(file)).with_context(|| format!("reading {file}"))
             };
             return Ok(Self {
-                ca_pem: read(FILES[0])?,
-                client_pem: read(FILES[1])?,
-                server_pem: read(FILES[2])?,
+                ca: read(FILES[0])?,
+                client: read(FILES[1])?,
+                server: read(FILES[2])?,
             });
         }
         let made = Self::make()?;
         fs::create_dir_all(folder)?;
-        for (file, text) in FILES
-            .iter()
-            .zip([&made.ca_pem, &made.client_pem, &made.server_pem])
-        {
+        for (file, text) in FILES.iter().zip([&made.ca, &made.client, &made.server]) {
             fs::write(folder.join(file), text)?;
         }
         Ok(made)
@@ -61,30 +70,83 @@ impl Certificates {
             Ok(params.signed_by(&key, &issuer)?.pem() + &key.serialize_pem())
         };
         Ok(Self {
-            server_pem: issue(
+            server: issue(
                 vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
                 "localhost",
             )?,
-            client_pem: issue(Vec::new(), "Simulated Client")?,
-            ca_pem: issuer.pem(),
+            client: issue(Vec::new(), "Simulated Client")?,
+            ca: issuer.pem(),
         })
     }
 
-    /// Takes only clients whose certificate the authority signed.
-    pub(crate) fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+    /// Takes only clients whose certificate the authority signed, and none while `refuses`.
+    pub(crate) fn acceptor(&self, refuses: Arc<AtomicBool>) -> anyhow::Result<TlsAcceptor> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes())?)?;
+        roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes())?)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let clients =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
                 .build()?;
-        let chain = CertificateDer::pem_slice_iter(self.server_pem.as_bytes())
+        let chain = CertificateDer::pem_slice_iter(self.server.as_bytes())
             .collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_slice(self.server_pem.as_bytes())?;
-        let config = ServerConfig::builder_with_provider(provider)
+        let key = PrivateKeyDer::from_pem_slice(self.server.as_bytes())?;
+        let clients = Arc::new(Gate { clients, refuses });
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(clients)
             .with_single_cert(chain, key)?;
+        // a resumed session would not show its certificate again
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+/// A verifier that can be told to refuse everybody.
+#[derive(Debug)]
+struct Gate {
+    clients: Arc<dyn ClientCertVerifier>,
+    refuses: Arc<AtomicBool>,
+}
+
+impl ClientCertVerifier for Gate {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.clients.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(CertificateError::Revoked.into());
+        }
+        self.clients
+            .verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.clients
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.clients
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.clients.supported_verify_schemes()
     }
 }

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    extract::{Path, Query, State},
+    Router,
     http::{Response, StatusCode},
-    response::IntoResponse,
     routing::{get, post},
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{
-    fault::{Fault, Kind},
-    notify::{self, Proof, Telling},
-    sim::{Settings, Sim, lock},
-};
+use crate::sim::Sim;
+
+mod charge;
+mod fault;
+mod notification;
+mod page;
+mod settings;
 
 /// A charge that exists at a gateway.
 #[derive(Clone, Debug, Serialize)]
@@ -72,6 +72,16 @@ pub(crate) trait Book: Send + Sync {
     fn act(&self, charge: &str, action: Action, notify: bool) -> Result<(), String>;
     /// Time spent on a charge.
     fn served(&self, reference: &str, us: u64);
+    /// Does what is due by the clock: called before each request, and when the clock is advanced.
+    fn due(&self) {}
+    /// The settings that only this gateway has: an object.
+    fn own_settings(&self) -> Value {
+        json!({})
+    }
+    /// Takes all of them, changed. The error is for people.
+    fn set_own(&self, _settings: Value) -> Result<(), String> {
+        Ok(())
+    }
     /// An error of that status in the gateway's own shape.
     fn refusal(&self, status: StatusCode) -> Response<axum::body::Body>;
     fn reset(&self);
@@ -83,229 +93,44 @@ struct Books(Arc<Vec<Arc<dyn Book>>>);
 type Wrong = (StatusCode, String);
 
 impl Books {
+    /// The gateway of that name, up to date.
     fn of(&self, gateway: &str) -> Result<Arc<dyn Book>, Wrong> {
         let found = self.0.iter().find(|book| book.sim().name == gateway);
-        found.cloned().ok_or_else(|| {
-            (
-                StatusCode::NOT_FOUND,
-                format!("no simulator is called {gateway}\n"),
-            )
-        })
+        let book = found.cloned().ok_or_else(|| {
+            let why = format!("no simulator is called {gateway}\n");
+            (StatusCode::NOT_FOUND, why)
+        })?;
+        book.due();
+        Ok(book)
     }
 }
 
 pub(crate) fn router(books: Vec<Arc<dyn Book>>) -> Router {
     Router::new()
+        .route("/_sim", get(page::index))
         .route("/_sim/health", get(|| async { "ok\n" }))
-        .route("/_sim/{gateway}/reset", post(reset))
-        .route("/_sim/{gateway}/charges", get(charges))
-        .route("/_sim/{gateway}/charges/{charge}/{action}", post(act))
+        .route("/_sim/{gateway}", get(page::gateway))
+        .route("/_sim/{gateway}/reset", post(settings::reset))
+        .route("/_sim/{gateway}/charges", get(charge::list))
+        .route(
+            "/_sim/{gateway}/charges/{charge}/{action}",
+            post(charge::act),
+        )
         .route(
             "/_sim/{gateway}/faults",
-            post(add_fault).get(faults).delete(clear_faults),
+            post(fault::add).get(fault::list).delete(fault::clear),
         )
-        .route("/_sim/{gateway}/requests", get(requests))
-        .route("/_sim/{gateway}/notifications", get(notifications))
-        .route("/_sim/{gateway}/notifications/{n}/resend", post(resend))
-        .route("/_sim/{gateway}/notify", post(tell))
-        .route("/_sim/{gateway}/settings", get(settings).put(set))
-        .route("/_sim/{gateway}/clock", post(clock))
+        .route("/_sim/{gateway}/requests", get(notification::requests))
+        .route("/_sim/{gateway}/notifications", get(notification::list))
+        .route(
+            "/_sim/{gateway}/notifications/{n}/resend",
+            post(notification::resend),
+        )
+        .route("/_sim/{gateway}/notify", post(notification::tell))
+        .route(
+            "/_sim/{gateway}/settings",
+            get(settings::read).put(settings::set),
+        )
+        .route("/_sim/{gateway}/clock", post(settings::clock))
         .with_state(Books(Arc::new(books)))
-}
-
-async fn reset(State(books): State<Books>, Path(gateway): Path<String>) -> Result<(), Wrong> {
-    let book = books.of(&gateway)?;
-    book.sim().reset();
-    book.reset();
-    Ok(())
-}
-
-#[derive(Deserialize)]
-struct Wanted {
-    reference: Option<String>,
-    description: Option<String>,
-}
-
-async fn charges(
-    State(books): State<Books>,
-    Path(gateway): Path<String>,
-    Query(wanted): Query<Wanted>,
-) -> Result<Json<Value>, Wrong> {
-    let mut charges = books.of(&gateway)?.charges();
-    charges.retain(|charge| {
-        wanted
-            .reference
-            .as_ref()
-            .is_none_or(|wanted| *wanted == charge.reference)
-            && wanted
-                .description
-                .as_ref()
-                .is_none_or(|wanted| *wanted == charge.description)
-    });
-    charges.sort_by_key(|charge| charge.created_at);
-    Ok(Json(json!({ "charges": charges })))
-}
-
-#[derive(Deserialize)]
-struct How {
-    amount: Option<i64>,
-    #[serde(default)]
-    won: bool,
-    #[serde(default = "yes")]
-    notify: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
-async fn act(
-    State(books): State<Books>,
-    Path((gateway, charge, action)): Path<(String, String, String)>,
-    Json(how): Json<How>,
-) -> Result<Json<Value>, Wrong> {
-    let action = match action.as_str() {
-        "pay" => Action::Pay(how.amount),
-        "expire" => Action::Expire,
-        "cancel" => Action::Cancel,
-        "overdue" => Action::Overdue,
-        "fail" => Action::Fail,
-        "refund" => Action::Refund(how.amount),
-        "dispute" => Action::Dispute(how.amount),
-        "close_dispute" => Action::CloseDispute { won: how.won },
-        other => {
-            return Err((
-                StatusCode::NOT_FOUND,
-                format!("nobody can {other} a charge\n"),
-            ));
-        }
-    };
-    books
-        .of(&gateway)?
-        .act(&charge, action, how.notify)
-        .map_err(|why| (StatusCode::CONFLICT, why + "\n"))?;
-    Ok(Json(json!({})))
-}
-
-async fn add_fault(
-    State(books): State<Books>,
-    Path(gateway): Path<String>,
-    Json(fault): Json<Fault>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
-    if fault.kind == Kind::Down {
-        book.sim().set_up(false).await;
-    } else {
-        book.sim().faults.add(fault);
-    }
-    Ok(Json(json!({})))
-}
-
-async fn faults(
-    State(books): State<Books>,
-    Path(gateway): Path<String>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
-    Ok(Json(
-        json!({ "faults": book.sim().faults.all(), "down": !*book.sim().up.borrow() }),
-    ))
-}
-
-async fn clear_faults(
-    State(books): State<Books>,
-    Path(gateway): Path<String>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
-    book.sim().faults.clear();
-    book.sim().set_up(true).await;
-    Ok(Json(json!({})))
-}
-
-async fn requests(
-    State(books): State<Books>,
-    Path(gateway): Path<String>,
-) -> Result<Json<Value>, Wrong> {
-    Ok(Json(
-        json!({ "requests": books.of(&gateway)?.sim().seen() }),
-    ))
-}
-
-async fn notifications(
-    State(books): State<Books>,
-    Path(gateway): Path<String>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
-    let told = lock(&book.sim().notifications).clone();
-    Ok(Json(json!({ "notifications": told })))
-}
-
-async fn resend(
-    State(books): State<Books>,
-    Path((gateway, n)): Path<(String, usize)>,
-) -> Result<impl IntoResponse, Wrong> {
-    let status = notify::send(books.of(&gateway)?.sim(), n).await;
-    Ok(Json(json!({ "status": status })))
-}
-
-#[derive(Deserialize)]
-struct Anything {
-    url: String,
-    body: Value,
-}
-
-async fn tell(
-    State(books): State<Books>,
-    Path(gateway): Path<String>,
-    Json(anything): Json<Anything>,
-) -> Result<Json<Value>, Wrong> {
-    let telling = Telling {
-        url: anything.url,
-        event: "anything".to_owned(),
-        body: anything.body.to_string(),
-        proof: Proof::None,
-        schedule_s: &[],
-        exactly_200: false,
-        order: None,
-    };
-    notify::tell(books.of(&gateway)?.sim(), telling);
-    Ok(Json(json!({})))
-}
-
-async fn settings(
-    State(books): State<Books>,
-    Path(gateway): Path<String>,
-) -> Result<Json<Settings>, Wrong> {
-    Ok(Json(books.of(&gateway)?.sim().settings()))
-}
-
-/// Changes what is named; the rest stays.
-async fn set(
-    State(books): State<Books>,
-    Path(gateway): Path<String>,
-    Json(changes): Json<serde_json::Map<String, Value>>,
-) -> Result<Json<Settings>, Wrong> {
-    let book = books.of(&gateway)?;
-    let mut now = serde_json::to_value(book.sim().settings()).unwrap_or_default();
-    for (name, value) in changes {
-        now[&name] = value;
-    }
-    let settings: Settings = serde_json::from_value(now)
-        .map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")))?;
-    book.sim().set(settings.clone());
-    Ok(Json(settings))
-}
-
-#[derive(Deserialize)]
-struct Clock {
-    advance_s: i64,
-}
-
-async fn clock(
-    State(books): State<Books>,
-    Path(gateway): Path<String>,
-    Json(clock): Json<Clock>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
-    book.sim().advance(clock.advance_s);
-    Ok(Json(json!({ "now": book.sim().now() })))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use crate::sim::lock;
@@ -9,8 +10,10 @@ use crate::sim::lock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// Connections are refused.
+    /// Connections are refused, until healed.
     Down,
+    /// The TLS listener refuses every client certificate, until healed.
+    CertificateRefused,
     /// Answered so, without an effect unless `after`.
     Status,
     /// A wait before the effect, or `after` it.
@@ -19,9 +22,16 @@ pub(crate) enum Kind {
     ResetBefore,
     /// The connection ends after the effect, instead of an answer.
     ResetAfter,
-    /// The effect happens, and half of the answer's body is sent.
+    /// The effect happens, and half of the answer's body is sent as if it were all.
     Malformed,
+    /// The effect happens, and the connection ends after half of the announced body.
+    Truncated,
+    /// The effect happens, and the body comes byte by byte, `delay_ms` apart.
+    Trickle,
 }
+
+/// One of so many requests takes `delay_p99_ms`.
+const SLOWEST_OF: u32 = 100;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +41,12 @@ pub(crate) struct Fault {
     pub status: u16,
     #[serde(default)]
     pub delay_ms: u64,
+    /// Evenly between `delay_ms` and this.
+    #[serde(default)]
+    delay_max_ms: Option<u64>,
+    /// The slowest request of a hundred takes this.
+    #[serde(default)]
+    delay_p99_ms: Option<u64>,
     pub retry_after_s: Option<u64>,
     /// Only requests with this method.
     method: Option<String>,
@@ -41,6 +57,9 @@ pub(crate) struct Fault {
     skip: u64,
     /// It ends after so many.
     times: Option<u64>,
+    /// From 0 to 1: how likely a matching request is hit; none: always.
+    #[serde(default)]
+    probability: Option<f64>,
     #[serde(default)]
     pub after: bool,
 }
@@ -49,47 +68,137 @@ fn unavailable() -> u16 {
     503
 }
 
+impl Fault {
+    /// Says what is wrong with it.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
+            return Err("probability is from 0 to 1");
+        }
+        if self.delay_max_ms.is_some_and(|max| max < self.delay_ms) {
+            return Err("delay_max_ms is less than delay_ms");
+        }
+        Ok(())
+    }
+
+    fn is_about(&self, method: &str, path: &str) -> bool {
+        self.method.as_deref().is_none_or(|wanted| wanted == method)
+            && self
+                .path
+                .as_deref()
+                .is_none_or(|prefix| path.starts_with(prefix))
+    }
+
+    /// Decides this request's delay.
+    fn drawn(&self, rng: &mut StdRng) -> Self {
+        let mut drawn = self.clone();
+        if let Some(max) = self.delay_max_ms {
+            drawn.delay_ms = rng.random_range(self.delay_ms..=max);
+        }
+        if let Some(slowest) = self.delay_p99_ms
+            && rng.random_ratio(1, SLOWEST_OF)
+        {
+            drawn.delay_ms = slowest;
+        }
+        drawn
+    }
+}
+
 /// All that is wrong now.
-#[derive(Default)]
-pub(crate) struct Faults(Mutex<Vec<Fault>>);
+pub(crate) struct Faults {
+    all: Mutex<Vec<Fault>>,
+    rng: Mutex<StdRng>,
+}
 
 impl Faults {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            all: Mutex::default(),
+            rng: Mutex::new(StdRng::seed_from_u64(seed)),
+        }
+    }
+
     pub(crate) fn add(&self, fault: Fault) {
-        lock(&self.0).push(fault);
+        lock(&self.all).push(fault);
     }
 
     pub(crate) fn clear(&self) {
-        lock(&self.0).clear();
+        lock(&self.all).clear();
     }
 
     pub(crate) fn all(&self) -> Vec<Fault> {
-        lock(&self.0).clone()
+        lock(&self.all).clone()
+    }
+
+    /// Whether something that is so likely happens now.
+    pub(crate) fn chance(&self, probability: f64) -> bool {
+        lock(&self.rng).random_bool(probability.clamp(0.0, 1.0))
     }
 
     /// What happens to this request; uses the faults up.
     pub(crate) fn of(&self, method: &str, path: &str) -> Vec<Fault> {
-        let mut faults = lock(&self.0);
+        let mut faults = lock(&self.all);
+        let mut rng = lock(&self.rng);
         let mut hit = Vec::new();
-        for fault in faults.iter_mut() {
-            let meant = fault
-                .method
-                .as_deref()
-                .is_none_or(|wanted| wanted == method)
-                && fault
-                    .path
-                    .as_deref()
-                    .is_none_or(|prefix| path.starts_with(prefix));
-            if !meant {
-                continue;
-            }
+        for fault in faults.iter_mut().filter(|f| f.is_about(method, path)) {
             if fault.skip > 0 {
                 fault.skip -= 1;
                 continue;
             }
-            hit.push(fault.clone());
+            if fault.probability.is_some_and(|p| !rng.random_bool(p)) {
+                continue;
+            }
+            hit.push(fault.drawn(&mut rng));
             fault.times = fault.times.map(|times| times.saturating_sub(1));
         }
         faults.retain(|fault| fault.times != Some(0));
         hit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn faults(seed: u64) -> Faults {
+        let faults = Faults::new(seed);
+        let fault =
+            json!({ "kind": "delay", "delay_ms": 5, "delay_max_ms": 50, "probability": 0.3 });
+        faults.add(serde_json::from_value(fault).unwrap());
+        faults
+    }
+
+    fn delays(faults: &Faults) -> Vec<Option<u64>> {
+        let of = |_| faults.of("GET", "/").first().map(|fault| fault.delay_ms);
+        (0..1000).map(of).collect()
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_faults() {
+        assert_eq!(delays(&faults(7)), delays(&faults(7)));
+        assert_ne!(delays(&faults(7)), delays(&faults(8)));
+    }
+
+    #[test]
+    fn a_probability_and_a_range_of_delays_are_kept() {
+        let delays = delays(&faults(7));
+        let hit = delays.iter().flatten().count();
+        assert!((250..350).contains(&hit), "{hit} of 1000");
+        assert!(delays.iter().flatten().all(|ms| (5..=50).contains(ms)));
+        assert!(delays.contains(&Some(5)) && delays.contains(&Some(50)));
+    }
+
+    #[test]
+    fn one_request_of_a_hundred_is_the_slowest() {
+        let faults = Faults::new(1);
+        let fault = json!({ "kind": "delay", "delay_ms": 1, "delay_p99_ms": 900 });
+        faults.add(serde_json::from_value(fault).unwrap());
+        let slow = delays(&faults)
+            .iter()
+            .flatten()
+            .filter(|ms| **ms == 900)
+            .count();
+        assert!((3..25).contains(&slow), "{slow} of 1000");
     }
 }

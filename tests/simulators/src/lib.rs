@@ -8,6 +8,7 @@ use url::Url;
 
 mod asaas;
 mod br_code;
+mod broken_body;
 mod certificates;
 mod control;
 mod efi;
@@ -84,35 +85,27 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
         tracker: tracker.clone(),
     };
     let ports = options.ports;
-    let tls = Some(certificates.acceptor()?);
-    let efi_tls = listener
-        .open(
-            listen(ports.efi_tls),
-            efi.clone(),
-            (efi::router(efi.clone()), tls),
-        )
-        .await?;
-    let efi_http = listener
-        .open(
-            listen(ports.efi),
-            efi.clone(),
-            (plain(efi::router(efi.clone())), None),
-        )
-        .await?;
-    let stripe_at = listener
-        .open(
-            listen(ports.stripe),
-            stripe.clone(),
-            (plain(stripe::router(stripe.clone())), None),
-        )
-        .await?;
-    let asaas_at = listener
-        .open(
-            listen(ports.asaas),
-            asaas.clone(),
-            (plain(asaas::router(asaas.clone())), None),
-        )
-        .await?;
+    let tls = Some(certificates.acceptor(efi.sim.refuses_certificates.clone())?);
+    let efi_tls = listener.open(
+        listen(ports.efi_tls),
+        efi.clone(),
+        (efi::router(efi.clone()), tls),
+    )?;
+    let efi_http = listener.open(
+        listen(ports.efi),
+        efi.clone(),
+        (plain(efi::router(efi.clone())), None),
+    )?;
+    let stripe_at = listener.open(
+        listen(ports.stripe),
+        stripe.clone(),
+        (plain(stripe::router(stripe.clone())), None),
+    )?;
+    let asaas_at = listener.open(
+        listen(ports.asaas),
+        asaas.clone(),
+        (plain(asaas::router(asaas.clone())), None),
+    )?;
     let control_at = listener
         .open_control(listen(ports.control), control)
         .await?;
@@ -123,8 +116,8 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
         efi: url("http", efi_http)?,
         stripe: url("http", stripe_at)?,
         asaas: url("http", asaas_at)?,
-        ca_pem: certificates.ca_pem,
-        client_pem: certificates.client_pem,
+        ca_pem: certificates.ca,
+        client_pem: certificates.client,
         stop,
         tracker,
     })

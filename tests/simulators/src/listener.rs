@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, Bytes, to_bytes},
+    body::Body,
     http::{HeaderValue, Request, Response, StatusCode, header},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -23,13 +23,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::{
+    broken_body,
     control::Book,
     fault::{Fault, Kind},
     sim::Seen,
 };
 
-/// The longest request.
-const MAX_BODY: usize = 1 << 20;
 const BACKLOG: u32 = 1024;
 
 /// A charge that a request was about: put into the answer's extensions.
@@ -42,9 +41,9 @@ pub(crate) struct Listener {
     pub tracker: TaskTracker,
 }
 
-/// Why a connection ends without an answer.
+/// Why a connection ends without an answer, or within one.
 #[derive(Debug)]
-struct Cut;
+pub(crate) struct Cut;
 
 impl std::fmt::Display for Cut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,7 +55,7 @@ impl std::error::Error for Cut {}
 
 impl Listener {
     /// Serves a gateway. While it is down the port stays ours, and refuses connections.
-    pub(crate) async fn open(
+    pub(crate) fn open(
         &self,
         address: SocketAddr,
         book: Arc<dyn Book>,
@@ -195,16 +194,16 @@ async fn answer(
     let faults = sim.faults.of(&method, &path);
     pause(sim.settings().latency_ms).await;
     let mut about = None;
-    let outcome = match before(book, &faults).await {
-        Some(outcome) => outcome,
-        None => {
-            let response = route(router, request).await;
-            about = response
-                .extensions()
-                .get::<About>()
-                .map(|About(reference)| reference.clone());
-            after(book, &faults, response).await
-        }
+    let outcome = if let Some(outcome) = before(book, &faults).await {
+        outcome
+    } else {
+        book.due();
+        let response = route(router, request).await;
+        about = response
+            .extensions()
+            .get::<About>()
+            .map(|About(reference)| reference.clone());
+        after(book, &faults, response).await
     };
     let status = outcome
         .as_ref()
@@ -228,8 +227,8 @@ async fn answer(
 }
 
 async fn route(router: Router, request: Request<Body>) -> Response<Body> {
-    let routed: Result<_, Infallible> = router.oneshot(request).await;
-    routed.unwrap_or_else(|never| match never {})
+    let outcome: Result<_, Infallible> = router.oneshot(request).await;
+    outcome.unwrap_or_else(|never| match never {})
 }
 
 /// What the faults do instead of the effect.
@@ -239,7 +238,7 @@ async fn before(book: &Arc<dyn Book>, faults: &[Fault]) -> Option<Result<Respons
             Kind::Delay => pause(fault.delay_ms).await,
             Kind::ResetBefore => return Some(Err(Cut)),
             Kind::Status => return Some(Ok(broken(book, fault))),
-            Kind::Down | Kind::ResetAfter | Kind::Malformed => {}
+            _ => {}
         }
     }
     None
@@ -257,7 +256,9 @@ async fn after(
             Kind::Delay if fault.after => pause(fault.delay_ms).await,
             Kind::Status if fault.after => response = broken(book, fault),
             Kind::ResetAfter => return Err(Cut),
-            Kind::Malformed => response = halved(response).await,
+            Kind::Malformed => response = broken_body::halved(response).await,
+            Kind::Truncated => response = broken_body::truncated(response).await,
+            Kind::Trickle => response = broken_body::trickling(response, fault.delay_ms).await,
             _ => {}
         }
     }
@@ -273,16 +274,6 @@ fn broken(book: &Arc<dyn Book>, fault: &Fault) -> Response<Body> {
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
-}
-
-async fn halved(response: Response<Body>) -> Response<Body> {
-    let (mut parts, body) = response.into_parts();
-    let bytes = to_bytes(body, MAX_BODY).await.unwrap_or_default();
-    parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(
-        parts,
-        Body::from(Bytes::copy_from_slice(&bytes[..bytes.len() / 2])),
-    )
 }
 
 async fn pause(ms: u64) {

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
-use tokio::sync::Mutex as OrderLock;
+use tokio::sync::{Mutex as OrderLock, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::sim::{Sim, lock};
 
@@ -21,8 +22,12 @@ pub(crate) struct Notification {
     pub event: String,
     pub body: String,
     pub attempts: Vec<Try>,
+    /// It was lost on purpose: no try was made.
+    pub lost: bool,
     #[serde(skip)]
     proof: Proof,
+    #[serde(skip)]
+    content_type: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -56,38 +61,110 @@ pub(crate) struct Telling {
     pub order: Option<Arc<OrderLock<()>>>,
 }
 
+/// Dropped (or sent) to let the notification go that was held back.
+pub(crate) type Held = oneshot::Sender<()>;
+
+/// When a notification counts as heard.
+enum Heard {
+    Status {
+        exactly_200: bool,
+    },
+    /// Not by any answer, but by what the receiver does next.
+    Else(CancellationToken),
+}
+
 /// Tells, in the background, until it was accepted or the schedule is used up.
 pub(crate) fn tell(sim: &Arc<Sim>, telling: Telling) {
+    let heard = Heard::Status {
+        exactly_200: telling.exactly_200,
+    };
+    start(sim, telling, (heard, "application/json"));
+}
+
+/// Tells a form, again and again, until `heard` or the schedule is used up: the answers do not matter.
+pub(crate) fn tell_form(sim: &Arc<Sim>, telling: Telling, heard: CancellationToken) {
+    let form = "application/x-www-form-urlencoded";
+    start(sim, telling, (Heard::Else(heard), form));
+}
+
+fn start(sim: &Arc<Sim>, telling: Telling, (heard, content_type): (Heard, &'static str)) {
     let settings = sim.settings();
     if !settings.notify {
         return;
     }
-    let n = remember(sim, &telling);
+    let lost = is_lost(sim);
+    let n = remember(sim, &telling, (lost, content_type));
+    if lost {
+        return;
+    }
+    let (turn, release) = turn(sim);
     let inner = sim.clone();
     sim.later(settings.notification_delay_ms, async move {
-        let _turn = match &telling.order {
+        if let Some(turn) = turn {
+            let _ = turn.await;
+        }
+        let _in_order = match &telling.order {
             Some(order) => Some(order.lock().await),
             None => None,
         };
-        let schedule = settings.notification_retries_s.unwrap_or_else(|| telling.schedule_s.to_vec());
+        let schedule = settings.notification_retries_s;
+        let schedule = schedule.unwrap_or_else(|| telling.schedule_s.to_vec());
+        let copies = settings.notification_copies.max(1);
+        let mut release = release;
         for wait in std::iter::once(0).chain(schedule) {
-            tokio::time::sleep(Duration::from_secs(wait)).await;
-            if matches!(send(&inner, n).await, Some(status) if accepted(status, telling.exactly_200)) {
+            inner.sleep(wait.saturating_mul(1000)).await;
+            let mut accepted = false;
+            for _ in 0..copies {
+                if heard.is_so(None) {
+                    return;
+                }
+                accepted |= heard.is_so(send(&inner, n).await);
+            }
+            drop(release.take());
+            if accepted {
                 return;
             }
         }
     });
 }
 
-fn accepted(status: u16, exactly_200: bool) -> bool {
-    if exactly_200 {
-        status == 200
-    } else {
-        (200..300).contains(&status)
+impl Heard {
+    fn is_so(&self, status: Option<u16>) -> bool {
+        match self {
+            Self::Status { exactly_200: true } => status == Some(200),
+            Self::Status { exactly_200: false } => status.is_some_and(|s| (200..300).contains(&s)),
+            Self::Else(heard) => heard.is_cancelled(),
+        }
     }
 }
 
-fn remember(sim: &Sim, telling: &Telling) -> usize {
+fn is_lost(sim: &Sim) -> bool {
+    let probability = sim.settings().notification_loss;
+    sim.adjust(|settings| take_one(&mut settings.notification_lose_next))
+        || (probability > 0.0 && sim.faults.chance(probability))
+}
+
+fn take_one(left: &mut u64) -> bool {
+    let any = *left > 0;
+    *left = left.saturating_sub(1);
+    any
+}
+
+/// What this notification waits for, and whom it lets go once it went out.
+fn turn(sim: &Sim) -> (Option<oneshot::Receiver<()>>, Option<Held>) {
+    let mut held = lock(&sim.held);
+    if let Some(before) = held.take() {
+        return (None, Some(before));
+    }
+    if sim.adjust(|settings| take_one(&mut settings.notification_hold_next)) {
+        let (let_go, turn) = oneshot::channel();
+        *held = Some(let_go);
+        return (Some(turn), None);
+    }
+    (None, None)
+}
+
+fn remember(sim: &Sim, telling: &Telling, (lost, content_type): (bool, &'static str)) -> usize {
     let mut all = lock(&sim.notifications);
     let n = all.len();
     all.push(Notification {
@@ -96,7 +173,9 @@ fn remember(sim: &Sim, telling: &Telling) -> usize {
         event: telling.event.clone(),
         body: telling.body.clone(),
         attempts: Vec::new(),
+        lost,
         proof: telling.proof.clone(),
+        content_type,
     });
     n
 }
@@ -108,7 +187,7 @@ pub(crate) async fn send(sim: &Arc<Sim>, n: usize) -> Option<u16> {
         .http
         .post(&notification.url)
         .timeout(TIMEOUT)
-        .header("content-type", "application/json")
+        .header("content-type", notification.content_type)
         .body(notification.body.clone());
     match &notification.proof {
         Proof::None => {}

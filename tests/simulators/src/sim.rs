@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -12,10 +15,17 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{fault::Faults, notify::Notification};
+use crate::{
+    fault::Faults,
+    notify::{Held, Notification},
+};
 
 /// How many requests are remembered.
 const REQUESTS: usize = 10_000;
+/// Ten years: nothing waits longer.
+const MAX_SLEEP_MS: i64 = 315_360_000_000;
+/// Sets the faults' draws apart from those of the ids.
+const FAULTS: u64 = 0x5157;
 
 /// How a simulator behaves when nothing is broken.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +42,14 @@ pub(crate) struct Settings {
     pub notification_delay_ms: u64,
     /// Between tries of a notification; none: the gateway's own schedule.
     pub notification_retries_s: Option<Vec<u64>>,
+    /// Each notification is sent so many times.
+    pub notification_copies: u32,
+    /// From 0 to 1: how likely a notification is never sent.
+    pub notification_loss: f64,
+    /// So many of the next notifications are never sent.
+    pub notification_lose_next: u64,
+    /// So many of the next notifications wait until the one after them went out, or until healed.
+    pub notification_hold_next: u64,
     /// How long a token of Efí lives.
     pub token_ttl_s: u64,
 }
@@ -45,6 +63,10 @@ impl Default for Settings {
             notify: true,
             notification_delay_ms: 0,
             notification_retries_s: None,
+            notification_copies: 1,
+            notification_loss: 0.0,
+            notification_lose_next: 0,
+            notification_hold_next: 0,
             token_ttl_s: 3600,
         }
     }
@@ -70,11 +92,16 @@ pub(crate) struct Sim {
     pub up: watch::Sender<bool>,
     /// How many sockets there are, and how many of them take connections.
     pub sockets: watch::Sender<(usize, usize)>,
+    /// Whether client certificates are refused.
+    pub refuses_certificates: Arc<AtomicBool>,
     pub http: reqwest::Client,
     settings: Mutex<Settings>,
     seen: Mutex<VecDeque<Seen>>,
     pub notifications: Mutex<Vec<Notification>>,
-    ahead_s: Mutex<i64>,
+    /// The notification that waits for the next one.
+    pub held: Mutex<Option<Held>>,
+    /// How far the clock is ahead, in seconds.
+    ahead_s: watch::Sender<i64>,
     rng: Mutex<StdRng>,
 }
 
@@ -94,14 +121,16 @@ impl Sim {
             name,
             tracker,
             stop,
-            faults: Faults::default(),
+            faults: Faults::new(seed ^ FAULTS),
             up: watch::Sender::new(true),
             sockets: watch::Sender::new((0, 0)),
+            refuses_certificates: Arc::default(),
             http: http.expect("a client without special wishes"),
             settings: Mutex::default(),
             seen: Mutex::default(),
             notifications: Mutex::default(),
-            ahead_s: Mutex::default(),
+            held: Mutex::default(),
+            ahead_s: watch::Sender::new(0),
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
         }
     }
@@ -114,12 +143,17 @@ impl Sim {
         *lock(&self.settings) = settings;
     }
 
+    /// Reads the settings and changes them in one step.
+    pub(crate) fn adjust<T>(&self, change: impl FnOnce(&mut Settings) -> T) -> T {
+        change(&mut lock(&self.settings))
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        DateTime::<Utc>::from(SystemTime::now()) + TimeDelta::seconds(*lock(&self.ahead_s))
+        DateTime::<Utc>::from(SystemTime::now()) + TimeDelta::seconds(*self.ahead_s.borrow())
     }
 
     pub(crate) fn advance(&self, seconds: i64) {
-        *lock(&self.ahead_s) += seconds;
+        self.ahead_s.send_modify(|ahead| *ahead += seconds);
     }
 
     /// Letters and digits.
@@ -143,15 +177,38 @@ impl Sim {
         lock(&self.seen).iter().cloned().collect()
     }
 
-    /// Does `what` after a while, unless the simulator ends before.
-    pub(crate) fn later(&self, after_ms: u64, what: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.stop.clone();
+    /// Waits by this simulator's clock, which can be advanced.
+    pub(crate) async fn sleep(&self, ms: u64) {
+        let wait = i64::try_from(ms).map_or(MAX_SLEEP_MS, |ms| ms.min(MAX_SLEEP_MS));
+        let due = self.now() + TimeDelta::milliseconds(wait);
+        let mut ahead = self.ahead_s.subscribe();
+        loop {
+            ahead.mark_unchanged();
+            let Ok(left) = (due - self.now()).to_std() else {
+                return;
+            };
+            tokio::select! {
+                () = tokio::time::sleep(left.max(Duration::from_millis(1))) => {}
+                _ = ahead.changed() => {}
+            }
+        }
+    }
+
+    /// Does `what` after a while of this simulator's clock, unless the simulator ends before.
+    pub(crate) fn later(
+        self: &Arc<Self>,
+        after_ms: u64,
+        what: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let sim = self.clone();
         self.tracker.spawn(async move {
-            stop.run_until_cancelled(async move {
-                tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            let wait_and_do = async {
+                if after_ms > 0 {
+                    sim.sleep(after_ms).await;
+                }
                 what.await;
-            })
-            .await;
+            };
+            sim.stop.run_until_cancelled(wait_and_do).await;
         });
     }
 
@@ -162,13 +219,24 @@ impl Sim {
         let _ = self.sockets.subscribe().wait_for(done).await;
     }
 
+    /// From now on client certificates are refused, or taken. Connections that stand are cut, so that it is true of all.
+    pub(crate) async fn refuse_certificates(&self, refuse: bool) {
+        if self.refuses_certificates.swap(refuse, Ordering::SeqCst) != refuse && refuse {
+            let up = *self.up.borrow();
+            self.set_up(false).await;
+            self.set_up(up).await;
+        }
+    }
+
     pub(crate) fn reset(&self) {
         self.faults.clear();
+        self.refuses_certificates.store(false, Ordering::SeqCst);
         self.up.send_replace(true);
         self.set(Settings::default());
         lock(&self.seen).clear();
         lock(&self.notifications).clear();
-        *lock(&self.ahead_s) = 0;
+        lock(&self.held).take();
+        self.ahead_s.send_replace(0);
     }
 }
 

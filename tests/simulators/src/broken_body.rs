@@ -1,0 +1,70 @@
+//! Answers whose body does not come as it should.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    http::{HeaderValue, Response, header, response::Parts},
+};
+use futures::{StreamExt, stream};
+
+use crate::listener::Cut;
+
+/// The longest answer.
+const MAX_BODY: usize = 1 << 20;
+/// Lets the first half reach the client before the connection ends.
+const FLUSH: Duration = Duration::from_millis(20);
+/// Between bytes, unless told.
+const BYTE_MS: u64 = 20;
+/// After this the rest of a trickling body comes at once.
+const MAX_TRICKLE: Duration = Duration::from_secs(30);
+
+async fn taken_apart(response: Response<Body>) -> (Parts, Bytes) {
+    let (mut parts, body) = response.into_parts();
+    let bytes = to_bytes(body, MAX_BODY).await.unwrap_or_default();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    (parts, bytes)
+}
+
+/// Half of the body, as if it were all.
+pub(crate) async fn halved(response: Response<Body>) -> Response<Body> {
+    let (parts, bytes) = taken_apart(response).await;
+    Response::from_parts(parts, Body::from(bytes.slice(..bytes.len() / 2)))
+}
+
+/// Half of the body under the whole one's length, then the connection ends.
+pub(crate) async fn truncated(response: Response<Body>) -> Response<Body> {
+    let (mut parts, bytes) = taken_apart(response).await;
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    let half = stream::iter([Ok(bytes.slice(..bytes.len() / 2))]);
+    let end = stream::once(async {
+        tokio::time::sleep(FLUSH).await;
+        Err(Cut)
+    });
+    Response::from_parts(parts, Body::from_stream(half.chain(end)))
+}
+
+/// The body byte by byte.
+pub(crate) async fn trickling(response: Response<Body>, byte_ms: u64) -> Response<Body> {
+    let (mut parts, bytes) = taken_apart(response).await;
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    let wait = Duration::from_millis(if byte_ms == 0 { BYTE_MS } else { byte_ms });
+    let begun = tokio::time::Instant::now();
+    let rest = stream::unfold(bytes, move |mut left| async move {
+        if left.is_empty() {
+            return None;
+        }
+        let next = if begun.elapsed() < MAX_TRICKLE {
+            tokio::time::sleep(wait).await;
+            left.split_to(1)
+        } else {
+            left.split_to(left.len())
+        };
+        Some((Ok::<_, Cut>(next), left))
+    });
+    Response::from_parts(parts, Body::from_stream(rest))
+}

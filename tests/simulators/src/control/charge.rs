@@ -1,0 +1,70 @@
+//! What exists at a gateway, and what happens to it.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::StatusCode,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Action, Books, Wrong};
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    reference: Option<String>,
+    description: Option<String>,
+}
+
+pub(super) async fn list(
+    State(books): State<Books>,
+    Path(gateway): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Value>, Wrong> {
+    let is = |wanted: &Option<String>, has: &str| wanted.as_deref().is_none_or(|w| w == has);
+    let mut charges = books.of(&gateway)?.charges();
+    charges.retain(|charge| {
+        is(&wanted.reference, &charge.reference) && is(&wanted.description, &charge.description)
+    });
+    charges.sort_by_key(|charge| charge.created_at);
+    Ok(Json(json!({ "charges": charges })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct How {
+    amount: Option<i64>,
+    #[serde(default)]
+    won: bool,
+    #[serde(default = "yes")]
+    notify: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+pub(super) async fn act(
+    State(books): State<Books>,
+    Path((gateway, charge, action)): Path<(String, String, String)>,
+    Json(how): Json<How>,
+) -> Result<Json<Value>, Wrong> {
+    let action = match action.as_str() {
+        "pay" => Action::Pay(how.amount),
+        "expire" => Action::Expire,
+        "cancel" => Action::Cancel,
+        "overdue" => Action::Overdue,
+        "fail" => Action::Fail,
+        "refund" => Action::Refund(how.amount),
+        "dispute" => Action::Dispute(how.amount),
+        "close_dispute" => Action::CloseDispute { won: how.won },
+        other => {
+            let why = format!("nobody can {other} a charge\n");
+            return Err((StatusCode::NOT_FOUND, why));
+        }
+    };
+    books
+        .of(&gateway)?
+        .act(&charge, action, how.notify)
+        .map_err(|why| (StatusCode::CONFLICT, why + "\n"))?;
+    Ok(Json(json!({})))
+}
