@@ -79,6 +79,18 @@ impl Certificates {
         })
     }
 
+    /// A client that shows a certificate of the authority. It trusts everybody: receivers on developers' machines have certificates of
+    /// their own making.
+    pub(crate) fn client(&self) -> anyhow::Result<reqwest::Client> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .identity(reqwest::Identity::from_pem(self.client.as_bytes())?)
+            .tls_danger_accept_invalid_certs(true);
+        Ok(client.build()?)
+    }
+
     /// Takes only clients whose certificate the authority signed, and none while `refuses`.
     pub(crate) fn acceptor(&self, refuses: Arc<AtomicBool>) -> anyhow::Result<TlsAcceptor> {
         let mut roots = RootCertStore::empty();

@@ -11,10 +11,12 @@ mod br_code;
 mod broken_body;
 mod certificates;
 mod control;
+mod document;
 mod efi;
 mod fault;
 mod listener;
 mod notify;
+mod qr_code;
 mod sim;
 mod stripe;
 
@@ -71,12 +73,14 @@ impl Simulators {
 pub async fn start(options: Options) -> anyhow::Result<Simulators> {
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     let certificates = Certificates::open(options.certificates.as_deref())?;
-    let sim = |name, seed| Arc::new(Sim::new(name, seed, tracker.clone(), stop.clone()));
-    let efi = Arc::new(efi::Efi::new(sim("efi", options.seed)));
+    let gateway = |name, seed| Sim::new(name, seed, tracker.clone(), stop.clone());
+    let sim = |name, seed| Arc::new(gateway(name, seed));
+    let client = certificates.client()?;
+    let efi = Arc::new(efi::Efi::new(gateway("efi", options.seed), client));
     let stripe = Arc::new(stripe::Stripe::new(sim("stripe", options.seed + 1)));
     let asaas = Arc::new(asaas::Asaas::new(sim("asaas", options.seed + 2)));
     let books: Vec<Arc<dyn Book>> = vec![efi.clone(), stripe.clone(), asaas.clone()];
-    let control = control::router(books);
+    let control = control::router(books).merge(efi::control(efi.clone()));
     let listen = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let plain = |gateway: Router| control.clone().merge(gateway);
 

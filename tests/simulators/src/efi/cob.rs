@@ -1,61 +1,34 @@
-//! Immediate charges.
+//! `/v2/cob` and `/v2/cobv`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    body::{Body, Bytes},
-    extract::{Path, Query, State},
-    http::{Response, StatusCode},
+    body::Body,
+    extract::{Path, State},
+    http::{Response, StatusCode, Uri},
     response::IntoResponse,
 };
-use serde_json::{Value, json};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 
-use super::{Cob, Efi, auth::Account, instant, wrong};
+use super::{
+    Efi,
+    auth::Account,
+    charge::{ACTIVE, Charge, REMOVED, Terms},
+    error::Wrong,
+    listing::Listing,
+    location,
+    request::{Asked, Sent, asked, check_date, is_txid, kind_of_error, merged},
+};
 use crate::{listener::About, sim::lock};
 
-/// BACEN's default.
-const A_DAY_S: i64 = 86_400;
-const MAX_MESSAGE: usize = 140;
+/// Letters and digits of a `txid` that Efí picks.
+const OWN_TXID: usize = 32;
 
-/// `PUT /v2/cob/{txid}`.
-pub(super) async fn create(
-    State(efi): State<Arc<Efi>>,
-    Path(txid): Path<String>,
-    Account(account): Account,
-    body: Bytes,
-) -> Response<Body> {
-    let body: Value = match serde_json::from_slice(&body) {
-        Ok(body) => body,
-        Err(_) => {
-            return wrong(
-                StatusCode::BAD_REQUEST,
-                "json_invalido",
-                "O corpo não é JSON",
-            );
-        }
-    };
-    let mut cob = match read_request(&efi, &account, &txid, &body) {
-        Ok(cob) => cob,
-        Err((name, message)) => return wrong(StatusCode::BAD_REQUEST, name, &message),
-    };
-    let mut state = lock(&efi.state);
-    if state.cobs.contains_key(&(account.clone(), txid.clone())) {
-        let message = "Campo txid informado já foi utilizado em outra cobrança";
-        return about(
-            &txid,
-            wrong(StatusCode::CONFLICT, "txid_duplicado", message),
-        );
-    }
-    state.locations += 1;
-    cob.location_id = state.locations;
-    state.cobs.insert((account, txid.clone()), cob.clone());
-    drop(state);
-    efi.expect_payment(&cob);
-    about(
-        &txid,
-        (StatusCode::CREATED, Json(cob.json())).into_response(),
-    )
+/// Whether the path is that of charges with a due date.
+fn is_due(uri: &Uri) -> bool {
+    uri.path().starts_with("/v2/cobv")
 }
 
 fn about(txid: &str, mut response: Response<Body>) -> Response<Body> {
@@ -63,206 +36,219 @@ fn about(txid: &str, mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-type Refused = (&'static str, String);
+/// `PUT /v2/cob/{txid}`, `PUT /v2/cobv/{txid}`.
+pub(super) async fn create(
+    State(efi): State<Arc<Efi>>,
+    Path(txid): Path<String>,
+    uri: Uri,
+    Account(account): Account,
+    Sent(body): Sent,
+) -> Response<Body> {
+    let made = make(&efi, (account, txid.clone()), body, is_due(&uri));
+    about(&txid, made.into_response())
+}
 
-fn read_request(efi: &Efi, account: &str, txid: &str, body: &Value) -> Result<Cob, Refused> {
-    let right = (26..=35).contains(&txid.len()) && txid.chars().all(|c| c.is_ascii_alphanumeric());
-    if !right {
-        return Err(("valor_invalido", "Campo txid inválido".to_owned()));
+/// `POST /v2/cob`: Efí picks the `txid`.
+pub(super) async fn create_unnamed(
+    State(efi): State<Arc<Efi>>,
+    Account(account): Account,
+    Sent(body): Sent,
+) -> Response<Body> {
+    let txid = efi.sim.random(OWN_TXID);
+    let made = make(&efi, (account, txid.clone()), body, false);
+    about(&txid, made.into_response())
+}
+
+type Made = Result<(StatusCode, Json<Value>), Wrong>;
+
+fn make(efi: &Arc<Efi>, (account, txid): (String, String), body: Value, due: bool) -> Made {
+    let kind = kind_of_error(due);
+    if !is_txid(&txid) {
+        return Err(Wrong::invalid(kind, "txid"));
     }
-    let missing = |path: &str| ("json_invalido", format!("{path} é obrigatório"));
-    let amount = body["valor"]["original"]
-        .as_str()
-        .ok_or_else(|| missing(".body.valor.original"))?;
-    let amount =
-        centavos(amount).ok_or(("valor_invalido", "Campo valor.original inválido".to_owned()))?;
-    let key = body["chave"]
-        .as_str()
-        .filter(|key| !key.is_empty())
-        .ok_or_else(|| missing(".body.chave"))?;
-    let calendar = body
-        .get("calendario")
-        .ok_or_else(|| missing(".body.calendario"))?;
-    let expires_in = match calendar.get("expiracao") {
-        None => A_DAY_S,
-        Some(value) => {
-            let seconds = value.as_i64().filter(|seconds| *seconds > 0);
-            seconds.ok_or((
-                "valor_invalido",
-                "Campo calendario.expiracao inválido".to_owned(),
-            ))?
-        }
-    };
-    check_payer(body)?;
-    if body["solicitacaoPagador"]
-        .as_str()
-        .is_some_and(|text| text.chars().count() > MAX_MESSAGE)
-    {
-        return Err((
-            "valor_invalido",
-            "Campo solicitacaoPagador inválido".to_owned(),
-        ));
-    }
-    let echoed = ["devedor", "solicitacaoPagador", "infoAdicionais"];
-    let echoed = echoed
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone())));
-    Ok(Cob {
-        account: account.to_owned(),
-        txid: txid.to_owned(),
-        revisions: 0,
-        status: "ATIVA",
-        created_at: efi.sim.now(),
-        expires_in,
+    let Asked {
+        terms,
         amount,
-        key: key.to_owned(),
-        echoed: echoed.collect(),
-        location_id: 0,
-        location: format!("qrcodes-pix.gerencianet.com.br/v2/{}", efi.sim.random(32)),
+        key,
+        location,
+        sent,
+    } = asked(efi, body, due)?;
+    check_date(&terms, efi.sim.now())?;
+    let mut state = lock(&efi.state);
+    if state.charges.contains_key(&(txid.clone(), account.clone())) {
+        let message = "Campo txid informado já foi utilizado em outra cobrança";
+        return Err(Wrong::duplicate("txid_duplicado", kind, message));
+    }
+    let location = match location {
+        Some(id) => location::take(&mut state, (&account, id), (&txid, terms.kind()))?,
+        None => location::make(efi, &mut state, (&account, terms.kind()), Some(&txid)),
+    };
+    let charge = Charge {
+        account,
+        txid,
+        revision: 0,
+        former: Vec::new(),
+        status: ACTIVE,
+        created_at: efi.sim.now(),
+        terms,
+        amount,
+        key,
+        sent,
+        location: Some(location),
         received: Vec::new(),
         service_us: 0,
-    })
-}
-
-/// `devedor` may be left out; else a name comes with exactly one document.
-fn check_payer(body: &Value) -> Result<(), Refused> {
-    let Some(payer) = body.get("devedor") else {
-        return Ok(());
     };
-    let (cpf, cnpj) = (payer["cpf"].as_str(), payer["cnpj"].as_str());
-    let document = match (cpf, cnpj) {
-        (Some(cpf), None) => cpf.len() == 11 && cpf.chars().all(|c| c.is_ascii_digit()),
-        (None, Some(cnpj)) => {
-            cnpj.len() == 14
-                && cnpj
-                    .chars()
-                    .all(|c| c.is_ascii_digit() || c.is_ascii_uppercase())
-        }
-        _ => false,
-    };
-    if document && payer["nome"].as_str().is_some_and(|name| !name.is_empty()) {
-        Ok(())
-    } else {
-        Err(("valor_invalido", "Campo devedor inválido".to_owned()))
-    }
+    let json = charge.json(&state);
+    efi.expect_payment(&mut state, &charge);
+    state.charges.insert(charge.map_key(), charge);
+    Ok((StatusCode::CREATED, Json(json)))
 }
 
-/// `^\d{1,10}\.\d{2}$`, and not zero.
-fn centavos(text: &str) -> Option<i64> {
-    let (whole, part) = text.split_once('.')?;
-    let digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
-    if !digits(whole) || whole.len() > 10 || part.len() != 2 || !digits(part) {
-        return None;
-    }
-    format!("{whole}{part}")
-        .parse()
-        .ok()
-        .filter(|amount| *amount > 0)
+fn absent() -> Wrong {
+    let message = "Nenhuma cobrança encontrada para o txid informado";
+    Wrong::absent("cobranca_nao_encontrada", message)
 }
 
-/// `PATCH /v2/cob/{txid}`: removal, and changes of amount or message.
+/// `PATCH`: removal, and changes of all that was sent.
 pub(super) async fn change(
     State(efi): State<Arc<Efi>>,
     Path(txid): Path<String>,
+    uri: Uri,
     Account(account): Account,
-    Json(body): Json<Value>,
+    Sent(body): Sent,
 ) -> Response<Body> {
-    let mut state = lock(&efi.state);
-    let Some(cob) = state.cobs.get_mut(&(account, txid)) else {
-        return absent();
-    };
-    if cob.status != "ATIVA" {
-        return wrong(
-            StatusCode::BAD_REQUEST,
-            "status_cobranca_invalido",
-            "A cobrança não está mais ativa",
-        );
-    }
-    match body.get("status").map(Value::as_str) {
-        Some(Some("REMOVIDA_PELO_USUARIO_RECEBEDOR")) => {
-            cob.status = "REMOVIDA_PELO_USUARIO_RECEBEDOR"
-        }
-        Some(_) => {
-            return wrong(
-                StatusCode::BAD_REQUEST,
-                "valor_invalido",
-                "Campo status inválido",
-            );
-        }
-        None => {}
-    }
-    if let Some(amount) = body["valor"]["original"].as_str() {
-        match centavos(amount) {
-            Some(amount) => cob.amount = amount,
-            None => {
-                return wrong(
-                    StatusCode::BAD_REQUEST,
-                    "valor_invalido",
-                    "Campo valor.original inválido",
-                );
-            }
-        }
-    }
-    cob.revisions += 1;
-    Json(cob.json()).into_response()
+    let changed = apply(&efi, (txid.clone(), account), &body, is_due(&uri));
+    about(&txid, changed.map(Json).into_response())
 }
 
-/// `GET /v2/cob/{txid}`.
+fn apply(efi: &Efi, id: (String, String), body: &Value, due: bool) -> Result<Value, Wrong> {
+    let kind = kind_of_error(due);
+    let found = |charge: &&Charge| matches!(charge.terms, Terms::Due(_)) == due;
+    let charge = lock(&efi.state).charges.get(&id).filter(found).cloned();
+    let charge = charge.ok_or_else(absent)?;
+    check_active(&charge, kind)?;
+    let sent = charge.sent;
+    let removal = match body.get("status").map(Value::as_str) {
+        None => false,
+        Some(Some(status)) if status == REMOVED => true,
+        Some(_) => return Err(Wrong::invalid(kind, "status")),
+    };
+    let asked = asked(efi, merged(&sent, body), due)?;
+    if body.get("calendario").is_some() {
+        check_date(&asked.terms, efi.sim.now())?;
+    }
+    let mut state = lock(&efi.state);
+    let charge = state.charges.get(&id).cloned().ok_or_else(absent)?;
+    check_active(&charge, kind)?;
+    let location = match asked.location {
+        Some(wanted) if body.get("loc").is_some() && charge.location != Some(wanted) => {
+            let place = (charge.txid.as_str(), charge.terms.kind());
+            let taken = location::take(&mut state, (&charge.account, wanted), place)?;
+            location::free(&mut state, charge.location);
+            Some(taken)
+        }
+        _ => charge.location,
+    };
+    let before = charge.json(&state);
+    let mut changed = Charge {
+        terms: asked.terms,
+        amount: asked.amount,
+        key: asked.key,
+        sent: asked.sent,
+        location,
+        revision: charge.revision + 1,
+        ..charge
+    };
+    changed.former.push(before);
+    if removal {
+        changed.status = REMOVED;
+    }
+    let json = changed.json(&state);
+    state.charges.insert(id, changed);
+    Ok(json)
+}
+
+fn check_active(charge: &Charge, kind: &'static str) -> Result<(), Wrong> {
+    if charge.status == ACTIVE {
+        return Ok(());
+    }
+    let message = "A cobrança não está mais ativa";
+    Err(Wrong::bad("status_cobranca_invalido", kind, message))
+}
+
+/// `GET /v2/cob/{txid}`, `GET /v2/cobv/{txid}`, of a revision if asked.
 pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path(txid): Path<String>,
+    uri: Uri,
     Account(account): Account,
+    listing: Listing,
 ) -> Response<Body> {
+    let due = is_due(&uri);
+    let found = find(
+        &efi,
+        &(txid.clone(), account),
+        (due, listing.get("revisao")),
+    );
+    about(&txid, found.map(Json).into_response())
+}
+
+fn find(
+    efi: &Efi,
+    id: &(String, String),
+    (due, revision): (bool, Option<&str>),
+) -> Result<Value, Wrong> {
     let state = lock(&efi.state);
-    match state.cobs.get(&(account, txid)) {
-        Some(cob) => Json(cob.json()).into_response(),
-        None => absent(),
+    let charge = state.charges.get(id).ok_or_else(absent)?;
+    if matches!(charge.terms, Terms::Due(_)) != due {
+        return Err(absent());
     }
+    let Some(revision) = revision else {
+        return Ok(charge.complete_json(&state));
+    };
+    let revision: usize = revision
+        .parse()
+        .map_err(|_| Wrong::invalid("CobConsultaInvalida", "revisao"))?;
+    if revision == charge.revision {
+        return Ok(charge.complete_json(&state));
+    }
+    charge.former.get(revision).cloned().ok_or_else(absent)
 }
 
-fn absent() -> Response<Body> {
-    wrong(
-        StatusCode::NOT_FOUND,
-        "cobranca_nao_encontrada",
-        "Nenhuma cobrança encontrada para o txid informado",
-    )
-}
-
-/// `GET /v2/cob?inicio=&fim=`.
+/// `GET /v2/cob`, `GET /v2/cobv`: by the time of creation.
 pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
-    Query(query): Query<HashMap<String, String>>,
+    uri: Uri,
     Account(account): Account,
-) -> Response<Body> {
-    let (Some(from), Some(to)) = (query.get("inicio"), query.get("fim")) else {
-        return wrong(
-            StatusCode::BAD_REQUEST,
-            "json_invalido",
-            "inicio e fim são obrigatórios",
-        );
+    listing: Listing,
+) -> Result<Json<Value>, Wrong> {
+    let due = is_due(&uri);
+    let kind = if due {
+        "CobVConsultaInvalida"
+    } else {
+        "CobConsultaInvalida"
     };
+    let window = listing.window(kind)?;
     let state = lock(&efi.state);
-    let found: Vec<_> = state
-        .cobs
-        .values()
-        .filter(|cob| {
-            cob.account == account
-                && instant(cob.created_at) >= *from
-                && instant(cob.created_at) <= *to
-        })
-        .filter(|cob| {
-            query
-                .get("status")
-                .is_none_or(|status| status == cob.status)
-        })
-        .map(Cob::json)
+    let is_wanted = |charge: &&Charge| {
+        charge.account == account
+            && matches!(charge.terms, Terms::Due(_)) == due
+            && window.contains(charge.created_at)
+            && listing.admits("status", charge.status)
+            && listing.admits_flag("locationPresente", charge.location.is_some())
+            && ["cpf", "cnpj"].iter().all(|name| {
+                let document = charge
+                    .sent
+                    .get("devedor")
+                    .and_then(|payer| payer.get(*name));
+                listing.admits(name, document.and_then(Value::as_str).unwrap_or_default())
+            })
+    };
+    let mut found: Vec<&Charge> = state.charges.values().filter(is_wanted).collect();
+    found.sort_by_key(|charge| -> DateTime<Utc> { charge.created_at });
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|charge| charge.complete_json(&state))
         .collect();
-    Json(json!({ "parametros": parameters(from, to, found.len()), "cobs": found })).into_response()
-}
-
-pub(super) fn parameters(from: &str, to: &str, found: usize) -> Value {
-    json!({
-        "inicio": from, "fim": to,
-        "paginacao": { "paginaAtual": 0, "itensPorPagina": 100, "quantidadeDePaginas": 1, "quantidadeTotalDeItens": found },
-    })
+    Ok(Json(window.page("cobs", &found)))
 }

@@ -1,4 +1,4 @@
-//! Efí's API Pix. `GATEWAYS.md` §2.
+//! Efí's API Pix. `GATEWAYS.md` §2.1 to §2.7.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,284 +6,199 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
-    body::Body,
-    http::{Response, StatusCode},
-    response::IntoResponse,
-    routing::{get, post, put},
+    Router, middleware,
+    routing::{delete, get, post, put},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
-    control::{Action, Book, Held},
-    notify::{self, Proof, Telling},
-    sim::{Sim, decimal, lock},
+    control::Book,
+    sim::{Sim, lock},
 };
 
+mod account;
 mod auth;
+mod book;
+mod charge;
 mod cob;
+mod control;
+mod error;
+mod infraction;
+mod listing;
+mod location;
+mod owed;
 mod pix;
+mod refund;
+mod request;
+mod settings;
+mod telling;
 mod webhook;
 
-/// Between tries: 5, 10, 20 … 1280 minutes.
-const SCHEDULE_S: [u64; 9] = [300, 600, 1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 76_800];
+pub(crate) use control::control;
+use settings::Settings;
+
 /// What homologation pays by itself, in centavos.
 const SMALL: i64 = 1_000;
 
 pub(crate) struct Efi {
     pub sim: Arc<Sim>,
-    pub state: Mutex<State>,
+    /// A client that shows no certificate.
+    stranger: reqwest::Client,
+    state: Mutex<State>,
+    settings: Mutex<Settings>,
 }
 
 #[derive(Default)]
 pub(crate) struct State {
-    pub tokens: HashMap<String, (String, DateTime<Utc>)>,
-    /// By account and `txid`.
-    pub cobs: BTreeMap<(String, String), Cob>,
+    tokens: HashMap<String, auth::Token>,
+    charges: BTreeMap<charge::Key, charge::Charge>,
+    locations: BTreeMap<u64, charge::Location>,
+    /// By `endToEndId`.
+    pix: BTreeMap<String, pix::Pix>,
+    /// By `endToEndId`.
+    sends: BTreeMap<String, Send>,
+    infractions: Vec<infraction::Infraction>,
     /// By account and Pix key.
-    pub webhooks: BTreeMap<(String, String), (String, DateTime<Utc>)>,
-    pub locations: u64,
+    webhooks: BTreeMap<(String, String), webhook::Webhook>,
+    /// By account.
+    configs: BTreeMap<String, Value>,
+    /// By account, in centavos.
+    balances: HashMap<String, i64>,
+    /// What is to happen, in order.
+    plans: BTreeMap<(DateTime<Utc>, u64), Planned>,
+    made: u64,
 }
 
-/// An immediate charge.
+/// A Pix that an account sent.
 #[derive(Clone)]
-pub(crate) struct Cob {
-    pub account: String,
-    pub txid: String,
-    pub revisions: u32,
-    pub status: &'static str,
-    pub created_at: DateTime<Utc>,
-    pub expires_in: i64,
-    pub amount: i64,
-    pub key: String,
-    /// `devedor`, `solicitacaoPagador`, `infoAdicionais`, as they were sent.
-    pub echoed: serde_json::Map<String, Value>,
-    pub location_id: u64,
-    pub location: String,
-    pub received: Vec<Pix>,
-    pub service_us: u64,
+struct Send {
+    account: String,
+    key: String,
+    told: Value,
 }
 
-/// A Pix that arrived.
-#[derive(Clone)]
-pub(crate) struct Pix {
-    pub end_to_end_id: String,
-    pub amount: i64,
-    pub at: DateTime<Utc>,
+/// What happens by itself at its time.
+enum Planned {
+    /// The payer pays.
+    Pay(charge::Key),
+    /// The return with this `endToEndId` and id ends.
+    Return(String, String),
 }
 
-pub(crate) fn instant(at: DateTime<Utc>) -> String {
+fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
-
-/// An error in Efí's own shape.
-pub(crate) fn wrong(status: StatusCode, name: &str, message: &str) -> Response<Body> {
-    (status, Json(json!({ "nome": name, "mensagem": message }))).into_response()
 }
 
 pub(crate) fn router(efi: Arc<Efi>) -> Router {
     Router::new()
         .route("/oauth/token", post(auth::token))
-        .route("/v2/cob", get(cob::list))
+        .route("/v2/cob", get(cob::list).post(cob::create_unnamed))
+        .route("/v2/cobv", get(cob::list))
         .route(
             "/v2/cob/{txid}",
             put(cob::create).patch(cob::change).get(cob::read),
         )
+        .route(
+            "/v2/cobv/{txid}",
+            put(cob::create).patch(cob::change).get(cob::read),
+        )
+        .route("/v2/loc", get(location::list).post(location::create))
+        .route("/v2/loc/{id}", get(location::read))
+        .route("/v2/loc/{id}/qrcode", get(location::picture))
+        .route("/v2/loc/{id}/txid", delete(location::unlink))
         .route("/v2/pix", get(pix::list))
         .route("/v2/pix/{e2eid}", get(pix::read))
-        .route("/v2/gn/saldo", get(pix::balance))
+        .route(
+            "/v2/pix/{e2eid}/devolucao/{id}",
+            put(refund::create).get(refund::read),
+        )
+        .route("/v2/webhook", get(webhook::list))
         .route(
             "/v2/webhook/{key}",
             put(webhook::register)
                 .get(webhook::read)
                 .delete(webhook::remove),
         )
+        .route("/v2/gn/webhook/reenviar", post(webhook::resend))
+        .route("/v2/gn/saldo", get(account::balance))
+        .route(
+            "/v2/gn/config",
+            get(account::config).put(account::configure),
+        )
+        .route("/v2/gn/infracoes", get(infraction::list))
+        .route("/v2/gn/infracoes/{id}/defesa", post(infraction::defend))
+        .layer(middleware::from_fn_with_state(efi.clone(), error::dress))
         .with_state(efi)
 }
 
+impl State {
+    /// A number that was not used before.
+    fn next(&mut self) -> u64 {
+        self.made += 1;
+        self.made
+    }
+}
+
 impl Efi {
-    pub(crate) fn new(sim: Arc<Sim>) -> Self {
+    /// `client`: shows Efí's certificate, and tells merchants.
+    pub(crate) fn new(mut sim: Sim, client: reqwest::Client) -> Self {
+        let stranger = std::mem::replace(&mut sim.http, client);
         Self {
-            sim,
+            sim: Arc::new(sim),
+            stranger,
             state: Mutex::default(),
+            settings: Mutex::default(),
         }
+    }
+
+    /// Plans what is to happen after a while.
+    fn plan(self: &Arc<Self>, state: &mut State, after_ms: u64, planned: Planned) {
+        let wait = TimeDelta::milliseconds(i64::try_from(after_ms).unwrap_or(0));
+        let at = (self.sim.now() + wait, state.next());
+        state.plans.insert(at, planned);
+        let efi = self.clone();
+        self.sim.later(after_ms, async move { efi.due() });
     }
 
     /// Pays by itself what is to be paid by itself.
-    pub(crate) fn expect_payment(self: &Arc<Self>, cob: &Cob) {
+    fn expect_payment(self: &Arc<Self>, state: &mut State, charge: &charge::Charge) {
         let settings = self.sim.settings();
-        let small = settings.auto_pay_small_ms.filter(|_| cob.amount <= SMALL);
+        let small = settings
+            .auto_pay_small_ms
+            .filter(|_| charge.amount <= SMALL);
         if let Some(after_ms) = settings.auto_pay_ms.or(small) {
-            let (efi, txid) = (self.clone(), cob.txid.clone());
-            self.sim.later(after_ms, async move {
-                let _ = efi.act(&txid, Action::Pay(None), true);
-            });
+            self.plan(state, after_ms, Planned::Pay(charge.map_key()));
         }
     }
 
-    /// Tells the address of the charge's key, to which `/pix` is appended.
-    fn tell(&self, cob: &Cob, pix: &Pix) {
-        let registered = lock(&self.state)
-            .webhooks
-            .get(&(cob.account.clone(), cob.key.clone()))
-            .cloned();
-        let Some((url, _)) = registered else { return };
-        let mut told = cob.received_json(pix);
-        told["gnExtras"] = json!({
-            "tarifa": decimal(pix.amount * 119 / 10_000),
-            "pagador": { "nome": "PAGADOR SIMULADO", "cpf": "***.456.789-**", "codigoBanco": "260" },
-        });
-        let telling = Telling {
-            url: format!("{url}/pix"),
-            event: "pix".to_owned(),
-            body: json!({ "pix": [told] }).to_string(),
-            proof: Proof::None,
-            schedule_s: &SCHEDULE_S,
-            exactly_200: false,
-            order: None,
-        };
-        notify::tell(&self.sim, telling);
-    }
-}
-
-impl Cob {
-    fn is_payable(&self, now: DateTime<Utc>) -> bool {
-        self.status == "ATIVA" && self.created_at + TimeDelta::seconds(self.expires_in) > now
-    }
-
-    fn received_json(&self, pix: &Pix) -> Value {
-        json!({
-            "endToEndId": pix.end_to_end_id,
-            "txid": self.txid,
-            "valor": decimal(pix.amount),
-            "chave": self.key,
-            "horario": instant(pix.at),
-            "infoPagador": "pago no simulador",
-        })
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        let amount = decimal(self.amount);
-        let mut json = json!({
-            "calendario": { "criacao": instant(self.created_at), "expiracao": self.expires_in },
-            "txid": self.txid,
-            "revisao": self.revisions,
-            "loc": { "id": self.location_id, "location": self.location, "tipoCob": "cob", "criacao": instant(self.created_at) },
-            "location": self.location,
-            "status": self.status,
-            "valor": { "original": amount },
-            "chave": self.key,
-            "pixCopiaECola": crate::br_code::dynamic(&self.location, &amount),
-        });
-        for (name, value) in &self.echoed {
-            json[name] = value.clone();
-        }
-        if !self.received.is_empty() {
-            let received: Vec<_> = self
-                .received
-                .iter()
-                .map(|pix| {
-                    let mut json = self.received_json(pix);
-                    json["devolucoes"] = json!([]);
-                    json
-                })
-                .collect();
-            json["pix"] = Value::Array(received);
-        }
-        json
-    }
-}
-
-impl Book for Efi {
-    fn sim(&self) -> &Arc<Sim> {
-        &self.sim
-    }
-
-    fn charges(&self) -> Vec<Held> {
+    /// Does what was planned for now or earlier, in order.
+    fn do_planned(&self) {
         let now = self.sim.now();
-        let state = lock(&self.state);
-        let held = state.cobs.values().map(|cob| Held {
-            id: cob.txid.clone(),
-            reference: cob.txid.clone(),
-            description: cob
-                .echoed
-                .get("solicitacaoPagador")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            method: "pix",
-            status: cob.status.to_owned(),
-            amount: cob.amount,
-            payable: cob.is_payable(now),
-            paid: !cob.received.is_empty(),
-            refunded: 0,
-            disputed: false,
-            created_at: cob.created_at,
-            service_us: cob.service_us,
-            account: cob.account.clone(),
-        });
-        held.collect()
-    }
-
-    fn act(&self, charge: &str, action: Action, notify: bool) -> Result<(), String> {
-        let id = format!(
-            "E12345678{}{}",
-            self.sim.now().format("%Y%m%d%H%M"),
-            self.sim.random(11)
-        );
-        let now = self.sim.now();
+        let mut told = Vec::new();
+        let settings = lock(&self.settings).clone();
         let mut state = lock(&self.state);
-        let cob = state
-            .cobs
-            .values_mut()
-            .find(|cob| cob.txid == charge)
-            .ok_or("there is no such charge")?;
-        match action {
-            // a payment that was under way may settle after expiry or removal: the control decides
-            Action::Pay(amount) => {
-                let pix = Pix {
-                    end_to_end_id: id,
-                    amount: amount.unwrap_or(cob.amount),
-                    at: now,
-                };
-                cob.received.push(pix.clone());
-                cob.status = "CONCLUIDA";
-                let cob = cob.clone();
-                drop(state);
-                if notify {
-                    self.tell(&cob, &pix);
+        while let Some(entry) = state.plans.first_entry() {
+            let at = entry.key().0;
+            if at > now {
+                break;
+            }
+            match entry.remove() {
+                Planned::Pay(key) => {
+                    let pix = self.receive(&mut state, &key, None);
+                    told.extend(pix.map(|pix| (pix, "pix")));
+                }
+                Planned::Return(e2eid, id) => {
+                    let end = (settings.refund_end, settings.opening_balance, at);
+                    let pix = refund::settle(&mut state, (&e2eid, &id), end);
+                    let pix = pix.filter(|_| settings.refund_notifies);
+                    told.extend(pix.map(|pix| (pix, "devolucao")));
                 }
             }
-            // it stays ATIVA: there is no status for that, and nobody is told
-            Action::Expire => cob.expires_in = (now - cob.created_at).num_seconds().max(0),
-            Action::Cancel => cob.status = "REMOVIDA_PELO_PSP",
-            other => return Err(format!("Efí does not simulate {other:?}")),
         }
-        Ok(())
-    }
-
-    fn served(&self, reference: &str, us: u64) {
-        if let Some(cob) = lock(&self.state)
-            .cobs
-            .values_mut()
-            .find(|cob| cob.txid == reference)
-        {
-            cob.service_us += us;
+        drop(state);
+        for (pix, event) in told {
+            self.tell(&[pix], event);
         }
-    }
-
-    fn refusal(&self, status: StatusCode) -> Response<Body> {
-        let name = match status.as_u16() {
-            401 => "nao_autorizado",
-            403 => "AcessoNegado",
-            400 => "valor_invalido",
-            _ => "erro_aplicacao",
-        };
-        wrong(status, name, "Falha injetada no simulador")
-    }
-
-    fn reset(&self) {
-        *lock(&self.state) = State::default();
     }
 }

@@ -1,85 +1,118 @@
-//! Pix received, and the balance.
+//! `/v2/pix`: money that arrived.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Body,
-    extract::{Path, Query, State},
-    http::{Response, StatusCode},
-    response::IntoResponse,
+    extract::{Path, State},
 };
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{Efi, auth::Account, cob::parameters, instant, wrong};
+use super::{Efi, auth::Account, error::Wrong, instant, listing::Listing, refund::Return};
 use crate::sim::{decimal, lock};
+
+/// Efí's number in the payments system.
+const ISPB: &str = "09089356";
+
+#[derive(Clone)]
+pub(crate) struct Pix {
+    pub account: String,
+    pub end_to_end_id: String,
+    /// Of the charge; none: a static code, or a transfer to the key.
+    pub txid: Option<String>,
+    pub key: String,
+    pub amount: i64,
+    /// `componentesValor`.
+    pub parts: Option<Value>,
+    pub at: DateTime<Utc>,
+    /// `cpf` or `cnpj`, if the charge named who pays.
+    pub payer: Option<(&'static str, String)>,
+    pub returns: Vec<Return>,
+}
+
+impl Pix {
+    /// As Efí tells it: `devolucoes` only where there are any.
+    pub(crate) fn told(&self) -> Value {
+        let mut json = json!({
+            "endToEndId": self.end_to_end_id,
+            "valor": decimal(self.amount),
+            "chave": self.key,
+            "horario": instant(self.at),
+            "infoPagador": "pago no simulador",
+        });
+        if let Some(txid) = &self.txid {
+            json["txid"] = txid.as_str().into();
+        }
+        if let Some(parts) = &self.parts {
+            json["componentesValor"] = parts.clone();
+        }
+        if !self.returns.is_empty() {
+            json["devolucoes"] = self.returns.iter().map(Return::json).collect();
+        }
+        json
+    }
+
+    /// As it is read.
+    pub(crate) fn json(&self) -> Value {
+        let mut json = self.told();
+        if self.returns.is_empty() {
+            json["devolucoes"] = json!([]);
+        }
+        json
+    }
+
+    /// Given back, or on its way back.
+    pub(crate) fn returned(&self) -> i64 {
+        let live = self.returns.iter().filter(|one| one.is_live());
+        live.map(|one| one.amount).sum()
+    }
+}
+
+/// `letter` and 31 more, as banks number what they settle.
+pub(crate) fn settlement_id(efi: &Efi, letter: char) -> String {
+    let now = efi.sim.now().format("%Y%m%d%H%M");
+    format!("{letter}{ISPB}{now}{}", efi.sim.random(11))
+}
+
+pub(super) fn absent() -> Wrong {
+    Wrong::absent("pix_nao_encontrado", "Nenhum Pix encontrado")
+}
 
 /// `GET /v2/pix/{e2eid}`.
 pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path(id): Path<String>,
     Account(account): Account,
-) -> Response<Body> {
-    match received(&efi, &account)
-        .into_iter()
-        .find(|pix| pix["endToEndId"] == id)
-    {
-        Some(pix) => Json(pix).into_response(),
-        None => wrong(
-            StatusCode::NOT_FOUND,
-            "pix_nao_encontrado",
-            "Nenhum Pix encontrado",
-        ),
-    }
+) -> Result<Json<Value>, Wrong> {
+    let state = lock(&efi.state);
+    let pix = state.pix.get(&id).filter(|pix| pix.account == account);
+    Ok(Json(pix.ok_or_else(absent)?.json()))
 }
 
 /// `GET /v2/pix?inicio=&fim=`.
 pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
-    Query(query): Query<HashMap<String, String>>,
     Account(account): Account,
-) -> Response<Body> {
-    let (Some(from), Some(to)) = (query.get("inicio"), query.get("fim")) else {
-        return wrong(
-            StatusCode::BAD_REQUEST,
-            "json_invalido",
-            "inicio e fim são obrigatórios",
-        );
+    listing: Listing,
+) -> Result<Json<Value>, Wrong> {
+    let window = listing.window("PixConsultaInvalida")?;
+    let is_wanted = |pix: &&Pix| {
+        let document = |kind: &str| {
+            let payer = pix.payer.as_ref().filter(|(has, _)| *has == kind);
+            payer.map_or("", |(_, document)| document.as_str())
+        };
+        pix.account == account
+            && window.contains(pix.at)
+            && listing.admits("txid", pix.txid.as_deref().unwrap_or_default())
+            && listing.admits_flag("txIdPresente", pix.txid.is_some())
+            && listing.admits_flag("devolucaoPresente", !pix.returns.is_empty())
+            && listing.admits("cpf", document("cpf"))
+            && listing.admits("cnpj", document("cnpj"))
     };
-    let mut found = received(&efi, &account);
-    found.retain(|pix| {
-        let at = pix["horario"].as_str().unwrap_or_default();
-        at >= from.as_str()
-            && at <= to.as_str()
-            && query.get("txid").is_none_or(|txid| pix["txid"] == *txid)
-    });
-    Json(json!({ "parametros": parameters(from, to, found.len()), "pix": found })).into_response()
-}
-
-fn received(efi: &Efi, account: &str) -> Vec<Value> {
     let state = lock(&efi.state);
-    let cobs = state.cobs.values().filter(|cob| cob.account == account);
-    let pix = cobs.flat_map(|cob| {
-        cob.received.iter().map(|pix| {
-            json!({
-                "endToEndId": pix.end_to_end_id, "txid": cob.txid, "valor": decimal(pix.amount), "chave": cob.key,
-                "horario": instant(pix.at), "infoPagador": "pago no simulador", "devolucoes": [],
-            })
-        })
-    });
-    pix.collect()
-}
-
-/// `GET /v2/gn/saldo`.
-pub(super) async fn balance(
-    State(efi): State<Arc<Efi>>,
-    Account(account): Account,
-) -> Response<Body> {
-    let state = lock(&efi.state);
-    let cobs = state.cobs.values().filter(|cob| cob.account == account);
-    let total: i64 = cobs
-        .flat_map(|cob| &cob.received)
-        .map(|pix| pix.amount)
-        .sum();
-    Json(json!({ "saldo": decimal(total) })).into_response()
+    let mut found: Vec<&Pix> = state.pix.values().filter(is_wanted).collect();
+    found.sort_by_key(|pix| pix.at);
+    let found: Vec<_> = found.into_iter().map(Pix::json).collect();
+    Ok(Json(window.page("pix", &found)))
 }

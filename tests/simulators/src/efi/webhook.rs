@@ -1,62 +1,93 @@
-//! The address of a Pix key.
+//! `/v2/webhook`: the one address of a Pix key; a later registration takes its place.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
-    body::Body,
     extract::{Path, State},
-    http::{HeaderMap, Response, StatusCode},
-    response::IntoResponse,
+    http::{HeaderMap, StatusCode},
 };
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{Efi, auth::Account, instant, wrong};
+use super::{
+    Efi,
+    auth::Account,
+    error::Wrong,
+    instant,
+    listing::Listing,
+    pix::{Pix, absent as no_pix},
+    request::Sent,
+};
 use crate::sim::lock;
 
+const KIND: &str = "WebhookOperacaoInvalida";
+const NAME: &str = "webhook_invalido";
 const TEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is older is not told again.
+const MAX_AGE: TimeDelta = TimeDelta::days(30);
 
-/// `PUT /v2/webhook/{chave}`. Unless told to skip it, the address is first called without a certificate, and must refuse; that is
-/// what a receiver on plain HTTP cannot do.
+#[derive(Clone)]
+pub(crate) struct Webhook {
+    pub url: String,
+    pub at: DateTime<Utc>,
+}
+
+impl Webhook {
+    fn json(&self, key: &str) -> Value {
+        json!({ "webhookUrl": self.url, "chave": key, "criacao": instant(self.at) })
+    }
+}
+
+/// `PUT /v2/webhook/{chave}`.
 pub(super) async fn register(
     State(efi): State<Arc<Efi>>,
     Path(key): Path<String>,
     Account(account): Account,
     headers: HeaderMap,
-    Json(body): Json<Value>,
-) -> Response<Body> {
-    let Some(url) = body["webhookUrl"]
-        .as_str()
-        .filter(|url| url.starts_with("http"))
-    else {
-        return wrong(
-            StatusCode::BAD_REQUEST,
-            "webhook_invalido",
-            "Campo webhookUrl inválido",
-        );
-    };
+    Sent(body): Sent,
+) -> Result<(StatusCode, Json<Value>), Wrong> {
+    let url = body.get("webhookUrl");
+    let url = url.ok_or_else(|| Wrong::missing(KIND, "webhookUrl"))?;
+    let url = url.as_str().filter(|url| url.starts_with("http"));
+    let invalid = || Wrong::bad(NAME, KIND, "Campo webhookUrl inválido");
+    let url = url.ok_or_else(invalid)?;
     let skip = headers
         .get("x-skip-mtls-checking")
         .is_some_and(|value| value == "true");
     if !skip {
-        let test = efi
-            .sim
-            .http
-            .post(url)
-            .timeout(TEST_TIMEOUT)
-            .json(&json!({}))
-            .send()
-            .await;
-        if test.is_ok_and(|answer| answer.status().is_success()) {
-            let message = "A URL informada respondeu sem exigir o certificado (mTLS)";
-            return wrong(StatusCode::BAD_REQUEST, "webhook_invalido", message);
-        }
+        test(&efi, url).await?;
     }
-    let now = efi.sim.now();
-    lock(&efi.state)
-        .webhooks
-        .insert((account, key), (url.to_owned(), now));
-    (StatusCode::CREATED, Json(json!({ "webhookUrl": url }))).into_response()
+    let webhook = Webhook {
+        url: url.to_owned(),
+        at: efi.sim.now(),
+    };
+    lock(&efi.state).webhooks.insert((account, key), webhook);
+    Ok((StatusCode::CREATED, Json(json!({ "webhookUrl": url }))))
+}
+
+/// The address must refuse a call without a certificate, and take one with Efí's. A receiver on plain HTTP cannot tell them apart.
+async fn test(efi: &Efi, url: &str) -> Result<(), Wrong> {
+    let is_taken = async |client: &reqwest::Client| {
+        let call = client.post(url).timeout(TEST_TIMEOUT).json(&json!({}));
+        call.send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+    };
+    if is_taken(&efi.stranger).await {
+        let message = "A URL informada respondeu sem exigir o certificado (mTLS)";
+        return Err(Wrong::bad(NAME, KIND, message));
+    }
+    if !is_taken(&efi.sim.http).await {
+        let message = "A URL informada não respondeu com sucesso ao certificado da Efí (mTLS)";
+        return Err(Wrong::bad(NAME, KIND, message));
+    }
+    Ok(())
+}
+
+fn absent() -> Wrong {
+    let message = "Nenhum webhook encontrado para a chave informada";
+    Wrong::absent("webhook_nao_encontrado", message)
 }
 
 /// `GET /v2/webhook/{chave}`.
@@ -64,14 +95,11 @@ pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path(key): Path<String>,
     Account(account): Account,
-) -> Response<Body> {
-    match lock(&efi.state).webhooks.get(&(account, key.clone())) {
-        Some((url, at)) => {
-            Json(json!({ "webhookUrl": url, "chave": key, "criacao": instant(*at) }))
-                .into_response()
-        }
-        None => absent(),
-    }
+) -> Result<Json<Value>, Wrong> {
+    let of = (account, key);
+    let state = lock(&efi.state);
+    let webhook = state.webhooks.get(&of).ok_or_else(absent)?;
+    Ok(Json(webhook.json(&of.1)))
 }
 
 /// `DELETE /v2/webhook/{chave}`.
@@ -79,17 +107,87 @@ pub(super) async fn remove(
     State(efi): State<Arc<Efi>>,
     Path(key): Path<String>,
     Account(account): Account,
-) -> Response<Body> {
-    match lock(&efi.state).webhooks.remove(&(account, key)) {
-        Some(_) => StatusCode::NO_CONTENT.into_response(),
-        None => absent(),
-    }
+) -> Result<StatusCode, Wrong> {
+    let removed = lock(&efi.state).webhooks.remove(&(account, key));
+    removed.map(|_| StatusCode::NO_CONTENT).ok_or_else(absent)
 }
 
-fn absent() -> Response<Body> {
-    wrong(
-        StatusCode::NOT_FOUND,
-        "webhook_nao_encontrado",
-        "Nenhum webhook encontrado para a chave informada",
-    )
+/// `GET /v2/webhook?inicio=&fim=`.
+pub(super) async fn list(
+    State(efi): State<Arc<Efi>>,
+    Account(account): Account,
+    listing: Listing,
+) -> Result<Json<Value>, Wrong> {
+    let window = listing.window("WebhookConsultaInvalida")?;
+    let state = lock(&efi.state);
+    let ours = state.webhooks.iter().filter(|((of, _), _)| *of == account);
+    let found: Vec<_> = ours
+        .filter(|(_, webhook)| window.contains(webhook.at))
+        .map(|((_, key), webhook)| webhook.json(key))
+        .collect();
+    Ok(Json(window.page("webhooks", &found)))
+}
+
+/// `POST /v2/gn/webhook/reenviar`: one try for each.
+pub(super) async fn resend(
+    State(efi): State<Arc<Efi>>,
+    Account(account): Account,
+    Sent(body): Sent,
+) -> Result<StatusCode, Wrong> {
+    let ids = body.get("e2eids").and_then(Value::as_array);
+    let ids = ids.ok_or_else(|| Wrong::missing(KIND, "e2eids"))?;
+    let ids = ids.iter().filter_map(Value::as_str);
+    match body["tipo"].as_str() {
+        Some("PIX_RECEBIDO") => {
+            let pix = mine(&efi, &account, ids, |_| true)?;
+            efi.tell_once(&bare(pix), "pix");
+        }
+        Some("DEVOLUCAO_ENVIADA") => {
+            let pix = mine(&efi, &account, ids, |pix| !pix.returns.is_empty())?;
+            efi.tell_once(&pix, "devolucao");
+        }
+        Some("PIX_ENVIADO") => {
+            let sent: Vec<_> = ids
+                .map(|id| lock(&efi.state).sends.get(id).cloned())
+                .map(|sent| {
+                    sent.filter(|sent| sent.account == account)
+                        .ok_or_else(no_pix)
+                })
+                .collect::<Result<_, _>>()?;
+            for one in sent {
+                efi.send((&one.account, &one.key), &[one.told], ("envio", &[]));
+            }
+        }
+        // nothing that this account sent ever comes back here
+        Some("DEVOLUCAO_RECEBIDA") => return Err(no_pix()),
+        _ => return Err(Wrong::invalid(KIND, "tipo")),
+    }
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// As they were when they arrived.
+fn bare(pix: Vec<Pix>) -> Vec<Pix> {
+    let without = |pix: Pix| Pix {
+        returns: Vec::new(),
+        ..pix
+    };
+    pix.into_iter().map(without).collect()
+}
+
+fn mine<'a>(
+    efi: &Efi,
+    account: &str,
+    ids: impl Iterator<Item = &'a str>,
+    is_meant: impl Fn(&Pix) -> bool,
+) -> Result<Vec<Pix>, Wrong> {
+    let (state, now) = (lock(&efi.state), efi.sim.now());
+    ids.map(|id| {
+        let pix = state.pix.get(id).filter(|pix| pix.account == account);
+        let pix = pix.filter(|pix| is_meant(pix)).ok_or_else(no_pix)?;
+        if now - pix.at > MAX_AGE {
+            return Err(Wrong::invalid(KIND, "e2eids"));
+        }
+        Ok(pix.clone())
+    })
+    .collect()
 }

@@ -1,0 +1,236 @@
+//! A gateway on the bench: opened against its simulator, with one valid order.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use chrono::{Days, NaiveDate};
+use gateways::{
+    ChargeOrder, Credentials, Endpoints, Gateway, GatewayCharge, RefundOrder, Subscription,
+    credentials::with_secret,
+};
+use schemas::{
+    Instant, calendar,
+    gateway::GatewayKind,
+    id::{AttemptId, RefundId},
+    payer::{Address, Payer},
+    payment_method::{Kind, PaymentMethod},
+};
+use serde_json::Value;
+use simulators::{Options, Ports, Simulators};
+use url::Url;
+use uuid::Uuid;
+
+use crate::control::Control;
+
+/// How long a call of the tests may take.
+pub(crate) const WITHIN: Duration = Duration::from_secs(20);
+
+/// One gateway and one payment method under test.
+pub(crate) struct Bench {
+    world: World,
+    set_up: SetUp,
+    pub gateway: Arc<dyn Gateway>,
+    /// The same, with credentials that it refuses.
+    pub stranger: Arc<dyn Gateway>,
+    pub control: Control,
+    /// A valid order.
+    pub order: ChargeOrder,
+}
+
+/// How a gateway is put on the bench.
+pub(crate) struct SetUp {
+    pub kind: GatewayKind,
+    /// The simulator's name.
+    pub simulator: &'static str,
+    pub credentials: Value,
+    /// Credentials that are refused.
+    pub refused: Value,
+    /// What creates a charge there: the method and the beginning of the path.
+    pub creates: (&'static str, &'static str),
+    /// What gives money back there.
+    pub refunds: (&'static str, &'static str),
+}
+
+/// Running simulators, and where the gateways of a test find them.
+pub(crate) struct World {
+    pub simulators: Simulators,
+    endpoints: Endpoints,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let ports = Ports {
+            control: 0,
+            efi_tls: 0,
+            efi: 0,
+            stripe: 0,
+            asaas: 0,
+        };
+        let options = Options {
+            ports,
+            certificates: None,
+            seed: 1,
+        };
+        let simulators = simulators::start(options).await.expect("simulators");
+        for name in ["efi", "stripe", "asaas"] {
+            // answers once connections are taken, which is a moment after the start
+            Control::new(simulators.control.clone(), name).heal().await;
+        }
+        let ca_file = folder().join(format!("{}.pem", Uuid::new_v4()));
+        std::fs::write(&ca_file, &simulators.ca_pem).expect("the authority's file is written");
+        let endpoints = Endpoints {
+            efi_pix: simulators.efi_tls.clone(),
+            stripe: simulators.stripe.clone(),
+            asaas: simulators.asaas.clone(),
+            efi_ca_file: Some(ca_file),
+            ..Endpoints::sandbox()
+        };
+        Self {
+            simulators,
+            endpoints,
+        }
+    }
+
+    /// The gateway, as its merchant connects it.
+    fn open(&self, kind: GatewayKind, credentials: Value) -> Arc<dyn Gateway> {
+        let credentials: Credentials =
+            gateways::read_credentials(kind, credentials).expect("credentials");
+        gateways::open(&credentials, &self.endpoints).expect("a gateway")
+    }
+}
+
+/// Where tests may write.
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+pub(crate) fn now() -> Instant {
+    SystemTime::now().into()
+}
+
+/// So many days from today, in Brazil.
+pub(crate) fn day_in(days: u64) -> NaiveDate {
+    calendar::today(now())
+        .checked_add_days(Days::new(days))
+        .expect("a day")
+}
+
+/// An order that every gateway takes: all that can be told of the payer is told.
+pub(crate) fn order(method: PaymentMethod) -> ChargeOrder {
+    let now = now();
+    ChargeOrder {
+        reference: AttemptId(Uuid::now_v7()).reference(),
+        amount: 12_345,
+        expires_at: method.life().end(now),
+        method,
+        created_at: now,
+        payer: payer(),
+        customer: None,
+        description: Some("Pedido 123".to_owned()),
+        notification_url: None,
+    }
+}
+
+fn payer() -> Payer {
+    Payer {
+        name: "Francisca da Silva".to_owned(),
+        document: "52998224725".parse().expect("a CPF"),
+        email: Some("francisca@example.com".to_owned()),
+        phone: Some("31987654321".to_owned()),
+        address: Some(Address {
+            street: "Avenida Brasil".to_owned(),
+            number: "909".to_owned(),
+            complement: None,
+            district: "Centro".to_owned(),
+            city: "Ouro Preto".to_owned(),
+            state: "MG".to_owned(),
+            postal_code: "35400000".to_owned(),
+        }),
+    }
+}
+
+impl Bench {
+    pub(crate) fn new(world: World, set_up: SetUp, order: ChargeOrder) -> Self {
+        Self {
+            gateway: world.open(set_up.kind, set_up.credentials.clone()),
+            stranger: world.open(set_up.kind, set_up.refused.clone()),
+            control: Control::new(world.simulators.control.clone(), set_up.simulator),
+            order,
+            set_up,
+            world,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.order.method.kind()
+    }
+
+    pub(crate) fn creates(&self) -> (&'static str, &'static str) {
+        self.set_up.creates
+    }
+
+    pub(crate) fn refunds(&self) -> (&'static str, &'static str) {
+        self.set_up.refunds
+    }
+
+    /// The same order, under another reference.
+    pub(crate) fn another_order(&self) -> ChargeOrder {
+        ChargeOrder {
+            reference: AttemptId(Uuid::now_v7()).reference(),
+            ..self.order.clone()
+        }
+    }
+
+    /// The gateway, told where to notify, with the secret that it may have given for that.
+    pub(crate) async fn subscribed(&self, url: &Url) -> Arc<dyn Gateway> {
+        let done = self
+            .gateway
+            .subscribe(url, false)
+            .await
+            .expect("subscribed");
+        let Subscription::Secret(secret) = done else {
+            assert_eq!(done, Subscription::Done);
+            return self.gateway.clone();
+        };
+        let kind = self.set_up.kind;
+        let credentials = self.set_up.credentials.clone();
+        self.world
+            .open(kind, with_secret(kind, credentials, &secret))
+    }
+
+    /// What makes the order's charge at the gateway.
+    pub(crate) async fn charged(&self) -> GatewayCharge {
+        self.gateway
+            .charge(&self.order, WITHIN)
+            .await
+            .expect("a charge")
+    }
+
+    /// The order's only charge, as the gateway has it.
+    pub(crate) async fn found(&self) -> GatewayCharge {
+        let mut found = self.gateway.find(&self.order).await.expect("an answer");
+        assert_eq!(found.len(), 1, "one charge: {found:?}");
+        found.remove(0)
+    }
+
+    /// Gives back so many centavos of the order's only payment, or all of it.
+    pub(crate) async fn refund_order(&self, amount: Option<i64>) -> RefundOrder {
+        let charge = self.found().await;
+        let payment = charge.payments.first().expect("a payment");
+        RefundOrder {
+            reference: RefundId(Uuid::now_v7()).reference(),
+            charge: charge.id.clone(),
+            charge_reference: self.order.reference.clone(),
+            payment: payment.id.clone(),
+            end_to_end_id: payment.end_to_end_id.clone(),
+            method: self.kind(),
+            amount: amount.unwrap_or(payment.amount),
+            is_whole: amount.is_none_or(|amount| amount == payment.amount),
+            reason: Some("Desistência".to_owned()),
+            created_at: now(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! A simulator's control: see the simulators' README.
+
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
+use url::Url;
+
+pub(crate) struct Control {
+    base: Url,
+    client: Client,
+}
+
+impl Control {
+    pub(crate) fn new(control: Url, gateway: &str) -> Self {
+        Self {
+            base: control
+                .join(&format!("/_sim/{gateway}/"))
+                .expect("an address"),
+            client: gateways::http::webhook_client(true).expect("a client"),
+        }
+    }
+
+    fn at(&self, path: &str) -> Url {
+        self.base.join(path).expect("an address")
+    }
+
+    async fn ask(&self, request: RequestBuilder) -> Value {
+        let answer = request.send().await.expect("the control answers");
+        let (status, url) = (answer.status(), answer.url().clone());
+        let text = answer.text().await.expect("a body");
+        assert!(status.is_success(), "{url}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        self.ask(self.client.post(self.at(path)).json(&body)).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.ask(self.client.get(self.at(path))).await
+    }
+
+    /// What was created under the reference.
+    pub(crate) async fn charges(&self, reference: &str) -> Vec<Value> {
+        let all = self.get(&format!("charges?reference={reference}")).await;
+        all["charges"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// What happens to a charge: `pay`, `refund`, `dispute`…
+    pub(crate) async fn act(&self, reference: &str, action: &str, how: Value) {
+        self.post(&format!("charges/{reference}/{action}"), how)
+            .await;
+    }
+
+    /// The payer pays, and we are told if there is an address.
+    pub(crate) async fn pay(&self, reference: &str) {
+        self.act(reference, "pay", json!({})).await;
+    }
+
+    /// Something goes wrong from now on with requests of that method and beginning.
+    pub(crate) async fn fault(&self, kind: &str, of: (&str, &str), more: Value) {
+        let mut fault = json!({ "kind": kind, "method": of.0, "path": of.1 });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            fault[name.as_str()] = value.clone();
+        }
+        self.post("faults", fault).await;
+    }
+
+    /// No connection is taken.
+    pub(crate) async fn down(&self) {
+        self.post("faults", json!({ "kind": "down" })).await;
+    }
+
+    /// All is well again.
+    pub(crate) async fn heal(&self) {
+        self.ask(self.client.delete(self.at("faults"))).await;
+    }
+
+    pub(crate) async fn set(&self, settings: Value) {
+        self.ask(self.client.put(self.at("settings")).json(&settings))
+            .await;
+    }
+
+    /// The gateway's clock goes on, and what is due happens.
+    pub(crate) async fn advance(&self, seconds: i64) {
+        self.post("clock", json!({ "advance_s": seconds })).await;
+    }
+
+    /// Tells everything again that was told.
+    pub(crate) async fn resend_all(&self) {
+        let told = self.get("notifications").await;
+        for one in told["notifications"].as_array().into_iter().flatten() {
+            self.post(&format!("notifications/{}/resend", one["n"]), json!({}))
+                .await;
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The promises, each a function over a bench.
+
+mod account;
+mod creating;
+mod ending;
+mod money;
+mod telling;
+
+pub(crate) use account::*;
+pub(crate) use creating::*;
+pub(crate) use ending::*;
+pub(crate) use money::*;
+pub(crate) use telling::*;

@@ -1,0 +1,150 @@
+//! What gateways tell us, and what they list where telling failed.
+
+use gateways::{Gateway, GatewayCharge, GatewayNotice, Means, Received};
+use serde_json::json;
+
+use crate::{
+    bench::{Bench, WITHIN, now},
+    receiver::Receiver,
+};
+
+/// How far back a look goes.
+const BACK: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+
+/// What the notices of a request say in the end: tokens are fetched.
+async fn read(gateway: &dyn Gateway, received: &Received) -> Vec<GatewayNotice> {
+    let mut all = Vec::new();
+    for notice in gateway.notification(received).expect("a notification") {
+        match &notice.means {
+            Means::Token(token) => all.extend(gateway.fetch(token).await.expect("fetched")),
+            _ => all.push(notice),
+        }
+    }
+    all
+}
+
+fn is_about(notice: &GatewayNotice, charge: &GatewayCharge) -> bool {
+    notice.reference == charge.reference || notice.charge.as_ref() == Some(&charge.id)
+}
+
+/// A charge that notifies the receiver, and was paid.
+async fn told(bench: &Bench, receiver: &Receiver) -> (std::sync::Arc<dyn Gateway>, GatewayCharge) {
+    let gateway = bench.subscribed(&receiver.url).await;
+    let order = gateways::ChargeOrder {
+        notification_url: Some(receiver.url.clone()),
+        ..bench.order.clone()
+    };
+    let charge = gateway.charge(&order, WITHIN).await.expect("a charge");
+    bench.control.pay(&bench.order.reference).await;
+    (gateway, charge)
+}
+
+/// Reads until the payment of the charge is told, and answers all that was told by then.
+async fn until_paid(
+    bench: &Bench,
+    receiver: &Receiver,
+    (gateway, charge): (&dyn Gateway, &GatewayCharge),
+) -> Vec<GatewayNotice> {
+    let mut notices = Vec::new();
+    for count in 1.. {
+        let received = receiver.at_least(count).await;
+        notices.extend(read(gateway, &received[count - 1]).await);
+        for notice in notices.iter().filter(|notice| is_about(notice, charge)) {
+            let payments = match &notice.means {
+                Means::Stands(charge) => charge.payments.clone(),
+                Means::Hint => bench.found().await.payments,
+                _ => Vec::new(),
+            };
+            if !payments.is_empty() {
+                return notices;
+            }
+        }
+    }
+    notices
+}
+
+pub(crate) async fn a_payment_is_told(bench: &Bench) {
+    let receiver = Receiver::open().await;
+    let (gateway, charge) = told(bench, &receiver).await;
+    let notices = until_paid(bench, &receiver, (gateway.as_ref(), &charge)).await;
+    let known = bench.found().await.payments;
+    for notice in &notices {
+        if let Means::Stands(charge) = &notice.means
+            && is_about(notice, charge)
+            && !charge.payments.is_empty()
+        {
+            let ids: Vec<_> = charge.payments.iter().map(|payment| &payment.id).collect();
+            assert_eq!(ids, [&known[0].id], "one payment, whatever tells it");
+        }
+    }
+}
+
+pub(crate) async fn the_same_told_twice_has_the_same_keys(bench: &Bench) {
+    let receiver = Receiver::open().await;
+    let (gateway, charge) = told(bench, &receiver).await;
+    until_paid(bench, &receiver, (gateway.as_ref(), &charge)).await;
+    bench.control.set(json!({ "notify": false })).await;
+    let first = receiver.at_least(1).await.remove(0);
+    bench.control.resend_all().await;
+    let received = receiver.at_least(2).await;
+    let again = received
+        .iter()
+        .skip(1)
+        .find(|received| received.body == first.body)
+        .expect("the same again");
+    let keys = async |received| {
+        let mut keys = Vec::new();
+        for notice in read(gateway.as_ref(), received).await {
+            keys.push(notice.dedupe_key);
+        }
+        keys
+    };
+    let (before, after) = (keys(&first).await, keys(again).await);
+    assert!(!before.is_empty());
+    assert_eq!(before, after);
+}
+
+pub(crate) async fn what_nobody_proved_concludes_nothing(bench: &Bench) {
+    let receiver = Receiver::open().await;
+    let (gateway, charge) = told(bench, &receiver).await;
+    until_paid(bench, &receiver, (gateway.as_ref(), &charge)).await;
+    for received in receiver.at_least(1).await {
+        let forged = Received {
+            headers: Vec::new(),
+            ..received
+        };
+        // refused, or no more than a reason to ask
+        for notice in gateway.notification(&forged).unwrap_or_default() {
+            assert!(
+                matches!(notice.means, Means::Hint | Means::Token(_) | Means::Nothing),
+                "{notice:?}"
+            );
+        }
+    }
+}
+
+pub(crate) async fn a_payment_nobody_told_is_caught_up(bench: &Bench) {
+    let charge = bench.charged().await;
+    bench.control.set(json!({ "notify": false })).await;
+    bench.control.pay(&bench.order.reference).await;
+    let payment = bench.found().await.payments.remove(0);
+    let caught = bench.gateway.catch_up(now() - BACK).await.expect("a list");
+    let ours = |notice: &&GatewayNotice| is_about(notice, &charge);
+    let told: Vec<_> = caught.iter().filter(ours).collect();
+    let is_told = told.iter().any(|notice| match &notice.means {
+        Means::Stands(charge) => charge.payments.iter().any(|of| of.id == payment.id),
+        Means::Hint => true,
+        _ => false,
+    });
+    assert!(is_told, "{caught:?}");
+    let again = bench.gateway.catch_up(now() - BACK).await.expect("a list");
+    let keys = |all: &[GatewayNotice]| -> Vec<String> {
+        all.iter().map(|notice| notice.dedupe_key.clone()).collect()
+    };
+    assert_eq!(keys(&caught), keys(&again), "the same keys each time");
+}
+
+pub(crate) async fn a_future_with_nothing_in_it_lists_nothing(bench: &Bench) {
+    let caught = bench.gateway.catch_up(now()).await.expect("a list");
+    assert_eq!(caught, []);
+}
