@@ -43,7 +43,7 @@ fn keys(value: &Value) -> Vec<&String> {
 async fn repeat(lab: &Lab, capture: &Value) -> Value {
     let mut request = capture["request"].clone();
     request["customer"] = lab.customer().await.into();
-    request["dueDate"] = lab.day(5).into();
+    request["dueDate"] = Lab::day(5).into();
     lab.make("/v3/payments", request).await
 }
 

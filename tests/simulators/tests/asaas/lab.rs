@@ -100,7 +100,7 @@ impl Lab {
 
     pub(crate) async fn order(&self, billing: &str, more: Value) -> Value {
         let mut order = json!({
-            "customer": self.customer().await, "billingType": billing, "value": 100, "dueDate": self.day(5),
+            "customer": self.customer().await, "billingType": billing, "value": 100, "dueDate": Self::day(5),
         });
         for (name, value) in more.as_object().into_iter().flatten() {
             order[name] = value.clone();
@@ -109,7 +109,7 @@ impl Lab {
     }
 
     /// So many days from today in São Paulo.
-    pub(crate) fn day(&self, days: i64) -> String {
+    pub(crate) fn day(days: i64) -> String {
         let now: chrono::DateTime<chrono::Utc> = std::time::SystemTime::now().into();
         let today = now.with_timezone(&chrono_tz::America::Sao_Paulo);
         let day = today.date_naive() + chrono::TimeDelta::days(days);

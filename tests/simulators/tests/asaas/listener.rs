@@ -39,7 +39,7 @@ pub(crate) struct Listener {
 }
 
 async fn hear(State(ear): State<Ear>, headers: HeaderMap, Json(body): Json<Value>) -> StatusCode {
-    let next = ear.answers.lock().unwrap().pop_front();
+    let next = ear.answers.lock().expect("a lock").pop_front();
     ear.heard.send((headers, body)).expect("somebody listens");
     StatusCode::from_u16(next.unwrap_or(200)).expect("a status")
 }
@@ -79,7 +79,7 @@ impl Listener {
 
     /// The next requests are answered so; those after them with 200.
     pub(crate) fn answer(&self, statuses: impl IntoIterator<Item = u16>) {
-        self.answers.lock().unwrap().extend(statuses);
+        self.answers.lock().expect("a lock").extend(statuses);
     }
 
     pub(crate) async fn next(&mut self) -> (HeaderMap, Value) {

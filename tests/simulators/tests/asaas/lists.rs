@@ -45,7 +45,7 @@ async fn each_filter_filters() {
     lab.charge("PIX", json!({ "externalReference": "p" })).await;
     lab.act(&paid, "pay", json!({})).await;
     lab.act(&paid, "pay", json!({})).await;
-    let (today, tomorrow) = (lab.day(0), lab.day(1));
+    let (today, tomorrow) = (Lab::day(0), Lab::day(1));
     let customer = paid["customer"].as_str().unwrap();
     for (query, count) in [
         ("status=RECEIVED".to_owned(), 1),
@@ -56,7 +56,7 @@ async fn each_filter_filters() {
         (format!("dateCreated%5Ble%5D={today}"), 2),
         (format!("paymentDate[ge]={today}"), 1),
         (format!("paymentDate[le]={tomorrow}&billingType=PIX"), 0),
-        (format!("dueDate[ge]={}", lab.day(6)), 0),
+        (format!("dueDate[ge]={}", Lab::day(6)), 0),
     ] {
         let found = lab.get(&format!("/v3/payments?{query}")).await;
         assert_eq!(found["totalCount"], count, "{query}");

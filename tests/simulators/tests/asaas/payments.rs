@@ -18,7 +18,7 @@ async fn each_wrong_field_has_its_code() {
         ("value", json!(0), "invalid_value"),
         ("value", json!("100.00"), "invalid_value"),
         ("value", json!(1.005), "invalid_value"),
-        ("dueDate", json!(lab.day(-1)), "invalid_dueDate"),
+        ("dueDate", json!(Lab::day(-1)), "invalid_dueDate"),
         ("dueDate", json!("19/07/2026"), "invalid_dueDate"),
         ("discount", json!({ "value": 100 }), "invalid_discount"),
         ("fine", json!({ "value": -1 }), "invalid_fine"),
@@ -35,7 +35,7 @@ async fn each_wrong_field_has_its_code() {
         assert_eq!(lab.refused("/v3/payments", order).await, code, "{more}");
     }
     assert!(lab.held().await.is_empty());
-    let today = json!({ "dueDate": lab.day(0) });
+    let today = json!({ "dueDate": Lab::day(0) });
     assert_eq!(lab.charge("PIX", today).await["status"], "PENDING");
 }
 
@@ -121,7 +121,7 @@ async fn a_pix_is_received_at_once() {
         ["PAYMENT_CREATED PENDING", "PAYMENT_RECEIVED RECEIVED"]
     );
     let paid = lab.get(&format!("/v3/payments/{}", id(&charge))).await;
-    let today = json!(lab.day(0));
+    let today = json!(Lab::day(0));
     for day in [
         "paymentDate",
         "clientPaymentDate",
@@ -159,7 +159,7 @@ async fn a_boleto_is_confirmed_first_and_received_on_the_next_business_day() {
         ("PAYMENT_CONFIRMED", &json!("CONFIRMED"))
     );
     assert_eq!(payment["paymentDate"], Value::Null);
-    assert_eq!(payment["clientPaymentDate"], json!(lab.day(0)));
+    assert_eq!(payment["clientPaymentDate"], json!(Lab::day(0)));
     assert_eq!(
         (&payment["originalValue"], &payment["value"]),
         (&json!(100), &json!(102.5))
@@ -171,7 +171,7 @@ async fn a_boleto_is_confirmed_first_and_received_on_the_next_business_day() {
         (event.as_str(), &payment["status"]),
         ("PAYMENT_RECEIVED", &json!("RECEIVED"))
     );
-    assert_eq!(payment["paymentDate"], json!(lab.day(4)));
+    assert_eq!(payment["paymentDate"], json!(Lab::day(4)));
 }
 
 #[tokio::test]
@@ -253,10 +253,10 @@ async fn a_change_is_told_and_only_taken_while_unpaid() {
         .charge("BOLETO", json!({ "externalReference": "old" }))
         .await;
     let path = format!("/v3/payments/{}", id(&charge));
-    let change = json!({ "value": 50.5, "dueDate": lab.day(9), "externalReference": "new" });
-    let (status, changed) = lab.call(Method::PUT, &path, change.clone()).await;
-    assert_eq!((status, &changed["value"]), (200, &json!(50.5)));
-    assert_eq!(changed["originalDueDate"], charge["originalDueDate"]);
+    let update = json!({ "value": 50.5, "dueDate": Lab::day(9), "externalReference": "new" });
+    let (status, shown) = lab.call(Method::PUT, &path, update.clone()).await;
+    assert_eq!((status, &shown["value"]), (200, &json!(50.5)));
+    assert_eq!(shown["originalDueDate"], charge["originalDueDate"]);
     assert_eq!(listener.event().await.1["externalReference"], "new");
     for (reference, count) in [("old", 0), ("new", 1)] {
         let found = lab
@@ -265,7 +265,7 @@ async fn a_change_is_told_and_only_taken_while_unpaid() {
         assert_eq!(found["totalCount"], count, "{reference}");
     }
     lab.act(&charge, "pay", json!({})).await;
-    let (status, refused) = lab.call(Method::PUT, &path, change).await;
+    let (status, refused) = lab.call(Method::PUT, &path, update).await;
     assert_eq!(
         (status, &refused["errors"][0]["code"]),
         (400, &json!("invalid_action"))
@@ -275,8 +275,8 @@ async fn a_change_is_told_and_only_taken_while_unpaid() {
 #[tokio::test]
 async fn installments_sum_up_to_the_total() {
     let lab = Lab::open().await;
-    let plan = json!({ "installmentCount": 3, "totalValue": 100, "value": null });
-    let first = lab.charge("CREDIT_CARD", plan).await;
+    let order = json!({ "installmentCount": 3, "totalValue": 100, "value": null });
+    let first = lab.charge("CREDIT_CARD", order).await;
     assert_eq!(
         (&first["installmentNumber"], &first["value"]),
         (&json!(1), &json!(33.33))
@@ -291,10 +291,10 @@ async fn installments_sum_up_to_the_total() {
         .collect();
     assert_eq!(values, ["33.34", "33.33", "33.33"]);
     lab.act(&first, "pay", json!({})).await;
-    let paid = lab
+    let confirmed = lab
         .get(&format!("/v3/payments?installment={plan}&status=CONFIRMED"))
         .await;
-    assert_eq!(paid["totalCount"], 3, "the card pays all at once");
+    assert_eq!(confirmed["totalCount"], 3, "the card pays all at once");
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ async fn after_fourteen_days_an_event_is_lost() {
     let late = lab
         .make(
             "/v3/payments",
-            lab.order("PIX", json!({ "dueDate": lab.day(20) })).await,
+            lab.order("PIX", json!({ "dueDate": Lab::day(20) })).await,
         )
         .await;
     let path = format!("/v3/webhooks/{hook}");
