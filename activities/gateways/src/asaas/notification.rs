@@ -40,7 +40,8 @@ pub(super) const EVENTS: [&str; 22] = [
 #[serde(rename_all = "camelCase")]
 struct Event {
     id: String,
-    event: String,
+    #[serde(rename = "event")]
+    name: String,
     date_created: Option<String>,
     payment: Option<Value>,
 }
@@ -56,7 +57,7 @@ pub(super) fn read(
         .map_err(|_| NotificationError::Unreadable("not an event".to_owned()))?;
     let mut notice = GatewayNotice {
         dedupe_key: event.id.clone(),
-        event: event.event.clone(),
+        event: event.name.clone(),
         reference: None,
         charge: None,
         payment: None,
@@ -104,7 +105,7 @@ impl Event {
     fn paid_at(&self) -> Option<schemas::Instant> {
         let told = self.date_created.as_deref().and_then(instant);
         let is_of_payment = matches!(
-            self.event.as_str(),
+            self.name.as_str(),
             "PAYMENT_CONFIRMED" | "PAYMENT_RECEIVED" | "PAYMENT_RECEIVED_IN_CASH"
         );
         told.filter(|_| is_of_payment)

@@ -41,7 +41,8 @@ pub(super) struct Payment {
     confirmed_date: Option<String>,
     client_payment_date: Option<String>,
     /// When it came into the balance.
-    payment_date: Option<String>,
+    #[serde(rename = "paymentDate")]
+    received_date: Option<String>,
     credit_date: Option<String>,
     estimated_credit_date: Option<String>,
     date_created: Option<String>,
@@ -99,7 +100,7 @@ impl Payment {
         let paid = [
             &self.client_payment_date,
             &self.confirmed_date,
-            &self.payment_date,
+            &self.received_date,
         ];
         let paid = paid.into_iter().flatten().filter_map(|text| day(text));
         let refunds = self.refunds.as_deref().unwrap_or_default();
@@ -155,7 +156,7 @@ impl Payment {
     }
 
     fn settled_on(&self) -> Option<NaiveDate> {
-        let received = self.payment_date.as_deref().and_then(day)?;
+        let received = self.received_date.as_deref().and_then(day)?;
         match self.status.as_str() {
             // not in the balance yet, or never: handed over by hand
             "CONFIRMED" | "RECEIVED_IN_CASH" => None,
@@ -168,7 +169,7 @@ impl Payment {
         let dates = [
             &self.client_payment_date,
             &self.confirmed_date,
-            &self.payment_date,
+            &self.received_date,
             &self.date_created,
         ];
         let on = dates.into_iter().flatten().find_map(|text| instant(text));

@@ -7,10 +7,10 @@ use crate::{GatewayStatus, RefundStatus};
 /// A payment's. A deleted payment is canceled, unless money came on it.
 pub(super) fn of_payment(theirs: &str, deleted: bool) -> Option<GatewayStatus> {
     Some(match theirs {
-        "CONFIRMED" | "RECEIVED" | "RECEIVED_IN_CASH" | "DUNNING_RECEIVED" => GatewayStatus::Paid,
+        // while a refund is under way the money is still there
+        "CONFIRMED" | "RECEIVED" | "RECEIVED_IN_CASH" | "DUNNING_RECEIVED" | "REFUND_REQUESTED"
+        | "REFUND_IN_PROGRESS" => GatewayStatus::Paid,
         "REFUNDED" => GatewayStatus::Refunded,
-        // the money is still there while they are under way
-        "REFUND_REQUESTED" | "REFUND_IN_PROGRESS" => GatewayStatus::Paid,
         "CHARGEBACK_REQUESTED" | "CHARGEBACK_DISPUTE" | "AWAITING_CHARGEBACK_REVERSAL" => {
             GatewayStatus::Disputed
         }

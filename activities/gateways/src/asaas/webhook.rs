@@ -28,11 +28,8 @@ struct Webhook {
 impl Webhook {
     /// Whether it was registered by a version of ours that knew fewer events.
     fn lacks_events(&self) -> bool {
-        let told = |event: &&str| match &self.events {
-            Some(events) => events.iter().any(|known| known == event),
-            None => true,
-        };
-        !EVENTS.iter().all(|event| told(event))
+        let known = self.events.as_ref();
+        known.is_some_and(|known| EVENTS.iter().any(|event| !known.iter().any(|k| k == event)))
     }
 }
 
