@@ -3,7 +3,7 @@
 
 use schemas::{
     gateway::GatewayKind,
-    payment_method::{Discount, PaymentMethod},
+    payment_method::{Discount, Due, PaymentMethod},
 };
 use serde_json::json;
 
@@ -33,6 +33,24 @@ async fn pix() -> Bench {
     open(PaymentMethod::Pix {
         expires_in: 3_600,
         due: None,
+    })
+    .await
+}
+
+/// Pix with a due date: like a boleto, and paid by a code.
+async fn pix_due() -> Bench {
+    open(PaymentMethod::Pix {
+        expires_in: 3_600,
+        due: Some(Due {
+            due_date: day_in(5),
+            days_after_due: 10,
+            fine_bps: 200,
+            monthly_interest_bps: 150,
+            discount: Some(Discount {
+                amount: 500,
+                until: day_in(2),
+            }),
+        }),
     })
     .await
 }
@@ -108,6 +126,17 @@ mod of_pix {
         a_probe_with_refused_credentials_is_denied,
         a_set_up_that_lasts_gives_no_findings,
         a_missing_address_is_registered_again,
+    }
+}
+
+mod of_pix_due {
+    promises! { super::pix_due:
+        a_valid_order_is_accepted,
+        a_charge_is_created_and_shown,
+        a_503_after_the_effect_is_unknown_and_found,
+        a_cancelled_charge_cannot_be_paid,
+        a_charge_past_its_due_date_is_overdue_and_payable,
+        a_payment_is_shown_with_its_money,
     }
 }
 

@@ -5,7 +5,7 @@ use schemas::{attempt::ErrorClass, next_action::NextAction};
 use serde_json::json;
 
 use super::{boleto, card, pix};
-use crate::bench::{Bench, WITHIN};
+use crate::bench::WITHIN;
 
 #[tokio::test]
 async fn asked_again_it_adopts_what_is_there() {
@@ -45,20 +45,28 @@ async fn a_charge_that_is_no_longer_listed_is_canceled_when_it_is_cancelled_agai
     assert_eq!(again.status, GatewayStatus::Canceled);
 }
 
-/// The create succeeded, and the second call did not.
-async fn second_call_fails(bench: &Bench) {
-    let fault = json!({ "times": 1, "status": 400 });
-    let second = ("GET", "/v3/payments/");
-    bench.control.fault("status", second, fault).await;
-    let done = bench.gateway.charge(&bench.order, WITHIN).await;
-    assert_eq!(done.expect_err("not shown").class, ErrorClass::Unknown);
-    bench.control.heal().await;
-    assert!(bench.found().await.next_action.is_some());
+#[tokio::test]
+async fn a_code_or_line_that_is_refused_after_the_create_is_unknown_and_found() {
+    for bench in [pix().await, boleto().await] {
+        let second = ("GET", "/v3/payments/");
+        let fault = json!({ "status": 400 });
+        bench.control.fault("status", second, fault).await;
+        let done = bench.gateway.charge(&bench.order, WITHIN).await;
+        assert_eq!(done.expect_err("not shown").class, ErrorClass::Unknown);
+        bench.control.heal().await;
+        assert!(bench.found().await.next_action.is_some());
+    }
 }
 
 #[tokio::test]
-async fn a_code_that_is_refused_after_the_create_is_unknown_and_found() {
-    second_call_fails(&pix().await).await;
+async fn a_used_up_quota_tells_when_it_begins_anew() {
+    let bench = pix().await;
+    let none_left = json!({ "endpoint_limit": 0, "enforce_endpoint_limit": true });
+    bench.control.set(none_left).await;
+    let done = bench.gateway.charge(&bench.order, WITHIN).await;
+    let error = done.expect_err("too many");
+    assert_eq!(error.class, ErrorClass::Throttled);
+    assert!(error.retry_after.is_some_and(|wait| !wait.is_zero()));
 }
 
 #[tokio::test]

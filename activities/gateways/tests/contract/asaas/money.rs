@@ -128,8 +128,8 @@ async fn a_chargeback_is_told_with_its_payment() {
     let reference = &bench.order.reference;
     bench.control.act(reference, "dispute", json!({})).await;
     // created, confirmed, claimed back
-    let received = receiver.at_least(3).await;
-    let told = gateway.notification(&received[2]).expect("genuine");
+    let all = receiver.at_least(3).await;
+    let told = gateway.notification(&all[2]).expect("genuine");
     let Means::Stands(charge) = &told[0].means else {
         panic!("{told:?}")
     };
