@@ -5,7 +5,7 @@ use schemas::id::{ChargeId, ConnectionId, MerchantId};
 use store::{
     StoreError,
     connections::{self, Connection},
-    notifications::{self, Notice, Source, Stored},
+    notifications::{self, Kept, KeptFilter, Notice, Source, Stored},
     tokens::{self, Token},
 };
 
@@ -25,6 +25,13 @@ pub struct Told {
     pub has_tokens: bool,
     /// Whether all of it was about the merchant's other business.
     pub is_foreign: bool,
+}
+
+/// What came of reading kept bodies again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Replayed {
+    pub read: u64,
+    pub unreadable: u64,
 }
 
 impl Activities {
@@ -60,6 +67,51 @@ impl Activities {
             has_tokens: !given.is_empty(),
             charges,
         })
+    }
+
+    /// Reads kept bodies again, as if their gateways told them anew: after something was mended that could not read them, or
+    /// could not act on them. The answer is how many were read, and how many still cannot be.
+    pub async fn replay(&self, filter: &KeptFilter) -> Result<Replayed, StoreError> {
+        let mut replayed = Replayed::default();
+        let mut after = None;
+        loop {
+            let mut db = self.store.pool.acquire().await?;
+            let page = notifications::kept(&mut db, &self.store, filter, after).await?;
+            drop(db);
+            let Some(last) = page.last() else {
+                return Ok(replayed);
+            };
+            after = Some(last.id);
+            for kept in &page {
+                if self.replay_one(kept).await? {
+                    replayed.read += 1;
+                } else {
+                    replayed.unreadable += 1;
+                }
+            }
+        }
+    }
+
+    async fn replay_one(&self, kept: &Kept) -> Result<bool, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let Some(from) = connections::find(&mut db, kept.connection).await? else {
+            return Ok(false);
+        };
+        let gateway = self.accounts.open(&mut db, kept.connection).await?;
+        drop(db);
+        let Ok(notices) = gateway.reread(&kept.body) else {
+            return Ok(false);
+        };
+        let told = self
+            .take_notices(&from, Source::Again(kept.id), notices)
+            .await?;
+        let mut db = self.store.pool.acquire().await?;
+        notifications::readable(&mut db, kept.id).await?;
+        drop(db);
+        for charge in told.charges {
+            self.starter.poke_charge(from.merchant, charge).await;
+        }
+        Ok(true)
     }
 
     /// Asks the gateways what tokens stand for, of one connection or of all, and pokes the charges concerned.

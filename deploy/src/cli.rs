@@ -9,8 +9,9 @@ use activities::connection::{self, NewConnection};
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use schemas::{
+    Instant,
     gateway::{GatewayKind, Mode},
-    id::MerchantId,
+    id::{ConnectionId, MerchantId},
     merchant::{Permission, Settings},
     message::Topic,
 };
@@ -25,6 +26,7 @@ use crate::{
 };
 
 mod events;
+mod notifications;
 
 /// Payment Orchestrator. Configured by environment variables: see `orchestrator config`.
 #[derive(Debug, Parser)]
@@ -61,6 +63,9 @@ enum Command {
     /// Accounts at gateways.
     #[command(subcommand)]
     Connection(ConnectionCommand),
+    /// What gateways told us.
+    #[command(subcommand)]
+    Notifications(NotificationsCommand),
     /// The streams in Kafka.
     #[command(subcommand)]
     Events(EventsCommand),
@@ -101,6 +106,22 @@ enum KeyCommand {
 enum ConnectionCommand {
     /// Add an account at a gateway: checks the credentials, puts it last in the routes, registers our notification address.
     Add(AddConnection),
+}
+
+#[derive(Debug, Subcommand)]
+enum NotificationsCommand {
+    /// Read stored notifications again, as if their gateways told them anew: harmless for those that were acted on.
+    Replay {
+        /// Only of this connection.
+        #[arg(long)]
+        connection: Option<ConnectionId>,
+        /// Only those that came since then: `2026-11-25T00:00:00Z`.
+        #[arg(long)]
+        since: Option<Instant>,
+        /// Only those that could not be read when they came.
+        #[arg(long)]
+        unreadable: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -168,6 +189,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             label,
         }) => create_key(&config, merchant, (mode, permission), &label).await,
         Command::Connection(ConnectionCommand::Add(add)) => add_connection(&config, add).await,
+        Command::Notifications(NotificationsCommand::Replay {
+            connection,
+            since,
+            unreadable,
+        }) => notifications::replay(&config, connection, since, unreadable).await,
         Command::Events(EventsCommand::Tail {
             topic,
             from_beginning,

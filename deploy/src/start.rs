@@ -125,7 +125,7 @@ pub fn accounts(config: &Config, store: &Store) -> Accounts {
     Accounts::new(store.clone(), notifications, test, Endpoints::live())
 }
 
-fn activities(
+pub(crate) fn activities(
     config: &Config,
     timing: Timing,
     store: &Store,

@@ -56,55 +56,34 @@ pub trait Gateway: Send + Sync {
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError>;
 
     /// Whether a payment by `method` can be given back through this gateway's API; if not, why, for people.
-    fn refundable(&self, method: Kind) -> Result<(), &'static str> {
-        let _ = method;
-        Err("refunds are not there yet")
-    }
+    fn refundable(&self, method: Kind) -> Result<(), &'static str>;
 
     /// Whether asking twice for the same refund is harmless, for how long after the first time; `None` where it never is,
     /// and it must be searched for instead.
-    fn refund_idempotent_for(&self, method: Kind) -> Option<Duration> {
-        let _ = method;
-        None
-    }
+    fn refund_idempotent_for(&self, method: Kind) -> Option<Duration>;
 
     /// Gives money back, or answers the refund that already carries the order's reference where the gateway makes that safe.
     async fn refund(
         &self,
         order: &RefundOrder,
         within: Duration,
-    ) -> Result<GatewayRefund, GatewayError> {
-        let _ = (order, within);
-        Err(GatewayError::new(
-            schemas::attempt::ErrorClass::Refused,
-            "unsupported",
-            "refunds are not there yet",
-        ))
-    }
+    ) -> Result<GatewayRefund, GatewayError>;
 
     /// The refund that carries this order's reference, as it stands now. `None`: the gateway answered, and has none.
-    async fn find_refund(
-        &self,
-        order: &RefundOrder,
-    ) -> Result<Option<GatewayRefund>, GatewayError> {
-        let _ = order;
-        Ok(None)
-    }
+    async fn find_refund(&self, order: &RefundOrder)
+    -> Result<Option<GatewayRefund>, GatewayError>;
 
     /// Verifies and reads what arrived at this connection's notification address.
     fn notification(&self, received: &Received) -> Result<Vec<GatewayNotice>, NotificationError>;
 
+    /// Reads once more a body that was verified when it came.
+    fn reread(&self, body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationError>;
+
     /// What a token of a notification stands for (`Means::Token`); asking acknowledges it.
-    async fn fetch(&self, token: &str) -> Result<Vec<GatewayNotice>, GatewayError> {
-        let _ = token;
-        Ok(Vec::new())
-    }
+    async fn fetch(&self, token: &str) -> Result<Vec<GatewayNotice>, GatewayError>;
 
     /// What the gateway lists since then: payments, refunds, disputes, as proved notices. Heals lost notifications.
-    async fn catch_up(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError> {
-        let _ = since;
-        Ok(Vec::new())
-    }
+    async fn catch_up(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError>;
 
     /// A cheap authenticated read: alive, and whose account.
     async fn probe(&self) -> Result<Account, GatewayError>;
@@ -114,10 +93,7 @@ pub trait Gateway: Send + Sync {
 
     /// Looks after our set-up at the gateway: is `url` still registered and served, does the certificate last? Repairs what is
     /// ours; a stranger's address is replaced only when `replace` says so.
-    async fn watch(&self, url: &Url, replace: bool) -> Result<Watched, GatewayError> {
-        let _ = (url, replace);
-        Ok(Watched::default())
-    }
+    async fn watch(&self, url: &Url, replace: bool) -> Result<Watched, GatewayError>;
 }
 
 /// Opens a client for one connection.

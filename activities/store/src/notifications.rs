@@ -29,6 +29,8 @@ pub struct Notice {
 pub enum Source<'a> {
     /// The gateway told us, with this body: a repeat is counted and handled again.
     Told(&'a [u8]),
+    /// A body that was kept is read again, as if it had been told once more.
+    Again(NotificationId),
     /// We read the gateway's own list: a repeat is the overlap of two readings.
     Listed,
 }
@@ -58,7 +60,11 @@ pub async fn record(
     notices: &[Notice],
 ) -> Result<Stored, StoreError> {
     let id = crate::new_id();
-    let notification = matches!(source, Source::Told(_)).then_some(id);
+    let notification = match source {
+        Source::Told(_) => Some(id),
+        Source::Again(kept) => Some(kept.uuid()),
+        Source::Listed => None,
+    };
     let mut stored = Stored::default();
     let mut ours = false;
     for notice in notices {

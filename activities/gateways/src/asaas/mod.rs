@@ -115,6 +115,10 @@ impl Gateway for Asaas {
         notification::read(received, &self.webhook_tokens)
     }
 
+    fn reread(&self, body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationError> {
+        notification::reread(body)
+    }
+
     async fn fetch(&self, _token: &str) -> Result<Vec<GatewayNotice>, GatewayError> {
         // its notifications are no tokens: they tell what they mean
         Ok(Vec::new())

@@ -53,7 +53,12 @@ pub(super) fn read(
     tokens: &[SecretString],
 ) -> Result<Vec<GatewayNotice>, NotificationError> {
     prove(received, tokens)?;
-    let event: Event = serde_json::from_slice(&received.body)
+    reread(&received.body)
+}
+
+/// Reads what was proved before.
+pub(super) fn reread(body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationError> {
+    let event: Event = serde_json::from_slice(body)
         .map_err(|_| NotificationError::Unreadable("not an event".to_owned()))?;
     let mut notice = GatewayNotice {
         dedupe_key: event.id.clone(),

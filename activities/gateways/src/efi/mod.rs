@@ -202,6 +202,14 @@ impl Gateway for Efi {
         }
     }
 
+    fn reread(&self, body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationError> {
+        self.notification(&Received {
+            headers: Vec::new(),
+            body: body.to_vec(),
+            at: now(),
+        })
+    }
+
     async fn fetch(&self, token: &str) -> Result<Vec<GatewayNotice>, GatewayError> {
         self.cobrancas
             .fetch(token, Deadline::after(CALL_TIMEOUT))

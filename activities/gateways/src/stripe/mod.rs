@@ -185,6 +185,10 @@ impl Gateway for Stripe {
     }
 
     /// Stripe tells everything in the event itself.
+    fn reread(&self, body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationError> {
+        notification::reread(body, self.is_live())
+    }
+
     async fn fetch(&self, _token: &str) -> Result<Vec<GatewayNotice>, GatewayError> {
         Ok(Vec::new())
     }

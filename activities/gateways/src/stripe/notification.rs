@@ -18,7 +18,12 @@ pub(super) fn read(
     live: bool,
 ) -> Result<Vec<GatewayNotice>, NotificationError> {
     verify(received, secrets)?;
-    let event: Event = serde_json::from_slice(&received.body)
+    reread(&received.body, live)
+}
+
+/// Reads what was verified before.
+pub(super) fn reread(body: &[u8], live: bool) -> Result<Vec<GatewayNotice>, NotificationError> {
+    let event: Event = serde_json::from_slice(body)
         .map_err(|_| NotificationError::Unreadable("not an event".to_owned()))?;
     event.read(live)
 }
