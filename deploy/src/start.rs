@@ -46,6 +46,7 @@ pub struct Running {
     /// Where each role listens.
     pub addresses: BTreeMap<Role, SocketAddr>,
     pub store: Store,
+    pub activities: Arc<Activities>,
     tracker: TaskTracker,
     stop: CancellationToken,
 }
@@ -101,6 +102,7 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
     Ok(Running {
         addresses,
         store,
+        activities,
         tracker,
         stop,
     })

@@ -158,3 +158,53 @@ pub fn pix() -> Value {
 pub const PAYER_NAME: &str = "Maria Quitéria Zzyzx";
 pub const PAYER_DOCUMENT: &str = "52998224725";
 pub const PAYER_EMAIL: &str = "quiteria.zzyzx@example.com";
+
+/// What a boleto needs of its payer, everywhere.
+fn full_payer() -> Value {
+    json!({
+        "name": PAYER_NAME, "document": PAYER_DOCUMENT, "email": PAYER_EMAIL, "phone": "11987654321",
+        "address": {
+            "street": "Avenida Paulista", "number": "1000", "district": "Bela Vista", "city": "Sao Paulo", "state": "SP",
+            "postal_code": "01310100",
+        },
+    })
+}
+
+/// A business day a while from now.
+fn due_date() -> String {
+    let now = std::time::SystemTime::now().into();
+    let day = schemas::calendar::today(now) + chrono::Days::new(10);
+    schemas::calendar::business_day_from(day).to_string()
+}
+
+/// The same by boleto.
+pub fn boleto() -> Value {
+    json!({
+        "amount": 12345,
+        "description": "Pedido 123",
+        "payer": full_payer(),
+        "payment_method": { "type": "boleto", "due_date": due_date() },
+    })
+}
+
+/// The same by a card link.
+pub fn card() -> Value {
+    json!({
+        "amount": 12345,
+        "description": "Pedido 123",
+        "payer": full_payer(),
+        "payment_method": {
+            "type": "card", "success_url": "https://shop.example.com/ok", "cancel_url": "https://shop.example.com/no",
+        },
+    })
+}
+
+/// The same by Pix with a due date.
+pub fn due_pix() -> Value {
+    json!({
+        "amount": 12345,
+        "description": "Pedido 123",
+        "payer": full_payer(),
+        "payment_method": { "type": "pix", "due": { "due_date": due_date(), "days_after_due": 30 } },
+    })
+}

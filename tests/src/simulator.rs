@@ -74,6 +74,22 @@ impl Simulator {
             .await;
     }
 
+    /// The reference of the one charge there is.
+    pub async fn only_reference(&self) -> String {
+        let charges = self.charges().await;
+        assert_eq!(charges.len(), 1, "{charges:?}");
+        charges[0]["reference"]
+            .as_str()
+            .expect("a reference")
+            .to_owned()
+    }
+
+    /// Anything that the control can do to a charge.
+    pub async fn act(&self, reference: &str, action: &str, how: &Value) {
+        self.post(&format!("charges/{reference}/{action}"), how)
+            .await;
+    }
+
     /// The payer pays, and nobody is told.
     pub async fn pay_silently(&self, reference: &str) {
         self.post(

@@ -13,9 +13,10 @@ use orchestrator::{
     telemetry,
 };
 use schemas::{
-    gateway::{GatewayKind, Mode},
+    gateway::{ApiFamily, GatewayKind, Mode},
     id::{ChargeId, MerchantId},
     merchant::Permission,
+    payment_method::Kind,
     retry::{Backoff, DeliverySchedule},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -55,6 +56,7 @@ pub struct Stack {
     pub config: Config,
     pub shop: Shop,
     pub efi: Simulator,
+    pub efi_cobrancas: Simulator,
     pub stripe: Simulator,
     pub asaas: Simulator,
     /// Where each gateway's notifications arrive.
@@ -183,6 +185,7 @@ impl Stack {
         let simulator = |gateway| Simulator::new(simulators.control.clone(), gateway);
         Ok(Self {
             efi: simulator("efi"),
+            efi_cobrancas: simulator("efi_cobrancas"),
             stripe: simulator("stripe"),
             asaas: simulator("asaas"),
             api,
@@ -205,6 +208,30 @@ impl Stack {
             GatewayKind::Stripe => &self.stripe,
             GatewayKind::Asaas => &self.asaas,
         }
+    }
+
+    /// The simulator of the part of a gateway that serves a method.
+    pub fn simulator_of(&self, gateway: GatewayKind, method: Kind) -> &Simulator {
+        match gateway.family(method) {
+            ApiFamily::EfiCobrancas => &self.efi_cobrancas,
+            ApiFamily::EfiPix | ApiFamily::Stripe | ApiFamily::Asaas => self.simulator(gateway),
+        }
+    }
+
+    /// Where a gateway itself is, over plain HTTP.
+    pub fn gateway_url(&self, gateway: GatewayKind) -> &Url {
+        match gateway {
+            GatewayKind::Efi => &self.simulators.efi,
+            GatewayKind::Stripe => &self.simulators.stripe,
+            GatewayKind::Asaas => &self.simulators.asaas,
+        }
+    }
+
+    /// Reads all kept notifications again, as `orchestrator notifications replay` does.
+    pub async fn replay(&self) -> activities::notified::Replayed {
+        let filter = store::notifications::KeptFilter::default();
+        let replayed = self.running.activities.replay(&filter).await;
+        replayed.expect("the store answers")
     }
 
     /// Where a gateway's notifications arrive.
@@ -274,6 +301,7 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
     std::fs::write(&authority, &simulators.ca_pem)?;
     config.test_efi_ca_file = Some(authority);
     config.test_efi_pix_url = Some(simulators.efi_tls.clone());
+    config.test_efi_cobrancas_url = Some(simulators.efi_cobrancas.clone());
     config.test_stripe_url = Some(simulators.stripe.clone());
     config.test_asaas_url = Some(simulators.asaas.clone());
     Ok(config)

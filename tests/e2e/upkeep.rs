@@ -1,0 +1,153 @@
+//! Connections are looked after: what nobody told is found, and what is ours is put right.
+
+use schemas::gateway::GatewayKind;
+use serde_json::{Value, json};
+use strum::IntoEnumIterator;
+use tests::{Options, Stack, api::pix, eventually};
+
+async fn only(gateway: GatewayKind) -> Stack {
+    Stack::with(Options {
+        gateways: vec![gateway],
+        complete: true,
+        ..Options::default()
+    })
+    .await
+}
+
+async fn attention(stack: &Stack, code: &str) -> Value {
+    eventually(&format!("a person is told of {code}"), || async {
+        let path = "/v1/events?type=gateway_connection.attention";
+        let events = stack.api.get(path).await.expect(200);
+        let events = events["data"].as_array().cloned().unwrap_or_default();
+        let found = events.iter().find(|e| e["data"]["reason"]["code"] == code);
+        found.cloned().ok_or(events)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_nobody_told_us_of_is_found_in_the_gateways_list() {
+    for gateway in GatewayKind::iter() {
+        let stack = only(gateway).await;
+        let charge = stack.api.charge(&pix()).await;
+        let simulator = stack.simulator(gateway);
+        simulator
+            .pay_silently(&simulator.only_reference().await)
+            .await;
+        let paid = stack
+            .api
+            .until(charge["id"].as_str().expect("an id"), "paid")
+            .await;
+        assert_eq!(paid["amount_paid"], 12345, "{gateway}");
+        stack.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_asaas_queue_is_put_right_and_told() {
+    let stack = only(GatewayKind::Asaas).await;
+    let asaas = stack.gateway_url(GatewayKind::Asaas);
+    let client = tests::http();
+    let list = asaas.join("/v3/webhooks").expect("a URL");
+    let get = || async {
+        let request = client
+            .get(list.clone())
+            .header("access_token", "$aact_hmlg_loja");
+        let answer = request
+            .header("user-agent", "tests")
+            .send()
+            .await
+            .expect("an answer");
+        answer.json::<Value>().await.expect("JSON")["data"][0].clone()
+    };
+    let id = get().await["id"].as_str().expect("an id").to_owned();
+    let interrupt = client
+        .put(asaas.join(&format!("/v3/webhooks/{id}")).expect("a URL"))
+        .header("access_token", "$aact_hmlg_loja")
+        .header("user-agent", "tests")
+        .json(&json!({ "interrupted": true }))
+        .send()
+        .await
+        .expect("an answer");
+    assert!(interrupt.status().is_success());
+    attention(&stack, "notifications_interrupted").await;
+    eventually("the queue runs again", || async {
+        let webhook = get().await;
+        if webhook["interrupted"] == false {
+            Ok(())
+        } else {
+            Err(webhook)
+        }
+    })
+    .await;
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_who_took_efis_address_is_reported_and_left_alone() {
+    let stack = only(GatewayKind::Efi).await;
+    let efi = stack.gateway_url(GatewayKind::Efi);
+    let client = tests::http();
+    let token: Value = client
+        .post(efi.join("/oauth/token").expect("a URL"))
+        .basic_auth("Client_Id_loja", Some("Client_Secret_loja"))
+        .json(&json!({ "grant_type": "client_credentials" }))
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    let address = efi
+        .join("/v2/webhook/71cdf9ba-c695-4e3c-b010-abb521a3f1be")
+        .expect("a URL");
+    let bearer = token["access_token"].as_str().expect("a token").to_owned();
+    let taken = client
+        .put(address.clone())
+        .bearer_auth(&bearer)
+        .header("x-skip-mtls-checking", "true")
+        .json(&json!({ "webhookUrl": "https://erp.example.com/efi" }))
+        .send()
+        .await
+        .expect("an answer");
+    assert!(taken.status().is_success(), "{}", taken.status());
+    attention(&stack, "address_replaced").await;
+    let now: Value = client
+        .get(address)
+        .bearer_auth(&bearer)
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(now["webhookUrl"], "https://erp.example.com/efi");
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_that_were_kept_can_be_read_again_without_harm() {
+    let stack = only(GatewayKind::Stripe).await;
+    let charge = stack.api.charge(&pix()).await;
+    let id = charge["id"].as_str().expect("an id");
+    stack.stripe.pay(&stack.stripe.only_reference().await).await;
+    stack.api.until(id, "paid").await;
+    let replayed = stack.replay().await;
+    assert!(
+        replayed.read > 0 && replayed.unreadable == 0,
+        "{replayed:?}"
+    );
+    eventually("all of it was handled again", || async {
+        let told = stack.api.timeline(id, "notification").await;
+        let done = told.iter().any(|entry| entry["seen"].as_i64() > Some(1))
+            && told.iter().all(|entry| !entry["handled_at"].is_null());
+        if done { Ok(()) } else { Err(told) }
+    })
+    .await;
+    let paid = stack.api.show(id).await;
+    assert_eq!(
+        (&paid["status"], &paid["amount_paid"]),
+        (&json!("paid"), &json!(12345))
+    );
+    stack.stop().await;
+}
