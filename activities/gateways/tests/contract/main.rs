@@ -17,4 +17,5 @@ mod bench;
 mod control;
 mod efi;
 mod receiver;
+mod stripe;
 mod suite;
