@@ -55,12 +55,11 @@ fn status(theirs: &str, withdrawn: bool) -> Option<Status> {
     Some(match theirs {
         "warning_needs_response" | "needs_response" => Status::NeedsResponse,
         "warning_under_review" | "under_review" => Status::UnderReview,
-        // the second: an inquiry that never became a chargeback; the third: it was refunded instead
-        "won" | "warning_closed" | "charge_refunded" => Status::Won,
-        "lost" => Status::Lost,
-        // settled before it began, either way
+        // settled before it began, and the payer has the money
         "prevented" if withdrawn => Status::Lost,
-        "prevented" => Status::Won,
+        // the second: an inquiry that never became a chargeback; the third: it was refunded instead
+        "won" | "warning_closed" | "charge_refunded" | "prevented" => Status::Won,
+        "lost" => Status::Lost,
         _ => return None,
     })
 }

@@ -39,7 +39,7 @@ use intent::Intent;
 use session::Session;
 
 /// Keys are kept for at least a day; an hour is left for clocks and retries.
-const IDEMPOTENT_FOR: Duration = Duration::from_secs(23 * 60 * 60);
+const IDEMPOTENT_FOR: Duration = Duration::from_hours(23);
 const VISIBILITY_LAG: Duration = Duration::from_secs(2);
 
 /// An account at Stripe, in the mode of its key.
