@@ -91,6 +91,7 @@ pub(super) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> A
     let (form, account) = (&call.form, &call.account);
     let mut desk = stripe.desk(call.cause.clone());
     form.need("url")?;
+    let url = address(form)?.unwrap_or_default();
     let events = events(form);
     if events.is_empty() {
         return Err(Wrong::missing("enabled_events"));
@@ -105,7 +106,7 @@ pub(super) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> A
         account: account.clone(),
         id: desk.id("we"),
         created_at: desk.now,
-        url: address(form)?.unwrap_or_default(),
+        url,
         events,
         api_version: form.text("api_version"),
         description: form.text("description"),

@@ -27,13 +27,14 @@ pub(super) use search::search;
 const SANDBOX_DELAY_S: i64 = 180;
 
 /// Not simulated.
-const NULL: [&str; 17] = [
+const NULL: [&str; 18] = [
     "application",
     "application_fee_amount",
     "automatic_payment_methods",
     "customer",
     "customer_account",
     "excluded_payment_method_types",
+    "managed_payments",
     "on_behalf_of",
     "payment_method_configuration_details",
     "processing",
