@@ -10,6 +10,7 @@ mod asaas;
 mod br_code;
 mod broken_body;
 mod certificates;
+mod cobrancas;
 mod control;
 mod document;
 mod efi;
@@ -31,6 +32,7 @@ pub struct Ports {
     pub control: u16,
     pub efi_tls: u16,
     pub efi: u16,
+    pub efi_cobrancas: u16,
     pub stripe: u16,
     pub asaas: u16,
 }
@@ -50,6 +52,7 @@ pub struct Simulators {
     pub control: Url,
     pub efi_tls: Url,
     pub efi: Url,
+    pub efi_cobrancas: Url,
     pub stripe: Url,
     pub asaas: Url,
     /// The authority that signed the certificate of Efí's listener.
@@ -79,7 +82,15 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
     let efi = Arc::new(efi::Efi::new(gateway("efi", options.seed), client));
     let stripe = Arc::new(stripe::Stripe::new(sim("stripe", options.seed + 1)));
     let asaas = Arc::new(asaas::Asaas::new(sim("asaas", options.seed + 2)));
-    let books: Vec<Arc<dyn Book>> = vec![efi.clone(), stripe.clone(), asaas.clone()];
+    let cobrancas = sim("efi_cobrancas", options.seed + 3);
+    let cobrancas = Arc::new(cobrancas::Cobrancas::new(cobrancas));
+    let books: Vec<Arc<dyn Book>> = vec![
+        efi.clone(),
+        cobrancas.clone(),
+        stripe.clone(),
+        asaas.clone(),
+    ];
+    let sims: Vec<Arc<Sim>> = books.iter().map(|book| book.sim().clone()).collect();
     let control = control::router(books).merge(efi::control(efi.clone()));
     let listen = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let plain = |gateway: Router| control.clone().merge(gateway);
@@ -100,6 +111,11 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
         efi.clone(),
         (plain(efi::router(efi.clone())), None),
     )?;
+    let cobrancas_at = listener.open(
+        listen(ports.efi_cobrancas),
+        cobrancas.clone(),
+        (plain(cobrancas::router(cobrancas.clone())), None),
+    )?;
     let stripe_at = listener.open(
         listen(ports.stripe),
         stripe.clone(),
@@ -113,11 +129,16 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
     let control_at = listener
         .open_control(listen(ports.control), control)
         .await?;
+    for sim in sims {
+        // the listeners are tasks: who connects at once must not be refused
+        sim.set_up(true).await;
+    }
     let url = |scheme: &str, address: SocketAddr| format!("{scheme}://{address}").parse::<Url>();
     Ok(Simulators {
         control: url("http", control_at)?,
         efi_tls: url("https", efi_tls)?,
         efi: url("http", efi_http)?,
+        efi_cobrancas: url("http", cobrancas_at)?,
         stripe: url("http", stripe_at)?,
         asaas: url("http", asaas_at)?,
         ca_pem: certificates.ca,

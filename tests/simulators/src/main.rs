@@ -6,7 +6,7 @@ use clap::Parser;
 use simulators::{Options, Ports};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Simulators of Efí (API Pix), Stripe and Asaas. Their control is described in the README.
+/// Simulators of Efí (API Pix and API Cobranças), Stripe and Asaas. Their control is described in the README.
 #[derive(Parser)]
 struct Arguments {
     #[arg(long, default_value_t = 4100)]
@@ -17,6 +17,8 @@ struct Arguments {
     /// The same over plain HTTP.
     #[arg(long, default_value_t = 4105)]
     efi_port: u16,
+    #[arg(long, default_value_t = 4102)]
+    efi_cobrancas_port: u16,
     #[arg(long, default_value_t = 4103)]
     stripe_port: u16,
     #[arg(long, default_value_t = 4104)]
@@ -39,6 +41,7 @@ async fn main() -> anyhow::Result<()> {
         control: arguments.control_port,
         efi_tls: arguments.efi_tls_port,
         efi: arguments.efi_port,
+        efi_cobrancas: arguments.efi_cobrancas_port,
         stripe: arguments.stripe_port,
         asaas: arguments.asaas_port,
     };
@@ -49,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let simulators = simulators::start(options).await?;
     tracing::info!(
-        control = %simulators.control, efi = %simulators.efi_tls, efi_plain = %simulators.efi, stripe = %simulators.stripe,
+        control = %simulators.control, efi = %simulators.efi_tls, efi_plain = %simulators.efi, efi_cobrancas = %simulators.efi_cobrancas, stripe = %simulators.stripe,
         asaas = %simulators.asaas, "listening",
     );
     let mut terminate = signal(SignalKind::terminate())?;

@@ -165,6 +165,13 @@ impl Sim {
             .collect()
     }
 
+    pub(crate) fn digits(&self, length: usize) -> String {
+        let mut rng = lock(&self.rng);
+        (0..length)
+            .map(|_| char::from(rng.random_range(b'0'..=b'9')))
+            .collect()
+    }
+
     pub(crate) fn saw(&self, request: Seen) {
         let mut seen = lock(&self.seen);
         if seen.len() == REQUESTS {

@@ -3,17 +3,38 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use reqwest::Identity;
+use schemas::Instant;
 use secrecy::{ExposeSecret, SecretString};
+use x509_parser::pem::Pem;
 
 /// PEM lines have this many characters.
 const LINE: usize = 64;
 
 /// PEM (certificate and key), or the `.p12` file with its empty password in base64. The error tells what is wrong, and repeats nothing.
 pub(crate) fn identity(certificate: &SecretString) -> Result<Identity, &'static str> {
+    let pem = pem(certificate)?;
+    Identity::from_pem(pem.expose_secret().as_bytes())
+        .map_err(|_| "must hold a certificate and its private key that can be used")
+}
+
+/// After this instant the certificate proves nothing any more.
+pub(super) fn ends_at(certificate: &SecretString) -> Result<Instant, &'static str> {
+    let pem = pem(certificate)?;
+    // the client's own certificate comes first, those that signed it after
+    Pem::iter_from_buffer(pem.expose_secret().as_bytes())
+        .filter_map(Result::ok)
+        .find(|block| block.label == "CERTIFICATE")
+        .and_then(|block| {
+            let ends = block.parse_x509().ok()?.validity().not_after.timestamp();
+            Instant::from_timestamp(ends, 0)
+        })
+        .ok_or("must hold a certificate whose validity can be read")
+}
+
+fn pem(certificate: &SecretString) -> Result<SecretString, &'static str> {
     let text = certificate.expose_secret();
     if text.contains("-----BEGIN") {
-        return Identity::from_pem(text.as_bytes())
-            .map_err(|_| "must hold a certificate and its private key in PEM");
+        return Ok(certificate.clone());
     }
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let der = STANDARD
@@ -28,8 +49,7 @@ pub(crate) fn identity(certificate: &SecretString) -> Result<Identity, &'static 
     for certificate in chain.certs() {
         pem += &block("CERTIFICATE", certificate.as_der());
     }
-    Identity::from_pem(pem.as_bytes())
-        .map_err(|_| "the .p12 file's key or certificate cannot be used")
+    Ok(pem.into())
 }
 
 fn block(kind: &str, der: &[u8]) -> String {

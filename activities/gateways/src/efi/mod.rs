@@ -1,54 +1,52 @@
-//! Efí's API Pix: OAuth over mutual TLS, charges (`cob`) under our own `txid`. `GATEWAYS.md` §2.
+//! Efí: two APIs with hosts and tokens of their own. Pix over mutual TLS, and Cobranças for boletos and card links.
+//! `GATEWAYS.md` §2.
 
 use std::{fs, time::Duration};
 
 use async_trait::async_trait;
-use reqwest::{Certificate, Method};
-use schemas::{
-    attempt::ErrorClass,
-    document::DocumentKind,
-    payment_method::{Kind, PaymentMethod},
-    route::Unmet,
-};
-use serde_json::{Value, json};
+use chrono::TimeDelta;
+use reqwest::Certificate;
+use schemas::{Instant, attempt::ErrorClass, payment_method::Kind, route::Unmet};
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError, GatewayNotice,
-    NotificationError, Received, Subscription,
+    Account, ChargeOrder, Endpoints, Finding, Gateway, GatewayCharge, GatewayError, GatewayNotice,
+    GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
     credentials::EfiCredentials,
-    http::{self, CALL_TIMEOUT, Deadline, Effect},
-    money,
+    http::{self, CALL_TIMEOUT, Deadline},
 };
 
-mod answer;
 mod certificate;
+mod cobrancas;
 mod error;
-mod notification;
+mod pix;
 mod session;
-#[cfg(test)]
-mod tests;
 
-use answer::Cob;
-use session::{Call, Session};
+use cobrancas::Cobrancas;
+use pix::Pix;
 
 pub(crate) use certificate::identity;
 
-/// A `txid` stays taken for ever.
+/// A `txid` and a return's id stay taken for ever.
 const IDEMPOTENT_FOR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-const MAX_NAME: usize = 200;
-const MAX_MESSAGE: usize = 140;
-/// `valor.original` has ten digits before its point.
-const MAX_AMOUNT: i64 = 999_999_999_999;
+/// How long a charge of the API Cobranças may be missing from its lists.
+const COBRANCAS_LAG: Duration = Duration::from_secs(5);
+/// Lists may have many pages, and nobody waits for them.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Before the certificate ends, somebody must have made and uploaded another.
+const CERTIFICATE_NOTICE: TimeDelta = TimeDelta::days(30);
 /// What registering an address without mutual TLS on our side needs: Efí then does not test that we refuse strangers.
 const SKIP_MTLS: &str = "x-skip-mtls-checking";
+const NO_BOLETO_BACK: &str =
+    "Efí's API gives no boleto back: return the money by a Pix or a transfer of your own";
 
 /// An account at Efí, with one Pix key.
 pub struct Efi {
-    session: Session,
-    pix_key: String,
+    pix: Pix,
+    cobrancas: Cobrancas,
     client_id: String,
+    certificate_ends_at: Instant,
 }
 
 impl Efi {
@@ -58,6 +56,7 @@ impl Efi {
     ) -> Result<Self, GatewayError> {
         let unreadable = |what| GatewayError::new(ErrorClass::Denied, "certificate", what);
         let identity = identity(&credentials.certificate).map_err(unreadable)?;
+        let ends_at = certificate::ends_at(&credentials.certificate).map_err(unreadable)?;
         let authority = match &endpoints.efi_ca_file {
             Some(path) => {
                 let pem = fs::read(path)
@@ -69,112 +68,65 @@ impl Efi {
             }
             None => None,
         };
-        let client = http::client(Some(identity), authority)?;
+        let mutual = http::client(Some(identity), authority.clone())?;
+        let plain = http::client(None, authority)?;
         Ok(Self {
-            session: Session::new(client, endpoints.efi_pix.clone(), credentials),
-            pix_key: credentials.pix_key.clone(),
+            pix: Pix::new(mutual, endpoints.efi_pix.clone(), credentials),
+            cobrancas: Cobrancas::new(plain, endpoints.efi_cobrancas.clone(), credentials),
             client_id: credentials.client_id.clone(),
+            certificate_ends_at: ends_at,
         })
     }
 
-    async fn read(&self, txid: &str, deadline: Deadline) -> Result<Option<Cob>, GatewayError> {
-        let call = Call {
-            method: Method::GET,
-            path: &["v2", "cob", txid],
-            effect: Effect::Reads,
-            body: None,
-            skip_mtls: false,
-        };
-        match self.session.send(&call, deadline).await {
-            Ok(answer) => answer.read(Effect::Reads).map(Some),
-            Err(error) if error::is_absent(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What stands under our `txid` after it was refused as taken: ours, unless it asks for something else.
-    async fn adopt(
-        &self,
-        order: &ChargeOrder,
-        deadline: Deadline,
-    ) -> Result<GatewayCharge, GatewayError> {
-        let found = self
-            .read(&order.reference, deadline)
-            .await
-            .map_err(GatewayError::after_an_effect)?;
-        match found.map(|cob| cob.to_charge(now())) {
-            Some(Ok(charge)) if charge.amount == order.amount => Ok(charge),
-            Some(Ok(_)) => Err(GatewayError::new(
-                ErrorClass::Refused,
-                "txid_duplicado",
-                "another charge has our txid",
-            )),
-            Some(Err(error)) => Err(error.after_an_effect()),
-            None => Err(GatewayError::new(
-                ErrorClass::Unknown,
-                "txid_duplicado",
-                "the txid is taken, and shows no charge",
-            )),
-        }
-    }
-
-    fn body(&self, order: &ChargeOrder) -> Value {
-        let PaymentMethod::Pix { expires_in, .. } = order.method else {
-            return Value::Null;
-        };
-        let document = match order.payer.document.kind() {
-            DocumentKind::Cpf => "cpf",
-            DocumentKind::Cnpj => "cnpj",
-        };
-        let mut body = json!({
-            "calendario": { "expiracao": expires_in },
-            "devedor": { document: order.payer.document.as_str(), "nome": order.payer.name },
-            "valor": { "original": money::decimal(order.amount) },
-            "chave": self.pix_key,
-        });
-        if let Some(text) = &order.description {
-            body["solicitacaoPagador"] = text.chars().take(MAX_MESSAGE).collect::<String>().into();
-        }
-        body
+    fn certificate(&self, now: Instant) -> Option<Finding> {
+        let ends_at = self.certificate_ends_at;
+        (ends_at - now < CERTIFICATE_NOTICE).then(|| Finding {
+            code: "certificate_expires",
+            message: format!(
+                "the client certificate is valid until {}; issue another in Efí's panel and give it to this connection",
+                ends_at.format("%Y-%m-%d %H:%M UTC")
+            ),
+            repaired: false,
+        })
     }
 }
 
-/// Only for what Efí leaves to our clock: whether a charge that it still calls active has expired.
-fn now() -> schemas::Instant {
+/// For what Efí leaves to our clock: whether a charge that it still calls active has expired, and until when a list goes.
+fn now() -> Instant {
     std::time::SystemTime::now().into()
+}
+
+fn unmet(field: &str, reason: &str) -> Unmet {
+    Unmet {
+        field: field.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// A charge of the API Cobranças has a number; one of the API Pix our `txid`, which begins with letters.
+fn is_of_cobrancas(charge: &str) -> bool {
+    charge.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[async_trait]
 impl Gateway for Efi {
     fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
-        if order.method.kind() != Kind::Pix || order.method.due().is_some() {
-            return Err(vec![Unmet {
-                field: "payment_method.type".to_owned(),
-                reason: "is not there yet".to_owned(),
-            }]);
-        }
-        let mut unmet = Vec::new();
-        if order.payer.name.chars().count() > MAX_NAME {
-            unmet.push(Unmet {
-                field: "payer.name".to_owned(),
-                reason: "has at most 200 characters".to_owned(),
-            });
-        }
-        if order.amount > MAX_AMOUNT {
-            unmet.push(Unmet {
-                field: "amount".to_owned(),
-                reason: "is at most R$ 9.999.999.999,99".to_owned(),
-            });
-        }
-        if unmet.is_empty() { Ok(()) } else { Err(unmet) }
+        let lacks = match order.method.kind() {
+            Kind::Pix => pix::lacks(order),
+            Kind::Boleto | Kind::Card => cobrancas::lacks(order),
+        };
+        if lacks.is_empty() { Ok(()) } else { Err(lacks) }
     }
 
-    fn idempotent_for(&self, _method: Kind) -> Option<Duration> {
-        Some(IDEMPOTENT_FOR)
+    fn idempotent_for(&self, method: Kind) -> Option<Duration> {
+        (method == Kind::Pix).then_some(IDEMPOTENT_FOR)
     }
 
-    fn visibility_lag(&self, _method: Kind) -> Duration {
-        Duration::ZERO
+    fn visibility_lag(&self, method: Kind) -> Duration {
+        match method {
+            Kind::Pix => Duration::ZERO,
+            Kind::Boleto | Kind::Card => COBRANCAS_LAG,
+        }
     }
 
     async fn charge(
@@ -183,73 +135,99 @@ impl Gateway for Efi {
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(within);
-        let body = self.body(order);
-        let path = ["v2", "cob", order.reference.as_str()];
-        let call = Call {
-            method: Method::PUT,
-            path: &path,
-            effect: Effect::Creates,
-            body: Some(&body),
-            skip_mtls: false,
-        };
-        match self.session.send(&call, deadline).await {
-            Ok(answer) => answer
-                .read::<Cob>(Effect::Creates)?
-                .to_charge(now())
-                .map_err(GatewayError::after_an_effect),
-            Err(error) if error.code == error::TAKEN => self.adopt(order, deadline).await,
-            Err(error) => Err(error),
+        match order.method.kind() {
+            Kind::Pix => self.pix.charge(order, deadline).await,
+            Kind::Boleto | Kind::Card => self.cobrancas.charge(order, deadline).await,
         }
     }
 
     async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {
-        let found = self
-            .read(&order.reference, Deadline::after(CALL_TIMEOUT))
-            .await?;
-        found.into_iter().map(|cob| cob.to_charge(now())).collect()
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        match order.method.kind() {
+            Kind::Pix => self.pix.find(order, deadline).await,
+            Kind::Boleto | Kind::Card => self.cobrancas.find(order, deadline).await,
+        }
     }
 
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
-        let body = json!({ "status": "REMOVIDA_PELO_USUARIO_RECEBEDOR" });
-        let path = ["v2", "cob", charge.id.as_str()];
-        let call = Call {
-            method: Method::PATCH,
-            path: &path,
-            effect: Effect::Reads,
-            body: Some(&body),
-            skip_mtls: false,
-        };
-        match self.session.send(&call, deadline).await {
-            Ok(_) => {}
-            Err(error) if error::is_state(&error) || error::is_absent(&error) => {}
-            Err(error) => return Err(error),
+        if is_of_cobrancas(&charge.id) {
+            self.cobrancas.cancel(charge, deadline).await
+        } else {
+            self.pix.cancel(charge, deadline).await
         }
-        match self.read(&charge.id, deadline).await? {
-            Some(cob) => cob.to_charge(now()),
-            None => Ok(GatewayCharge {
-                status: crate::GatewayStatus::Canceled,
-                next_action: None,
-                ..charge.clone()
-            }),
+    }
+
+    fn refundable(&self, method: Kind) -> Result<(), &'static str> {
+        match method {
+            Kind::Pix | Kind::Card => Ok(()),
+            Kind::Boleto => Err(NO_BOLETO_BACK),
+        }
+    }
+
+    fn refund_idempotent_for(&self, method: Kind) -> Option<Duration> {
+        self.idempotent_for(method)
+    }
+
+    async fn refund(
+        &self,
+        order: &RefundOrder,
+        within: Duration,
+    ) -> Result<GatewayRefund, GatewayError> {
+        let deadline = Deadline::after(within);
+        if is_of_cobrancas(&order.charge) {
+            self.cobrancas.refund(order, deadline).await
+        } else {
+            self.pix.refund(order, deadline).await
+        }
+    }
+
+    async fn find_refund(
+        &self,
+        order: &RefundOrder,
+    ) -> Result<Option<GatewayRefund>, GatewayError> {
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        if is_of_cobrancas(&order.charge) {
+            self.cobrancas.find_refund(order, deadline).await
+        } else {
+            self.pix.find_refund(order, deadline).await
         }
     }
 
     fn notification(&self, received: &Received) -> Result<Vec<GatewayNotice>, NotificationError> {
-        notification::read(received)
+        if cobrancas::is_form(received) {
+            cobrancas::read_notification(received)
+        } else {
+            pix::read_notification(received)
+        }
+    }
+
+    async fn fetch(&self, token: &str) -> Result<Vec<GatewayNotice>, GatewayError> {
+        self.cobrancas
+            .fetch(token, Deadline::after(CALL_TIMEOUT))
+            .await
+    }
+
+    async fn catch_up(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError> {
+        let deadline = Deadline::after(CATCH_UP_TIMEOUT);
+        let window = (since, now().max(since));
+        let mut notices = self.pix.catch_up(window, deadline).await?;
+        match self.cobrancas.catch_up(window, deadline).await {
+            Ok(more) => notices.extend(more),
+            // an application without that API has nothing there
+            Err(error) if error.class == ErrorClass::Denied => {}
+            Err(error) => return Err(error),
+        }
+        Ok(notices)
     }
 
     async fn probe(&self) -> Result<Account, GatewayError> {
-        let call = Call {
-            method: Method::GET,
-            path: &["v2", "gn", "saldo"],
-            effect: Effect::Reads,
-            body: None,
-            skip_mtls: false,
-        };
-        self.session
-            .send(&call, Deadline::after(CALL_TIMEOUT))
-            .await?;
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        self.pix.probe(deadline).await?;
+        // Pix works without it, so that it decides nothing here
+        if let Err(error) = self.cobrancas.probe(deadline).await {
+            tracing::info!(class = %error.class, code = error.code, "efi: no boletos and card links for now");
+        }
         // Efí tells no account: the application stands for it
         let digest = Sha256::digest(self.client_id.as_bytes());
         Ok(Account {
@@ -260,45 +238,13 @@ impl Gateway for Efi {
 
     async fn subscribe(&self, url: &Url, replace: bool) -> Result<Subscription, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
-        let path = ["v2", "webhook", self.pix_key.as_str()];
-        let get = Call {
-            method: Method::GET,
-            path: &path,
-            effect: Effect::Reads,
-            body: None,
-            skip_mtls: false,
-        };
-        let registered = match self.session.send(&get, deadline).await {
-            Ok(answer) => answer.json()["webhookUrl"].as_str().map(ToOwned::to_owned),
-            Err(error) if error::is_absent(&error) => None,
-            Err(error) => return Err(error),
-        };
-        match registered {
-            Some(found) if found == url.as_str() => return Ok(Subscription::Done),
-            Some(found) if !replace => {
-                return Ok(Subscription::Taken {
-                    by: host_of(&found),
-                });
-            }
-            _ => {}
-        }
-        let body = json!({ "webhookUrl": url.as_str() });
-        let put = Call {
-            method: Method::PUT,
-            path: &path,
-            effect: Effect::Reads,
-            body: Some(&body),
-            skip_mtls: true,
-        };
-        self.session.send(&put, deadline).await?;
-        Ok(Subscription::Done)
+        self.pix.subscribe(url, replace, deadline).await
     }
-}
 
-/// Enough to recognize a stranger's address; the rest may hold its secret.
-fn host_of(url: &str) -> String {
-    Url::parse(url)
-        .ok()
-        .and_then(|url| url.host_str().map(ToOwned::to_owned))
-        .unwrap_or_else(|| "an unreadable address".to_owned())
+    async fn watch(&self, url: &Url, replace: bool) -> Result<Watched, GatewayError> {
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        let mut watched = self.pix.watch(url, replace, deadline).await?;
+        watched.findings.extend(self.certificate(now()));
+        Ok(watched)
+    }
 }

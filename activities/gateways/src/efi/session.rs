@@ -24,14 +24,48 @@ const MARGIN: Duration = Duration::from_secs(30);
 pub(super) struct Call<'a> {
     pub method: Method,
     pub path: &'a [&'a str],
+    pub query: &'a [(&'a str, &'a str)],
     pub effect: Effect,
     pub body: Option<&'a Value>,
     pub skip_mtls: bool,
 }
 
+impl<'a> Call<'a> {
+    /// Asks for what stands at `path`.
+    pub(super) fn read(path: &'a [&'a str]) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            query: &[],
+            effect: Effect::Reads,
+            body: None,
+            skip_mtls: false,
+        }
+    }
+
+    /// Leaves something behind that an unknown outcome must not hide.
+    pub(super) fn create(method: Method, path: &'a [&'a str], body: &'a Value) -> Self {
+        Self {
+            effect: Effect::Creates,
+            ..Self::change(method, path, body)
+        }
+    }
+
+    /// May be sent again without harm.
+    pub(super) fn change(method: Method, path: &'a [&'a str], body: &'a Value) -> Self {
+        Self {
+            method,
+            body: Some(body),
+            ..Self::read(path)
+        }
+    }
+}
+
 pub(super) struct Session {
     client: Client,
     base: Url,
+    /// Where the token is fetched: each of the two APIs has its own.
+    token_path: &'static [&'static str],
     client_id: String,
     client_secret: SecretString,
     /// Held while a token is fetched, so that one fetch serves all who wait.
@@ -56,10 +90,15 @@ fn an_hour() -> u64 {
 }
 
 impl Session {
-    pub(super) fn new(client: Client, base: Url, credentials: &EfiCredentials) -> Self {
+    pub(super) fn new(
+        client: Client,
+        (base, token_path): (Url, &'static [&'static str]),
+        credentials: &EfiCredentials,
+    ) -> Self {
         Self {
             client,
             base,
+            token_path,
             client_id: credentials.client_id.clone(),
             client_secret: credentials.client_secret.clone(),
             token: Mutex::default(),
@@ -89,7 +128,7 @@ impl Session {
     fn request(&self, call: &Call<'_>, token: &SecretString) -> RequestBuilder {
         let mut request = self
             .client
-            .request(call.method.clone(), self.url(call.path))
+            .request(call.method.clone(), self.url(call.path, call.query))
             .bearer_auth(token.expose_secret());
         if call.skip_mtls {
             request = request.header(SKIP_MTLS, "true");
@@ -100,12 +139,20 @@ impl Session {
         }
     }
 
-    fn url(&self, path: &[&str]) -> Url {
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         url
+    }
+
+    /// Whether the credentials open the API at all: has a token, or gets one.
+    pub(super) async fn opens(&self, deadline: Deadline) -> Result<(), GatewayError> {
+        self.token(deadline, None).await.map(drop)
     }
 
     /// A token, and whether it was kept from before; never `refused` again.
@@ -132,7 +179,7 @@ impl Session {
     async fn fetch(&self, deadline: Deadline) -> Result<Token, GatewayError> {
         let request = self
             .client
-            .post(self.url(&["oauth", "token"]))
+            .post(self.url(self.token_path, &[]))
             .basic_auth(&self.client_id, Some(self.client_secret.expose_secret()))
             .header(header::ACCEPT, "application/json")
             .json(&json!({ "grant_type": "client_credentials" }));

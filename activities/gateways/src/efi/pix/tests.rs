@@ -1,6 +1,6 @@
 use schemas::Instant;
 
-use super::{answer::Cob, notification};
+use super::{cob::Cob, notification};
 use crate::{GatewayStatus, Means, NotificationError, Received};
 
 fn body(text: &str) -> Received {
@@ -20,7 +20,7 @@ fn a_paid_cob_tells_the_money_and_unknown_fields_do_no_harm() {
         "horario":"2026-07-14T20:30:00.000Z","gnExtras":{"tarifa":"1.47","pagador":{"nome":"x"}}}]}"#,
     )
     .expect("a cob");
-    let charge = cob.to_charge(Instant::UNIX_EPOCH).expect("a charge");
+    let charge = cob.to_charge(Instant::UNIX_EPOCH, &[]).expect("a charge");
     assert_eq!(charge.status, GatewayStatus::Paid);
     let payment = &charge.payments[0];
     assert_eq!(

@@ -1,0 +1,261 @@
+//! A charge as the API Cobranças answers it, in our words.
+
+use schemas::{
+    Instant, attempt::ErrorClass, calendar, dispute, next_action::NextAction, payment_method::Kind,
+};
+use serde::Deserialize;
+
+use super::{line, local, status};
+use crate::{
+    GatewayCharge, GatewayDispute, GatewayError, GatewayPayment, GatewayRefund, GatewayStatus,
+    RefundStatus,
+};
+
+/// What every answer wraps.
+#[derive(Debug, Deserialize)]
+pub(super) struct Data<T> {
+    pub data: T,
+}
+
+/// A charge: the answer to creating it has its instrument beside, the answer to reading it within. Fields that we do not need
+/// are not read, so that they cannot break anything.
+#[derive(Debug, Deserialize)]
+pub(super) struct Charge {
+    pub charge_id: u64,
+    status: String,
+    total: i64,
+    custom_id: Option<String>,
+    pub created_at: Option<String>,
+    payment: Option<Payment>,
+    link: Option<Link>,
+    #[serde(flatten)]
+    beside: Instrument,
+}
+
+/// `payment`: a word in the answer to creating, an object in the answer to reading.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Payment {
+    Method(String),
+    Read {
+        method: Option<String>,
+        banking_billet: Option<Box<Instrument>>,
+        credit_card: Option<CreditCard>,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+struct CreditCard {
+    installments: Option<u16>,
+}
+
+/// `link`: the boleto's page in the answer to creating, a payment link in the answer to reading.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Link {
+    Page(String),
+    Read(Box<Instrument>),
+}
+
+/// What the payer pays with.
+#[derive(Debug, Default, Deserialize)]
+struct Instrument {
+    barcode: Option<String>,
+    pdf: Option<Pdf>,
+    pix: Option<Bolix>,
+    payment_url: Option<String>,
+    payment_method: Option<String>,
+    expire_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pdf {
+    charge: Option<String>,
+}
+
+/// A boleto's Pix code, where the account has it.
+#[derive(Debug, Deserialize)]
+struct Bolix {
+    qrcode: Option<String>,
+}
+
+/// What is known of the money, which reading a charge does not tell.
+#[derive(Debug, Default)]
+pub(super) struct Money {
+    pub method: Option<String>,
+    pub amount: Option<i64>,
+    pub paid_at: Option<Instant>,
+    pub settled_on: Option<chrono::NaiveDate>,
+    /// Its owner denied it once.
+    pub was_contested: bool,
+}
+
+impl Charge {
+    fn method(&self) -> Kind {
+        let told = match &self.payment {
+            Some(Payment::Method(method)) => Some(method),
+            Some(Payment::Read { method, .. }) => method.as_ref(),
+            None => None,
+        };
+        let told = told.or(self.instrument().payment_method.as_ref());
+        match told.map(String::as_str) {
+            Some("credit_card") => Kind::Card,
+            _ => Kind::Boleto,
+        }
+    }
+
+    fn instrument(&self) -> &Instrument {
+        match (&self.payment, &self.link) {
+            (
+                Some(Payment::Read {
+                    banking_billet: Some(boleto),
+                    ..
+                }),
+                _,
+            ) => boleto,
+            (_, Some(Link::Read(link))) => link,
+            _ => &self.beside,
+        }
+    }
+
+    fn status(&self) -> Result<GatewayStatus, GatewayError> {
+        status::status(&self.status, self.method())
+            .ok_or_else(|| unreadable("the charge has a status that is not known"))
+    }
+
+    /// Whether more is to be asked: where the money stands.
+    pub(super) fn has_money(&self) -> bool {
+        self.status().is_ok_and(status::has_money)
+    }
+
+    pub(super) fn custom_id(&self) -> Option<&str> {
+        self.custom_id.as_deref()
+    }
+
+    /// The charge in our words. `expires_at`: its last payable instant, where the caller knows it better.
+    pub(super) fn to_charge(
+        &self,
+        expires_at: Option<Instant>,
+        money: &Money,
+    ) -> Result<GatewayCharge, GatewayError> {
+        let status = self.status()?;
+        let id = self.charge_id.to_string();
+        let mut charge = GatewayCharge {
+            reference: self.custom_id.clone(),
+            status,
+            next_action: self.next_action(status, expires_at),
+            ..GatewayCharge::known(&id, &id, self.total)
+        };
+        if !status::has_money(status) {
+            return Ok(charge);
+        }
+        let payment = self.payment(money)?;
+        match status {
+            GatewayStatus::Refunded => charge.refunds.push(whole_refund(&payment)),
+            GatewayStatus::Disputed => {
+                let open = dispute::Status::NeedsResponse;
+                charge.disputes.push(chargeback(&payment, open));
+            }
+            _ if money.was_contested => {
+                let won = dispute::Status::Won;
+                charge.disputes.push(chargeback(&payment, won));
+            }
+            _ => {}
+        }
+        charge.payments.push(payment);
+        Ok(charge)
+    }
+
+    fn next_action(
+        &self,
+        status: GatewayStatus,
+        expires_at: Option<Instant>,
+    ) -> Option<NextAction> {
+        if !status.is_payable() {
+            return None;
+        }
+        let instrument = self.instrument();
+        let last_day = instrument.expire_at.as_deref().and_then(local::day);
+        let expires_at = expires_at.or(last_day.map(calendar::end_of))?;
+        if let Some(url) = &instrument.payment_url {
+            let url = url.clone();
+            return Some(NextAction::Redirect { url, expires_at });
+        }
+        let (line, barcode) = line::read(instrument.barcode.as_deref()?)?;
+        let pix = self.beside.pix.as_ref().or(instrument.pix.as_ref());
+        Some(NextAction::Boleto {
+            line,
+            barcode,
+            pdf_url: instrument.pdf.as_ref().and_then(|pdf| pdf.charge.clone()),
+            copy_paste: pix.and_then(|pix| pix.qrcode.clone()),
+            expires_at,
+        })
+    }
+
+    /// A charge is paid once, so that its own number is the payment's.
+    fn payment(&self, money: &Money) -> Result<GatewayPayment, GatewayError> {
+        let created_at = self.created_at.as_deref().and_then(local::instant);
+        let installments = match &self.payment {
+            Some(Payment::Read { credit_card, .. }) => {
+                credit_card.as_ref().and_then(|card| card.installments)
+            }
+            _ => None,
+        };
+        Ok(GatewayPayment {
+            id: self.charge_id.to_string(),
+            end_to_end_id: None,
+            amount: money.amount.unwrap_or(self.total),
+            method: match money.method.as_deref() {
+                Some("pix") => Kind::Pix,
+                _ => self.method(),
+            },
+            fee: None,
+            net: None,
+            installments,
+            settles_on: None,
+            settled_on: money.settled_on,
+            paid_at: money
+                .paid_at
+                .or(created_at)
+                .ok_or_else(|| unreadable("the charge does not tell when it was paid"))?,
+        })
+    }
+}
+
+/// `refunded` says that all of it went back, and by whom no more.
+fn whole_refund(payment: &GatewayPayment) -> GatewayRefund {
+    GatewayRefund {
+        id: whole_refund_id(&payment.id),
+        reference: None,
+        payment: payment.id.clone(),
+        amount: payment.amount,
+        status: RefundStatus::Succeeded,
+        reason: None,
+        created_at: None,
+    }
+}
+
+/// The same whoever asked for it, so that it is told once.
+pub(super) fn whole_refund_id(payment: &str) -> String {
+    format!("{payment}/refunded")
+}
+
+fn chargeback(payment: &GatewayPayment, status: dispute::Status) -> GatewayDispute {
+    GatewayDispute {
+        id: format!("{}/contested", payment.id),
+        payment: payment.id.clone(),
+        amount: payment.amount,
+        kind: match payment.method {
+            Kind::Card => dispute::Kind::Chargeback,
+            Kind::Boleto | Kind::Pix => dispute::Kind::Other,
+        },
+        status,
+        reason: None,
+        respond_by: None,
+        created_at: None,
+    }
+}
+
+fn unreadable(what: &'static str) -> GatewayError {
+    GatewayError::new(ErrorClass::Unknown, "unreadable", what)
+}

@@ -1,0 +1,247 @@
+//! Efí's API Cobranças: boletos and card links, found again by our `custom_id`. `GATEWAYS.md` §2.8 and §2.9.
+
+use reqwest::{Client, Method};
+use schemas::{Instant, attempt::ErrorClass, payment_method::Kind};
+use serde_json::json;
+use url::Url;
+
+use super::{
+    error,
+    session::{Call, Session},
+};
+use crate::{
+    ChargeOrder, GatewayCharge, GatewayError, GatewayNotice, GatewayRefund, GatewayStatus, Means,
+    RefundOrder, RefundStatus,
+    credentials::EfiCredentials,
+    http::{Deadline, Effect},
+};
+
+mod answer;
+mod line;
+mod list;
+mod local;
+mod notification;
+mod order;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use answer::{Charge, Data, Money};
+use list::Wanted;
+pub(super) use notification::{is_form, read as read_notification};
+pub(super) use order::lacks;
+
+/// The API Cobranças of an account.
+pub(super) struct Cobrancas {
+    session: Session,
+}
+
+impl Cobrancas {
+    pub(super) fn new(client: Client, base: Url, credentials: &EfiCredentials) -> Self {
+        Self {
+            session: Session::new(client, (base, &["v1", "authorize"]), credentials),
+        }
+    }
+
+    pub(super) async fn charge(
+        &self,
+        order: &ChargeOrder,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
+        let body = order::body(order);
+        let path = order::path(order.method.kind());
+        let call = Call::create(Method::POST, path, &body);
+        let answer = self.session.send(&call, deadline).await?;
+        let made: Data<Charge> = answer.read(Effect::Creates)?;
+        let charge = made
+            .data
+            .to_charge(Some(order.expires_at), &Money::default())
+            .map_err(GatewayError::after_an_effect)?;
+        if charge.status.is_payable() && charge.next_action.is_none() {
+            return Err(GatewayError::new(
+                ErrorClass::Unknown,
+                "unreadable",
+                "the charge has nothing readable to show to the payer",
+            ));
+        }
+        Ok(GatewayCharge {
+            // the answer to creating a boleto does not repeat it
+            reference: Some(order.reference.clone()),
+            ..charge
+        })
+    }
+
+    pub(super) async fn find(
+        &self,
+        order: &ChargeOrder,
+        deadline: Deadline,
+    ) -> Result<Vec<GatewayCharge>, GatewayError> {
+        let wanted = Wanted {
+            charge_type: match order.method.kind() {
+                Kind::Card => list::CARD,
+                Kind::Boleto | Kind::Pix => list::BOLETO,
+            },
+            from: order.created_at,
+            to: order.created_at,
+            reference: Some(&order.reference),
+        };
+        let mut found = Vec::new();
+        for listed in self.list(&wanted, deadline).await? {
+            if listed.custom_id.as_deref() != Some(order.reference.as_str()) {
+                continue;
+            }
+            let charge = self.read(&listed.id.to_string(), deadline).await?;
+            found.push(charge.to_charge(Some(order.expires_at), &listed.money())?);
+        }
+        Ok(found)
+    }
+
+    async fn read(&self, id: &str, deadline: Deadline) -> Result<Charge, GatewayError> {
+        let path = ["v1", "charge", id];
+        let answer = self.session.send(&Call::read(&path), deadline).await?;
+        Ok(answer.read::<Data<Charge>>(Effect::Reads)?.data)
+    }
+
+    /// The charge as it stands, with its money, which only the list tells.
+    async fn look(&self, id: &str, deadline: Deadline) -> Result<GatewayCharge, GatewayError> {
+        let charge = self.read(id, deadline).await?;
+        let made_at = charge.created_at.as_deref().and_then(local::instant);
+        let mut money = Money::default();
+        if let (true, Some(at)) = (charge.has_money(), made_at) {
+            for charge_type in [list::BOLETO, list::CARD] {
+                let wanted = Wanted {
+                    charge_type,
+                    from: at,
+                    to: at,
+                    reference: charge.custom_id(),
+                };
+                let listed = self.list(&wanted, deadline).await?;
+                let same = listed.iter().find(|one| one.id == charge.charge_id);
+                if let Some(same) = same {
+                    money = same.money();
+                    break;
+                }
+            }
+        }
+        charge.to_charge(None, &money)
+    }
+
+    pub(super) async fn cancel(
+        &self,
+        charge: &GatewayCharge,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
+        let path = ["v1", "charge", charge.id.as_str(), "cancel"];
+        let nothing = json!({});
+        let call = Call::change(Method::PUT, &path, &nothing);
+        let refusal = match self.session.send(&call, deadline).await {
+            Ok(_) => None,
+            Err(error) if error::is_refusal(&error) => Some(error),
+            Err(error) => return Err(error),
+        };
+        let ended = match self.look(&charge.id, deadline).await {
+            Ok(ended) => ended,
+            Err(error) if error::is_absent(&error) => GatewayCharge {
+                status: GatewayStatus::Canceled,
+                next_action: None,
+                ..charge.clone()
+            },
+            Err(error) => return Err(error),
+        };
+        match refusal {
+            Some(refusal) if ended.status.is_payable() => Err(refusal),
+            _ => Ok(ended),
+        }
+    }
+
+    /// Gives back a card payment. The gateway keeps no reference of it.
+    pub(super) async fn refund(
+        &self,
+        order: &RefundOrder,
+        deadline: Deadline,
+    ) -> Result<GatewayRefund, GatewayError> {
+        if order.method != Kind::Card {
+            return Err(GatewayError::new(
+                ErrorClass::Refused,
+                "unsupported",
+                super::NO_BOLETO_BACK,
+            ));
+        }
+        let path = ["v1", "charge", "card", order.charge.as_str(), "refund"];
+        let body = json!({ "amount": order.amount });
+        let call = Call::create(Method::POST, &path, &body);
+        self.session.send(&call, deadline).await?;
+        Ok(done(order))
+    }
+
+    /// Only a charge whose all went back says so. A part leaves no trace: then nobody here can tell.
+    pub(super) async fn find_refund(
+        &self,
+        order: &RefundOrder,
+        deadline: Deadline,
+    ) -> Result<Option<GatewayRefund>, GatewayError> {
+        let charge = self.look(&order.charge, deadline).await?;
+        match charge.status {
+            GatewayStatus::Refunded if order.is_whole => Ok(Some(done(order))),
+            _ if order.is_whole => Ok(None),
+            _ => Err(GatewayError::new(
+                ErrorClass::Unknown,
+                "no_reference",
+                "Efí keeps no reference of a partial card refund: look it up in its panel",
+            )),
+        }
+    }
+
+    /// Money that came since then, by charges that are not older than boletos last.
+    pub(super) async fn catch_up(
+        &self,
+        (since, now): (Instant, Instant),
+        deadline: Deadline,
+    ) -> Result<Vec<GatewayNotice>, GatewayError> {
+        let mut notices = Vec::new();
+        for charge_type in [list::BOLETO, list::CARD] {
+            let wanted = Wanted {
+                charge_type,
+                from: since - list::BOLETO_LASTS,
+                to: now,
+                reference: None,
+            };
+            let listed = self.list(&wanted, deadline).await?;
+            for one in listed.iter().filter(|one| one.moved_since(since)) {
+                let charge = self.read(&one.id.to_string(), deadline).await?;
+                let stands = charge.to_charge(None, &one.money());
+                notices.push(GatewayNotice {
+                    dedupe_key: one.key(),
+                    event: one.event(),
+                    reference: one.custom_id.clone(),
+                    charge: Some(one.id.to_string()),
+                    payment: None,
+                    means: stands.map_or(Means::Hint, |charge| Means::Stands(Box::new(charge))),
+                });
+            }
+        }
+        Ok(notices)
+    }
+
+    /// Whether the credentials open this API too.
+    pub(super) async fn probe(&self, deadline: Deadline) -> Result<(), GatewayError> {
+        self.session.opens(deadline).await
+    }
+}
+
+/// A whole refund is the one that the charge tells by its status; a part has no name but ours.
+fn done(order: &RefundOrder) -> GatewayRefund {
+    GatewayRefund {
+        id: if order.is_whole {
+            answer::whole_refund_id(&order.payment)
+        } else {
+            order.reference.clone()
+        },
+        reference: Some(order.reference.clone()),
+        payment: order.payment.clone(),
+        amount: order.amount,
+        status: RefundStatus::Succeeded,
+        reason: None,
+        created_at: None,
+    }
+}

@@ -1,0 +1,157 @@
+//! The token that Efí posts to a charge's address, and the history it stands for. `GATEWAYS.md` §2.9.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    Cobrancas,
+    answer::{Data, Money},
+    local,
+};
+use crate::{
+    GatewayError, GatewayNotice, Means, NotificationError, Received,
+    efi::{error, session::Call},
+    http::{Deadline, Effect},
+};
+
+const MAX_TOKEN: usize = 100;
+
+#[derive(Deserialize)]
+struct Form {
+    notification: String,
+}
+
+/// Whether the body is this API's: a form.
+pub(in crate::efi) fn is_form(received: &Received) -> bool {
+    let kind = received.header("content-type").unwrap_or_default();
+    kind.starts_with("application/x-www-form-urlencoded")
+        || received.body.starts_with(b"notification=")
+}
+
+/// The token; anybody may have sent it.
+pub(in crate::efi) fn read(received: &Received) -> Result<Vec<GatewayNotice>, NotificationError> {
+    let form: Option<Form> = serde_html_form::from_bytes(&received.body).ok();
+    let token = form.map(|form| form.notification).filter(|token| {
+        let is_plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+        (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(is_plain)
+    });
+    let token = token.ok_or_else(|| {
+        NotificationError::Unreadable("not the form of a notification's token".to_owned())
+    })?;
+    Ok(vec![GatewayNotice {
+        dedupe_key: token.clone(),
+        event: "notification".to_owned(),
+        reference: None,
+        charge: None,
+        payment: None,
+        means: Means::Token(token),
+    }])
+}
+
+/// A step of a charge's history.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    id: u64,
+    #[serde(rename = "type")]
+    kind: String,
+    custom_id: Option<String>,
+    status: Step,
+    #[serde(default)]
+    identifiers: Identifiers,
+    created_at: Option<String>,
+    value: Option<i64>,
+    received_by_bank_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Step {
+    current: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Identifiers {
+    charge_id: Option<u64>,
+}
+
+impl Cobrancas {
+    /// The whole history behind a token. How a charge stands now is said by its last step, and read from the charge itself.
+    pub(in crate::efi) async fn fetch(
+        &self,
+        token: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<GatewayNotice>, GatewayError> {
+        let path = ["v1", "notification", token];
+        let answer = self.session.send(&Call::read(&path), deadline).await?;
+        let entries = answer.read::<Data<Vec<Value>>>(Effect::Reads)?.data;
+        let entries: Vec<Entry> = entries.into_iter().filter_map(readable).collect();
+        let mut last = HashMap::new();
+        for entry in &entries {
+            last.insert(entry.identifiers.charge_id, entry.id);
+        }
+        let mut notices = Vec::new();
+        for entry in &entries {
+            let is_last = last.get(&entry.identifiers.charge_id) == Some(&entry.id);
+            let means = match entry.identifiers.charge_id {
+                Some(charge) if is_last && entry.kind == "charge" => {
+                    self.state(charge, &entries, deadline).await?
+                }
+                _ => Means::Nothing,
+            };
+            notices.push(GatewayNotice {
+                dedupe_key: format!("{token}/{}", entry.id),
+                event: format!("{}.{}", entry.kind, entry.status.current),
+                reference: entry.custom_id.clone(),
+                charge: entry.identifiers.charge_id.map(|id| id.to_string()),
+                payment: None,
+                means,
+            });
+        }
+        Ok(notices)
+    }
+
+    /// How the charge stands, read with our credentials: proved.
+    async fn state(
+        &self,
+        id: u64,
+        entries: &[Entry],
+        deadline: Deadline,
+    ) -> Result<Means, GatewayError> {
+        let charge = match self.read(&id.to_string(), deadline).await {
+            Ok(charge) => charge,
+            Err(error) if error::is_absent(&error) => return Ok(Means::Hint),
+            Err(error) => return Err(error),
+        };
+        let history: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.identifiers.charge_id == Some(id))
+            .collect();
+        // a status that is new says nothing that we could apply; asking later may
+        Ok(charge
+            .to_charge(None, &money(&history))
+            .map_or(Means::Hint, |charge| Means::Stands(Box::new(charge))))
+    }
+}
+
+fn readable(entry: Value) -> Option<Entry> {
+    serde_json::from_value(entry)
+        .inspect_err(|_| tracing::warn!("efi told a step that is not readable"))
+        .ok()
+}
+
+/// What the history tells of the money.
+fn money(history: &[&Entry]) -> Money {
+    let at = |status: &str| history.iter().find(|entry| entry.status.current == status);
+    let Some(paid) = at("paid").or_else(|| at("settled")) else {
+        return Money::default();
+    };
+    let bank = paid.received_by_bank_at.as_deref();
+    Money {
+        method: None,
+        amount: paid.value.filter(|amount| *amount > 0),
+        paid_at: paid.created_at.as_deref().and_then(local::instant),
+        settled_on: bank.and_then(local::day),
+        was_contested: at("contested").is_some(),
+    }
+}

@@ -1,0 +1,120 @@
+//! What a boleto and a card link ask of the API Cobranças.
+
+use schemas::{
+    calendar,
+    document::DocumentKind,
+    payer::Payer,
+    payment_method::{Due, Kind},
+    route::Unmet,
+};
+use serde_json::{Value, json};
+
+use super::super::unmet;
+use crate::ChargeOrder;
+
+const MAX_ITEM_NAME: usize = 255;
+const MAX_PAYER_NAME: usize = 255;
+/// What is sold, where the merchant does not say.
+const ITEM: &str = "Cobrança";
+/// Interest is counted in thousandths of a percent: ten to a basis point.
+const INTEREST_PER_BPS: u32 = 10;
+
+/// What the order lacks, or has too much of.
+pub(in crate::efi) fn lacks(order: &ChargeOrder) -> Vec<Unmet> {
+    let mut lacks = Vec::new();
+    if order.payer.name.chars().count() > MAX_PAYER_NAME {
+        lacks.push(unmet("payer.name", "has at most 255 characters"));
+    }
+    lacks
+}
+
+/// The path of a request that makes the charge at once.
+pub(super) fn path(method: Kind) -> &'static [&'static str] {
+    match method {
+        Kind::Card => &["v1", "charge", "one-step", "link"],
+        Kind::Boleto | Kind::Pix => &["v1", "charge", "one-step"],
+    }
+}
+
+/// The request's body: a pure function of the order.
+pub(super) fn body(order: &ChargeOrder) -> Value {
+    let item: String = order
+        .description
+        .as_deref()
+        .unwrap_or(ITEM)
+        .chars()
+        .take(MAX_ITEM_NAME)
+        .collect();
+    let mut body = json!({
+        // `amount` is how many of them
+        "items": [{ "name": item, "value": order.amount, "amount": 1 }],
+        "metadata": { "custom_id": order.reference },
+    });
+    if let Some(url) = &order.notification_url {
+        body["metadata"]["notification_url"] = url.as_str().into();
+    }
+    match order.method.due() {
+        Some(due) => body["payment"] = json!({ "banking_billet": boleto(order, &due) }),
+        None => {
+            // a link lives to the end of a day; its last instant is kept by our own cancellation
+            body["settings"] = json!({
+                "payment_method": "credit_card",
+                "expire_at": calendar::today(order.expires_at),
+                "request_delivery_address": false,
+            });
+        }
+    }
+    body
+}
+
+fn boleto(order: &ChargeOrder, due: &Due) -> Value {
+    let mut configurations = json!({ "days_to_write_off": due.days_after_due });
+    if due.fine_bps > 0 {
+        configurations["fine"] = due.fine_bps.into();
+    }
+    if due.monthly_interest_bps > 0 {
+        let value = u32::from(due.monthly_interest_bps) * INTEREST_PER_BPS;
+        configurations["interest"] = json!({ "value": value, "type": "monthly" });
+    }
+    let mut boleto = json!({
+        "customer": customer(&order.payer),
+        "expire_at": due.due_date,
+        "configurations": configurations,
+    });
+    if let Some(discount) = &due.discount {
+        boleto["conditional_discount"] = json!({
+            "type": "currency",
+            "value": discount.amount,
+            "until_date": discount.until,
+        });
+    }
+    boleto
+}
+
+fn customer(payer: &Payer) -> Value {
+    let document = payer.document.as_str();
+    let mut customer = match payer.document.kind() {
+        DocumentKind::Cpf => json!({ "name": payer.name, "cpf": document }),
+        DocumentKind::Cnpj => {
+            json!({ "juridical_person": { "corporate_name": payer.name, "cnpj": document } })
+        }
+    };
+    if let Some(email) = &payer.email {
+        customer["email"] = email.as_str().into();
+    }
+    if let Some(phone) = &payer.phone {
+        customer["phone_number"] = phone.as_str().into();
+    }
+    if let Some(address) = &payer.address {
+        customer["address"] = json!({
+            "street": address.street,
+            "number": address.number,
+            "neighborhood": address.district,
+            "zipcode": address.postal_code,
+            "city": address.city,
+            "complement": address.complement.as_deref().unwrap_or_default(),
+            "state": address.state,
+        });
+    }
+    customer
+}

@@ -1,0 +1,59 @@
+//! The statuses of the API Cobranças in our words. `GATEWAYS.md` §2.8.
+
+use schemas::payment_method::Kind;
+
+use crate::GatewayStatus;
+
+/// Their status → ours. `unpaid` is a boleto past its due date, still payable, or a card that was declined.
+pub(super) fn status(theirs: &str, method: Kind) -> Option<GatewayStatus> {
+    Some(match (theirs, method) {
+        ("new" | "link" | "waiting" | "identified" | "approved", _) => GatewayStatus::Pending,
+        ("unpaid", Kind::Card) => GatewayStatus::Failed,
+        ("unpaid", Kind::Boleto | Kind::Pix) => GatewayStatus::Overdue,
+        ("paid" | "settled", _) => GatewayStatus::Paid,
+        ("refunded", _) => GatewayStatus::Refunded,
+        ("contested", _) => GatewayStatus::Disputed,
+        ("canceled", _) => GatewayStatus::Canceled,
+        ("expired", _) => GatewayStatus::Expired,
+        _ => return None,
+    })
+}
+
+/// Whether money arrived at some time, wherever it is now.
+pub(super) fn has_money(status: GatewayStatus) -> bool {
+    matches!(
+        status,
+        GatewayStatus::Paid | GatewayStatus::Refunded | GatewayStatus::Disputed
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_of_a_charge_has_ours() {
+        for (theirs, boleto, card) in [
+            ("new", GatewayStatus::Pending, GatewayStatus::Pending),
+            ("link", GatewayStatus::Pending, GatewayStatus::Pending),
+            ("waiting", GatewayStatus::Pending, GatewayStatus::Pending),
+            ("identified", GatewayStatus::Pending, GatewayStatus::Pending),
+            ("approved", GatewayStatus::Pending, GatewayStatus::Pending),
+            ("unpaid", GatewayStatus::Overdue, GatewayStatus::Failed),
+            ("paid", GatewayStatus::Paid, GatewayStatus::Paid),
+            ("settled", GatewayStatus::Paid, GatewayStatus::Paid),
+            ("refunded", GatewayStatus::Refunded, GatewayStatus::Refunded),
+            (
+                "contested",
+                GatewayStatus::Disputed,
+                GatewayStatus::Disputed,
+            ),
+            ("canceled", GatewayStatus::Canceled, GatewayStatus::Canceled),
+            ("expired", GatewayStatus::Expired, GatewayStatus::Expired),
+        ] {
+            assert_eq!(status(theirs, Kind::Boleto), Some(boleto), "{theirs}");
+            assert_eq!(status(theirs, Kind::Card), Some(card), "{theirs}");
+        }
+        assert_eq!(status("novo", Kind::Card), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! The one address of a Pix key, where Efí tells what arrives.
+
+use reqwest::Method;
+use serde_json::json;
+use url::Url;
+
+use super::Pix;
+use crate::{
+    Finding, GatewayError, Subscription, Watched,
+    efi::{error, session::Call},
+    http::Deadline,
+};
+
+/// Whose address is registered.
+enum Registered {
+    Nothing,
+    Ours,
+    /// This connection's, with a secret that is no longer used.
+    Former,
+    Other(Url),
+    Unreadable,
+}
+
+impl Pix {
+    /// Registers `url`, unless a stranger's is there and may not be replaced.
+    pub(in crate::efi) async fn subscribe(
+        &self,
+        url: &Url,
+        replace: bool,
+        deadline: Deadline,
+    ) -> Result<Subscription, GatewayError> {
+        match self.registered(url, deadline).await? {
+            Registered::Ours => Ok(Subscription::Done),
+            Registered::Other(other) if !replace => Ok(Subscription::Taken { by: host(&other) }),
+            Registered::Unreadable if !replace => Ok(Subscription::Taken {
+                by: "an unreadable address".to_owned(),
+            }),
+            _ => self.register(url, deadline).await,
+        }
+    }
+
+    /// Whether `url` is still registered; if not, registers it where it may.
+    pub(in crate::efi) async fn watch(
+        &self,
+        url: &Url,
+        replace: bool,
+        deadline: Deadline,
+    ) -> Result<Watched, GatewayError> {
+        let (code, was) = match self.registered(url, deadline).await? {
+            Registered::Ours => return Ok(Watched::default()),
+            Registered::Nothing => ("address_missing", "no address was registered".to_owned()),
+            Registered::Former => (
+                "address_replaced",
+                "a former address of ours was registered".to_owned(),
+            ),
+            Registered::Other(other) if !replace => return Ok(stranger(&host(&other))),
+            Registered::Unreadable if !replace => return Ok(stranger("an unreadable address")),
+            Registered::Other(other) => (
+                "address_replaced",
+                format!("{} was registered", host(&other)),
+            ),
+            Registered::Unreadable => (
+                "address_replaced",
+                "an unreadable address was registered".to_owned(),
+            ),
+        };
+        let subscription = self.register(url, deadline).await?;
+        let finding = Finding {
+            code,
+            message: format!("{was} for the Pix key; ours is again"),
+            repaired: true,
+        };
+        Ok(Watched {
+            findings: vec![finding],
+            subscription: Some(subscription),
+        })
+    }
+
+    async fn registered(&self, url: &Url, deadline: Deadline) -> Result<Registered, GatewayError> {
+        let path = ["v2", "webhook", self.pix_key.as_str()];
+        let answer = match self.session.send(&Call::read(&path), deadline).await {
+            Ok(answer) => answer.json(),
+            Err(error) if error::is_absent(&error) => return Ok(Registered::Nothing),
+            Err(error) => return Err(error),
+        };
+        let Some(text) = answer["webhookUrl"].as_str() else {
+            return Ok(Registered::Nothing);
+        };
+        Ok(match Url::parse(text) {
+            Ok(found) if found == *url => Registered::Ours,
+            Ok(found) if is_former(&found, url) => Registered::Former,
+            Ok(found) => Registered::Other(found),
+            Err(_) => Registered::Unreadable,
+        })
+    }
+
+    async fn register(&self, url: &Url, deadline: Deadline) -> Result<Subscription, GatewayError> {
+        let path = ["v2", "webhook", self.pix_key.as_str()];
+        let body = json!({ "webhookUrl": url.as_str() });
+        let call = Call {
+            skip_mtls: true,
+            ..Call::change(Method::PUT, &path, &body)
+        };
+        self.session.send(&call, deadline).await?;
+        Ok(Subscription::Done)
+    }
+}
+
+fn stranger(who: &str) -> Watched {
+    let message = format!(
+        "{who} is registered for the Pix key, so that we hear nothing of what arrives; connect again with consent to replace it"
+    );
+    Watched {
+        findings: vec![Finding {
+            code: "address_replaced",
+            message,
+            repaired: false,
+        }],
+        subscription: None,
+    }
+}
+
+/// The same but for the last part, which is the secret.
+fn is_former(found: &Url, url: &Url) -> bool {
+    let all_but_secret = |url: &Url| {
+        let path = url.path().rsplit_once('/');
+        path.map(|(path, _)| (url.origin(), path.to_owned()))
+    };
+    let ours = all_but_secret(url);
+    // a bare `/secret` has nothing before it that would tell connections apart
+    let tells = ours.as_ref().is_some_and(|(_, path)| !path.is_empty());
+    tells && all_but_secret(found) == ours
+}
+
+/// Enough to recognize a stranger's address; the rest may hold its secret.
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or("an unreadable address").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_differs_in_its_secret_alone_is_ours() {
+        let url = |text: &str| Url::parse(text).expect("an address");
+        let ours = url("https://hooks.example.com/notifications/gc_1/new");
+        for (found, former) in [
+            ("https://hooks.example.com/notifications/gc_1/old", true),
+            ("https://hooks.example.com/notifications/gc_2/old", false),
+            ("https://other.example.com/notifications/gc_1/old", false),
+            ("https://hooks.example.com/old", false),
+        ] {
+            assert_eq!(is_former(&url(found), &ours), former, "{found}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A `cob` or a `cobv` as Efí answers it, in our words.
+
+use chrono::{Days, NaiveDate, TimeDelta};
+use schemas::{
+    Instant,
+    attempt::ErrorClass,
+    br_code::BrCode,
+    calendar::{self, business_day_from},
+    next_action::NextAction,
+    payment_method::Due,
+};
+use serde::Deserialize;
+
+use super::{infraction::Infraction, received::Received, refund};
+use crate::{GatewayCharge, GatewayError, GatewayStatus, money};
+
+/// A charge, immediate or with a due date. Fields that we do not need are not read, so that they cannot break anything.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Cob {
+    txid: String,
+    status: String,
+    calendario: Calendar,
+    valor: Amount,
+    pix_copia_e_cola: Option<String>,
+    #[serde(default)]
+    pub pix: Vec<Received>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Calendar {
+    criacao: Instant,
+    #[serde(default = "a_day")]
+    expiracao: i64,
+    /// Of a `cobv` only.
+    data_de_vencimento: Option<NaiveDate>,
+    #[serde(default = "a_month")]
+    validade_apos_vencimento: u16,
+}
+
+/// BACEN's default.
+fn a_day() -> i64 {
+    86_400
+}
+
+/// BACEN's default.
+fn a_month() -> u16 {
+    30
+}
+
+#[derive(Debug, Deserialize)]
+struct Amount {
+    original: String,
+}
+
+/// Where a charge stands in its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Time {
+    Running,
+    /// Past its due date, and still payable.
+    Late,
+    Over,
+}
+
+/// Their status → ours. `ATIVA` outlives its time: there is no status for that.
+fn status(theirs: &str, time: Time) -> Option<GatewayStatus> {
+    Some(match (theirs, time) {
+        ("ATIVA", Time::Running) => GatewayStatus::Pending,
+        ("ATIVA", Time::Late) => GatewayStatus::Overdue,
+        ("ATIVA", Time::Over) => GatewayStatus::Expired,
+        ("CONCLUIDA", _) => GatewayStatus::Paid,
+        ("REMOVIDA_PELO_USUARIO_RECEBEDOR" | "REMOVIDA_PELO_PSP", _) => GatewayStatus::Canceled,
+        _ => return None,
+    })
+}
+
+impl Calendar {
+    /// The last instant at which we show it, and where it stands at `now`.
+    fn read(&self, now: Instant) -> (Instant, Time) {
+        let Some(due_date) = self.data_de_vencimento else {
+            let life = TimeDelta::try_seconds(self.expiracao).unwrap_or(TimeDelta::MAX);
+            let end = self.criacao.checked_add_signed(life);
+            let end = end.unwrap_or(Instant::MAX_UTC);
+            let time = if end <= now {
+                Time::Over
+            } else {
+                Time::Running
+            };
+            return (end, time);
+        };
+        let due = Due {
+            due_date,
+            days_after_due: self.validade_apos_vencimento,
+            fine_bps: 0,
+            monthly_interest_bps: 0,
+            discount: None,
+        };
+        // BACEN moves the due date to a business day first, and counts the further days from there
+        let costs_more_after = business_day_from(due_date);
+        let days = Days::new(u64::from(self.validade_apos_vencimento));
+        let last = costs_more_after
+            .checked_add_days(days)
+            .map_or(NaiveDate::MAX, business_day_from);
+        let time = match calendar::today(now) {
+            today if today > last => Time::Over,
+            today if today > costs_more_after => Time::Late,
+            _ => Time::Running,
+        };
+        (due.payable_until(), time)
+    }
+}
+
+impl Cob {
+    /// The charge in our words, at `now`, with what is claimed back of it.
+    pub(super) fn to_charge(
+        &self,
+        now: Instant,
+        infractions: &[Infraction],
+    ) -> Result<GatewayCharge, GatewayError> {
+        let unreadable = |what| GatewayError::new(ErrorClass::Unknown, "unreadable", what);
+        let (expires_at, time) = self.calendario.read(now);
+        let status = status(&self.status, time)
+            .ok_or_else(|| unreadable("the charge has a status that is not known"))?;
+        let amount = money::centavos(&self.valor.original)
+            .ok_or_else(|| unreadable("the charge's amount is not readable"))?;
+        let next_action = match &self.pix_copia_e_cola {
+            _ if !status.is_payable() => None,
+            Some(code) if BrCode::parse(code).is_ok() => Some(NextAction::Pix {
+                copy_paste: code.clone(),
+                qr_code_url: None,
+                expires_at,
+            }),
+            _ => return Err(unreadable("the charge has no readable Pix code")),
+        };
+        let mut disputes: Vec<_> = infractions
+            .iter()
+            .filter_map(Infraction::to_dispute)
+            .collect();
+        for pix in &self.pix {
+            let is_known = disputes
+                .iter()
+                .any(|known| known.payment == pix.end_to_end_id);
+            // what a claim took back is that claim, unless the claim itself is hidden from us
+            if !is_known {
+                disputes.extend(refund::claimed(pix));
+            }
+        }
+        Ok(GatewayCharge {
+            payments: self.pix.iter().filter_map(Received::to_payment).collect(),
+            refunds: self.pix.iter().flat_map(refund::given_back).collect(),
+            disputes,
+            status,
+            next_action,
+            ..GatewayCharge::known(&self.txid, &self.txid, amount)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_of_a_cob_has_ours() {
+        for (theirs, time, ours) in [
+            ("ATIVA", Time::Running, Some(GatewayStatus::Pending)),
+            ("ATIVA", Time::Late, Some(GatewayStatus::Overdue)),
+            ("ATIVA", Time::Over, Some(GatewayStatus::Expired)),
+            ("CONCLUIDA", Time::Over, Some(GatewayStatus::Paid)),
+            (
+                "REMOVIDA_PELO_USUARIO_RECEBEDOR",
+                Time::Running,
+                Some(GatewayStatus::Canceled),
+            ),
+            (
+                "REMOVIDA_PELO_PSP",
+                Time::Over,
+                Some(GatewayStatus::Canceled),
+            ),
+            ("NOVA_COISA", Time::Running, None),
+        ] {
+            assert_eq!(status(theirs, time), ours, "{theirs} {time:?}");
+        }
+    }
+
+    /// BACEN's examples of `validadeAposVencimento`.
+    #[test]
+    fn a_due_date_on_a_day_off_moves_and_its_further_days_with_it() {
+        let at = |due: &str, days, on: &str| {
+            let calendar = Calendar {
+                criacao: Instant::UNIX_EPOCH,
+                expiracao: 0,
+                data_de_vencimento: Some(due.parse().expect("a day")),
+                validade_apos_vencimento: days,
+            };
+            calendar
+                .read(calendar::end_of(on.parse().expect("a day")))
+                .1
+        };
+        assert_eq!(at("2020-10-20", 4, "2020-10-20"), Time::Running);
+        assert_eq!(at("2020-10-20", 4, "2020-10-21"), Time::Late);
+        assert_eq!(at("2020-12-25", 0, "2020-12-28"), Time::Running);
+        assert_eq!(at("2020-12-25", 0, "2020-12-29"), Time::Over);
+        assert_eq!(at("2020-12-25", 1, "2020-12-29"), Time::Late);
+        assert_eq!(at("2020-12-25", 1, "2020-12-30"), Time::Over);
+    }
+}

@@ -1,0 +1,218 @@
+//! Efí's API Pix: charges under our own `txid`, immediate (`cob`) or with a due date (`cobv`). `GATEWAYS.md` §2.2 to §2.6.
+
+use reqwest::{Client, Method};
+use schemas::attempt::ErrorClass;
+use serde_json::json;
+use url::Url;
+
+use super::{
+    error, now,
+    session::{Call, Session},
+};
+use crate::{
+    ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus, RefundOrder,
+    credentials::EfiCredentials,
+    http::{Deadline, Effect},
+};
+
+mod address;
+mod cob;
+mod infraction;
+mod list;
+mod notification;
+mod order;
+mod received;
+mod refund;
+#[cfg(test)]
+mod tests;
+
+use cob::Cob;
+pub(super) use notification::read as read_notification;
+pub(super) use order::lacks;
+use refund::Returned;
+
+/// Both kinds of charges, the more frequent first.
+const FAMILIES: [&str; 2] = ["cob", "cobv"];
+
+/// The API Pix of an account, with one Pix key.
+pub(super) struct Pix {
+    session: Session,
+    pix_key: String,
+}
+
+impl Pix {
+    pub(super) fn new(client: Client, base: Url, credentials: &EfiCredentials) -> Self {
+        Self {
+            session: Session::new(client, (base, &["oauth", "token"]), credentials),
+            pix_key: credentials.pix_key.clone(),
+        }
+    }
+
+    pub(super) async fn charge(
+        &self,
+        order: &ChargeOrder,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
+        let body = order::body(order, &self.pix_key);
+        let path = ["v2", order::family(order), order.reference.as_str()];
+        let call = Call::create(Method::PUT, &path, &body);
+        match self.session.send(&call, deadline).await {
+            Ok(answer) => answer
+                .read::<Cob>(Effect::Creates)?
+                .to_charge(now(), &[])
+                .map_err(GatewayError::after_an_effect),
+            Err(error) if error::is_taken(&error) => self.adopt(order, error, deadline).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What stands under our `txid` after it was refused: ours, unless it asks for something else.
+    async fn adopt(
+        &self,
+        order: &ChargeOrder,
+        refusal: GatewayError,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
+        let found = self
+            .read((order::family(order), &order.reference), deadline)
+            .await
+            .map_err(GatewayError::after_an_effect)?;
+        match found.map(|cob| cob.to_charge(now(), &[])) {
+            Some(Ok(charge)) if charge.amount == order.amount => Ok(charge),
+            Some(Ok(_)) => Err(GatewayError::new(
+                ErrorClass::Refused,
+                "txid_duplicado",
+                "another charge has our txid",
+            )),
+            Some(Err(error)) => Err(error.after_an_effect()),
+            // taken, and yet not there: unknown; refused for another reason: refused
+            None => Err(refusal),
+        }
+    }
+
+    pub(super) async fn find(
+        &self,
+        order: &ChargeOrder,
+        deadline: Deadline,
+    ) -> Result<Vec<GatewayCharge>, GatewayError> {
+        let named = (order::family(order), order.reference.as_str());
+        match self.read(named, deadline).await? {
+            Some(cob) => Ok(vec![self.complete(&cob, deadline).await?]),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// With what is claimed back of it, which only a paid charge can have.
+    async fn complete(&self, cob: &Cob, deadline: Deadline) -> Result<GatewayCharge, GatewayError> {
+        let Some(first) = cob.pix.iter().map(|pix| pix.horario).min() else {
+            return cob.to_charge(now(), &[]);
+        };
+        let mut claims = self
+            .infractions((first, now().max(first)), deadline)
+            .await?;
+        claims.retain(|claim| {
+            let mut received = cob.pix.iter();
+            received.any(|pix| pix.end_to_end_id == claim.end_to_end_id)
+        });
+        cob.to_charge(now(), &claims)
+    }
+
+    async fn read(
+        &self,
+        (family, txid): (&str, &str),
+        deadline: Deadline,
+    ) -> Result<Option<Cob>, GatewayError> {
+        let path = ["v2", family, txid];
+        match self.session.send(&Call::read(&path), deadline).await {
+            Ok(answer) => answer.read(Effect::Reads).map(Some),
+            Err(error) if error::is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn cancel(
+        &self,
+        charge: &GatewayCharge,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
+        let body = json!({ "status": "REMOVIDA_PELO_USUARIO_RECEBEDOR" });
+        for family in FAMILIES {
+            let path = ["v2", family, charge.id.as_str()];
+            let call = Call::change(Method::PATCH, &path, &body);
+            let refusal = match self.session.send(&call, deadline).await {
+                Ok(_) => None,
+                Err(error) if error::is_absent(&error) || error::is_refusal(&error) => Some(error),
+                Err(error) => return Err(error),
+            };
+            let Some(cob) = self.read((family, &charge.id), deadline).await? else {
+                continue;
+            };
+            let ended = self.complete(&cob, deadline).await?;
+            return match refusal {
+                Some(refusal) if ended.status.is_payable() => Err(refusal),
+                _ => Ok(ended),
+            };
+        }
+        Ok(GatewayCharge {
+            status: GatewayStatus::Canceled,
+            next_action: None,
+            ..charge.clone()
+        })
+    }
+
+    pub(super) async fn refund(
+        &self,
+        order: &RefundOrder,
+        deadline: Deadline,
+    ) -> Result<GatewayRefund, GatewayError> {
+        let body = refund::body(order);
+        let path = refund_path(order);
+        let call = Call::create(Method::PUT, &path, &body);
+        let refusal = match self.session.send(&call, deadline).await {
+            Ok(answer) => {
+                return answer
+                    .read::<Returned>(Effect::Creates)?
+                    .to_refund(&order.payment);
+            }
+            Err(error) if error::is_taken(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let found = self.find_refund(order, deadline).await;
+        match found.map_err(GatewayError::after_an_effect)? {
+            Some(refund) if refund.amount == order.amount => Ok(refund),
+            Some(_) => Err(GatewayError::new(
+                ErrorClass::Refused,
+                "devolucao_id_duplicado",
+                "another return has our id",
+            )),
+            None => Err(refusal),
+        }
+    }
+
+    pub(super) async fn find_refund(
+        &self,
+        order: &RefundOrder,
+        deadline: Deadline,
+    ) -> Result<Option<GatewayRefund>, GatewayError> {
+        let path = refund_path(order);
+        match self.session.send(&Call::read(&path), deadline).await {
+            Ok(answer) => {
+                let returned: Returned = answer.read(Effect::Reads)?;
+                returned.to_refund(&order.payment).map(Some)
+            }
+            Err(error) if error::is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The cheapest read there is.
+    pub(super) async fn probe(&self, deadline: Deadline) -> Result<(), GatewayError> {
+        let call = Call::read(&["v2", "gn", "saldo"]);
+        self.session.send(&call, deadline).await.map(drop)
+    }
+}
+
+fn refund_path(order: &RefundOrder) -> [&str; 5] {
+    let pix = order.end_to_end_id.as_deref().unwrap_or(&order.payment);
+    ["v2", "pix", pix, "devolucao", &order.reference]
+}

@@ -1,0 +1,103 @@
+//! Refusals, in the shapes that this API has.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{FromRequest, Request},
+    http::{Response, StatusCode},
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+
+/// A field breaks a rule.
+const INVALID: u32 = 3_500_034;
+/// The charge is absent, or its state forbids it.
+const FORBIDDEN: u32 = 3_500_010;
+
+#[derive(Debug)]
+pub(super) struct Wrong {
+    status: StatusCode,
+    body: Value,
+}
+
+impl Wrong {
+    /// A field breaks a rule: `property` is its path with slashes.
+    pub(super) fn property(property: &str, message: &str) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            body: json!({
+                "code": INVALID, "error": "validation_error",
+                "error_description": { "property": property, "message": message },
+            }),
+        }
+    }
+
+    /// What is asked for cannot be done.
+    pub(super) fn text(status: StatusCode, error: &str, text: &str) -> Self {
+        Self {
+            status,
+            body: json!({ "code": FORBIDDEN, "error": error, "error_description": text }),
+        }
+    }
+
+    pub(super) fn state(text: &str) -> Self {
+        Self::text(StatusCode::BAD_REQUEST, "invalid_operation", text)
+    }
+
+    pub(super) fn unauthorized(text: &str) -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            body: json!({ "code": 401, "error": "unauthorized", "error_description": text }),
+        }
+    }
+
+    /// A value has not the JSON type that it must have.
+    pub(super) fn kind(path: &[Value], expected: &str, received: &Value) -> Self {
+        let received = match received {
+            Value::Null => "undefined",
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        let message = format!("Expected {expected}, received {received}");
+        let extra = json!({
+            "path": path, "message": message, "code": "invalid_type", "expected": expected, "received": received,
+        });
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            body: json!({
+                "status": 400, "title": "Requisição inválida", "detail": "Há campos de tipo inválido", "extras": [extra],
+            }),
+        }
+    }
+}
+
+impl IntoResponse for Wrong {
+    fn into_response(self) -> Response<Body> {
+        (self.status, Json(self.body)).into_response()
+    }
+}
+
+/// A body of JSON; nothing counts as an empty object.
+pub(super) struct Sent(pub Value);
+
+impl<S: Send + Sync> FromRequest<S> for Sent {
+    type Rejection = Wrong;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Wrong> {
+        let wrong = || Wrong::property("/", "O corpo não é um objeto JSON");
+        let bytes = axum::body::Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|_| wrong())?;
+        if bytes.is_empty() {
+            return Ok(Self(json!({})));
+        }
+        let body: Value = serde_json::from_slice(&bytes).map_err(|_| wrong())?;
+        if body.is_object() {
+            Ok(Self(body))
+        } else {
+            Err(wrong())
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Efí's API Cobranças: boletos and payment links. `GATEWAYS.md` §2.8 and §2.9.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    routing::{get, post, put},
+};
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
+use chrono_tz::America::Sao_Paulo;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    control::Book,
+    notify::{self, Proof, Telling},
+    sim::{Sim, lock},
+};
+
+mod auth;
+mod boleto;
+mod book;
+mod change;
+mod charge;
+mod create;
+mod error;
+mod order;
+mod read;
+mod settings;
+
+use charge::{Charge, day};
+use error::Wrong;
+use read::envelope as answer;
+use settings::Settings;
+
+/// How long a token of this API lives.
+const TOKEN_TTL_S: u64 = 600;
+/// Posts go on every five minutes for a day, or until the token is fetched.
+const REPEAT_S: [u64; 288] = [300; 288];
+/// The first charge's id.
+const FIRST_ID: u64 = 1_234_567;
+
+pub(crate) struct Cobrancas {
+    pub sim: Arc<Sim>,
+    state: Mutex<State>,
+    settings: Mutex<Settings>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Account and end, by token.
+    tokens: HashMap<String, (String, DateTime<Utc>)>,
+    charges: BTreeMap<u64, Charge>,
+    /// What is to happen, in order.
+    plans: BTreeMap<(DateTime<Utc>, u64), Planned>,
+    made: u64,
+}
+
+/// What happens by itself at its time, to the charge with this id.
+enum Planned {
+    Pay(u64),
+    /// The day passes on which it is due.
+    Pass(u64),
+}
+
+pub(crate) fn router(cobrancas: Arc<Cobrancas>) -> Router {
+    Router::new()
+        .route("/v1/authorize", post(auth::authorize))
+        .route("/v1/charge", post(create::first))
+        .route("/v1/charge/one-step", post(create::billet))
+        .route("/v1/charge/one-step/link", post(create::link))
+        .route("/v1/charge/card/{id}/refund", post(change::refund))
+        .route("/v1/charge/{id}", get(read::charge))
+        .route("/v1/charge/{id}/pay", post(create::pay))
+        .route("/v1/charge/{id}/link", post(create::to_link))
+        .route("/v1/charge/{id}/cancel", put(change::cancel))
+        .route("/v1/charge/{id}/billet", put(change::billet))
+        .route("/v1/charge/{id}/metadata", put(change::describe))
+        .route("/v1/charge/{id}/settle", put(change::settle))
+        .route("/v1/charges", get(read::list))
+        .route("/v1/notification/{token}", get(read::notification))
+        .with_state(cobrancas)
+}
+
+impl State {
+    fn next(&mut self) -> u64 {
+        self.made += 1;
+        FIRST_ID + self.made - 1
+    }
+}
+
+impl Cobrancas {
+    pub(crate) fn new(sim: Arc<Sim>) -> Self {
+        let cobrancas = Self {
+            sim,
+            state: Mutex::default(),
+            settings: Mutex::default(),
+        };
+        cobrancas.shorten_tokens();
+        cobrancas
+    }
+
+    fn shorten_tokens(&self) {
+        self.sim
+            .adjust(|settings| settings.token_ttl_s = TOKEN_TTL_S);
+    }
+
+    /// Changes a charge of the account, and tells if its status moved. Afterwards it is as returned.
+    fn change(
+        &self,
+        (account, id): (&str, &str),
+        act: impl FnOnce(&mut Charge, DateTime<Utc>) -> Result<(), Wrong>,
+    ) -> Result<Charge, Wrong> {
+        let id = self.find(account, id)?.id;
+        let mut state = lock(&self.state);
+        let charge = state.charges.get_mut(&id);
+        let charge = charge.ok_or_else(|| Wrong::state("Cobrança não encontrada"))?;
+        let before = charge.changes.len();
+        act(charge, self.sim.now())?;
+        if charge.changes.len() > before {
+            self.tell(charge);
+        }
+        Ok(charge.clone())
+    }
+
+    /// Posts its token until that is fetched.
+    fn tell(&self, charge: &mut Charge) {
+        charge.heard.cancel();
+        let Some(url) = charge.order.notification_url.clone() else {
+            return;
+        };
+        charge.heard = CancellationToken::new();
+        let telling = Telling {
+            url,
+            event: charge.status.to_owned(),
+            body: format!("notification={}", charge.token),
+            proof: Proof::None,
+            schedule_s: &REPEAT_S,
+            exactly_200: false,
+            order: None,
+        };
+        notify::tell_form(&self.sim, telling, charge.heard.clone());
+    }
+
+    /// Plans what happens to a charge by itself.
+    fn expect(self: &Arc<Self>, state: &mut State, charge: &Charge) {
+        let now = self.sim.now();
+        if let Some(due) = charge.due() {
+            let midnight = (due + Days::new(1)).and_time(NaiveTime::MIN);
+            let midnight = midnight.and_local_timezone(Sao_Paulo).earliest();
+            let at = midnight.map_or(now, |at| at.with_timezone(&Utc));
+            state.made += 1;
+            state
+                .plans
+                .insert((at, state.made), Planned::Pass(charge.id));
+        }
+        let payable = charge.is_payable(now);
+        if let Some(after_ms) = self.sim.settings().auto_pay_ms.filter(|_| payable) {
+            let wait = TimeDelta::milliseconds(i64::try_from(after_ms).unwrap_or_default());
+            state.made += 1;
+            state
+                .plans
+                .insert((now + wait, state.made), Planned::Pay(charge.id));
+            let cobrancas = self.clone();
+            self.sim.later(after_ms, async move { cobrancas.due() });
+        }
+    }
+
+    /// Does what was planned for now or earlier, in order.
+    fn do_planned(&self) {
+        let now = self.sim.now();
+        let mut state = lock(&self.state);
+        while let Some(entry) = state.plans.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            let planned = entry.remove();
+            let (Planned::Pay(id) | Planned::Pass(id)) = planned;
+            let Some(charge) = state.charges.get_mut(&id) else {
+                continue;
+            };
+            let before = charge.changes.len();
+            match planned {
+                Planned::Pay(_) if charge.is_payable(now) => {
+                    // it is payable: there is nothing to refuse
+                    let _ = charge.pay(None, now);
+                }
+                // the due date may have been moved since
+                Planned::Pass(_) if charge.due().is_some_and(|due| due < day(now)) => {
+                    charge.pass(now);
+                }
+                _ => {}
+            }
+            if charge.changes.len() > before {
+                self.tell(charge);
+            }
+        }
+    }
+}

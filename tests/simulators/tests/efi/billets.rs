@@ -1,0 +1,388 @@
+//! API Cobranças: boletos.
+
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+
+use crate::world::{Answer, Receiver, World, answer};
+
+pub(crate) struct Shop {
+    pub world: World,
+    token: String,
+}
+
+impl Shop {
+    pub(crate) async fn open() -> Self {
+        let mut shop = Self {
+            world: World::start().await,
+            token: String::new(),
+        };
+        shop.authorize().await;
+        shop
+    }
+
+    pub(crate) async fn authorize(&mut self) {
+        let url = self
+            .world
+            .simulators
+            .efi_cobrancas
+            .join("/v1/authorize")
+            .unwrap();
+        let request = self.world.http.post(url);
+        let request = request.basic_auth("Client_Id_loja", Some("Client_Secret_loja"));
+        let answer = answer(request.json(&json!({ "grant_type": "client_credentials" }))).await;
+        assert_eq!(
+            (answer.status, &answer.body["expires_in"]),
+            (200, &json!(600))
+        );
+        self.token = answer.body["access_token"].as_str().unwrap().to_owned();
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let url = self.world.simulators.efi_cobrancas.join(path).unwrap();
+        let request = self.world.http.request(method.parse().unwrap(), url);
+        request.bearer_auth(&self.token)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        answer(self.request("GET", path)).await
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
+        answer(self.request(method, path).json(body)).await
+    }
+
+    pub(crate) async fn control(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.world
+            .control_of("efi_cobrancas", (method, path), body)
+            .await
+    }
+
+    pub(crate) async fn act(&self, charge: &str, action: &str) {
+        let path = format!("charges/{charge}/{action}");
+        let answer = self.control("POST", &path, &json!({})).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    pub(crate) async fn status(&self, id: &Value) -> Value {
+        self.get(&format!("/v1/charge/{id}")).await.body["data"]["status"].clone()
+    }
+
+    async fn held(&self) -> Value {
+        let charges = self.control("GET", "charges", &json!({})).await.body;
+        charges["charges"][0].clone()
+    }
+}
+
+fn billet() -> Value {
+    json!({
+        "items": [{ "name": "Pedido 123", "value": 4115, "amount": 3 }],
+        "metadata": { "custom_id": "ord_1" },
+        "payment": { "banking_billet": {
+            "customer": {
+                "name": "Gorbadoc Oldbuck", "cpf": "94271564656", "email": "a@b.com", "phone_number": "5144916523",
+                "address": {
+                    "street": "Av. JK", "number": "909", "neighborhood": "Bauxita", "zipcode": "35400000", "city": "Ouro Preto",
+                    "complement": "", "state": "MG",
+                },
+            },
+            "expire_at": "2098-07-31",
+            "configurations": { "fine": 200, "interest": 33, "days_to_write_off": 30 },
+        } },
+    })
+}
+
+fn digits(line: &str) -> String {
+    line.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// Modulo 10, written anew: from the right, doubled ones first.
+fn check(field: &str) -> u32 {
+    let mut sum = 0;
+    for (at, c) in field.chars().rev().enumerate() {
+        let product = c.to_digit(10).unwrap() * if at % 2 == 0 { 2 } else { 1 };
+        sum += if product > 9 { product - 9 } else { product };
+    }
+    (10 - sum % 10) % 10
+}
+
+#[tokio::test]
+async fn a_boleto_has_a_line_with_right_check_digits_and_a_pix_code() {
+    let shop = Shop::open().await;
+    let made = shop.call("POST", "/v1/charge/one-step", &billet()).await;
+    assert_eq!((made.status, &made.body["code"]), (200, &json!(200)));
+    let data = &made.body["data"];
+    assert_eq!(
+        (&data["status"], &data["total"], &data["payment"]),
+        (&json!("waiting"), &json!(12345), &json!("banking_billet"))
+    );
+    let line = digits(data["barcode"].as_str().unwrap());
+    assert_eq!(line.len(), 47);
+    for (from, to) in [(0, 9), (10, 20), (21, 31)] {
+        let digit = line[to..=to].parse::<u32>().unwrap();
+        assert_eq!(check(&line[from..to]), digit, "{line}");
+    }
+    assert!(line.ends_with("0000012345"), "{line}");
+    assert!(
+        data["pix"]["qrcode"]
+            .as_str()
+            .unwrap()
+            .contains("br.gov.bcb.pix")
+    );
+    let image = data["pix"]["qrcode_image"].as_str().unwrap();
+    assert!(image.starts_with("data:image/svg+xml;base64,"));
+    shop.control("PUT", "settings", &json!({ "bolix": false }))
+        .await;
+    let plain = shop.call("POST", "/v1/charge/one-step", &billet()).await;
+    assert!(plain.body["data"].get("pix").is_none());
+}
+
+#[tokio::test]
+async fn both_shapes_of_errors_name_the_field() {
+    let shop = Shop::open().await;
+    let post = async |change: &dyn Fn(&mut Value)| {
+        let mut body = billet();
+        change(&mut body);
+        let answer = shop.call("POST", "/v1/charge/one-step", &body).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        answer.body
+    };
+    let at = "/payment/banking_billet";
+    let wrong: [(&str, fn(&mut Value)); 6] = [
+        ("/expire_at", |body| {
+            body["payment"]["banking_billet"]["expire_at"] = "2020-01-01".into()
+        }),
+        ("/customer/cpf", |body| {
+            body["payment"]["banking_billet"]["customer"]["cpf"] = "94271564657".into()
+        }),
+        ("/customer/address/zipcode", |body| {
+            body["payment"]["banking_billet"]["customer"]["address"]["zipcode"] = "35400-000".into()
+        }),
+        ("/configurations/days_to_write_off", |body| {
+            body["payment"]["banking_billet"]["configurations"]["days_to_write_off"] = 121.into()
+        }),
+        ("/message", |body| {
+            body["payment"]["banking_billet"]["message"] = "a\nb\nc\nd\ne".into()
+        }),
+        ("/customer/email", |body| {
+            body["payment"]["banking_billet"]["customer"]["email"] = "nobody".into()
+        }),
+    ];
+    for (field, change) in wrong {
+        let error = post(&change).await;
+        assert_eq!(
+            (&error["code"], &error["error"]),
+            (&json!(3_500_034), &json!("validation_error"))
+        );
+        assert_eq!(
+            error["error_description"]["property"],
+            format!("{at}{field}")
+        );
+    }
+    let kind = post(&|body| body["items"][0]["value"] = "12345".into()).await;
+    assert_eq!(kind["extras"][0]["path"], json!(["items", 0, "value"]));
+    assert_eq!(
+        (
+            &kind["extras"][0]["expected"],
+            &kind["extras"][0]["received"]
+        ),
+        (&json!("number"), &json!("string"))
+    );
+    post(&|body| body["items"] = json!([{ "name": "x", "value": 499 }])).await;
+    let none = shop.control("GET", "charges", &json!({})).await.body;
+    assert_eq!(none["charges"], json!([]));
+}
+
+#[tokio::test]
+async fn a_boleto_past_its_day_is_unpaid_and_may_still_be_paid_with_fine_and_interest() {
+    let mut shop = Shop::open().await;
+    let id = shop
+        .call("POST", "/v1/charge/one-step", &billet())
+        .await
+        .body["data"]["charge_id"]
+        .clone();
+    shop.act("ord_1", "overdue").await;
+    assert_eq!(shop.status(&id).await, "unpaid");
+    let held = shop.held().await;
+    assert_eq!(
+        (&held["payable"], &held["method"], &held["reference"]),
+        (&json!(true), &json!("boleto"), &json!("ord_1"))
+    );
+    shop.act("ord_1", "pay").await;
+    let list =
+        "/v1/charges?charge_type=billet&begin_date=2020-01-01&end_date=2099-01-01&custom_id=ord_1";
+    let listed = shop.get(list).await.body["data"][0].clone();
+    assert_eq!((&listed["id"], &listed["status"]), (&id, &json!("paid")));
+    // 2% and three days of 0.033%
+    assert_eq!(listed["payment"]["paid_value"], 12_345 + 246 + 12);
+    shop.control("POST", "clock", &json!({ "advance_s": 601 }))
+        .await;
+    assert_eq!(shop.get(list).await.status, 401, "ten minutes are over");
+    shop.authorize().await;
+    assert_eq!(shop.get(list).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_clock_makes_a_boleto_unpaid_and_then_unpayable() {
+    let mut shop = Shop::open().await;
+    let mut body = billet();
+    let now = shop
+        .control("POST", "clock", &json!({ "advance_s": 0 }))
+        .await
+        .body["now"]
+        .clone();
+    body["payment"]["banking_billet"]["expire_at"] = tomorrow(&now);
+    let made = shop.call("POST", "/v1/charge/one-step", &body).await;
+    let id = made.body["data"]["charge_id"].clone();
+    shop.control("POST", "clock", &json!({ "advance_s": 5 * 86_400 }))
+        .await;
+    shop.authorize().await;
+    assert_eq!(shop.status(&id).await, "unpaid");
+    assert_eq!(shop.held().await["payable"], true);
+    shop.control("POST", "clock", &json!({ "advance_s": 30 * 86_400 }))
+        .await;
+    assert_eq!(shop.held().await["payable"], false);
+    let moved = shop.authorize_and_move(&id, "2098-08-31").await;
+    assert_eq!(moved.status, 200);
+    assert_eq!(shop.status(&id).await, "waiting");
+}
+
+impl Shop {
+    async fn authorize_and_move(&mut self, id: &Value, due: &str) -> Answer {
+        self.authorize().await;
+        let path = format!("/v1/charge/{id}/billet");
+        self.call("PUT", &path, &json!({ "expire_at": due })).await
+    }
+}
+
+fn tomorrow(now: &Value) -> Value {
+    let now: chrono::DateTime<chrono::Utc> = now.as_str().unwrap().parse().unwrap();
+    let day = (now + chrono::TimeDelta::days(1)).format("%Y-%m-%d");
+    day.to_string().into()
+}
+
+#[tokio::test]
+async fn lists_need_their_filters_and_may_lag() {
+    let shop = Shop::open().await;
+    let list = "/v1/charges?charge_type=billet&begin_date=2020-01-01&end_date=2099-01-01";
+    for missing in [
+        "charge_type=billet&",
+        "begin_date=2020-01-01&",
+        "&end_date=2099-01-01",
+    ] {
+        let answer = shop.get(&list.replace(missing, "")).await;
+        assert_eq!(
+            (answer.status, &answer.body["code"]),
+            (400, &json!(3_500_034)),
+            "{missing}"
+        );
+    }
+    shop.control("PUT", "settings", &json!({ "list_lag_ms": 60_000 }))
+        .await;
+    shop.call("POST", "/v1/charge/one-step", &billet()).await;
+    assert_eq!(shop.get(list).await.body["data"], json!([]));
+    shop.control("POST", "clock", &json!({ "advance_s": 61 }))
+        .await;
+    assert_eq!(shop.get(list).await.body["data"][0]["custom_id"], "ord_1");
+    for other in [
+        "custom_id=ord_2",
+        "status=paid",
+        "value=1",
+        "customer_document=52998224725",
+        "page=2",
+    ] {
+        assert_eq!(
+            shop.get(&format!("{list}&{other}")).await.body["data"],
+            json!([]),
+            "{other}"
+        );
+    }
+    let cards = list.replace("billet", "card");
+    assert_eq!(shop.get(&cards).await.body["data"], json!([]));
+}
+
+#[tokio::test]
+async fn two_steps_make_the_same_boleto_and_cancelling_has_rules() {
+    let shop = Shop::open().await;
+    let (mut first, second) = (billet(), json!({ "payment": billet()["payment"] }));
+    first["payment"].take();
+    let made = shop.call("POST", "/v1/charge", &first).await.body["data"].clone();
+    assert_eq!(made["status"], "new");
+    let path = format!("/v1/charge/{}", made["charge_id"]);
+    let paid = shop.call("POST", &format!("{path}/pay"), &second).await;
+    assert_eq!(paid.body["data"]["status"], "waiting");
+    assert_eq!(
+        shop.call("POST", &format!("{path}/pay"), &second)
+            .await
+            .status,
+        400
+    );
+    assert_eq!(
+        shop.call("PUT", &format!("{path}/cancel"), &json!({}))
+            .await
+            .body,
+        json!({ "code": 200 })
+    );
+    let again = shop
+        .call("PUT", &format!("{path}/cancel"), &json!({}))
+        .await;
+    assert_eq!(again.status, 400);
+    assert!(again.body["error_description"].is_string());
+    let history = shop.get(&path).await.body["data"]["history"].clone();
+    assert_eq!(history.as_array().unwrap().len(), 3);
+    let refund = format!("/v1/charge/card/{}/refund", made["charge_id"]);
+    assert_eq!(shop.call("POST", &refund, &json!({})).await.status, 400);
+    assert_eq!(shop.get("/v1/charge/1").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_token_is_posted_until_its_growing_history_is_fetched() {
+    let shop = Shop::open().await;
+    let receiver = Receiver::start().await;
+    let mut body = billet();
+    body["metadata"]["notification_url"] = receiver.url("/hooks/efi-cobrancas").into();
+    shop.call("POST", "/v1/charge/one-step", &body).await;
+    let told = receiver.next().await;
+    assert_eq!(told.content_type, "application/x-www-form-urlencoded");
+    let token = told.text.strip_prefix("notification=").unwrap().to_owned();
+    shop.control("POST", "clock", &json!({ "advance_s": 300 }))
+        .await;
+    assert_eq!(
+        receiver.next().await.text,
+        told.text,
+        "an answer is not enough"
+    );
+    let path = format!("/v1/notification/{token}");
+    let history = shop.get(&path).await.body["data"].clone();
+    let previous: Vec<_> = history
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (&entry["id"], &entry["status"]["previous"]))
+        .collect();
+    assert_eq!(
+        previous,
+        [(&json!(1), &Value::Null), (&json!(2), &json!("new"))]
+    );
+    shop.act("ord_1", "pay").await;
+    assert_eq!(
+        receiver.next().await.text,
+        told.text,
+        "the same token for life"
+    );
+    let history = shop.get(&path).await.body["data"].clone();
+    let states: Vec<_> = history
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["status"]["current"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["new", "waiting", "identified", "paid"]);
+    assert_eq!(
+        (&history[3]["value"], &history[3]["id"]),
+        (&json!(12_345), &json!(4))
+    );
+    assert!(history[3]["received_by_bank_at"].is_string());
+    let notified = shop.control("GET", "notifications", &json!({})).await.body;
+    assert_eq!(notified["notifications"].as_array().unwrap().len(), 2);
+    assert_eq!(shop.get("/v1/notification/unknown").await.status, 404);
+}

@@ -1,0 +1,172 @@
+//! What goes wrong on demand.
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::world::{TXID, World};
+
+impl World {
+    async fn fault(&self, fault: &Value) {
+        let answer = self.control("POST", "faults", fault).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    /// The charge's body as it arrives, or what ended it.
+    async fn read_raw(&self) -> reqwest::Result<String> {
+        let request = self.request("GET", &format!("/v2/cob/{TXID}"));
+        request.send().await?.text().await
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_answer_announces_more_than_it_brings() {
+    let world = World::start().await;
+    world.charge(TXID).await;
+    world
+        .fault(&json!({ "kind": "truncated", "times": 1 }))
+        .await;
+    let answer = world
+        .request("GET", &format!("/v2/cob/{TXID}"))
+        .send()
+        .await
+        .unwrap();
+    let announced = answer.content_length().unwrap();
+    assert!(answer.text().await.is_err());
+    let whole = world.read_raw().await.unwrap();
+    assert_eq!(u64::try_from(whole.len()).unwrap(), announced);
+}
+
+#[tokio::test]
+async fn a_malformed_answer_looks_whole_and_is_half() {
+    let world = World::start().await;
+    world.charge(TXID).await;
+    world
+        .fault(&json!({ "kind": "malformed", "times": 1 }))
+        .await;
+    let half = world.read_raw().await.unwrap();
+    assert!(serde_json::from_str::<Value>(&half).is_err());
+    assert!(world.read_raw().await.unwrap().starts_with(&half));
+}
+
+#[tokio::test]
+async fn a_trickling_answer_comes_slowly_and_whole() {
+    let world = World::start().await;
+    world.charge(TXID).await;
+    let whole = world.read_raw().await.unwrap();
+    world
+        .fault(&json!({ "kind": "trickle", "delay_ms": 1, "times": 1 }))
+        .await;
+    let begun = Instant::now();
+    assert_eq!(world.read_raw().await.unwrap(), whole);
+    let bytes = u64::try_from(whole.len()).unwrap();
+    assert!(u64::try_from(begun.elapsed().as_millis()).unwrap() >= bytes);
+}
+
+#[tokio::test]
+async fn a_reset_comes_before_or_after_the_effect() {
+    let world = World::start().await;
+    for (kind, exists) in [("reset_before", 404), ("reset_after", 200)] {
+        world
+            .fault(&json!({ "kind": kind, "method": "PUT", "times": 1 }))
+            .await;
+        let body = crate::world::cob("1.00");
+        let put = world.request("PUT", &format!("/v2/cob/{TXID}")).json(&body);
+        assert!(put.send().await.is_err(), "{kind}");
+        assert_eq!(
+            world.get(&format!("/v2/cob/{TXID}")).await.status,
+            exists,
+            "{kind}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn faults_hit_their_endpoint_after_some_and_for_some() {
+    let world = World::start().await;
+    world.charge(TXID).await;
+    let fault = json!({ "kind": "status", "status": 429, "retry_after_s": 7, "method": "GET", "path": "/v2/cob", "skip": 1, "times": 2 });
+    world.fault(&fault).await;
+    assert_eq!(world.get("/v2/gn/saldo").await.status, 200, "another path");
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let answer = world
+            .request("GET", &format!("/v2/cob/{TXID}"))
+            .send()
+            .await
+            .unwrap();
+        let wait = answer
+            .headers()
+            .get("retry-after")
+            .is_some_and(|value| value == "7");
+        seen.push((answer.status().as_u16(), wait));
+    }
+    assert_eq!(seen, [(200, false), (429, true), (429, true), (200, false)]);
+}
+
+#[tokio::test]
+async fn a_probable_fault_hits_the_same_requests_with_the_same_seed() {
+    let run = async || {
+        let world = World::start().await;
+        world
+            .fault(&json!({ "kind": "status", "status": 500, "probability": 0.5 }))
+            .await;
+        let mut seen = Vec::new();
+        for _ in 0..30 {
+            seen.push(world.get("/v2/gn/saldo").await.status);
+        }
+        seen
+    };
+    let (first, second) = (run().await, run().await);
+    assert_eq!(first, second);
+    assert!(first.contains(&200) && first.contains(&500), "{first:?}");
+}
+
+#[tokio::test]
+async fn senseless_faults_and_settings_are_refused() {
+    let world = World::start().await;
+    for fault in [
+        json!({ "kind": "status", "probability": 2 }),
+        json!({ "kind": "delay", "delay_ms": 9, "delay_max_ms": 1 }),
+    ] {
+        assert_eq!(
+            world.control("POST", "faults", &fault).await.status,
+            422,
+            "{fault}"
+        );
+    }
+    for settings in [
+        json!({ "no_such": 1 }),
+        json!({ "notification_loss": 7 }),
+        json!({ "errors": "other" }),
+    ] {
+        assert_eq!(
+            world.control("PUT", "settings", &settings).await.status,
+            422,
+            "{settings}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_gateway_has_a_page_and_the_index_links_it() {
+    let world = World::start().await;
+    let page = async |path: &str| {
+        let url = world.simulators.control.join(path).unwrap();
+        let answer = world.http.get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (_, index) = page("/_sim").await;
+    for gateway in ["efi", "efi_cobrancas", "stripe", "asaas"] {
+        assert!(
+            index.contains(&format!("href=\"/_sim/{gateway}\"")),
+            "{gateway}"
+        );
+        let (status, html) = page(&format!("/_sim/{gateway}")).await;
+        assert_eq!(status, 200);
+        assert!(
+            html.contains(&format!("base = \"/_sim/{gateway}/\"")),
+            "{gateway}"
+        );
+    }
+    assert_eq!(page("/_sim/nobody").await.0, 404);
+}

@@ -1,0 +1,95 @@
+//! Notifications that come twice, late, in disorder, or not at all.
+
+use serde_json::json;
+
+use crate::world::{Receiver, World};
+
+const CHARGES: [&str; 3] = [
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "bbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+    "cccccccccccccccccccccccccccc",
+];
+
+async fn listened() -> (World, Receiver) {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.listen(&receiver).await;
+    for txid in CHARGES {
+        world.charge(txid).await;
+    }
+    (world, receiver)
+}
+
+async fn next(receiver: &Receiver) -> String {
+    let told = receiver.next().await.json();
+    told["pix"][0]["txid"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn copies_are_sent_as_often_as_set() {
+    let (world, receiver) = listened().await;
+    world.set(&json!({ "notification_copies": 3 })).await;
+    world.pay(CHARGES[0]).await;
+    for _ in 0..3 {
+        assert_eq!(next(&receiver).await, CHARGES[0]);
+    }
+}
+
+#[tokio::test]
+async fn lost_ones_are_remembered_and_never_sent() {
+    let (world, receiver) = listened().await;
+    world.set(&json!({ "notification_lose_next": 1 })).await;
+    world.pay(CHARGES[0]).await;
+    world.pay(CHARGES[1]).await;
+    assert_eq!(next(&receiver).await, CHARGES[1]);
+    world.set(&json!({ "notification_loss": 1.0 })).await;
+    world.pay(CHARGES[2]).await;
+    let all = world.control("GET", "notifications", &json!({})).await.body;
+    let lost = all["notifications"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|told| told["lost"] == true);
+    assert_eq!(lost.collect::<Vec<_>>(), [true, false, true]);
+    assert!(receiver.is_silent().await);
+}
+
+#[tokio::test]
+async fn a_held_one_goes_after_the_next_or_when_healed() {
+    let (world, receiver) = listened().await;
+    world.set(&json!({ "notification_hold_next": 1 })).await;
+    world.pay(CHARGES[0]).await;
+    world.pay(CHARGES[1]).await;
+    assert_eq!(next(&receiver).await, CHARGES[1]);
+    assert_eq!(next(&receiver).await, CHARGES[0]);
+    world.set(&json!({ "notification_hold_next": 1 })).await;
+    world.pay(CHARGES[2]).await;
+    assert!(receiver.is_silent().await);
+    world.control("DELETE", "faults", &json!({})).await;
+    assert_eq!(next(&receiver).await, CHARGES[2]);
+}
+
+#[tokio::test]
+async fn retries_follow_efis_schedule_by_the_clock() {
+    let (world, receiver) = listened().await;
+    receiver.answer_with(500).await;
+    world.pay(CHARGES[0]).await;
+    next(&receiver).await;
+    for minutes in [5, 10, 20] {
+        assert!(receiver.is_silent().await, "before {minutes} minutes");
+        // the try that came before is noted a moment after it was answered
+        world.advance(minutes * 60).await;
+        next(&receiver).await;
+    }
+}
+
+#[tokio::test]
+async fn a_late_one_waits_for_the_clock() {
+    let (world, receiver) = listened().await;
+    world
+        .set(&json!({ "notification_delay_ms": 3_600_000 }))
+        .await;
+    world.pay(CHARGES[0]).await;
+    assert!(receiver.is_silent().await);
+    world.advance(3600).await;
+    assert_eq!(next(&receiver).await, CHARGES[0]);
+}
