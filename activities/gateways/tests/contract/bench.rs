@@ -66,6 +66,7 @@ impl World {
             control: 0,
             efi_tls: 0,
             efi: 0,
+            efi_cobrancas: 0,
             stripe: 0,
             asaas: 0,
         };
@@ -164,6 +165,10 @@ impl Bench {
         }
     }
 
+    pub(crate) fn simulators(&self) -> &Simulators {
+        &self.world.simulators
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.order.method.kind()
     }
@@ -191,8 +196,13 @@ impl Bench {
             .subscribe(url, false)
             .await
             .expect("subscribed");
-        let Subscription::Secret(secret) = done else {
-            assert_eq!(done, Subscription::Done);
+        self.knowing(done)
+    }
+
+    /// The gateway, once it knows what a subscription told.
+    pub(crate) fn knowing(&self, subscription: Subscription) -> Arc<dyn Gateway> {
+        let Subscription::Secret(secret) = subscription else {
+            assert_eq!(subscription, Subscription::Done);
             return self.gateway.clone();
         };
         let kind = self.set_up.kind;
