@@ -90,7 +90,7 @@ pub(crate) fn read(kind: GatewayKind, json: Value) -> Result<Credentials, Vec<Fi
                 );
             }
             None if *required => {
-                wrong.push(FieldError::new(param(name), "required", "is required"))
+                wrong.push(FieldError::new(param(name), "required", "is required"));
             }
             None => {}
         }

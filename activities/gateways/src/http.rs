@@ -25,7 +25,9 @@ const POOL_IDLE: Duration = Duration::from_secs(50);
 /// The longest answer that is read.
 const MAX_BODY: usize = 1 << 20;
 /// The longest `Retry-After` that is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// Asaas's: seconds until an endpoint's quota begins anew.
+const QUOTA_RESET: &str = "ratelimit-reset";
 /// The longest text of a gateway that is kept.
 const MAX_MESSAGE: usize = 300;
 
@@ -172,14 +174,10 @@ impl Answer {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        let seconds = self
-            .headers
-            .get(header::RETRY_AFTER)?
-            .to_str()
-            .ok()?
-            .trim()
-            .parse()
-            .ok()?;
+        // a quota's reset comes with every answer, and is a wait only where the quota is used up
+        let quota = || self.headers.get(QUOTA_RESET).filter(|_| self.status == 429);
+        let asked = self.headers.get(header::RETRY_AFTER).or_else(quota)?;
+        let seconds = asked.to_str().ok()?.trim().parse().ok()?;
         Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
     }
 }
@@ -259,7 +257,7 @@ fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);
         next = match wrapped {
-            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            Some(wrapped) => Some(wrapped),
             None => error.source(),
         };
     }

@@ -24,11 +24,18 @@ pub(crate) fn centavos(text: &str) -> Option<i64> {
         .checked_add(cents)
 }
 
-/// `12345` as the JSON number `123.45`.
+/// `12345` as the JSON number `123.45`, `12300` as `123`.
 pub(crate) fn number(centavos: i64) -> Number {
-    decimal(centavos)
-        .parse()
-        .unwrap_or_else(|_| Number::from(centavos / CENTS))
+    let whole = Number::from(centavos / CENTS);
+    if centavos % CENTS == 0 {
+        return whole;
+    }
+    decimal(centavos).parse().unwrap_or(whole)
+}
+
+/// Basis points as the JSON number of their percent: `150` as `1.5`.
+pub(crate) fn percent(bps: u16) -> Number {
+    number(i64::from(bps))
 }
 
 /// The JSON number `98.01` as centavos.
@@ -48,6 +55,9 @@ mod tests {
             assert_eq!(of_number(&number(amount)), Some(amount), "{amount}");
         }
         assert_eq!(of_number(&Number::from(100)), Some(10_000));
+        assert_eq!(number(10_000).to_string(), "100");
+        assert_eq!(percent(200).to_string(), "2");
+        assert_eq!(percent(150).to_string(), "1.5");
         for wrong in ["", ".5", "1.234", "-1", "1,00", "1e2", "R$ 1"] {
             assert_eq!(centavos(wrong), None, "{wrong}");
         }

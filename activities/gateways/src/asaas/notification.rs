@@ -5,55 +5,109 @@ use serde::Deserialize;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use super::answer::{Payment, instant};
-use crate::{GatewayNotice, Means, NotificationError, Received};
+use super::{day::instant, payment::Payment};
+use crate::{GatewayCharge, GatewayNotice, Means, NotificationError, Received};
+
+const TOKEN_HEADER: &str = "asaas-access-token";
+
+/// What is told to our address: everything that changes what a payment is, and nothing that only informs.
+pub(super) const EVENTS: [&str; 22] = [
+    "PAYMENT_CREATED",
+    "PAYMENT_UPDATED",
+    "PAYMENT_AWAITING_RISK_ANALYSIS",
+    "PAYMENT_APPROVED_BY_RISK_ANALYSIS",
+    "PAYMENT_REPROVED_BY_RISK_ANALYSIS",
+    "PAYMENT_AUTHORIZED",
+    "PAYMENT_CREDIT_CARD_CAPTURE_REFUSED",
+    "PAYMENT_CONFIRMED",
+    "PAYMENT_RECEIVED",
+    "PAYMENT_OVERDUE",
+    "PAYMENT_DELETED",
+    "PAYMENT_RESTORED",
+    "PAYMENT_REFUNDED",
+    "PAYMENT_PARTIALLY_REFUNDED",
+    "PAYMENT_REFUND_IN_PROGRESS",
+    "PAYMENT_REFUND_DENIED",
+    "PAYMENT_RECEIVED_IN_CASH",
+    "PAYMENT_RECEIVED_IN_CASH_UNDONE",
+    "PAYMENT_CHARGEBACK_REQUESTED",
+    "PAYMENT_CHARGEBACK_DISPUTE",
+    "PAYMENT_AWAITING_CHARGEBACK_REVERSAL",
+    "PAYMENT_BANK_SLIP_CANCELLED",
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
     id: String,
-    event: String,
+    #[serde(rename = "event")]
+    name: String,
     date_created: Option<String>,
     payment: Option<Value>,
 }
 
-/// Compares the token, then reads.
+/// Compares the token, then reads. The payment in the body stands as it is there, with its refunds and its dispute, whatever the
+/// event's name: so a new event breaks nothing.
 pub(super) fn read(
     received: &Received,
     tokens: &[SecretString],
 ) -> Result<Vec<GatewayNotice>, NotificationError> {
-    let given = received
-        .header("asaas-access-token")
-        .ok_or(NotificationError::Forged("no token"))?;
-    let known = tokens
-        .iter()
-        .any(|token| bool::from(token.expose_secret().as_bytes().ct_eq(given.as_bytes())));
-    if !known {
-        return Err(NotificationError::Forged("another token"));
-    }
+    prove(received, tokens)?;
     let event: Event = serde_json::from_slice(&received.body)
         .map_err(|_| NotificationError::Unreadable("not an event".to_owned()))?;
-    let nothing = GatewayNotice {
-        dedupe_key: event.id,
-        event: event.event,
+    let mut notice = GatewayNotice {
+        dedupe_key: event.id.clone(),
+        event: event.name.clone(),
         reference: None,
         charge: None,
         payment: None,
         means: Means::Nothing,
     };
-    let Some(payment) = event.payment else {
-        return Ok(vec![nothing]);
-    };
-    let payment: Payment = serde_json::from_value(payment)
-        .map_err(|_| NotificationError::Unreadable("not a payment".to_owned()))?;
-    let told_at = event.date_created.as_deref().and_then(instant);
-    let stands = payment
-        .to_charge(told_at)
-        .map_err(|why| NotificationError::Unreadable(why.message))?;
-    Ok(vec![GatewayNotice {
-        reference: payment.reference().map(ToOwned::to_owned),
-        charge: Some(payment.id.clone()),
-        means: Means::Stands(Box::new(stands)),
-        ..nothing
-    }])
+    if let Some(payment) = &event.payment {
+        let text = |name: &str| payment[name].as_str().map(ToOwned::to_owned);
+        notice.charge = text("id");
+        notice.reference = text("externalReference");
+        if notice.charge.is_none() {
+            return Err(NotificationError::Unreadable(
+                "a payment without an id".to_owned(),
+            ));
+        }
+        // proved, and in words that are not known: it must be asked for
+        notice.means = event
+            .charge(payment)
+            .map_or(Means::Hint, |charge| Means::Stands(Box::new(charge)));
+    }
+    Ok(vec![notice])
+}
+
+/// Every token is compared in constant time: its bytes must not be guessed one by one.
+fn prove(received: &Received, tokens: &[SecretString]) -> Result<(), NotificationError> {
+    let given = received
+        .header(TOKEN_HEADER)
+        .ok_or(NotificationError::Forged("no token"))?;
+    let known = tokens
+        .iter()
+        .any(|token| bool::from(token.expose_secret().as_bytes().ct_eq(given.as_bytes())));
+    if known {
+        Ok(())
+    } else {
+        Err(NotificationError::Forged("another token"))
+    }
+}
+
+impl Event {
+    fn charge(&self, payment: &Value) -> Option<GatewayCharge> {
+        let payment = Payment::deserialize(payment).ok()?;
+        payment.to_charge(self.paid_at()).ok()
+    }
+
+    /// When it was paid, if that is what it tells: later events carry later times.
+    fn paid_at(&self) -> Option<schemas::Instant> {
+        let told = self.date_created.as_deref().and_then(instant);
+        let is_of_payment = matches!(
+            self.name.as_str(),
+            "PAYMENT_CONFIRMED" | "PAYMENT_RECEIVED" | "PAYMENT_RECEIVED_IN_CASH"
+        );
+        told.filter(|_| is_of_payment)
+    }
 }

@@ -4,7 +4,7 @@ use schemas::payer::Payer;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Asaas, List};
+use super::{Asaas, error};
 use crate::{
     GatewayError,
     http::{Deadline, Effect},
@@ -19,6 +19,9 @@ struct Customer {
     notification_disabled: bool,
 }
 
+/// More than a page of customers under one document is not looked through.
+const PAGES: usize = 1;
+
 impl Asaas {
     /// The payer's id at Asaas. It never e-mails or texts the payer: an instrument that we do not show must not be seen.
     pub(super) async fn customer(
@@ -26,13 +29,20 @@ impl Asaas {
         payer: &Payer,
         deadline: Deadline,
     ) -> Result<String, GatewayError> {
+        let customer = self.customer_of(payer, deadline).await;
+        customer.map_err(|error| {
+            if error::is_of_document(&error) {
+                error.about_document(&payer.document)
+            } else {
+                error
+            }
+        })
+    }
+
+    async fn customer_of(&self, payer: &Payer, deadline: Deadline) -> Result<String, GatewayError> {
         let query = [("cpfCnpj", payer.document.as_str().to_owned())];
-        let known: List<Customer> = self
-            .get(&["customers"], &query, deadline)
-            .await?
-            .read(Effect::Reads)?;
+        let known: Vec<Customer> = self.list(&["customers"], &query, (PAGES, deadline)).await?;
         let quiet = known
-            .data
             .into_iter()
             .find(|customer| !customer.deleted && customer.notification_disabled);
         if let Some(customer) = quiet {

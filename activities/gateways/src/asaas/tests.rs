@@ -1,13 +1,92 @@
-use schemas::Instant;
+//! What these tests share: orders, a payment; and what is told to us.
+
+use chrono::{Days, NaiveDate};
+use schemas::{
+    Instant,
+    payer::Payer,
+    payment_method::{Discount, PaymentMethod},
+};
 use secrecy::SecretString;
+use serde_json::{Value, json};
 
-use super::notification::read;
-use crate::{GatewayStatus, Means, NotificationError, Received};
+use super::{notification::read, payment::Payment};
+use crate::{ChargeOrder, GatewayStatus, Means, NotificationError, Received, RefundStatus};
 
-const PAID: &str = r#"{"id":"evt_05b708f961d739ea7eba7e4db318f621&368604920","event":"PAYMENT_RECEIVED",
- "dateCreated":"2026-07-14 17:30:00","novelty":1,
- "payment":{"object":"payment","id":"pay_1","customer":"cus_1","value":100,"netValue":98.01,"billingType":"PIX","status":"RECEIVED",
- "dueDate":"2026-07-19","paymentDate":"2026-07-14","clientPaymentDate":"2026-07-14","externalReference":"at1","deleted":false,"refunds":null}}"#;
+pub(super) fn at(text: &str) -> Instant {
+    text.parse().expect("an instant")
+}
+
+pub(super) fn pix() -> PaymentMethod {
+    PaymentMethod::Pix {
+        expires_in: 3600,
+        due: None,
+    }
+}
+
+pub(super) fn boleto(due_date: &str) -> PaymentMethod {
+    let due_date: NaiveDate = due_date.parse().expect("a day");
+    PaymentMethod::Boleto {
+        due_date,
+        days_after_due: 2,
+        fine_bps: 200,
+        monthly_interest_bps: 150,
+        discount: Some(Discount {
+            amount: 500,
+            until: due_date - Days::new(4),
+        }),
+    }
+}
+
+pub(super) fn card(max_installments: u16) -> PaymentMethod {
+    PaymentMethod::Card {
+        max_installments,
+        success_url: "https://shop.example/ok".to_owned(),
+        cancel_url: "https://shop.example/no".to_owned(),
+        expires_in: 86_400,
+    }
+}
+
+/// Made in the evening of 14 July in Brazil, when it is the 15th in UTC.
+pub(super) fn order(method: PaymentMethod) -> ChargeOrder {
+    ChargeOrder {
+        reference: "at1".to_owned(),
+        amount: 12_345,
+        method,
+        created_at: at("2026-07-15T01:00:00Z"),
+        expires_at: at("2026-07-15T02:00:00Z"),
+        payer: Payer {
+            name: "Ana Souza".to_owned(),
+            document: "52998224725".parse().expect("a document"),
+            email: None,
+            phone: None,
+            address: None,
+        },
+        customer: None,
+        description: Some("Order 1".to_owned()),
+        notification_url: None,
+    }
+}
+
+/// A Pix payment of R$ 100,00 in JSON, with `changes`.
+pub(super) fn payment_json(changes: Value) -> Value {
+    let mut payment = json!({
+        "object": "payment", "id": "pay_1", "dateCreated": "2026-07-01", "customer": "cus_1", "value": 100, "netValue": 98.01,
+        "originalValue": null, "billingType": "PIX", "pixTransaction": null, "status": "PENDING", "dueDate": "2026-07-19",
+        "paymentDate": null, "clientPaymentDate": null, "invoiceUrl": "https://sandbox.asaas.com/i/1", "externalReference": "at1",
+        "deleted": false, "creditDate": null, "estimatedCreditDate": null, "bankSlipUrl": null, "refunds": null, "novelty": {},
+    });
+    let Value::Object(changes) = changes else {
+        panic!("changes are an object")
+    };
+    for (name, value) in changes {
+        payment[name] = value;
+    }
+    payment
+}
+
+pub(super) fn payment(changes: Value) -> Payment {
+    serde_json::from_value(payment_json(changes)).expect("a payment")
+}
 
 fn received(body: &str, token: Option<&str>) -> Received {
     let headers = token.map(|token| ("asaas-access-token".to_owned(), token.to_owned()));
@@ -18,14 +97,34 @@ fn received(body: &str, token: Option<&str>) -> Received {
     }
 }
 
+fn event(name: &str, at: &str, payment: Value) -> String {
+    json!({ "id": "evt_05b708f961d739ea7eba7e4db318f621&368604920", "event": name, "dateCreated": at, "novelty": 1,
+        "account": { "id": "a", "ownerId": null }, "payment": payment_json(payment) })
+    .to_string()
+}
+
+fn told(name: &str, at: &str, payment: Value) -> crate::GatewayCharge {
+    let tokens: Vec<SecretString> = vec!["old".into(), "new".into()];
+    let mut read =
+        read(&received(&event(name, at, payment), Some("new")), &tokens).expect("genuine");
+    assert_eq!(read.len(), 1);
+    let notice = read.remove(0);
+    assert!(notice.dedupe_key.contains('&'));
+    assert_eq!(
+        (notice.event.as_str(), notice.charge.as_deref()),
+        (name, Some("pay_1"))
+    );
+    assert_eq!(notice.reference.as_deref(), Some("at1"));
+    match notice.means {
+        Means::Stands(charge) => *charge,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn a_payment_told_with_the_token_stands_to_the_centavo() {
-    let tokens: Vec<SecretString> = vec!["old".into(), "new".into()];
-    let read = read(&received(PAID, Some("new")), &tokens).expect("genuine");
-    assert!(read[0].dedupe_key.contains('&'));
-    let Means::Stands(charge) = &read[0].means else {
-        panic!("{read:?}")
-    };
+    let paid = json!({ "status": "RECEIVED", "paymentDate": "2026-07-14", "clientPaymentDate": "2026-07-14" });
+    let charge = told("PAYMENT_RECEIVED", "2026-07-14 17:30:00", paid);
     assert_eq!(
         (charge.status, charge.amount, charge.customer.as_deref()),
         (GatewayStatus::Paid, 10_000, Some("cus_1"))
@@ -39,25 +138,110 @@ fn a_payment_told_with_the_token_stands_to_the_centavo() {
 }
 
 #[test]
+fn what_is_confirmed_and_then_received_is_one_payment_of_one_moment() {
+    let card = |status: &str, received: Option<&str>| {
+        json!({ "status": status, "billingType": "CREDIT_CARD", "confirmedDate": "2026-07-14", "clientPaymentDate": "2026-07-14",
+            "paymentDate": received, "estimatedCreditDate": "2026-08-17", "creditDate": received })
+    };
+    let confirmed = told(
+        "PAYMENT_CONFIRMED",
+        "2026-07-14 10:00:00",
+        card("CONFIRMED", None),
+    );
+    let received = told(
+        "PAYMENT_RECEIVED",
+        "2026-08-17 09:00:00",
+        card("RECEIVED", Some("2026-08-17")),
+    );
+    let (first, second) = (&confirmed.payments[0], &received.payments[0]);
+    assert_eq!(first.id, second.id);
+    assert_eq!(first.settles_on, "2026-08-17".parse().ok());
+    assert_eq!(first.settled_on, None);
+    assert_eq!(second.settled_on, "2026-08-17".parse().ok());
+    assert_eq!(second.paid_at.to_rfc3339(), "2026-07-14T03:00:00+00:00");
+}
+
+#[test]
+fn refunds_and_chargebacks_are_told_inside_the_payment() {
+    let paid = |status: &str, refunds: Value| json!({ "status": status, "billingType": "CREDIT_CARD", "clientPaymentDate": "2026-07-14", "refunds": refunds });
+    let refunds = json!([{ "dateCreated": "2026-07-15 10:00:00", "status": "DONE", "value": 10.5, "description": "x" }]);
+    let charge = told(
+        "PAYMENT_PARTIALLY_REFUNDED",
+        "2026-07-15 10:00:00",
+        paid("RECEIVED", refunds),
+    );
+    assert_eq!(charge.status, GatewayStatus::Paid);
+    assert_eq!(
+        (charge.refunds[0].amount, charge.refunds[0].status),
+        (1_050, RefundStatus::Succeeded)
+    );
+    let charge = told(
+        "PAYMENT_CHARGEBACK_REQUESTED",
+        "2026-07-15 10:00:00",
+        paid("CHARGEBACK_REQUESTED", Value::Null),
+    );
+    assert_eq!(charge.status, GatewayStatus::Disputed);
+    let dispute = &charge.disputes[0];
+    assert_eq!(
+        (dispute.id.as_str(), dispute.amount, dispute.kind),
+        ("pay_1", 10_000, schemas::dispute::Kind::Chargeback)
+    );
+}
+
+#[test]
+fn a_refused_card_leaves_the_page_payable_since_the_payer_may_try_another() {
+    for name in [
+        "PAYMENT_REPROVED_BY_RISK_ANALYSIS",
+        "PAYMENT_CREDIT_CARD_CAPTURE_REFUSED",
+    ] {
+        let charge = told(name, "2026-07-14 10:00:00", json!({}));
+        assert_eq!(charge.status, GatewayStatus::Pending);
+        assert!(charge.payments.is_empty());
+    }
+}
+
+#[test]
+fn a_status_or_shape_that_is_not_known_is_asked_for() {
+    let tokens: Vec<SecretString> = vec!["new".into()];
+    for change in [
+        json!({ "status": "SOMETHING_NEW" }),
+        json!({ "value": "100,00" }),
+    ] {
+        let body = event("PAYMENT_SOMETHING", "2026-07-14 10:00:00", change);
+        let notice = read(&received(&body, Some("new")), &tokens)
+            .expect("genuine")
+            .remove(0);
+        assert_eq!(notice.means, Means::Hint);
+        assert_eq!(notice.charge.as_deref(), Some("pay_1"));
+        assert_eq!(notice.reference.as_deref(), Some("at1"));
+    }
+}
+
+#[test]
 fn without_the_token_nothing_is_believed_and_rubbish_is_kept_for_a_person() {
     let tokens: Vec<SecretString> = vec!["new".into()];
+    let paid = event("PAYMENT_RECEIVED", "2026-07-14 17:30:00", json!({}));
     for wrong in [None, Some(""), Some("other")] {
         assert!(matches!(
-            read(&received(PAID, wrong), &tokens),
+            read(&received(&paid, wrong), &tokens),
             Err(NotificationError::Forged(_))
         ));
     }
     assert!(matches!(
-        read(&received(PAID, Some("")), &[]),
+        read(&received(&paid, Some("")), &[]),
         Err(NotificationError::Forged(_))
     ));
-    assert!(matches!(
-        read(&received("no", Some("new")), &tokens),
-        Err(NotificationError::Unreadable(_))
-    ));
-    let other = r#"{"id":"evt_1","event":"CHECKOUT_CREATED","checkout":{"id":"c"}}"#;
-    assert_eq!(
-        read(&received(other, Some("new")), &tokens).expect("genuine")[0].means,
-        Means::Nothing
-    );
+    for rubbish in ["no", r#"{"id":"evt_1","event":"PAYMENT_X","payment":{}}"#] {
+        assert!(matches!(
+            read(&received(rubbish, Some("new")), &tokens),
+            Err(NotificationError::Unreadable(_))
+        ));
+    }
+    for name in ["CHECKOUT_CREATED", "CHECKOUT_PAID", "SOMETHING_NEW"] {
+        let other = json!({ "id": "evt_1", "event": name, "checkout": { "id": "c" } }).to_string();
+        assert_eq!(
+            read(&received(&other, Some("new")), &tokens).expect("genuine")[0].means,
+            Means::Nothing
+        );
+    }
 }

@@ -166,6 +166,10 @@ impl Bench {
         }
     }
 
+    pub(crate) fn simulators(&self) -> &Simulators {
+        &self.world.simulators
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.order.method.kind()
     }
@@ -193,8 +197,13 @@ impl Bench {
             .subscribe(url, false)
             .await
             .expect("subscribed");
-        let Subscription::Secret(secret) = done else {
-            assert_eq!(done, Subscription::Done);
+        self.knowing(done)
+    }
+
+    /// The gateway, once it knows what a subscription told.
+    pub(crate) fn knowing(&self, subscription: Subscription) -> Arc<dyn Gateway> {
+        let Subscription::Secret(secret) = subscription else {
+            assert_eq!(subscription, Subscription::Done);
             return self.gateway.clone();
         };
         let kind = self.set_up.kind;

@@ -13,6 +13,7 @@ macro_rules! promises {
     )+};
 }
 
+mod asaas;
 mod bench;
 mod control;
 mod efi;

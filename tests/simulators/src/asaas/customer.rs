@@ -1,88 +1,172 @@
 //! Customers: the same document may be there many times.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use axum::{
-    Json,
-    body::Body,
-    extract::{Path, Query, State},
-    http::{Response, StatusCode},
-    response::IntoResponse,
-};
+use axum::extract::{Path, Query, State};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{Account, Asaas, Customer, absent, wrong};
-use crate::sim::lock;
+use super::{
+    Asaas,
+    answer::{Answer, Refusal, Sent, day, ok, page, text},
+    gate::Account,
+};
+use crate::{
+    document::{is_cnpj, is_cpf},
+    sim::lock,
+};
 
-fn json_of(customer: &Customer) -> Value {
-    let mut json = json!({
-        "object": "customer", "id": customer.id, "name": null, "email": null, "phone": null, "mobilePhone": null, "address": null,
-        "cpfCnpj": null, "personType": "FISICA", "deleted": false, "externalReference": null, "notificationDisabled": false,
-        "canDelete": true, "canEdit": true,
-    });
-    for (name, value) in &customer.sent {
-        json[name] = value.clone();
+const MOBILE_DIGITS: [usize; 2] = [10, 11];
+/// What may be sent and comes back.
+const FIELDS: [&str; 19] = [
+    "name",
+    "email",
+    "company",
+    "phone",
+    "mobilePhone",
+    "address",
+    "addressNumber",
+    "complement",
+    "province",
+    "postalCode",
+    "cpfCnpj",
+    "additionalEmails",
+    "externalReference",
+    "notificationDisabled",
+    "observations",
+    "municipalInscription",
+    "stateInscription",
+    "city",
+    "state",
+];
+
+#[derive(Clone)]
+pub(super) struct Customer {
+    pub account: String,
+    pub id: String,
+    pub created_at: DateTime<Utc>,
+    pub deleted: bool,
+    pub sent: Map<String, Value>,
+}
+
+impl Customer {
+    fn json(&self) -> Value {
+        let document = text(&self.sent, "cpfCnpj").unwrap_or_default();
+        let person = if document.len() == 11 {
+            "FISICA"
+        } else {
+            "JURIDICA"
+        };
+        let mut json = json!({
+            "object": "customer", "id": self.id, "dateCreated": day(self.created_at), "name": null, "email": null, "company": null,
+            "phone": null, "mobilePhone": null, "address": null, "addressNumber": null, "complement": null, "province": null,
+            "postalCode": null, "cpfCnpj": null, "personType": person, "deleted": self.deleted, "additionalEmails": null,
+            "externalReference": null, "notificationDisabled": false, "observations": null, "municipalInscription": null,
+            "stateInscription": null, "canDelete": true, "cannotBeDeletedReason": null, "canEdit": true, "cannotEditReason": null,
+            "city": null, "cityName": null, "state": null, "country": "Brasil",
+        });
+        for name in FIELDS {
+            if let Some(value) = self.sent.get(name) {
+                json[name] = value.clone();
+            }
+        }
+        json
     }
-    json
 }
 
 /// `POST /v3/customers`.
 pub(super) async fn create(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
-    Json(sent): Json<Map<String, Value>>,
-) -> Response<Body> {
-    let text = |name: &str| sent.get(name).and_then(Value::as_str).unwrap_or_default();
-    if text("name").is_empty() {
-        return wrong(
-            StatusCode::BAD_REQUEST,
-            "invalid_name",
-            "O campo name deve ser informado.",
-        );
-    }
-    if !is_document(text("cpfCnpj")) {
-        return wrong(
-            StatusCode::BAD_REQUEST,
-            "invalid_object",
-            "O CPF/CNPJ informado é inválido.",
-        );
-    }
+    Sent(mut sent): Sent,
+) -> Answer {
+    check(&mut sent, asaas.behaviour().alphanumeric_cnpj)?;
     let mut state = lock(&asaas.state);
-    state.made += 1;
     let customer = Customer {
         account,
-        id: format!("cus_{:012}", state.made),
+        id: format!("cus_{:012}", state.number()),
+        created_at: asaas.sim.now(),
+        deleted: false,
         sent,
     };
-    let json = json_of(&customer);
+    let json = customer.json();
     state.customers.insert(customer.id.clone(), customer);
-    Json(json).into_response()
+    Ok(ok(json))
 }
 
-/// `GET /v3/customers?cpfCnpj=&externalReference=`.
+fn check(sent: &mut Map<String, Value>, alphanumeric: bool) -> Result<(), Refusal> {
+    if text(sent, "name").is_none() {
+        return Err(Refusal::of(
+            "invalid_name",
+            "O campo name deve ser informado.",
+        ));
+    }
+    let document = normal(&text(sent, "cpfCnpj").unwrap_or_default());
+    if !is_document(&document, alphanumeric) {
+        return Err(Refusal::of(
+            "invalid_object",
+            "O CPF/CNPJ informado é inválido.",
+        ));
+    }
+    sent.insert("cpfCnpj".to_owned(), document.into());
+    if text(sent, "email").is_some_and(|email| !is_email(&email)) {
+        return Err(Refusal::of(
+            "invalid_email",
+            "O email informado é inválido.",
+        ));
+    }
+    if let Some(mobile) = text(sent, "mobilePhone") {
+        let digits: String = mobile.chars().filter(char::is_ascii_digit).collect();
+        if !MOBILE_DIGITS.contains(&digits.len()) {
+            return Err(Refusal::of(
+                "invalid_mobilePhone",
+                "O celular informado é inválido.",
+            ));
+        }
+        sent.insert("mobilePhone".to_owned(), digits.into());
+    }
+    Ok(())
+}
+
+/// Upper case, without punctuation.
+fn normal(document: &str) -> String {
+    let kept = document.chars();
+    let kept = kept.filter(|c| !matches!(c, '.' | '-' | '/' | ' '));
+    kept.collect::<String>().to_uppercase()
+}
+
+fn is_document(text: &str, alphanumeric: bool) -> bool {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_cpf(text) || (is_cnpj(text) && (alphanumeric || digits))
+}
+
+fn is_email(text: &str) -> bool {
+    text.split_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
+}
+
+/// `GET /v3/customers?cpfCnpj=&externalReference=`: newest first.
 pub(super) async fn list(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
-    Query(query): Query<HashMap<String, String>>,
-) -> Json<Value> {
+    Query(query): Query<Vec<(String, String)>>,
+) -> Answer {
     let state = lock(&asaas.state);
     let matches = |customer: &&Customer| {
-        ["cpfCnpj", "externalReference", "email"]
-            .iter()
-            .all(|name| {
-                query.get(*name).is_none_or(|wanted| {
-                    customer.sent.get(*name).and_then(Value::as_str) == Some(wanted)
-                })
-            })
+        query.iter().all(|(name, wanted)| match name.as_str() {
+            "cpfCnpj" => text(&customer.sent, name) == Some(normal(wanted)),
+            "externalReference" | "email" | "name" => {
+                text(&customer.sent, name).as_ref() == Some(wanted)
+            }
+            _ => true,
+        })
     };
-    let mine = state
-        .customers
-        .values()
-        .filter(|customer| customer.account == account);
-    let data: Vec<_> = mine.filter(matches).map(json_of).collect();
-    Json(
-        json!({ "object": "list", "hasMore": false, "totalCount": data.len(), "limit": 100, "offset": 0, "data": data }),
-    )
+    let mine = state.customers.values().rev();
+    let found: Vec<_> = mine
+        .filter(|customer| customer.account == account && !customer.deleted)
+        .filter(matches)
+        .collect();
+    Ok(ok(page(&query, &found, |customer| customer.json())))
 }
 
 /// `GET /v3/customers/{id}`.
@@ -90,69 +174,22 @@ pub(super) async fn read(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
     Path(id): Path<String>,
-) -> Response<Body> {
-    match lock(&asaas.state)
-        .customers
-        .get(&id)
-        .filter(|customer| customer.account == account)
-    {
-        Some(customer) => Json(json_of(customer)).into_response(),
-        None => absent(),
-    }
+) -> Answer {
+    let state = lock(&asaas.state);
+    let found = state.customers.get(&id);
+    let mine = found.filter(|customer| customer.account == account);
+    Ok(ok(mine.ok_or(Refusal::Absent)?.json()))
 }
 
-/// Check digits, modulo 11: a character is worth its code less 48, weights grow from 2 at the right end, to 11 for a CPF and to 9,
-/// then from 2 again, for a CNPJ.
-fn is_document(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let top = match bytes.len() {
-        11 => 11,
-        14 => 9,
-        _ => return false,
-    };
-    let known = bytes
-        .iter()
-        .all(|byte| byte.is_ascii_digit() || (top == 9 && byte.is_ascii_uppercase()));
-    if !known || bytes.iter().all(|byte| *byte == bytes[0]) {
-        return false;
-    }
-    let digit = |upto: usize| {
-        let weighted = bytes[..upto]
-            .iter()
-            .rev()
-            .zip((2..=top).cycle())
-            .map(|(byte, weight)| u32::from(byte - b'0') * weight);
-        match weighted.sum::<u32>() % 11 {
-            0 | 1 => 0,
-            rest => 11 - rest,
-        }
-    };
-    let last = |at: usize| u32::from(bytes[at].wrapping_sub(b'0'));
-    digit(bytes.len() - 2) == last(bytes.len() - 2)
-        && digit(bytes.len() - 1) == last(bytes.len() - 1)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn documents_of_the_documents_are_known() {
-        for right in [
-            "52998224725",
-            "24971563792",
-            "12345678909",
-            "11222333000181",
-            "12ABC34501DE35",
-        ] {
-            assert!(super::is_document(right), "{right}");
-        }
-        for wrong in [
-            "52998224726",
-            "11111111111",
-            "1222333000181",
-            "",
-            "5299822472A",
-        ] {
-            assert!(!super::is_document(wrong), "{wrong}");
-        }
-    }
+/// `DELETE /v3/customers/{id}`.
+pub(super) async fn delete(
+    State(asaas): State<Arc<Asaas>>,
+    Account(account): Account,
+    Path(id): Path<String>,
+) -> Answer {
+    let mut state = lock(&asaas.state);
+    let found = state.customers.get_mut(&id);
+    let mine = found.filter(|customer| customer.account == account && !customer.deleted);
+    mine.ok_or(Refusal::Absent)?.deleted = true;
+    Ok(ok(json!({ "deleted": true, "id": id })))
 }

@@ -1,249 +1,217 @@
-//! Payments. References repeat as they like.
+//! A payment (what we call a charge), and what is shown of it.
 
-use std::{collections::HashMap, sync::Arc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde_json::{Value, json};
 
-use axum::{
-    Json,
-    body::Body,
-    extract::{Path, Query, State},
-    http::{Response, StatusCode},
-    response::IntoResponse,
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use chrono::Months;
-use serde_json::{Map, Number, Value, json};
-
-use super::{Account, Asaas, Payment, absent, day, wrong};
-use crate::{
-    control::{Action, Book},
-    listener::About,
-    sim::{decimal, lock},
+use super::{
+    answer::{beginning, day, reais},
+    boleto,
+    life::Dispute,
+    refund::Refund,
+    terms::Terms,
 };
 
-/// Enough of a PNG for those who only look whether it is one.
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
-/// A code lives for a year after its due date.
-const CODE_LIVES: Months = Months::new(12);
+/// What Asaas keeps of a Pix or boleto, in centavos.
+const FEE: i64 = 199;
+/// What it keeps of a card payment: centavos, and a part in ten thousand.
+const CARD_FEE: (i64, i64) = (49, 299);
 
-type Refused = (&'static str, &'static str);
-
-/// `POST /v3/payments`.
-pub(super) async fn create(
-    State(asaas): State<Arc<Asaas>>,
-    Account(account): Account,
-    Json(sent): Json<Map<String, Value>>,
-) -> Response<Body> {
-    let payment = match read_request(&asaas, &account, &sent) {
-        Ok(payment) => payment,
-        Err((code, description)) => return wrong(StatusCode::BAD_REQUEST, code, description),
-    };
-    let mut state = lock(&asaas.state);
-    state.made += 1;
-    let payment = Payment {
-        number: state.made,
-        ..payment
-    };
-    state.order.push(payment.id.clone());
-    state.payments.insert(payment.id.clone(), payment.clone());
-    drop(state);
-    asaas.tell("PAYMENT_CREATED", &payment);
-    asaas.expect_payment(&payment.id);
-    about(&payment, Json(payment.json()).into_response())
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Billing {
+    Pix,
+    Boleto,
+    CreditCard,
+    /// The payer picks.
+    Undefined,
 }
 
-fn about(payment: &Payment, mut response: Response<Body>) -> Response<Body> {
-    if let Some(reference) = &payment.reference {
-        response.extensions_mut().insert(About(reference.clone()));
+impl Billing {
+    pub(super) fn read(text: &str) -> Option<Self> {
+        [Self::Pix, Self::Boleto, Self::CreditCard, Self::Undefined]
+            .into_iter()
+            .find(|billing| billing.word() == text)
     }
-    response
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Pix => "PIX",
+            Self::Boleto => "BOLETO",
+            Self::CreditCard => "CREDIT_CARD",
+            Self::Undefined => "UNDEFINED",
+        }
+    }
+
+    /// The control's word.
+    pub(super) fn method(self) -> &'static str {
+        match self {
+            Self::Pix | Self::Undefined => "pix",
+            Self::Boleto => "boleto",
+            Self::CreditCard => "card",
+        }
+    }
+
+    pub(super) fn has_slip(self) -> bool {
+        matches!(self, Self::Boleto | Self::Undefined)
+    }
 }
 
-fn read_request(
-    asaas: &Asaas,
-    account: &str,
-    sent: &Map<String, Value>,
-) -> Result<Payment, Refused> {
-    let text = |name: &str| {
-        sent.get(name)
-            .and_then(Value::as_str)
-            .map(ToOwned::to_owned)
-    };
-    let customer = text("customer").unwrap_or_default();
-    let known = lock(&asaas.state)
-        .customers
-        .get(&customer)
-        .is_some_and(|customer| customer.account == account);
-    if !known {
-        return Err(("invalid_customer", "Customer inválido ou não informado."));
-    }
-    if sent.get("billingType").and_then(Value::as_str) != Some("PIX") {
-        return Err(("invalid_billingType", "O campo billingType é inválido."));
-    }
-    let value = sent
-        .get("value")
-        .and_then(Value::as_number)
-        .and_then(centavos)
-        .filter(|amount| *amount > 0);
-    let amount = value.ok_or(("invalid_value", "O campo value deve ser informado."))?;
-    let now = asaas.sim.now();
-    let due = text("dueDate")
-        .and_then(|due| due.parse().ok())
-        .ok_or(("invalid_dueDate", "O campo dueDate deve ser informado."))?;
-    let today = day(now)
-        .parse()
-        .map_err(|_| ("invalid_dueDate", "O campo dueDate deve ser informado."))?;
-    if due < today {
-        return Err((
-            "invalid_dueDate",
-            "Não é permitido data de vencimento inferior a hoje.",
-        ));
-    }
-    Ok(Payment {
-        account: account.to_owned(),
-        id: format!("pay_{}", asaas.sim.random(16)),
-        number: 0,
-        customer,
-        amount,
-        due,
-        description: text("description"),
-        reference: text("externalReference"),
-        status: "PENDING",
-        deleted: false,
-        created_at: now,
-        paid_at: None,
-        location: format!("pix.asaas.com/qr/cobv/{}", asaas.sim.random(32)),
-        service_us: 0,
-    })
+/// What a merchant may change while nothing was paid.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub billing: Billing,
+    pub amount: i64,
+    pub due: NaiveDate,
+    pub description: Option<String>,
+    pub reference: Option<String>,
+    pub terms: Terms,
+    /// Days after the due date at whose end the boleto's registration is dropped.
+    pub slip_days: Option<i64>,
 }
 
-fn centavos(number: &Number) -> Option<i64> {
-    let text = number.to_string();
-    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    if part.len() > 2 {
-        return None;
-    }
-    format!("{whole}{part:0<2}").parse().ok()
+/// One of a plan's.
+#[derive(Clone)]
+pub(super) struct Installment {
+    pub plan: String,
+    pub n: u32,
 }
 
-/// `GET /v3/payments?externalReference=`: newest first.
-pub(super) async fn list(
-    State(asaas): State<Arc<Asaas>>,
-    Account(account): Account,
-    Query(query): Query<HashMap<String, String>>,
-) -> Json<Value> {
-    let number = |name: &str, default: usize| {
-        query
-            .get(name)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-    };
-    let (limit, offset) = (number("limit", 10).min(100), number("offset", 0));
-    let state = lock(&asaas.state);
-    let wanted = |name: &str, found: Option<&str>| {
-        query.get(name).is_none_or(|wanted| found == Some(wanted))
-    };
-    let found: Vec<_> = state
-        .order
-        .iter()
-        .rev()
-        .filter_map(|id| state.payments.get(id))
-        .filter(|payment| payment.account == account)
-        .filter(|payment| wanted("externalReference", payment.reference.as_deref()))
-        .filter(|payment| {
-            wanted("status", Some(payment.status)) && wanted("customer", Some(&payment.customer))
+#[derive(Clone)]
+pub(super) struct Payment {
+    pub account: String,
+    pub id: String,
+    pub number: u64,
+    pub customer: String,
+    pub asked: Asked,
+    pub original_due: NaiveDate,
+    /// What was asked, if something else was paid.
+    pub original: Option<i64>,
+    pub status: &'static str,
+    pub deleted: bool,
+    pub created_at: DateTime<Utc>,
+    pub paid_at: Option<DateTime<Utc>>,
+    /// In the balance since, or by hand.
+    pub received_at: Option<DateTime<Utc>>,
+    /// In the balance from then on.
+    pub credit_at: Option<DateTime<Utc>>,
+    pub by_hand: bool,
+    pub slip_cancelled: bool,
+    pub installment: Option<Installment>,
+    pub checkout: Option<String>,
+    pub link: Option<String>,
+    /// Id and `endToEndIdentifier` of the Pix that paid it.
+    pub pix: Option<(String, String)>,
+    pub refunds: Vec<Refund>,
+    /// Before a refund of all of it.
+    pub before_refund: Option<&'static str>,
+    pub dispute: Option<Dispute>,
+    pub location: String,
+    pub service_us: u64,
+}
+
+impl std::ops::Deref for Payment {
+    type Target = Asked;
+
+    fn deref(&self) -> &Asked {
+        &self.asked
+    }
+}
+
+impl Payment {
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.status, "PENDING" | "OVERDUE")
+    }
+
+    pub(super) fn is_payable(&self) -> bool {
+        let by_slip_alone = self.billing == Billing::Boleto && self.slip_cancelled;
+        !self.deleted && self.is_open() && !by_slip_alone
+    }
+
+    /// What reaches the merchant.
+    pub(super) fn net(&self) -> i64 {
+        let (fixed, part) = CARD_FEE;
+        match self.billing {
+            Billing::CreditCard => self.amount - fixed - (self.amount * part + 5_000) / 10_000,
+            _ => self.amount - FEE,
+        }
+    }
+
+    /// When the boleto can no longer be paid.
+    pub(super) fn slip_ends(&self) -> Option<DateTime<Utc>> {
+        let days = self.slip_days.filter(|_| self.billing.has_slip())?;
+        Some(beginning(self.due + TimeDelta::days(days + 1)))
+    }
+
+    pub(super) fn barcode(&self) -> String {
+        boleto::barcode(self.number, self.due, self.amount)
+    }
+
+    fn short(&self) -> &str {
+        self.id.trim_start_matches("pay_")
+    }
+
+    /// Every key that any payment has, in Asaas's order.
+    fn full(&self) -> Value {
+        let mut json = self.money();
+        if let (Some(first), Value::Object(rest)) = (json.as_object_mut(), self.papers()) {
+            first.extend(rest);
+        }
+        json
+    }
+
+    fn money(&self) -> Value {
+        let paid_on = self.paid_at.map(day);
+        let interest = self.original.map(|original| self.amount - original);
+        json!({
+            "object": "payment", "id": self.id, "dateCreated": day(self.created_at), "customer": self.customer,
+            "installment": self.installment.as_ref().map(|one| &one.plan),
+            "checkoutSession": self.checkout, "paymentLink": self.link, "value": reais(self.amount), "netValue": reais(self.net()),
+            "originalValue": self.original.map(reais), "interestValue": interest.filter(|interest| *interest > 0).map(reais),
+            "description": self.description, "billingType": self.billing.word(), "confirmedDate": paid_on, "creditCard": self.card(),
+            "canBePaidAfterDueDate": self.slip_days != Some(0), "pixTransaction": self.pix.as_ref().map(|(id, _)| id),
+            "status": self.status, "dueDate": self.due.to_string(), "originalDueDate": self.original_due.to_string(),
+            "paymentDate": self.received_at.map(day), "clientPaymentDate": paid_on,
+            "installmentNumber": self.installment.as_ref().map(|one| one.n),
         })
-        .map(Payment::json)
-        .collect();
-    let page: Vec<_> = found.iter().skip(offset).take(limit).cloned().collect();
-    let more = offset + page.len() < found.len();
-    Json(
-        json!({ "object": "list", "hasMore": more, "totalCount": found.len(), "limit": limit, "offset": offset, "data": page }),
-    )
-}
-
-fn find(asaas: &Asaas, account: &str, id: &str) -> Option<Payment> {
-    lock(&asaas.state)
-        .payments
-        .get(id)
-        .filter(|payment| payment.account == account)
-        .cloned()
-}
-
-/// `GET /v3/payments/{id}`.
-pub(super) async fn read(
-    State(asaas): State<Arc<Asaas>>,
-    Account(account): Account,
-    Path(id): Path<String>,
-) -> Response<Body> {
-    find(&asaas, &account, &id).map_or_else(absent, |payment| Json(payment.json()).into_response())
-}
-
-/// `GET /v3/payments/{id}/status`.
-pub(super) async fn status(
-    State(asaas): State<Arc<Asaas>>,
-    Account(account): Account,
-    Path(id): Path<String>,
-) -> Response<Body> {
-    find(&asaas, &account, &id).map_or_else(absent, |payment| {
-        Json(json!({ "status": payment.status })).into_response()
-    })
-}
-
-/// `GET /v3/payments/{id}/pixQrCode`.
-pub(super) async fn code(
-    State(asaas): State<Arc<Asaas>>,
-    Account(account): Account,
-    Path(id): Path<String>,
-) -> Response<Body> {
-    let Some(payment) = find(&asaas, &account, &id).filter(|payment| !payment.deleted) else {
-        return absent();
-    };
-    let until = payment
-        .due
-        .checked_add_months(CODE_LIVES)
-        .unwrap_or(payment.due);
-    let json = json!({
-        "encodedImage": STANDARD.encode(PNG), "payload": crate::br_code::dynamic(&payment.location, &decimal(payment.amount)),
-        "expirationDate": format!("{until} 23:59:59"), "description": payment.description,
-    });
-    about(&payment, Json(json).into_response())
-}
-
-/// `DELETE /v3/payments/{id}`: only what is pending or overdue.
-pub(super) async fn delete(
-    State(asaas): State<Arc<Asaas>>,
-    Account(account): Account,
-    Path(id): Path<String>,
-) -> Response<Body> {
-    let Some(payment) = find(&asaas, &account, &id) else {
-        return absent();
-    };
-    if payment.deleted || !matches!(payment.status, "PENDING" | "OVERDUE") {
-        return wrong(
-            StatusCode::BAD_REQUEST,
-            "invalid_action",
-            "Esta cobrança não pode ser removida.",
-        );
     }
-    let _ = asaas.act(&id, Action::Cancel, true);
-    Json(json!({ "deleted": true, "id": id })).into_response()
-}
 
-/// `POST /v3/sandbox/payment/{id}/confirm`.
-pub(super) async fn confirm(
-    State(asaas): State<Arc<Asaas>>,
-    Account(account): Account,
-    Path(id): Path<String>,
-) -> Response<Body> {
-    if find(&asaas, &account, &id).is_none() {
-        return absent();
+    fn papers(&self) -> Value {
+        let (short, slip) = (self.short(), self.billing.has_slip());
+        let receipt = format!("https://sandbox.asaas.com/comprovantes/{short}");
+        let refunds: Vec<_> = self.refunds.iter().map(Refund::json).collect();
+        json!({
+            "invoiceUrl": format!("https://sandbox.asaas.com/i/{short}"), "invoiceNumber": self.number.to_string(),
+            "externalReference": self.reference, "deleted": self.deleted, "anticipated": false, "anticipable": false,
+            "creditDate": self.received_at.map(day), "estimatedCreditDate": self.credit_at.map(day),
+            "transactionReceiptUrl": self.paid_at.map(|_| receipt), "nossoNumero": slip.then(|| self.number.to_string()),
+            "bankSlipUrl": slip.then(|| format!("https://sandbox.asaas.com/b/pdf/{short}")),
+            "lastInvoiceViewedDate": null, "lastBankSlipViewedDate": null, "discount": self.terms.discount, "fine": self.terms.fine,
+            "interest": self.terms.interest, "postalService": false, "escrow": null,
+            "refunds": if refunds.is_empty() { Value::Null } else { refunds.into() },
+        })
     }
-    match asaas.act(&id, Action::Pay(None), true) {
-        Ok(()) => read(State(asaas), Account(account), Path(id)).await,
-        Err(_) => wrong(
-            StatusCode::BAD_REQUEST,
-            "invalid_action",
-            "Esta cobrança não pode ser confirmada.",
-        ),
+
+    fn card(&self) -> Value {
+        if self.paid_at.is_none() {
+            return Value::Null;
+        }
+        json!({ "creditCardNumber": "8829", "creditCardBrand": "VISA", "creditCardToken": null })
+    }
+
+    /// Without the keys that do not apply: nulls are shown, these are not.
+    pub(super) fn json(&self) -> Value {
+        let mut json = self.full();
+        let is_card = self.billing == Billing::CreditCard;
+        let applies = [
+            ("installment", self.installment.is_some()),
+            ("confirmedDate", is_card || self.paid_at.is_some()),
+            ("creditCard", is_card),
+            ("canBePaidAfterDueDate", self.billing.has_slip()),
+        ];
+        if let Some(fields) = json.as_object_mut() {
+            for (name, _) in applies.iter().filter(|(_, applies)| !applies) {
+                fields.shift_remove(*name);
+            }
+        }
+        json
     }
 }

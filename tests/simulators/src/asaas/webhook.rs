@@ -1,90 +1,112 @@
 //! Where events are sent.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use axum::{
-    Json,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{Response, StatusCode},
     response::IntoResponse,
 };
 use serde_json::{Map, Value, json};
 
-use super::{Account, Asaas, Webhook, absent, wrong};
+use super::{
+    Asaas,
+    answer::{Answer, Refusal, Sent, ok, page, text},
+    event,
+    gate::Account,
+    queue::Waiting,
+};
 use crate::sim::lock;
 
 const MAX_WEBHOOKS: usize = 10;
 
-fn json_of(webhook: &Webhook) -> Value {
-    let mut json = Value::Object(webhook.sent.clone());
-    json["id"] = webhook.id.clone().into();
-    json["hasAuthToken"] = json["authToken"].is_string().into();
-    json["penalizedRequestsCount"] = 0.into();
-    if let Some(fields) = json.as_object_mut() {
-        fields.remove("authToken");
+pub(super) struct Webhook {
+    pub account: String,
+    pub id: String,
+    pub sent: Map<String, Value>,
+    pub queue: VecDeque<Waiting>,
+    /// In a row.
+    pub failures: usize,
+}
+
+impl Webhook {
+    pub(super) fn is(&self, switch: &str) -> bool {
+        self.sent.get(switch) == Some(&Value::Bool(true))
     }
-    json
+
+    pub(super) fn is_sequential(&self) -> bool {
+        text(&self.sent, "sendType").as_deref() != Some("NON_SEQUENTIALLY")
+    }
+
+    fn json(&self) -> Value {
+        let sent = |name: &str| self.sent.get(name).cloned().unwrap_or_default();
+        json!({
+            "id": self.id, "name": sent("name"), "url": sent("url"), "email": sent("email"), "enabled": self.is("enabled"),
+            "interrupted": self.is("interrupted"), "apiVersion": self.sent.get("apiVersion").cloned().unwrap_or(json!(3)),
+            "hasAuthToken": text(&self.sent, "authToken").is_some(),
+            "sendType": if self.is_sequential() { "SEQUENTIALLY" } else { "NON_SEQUENTIALLY" },
+            "penalizedRequestsCount": self.failures, "events": sent("events"),
+        })
+    }
+}
+
+fn check(sent: &Map<String, Value>) -> Result<(), Refusal> {
+    let wrong = |description| Err(Refusal::of("invalid_object", description));
+    let is = |name: &str, right: &dyn Fn(&Value) -> bool| sent.get(name).is_none_or(right);
+    if !is("url", &|url| url.as_str().is_some_and(super::is_url)) {
+        return wrong("A URL informada é inválida.");
+    }
+    let order = |word: &Value| word == "SEQUENTIALLY" || word == "NON_SEQUENTIALLY";
+    if !is("sendType", &order) {
+        return wrong("O campo sendType é inválido.");
+    }
+    let known = |event: &Value| event.as_str().is_some_and(event::is_known);
+    let events = |events: &Value| events.as_array().is_some_and(|all| all.iter().all(known));
+    if !is("events", &events) {
+        return wrong("O campo events é inválido.");
+    }
+    Ok(())
 }
 
 /// `POST /v3/webhooks`.
 pub(super) async fn create(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
-    Json(sent): Json<Map<String, Value>>,
-) -> Response<Body> {
-    if !sent
-        .get("url")
-        .and_then(Value::as_str)
-        .is_some_and(|url| url.starts_with("http"))
-    {
-        return wrong(
-            StatusCode::BAD_REQUEST,
-            "invalid_object",
-            "A URL informada é inválida.",
-        );
+    Sent(sent): Sent,
+) -> Answer {
+    if !sent.contains_key("url") {
+        return Err(Refusal::of("invalid_object", "A URL informada é inválida."));
     }
-    let id = format!("whk_{}", asaas.sim.random(24));
+    check(&sent)?;
+    let id = super::uuid(&asaas.sim);
     let mut state = lock(&asaas.state);
-    if state
-        .webhooks
-        .values()
-        .filter(|webhook| webhook.account == account)
-        .count()
-        >= MAX_WEBHOOKS
-    {
-        return wrong(
-            StatusCode::BAD_REQUEST,
-            "invalid_action",
-            "O limite de webhooks foi atingido.",
-        );
+    let mine = state.webhooks.values();
+    if mine.filter(|webhook| webhook.account == account).count() >= MAX_WEBHOOKS {
+        return Err(Refusal::action("O limite de webhooks foi atingido."));
     }
     let webhook = Webhook {
         account,
         id: id.clone(),
         sent,
-        order: Arc::default(),
+        queue: VecDeque::new(),
+        failures: 0,
     };
-    let json = json_of(&webhook);
+    let json = webhook.json();
     state.webhooks.insert(id, webhook);
-    Json(json).into_response()
+    Ok(ok(json))
 }
 
 /// `GET /v3/webhooks`.
 pub(super) async fn list(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
-) -> Json<Value> {
+    Query(query): Query<Vec<(String, String)>>,
+) -> Answer {
     let state = lock(&asaas.state);
-    let data: Vec<_> = state
-        .webhooks
-        .values()
-        .filter(|webhook| webhook.account == account)
-        .map(json_of)
-        .collect();
-    Json(
-        json!({ "object": "list", "hasMore": false, "totalCount": data.len(), "limit": 100, "offset": 0, "data": data }),
-    )
+    let mine = state.webhooks.values();
+    let found: Vec<_> = mine.filter(|webhook| webhook.account == account).collect();
+    Ok(ok(page(&query, &found, |webhook| webhook.json())))
 }
 
 /// `GET /v3/webhooks/{id}`.
@@ -92,35 +114,47 @@ pub(super) async fn read(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
     Path(id): Path<String>,
-) -> Response<Body> {
-    match lock(&asaas.state)
-        .webhooks
-        .get(&id)
-        .filter(|webhook| webhook.account == account)
-    {
-        Some(webhook) => Json(json_of(webhook)).into_response(),
-        None => absent(),
-    }
+) -> Answer {
+    asaas
+        .on_webhook(&account, &id, |webhook| Ok(webhook.json()))
+        .map(ok)
 }
 
-/// `PUT /v3/webhooks/{id}`: what is named changes, the rest stays.
+/// `PUT /v3/webhooks/{id}`: what is named changes, the rest stays; `{"interrupted":false}` lets the queue go on.
 pub(super) async fn change(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
     Path(id): Path<String>,
-    Json(sent): Json<Map<String, Value>>,
-) -> Response<Body> {
-    match lock(&asaas.state)
-        .webhooks
-        .get_mut(&id)
-        .filter(|webhook| webhook.account == account)
-    {
-        Some(webhook) => {
-            webhook.sent.extend(sent);
-            Json(json_of(webhook)).into_response()
+    Sent(sent): Sent,
+) -> Answer {
+    let now = asaas.sim.now();
+    let json = asaas.on_webhook(&account, &id, |webhook| {
+        check(&sent)?;
+        let was = webhook.is("interrupted");
+        webhook.sent.extend(sent);
+        if was && !webhook.is("interrupted") {
+            webhook.forgive(now);
         }
-        None => absent(),
-    }
+        asaas.readdress(webhook);
+        Ok(webhook.json())
+    })?;
+    asaas.wake.notify_one();
+    Ok(ok(json))
+}
+
+/// `POST /v3/webhooks/{id}/removeBackoff`: tries again at once.
+pub(super) async fn remove_backoff(
+    State(asaas): State<Arc<Asaas>>,
+    Account(account): Account,
+    Path(id): Path<String>,
+) -> Result<Response<Body>, Refusal> {
+    let now = asaas.sim.now();
+    asaas.on_webhook(&account, &id, |webhook| {
+        webhook.forgive(now);
+        Ok(())
+    })?;
+    asaas.wake.notify_one();
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `DELETE /v3/webhooks/{id}`.
@@ -128,15 +162,22 @@ pub(super) async fn remove(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
     Path(id): Path<String>,
-) -> Response<Body> {
-    let mut state = lock(&asaas.state);
-    if state
-        .webhooks
-        .get(&id)
-        .is_none_or(|webhook| webhook.account != account)
-    {
-        return absent();
+) -> Answer {
+    asaas.on_webhook(&account, &id, |_| Ok(()))?;
+    lock(&asaas.state).webhooks.remove(&id);
+    Ok(ok(json!({ "deleted": true, "id": id })))
+}
+
+impl Asaas {
+    fn on_webhook<T>(
+        &self,
+        account: &str,
+        id: &str,
+        what: impl FnOnce(&mut Webhook) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let mut state = lock(&self.state);
+        let found = state.webhooks.get_mut(id);
+        let mine = found.filter(|webhook| webhook.account == account);
+        what(mine.ok_or(Refusal::Absent)?)
     }
-    state.webhooks.remove(&id);
-    Json(json!({ "deleted": true, "id": id })).into_response()
 }

@@ -41,11 +41,8 @@ pub(crate) async fn a_missing_address_is_registered_again(bench: &Bench) {
         .map(|f| (f.code, f.repaired))
         .collect();
     assert_eq!(codes, [("address_missing", true)]);
-    assert!(matches!(
-        watched.subscription,
-        Some(Subscription::Done | Subscription::Secret(_))
-    ));
-    let watched = bench.gateway.watch(&url, false).await.expect("a look");
+    let gateway = bench.knowing(watched.subscription.expect("a registration"));
+    let watched = gateway.watch(&url, false).await.expect("a look");
     assert_eq!(watched.findings, []);
 }
 

@@ -1,0 +1,133 @@
+//! What the payer is shown: a Pix code, a boleto's line, Asaas's page. `GATEWAYS.md` §4.2, §4.3.
+
+use std::time::Duration;
+
+use schemas::{
+    Instant, boleto_line::BoletoLine, br_code::BrCode, next_action::NextAction,
+    payment_method::Kind,
+};
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::{
+    Asaas, error,
+    payment::{Payment, unreadable},
+};
+use crate::{
+    ChargeOrder, GatewayCharge, GatewayError,
+    http::{Deadline, Effect},
+};
+
+/// How long a boleto waits for its Pix code, which is welcome and not needed.
+const PIX_OF_BOLETO: Duration = Duration::from_secs(2);
+
+/// The Pix code of a payment.
+#[derive(Deserialize)]
+struct Code {
+    payload: String,
+}
+
+/// A boleto's line to type.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    identification_field: String,
+}
+
+impl Asaas {
+    /// The payment in our words, with what the payer is shown while it can be paid. One of another method is not what was
+    /// ordered, and is not shown.
+    pub(super) async fn shown(
+        &self,
+        payment: &Payment,
+        order: &ChargeOrder,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
+        let mut charge = payment.to_charge(None)?;
+        let method = order.method.kind();
+        if charge.status.is_payable() && payment.is_by(method) {
+            let shown = match method {
+                Kind::Pix => self.pix(&payment.id, order.expires_at, deadline).await?,
+                Kind::Boleto => self.boleto(payment, order.expires_at, deadline).await?,
+                Kind::Card => page(payment, order.expires_at)?,
+            };
+            charge.next_action = Some(shown);
+        }
+        Ok(charge)
+    }
+
+    /// The same; without what the payer is shown where Asaas will not give it (an account without a Pix key, say): such a payment
+    /// must still be seen to be made unpayable.
+    pub(super) async fn seen(
+        &self,
+        payment: &Payment,
+        order: &ChargeOrder,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
+        match self.shown(payment, order, deadline).await {
+            Err(error) if error::is_definite(&error) => payment.to_charge(None),
+            shown => shown,
+        }
+    }
+
+    async fn pix(
+        &self,
+        id: &str,
+        expires_at: Instant,
+        deadline: Deadline,
+    ) -> Result<NextAction, GatewayError> {
+        Ok(NextAction::Pix {
+            copy_paste: self.code(id, deadline).await?,
+            qr_code_url: None,
+            expires_at,
+        })
+    }
+
+    async fn boleto(
+        &self,
+        payment: &Payment,
+        expires_at: Instant,
+        deadline: Deadline,
+    ) -> Result<NextAction, GatewayError> {
+        let (line, code) = tokio::join!(
+            self.line(&payment.id, deadline),
+            timeout(PIX_OF_BOLETO, self.code(&payment.id, deadline)),
+        );
+        let line = line?;
+        Ok(NextAction::Boleto {
+            line: line.line(),
+            barcode: line.barcode().to_owned(),
+            pdf_url: payment.bank_slip_url.clone(),
+            copy_paste: code.ok().and_then(Result::ok),
+            expires_at,
+        })
+    }
+
+    async fn code(&self, id: &str, deadline: Deadline) -> Result<String, GatewayError> {
+        let answer = self
+            .get(&["payments", id, "pixQrCode"], &[], deadline)
+            .await?;
+        let code: Code = answer.read(Effect::Reads)?;
+        match BrCode::parse(&code.payload) {
+            Ok(_) => Ok(code.payload),
+            Err(_) => Err(unreadable("the payment has no readable Pix code")),
+        }
+    }
+
+    async fn line(&self, id: &str, deadline: Deadline) -> Result<BoletoLine, GatewayError> {
+        let answer = self
+            .get(&["payments", id, "identificationField"], &[], deadline)
+            .await?;
+        let line: Line = answer.read(Effect::Reads)?;
+        BoletoLine::from_line(&line.identification_field)
+            .map_err(|_| unreadable("the boleto has no readable line"))
+    }
+}
+
+fn page(payment: &Payment, expires_at: Instant) -> Result<NextAction, GatewayError> {
+    let url = payment.invoice_url.clone();
+    Ok(NextAction::Redirect {
+        url: url.ok_or_else(|| unreadable("the payment has no page to pay on"))?,
+        expires_at,
+    })
+}

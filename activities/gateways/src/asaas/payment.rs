@@ -1,0 +1,205 @@
+//! A payment as Asaas answers it, in our words. `GATEWAYS.md` §4.3.
+
+use chrono::NaiveDate;
+use schemas::{Instant, attempt::ErrorClass, calendar, dispute, payment_method::Kind};
+use serde::Deserialize;
+use serde_json::{Number, Value};
+
+use super::{
+    day::{day, instant},
+    order::billing_type,
+    refund::{self, Refund},
+    status,
+};
+use crate::{
+    ChargeOrder, GatewayCharge, GatewayDispute, GatewayError, GatewayPayment, GatewayStatus, money,
+};
+
+/// How many characters an end-to-end id has.
+const END_TO_END_ID: usize = 32;
+
+/// A payment. Fields that we do not need are not read.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Payment {
+    pub id: String,
+    pub status: String,
+    value: Number,
+    /// What was asked, where another sum was paid.
+    original_value: Option<Number>,
+    net_value: Option<Number>,
+    billing_type: Option<String>,
+    customer: Option<String>,
+    pub external_reference: Option<String>,
+    #[serde(default)]
+    pub deleted: bool,
+    /// Asaas's page for the payer.
+    pub invoice_url: Option<String>,
+    pub bank_slip_url: Option<String>,
+    pix_transaction: Option<Value>,
+    installment: Option<Value>,
+    confirmed_date: Option<String>,
+    client_payment_date: Option<String>,
+    /// When it came into the balance.
+    #[serde(rename = "paymentDate")]
+    received_date: Option<String>,
+    credit_date: Option<String>,
+    estimated_credit_date: Option<String>,
+    date_created: Option<String>,
+    refunds: Option<Vec<Refund>>,
+}
+
+impl Payment {
+    pub(super) fn is_of(&self, reference: &str) -> bool {
+        self.external_reference.as_deref() == Some(reference)
+    }
+
+    /// Whether it is of the order's method, and so is shown as the order asks.
+    pub(super) fn is_by(&self, method: Kind) -> bool {
+        self.billing_type.as_deref() == Some(billing_type(method))
+    }
+
+    /// Whether it is what the order became.
+    pub(super) fn is_for(&self, order: &ChargeOrder) -> bool {
+        !self.deleted && self.is_by(order.method.kind()) && self.asked() == Some(order.amount)
+    }
+
+    /// The charge in our words, without what the payer is shown. `told_at`: when an event told that it was paid.
+    pub(super) fn to_charge(
+        &self,
+        told_at: Option<Instant>,
+    ) -> Result<GatewayCharge, GatewayError> {
+        let status = status::of_payment(&self.status, self.deleted)
+            .ok_or_else(|| unreadable("the payment has a status that is not known"))?;
+        let unreadable_sum = || unreadable("the payment's value is not readable");
+        let received = matches!(
+            status,
+            GatewayStatus::Paid | GatewayStatus::Refunded | GatewayStatus::Disputed
+        );
+        let payments = if received {
+            vec![self.received(told_at)?]
+        } else {
+            Vec::new()
+        };
+        let refunds = refund::of_payment(&self.id, self.refunds.as_deref().unwrap_or_default());
+        Ok(GatewayCharge {
+            id: self.id.clone(),
+            reference: self.external_reference.clone(),
+            status,
+            amount: self.asked().ok_or_else(unreadable_sum)?,
+            next_action: None,
+            payments,
+            customer: self.customer.clone(),
+            refunds: refunds.ok_or_else(unreadable_sum)?,
+            disputes: self.dispute().into_iter().collect(),
+        })
+    }
+
+    /// The last day on which money moved on it, as far as it tells.
+    pub(super) fn changed_on(&self) -> Option<NaiveDate> {
+        let paid = [
+            &self.client_payment_date,
+            &self.confirmed_date,
+            &self.received_date,
+        ];
+        let paid = paid.into_iter().flatten().filter_map(|text| day(text));
+        let refunds = self.refunds.as_deref().unwrap_or_default();
+        paid.chain(refunds.iter().filter_map(Refund::changed_on))
+            .max()
+    }
+
+    fn asked(&self) -> Option<i64> {
+        money::of_number(self.original_value.as_ref().unwrap_or(&self.value))
+    }
+
+    /// The one payment that this object is once paid: `CONFIRMED` and then `RECEIVED` tell the same one.
+    fn received(&self, told_at: Option<Instant>) -> Result<GatewayPayment, GatewayError> {
+        let amount = money::of_number(&self.value)
+            .ok_or_else(|| unreadable("the payment's value is not readable"))?;
+        let net = self.net_value.as_ref().and_then(money::of_number);
+        let method = self.method();
+        let is_single = method == Kind::Card && self.installment.is_none();
+        Ok(GatewayPayment {
+            id: self.id.clone(),
+            end_to_end_id: self.end_to_end_id(),
+            amount,
+            method,
+            fee: net.map(|net| amount - net).filter(|fee| *fee >= 0),
+            net,
+            installments: is_single.then_some(1),
+            settles_on: self.estimated_credit_date.as_deref().and_then(day),
+            settled_on: self.settled_on(),
+            paid_at: self
+                .paid_at(told_at)
+                .ok_or_else(|| unreadable("the payment has no readable date"))?,
+        })
+    }
+
+    /// The method that was really used: a boleto may be paid by its Pix code.
+    fn method(&self) -> Kind {
+        match self.billing_type.as_deref() {
+            _ if self.pix_transaction.is_some() => Kind::Pix,
+            Some("BOLETO") => Kind::Boleto,
+            Some("CREDIT_CARD" | "DEBIT_CARD") => Kind::Card,
+            // a transfer or deposit has no name of its own here
+            _ => Kind::Pix,
+        }
+    }
+
+    /// Asaas names the Pix by an id of its own; where it is the end-to-end id, its shape tells.
+    fn end_to_end_id(&self) -> Option<String> {
+        let id = self.pix_transaction.as_ref()?.as_str()?;
+        let fits = id.len() == END_TO_END_ID
+            && id.starts_with('E')
+            && id.chars().all(|c| c.is_ascii_alphanumeric());
+        fits.then(|| id.to_owned())
+    }
+
+    fn settled_on(&self) -> Option<NaiveDate> {
+        let received = self.received_date.as_deref().and_then(day)?;
+        match self.status.as_str() {
+            // not in the balance yet, or never: handed over by hand
+            "CONFIRMED" | "RECEIVED_IN_CASH" => None,
+            _ => self.credit_date.as_deref().and_then(day).or(Some(received)),
+        }
+    }
+
+    /// The payment tells only the day; an event of that day is nearer. A later one (`RECEIVED` after a month) is not.
+    fn paid_at(&self, told_at: Option<Instant>) -> Option<Instant> {
+        let dates = [
+            &self.client_payment_date,
+            &self.confirmed_date,
+            &self.received_date,
+            &self.date_created,
+        ];
+        let on = dates.into_iter().flatten().find_map(|text| instant(text));
+        let same_day =
+            |told: &Instant| on.is_none_or(|on| calendar::today(*told) == calendar::today(on));
+        told_at.filter(same_day).or(on)
+    }
+
+    /// Asaas has one dispute for a payment, and tells it by the payment's status alone.
+    fn dispute(&self) -> Option<GatewayDispute> {
+        let kind = match self.method() {
+            Kind::Pix => dispute::Kind::Med,
+            Kind::Boleto | Kind::Card => dispute::Kind::Chargeback,
+        };
+        Some(GatewayDispute {
+            id: self.id.clone(),
+            payment: self.id.clone(),
+            amount: money::of_number(&self.value)?,
+            kind,
+            status: status::of_dispute(&self.status)?,
+            reason: None,
+            respond_by: None,
+            created_at: None,
+        })
+    }
+}
+
+pub(super) fn unreadable(what: &str) -> GatewayError {
+    GatewayError::new(ErrorClass::Unknown, "unreadable", what)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+use serde_json::json;
+
+use super::*;
+use crate::asaas::tests::{boleto, card, order, payment, pix};
+
+/// Answers of the real sandbox, which stand in a folder above this repository.
+fn captures() -> Value {
+    let name = "shared/specs/asaas-sandbox-captures.json";
+    let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let found = above.map(|dir| dir.join(name)).find(|file| file.is_file());
+    let text = std::fs::read(found.expect("the captures")).expect("a text");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+#[test]
+fn recorded_answers_of_the_real_sandbox_are_read() {
+    let captures = captures();
+    for (name, method, asked, net) in [
+        ("payment_pix", Kind::Pix, 10_000, 9_801),
+        ("payment_boleto", Kind::Boleto, 35_000, 34_801),
+    ] {
+        let answer = &captures[name]["response"];
+        let payment = Payment::deserialize(answer).expect("a payment");
+        let charge = payment.to_charge(None).expect("readable");
+        assert_eq!(charge.status, GatewayStatus::Pending);
+        assert_eq!((charge.amount, charge.payments.len()), (asked, 0));
+        assert_eq!(Some(charge.id.as_str()), answer["id"].as_str());
+        assert!(payment.is_by(method));
+        assert!(payment.invoice_url.is_some());
+        assert_eq!(payment.bank_slip_url.is_some(), method == Kind::Boleto);
+        let received = payment.received(None).expect("readable");
+        assert_eq!((received.net, received.fee), (Some(net), Some(199)));
+    }
+}
+
+#[test]
+fn only_what_an_order_became_is_adopted() {
+    let of = |changes| payment(changes).is_for(&order(pix()));
+    assert!(of(json!({ "value": 123.45 })));
+    assert!(!of(json!({ "value": 123.45, "deleted": true })));
+    assert!(!of(json!({ "value": 123.45, "billingType": "UNDEFINED" })));
+    assert!(!of(json!({ "value": 100 })));
+    let paid_late = json!({ "value": 125.92, "originalValue": 123.45, "billingType": "BOLETO", "status": "RECEIVED" });
+    assert!(payment(paid_late).is_for(&order(boleto("2026-07-20"))));
+    let by_card = json!({ "value": 123.45, "billingType": "CREDIT_CARD" });
+    assert!(payment(by_card).is_for(&order(card(1))));
+}
+
+#[test]
+fn the_method_really_used_and_what_arrives_are_told() {
+    let received = |changes| {
+        let charge = payment(changes).to_charge(None).expect("readable");
+        assert_eq!(charge.payments.len(), 1);
+        charge.payments[0].clone()
+    };
+    let by_code = received(
+        json!({ "status": "RECEIVED", "billingType": "BOLETO", "pixTransaction": "tx-1" }),
+    );
+    assert_eq!((by_code.method, by_code.end_to_end_id), (Kind::Pix, None));
+    let e2e = "E18236120202607141730s0123456789";
+    let pix = received(json!({ "status": "RECEIVED", "pixTransaction": e2e }));
+    assert_eq!(pix.end_to_end_id.as_deref(), Some(e2e));
+    let card = json!({ "status": "CONFIRMED", "billingType": "CREDIT_CARD", "netValue": 96.52 });
+    let single = received(card);
+    assert_eq!(
+        (single.method, single.fee, single.installments),
+        (Kind::Card, Some(348), Some(1))
+    );
+    let part =
+        json!({ "status": "CONFIRMED", "billingType": "CREDIT_CARD", "installment": "ins_1" });
+    assert_eq!(received(part).installments, None);
+    let by_hand =
+        json!({ "status": "RECEIVED_IN_CASH", "paymentDate": "2026-07-14", "netValue": 100 });
+    let by_hand = received(by_hand);
+    assert_eq!((by_hand.settled_on, by_hand.fee), (None, Some(0)));
+}
+
+#[test]
+fn a_boleto_paid_late_brings_more_than_was_asked() {
+    let late = json!({ "status": "CONFIRMED", "billingType": "BOLETO", "value": 102.5, "originalValue": 100,
+        "netValue": 100.51, "clientPaymentDate": "2026-07-21" });
+    let charge = payment(late).to_charge(None).expect("readable");
+    assert_eq!((charge.amount, charge.payments[0].amount), (10_000, 10_250));
+    assert_eq!(charge.payments[0].fee, Some(199));
+}
+
+#[test]
+fn an_unknown_status_is_an_unknown_outcome() {
+    let error = payment(json!({ "status": "SOMETHING_NEW" }))
+        .to_charge(None)
+        .expect_err("not known");
+    assert_eq!(
+        (error.class, error.code.as_str()),
+        (ErrorClass::Unknown, "unreadable")
+    );
+}
+
+#[test]
+fn a_pix_is_claimed_back_by_a_med_and_a_card_by_a_chargeback() {
+    for (billing_type, kind) in [
+        ("PIX", dispute::Kind::Med),
+        ("CREDIT_CARD", dispute::Kind::Chargeback),
+    ] {
+        let changes = json!({ "status": "CHARGEBACK_DISPUTE", "billingType": billing_type });
+        let charge = payment(changes).to_charge(None).expect("readable");
+        assert_eq!(charge.disputes[0].kind, kind);
+        assert_eq!(charge.disputes[0].payment, charge.payments[0].id);
+    }
+}

@@ -1,0 +1,105 @@
+//! Asaas's statuses in ours. `GATEWAYS.md` §4.4, §5.1.
+
+use schemas::dispute;
+
+use crate::{GatewayStatus, RefundStatus};
+
+/// A payment's. A deleted payment is canceled, unless money came on it.
+pub(super) fn of_payment(theirs: &str, deleted: bool) -> Option<GatewayStatus> {
+    Some(match theirs {
+        // while a refund is under way the money is still there
+        "CONFIRMED" | "RECEIVED" | "RECEIVED_IN_CASH" | "DUNNING_RECEIVED" | "REFUND_REQUESTED"
+        | "REFUND_IN_PROGRESS" => GatewayStatus::Paid,
+        "REFUNDED" => GatewayStatus::Refunded,
+        "CHARGEBACK_REQUESTED" | "CHARGEBACK_DISPUTE" | "AWAITING_CHARGEBACK_REVERSAL" => {
+            GatewayStatus::Disputed
+        }
+        _ if deleted => GatewayStatus::Canceled,
+        // a refused card leaves it pending: the payer may try another one on the same page
+        "PENDING" | "AWAITING_RISK_ANALYSIS" | "AUTHORIZED" => GatewayStatus::Pending,
+        "OVERDUE" | "DUNNING_REQUESTED" => GatewayStatus::Overdue,
+        _ => return None,
+    })
+}
+
+/// The dispute that a payment's status tells of.
+pub(super) fn of_dispute(theirs: &str) -> Option<dispute::Status> {
+    Some(match theirs {
+        "CHARGEBACK_REQUESTED" => dispute::Status::NeedsResponse,
+        // won perhaps, but the money is not back
+        "CHARGEBACK_DISPUTE" | "AWAITING_CHARGEBACK_REVERSAL" => dispute::Status::UnderReview,
+        _ => return None,
+    })
+}
+
+/// A refund's. One that is not known may still happen.
+pub(super) fn of_refund(theirs: &str) -> RefundStatus {
+    match theirs {
+        "DONE" => RefundStatus::Succeeded,
+        "CANCELLED" => RefundStatus::Failed,
+        _ => RefundStatus::Pending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_of_a_payment_has_ours() {
+        use GatewayStatus::{Canceled, Disputed, Overdue, Paid, Pending, Refunded};
+        for (theirs, deleted, ours) in [
+            ("PENDING", false, Some(Pending)),
+            ("PENDING", true, Some(Canceled)),
+            ("OVERDUE", true, Some(Canceled)),
+            ("AWAITING_RISK_ANALYSIS", false, Some(Pending)),
+            ("AUTHORIZED", false, Some(Pending)),
+            ("CONFIRMED", false, Some(Paid)),
+            ("RECEIVED", false, Some(Paid)),
+            ("RECEIVED", true, Some(Paid)),
+            ("RECEIVED_IN_CASH", false, Some(Paid)),
+            ("OVERDUE", false, Some(Overdue)),
+            ("REFUND_REQUESTED", false, Some(Paid)),
+            ("REFUND_IN_PROGRESS", false, Some(Paid)),
+            ("REFUNDED", false, Some(Refunded)),
+            ("CHARGEBACK_REQUESTED", false, Some(Disputed)),
+            ("CHARGEBACK_DISPUTE", false, Some(Disputed)),
+            ("AWAITING_CHARGEBACK_REVERSAL", false, Some(Disputed)),
+            ("DUNNING_REQUESTED", false, Some(Overdue)),
+            ("DUNNING_RECEIVED", false, Some(Paid)),
+            ("SOMETHING_NEW", false, None),
+        ] {
+            assert_eq!(of_payment(theirs, deleted), ours, "{theirs}");
+        }
+    }
+
+    #[test]
+    fn every_chargeback_is_a_dispute_and_nothing_else_is() {
+        use dispute::Status::{NeedsResponse, UnderReview};
+        for (theirs, ours) in [
+            ("CHARGEBACK_REQUESTED", Some(NeedsResponse)),
+            ("CHARGEBACK_DISPUTE", Some(UnderReview)),
+            ("AWAITING_CHARGEBACK_REVERSAL", Some(UnderReview)),
+            ("RECEIVED", None),
+            ("REFUNDED", None),
+            ("SOMETHING_NEW", None),
+        ] {
+            assert_eq!(of_dispute(theirs), ours, "{theirs}");
+        }
+    }
+
+    #[test]
+    fn every_status_of_a_refund_has_ours() {
+        use RefundStatus::{Failed, Pending, Succeeded};
+        for (theirs, ours) in [
+            ("PENDING", Pending),
+            ("AWAITING_CRITICAL_ACTION_AUTHORIZATION", Pending),
+            ("AWAITING_CUSTOMER_EXTERNAL_AUTHORIZATION", Pending),
+            ("DONE", Succeeded),
+            ("CANCELLED", Failed),
+            ("SOMETHING_NEW", Pending),
+        ] {
+            assert_eq!(of_refund(theirs), ours, "{theirs}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Asaas: Pix, boleto, and card on Asaas's page. Nothing is idempotent there: it must be looked for. A charge never expires by
+//! itself, a refused card leaves it payable, and a chargeback's end is told by the payment's status alone.
+
+use schemas::{
+    gateway::GatewayKind,
+    payment_method::{Discount, Due, PaymentMethod},
+};
+use serde_json::json;
+
+use crate::bench::{Bench, SetUp, World, day_in, order};
+
+mod looking;
+mod money;
+mod panel;
+mod set_up;
+
+const KEY: &str = "$aact_hmlg_loja";
+
+async fn open(method: PaymentMethod) -> Bench {
+    let world = World::start().await;
+    let set_up = SetUp {
+        kind: GatewayKind::Asaas,
+        simulator: "asaas",
+        credentials: json!({ "api_key": KEY }),
+        refused: json!({ "api_key": "$aact_hmlg_revoked" }),
+        creates: ("POST", "/v3/payments"),
+        refunds: ("POST", "/v3/payments/"),
+    };
+    Bench::new(world, set_up, order(method))
+}
+
+async fn pix() -> Bench {
+    open(PaymentMethod::Pix {
+        expires_in: 3_600,
+        due: None,
+    })
+    .await
+}
+
+/// Pix with a due date: like a boleto, and paid by a code.
+async fn pix_due() -> Bench {
+    open(PaymentMethod::Pix {
+        expires_in: 3_600,
+        due: Some(Due {
+            due_date: day_in(5),
+            days_after_due: 10,
+            fine_bps: 200,
+            monthly_interest_bps: 150,
+            discount: Some(Discount {
+                amount: 500,
+                until: day_in(2),
+            }),
+        }),
+    })
+    .await
+}
+
+async fn boleto() -> Bench {
+    open(PaymentMethod::Boleto {
+        due_date: day_in(5),
+        days_after_due: 10,
+        fine_bps: 200,
+        monthly_interest_bps: 150,
+        discount: Some(Discount {
+            amount: 500,
+            until: day_in(2),
+        }),
+    })
+    .await
+}
+
+async fn card() -> Bench {
+    open(PaymentMethod::Card {
+        max_installments: 1,
+        success_url: "https://shop.example/ok".to_owned(),
+        cancel_url: "https://shop.example/no".to_owned(),
+        expires_in: 86_400,
+    })
+    .await
+}
+
+/// What Asaas keeps for every method.
+macro_rules! promises_of_all {
+    ($method:ident: $($more:ident),+ $(,)?) => {
+        promises! { super::$method:
+            a_valid_order_is_accepted,
+            a_charge_is_created_and_shown,
+            nothing_is_found_where_nothing_was_created,
+            a_refused_connection_creates_nothing,
+            a_reset_before_the_effect_is_unknown_and_absent,
+            a_reset_after_the_effect_is_unknown_and_found,
+            a_503_after_the_effect_is_unknown_and_found,
+            a_503_without_an_effect_is_unknown_and_absent,
+            a_malformed_answer_is_unknown_and_found,
+            a_truncated_answer_is_unknown_and_found,
+            a_timeout_is_unknown,
+            a_429_is_throttled_and_tells_how_long,
+            refused_credentials_are_denied,
+            a_lasting_401_is_denied,
+            errors_tell_nothing_of_the_payer,
+            a_cancelled_charge_cannot_be_paid,
+            cancelling_twice_ends_the_same,
+            a_charge_known_by_its_ids_can_be_cancelled,
+            a_payment_wins_over_a_cancellation,
+            a_lost_answer_to_cancelling_is_found_out,
+            a_charge_past_its_due_date_is_overdue_and_payable,
+            a_payment_is_shown_with_its_money,
+            a_payment_is_told,
+            the_same_told_twice_has_the_same_keys,
+            what_nobody_proved_concludes_nothing,
+            a_payment_nobody_told_is_caught_up,
+            a_future_with_nothing_in_it_lists_nothing,
+            $($more),+
+        }
+    };
+}
+
+mod of_pix {
+    promises_of_all! { pix:
+        a_whole_refund_is_shown,
+        refunds_in_parts_are_each_shown,
+        a_refund_over_the_sum_is_refused,
+        a_refund_is_found_by_our_reference,
+        a_refund_of_the_panel_is_shown_without_our_reference,
+        a_probe_tells_whose_account_it_is,
+        a_probe_with_refused_credentials_is_denied,
+        a_set_up_that_lasts_gives_no_findings,
+        a_missing_address_is_registered_again,
+    }
+}
+
+mod of_pix_due {
+    promises! { super::pix_due:
+        a_valid_order_is_accepted,
+        a_charge_is_created_and_shown,
+        a_503_after_the_effect_is_unknown_and_found,
+        a_cancelled_charge_cannot_be_paid,
+        a_charge_past_its_due_date_is_overdue_and_payable,
+        a_payment_is_shown_with_its_money,
+    }
+}
+
+mod of_boleto {
+    promises_of_all! { boleto:
+        what_cannot_be_given_back_is_refused_here,
+    }
+}
+
+mod of_card {
+    promises_of_all! { card:
+        a_whole_refund_is_shown,
+        refunds_in_parts_are_each_shown,
+        a_refund_over_the_sum_is_refused,
+        a_refund_is_found_by_our_reference,
+        a_refund_of_the_panel_is_shown_without_our_reference,
+        a_dispute_nobody_told_is_caught_up,
+    }
+}

@@ -1,0 +1,144 @@
+//! Where nothing is idempotent: what is looked for, and what is found.
+
+use gateways::{ChargeOrder, GatewayStatus};
+use schemas::{attempt::ErrorClass, next_action::NextAction};
+use serde_json::json;
+
+use super::{boleto, card, pix};
+use crate::bench::WITHIN;
+
+#[tokio::test]
+async fn asked_again_it_adopts_what_is_there() {
+    for bench in [pix().await, boleto().await, card().await] {
+        assert_eq!(bench.gateway.idempotent_for(bench.kind()), None);
+        let (first, second) = (bench.charged().await, bench.charged().await);
+        assert_eq!(
+            (first.id, first.next_action),
+            (second.id, second.next_action)
+        );
+        let there = bench.control.charges(&bench.order.reference).await;
+        assert_eq!(there.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_charge_is_found_as_canceled_and_not_adopted() {
+    let bench = pix().await;
+    let first = bench.charged().await;
+    bench.gateway.cancel(&first).await.expect("canceled");
+    assert_eq!(bench.found().await.status, GatewayStatus::Canceled);
+    let second = bench.charged().await;
+    assert_ne!(first.id, second.id);
+    let found = bench.gateway.find(&bench.order).await.expect("an answer");
+    let payable = found.iter().filter(|charge| charge.status.is_payable());
+    assert_eq!((found.len(), payable.count()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_charge_that_is_no_longer_listed_is_canceled_when_it_is_cancelled_again() {
+    let bench = pix().await;
+    bench.control.set(json!({ "list_deleted": false })).await;
+    let charge = bench.charged().await;
+    bench.gateway.cancel(&charge).await.expect("canceled");
+    assert_eq!(bench.gateway.find(&bench.order).await, Ok(Vec::new()));
+    let again = bench.gateway.cancel(&charge).await.expect("canceled");
+    assert_eq!(again.status, GatewayStatus::Canceled);
+}
+
+#[tokio::test]
+async fn a_code_or_line_that_is_refused_after_the_create_is_unknown_and_found() {
+    for bench in [pix().await, boleto().await] {
+        let second = ("GET", "/v3/payments/");
+        let fault = json!({ "status": 400 });
+        bench.control.fault("status", second, fault).await;
+        let done = bench.gateway.charge(&bench.order, WITHIN).await;
+        assert_eq!(done.expect_err("not shown").class, ErrorClass::Unknown);
+        bench.control.heal().await;
+        assert!(bench.found().await.next_action.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_used_up_quota_tells_when_it_begins_anew() {
+    let bench = pix().await;
+    let none_left = json!({ "endpoint_limit": 0, "enforce_endpoint_limit": true });
+    bench.control.set(none_left).await;
+    let done = bench.gateway.charge(&bench.order, WITHIN).await;
+    let error = done.expect_err("too many");
+    assert_eq!(error.class, ErrorClass::Throttled);
+    assert!(error.retry_after.is_some_and(|wait| !wait.is_zero()));
+}
+
+#[tokio::test]
+async fn a_pix_that_has_no_code_is_found_to_be_ended() {
+    let bench = pix().await;
+    bench.control.set(json!({ "pix_key": false })).await;
+    let done = bench.gateway.charge(&bench.order, WITHIN).await;
+    assert_eq!(done.expect_err("not shown").class, ErrorClass::Unknown);
+    let found = bench.found().await;
+    assert_eq!(
+        (found.status, &found.next_action),
+        (GatewayStatus::Pending, &None)
+    );
+    let ended = bench.gateway.cancel(&found).await.expect("canceled");
+    assert_eq!(ended.status, GatewayStatus::Canceled);
+}
+
+#[tokio::test]
+async fn a_boleto_is_shown_with_its_pix_code_and_without_one_where_there_is_none() {
+    let bench = boleto().await;
+    let copy_paste = |shown| match shown {
+        Some(NextAction::Boleto {
+            copy_paste,
+            pdf_url,
+            ..
+        }) => {
+            assert!(pdf_url.is_some());
+            copy_paste
+        }
+        other => panic!("{other:?}"),
+    };
+    assert!(copy_paste(bench.charged().await.next_action).is_some());
+    bench.control.set(json!({ "pix_key": false })).await;
+    assert_eq!(copy_paste(bench.charged().await.next_action), None);
+}
+
+#[tokio::test]
+async fn a_customer_that_is_not_there_any_more_is_made_anew() {
+    let bench = pix().await;
+    let order = ChargeOrder {
+        customer: Some("cus_000000000000".to_owned()),
+        ..bench.order.clone()
+    };
+    let charge = bench
+        .gateway
+        .charge(&order, WITHIN)
+        .await
+        .expect("a charge");
+    let customer = charge.customer.expect("a customer");
+    let second = ChargeOrder {
+        customer: Some(customer.clone()),
+        ..bench.another_order()
+    };
+    let charge = bench
+        .gateway
+        .charge(&second, WITHIN)
+        .await
+        .expect("a charge");
+    assert_eq!(charge.customer, Some(customer));
+}
+
+#[tokio::test]
+async fn a_cnpj_with_letters_that_is_refused_may_go_to_another_gateway() {
+    let bench = pix().await;
+    let mut order = bench.order.clone();
+    order.payer.document = "12ABC34501DE35".parse().expect("a CNPJ");
+    bench.gateway.charge(&order, WITHIN).await.expect("taken");
+    let other = pix().await;
+    other
+        .control
+        .set(json!({ "alphanumeric_cnpj": false }))
+        .await;
+    let done = other.gateway.charge(&order, WITHIN).await;
+    assert_eq!(done.expect_err("refused").class, ErrorClass::NotCreated);
+}

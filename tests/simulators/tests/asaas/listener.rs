@@ -1,0 +1,119 @@
+//! A merchant who listens.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+
+use crate::lab::{Lab, id};
+
+/// Longer than anything takes that happens at all.
+const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TOKEN: &str = "a-secret-that-both-know-0123456789";
+
+#[derive(Clone)]
+struct Ear {
+    answers: Arc<Mutex<VecDeque<u16>>>,
+    heard: UnboundedSender<(HeaderMap, Value)>,
+}
+
+pub(crate) struct Listener {
+    pub url: String,
+    answers: Arc<Mutex<VecDeque<u16>>>,
+    heard: UnboundedReceiver<(HeaderMap, Value)>,
+}
+
+async fn hear(State(ear): State<Ear>, headers: HeaderMap, Json(body): Json<Value>) -> StatusCode {
+    let next = ear.answers.lock().expect("a lock").pop_front();
+    ear.heard.send((headers, body)).expect("somebody listens");
+    StatusCode::from_u16(next.unwrap_or(200)).expect("a status")
+}
+
+impl Listener {
+    pub(crate) async fn open() -> Self {
+        let (sender, heard) = unbounded_channel();
+        let answers = Arc::default();
+        let ear = Ear {
+            answers: Arc::clone(&answers),
+            heard: sender,
+        };
+        let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/hooks", socket.local_addr().expect("an address"));
+        let router = Router::new().route("/hooks", post(hear)).with_state(ear);
+        TaskTracker::new().spawn(async move { axum::serve(socket, router).await });
+        Self {
+            url,
+            answers,
+            heard,
+        }
+    }
+
+    /// Registered with the simulator, for these events; the webhook's id.
+    pub(crate) async fn of(lab: &Lab, events: &[&str], more: Value) -> (Self, String) {
+        let listener = Self::open().await;
+        let mut webhook = json!({
+            "name": "tests", "url": listener.url, "email": "ops@example.com", "enabled": true, "interrupted": false,
+            "apiVersion": 3, "authToken": TOKEN, "sendType": "SEQUENTIALLY", "events": events,
+        });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            webhook[name] = value.clone();
+        }
+        let webhook = lab.make("/v3/webhooks", webhook).await;
+        (listener, id(&webhook))
+    }
+
+    /// The next requests are answered so; those after them with 200.
+    pub(crate) fn answer(&self, statuses: impl IntoIterator<Item = u16>) {
+        self.answers.lock().expect("a lock").extend(statuses);
+    }
+
+    pub(crate) async fn next(&mut self) -> (HeaderMap, Value) {
+        let next = timeout(PATIENCE, self.heard.recv()).await;
+        next.expect("an event in time").expect("an event")
+    }
+
+    /// The next event's name and what it is about.
+    pub(crate) async fn event(&mut self) -> (String, Value) {
+        let (_, mut body) = self.next().await;
+        let event = body["event"].as_str().expect("a name").to_owned();
+        let about = if event.starts_with("CHECKOUT") {
+            "checkout"
+        } else {
+            "payment"
+        };
+        (event, body[about].take())
+    }
+
+    /// The names of the next events, with the status of each.
+    pub(crate) async fn events(&mut self, count: usize) -> Vec<String> {
+        let mut events = Vec::new();
+        for _ in 0..count {
+            let (event, about) = self.event().await;
+            events.push(format!(
+                "{event} {}",
+                about["status"].as_str().unwrap_or_default()
+            ));
+        }
+        events
+    }
+
+    /// Nothing more was heard until now.
+    pub(crate) fn is_idle(&mut self) -> bool {
+        self.heard.try_recv().is_err()
+    }
+}

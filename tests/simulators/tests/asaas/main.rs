@@ -1,0 +1,12 @@
+//! What a client of the simulated Asaas sees, over real sockets.
+
+mod access;
+mod captures;
+mod cards;
+mod checkouts;
+mod lab;
+mod listener;
+mod lists;
+mod payments;
+mod queue;
+mod refunds;
