@@ -1,55 +1,46 @@
-//! Stripe: `PaymentIntent`s with Pix, under idempotency keys. `GATEWAYS.md` §3.
+//! Stripe: `PaymentIntent`s with Pix and boleto, hosted pages with cards, under idempotency keys. `GATEWAYS.md` §3.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::{Client, Method, RequestBuilder, header};
-use schemas::{
-    attempt::ErrorClass,
-    payment_method::{Kind, PaymentMethod},
-    route::Unmet,
-};
+use reqwest::Client;
+use schemas::{Instant, attempt::ErrorClass, payment_method::Kind, route::Unmet};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use url::{Url, form_urlencoded};
+use url::Url;
 
 use crate::{
     Account, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError, GatewayNotice,
-    NotificationError, Received, Subscription,
+    GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
     credentials::StripeCredentials,
     http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
 };
 
-mod answer;
+mod accepts;
+mod action;
+mod call;
+mod charge;
+mod dispute;
+mod endpoint;
 mod error;
+mod event;
+mod form;
+mod intent;
 mod notification;
+mod read;
+mod refund;
+mod session;
 #[cfg(test)]
 mod tests;
 
-use answer::Intent;
+use call::{is_replayed, unreadable};
+use intent::Intent;
+use session::Session;
 
-/// The version that our requests and answers are written for.
-const VERSION: &str = "2026-10-28.endive";
 /// Keys are kept for at least a day; an hour is left for clocks and retries.
-const IDEMPOTENT_FOR: Duration = Duration::from_secs(23 * 60 * 60);
+const IDEMPOTENT_FOR: Duration = Duration::from_hours(23);
 const VISIBILITY_LAG: Duration = Duration::from_secs(2);
-/// How far before an order's making a search begins, for clocks that differ, in seconds.
-const SEARCH_MARGIN_S: i64 = 60;
-const PAGE: &str = "100";
-/// The most pages of a search; a busier account than this cannot be searched in time.
-const MAX_PAGES: usize = 10;
-/// Pix at Stripe: from R$ 0,50.
-const MIN_AMOUNT: i64 = 50;
-/// What is told to our address.
-const EVENTS: [&str; 6] = [
-    "payment_intent.created",
-    "payment_intent.requires_action",
-    "payment_intent.processing",
-    "payment_intent.succeeded",
-    "payment_intent.payment_failed",
-    "payment_intent.canceled",
-];
 
 /// An account at Stripe, in the mode of its key.
 pub struct Stripe {
@@ -58,9 +49,6 @@ pub struct Stripe {
     key: SecretString,
     webhook_secrets: Vec<SecretString>,
 }
-
-/// A form's fields, in brackets where they are nested.
-type Form<'a> = Vec<(&'a str, String)>;
 
 impl Stripe {
     pub(crate) fn open(
@@ -79,143 +67,42 @@ impl Stripe {
         self.key.expose_secret().contains("_live_")
     }
 
-    fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push("v1").extend(path);
-        }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        self.client
-            .request(method, url)
-            .bearer_auth(self.key.expose_secret())
-            .header("stripe-version", VERSION)
-    }
-
-    async fn get(
+    /// What the creating request's answer shows. A repeated one shows the first state: it is read afresh.
+    async fn created(
         &self,
-        path: &[&str],
-        query: &[(&str, String)],
+        order: &ChargeOrder,
+        answer: &Answer,
         deadline: Deadline,
-    ) -> Result<Answer, GatewayError> {
-        checked(
-            http::send(
-                self.request(Method::GET, path, query),
-                deadline,
-                Effect::Reads,
-            )
-            .await?,
-            Effect::Reads,
-        )
-    }
-
-    async fn post(
-        &self,
-        path: &[&str],
-        form: &Form<'_>,
-        key: Option<&str>,
-        (deadline, effect): (Deadline, Effect),
-    ) -> Result<Answer, GatewayError> {
-        let body = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(form)
-            .finish();
-        let mut request = self
-            .request(Method::POST, path, &[])
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body);
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
+    ) -> Result<GatewayCharge, GatewayError> {
+        let replayed = is_replayed(answer);
+        let charge = if order.method.kind() == Kind::Card {
+            let session: Session = answer.read(Effect::Creates)?;
+            if replayed {
+                self.session(&session.id, deadline).await?
+            } else {
+                session.to_charge()?
+            }
+        } else {
+            let intent: Intent = answer.read(Effect::Creates)?;
+            if replayed {
+                self.intent(&intent.id, deadline).await?
+            } else {
+                intent.to_charge()?
+            }
+        };
+        if charge.status.is_payable() && charge.next_action.is_none() {
+            return Err(unreadable(
+                "the charge came without what to show to the payer",
+            ));
         }
-        checked(http::send(request, deadline, effect).await?, effect)
+        Ok(read::within(order, charge))
     }
-
-    /// An intent as it stands now, with its charge inside.
-    async fn read(&self, id: &str, deadline: Deadline) -> Result<Intent, GatewayError> {
-        let expand = [("expand[]", "latest_charge.balance_transaction".to_owned())];
-        self.get(&["payment_intents", id], &expand, deadline)
-            .await?
-            .read(Effect::Reads)
-    }
-}
-
-fn checked(answer: Answer, effect: Effect) -> Result<Answer, GatewayError> {
-    tracing::debug!(status = answer.status, "stripe");
-    if answer.is_success() {
-        Ok(answer)
-    } else {
-        Err(error::of(&answer, effect))
-    }
-}
-
-/// The creating request: a function of the order alone, so that a repeat is the same to the byte.
-fn form(order: &ChargeOrder) -> Form<'static> {
-    let PaymentMethod::Pix { expires_in, .. } = order.method else {
-        return Form::new();
-    };
-    let mut form = vec![
-        ("amount", order.amount.to_string()),
-        ("currency", "brl".to_owned()),
-        ("confirm", "true".to_owned()),
-        ("payment_method_types[0]", "pix".to_owned()),
-        ("payment_method_data[type]", "pix".to_owned()),
-        (
-            "payment_method_data[billing_details][name]",
-            order.payer.name.clone(),
-        ),
-        (
-            "payment_method_options[pix][expires_after_seconds]",
-            expires_in.to_string(),
-        ),
-        ("metadata[reference]", order.reference.clone()),
-    ];
-    if let Some(email) = &order.payer.email {
-        form.push(("payment_method_data[billing_details][email]", email.clone()));
-    }
-    if let Some(description) = &order.description {
-        form.push(("description", description.clone()));
-    }
-    form
-}
-
-#[derive(Deserialize)]
-struct List<T> {
-    #[serde(default)]
-    has_more: bool,
-    data: Vec<T>,
-}
-
-#[derive(Deserialize)]
-struct WebhookEndpoint {
-    id: String,
-    #[serde(default)]
-    url: String,
-    secret: Option<String>,
 }
 
 #[async_trait]
 impl Gateway for Stripe {
     fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
-        if order.method.kind() != Kind::Pix || order.method.due().is_some() {
-            return Err(vec![Unmet {
-                field: "payment_method.type".to_owned(),
-                reason: "is not there yet".to_owned(),
-            }]);
-        }
-        let mut unmet = Vec::new();
-        if order.payer.email.is_none() {
-            unmet.push(Unmet {
-                field: "payer.email".to_owned(),
-                reason: "is required".to_owned(),
-            });
-        }
-        if order.amount < MIN_AMOUNT {
-            unmet.push(Unmet {
-                field: "amount".to_owned(),
-                reason: "is at least R$ 0,50".to_owned(),
-            });
-        }
-        if unmet.is_empty() { Ok(()) } else { Err(unmet) }
+        accepts::check(order)
     }
 
     fn idempotent_for(&self, _method: Kind) -> Option<Duration> {
@@ -232,90 +119,78 @@ impl Gateway for Stripe {
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(within);
-        let asked = (deadline, Effect::Creates);
-        let answer = self
-            .post(
-                &["payment_intents"],
-                &form(order),
-                Some(&order.reference),
-                asked,
-            )
-            .await?;
-        let replayed = answer
-            .headers
-            .get("idempotent-replayed")
-            .is_some_and(|value| value == "true");
-        let intent: Intent = answer.read(Effect::Creates)?;
-        // a replayed answer shows the first state
-        let intent = if replayed {
-            self.read(&intent.id, deadline)
-                .await
-                .map_err(GatewayError::after_an_effect)?
-        } else {
-            intent
+        let path: &[&str] = match order.method.kind() {
+            Kind::Card => &["checkout", "sessions"],
+            Kind::Pix | Kind::Boleto => &["payment_intents"],
         };
-        intent.to_charge().map_err(GatewayError::after_an_effect)
+        let answer = self
+            .create(path, &form::of(order), &order.reference, deadline)
+            .await?;
+        self.created(order, &answer, deadline)
+            .await
+            .map_err(GatewayError::after_an_effect)
     }
 
     async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {
-        let deadline = Deadline::after(CALL_TIMEOUT);
-        let since = order.created_at.timestamp() - SEARCH_MARGIN_S;
-        let mut found = Vec::new();
-        let mut after: Option<String> = None;
-        for _ in 0..MAX_PAGES {
-            let mut query = vec![
-                ("created[gte]", since.to_string()),
-                ("limit", PAGE.to_owned()),
-            ];
-            query.extend(after.take().map(|id| ("starting_after", id)));
-            let page: List<Intent> = self
-                .get(&["payment_intents"], &query, deadline)
-                .await?
-                .read(Effect::Reads)?;
-            after = page.data.last().map(|intent| intent.id.clone());
-            for listed in page
-                .data
-                .into_iter()
-                .filter(|intent| intent.reference() == Some(&order.reference))
-            {
-                found.push(self.read(&listed.id, deadline).await?.to_charge()?);
-            }
-            if !page.has_more {
-                return Ok(found);
-            }
-        }
-        if found.is_empty() {
-            return Err(GatewayError::new(
-                ErrorClass::Unknown,
-                "too_many",
-                "the account makes too many charges to be searched",
-            ));
-        }
-        Ok(found)
+        self.search(order).await
     }
 
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
-        let form = vec![("cancellation_reason", "abandoned".to_owned())];
-        match self
-            .post(
-                &["payment_intents", &charge.id, "cancel"],
-                &form,
-                None,
-                (deadline, Effect::Reads),
-            )
-            .await
-        {
-            Ok(_) => {}
-            // paid or canceled meanwhile
-            Err(error) if error.code == error::UNEXPECTED_STATE => {}
-            Err(error) => return Err(error),
+        let ended = if read::is_session(&charge.id) {
+            let path = ["checkout", "sessions", &charge.id, "expire"];
+            self.post(&path, &Vec::new(), deadline).await
+        } else {
+            let form = vec![("cancellation_reason", "abandoned".to_owned())];
+            let path = ["payment_intents", &charge.id, "cancel"];
+            self.post(&path, &form, deadline).await
+        };
+        match ended {
+            Ok(_) => self.read(&charge.id).await,
+            // paid or ended meanwhile, or being paid
+            Err(refused) if refused.class == ErrorClass::Refused => {
+                let now = self.read(&charge.id).await?;
+                let explained = refused.code == error::UNEXPECTED_STATE || !now.status.is_payable();
+                if explained { Ok(now) } else { Err(refused) }
+            }
+            Err(error) => Err(error),
         }
-        self.read(&charge.id, deadline).await?.to_charge()
+    }
+
+    fn refundable(&self, method: Kind) -> Result<(), &'static str> {
+        refund::refundable(method)
+    }
+
+    fn refund_idempotent_for(&self, _method: Kind) -> Option<Duration> {
+        Some(IDEMPOTENT_FOR)
+    }
+
+    async fn refund(
+        &self,
+        order: &RefundOrder,
+        within: Duration,
+    ) -> Result<GatewayRefund, GatewayError> {
+        self.give_back(order, within).await
+    }
+
+    async fn find_refund(
+        &self,
+        order: &RefundOrder,
+    ) -> Result<Option<GatewayRefund>, GatewayError> {
+        self.search_refund(order).await
     }
 
     fn notification(&self, received: &Received) -> Result<Vec<GatewayNotice>, NotificationError> {
         notification::read(received, &self.webhook_secrets, self.is_live())
+    }
+
+    /// Stripe tells everything in the event itself.
+    async fn fetch(&self, _token: &str) -> Result<Vec<GatewayNotice>, GatewayError> {
+        Ok(Vec::new())
+    }
+
+    async fn catch_up(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError> {
+        self.events_since(since).await
     }
 
     async fn probe(&self) -> Result<Account, GatewayError> {
@@ -328,10 +203,11 @@ impl Gateway for Stripe {
             .get(&["balance"], &[], deadline)
             .await?
             .read(Effect::Reads)?;
-        // a restricted key may not read its account: then the key stands for it
         let account = match self.get(&["account"], &[], deadline).await {
             Ok(answer) => answer.json()["id"].as_str().map(ToOwned::to_owned),
-            Err(_) => None,
+            // a restricted key may not read its account: then the key stands for it
+            Err(error) if error.class == ErrorClass::Denied => None,
+            Err(error) => return Err(error),
         };
         let account = account.unwrap_or_else(|| {
             hex::encode(&Sha256::digest(self.key.expose_secret().as_bytes())[..8])
@@ -343,45 +219,10 @@ impl Gateway for Stripe {
     }
 
     async fn subscribe(&self, url: &Url, _replace: bool) -> Result<Subscription, GatewayError> {
-        let deadline = Deadline::after(CALL_TIMEOUT);
-        let query = [("limit", PAGE.to_owned())];
-        let known: List<WebhookEndpoint> = self
-            .get(&["webhook_endpoints"], &query, deadline)
-            .await?
-            .read(Effect::Reads)?;
-        // the secret is told only at creation: ours is made anew
-        for ours in known
-            .data
-            .iter()
-            .filter(|endpoint| endpoint.url == url.as_str())
-        {
-            let request = self.request(Method::DELETE, &["webhook_endpoints", &ours.id], &[]);
-            checked(
-                http::send(request, deadline, Effect::Reads).await?,
-                Effect::Reads,
-            )?;
-        }
-        let mut form = vec![
-            ("url", url.to_string()),
-            ("api_version", VERSION.to_owned()),
-        ];
-        form.extend(EVENTS.map(|event| ("enabled_events[]", event.to_owned())));
-        let made = self
-            .post(
-                &["webhook_endpoints"],
-                &form,
-                None,
-                (deadline, Effect::Reads),
-            )
-            .await?;
-        let endpoint: WebhookEndpoint = made.read(Effect::Reads)?;
-        let secret = endpoint.secret.ok_or_else(|| {
-            GatewayError::new(
-                ErrorClass::Unknown,
-                "unreadable",
-                "the new notification address came without its secret",
-            )
-        })?;
-        Ok(Subscription::Secret(secret))
+        self.register(url).await
+    }
+
+    async fn watch(&self, url: &Url, _replace: bool) -> Result<Watched, GatewayError> {
+        self.look_after(url).await
     }
 }

@@ -2,31 +2,14 @@
 
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use serde_json::Value;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::answer::{Intent, instant};
-use crate::{GatewayNotice, Means, NotificationError, Received};
+use super::event::Event;
+use crate::{GatewayNotice, NotificationError, Received};
 
 /// An event signed earlier or later than this, in seconds, is refused: it may be a replay.
 const TOLERANCE_S: i64 = 300;
-
-#[derive(Deserialize)]
-struct Event {
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    created: i64,
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    object: Value,
-}
 
 /// Verifies over the raw bytes, then reads.
 pub(super) fn read(
@@ -37,45 +20,7 @@ pub(super) fn read(
     verify(received, secrets)?;
     let event: Event = serde_json::from_slice(&received.body)
         .map_err(|_| NotificationError::Unreadable("not an event".to_owned()))?;
-    let nothing = |charge, reference| GatewayNotice {
-        dedupe_key: event.id.clone(),
-        event: event.kind.clone(),
-        reference,
-        charge,
-        payment: None,
-        means: Means::Nothing,
-    };
-    if !event.kind.starts_with("payment_intent.") {
-        return Ok(vec![nothing(
-            event.data.object["payment_intent"]
-                .as_str()
-                .map(ToOwned::to_owned),
-            None,
-        )]);
-    }
-    let intent: Intent = serde_json::from_value(event.data.object.clone())
-        .map_err(|_| NotificationError::Unreadable("not a payment intent".to_owned()))?;
-    let (charge, reference) = (
-        Some(intent.id.clone()),
-        intent.reference().map(ToOwned::to_owned),
-    );
-    if intent.is_live() != live {
-        return Ok(vec![nothing(charge, reference)]);
-    }
-    let mut stands = intent
-        .to_charge()
-        .map_err(|why| NotificationError::Unreadable(why.message))?;
-    // the intent tells when it was made, the event when it was paid
-    if let Some(at) = instant(event.created) {
-        stands
-            .payments
-            .iter_mut()
-            .for_each(|payment| payment.paid_at = at);
-    }
-    Ok(vec![GatewayNotice {
-        means: Means::Stands(Box::new(stands)),
-        ..nothing(charge, reference)
-    }])
+    event.read(live)
 }
 
 fn verify(received: &Received, secrets: &[SecretString]) -> Result<(), NotificationError> {

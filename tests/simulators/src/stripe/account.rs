@@ -3,76 +3,114 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
-    body::Body,
-    extract::FromRequestParts,
-    http::{Response, StatusCode, request::Parts},
+    extract::State,
+    http::{HeaderMap, StatusCode},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Stripe, wrong};
+use super::{
+    Stripe,
+    call::{Answer, Call},
+    wrong::Wrong,
+};
 
-/// The account and mode of a request's key: a bearer, or the user of basic authentication.
-#[derive(Clone)]
+/// An account in one mode.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Account {
     pub id: String,
     pub live: bool,
 }
 
-impl FromRequestParts<Arc<Stripe>> for Account {
-    type Rejection = Response<Body>;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        _: &Arc<Stripe>,
-    ) -> Result<Self, Response<Body>> {
-        let value = parts
-            .headers
-            .get("authorization")
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let basic = || {
-            let pair = STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
-            Some(String::from_utf8(pair).ok()?.split(':').next()?.to_owned())
+impl Account {
+    /// Of a request's key: a bearer, or the user of basic authentication.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Wrong> {
+        let refused = |message: String| {
+            Wrong::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
         };
-        let key = value
-            .strip_prefix("Bearer ")
-            .map(ToOwned::to_owned)
-            .or_else(basic)
-            .unwrap_or_default();
+        let value = headers
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
+        let key = value.and_then(|value| {
+            value
+                .strip_prefix("Bearer ")
+                .map(ToOwned::to_owned)
+                .or_else(|| {
+                    let pair = STANDARD.decode(value.strip_prefix("Basic ")?).ok()?;
+                    Some(String::from_utf8(pair).ok()?.split(':').next()?.to_owned())
+                })
+        });
+        let Some(key) = key.filter(|key| !key.is_empty()) else {
+            return Err(refused(
+                "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').".to_owned(),
+            ));
+        };
         let (live, id) = match (key.strip_prefix("sk_test_"), key.strip_prefix("sk_live_")) {
             (Some(id), _) => (false, id),
             (_, Some(id)) => (true, id),
-            _ => (false, "revoked"),
+            _ => (false, ""),
         };
+        if id.contains("expired") {
+            let masked = masked(&key);
+            return Err(
+                refused(format!("Expired API Key provided: {masked}")).code("api_key_expired")
+            );
+        }
         if id.is_empty() || id.contains("revoked") {
-            return Err(wrong(
-                StatusCode::UNAUTHORIZED,
-                "invalid_request_error",
-                None,
-                None,
-            ));
+            return Err(refused(format!(
+                "Invalid API Key provided: {}",
+                masked(&key)
+            )));
         }
         Ok(Self {
             id: id.to_owned(),
             live,
         })
     }
+
+    /// Whether a payment method type is switched on: an account's name may say `no_pix` or `no_boleto`.
+    pub(super) fn takes(&self, kind: &str) -> bool {
+        !self.id.contains(&format!("no_{kind}"))
+    }
 }
 
-/// `GET /v1/balance`.
-pub(super) async fn balance(account: Account) -> Json<Value> {
-    let amount = json!([{ "amount": 0, "currency": "brl", "source_types": { "card": 0 } }]);
-    Json(
-        json!({ "object": "balance", "available": amount, "pending": amount, "livemode": account.live }),
-    )
+/// A key as Stripe's messages show it.
+fn masked(key: &str) -> String {
+    const SHOWN: usize = 8;
+    const TAIL: usize = 4;
+    let letters: Vec<char> = key.chars().collect();
+    let hidden = letters.len().saturating_sub(SHOWN + TAIL);
+    let head: String = letters.iter().take(SHOWN).collect();
+    let tail: String = letters.iter().skip(SHOWN + hidden).collect();
+    format!("{head}{}{tail}", "*".repeat(hidden))
 }
 
 /// `GET /v1/account`.
-pub(super) async fn account(account: Account) -> Json<Value> {
-    Json(json!({
-        "id": format!("acct_{}", account.id), "object": "account", "country": "BR", "default_currency": "brl", "type": "standard",
-        "charges_enabled": true, "payouts_enabled": true, "details_submitted": true,
-    }))
+pub(super) async fn read(State(stripe): State<Arc<Stripe>>, call: Call) -> Answer {
+    call.only(&[])?;
+    let capability = |kind: &str| {
+        if call.account.takes(kind) {
+            "active"
+        } else {
+            "inactive"
+        }
+    };
+    let account = json!({
+        "id": format!("acct_{}", call.account.id), "object": "account", "business_profile": null, "business_type": "company",
+        "capabilities": { "card_payments": "active", "boleto_payments": capability("boleto"), "pix_payments": capability("pix"), "transfers": "active" },
+        "charges_enabled": true, "controller": { "type": "account" }, "country": "BR", "created": 1_700_000_000,
+        "default_currency": "brl", "details_submitted": true, "email": "loja@example.com",
+        "external_accounts": { "object": "list", "data": [], "has_more": false, "url": format!("/v1/accounts/acct_{}/external_accounts", call.account.id) },
+        "metadata": {}, "payouts_enabled": true, "settings": null, "type": "standard",
+        "future_requirements": requirements(), "requirements": requirements(),
+        "tos_acceptance": { "date": null, "ip": null, "user_agent": null },
+    });
+    call.answer(&stripe.desk(call.cause.clone()), account)
+}
+
+fn requirements() -> serde_json::Value {
+    json!({
+        "alternatives": [], "current_deadline": null, "currently_due": [], "disabled_reason": null, "errors": [],
+        "eventually_due": [], "past_due": [], "pending_verification": [],
+    })
 }

@@ -2,146 +2,203 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    body::{Body, Bytes},
-    extract::{Path, State},
-    http::{Response, StatusCode},
-    response::IntoResponse,
-};
-use serde_json::{Value, json};
+use axum::extract::{Path, State as Shared};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use url::Url;
 
-use super::{Endpoint, Stripe, account::Account, form::Form, wrong};
-use crate::sim::lock;
+use super::{
+    Stripe,
+    account::Account,
+    call::{Answer, Call},
+    form::Form,
+    kept::Kept,
+    list as lists,
+    wrong::Wrong,
+};
 
 const MAX_ENDPOINTS: usize = 16;
+const CREATE: [&str; 6] = [
+    "url",
+    "enabled_events[]",
+    "api_version",
+    "description",
+    "metadata[*]",
+    "connect",
+];
+const CHANGE: [&str; 5] = [
+    "url",
+    "enabled_events[]",
+    "description",
+    "metadata[*]",
+    "disabled",
+];
 
-fn json_of(endpoint: &Endpoint, with_secret: bool) -> Value {
-    let mut json = json!({
-        "id": endpoint.id, "object": "webhook_endpoint", "url": endpoint.url, "enabled_events": endpoint.events,
-        "api_version": endpoint.api_version, "status": "enabled", "livemode": endpoint.live, "metadata": {},
-        "created": endpoint.created_at.timestamp(), "description": null, "application": null,
-    });
-    if with_secret {
-        json["secret"] = endpoint.secret.clone().into();
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    account: Account,
+    id: String,
+    created_at: DateTime<Utc>,
+    pub url: String,
+    events: Vec<String>,
+    pub api_version: Option<String>,
+    description: Option<String>,
+    metadata: Map<String, Value>,
+    disabled: bool,
+    pub secret: String,
+}
+
+impl Kept for Endpoint {
+    const NAME: &'static str = "webhook endpoint";
+    const PARAM: &'static str = "webhook_endpoint";
+
+    fn id(&self) -> &str {
+        &self.id
     }
-    json
+
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+}
+
+impl Endpoint {
+    pub(super) fn hears(&self, kind: &str) -> bool {
+        !self.disabled
+            && self
+                .events
+                .iter()
+                .any(|wanted| wanted == kind || wanted == "*")
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "id": self.id, "object": "webhook_endpoint", "api_version": self.api_version, "application": null,
+            "created": self.created_at.timestamp(), "description": self.description, "enabled_events": self.events,
+            "livemode": self.account.live, "metadata": self.metadata,
+            "status": if self.disabled { "disabled" } else { "enabled" }, "url": self.url,
+        })
+    }
 }
 
 /// `POST /v1/webhook_endpoints`: the only answer with the secret.
-pub(super) async fn create(
-    State(stripe): State<Arc<Stripe>>,
-    account: Account,
-    body: Bytes,
-) -> Response<Body> {
-    match made(&stripe, &account, &Form::read(&body)) {
-        Ok(endpoint) => {
-            let json = json_of(&endpoint, true);
-            lock(&stripe.state)
-                .endpoints
-                .insert(endpoint.id.clone(), endpoint);
-            Json(json).into_response()
-        }
-        Err(refused) => *refused,
-    }
-}
-
-fn made(stripe: &Stripe, account: &Account, form: &Form) -> Result<Endpoint, Box<Response<Body>>> {
-    form.only(&[
-        "url",
-        "enabled_events",
-        "api_version",
-        "description",
-        "metadata",
-        "connect",
-    ])?;
-    let url = form.need("url")?.to_owned();
-    let events: Vec<_> = form
-        .list("enabled_events")
-        .into_iter()
-        .map(ToOwned::to_owned)
-        .collect();
+pub(super) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
+    const SECRET: usize = 32;
+    call.only(&[&CREATE])?;
+    let (form, account) = (&call.form, &call.account);
+    let mut desk = stripe.desk(call.cause.clone());
+    form.need("url")?;
+    let url = address(form)?.unwrap_or_default();
+    let events = events(form);
     if events.is_empty() {
-        form.need("enabled_events")?;
+        return Err(Wrong::missing("enabled_events"));
     }
-    let mine = lock(&stripe.state)
-        .endpoints
-        .values()
-        .filter(|e| e.account == account.id && e.live == account.live)
-        .count();
-    if mine >= MAX_ENDPOINTS {
-        return Err(Box::new(wrong(
-            StatusCode::BAD_REQUEST,
-            "invalid_request_error",
-            Some("webhook_endpoints_limit"),
-            None,
-        )));
+    if desk.state.endpoints.of(account).count() >= MAX_ENDPOINTS {
+        let mode = if account.live { "live" } else { "test" };
+        let message =
+            format!("You have reached the maximum of {MAX_ENDPOINTS} {mode} webhook endpoints.");
+        return Err(Wrong::state(None, message));
     }
-    Ok(Endpoint {
-        account: account.id.clone(),
-        live: account.live,
-        id: format!("we_{}", stripe.sim.random(24)),
+    let endpoint = Endpoint {
+        account: account.clone(),
+        id: desk.id("we"),
+        created_at: desk.now,
         url,
         events,
-        api_version: form.get("api_version").map(ToOwned::to_owned),
-        secret: format!("whsec_{}", stripe.sim.random(32)),
-        created_at: stripe.sim.now(),
-    })
+        api_version: form.text("api_version"),
+        description: form.text("description"),
+        metadata: form.metadata("metadata")?,
+        disabled: false,
+        secret: format!("whsec_{}", desk.sim.random(SECRET)),
+    };
+    let mut json = endpoint.json();
+    json["secret"] = endpoint.secret.clone().into();
+    desk.state.endpoints.put(endpoint);
+    call.answer(&desk, json)
+}
+
+fn events(form: &Form) -> Vec<String> {
+    form.list("enabled_events")
+        .into_iter()
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+fn address(form: &Form) -> Result<Option<String>, Wrong> {
+    let Some(text) = form.get("url") else {
+        return Ok(None);
+    };
+    match Url::parse(text) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(Some(text.to_owned())),
+        _ => {
+            let message = "Invalid URL: An explicit scheme (such as https) must be provided.";
+            Err(Wrong::invalid(Some("url_invalid"), "url", message))
+        }
+    }
 }
 
 /// `GET /v1/webhook_endpoints`.
-pub(super) async fn list(State(stripe): State<Arc<Stripe>>, account: Account) -> Json<Value> {
-    let state = lock(&stripe.state);
-    let mine = state
-        .endpoints
-        .values()
-        .filter(|endpoint| endpoint.account == account.id && endpoint.live == account.live);
-    let data: Vec<_> = mine.map(|endpoint| json_of(endpoint, false)).collect();
-    Json(
-        json!({ "object": "list", "url": "/v1/webhook_endpoints", "has_more": false, "data": data }),
-    )
+pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
+    call.only(&[&lists::KNOWN])?;
+    let desk = stripe.desk(call.cause.clone());
+    let url = "/v1/webhook_endpoints";
+    let page = lists::page(&call, &desk.state.endpoints, url, |_| true, Endpoint::json)?;
+    call.answer(&desk, page)
 }
 
 /// `GET /v1/webhook_endpoints/{id}`.
-pub(super) async fn read(
-    State(stripe): State<Arc<Stripe>>,
-    account: Account,
+pub(super) async fn retrieve(
+    Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
-) -> Response<Body> {
-    match lock(&stripe.state)
-        .endpoints
-        .get(&id)
-        .filter(|endpoint| endpoint.account == account.id)
-    {
-        Some(endpoint) => Json(json_of(endpoint, false)).into_response(),
-        None => wrong(
-            StatusCode::NOT_FOUND,
-            "invalid_request_error",
-            Some("resource_missing"),
-            Some("webhook_endpoint"),
-        ),
+    call: Call,
+) -> Answer {
+    call.only(&[])?;
+    let desk = stripe.desk(call.cause.clone());
+    let endpoint = desk.state.endpoints.get(&call.account, &id)?;
+    call.answer(&desk, endpoint.json())
+}
+
+/// `POST /v1/webhook_endpoints/{id}`.
+pub(super) async fn change(
+    Shared(stripe): Shared<Arc<Stripe>>,
+    Path(id): Path<String>,
+    call: Call,
+) -> Answer {
+    call.only(&[&CHANGE])?;
+    let form = &call.form;
+    let (url, metadata) = (address(form)?, form.metadata("metadata")?);
+    let mut desk = stripe.desk(call.cause.clone());
+    let endpoint = desk.state.endpoints.get_mut(&call.account, &id)?;
+    endpoint.url = url.unwrap_or_else(|| endpoint.url.clone());
+    if form.has("enabled_events") {
+        endpoint.events = events(form);
     }
+    if form.has("disabled") {
+        endpoint.disabled = form.truth("disabled")?;
+    }
+    if form.has("description") {
+        endpoint.description = form.text("description");
+    }
+    endpoint.metadata.extend(metadata);
+    let json = endpoint.json();
+    call.answer(&desk, json)
 }
 
 /// `DELETE /v1/webhook_endpoints/{id}`.
 pub(super) async fn remove(
-    State(stripe): State<Arc<Stripe>>,
-    account: Account,
+    Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
-) -> Response<Body> {
-    let mut state = lock(&stripe.state);
-    if state
-        .endpoints
-        .get(&id)
-        .is_none_or(|endpoint| endpoint.account != account.id)
-    {
-        return wrong(
-            StatusCode::NOT_FOUND,
-            "invalid_request_error",
-            Some("resource_missing"),
-            Some("webhook_endpoint"),
-        );
-    }
-    state.endpoints.remove(&id);
-    Json(json!({ "id": id, "object": "webhook_endpoint", "deleted": true })).into_response()
+    call: Call,
+) -> Answer {
+    call.only(&[])?;
+    let mut desk = stripe.desk(call.cause.clone());
+    desk.state.endpoints.get(&call.account, &id)?;
+    desk.state.endpoints.remove(&id);
+    call.answer(
+        &desk,
+        json!({ "id": id, "object": "webhook_endpoint", "deleted": true }),
+    )
 }

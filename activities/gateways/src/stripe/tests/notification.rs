@@ -1,7 +1,7 @@
 use schemas::Instant;
 use secrecy::SecretString;
 
-use super::notification::{read, sign};
+use super::super::notification::{read, sign};
 use crate::{GatewayStatus, Means, NotificationError, Received};
 
 const PAID: &str = r#"{"id":"evt_3Nx","object":"event","created":1783975200,"livemode":false,"type":"payment_intent.succeeded",

@@ -1,0 +1,191 @@
+//! What an order must have so that Stripe can take it.
+
+use std::ops::RangeInclusive;
+
+use schemas::{
+    payment_method::{Due, PaymentMethod},
+    route::Unmet,
+};
+
+use super::form;
+use crate::ChargeOrder;
+
+/// In centavos.
+const AMOUNT: RangeInclusive<i64> = 50..=99_999_999;
+/// A boleto's, in centavos.
+const BOLETO_AMOUNT: RangeInclusive<i64> = 500..=4_999_999;
+/// For how long a Pix code lasts, in seconds.
+const PIX_LIFE_S: RangeInclusive<i64> = 60..=1_209_600;
+/// How many days after its making a boleto can be paid.
+const BOLETO_DAYS: RangeInclusive<i64> = 0..=60;
+
+/// What `order` lacks.
+pub(super) fn check(order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
+    let mut unmet = Vec::new();
+    let mut need = |met: bool, field: &str, reason: &str| {
+        if !met {
+            unmet.push(Unmet {
+                field: field.to_owned(),
+                reason: reason.to_owned(),
+            });
+        }
+    };
+    let payer = &order.payer;
+    match &order.method {
+        PaymentMethod::Pix { expires_in, due } => {
+            need(payer.email.is_some(), "payer.email", "is required");
+            need(
+                due.is_none(),
+                "payment_method.due",
+                "Stripe's Pix has no due date",
+            );
+            need(
+                PIX_LIFE_S.contains(expires_in),
+                "payment_method.expires_in",
+                "is from 60 seconds to 14 days",
+            );
+            amount(order, &AMOUNT, &mut need);
+        }
+        PaymentMethod::Boleto { .. } => {
+            need(payer.email.is_some(), "payer.email", "is required");
+            need(payer.address.is_some(), "payer.address", "is required");
+            amount(order, &BOLETO_AMOUNT, &mut need);
+            if let Some(due) = order.method.due() {
+                dates(order, &due, &mut need);
+            }
+        }
+        PaymentMethod::Card { .. } => amount(order, &AMOUNT, &mut need),
+    }
+    if unmet.is_empty() { Ok(()) } else { Err(unmet) }
+}
+
+fn amount(
+    order: &ChargeOrder,
+    taken: &RangeInclusive<i64>,
+    need: &mut impl FnMut(bool, &str, &str),
+) {
+    let reais = |centavos: &i64| crate::money::decimal(*centavos).replace('.', ",");
+    let reason = format!(
+        "is from R$ {} to R$ {}",
+        reais(taken.start()),
+        reais(taken.end())
+    );
+    need(taken.contains(&order.amount), "amount", &reason);
+}
+
+/// Stripe's boleto costs the same on each day, and its days are counted.
+fn dates(order: &ChargeOrder, due: &Due, need: &mut impl FnMut(bool, &str, &str)) {
+    let alone = Due {
+        days_after_due: 0,
+        ..due.clone()
+    };
+    let fits = |due: &Due| BOLETO_DAYS.contains(&form::days(order, due));
+    let reason = "a boleto is payable for at most 60 days, from today on";
+    need(fits(&alone), "payment_method.due_date", reason);
+    need(
+        !fits(&alone) || fits(due),
+        "payment_method.days_after_due",
+        reason,
+    );
+    let none = "Stripe's boleto has none";
+    need(due.fine_bps == 0, "payment_method.fine_bps", none);
+    need(
+        due.monthly_interest_bps == 0,
+        "payment_method.monthly_interest_bps",
+        none,
+    );
+    need(due.discount.is_none(), "payment_method.discount", none);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::order;
+    use super::*;
+    use serde_json::json;
+
+    fn lacking(order: &ChargeOrder) -> Vec<String> {
+        let unmet = check(order).err().unwrap_or_default();
+        unmet.into_iter().map(|unmet| unmet.field).collect()
+    }
+
+    #[test]
+    fn each_method_is_taken_when_nothing_lacks() {
+        for method in [
+            json!({ "type": "pix", "expires_in": 3600 }),
+            json!({ "type": "boleto", "due_date": "2026-12-01", "days_after_due": 5 }),
+            json!({ "type": "card", "max_installments": 12, "success_url": "https://s/ok", "cancel_url": "https://s/no" }),
+        ] {
+            assert_eq!(check(&order(method)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn every_field_that_a_pix_lacks_is_named() {
+        let due = json!({ "due_date": "2026-12-01" });
+        let mut poor = order(json!({ "type": "pix", "expires_in": 59, "due": due }));
+        poor.payer.email = None;
+        poor.amount = 49;
+        assert_eq!(
+            lacking(&poor),
+            [
+                "payer.email",
+                "payment_method.due",
+                "payment_method.expires_in",
+                "amount"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_field_that_a_boleto_lacks_is_named() {
+        let mut poor = order(json!({
+            "type": "boleto", "due_date": "2027-12-01", "days_after_due": 1, "fine_bps": 200, "monthly_interest_bps": 100,
+            "discount": { "amount": 1, "until": "2026-11-30" },
+        }));
+        (poor.payer.email, poor.payer.address, poor.amount) = (None, None, 499);
+        assert_eq!(
+            lacking(&poor),
+            [
+                "payer.email",
+                "payer.address",
+                "amount",
+                "payment_method.due_date",
+                "payment_method.fine_bps",
+                "payment_method.monthly_interest_bps",
+                "payment_method.discount"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_boletos_days_end_with_the_sixtieth() {
+        // 60 days after 25 November 2026 is a Sunday: the Friday before is the last that fits
+        let boleto = |due: &str, after: u16| {
+            order(json!({ "type": "boleto", "due_date": due, "days_after_due": after }))
+        };
+        assert!(lacking(&boleto("2027-01-22", 0)).is_empty());
+        assert_eq!(
+            lacking(&boleto("2027-01-25", 0)),
+            ["payment_method.due_date"]
+        );
+        assert_eq!(
+            lacking(&boleto("2027-01-22", 3)),
+            ["payment_method.days_after_due"]
+        );
+        assert_eq!(
+            lacking(&boleto("2026-11-24", 0)),
+            ["payment_method.due_date"]
+        );
+    }
+
+    #[test]
+    fn a_card_needs_no_word_about_its_payer() {
+        let mut poor = order(
+            json!({ "type": "card", "success_url": "https://s/ok", "cancel_url": "https://s/no" }),
+        );
+        (poor.payer.email, poor.payer.address) = (None, None);
+        assert_eq!(check(&poor), Ok(()));
+        poor.amount = 100_000_000;
+        assert_eq!(lacking(&poor), ["amount"]);
+    }
+}

@@ -1,0 +1,161 @@
+//! What the payer has to do, as an intent tells it: a Pix code or a boleto's voucher. `GATEWAYS.md` §3.3 and §3.4.
+
+use schemas::{
+    boleto_line::BoletoLine, br_code::BrCode, next_action::NextAction, payment_method::Kind,
+};
+use serde::Deserialize;
+
+use super::{
+    call::unreadable,
+    charge::{instant, kind},
+};
+use crate::GatewayError;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Action {
+    pix_display_qr_code: Option<QrCode>,
+    boleto_display_details: Option<Voucher>,
+}
+
+#[derive(Debug, Deserialize)]
+struct QrCode {
+    data: Option<String>,
+    expires_at: Option<i64>,
+    image_url_png: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Voucher {
+    number: Option<String>,
+    expires_at: Option<i64>,
+    pdf: Option<String>,
+    hosted_voucher_url: Option<String>,
+}
+
+impl Action {
+    /// In our words; `None` for actions of methods that are not ours.
+    pub(super) fn to_next_action(
+        &self,
+        real_money: bool,
+    ) -> Result<Option<NextAction>, GatewayError> {
+        match (&self.pix_display_qr_code, &self.boleto_display_details) {
+            (Some(code), _) => code.read().map(Some),
+            (None, Some(voucher)) => voucher.read(real_money).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl QrCode {
+    fn read(&self) -> Result<NextAction, GatewayError> {
+        let code = self
+            .data
+            .clone()
+            .filter(|code| BrCode::parse(code).is_ok())
+            .ok_or_else(|| unreadable("the intent has no readable Pix code"))?;
+        Ok(NextAction::Pix {
+            copy_paste: code,
+            qr_code_url: self.image_url_png.clone(),
+            expires_at: ends(self.expires_at)?,
+        })
+    }
+}
+
+impl Voucher {
+    fn read(&self, real_money: bool) -> Result<NextAction, GatewayError> {
+        let number = self.number.as_deref().unwrap_or_default();
+        let (line, barcode) = match BoletoLine::from_line(number) {
+            Ok(read) => (read.line(), read.barcode().to_owned()),
+            Err(_) if !real_money => sandbox(number)
+                .ok_or_else(|| unreadable("the intent has no boleto's line of 47 digits"))?,
+            Err(_) => return Err(unreadable("the intent has no readable boleto's line")),
+        };
+        Ok(NextAction::Boleto {
+            line,
+            barcode,
+            pdf_url: self.pdf.clone().or_else(|| self.hosted_voucher_url.clone()),
+            copy_paste: None,
+            expires_at: ends(self.expires_at)?,
+        })
+    }
+}
+
+/// A line and its bar code as the sandbox makes them up: 47 digits whose check digits are wrong (`0101…010`).
+fn sandbox(number: &str) -> Option<(String, String)> {
+    let part = |from, to| number.get(from..to);
+    if number.len() != 47 || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let parts = [
+        part(0, 4)?,
+        part(32, 47)?,
+        part(4, 9)?,
+        part(10, 20)?,
+        part(21, 31)?,
+    ];
+    Some((number.to_owned(), parts.concat()))
+}
+
+fn ends(seconds: Option<i64>) -> Result<schemas::Instant, GatewayError> {
+    seconds
+        .and_then(instant)
+        .ok_or_else(|| unreadable("the intent does not tell until when it can be paid"))
+}
+
+/// By which method: one of ours, the first that is named.
+pub(super) fn method(types: &[String]) -> Option<Kind> {
+    types.iter().find_map(|theirs| kind(theirs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn boleto(number: &str, real_money: bool) -> Result<Option<NextAction>, GatewayError> {
+        let action = json!({ "type": "boleto_display_details", "boleto_display_details": {
+            "number": number, "expires_at": 1_784_257_199, "pdf": "https://pdf", "novelty": 1 } });
+        let action: Action = serde_json::from_value(action).expect("an action");
+        action.to_next_action(real_money)
+    }
+
+    #[test]
+    fn a_boletos_line_gives_its_bar_code() {
+        let Ok(Some(NextAction::Boleto {
+            line,
+            barcode,
+            pdf_url,
+            ..
+        })) = boleto("00190500954014481606906809350314337370000000100", true)
+        else {
+            panic!("a boleto")
+        };
+        assert_eq!(line, "00190500954014481606906809350314337370000000100");
+        assert_eq!(barcode, "00193373700000001000500940144816060680935031");
+        assert_eq!(pdf_url.as_deref(), Some("https://pdf"));
+    }
+
+    #[test]
+    fn the_sandboxs_line_is_shown_there_and_refused_where_money_moves() {
+        let made_up = "01010101010101010101010101010101010101010101010";
+        assert!(matches!(
+            boleto(made_up, false),
+            Ok(Some(NextAction::Boleto { line, barcode, .. })) if line == made_up && barcode.len() == 44
+        ));
+        assert_eq!(
+            boleto(made_up, true).expect_err("refused").code,
+            "unreadable"
+        );
+        assert_eq!(
+            boleto("123", false).expect_err("refused").code,
+            "unreadable"
+        );
+    }
+
+    #[test]
+    fn an_action_that_is_not_ours_shows_nothing() {
+        let action: Action =
+            serde_json::from_value(json!({ "type": "redirect_to_url" })).expect("an action");
+        assert_eq!(action.to_next_action(true), Ok(None));
+    }
+}

@@ -1,0 +1,165 @@
+//! A charge, which is Stripe's word for money that came: our payment, with what was given back of it.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use schemas::{Instant, payment_method::Kind};
+use serde::Deserialize;
+
+use super::{call::Listed, refund::Refund};
+use crate::{GatewayPayment, GatewayRefund};
+
+/// How instalments are counted where a card was not split.
+const AT_ONCE: u16 = 1;
+
+/// A charge. Fields that we do not need are not read.
+#[derive(Debug, Deserialize)]
+pub(super) struct Charge {
+    pub id: String,
+    created: i64,
+    #[serde(default)]
+    currency: String,
+    /// All of it was given back.
+    #[serde(default)]
+    pub refunded: bool,
+    #[serde(default)]
+    pub disputed: bool,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    pub payment_intent: Option<String>,
+    payment_method_details: Option<Details>,
+    balance_transaction: Option<Balance>,
+    /// Only where it was asked for, and in versions before 2022-11-15.
+    refunds: Option<Refunds>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Refunds {
+    #[serde(default)]
+    has_more: bool,
+    #[serde(default)]
+    data: Vec<Refund>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Details {
+    #[serde(rename = "type", default)]
+    kind: String,
+    pix: Option<Pix>,
+    card: Option<Card>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pix {
+    bank_transaction_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Card {
+    installments: Option<Installments>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Installments {
+    plan: Option<Plan>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Plan {
+    count: Option<u16>,
+}
+
+/// An id, or what was booked where it was asked for.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Balance {
+    Booked(Booking),
+    Id(serde::de::IgnoredAny),
+}
+
+#[derive(Debug, Deserialize)]
+struct Booking {
+    fee: i64,
+    net: i64,
+    currency: String,
+    created: i64,
+    available_on: i64,
+    #[serde(default)]
+    status: String,
+}
+
+impl Booking {
+    /// The day on which it is in the balance. Stripe counts these days in UTC, from midnight.
+    fn day(&self) -> Option<NaiveDate> {
+        instant(self.available_on).map(|at| at.date_naive())
+    }
+}
+
+impl Listed for Charge {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Charge {
+    pub(super) fn reference(&self) -> Option<&str> {
+        self.metadata.get("reference").map(String::as_str)
+    }
+
+    /// The payment in our words, of so many centavos. `by`: the method that was asked for, where the charge does not say
+    /// which was used.
+    pub(super) fn to_payment(&self, amount: i64, by: Kind) -> Option<GatewayPayment> {
+        let details = self.payment_method_details.as_ref();
+        let booked = match &self.balance_transaction {
+            // an account may keep its balance in another currency: no centavos of ours
+            Some(Balance::Booked(booked)) if booked.currency == self.currency => Some(booked),
+            _ => None,
+        };
+        let arrived = booked.filter(|booked| booked.status == "available");
+        Some(GatewayPayment {
+            id: self.id.clone(),
+            end_to_end_id: details.and_then(|it| it.pix.as_ref()?.bank_transaction_id.clone()),
+            amount,
+            method: details.and_then(|it| kind(&it.kind)).unwrap_or(by),
+            fee: booked.map(|booked| booked.fee),
+            net: booked.map(|booked| booked.net),
+            installments: details.and_then(|it| it.card.as_ref()).map(Card::parts),
+            settles_on: booked.and_then(Booking::day),
+            settled_on: arrived.and_then(Booking::day),
+            // a charge by a slow method is made before its money comes; the booking is not
+            paid_at: instant(booked.map_or(self.created, |booked| booked.created))?,
+        })
+    }
+
+    /// What was given back, as far as it is inside.
+    pub(super) fn refunds_inside(&self) -> Vec<GatewayRefund> {
+        let inside = self.refunds.iter().flat_map(|refunds| &refunds.data);
+        inside.filter_map(Refund::to_refund).collect()
+    }
+
+    /// Whether there are refunds that are not inside.
+    pub(super) fn has_more_refunds(&self) -> bool {
+        self.refunds.as_ref().is_none_or(|refunds| refunds.has_more)
+    }
+}
+
+impl Card {
+    fn parts(&self) -> u16 {
+        let plan = self.installments.as_ref().and_then(|it| it.plan.as_ref());
+        plan.and_then(|plan| plan.count).unwrap_or(AT_ONCE)
+    }
+}
+
+/// Their name of a method → ours.
+pub(super) fn kind(theirs: &str) -> Option<Kind> {
+    match theirs {
+        "pix" => Some(Kind::Pix),
+        "boleto" => Some(Kind::Boleto),
+        "card" => Some(Kind::Card),
+        _ => None,
+    }
+}
+
+pub(super) fn instant(seconds: i64) -> Option<Instant> {
+    Instant::from_timestamp(seconds, 0)
+}

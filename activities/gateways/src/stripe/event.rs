@@ -1,0 +1,220 @@
+//! Events, as they are told to our address and as they are listed: one reader for both. `GATEWAYS.md` §3.9.
+
+use schemas::{Instant, payment_method::Kind};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    Stripe,
+    call::Listed,
+    charge::{Charge, instant},
+    dispute::Dispute,
+    intent::Intent,
+    refund::Refund,
+    session::Session,
+};
+use crate::{GatewayError, GatewayNotice, GatewayStatus, Means, NotificationError};
+
+/// What is told to our address. Those of charges that only repeat their intent's are left out.
+pub(super) const EVENTS: [&str; 19] = [
+    "payment_intent.created",
+    "payment_intent.requires_action",
+    "payment_intent.processing",
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "payment_intent.canceled",
+    "charge.refunded",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+];
+/// The most pages of one catching up.
+const MAX_PAGES: usize = 100;
+
+#[derive(Deserialize)]
+pub(super) struct Event {
+    id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    created: i64,
+    #[serde(default)]
+    livemode: bool,
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    object: Value,
+}
+
+impl Listed for Event {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Event {
+    /// What it tells. `live`: whether this connection moves real money; the other mode's events mean nothing to it.
+    pub(super) fn read(&self, live: bool) -> Result<Vec<GatewayNotice>, NotificationError> {
+        if self.livemode != live {
+            return Ok(vec![self.notice(Means::Nothing)]);
+        }
+        let kind = self.kind.as_str();
+        let is = |family: &str| kind.starts_with(family);
+        if is("payment_intent.") {
+            Ok(vec![self.of_intent(&self.object()?)])
+        } else if is("checkout.session.") {
+            Ok(vec![self.of_session(&self.object()?)])
+        } else if is("refund.") || is("charge.refund.") {
+            Ok(vec![self.of_refund(&self.object()?)])
+        } else if is("charge.dispute.") {
+            Ok(vec![self.of_dispute(&self.object()?)])
+        } else if kind == "charge.refunded" {
+            Ok(self.of_charge(&self.object()?))
+        } else {
+            Ok(vec![self.notice(Means::Nothing)])
+        }
+    }
+
+    fn object<T: DeserializeOwned>(&self) -> Result<T, NotificationError> {
+        serde_json::from_value(self.data.object.clone())
+            .map_err(|_| NotificationError::Unreadable(format!("the object of {}", self.kind)))
+    }
+
+    fn notice(&self, means: Means) -> GatewayNotice {
+        GatewayNotice {
+            dedupe_key: self.id.clone(),
+            event: self.kind.clone(),
+            reference: None,
+            charge: None,
+            payment: None,
+            means,
+        }
+    }
+
+    /// An intent that a hosted page made only tells that it was paid: until then the page decides what is payable, and a
+    /// declined card may be tried again. The page's id, which is the charge's, is not inside.
+    fn of_intent(&self, intent: &Intent) -> GatewayNotice {
+        let by_page = intent.method() == Kind::Card;
+        let stands = intent.to_charge().ok().or_else(|| intent.stands());
+        let means = match stands {
+            Some(it) if by_page && it.status != GatewayStatus::Paid => Means::Nothing,
+            Some(mut it) => {
+                // the intent tells when it was made, the event when it was paid
+                if let Some(at) = self.at() {
+                    it.payments.iter_mut().for_each(|paid| paid.paid_at = at);
+                }
+                Means::Stands(Box::new(it))
+            }
+            None => Means::Nothing,
+        };
+        GatewayNotice {
+            reference: intent.reference().map(ToOwned::to_owned),
+            charge: (!by_page).then(|| intent.id.clone()),
+            ..self.notice(means)
+        }
+    }
+
+    /// A paid page names its intent but not the money: that is asked for.
+    fn of_session(&self, session: &Session) -> GatewayNotice {
+        let failed = self.kind == "checkout.session.async_payment_failed";
+        let means = match session.to_charge() {
+            Ok(it) if it.status == GatewayStatus::Paid && it.payments.is_empty() => Means::Hint,
+            Ok(mut it) => {
+                if failed {
+                    it.status = GatewayStatus::Failed;
+                }
+                Means::Stands(Box::new(it))
+            }
+            Err(_) => Means::Nothing,
+        };
+        GatewayNotice {
+            reference: session.reference().map(ToOwned::to_owned),
+            charge: Some(session.id.clone()),
+            ..self.notice(means)
+        }
+    }
+
+    fn of_refund(&self, refund: &Refund) -> GatewayNotice {
+        let means = match refund.to_refund() {
+            Some(it) => Means::Refund(Box::new(it)),
+            None => Means::Nothing,
+        };
+        GatewayNotice {
+            reference: refund.charge_reference(),
+            charge: refund.payment_intent.clone(),
+            payment: refund.charge.clone(),
+            ..self.notice(means)
+        }
+    }
+
+    fn of_dispute(&self, dispute: &Dispute) -> GatewayNotice {
+        let means = match dispute.to_dispute() {
+            Some(it) => Means::Dispute(Box::new(it)),
+            None => Means::Nothing,
+        };
+        GatewayNotice {
+            charge: dispute.payment_intent.clone(),
+            payment: Some(dispute.charge.clone()),
+            ..self.notice(means)
+        }
+    }
+
+    /// The charge knows how much was given back, in old versions by which refunds too.
+    fn of_charge(&self, charge: &Charge) -> Vec<GatewayNotice> {
+        let about = |means, key: &str| GatewayNotice {
+            dedupe_key: format!("{}{key}", self.id),
+            reference: charge.reference().map(ToOwned::to_owned),
+            charge: charge.payment_intent.clone(),
+            payment: Some(charge.id.clone()),
+            ..self.notice(means)
+        };
+        let inside = charge.refunds_inside();
+        if inside.is_empty() {
+            return vec![about(Means::Hint, "")];
+        }
+        let each = inside.into_iter().map(|refund| {
+            let key = format!("/{}", refund.id);
+            about(Means::Refund(Box::new(refund)), &key)
+        });
+        each.collect()
+    }
+
+    fn at(&self) -> Option<Instant> {
+        instant(self.created).filter(|_| self.created > 0)
+    }
+}
+
+impl Stripe {
+    /// What happened since then, oldest first, as our address is told it and under the same keys. Stripe lists 30 days.
+    pub(super) async fn events_since(
+        &self,
+        since: Instant,
+    ) -> Result<Vec<GatewayNotice>, GatewayError> {
+        let mut query = vec![("created[gte]", since.timestamp().to_string())];
+        query.extend(EVENTS.map(|event| ("types[]", event.to_owned())));
+        let listed: Vec<Event> = self.list(&["events"], &query, MAX_PAGES).await?;
+        let mut notices = Vec::new();
+        for event in listed.iter().rev() {
+            match event.read(self.is_live()) {
+                Ok(read) => notices.extend(read),
+                // the next one may be readable, and this one is not better for being asked for again
+                Err(why) => {
+                    tracing::warn!(event = event.id, %why, "stripe lists an event that cannot be read")
+                }
+            }
+        }
+        notices.retain(|notice| notice.means != Means::Nothing);
+        Ok(notices)
+    }
+}

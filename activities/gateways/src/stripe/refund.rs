@@ -1,0 +1,165 @@
+//! Refunds. `GATEWAYS.md` §3.2 and §3.6.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use schemas::{attempt::ErrorClass, payment_method::Kind};
+use serde::Deserialize;
+
+use super::{
+    Stripe,
+    call::{Form, Listed, is_replayed, unreadable},
+    charge::instant,
+};
+use crate::{
+    GatewayError, GatewayRefund, RefundOrder, RefundStatus,
+    http::{Deadline, Effect},
+};
+
+/// The most pages of one charge's refunds.
+const MAX_PAGES: usize = 10;
+
+/// A refund. Fields that we do not need are not read.
+#[derive(Debug, Deserialize)]
+pub(super) struct Refund {
+    id: String,
+    amount: i64,
+    status: Option<String>,
+    failure_reason: Option<String>,
+    created: Option<i64>,
+    pub charge: Option<String>,
+    pub payment_intent: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+impl Listed for Refund {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Their status → ours.
+fn status(theirs: &str) -> Option<RefundStatus> {
+    Some(match theirs {
+        // the second waits for the payer's bank details
+        "pending" | "requires_action" => RefundStatus::Pending,
+        "succeeded" => RefundStatus::Succeeded,
+        "failed" | "canceled" => RefundStatus::Failed,
+        _ => return None,
+    })
+}
+
+impl Refund {
+    /// The refund in our words; `None` if it says something that we do not know.
+    pub(super) fn to_refund(&self) -> Option<GatewayRefund> {
+        let reference = self.word("reference");
+        Some(GatewayRefund {
+            id: self.id.clone(),
+            reference,
+            payment: self.charge.clone()?,
+            amount: self.amount,
+            status: status(self.status.as_deref()?)?,
+            reason: self.failure_reason.clone(),
+            created_at: self.created.and_then(instant),
+        })
+    }
+
+    /// The reference of the charge that it gives back, if it is ours.
+    pub(super) fn charge_reference(&self) -> Option<String> {
+        self.word("charge_reference")
+    }
+
+    fn word(&self, key: &str) -> Option<String> {
+        self.metadata.as_ref()?.get(key).cloned()
+    }
+}
+
+/// Why not, for people.
+pub(super) fn refundable(method: Kind) -> Result<(), &'static str> {
+    match method {
+        Kind::Pix | Kind::Card => Ok(()),
+        Kind::Boleto => Err("Stripe cannot give a boleto back: pay the payer by other means"),
+    }
+}
+
+/// The creating request: a function of the order alone, so that a repeat is the same to the byte.
+fn form(order: &RefundOrder) -> Form {
+    let mut form = vec![
+        ("charge", order.payment.clone()),
+        ("amount", order.amount.to_string()),
+        ("metadata[reference]", order.reference.clone()),
+        ("metadata[charge_reference]", order.charge_reference.clone()),
+    ];
+    if let Some(reason) = &order.reason {
+        // its own `reason` is one of three words
+        form.push(("metadata[reason]", reason.clone()));
+    }
+    form
+}
+
+impl Stripe {
+    pub(super) async fn give_back(
+        &self,
+        order: &RefundOrder,
+        within: Duration,
+    ) -> Result<GatewayRefund, GatewayError> {
+        if let Err(why) = refundable(order.method) {
+            let class = ErrorClass::Refused;
+            return Err(GatewayError::new(class, "charge_not_refundable", why));
+        }
+        let deadline = Deadline::after(within);
+        let answer = self
+            .create(&["refunds"], &form(order), &order.reference, deadline)
+            .await?;
+        let mut refund: Refund = answer.read(Effect::Creates)?;
+        if is_replayed(&answer) {
+            refund = self
+                .get(&["refunds", &refund.id], &[], deadline)
+                .await
+                .and_then(|answer| answer.read(Effect::Reads))
+                .map_err(GatewayError::after_an_effect)?;
+        }
+        refund
+            .to_refund()
+            .ok_or_else(|| unreadable("the refund has a status that is not known"))
+    }
+
+    pub(super) async fn search_refund(
+        &self,
+        order: &RefundOrder,
+    ) -> Result<Option<GatewayRefund>, GatewayError> {
+        let listed = self.refunds_of(&order.payment).await?;
+        let ours = |refund: &Refund| refund.word("reference").as_ref() == Some(&order.reference);
+        let Some(refund) = listed.into_iter().find(ours) else {
+            return Ok(None);
+        };
+        let read = refund.to_refund();
+        read.map(Some)
+            .ok_or_else(|| unreadable("the refund has a status that is not known"))
+    }
+
+    /// All refunds of a charge, newest first.
+    pub(super) async fn refunds_of(&self, charge: &str) -> Result<Vec<Refund>, GatewayError> {
+        let query = [("charge", charge.to_owned())];
+        self.list(&["refunds"], &query, MAX_PAGES).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_of_a_refund_has_ours() {
+        use RefundStatus::{Failed, Pending, Succeeded};
+        for (theirs, ours) in [
+            ("pending", Some(Pending)),
+            ("requires_action", Some(Pending)),
+            ("succeeded", Some(Succeeded)),
+            ("failed", Some(Failed)),
+            ("canceled", Some(Failed)),
+            ("something_new", None),
+        ] {
+            assert_eq!(status(theirs), ours, "{theirs}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A checkout session, the hosted page where cards pay, in our words. `GATEWAYS.md` §3.5.
+
+use std::collections::BTreeMap;
+
+use schemas::next_action::NextAction;
+use serde::Deserialize;
+
+use super::{
+    call::{Listed, unreadable},
+    charge::instant,
+    intent::Intent,
+};
+use crate::{GatewayCharge, GatewayError, GatewayStatus};
+
+/// A session. Fields that we do not need are not read.
+#[derive(Debug, Deserialize)]
+pub(super) struct Session {
+    pub id: String,
+    status: Option<String>,
+    #[serde(default)]
+    payment_status: String,
+    amount_total: Option<i64>,
+    client_reference_id: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+    payment_intent: Option<Paying>,
+    url: Option<String>,
+    expires_at: i64,
+}
+
+/// The intent that the page made: an id, or the intent itself where it was asked for.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Paying {
+    Intent(Box<Intent>),
+    Id(serde::de::IgnoredAny),
+}
+
+impl Listed for Session {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Their two statuses → ours. Complete and unpaid: by a method that takes its time.
+fn status(theirs: &str, payment: &str) -> Option<GatewayStatus> {
+    Some(match (theirs, payment) {
+        ("open", _) | ("complete", "unpaid") => GatewayStatus::Pending,
+        ("complete", "paid" | "no_payment_required") => GatewayStatus::Paid,
+        ("expired", _) => GatewayStatus::Expired,
+        _ => return None,
+    })
+}
+
+impl Session {
+    pub(super) fn reference(&self) -> Option<&str> {
+        let metadata = self.metadata.as_ref().and_then(|it| it.get("reference"));
+        self.client_reference_id
+            .as_deref()
+            .or(metadata.map(String::as_str))
+    }
+
+    /// Its intent, where it is inside.
+    pub(super) fn intent(&self) -> Option<&Intent> {
+        match self.payment_intent.as_ref()? {
+            Paying::Intent(intent) => Some(intent),
+            Paying::Id(_) => None,
+        }
+    }
+
+    /// The charge in our words. Money that came decides, whatever the page says of itself.
+    pub(super) fn to_charge(&self) -> Result<GatewayCharge, GatewayError> {
+        let payment = self.intent().and_then(Intent::payment);
+        let theirs = self.status.as_deref().unwrap_or_default();
+        let status = match (&payment, status(theirs, &self.payment_status)) {
+            (Some(_), _) => GatewayStatus::Paid,
+            (None, Some(status)) => status,
+            (None, None) => {
+                return Err(unreadable("the session has a status that is not known"));
+            }
+        };
+        Ok(GatewayCharge {
+            id: self.id.clone(),
+            reference: self.reference().map(ToOwned::to_owned),
+            status,
+            amount: self.amount_total.unwrap_or_default(),
+            next_action: self.page().filter(|_| status.is_payable()),
+            payments: payment.into_iter().collect(),
+            customer: None,
+            refunds: Vec::new(),
+            disputes: Vec::new(),
+        })
+    }
+
+    fn page(&self) -> Option<NextAction> {
+        Some(NextAction::Redirect {
+            url: self.url.clone()?,
+            expires_at: instant(self.expires_at)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_of_a_session_has_ours() {
+        use GatewayStatus::{Expired, Paid, Pending};
+        for (theirs, payment, ours) in [
+            ("open", "unpaid", Some(Pending)),
+            ("complete", "paid", Some(Paid)),
+            ("complete", "no_payment_required", Some(Paid)),
+            ("complete", "unpaid", Some(Pending)),
+            ("complete", "something_new", None),
+            ("expired", "unpaid", Some(Expired)),
+            ("something_new", "unpaid", None),
+        ] {
+            assert_eq!(status(theirs, payment), ours, "{theirs} {payment}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Runs the gateways' official SDKs against the simulators: `tests/sdks/run.sh [part of a check's path]`.
+# A check is GATEWAY/node/check.mjs or GATEWAY/python/check.py beside this file; it ends with 0 if all went well, and finds in its environment
+# CONTROL_URL and one URL for each of the simulators' ports (STRIPE_URL, ASAAS_URL, EFI_URL, EFI_TLS_URL, …), and CERTIFICATES (Efí's, a folder).
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+state=$root/.test/sdks
+mkdir -p "$state"
+cd "$root"
+
+# Ports: SDKS_PORT is the first; each simulator may be moved by its own variable, as STRIPE_PORT.
+port=${SDKS_PORT:-27400}
+# How they are started; a binary built before will do, too.
+read -ra simulate <<<"${SIMULATORS:-cargo run -q -p simulators --}"
+arguments=(--certificates "$state/certificates")
+for flag in $("${simulate[@]}" --help | grep -oE -- '--[a-z-]+-port'); do
+    name=${flag#--}
+    name=$(tr 'a-z-' 'A-Z_' <<<"${name%-port}")
+    chosen=${name}_PORT
+    arguments+=("$flag" "${!chosen:=$port}")
+    if (: <"/dev/tcp/127.0.0.1/${!chosen}") 2>/dev/null; then
+        echo "somebody listens on port ${!chosen} already; set SDKS_PORT" >&2
+        exit 1
+    fi
+    scheme=http
+    [[ $name == *TLS* ]] && scheme=https
+    export "${name}_URL=$scheme://127.0.0.1:${!chosen}"
+    port=$((port + 1))
+done
+export CERTIFICATES=$state/certificates
+
+"${simulate[@]}" "${arguments[@]}" 2>"$state/simulators.log" &
+simulators=$!
+trap 'kill "$simulators" 2>/dev/null && wait "$simulators" 2>/dev/null || true' EXIT
+healthy() { curl -sf --noproxy '*' "$CONTROL_URL/_sim/health" >/dev/null; }
+tries=600 # of 0.2 s
+until healthy; do
+    kill -0 "$simulators" 2>/dev/null && ((tries-- > 0)) || { cat "$state/simulators.log" >&2; exit 1; }
+    sleep 0.2
+done
+
+node() { # the check, in a copy beside its packages
+    local folder=$1 home=$2
+    cp "$folder"/package.json "$folder"/package-lock.json "$folder"/*.mjs "$home"
+    (cd "$home" && npm ci --silent --no-audit --no-fund && command node check.mjs)
+}
+
+python() {
+    local folder=$1 home=$2
+    [[ -x $home/venv/bin/python ]] || python3 -m venv "$home/venv"
+    "$home/venv/bin/pip" install -q --disable-pip-version-check -r "$folder/requirements.txt"
+    "$home/venv/bin/python" "$folder/check.py"
+}
+
+failed=0
+ran=0
+for check in "$here"/*/node/check.mjs "$here"/*/python/check.py; do
+    folder=$(dirname "$check")
+    name=${folder#"$here"/}
+    [[ -f $check && $name == *"${1:-}"* ]] || continue
+    mkdir -p "$state/$name"
+    ran=$((ran + 1))
+    if "$(basename "$folder")" "$folder" "$state/$name"; then
+        echo "$name: ok"
+    else
+        echo "$name: failed" >&2
+        failed=1
+    fi
+done
+[[ $ran -gt 0 ]] || { echo "no such check" >&2; exit 1; }
+exit "$failed"

