@@ -129,10 +129,7 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
     let control_at = listener
         .open_control(listen(ports.control), control)
         .await?;
-    for sim in sims {
-        // the listeners are tasks: who connects at once must not be refused
-        sim.set_up(true).await;
-    }
+    take_connections(&sims).await;
     let url = |scheme: &str, address: SocketAddr| format!("{scheme}://{address}").parse::<Url>();
     Ok(Simulators {
         control: url("http", control_at)?,
@@ -146,4 +143,11 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
         stop,
         tracker,
     })
+}
+
+/// Waits for the listeners, which are tasks: who connects at once must not be refused.
+async fn take_connections(sims: &[Arc<Sim>]) {
+    for sim in sims {
+        sim.set_up(true).await;
+    }
 }

@@ -64,3 +64,25 @@ fn block(kind: &str, der: &[u8]) -> String {
         lines.join("\n")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_certificate_itself_is_read() {
+        let key = KeyPair::generate().expect("a key");
+        let made = |year| {
+            let mut params = CertificateParams::default();
+            params.not_after = date_time_ymd(year, 12, 1);
+            params.self_signed(&key).expect("a certificate").pem()
+        };
+        // the key first, then the client's own, then the one that signed it
+        let pem = key.serialize_pem() + &made(2031) + &made(2040);
+        let ends = ends_at(&pem.into()).expect("an end");
+        assert_eq!(ends.to_rfc3339(), "2031-12-01T00:00:00+00:00");
+        assert!(ends_at(&"-----BEGIN RUBBISH-----".into()).is_err());
+    }
+}

@@ -22,6 +22,8 @@ mod cobrancas;
 mod error;
 mod pix;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use cobrancas::Cobrancas;
 use pix::Pix;

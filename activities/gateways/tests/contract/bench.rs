@@ -76,7 +76,7 @@ impl World {
             seed: 1,
         };
         let simulators = simulators::start(options).await.expect("simulators");
-        for name in ["efi", "stripe", "asaas"] {
+        for name in ["efi", "efi_cobrancas", "stripe", "asaas"] {
             // answers once connections are taken, which is a moment after the start
             Control::new(simulators.control.clone(), name).heal().await;
         }
@@ -84,6 +84,7 @@ impl World {
         std::fs::write(&ca_file, &simulators.ca_pem).expect("the authority's file is written");
         let endpoints = Endpoints {
             efi_pix: simulators.efi_tls.clone(),
+            efi_cobrancas: simulators.efi_cobrancas.clone(),
             stripe: simulators.stripe.clone(),
             asaas: simulators.asaas.clone(),
             efi_ca_file: Some(ca_file),

@@ -1,9 +1,16 @@
-//! Efí: Pix (with and without a due date).
+//! Efí: Pix with and without a due date, boletos, card links.
 
-use schemas::{gateway::GatewayKind, payment_method::PaymentMethod};
+use gateways::{GatewayStatus, RefundOrder, RefundStatus};
+use schemas::{
+    attempt::ErrorClass,
+    calendar::is_business_day,
+    dispute,
+    gateway::GatewayKind,
+    payment_method::{Due, PaymentMethod},
+};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, SetUp, World, order};
+use crate::bench::{Bench, SetUp, WITHIN, World, day_in, order};
 
 fn credentials(world: &World, name: &str) -> Value {
     json!({
@@ -14,28 +21,86 @@ fn credentials(world: &World, name: &str) -> Value {
     })
 }
 
-async fn pix() -> Bench {
+/// The API Pix; `path`: where charges are made.
+async fn pix_by(name: &str, path: &'static str, due: Option<Due>) -> Bench {
     let world = World::start().await;
     let set_up = SetUp {
         kind: GatewayKind::Efi,
         simulator: "efi",
-        credentials: credentials(&world, "loja"),
+        credentials: credentials(&world, name),
         refused: credentials(&world, "revoked"),
-        creates: ("PUT", "/v2/cob/"),
+        creates: ("PUT", path),
         refunds: ("PUT", "/v2/pix/"),
     };
     let method = PaymentMethod::Pix {
         expires_in: 3_600,
-        due: None,
+        due,
     };
     Bench::new(world, set_up, order(method))
+}
+
+async fn pix() -> Bench {
+    pix_by("loja", "/v2/cob/", None).await
+}
+
+/// Whose errors have BACEN's shape, and whose absences are 400.
+async fn pix_bacen() -> Bench {
+    let bench = pix().await;
+    let settings = json!({ "errors": "bacen", "not_found_status": 400 });
+    bench.control.set(settings).await;
+    bench
+}
+
+async fn pix_due() -> Bench {
+    let due = Due {
+        due_date: day_in(5),
+        days_after_due: 10,
+        fine_bps: 200,
+        monthly_interest_bps: 100,
+        discount: None,
+    };
+    pix_by("loja", "/v2/cobv/", Some(due)).await
+}
+
+/// The API Cobranças.
+async fn cobrancas(method: PaymentMethod) -> Bench {
+    let world = World::start().await;
+    let set_up = SetUp {
+        kind: GatewayKind::Efi,
+        simulator: "efi_cobrancas",
+        credentials: credentials(&world, "loja"),
+        refused: credentials(&world, "revoked"),
+        creates: ("POST", "/v1/charge/"),
+        refunds: ("POST", "/v1/charge/card/"),
+    };
+    Bench::new(world, set_up, order(method))
+}
+
+async fn boleto() -> Bench {
+    cobrancas(PaymentMethod::Boleto {
+        due_date: day_in(5),
+        days_after_due: 10,
+        fine_bps: 200,
+        monthly_interest_bps: 100,
+        discount: None,
+    })
+    .await
+}
+
+async fn card() -> Bench {
+    cobrancas(PaymentMethod::Card {
+        max_installments: 1,
+        success_url: "https://shop.example.com/ok".to_owned(),
+        cancel_url: "https://shop.example.com/no".to_owned(),
+        expires_in: 86_400,
+    })
+    .await
 }
 
 mod pix {
     promises! { super::pix:
         a_valid_order_is_accepted,
         a_charge_is_created_and_shown,
-        creating_twice_creates_once,
         nothing_is_found_where_nothing_was_created,
         a_refused_connection_creates_nothing,
         a_reset_before_the_effect_is_unknown_and_absent,
@@ -54,12 +119,265 @@ mod pix {
         a_charge_known_by_its_ids_can_be_cancelled,
         a_payment_wins_over_a_cancellation,
         a_lost_answer_to_cancelling_is_found_out,
-        a_charge_past_its_last_instant_is_not_payable,
         a_payment_is_shown_with_its_money,
         a_payment_is_told,
         the_same_told_twice_has_the_same_keys,
         what_nobody_proved_concludes_nothing,
+        a_payment_nobody_told_is_caught_up,
+        creating_twice_creates_once,
+        a_charge_past_its_last_instant_is_not_payable,
+        a_whole_refund_is_shown,
+        refunds_in_parts_are_each_shown,
+        a_refund_over_the_sum_is_refused,
+        the_same_refund_twice_gives_back_once,
+        a_refund_is_found_by_our_reference,
+        a_refund_of_the_panel_is_shown_without_our_reference,
+        a_dispute_is_seen_and_is_no_refund,
+        a_dispute_won_leaves_the_money,
+        a_dispute_nobody_told_is_caught_up,
+        a_future_with_nothing_in_it_lists_nothing,
         a_probe_tells_whose_account_it_is,
         a_probe_with_refused_credentials_is_denied,
+        a_set_up_that_lasts_gives_no_findings,
+        a_missing_address_is_registered_again,
+        a_strangers_address_is_replaced_only_by_consent,
     }
+}
+
+mod pix_bacen {
+    promises! { super::pix_bacen:
+        a_charge_is_created_and_shown,
+        creating_twice_creates_once,
+        nothing_is_found_where_nothing_was_created,
+        a_cancelled_charge_cannot_be_paid,
+        a_payment_wins_over_a_cancellation,
+        a_refund_over_the_sum_is_refused,
+        the_same_refund_twice_gives_back_once,
+        a_refund_is_found_by_our_reference,
+        errors_tell_nothing_of_the_payer,
+        a_missing_address_is_registered_again,
+    }
+}
+
+mod pix_due {
+    promises! { super::pix_due:
+        a_valid_order_is_accepted,
+        a_charge_is_created_and_shown,
+        nothing_is_found_where_nothing_was_created,
+        a_refused_connection_creates_nothing,
+        a_reset_before_the_effect_is_unknown_and_absent,
+        a_reset_after_the_effect_is_unknown_and_found,
+        a_503_after_the_effect_is_unknown_and_found,
+        a_503_without_an_effect_is_unknown_and_absent,
+        a_malformed_answer_is_unknown_and_found,
+        a_truncated_answer_is_unknown_and_found,
+        a_timeout_is_unknown,
+        a_429_is_throttled_and_tells_how_long,
+        refused_credentials_are_denied,
+        a_lasting_401_is_denied,
+        errors_tell_nothing_of_the_payer,
+        a_cancelled_charge_cannot_be_paid,
+        cancelling_twice_ends_the_same,
+        a_charge_known_by_its_ids_can_be_cancelled,
+        a_payment_wins_over_a_cancellation,
+        a_lost_answer_to_cancelling_is_found_out,
+        a_payment_is_shown_with_its_money,
+        a_payment_is_told,
+        the_same_told_twice_has_the_same_keys,
+        what_nobody_proved_concludes_nothing,
+        a_payment_nobody_told_is_caught_up,
+        creating_twice_creates_once,
+        a_whole_refund_is_shown,
+        a_dispute_is_seen_and_is_no_refund,
+    }
+}
+
+mod boleto {
+    promises! { super::boleto:
+        a_valid_order_is_accepted,
+        a_charge_is_created_and_shown,
+        nothing_is_found_where_nothing_was_created,
+        a_refused_connection_creates_nothing,
+        a_reset_before_the_effect_is_unknown_and_absent,
+        a_reset_after_the_effect_is_unknown_and_found,
+        a_503_after_the_effect_is_unknown_and_found,
+        a_503_without_an_effect_is_unknown_and_absent,
+        a_malformed_answer_is_unknown_and_found,
+        a_truncated_answer_is_unknown_and_found,
+        a_timeout_is_unknown,
+        a_429_is_throttled_and_tells_how_long,
+        refused_credentials_are_denied,
+        a_lasting_401_is_denied,
+        errors_tell_nothing_of_the_payer,
+        a_cancelled_charge_cannot_be_paid,
+        cancelling_twice_ends_the_same,
+        a_charge_known_by_its_ids_can_be_cancelled,
+        a_payment_wins_over_a_cancellation,
+        a_lost_answer_to_cancelling_is_found_out,
+        a_payment_is_shown_with_its_money,
+        a_payment_is_told,
+        the_same_told_twice_has_the_same_keys,
+        what_nobody_proved_concludes_nothing,
+        a_payment_nobody_told_is_caught_up,
+        a_charge_past_its_due_date_is_overdue_and_payable,
+        what_cannot_be_given_back_is_refused_here,
+        a_future_with_nothing_in_it_lists_nothing,
+    }
+}
+
+mod card {
+    promises! { super::card:
+        a_valid_order_is_accepted,
+        a_charge_is_created_and_shown,
+        nothing_is_found_where_nothing_was_created,
+        a_refused_connection_creates_nothing,
+        a_reset_before_the_effect_is_unknown_and_absent,
+        a_reset_after_the_effect_is_unknown_and_found,
+        a_503_after_the_effect_is_unknown_and_found,
+        a_503_without_an_effect_is_unknown_and_absent,
+        a_malformed_answer_is_unknown_and_found,
+        a_truncated_answer_is_unknown_and_found,
+        a_timeout_is_unknown,
+        a_429_is_throttled_and_tells_how_long,
+        refused_credentials_are_denied,
+        a_lasting_401_is_denied,
+        errors_tell_nothing_of_the_payer,
+        a_cancelled_charge_cannot_be_paid,
+        cancelling_twice_ends_the_same,
+        a_charge_known_by_its_ids_can_be_cancelled,
+        a_payment_wins_over_a_cancellation,
+        a_lost_answer_to_cancelling_is_found_out,
+        a_payment_is_shown_with_its_money,
+        a_payment_is_told,
+        the_same_told_twice_has_the_same_keys,
+        what_nobody_proved_concludes_nothing,
+        a_payment_nobody_told_is_caught_up,
+        a_charge_past_its_last_instant_is_not_payable,
+        a_decline_is_a_failure,
+        a_whole_refund_is_shown,
+    }
+}
+
+#[tokio::test]
+async fn a_pix_past_its_due_date_is_overdue_and_payable() {
+    let bench = pix_due().await;
+    bench.charged().await;
+    let reference = &bench.order.reference;
+    bench.control.act(reference, "overdue", json!({})).await;
+    let found = bench.found().await;
+    // a due date on a day off is late a day later
+    let yesterday = day_in(0).pred_opt().expect("a day");
+    let expected = if is_business_day(yesterday) {
+        GatewayStatus::Overdue
+    } else {
+        GatewayStatus::Pending
+    };
+    assert_eq!(found.status, expected);
+    bench.control.pay(reference).await;
+    let found = bench.found().await;
+    assert_eq!(found.status, GatewayStatus::Paid);
+    assert_eq!(found.amount, bench.order.amount);
+    assert!(found.payments[0].amount >= bench.order.amount);
+}
+
+#[tokio::test]
+async fn an_application_without_the_scope_of_claims_still_sees_what_they_took() {
+    let bench = pix_by("no_gn_scope", "/v2/cob/", None).await;
+    bench.charged().await;
+    let reference = &bench.order.reference;
+    bench.control.pay(reference).await;
+    bench.control.act(reference, "dispute", json!({})).await;
+    let lost = json!({ "won": false });
+    bench.control.act(reference, "close_dispute", lost).await;
+    let found = bench.found().await;
+    assert_eq!(found.disputes.len(), 1);
+    assert_eq!(found.disputes[0].status, dispute::Status::Lost);
+    assert_eq!(found.refunds, []);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_and_nobody_notices() {
+    let bench = pix().await;
+    bench.control.set(json!({ "token_ttl_s": 60 })).await;
+    bench.charged().await;
+    bench.control.advance(120).await;
+    assert_eq!(bench.found().await.status, GatewayStatus::Pending);
+}
+
+#[tokio::test]
+async fn a_refused_certificate_is_denied() {
+    let bench = pix().await;
+    let fault = json!({ "kind": "certificate_refused" });
+    bench.control.post("faults", fault).await;
+    let done = bench.gateway.charge(&bench.order, WITHIN).await;
+    assert_eq!(done.expect_err("refused").class, ErrorClass::Denied);
+}
+
+#[tokio::test]
+async fn a_refund_that_was_not_done_has_failed() {
+    let bench = pix().await;
+    let settings = json!({ "refund_end": "NAO_REALIZADO" });
+    bench.control.set(settings).await;
+    bench.charged().await;
+    bench.control.pay(&bench.order.reference).await;
+    let order = bench.refund_order(Some(1_000)).await;
+    let sent = bench.gateway.refund(&order, WITHIN).await.expect("taken");
+    assert_eq!(sent.status, RefundStatus::Pending);
+    bench.control.advance(60).await;
+    let found = bench.gateway.find_refund(&order).await.expect("an answer");
+    let found = found.expect("the refund");
+    assert_eq!(found.status, RefundStatus::Failed);
+    assert!(found.reason.is_some());
+}
+
+/// Efí keeps no reference of a card's refund.
+#[tokio::test]
+async fn a_part_of_a_card_given_back_cannot_be_found_and_the_whole_can() {
+    let bench = card().await;
+    assert_eq!(bench.gateway.refund_idempotent_for(bench.kind()), None);
+    bench.charged().await;
+    bench.control.pay(&bench.order.reference).await;
+    let whole = bench.refund_order(None).await;
+    assert_eq!(bench.gateway.find_refund(&whole).await, Ok(None));
+    let part = RefundOrder {
+        amount: 1_000,
+        is_whole: false,
+        ..whole.clone()
+    };
+    let unknown = bench.gateway.find_refund(&part).await;
+    assert_eq!(unknown.expect_err("no trace").class, ErrorClass::Unknown);
+    let over = bench.refund_order(Some(99_999)).await;
+    let done = bench.gateway.refund(&over, WITHIN).await;
+    assert_eq!(done.expect_err("too much").class, ErrorClass::Refused);
+    let sent = bench.gateway.refund(&whole, WITHIN).await.expect("taken");
+    let found = bench.gateway.find_refund(&whole).await.expect("an answer");
+    assert_eq!(found, Some(sent.clone()));
+    // the same that the charge itself tells
+    assert_eq!(bench.found().await.refunds[0].id, sent.id);
+}
+
+#[tokio::test]
+async fn a_contested_card_is_a_chargeback() {
+    let bench = card().await;
+    bench.charged().await;
+    let reference = &bench.order.reference;
+    bench.control.pay(reference).await;
+    bench.control.act(reference, "dispute", json!({})).await;
+    let found = bench.found().await;
+    assert_eq!(found.status, GatewayStatus::Disputed);
+    assert_eq!(found.payments.len(), 1);
+    assert_eq!(found.disputes[0].kind, dispute::Kind::Chargeback);
+    assert!(found.disputes[0].status.holds_money());
+}
+
+#[tokio::test]
+async fn what_a_boleto_costs_when_late_is_what_was_received() {
+    let bench = boleto().await;
+    bench.charged().await;
+    let reference = &bench.order.reference;
+    bench.control.act(reference, "overdue", json!({})).await;
+    bench.control.pay(reference).await;
+    let found = bench.found().await;
+    assert_eq!(found.amount, bench.order.amount);
+    assert!(found.payments[0].amount > bench.order.amount);
 }

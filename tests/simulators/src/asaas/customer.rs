@@ -9,10 +9,12 @@ use serde_json::{Map, Value, json};
 use super::{
     Asaas,
     answer::{Answer, Refusal, Sent, day, ok, page, text},
-    document,
     gate::Account,
 };
-use crate::sim::lock;
+use crate::{
+    document::{is_cnpj, is_cpf},
+    sim::lock,
+};
 
 const MOBILE_DIGITS: [usize; 2] = [10, 11];
 /// What may be sent and comes back.
@@ -99,8 +101,8 @@ fn check(sent: &mut Map<String, Value>, alphanumeric: bool) -> Result<(), Refusa
             "O campo name deve ser informado.",
         ));
     }
-    let document = document::normal(&text(sent, "cpfCnpj").unwrap_or_default());
-    if !document::is_valid(&document, alphanumeric) {
+    let document = normal(&text(sent, "cpfCnpj").unwrap_or_default());
+    if !is_document(&document, alphanumeric) {
         return Err(Refusal::of(
             "invalid_object",
             "O CPF/CNPJ informado é inválido.",
@@ -126,6 +128,18 @@ fn check(sent: &mut Map<String, Value>, alphanumeric: bool) -> Result<(), Refusa
     Ok(())
 }
 
+/// Upper case, without punctuation.
+fn normal(document: &str) -> String {
+    let kept = document.chars();
+    let kept = kept.filter(|c| !matches!(c, '.' | '-' | '/' | ' '));
+    kept.collect::<String>().to_uppercase()
+}
+
+fn is_document(text: &str, alphanumeric: bool) -> bool {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_cpf(text) || (is_cnpj(text) && (alphanumeric || digits))
+}
+
 fn is_email(text: &str) -> bool {
     text.split_once('@')
         .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
@@ -140,7 +154,7 @@ pub(super) async fn list(
     let state = lock(&asaas.state);
     let matches = |customer: &&Customer| {
         query.iter().all(|(name, wanted)| match name.as_str() {
-            "cpfCnpj" => text(&customer.sent, name) == Some(document::normal(wanted)),
+            "cpfCnpj" => text(&customer.sent, name) == Some(normal(wanted)),
             "externalReference" | "email" | "name" => {
                 text(&customer.sent, name).as_ref() == Some(wanted)
             }

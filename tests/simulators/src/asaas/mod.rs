@@ -28,7 +28,6 @@ mod book;
 mod checkout;
 mod code;
 mod customer;
-mod document;
 mod event;
 mod gate;
 mod life;

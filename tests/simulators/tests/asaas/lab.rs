@@ -23,6 +23,7 @@ impl Lab {
             control: 0,
             efi_tls: 0,
             efi: 0,
+            efi_cobrancas: 0,
             stripe: 0,
             asaas: 0,
         };

@@ -1,4 +1,4 @@
-//! Efí's answers against BACEN's OpenAPI of the API Pix.
+//! Efí's answers against BACEN's `OpenAPI` of the API Pix.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,11 @@ use crate::world::{Answer, KEY, TXID, World, cob};
 
 const FILE: &str = "shared/specs/bacen-pix-api-openapi.yaml";
 
+/// Why, and what is set right.
+type Exception = (&'static str, fn(&mut Value));
+
 /// Where the document is not what Efí documents, or contradicts itself: what is set right, and why.
-const EXCEPTIONS: [(&str, fn(&mut Value)); 9] = [
+const EXCEPTIONS: [Exception; 9] = [
     (
         "CPF's pattern is written with slashes, as if in JavaScript: nothing matches it",
         |spec| strip_slashes(spec),

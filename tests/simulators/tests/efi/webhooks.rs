@@ -164,8 +164,8 @@ async fn one_body_may_carry_several_pix_and_sends_are_told_too() {
     let told = receiver.next().await.json();
     assert_eq!(told["pix"].as_array().unwrap().len(), 2);
     assert_eq!(told["pix"][1]["valor"], "1.00");
-    let send = json!({ "account": "loja", "key": KEY, "amount": 100 });
-    world.control("POST", "sends", &send).await;
+    let order = json!({ "account": "loja", "key": KEY, "amount": 100 });
+    world.control("POST", "sends", &order).await;
     let sent = receiver.next().await.json();
     assert_eq!(
         (&sent["pix"][0]["tipo"], &sent["pix"][0]["status"]),

@@ -3,7 +3,8 @@
 use schemas::{
     Instant, attempt::ErrorClass, calendar, dispute, next_action::NextAction, payment_method::Kind,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::{line, local, status};
 use crate::{
@@ -27,7 +28,9 @@ pub(super) struct Charge {
     custom_id: Option<String>,
     pub created_at: Option<String>,
     payment: Option<Payment>,
-    link: Option<Link>,
+    /// A payment link; in the answer to creating a boleto, the address of its page.
+    #[serde(default, deserialize_with = "if_object")]
+    link: Option<Instrument>,
     #[serde(flatten)]
     beside: Instrument,
 }
@@ -47,14 +50,6 @@ enum Payment {
 #[derive(Debug, Deserialize)]
 struct CreditCard {
     installments: Option<u16>,
-}
-
-/// `link`: the boleto's page in the answer to creating, a payment link in the answer to reading.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Link {
-    Page(String),
-    Read(Box<Instrument>),
 }
 
 /// What the payer pays with.
@@ -77,6 +72,15 @@ struct Pdf {
 #[derive(Debug, Deserialize)]
 struct Bolix {
     qrcode: Option<String>,
+}
+
+/// Anything else than an object is no instrument.
+fn if_object<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<Instrument>, D::Error> {
+    let value = Value::deserialize(reader)?;
+    Ok(value
+        .is_object()
+        .then(|| serde_json::from_value(value).ok())
+        .flatten())
 }
 
 /// What is known of the money, which reading a charge does not tell.
@@ -113,7 +117,7 @@ impl Charge {
                 }),
                 _,
             ) => boleto,
-            (_, Some(Link::Read(link))) => link,
+            (_, Some(link)) => link,
             _ => &self.beside,
         }
     }

@@ -14,6 +14,8 @@ use crate::ChargeOrder;
 
 const MAX_ITEM_NAME: usize = 255;
 const MAX_PAYER_NAME: usize = 255;
+/// Banks register no smaller boleto of Efí.
+const MIN_BOLETO: i64 = 500;
 /// What is sold, where the merchant does not say.
 const ITEM: &str = "Cobrança";
 /// Interest is counted in thousandths of a percent: ten to a basis point.
@@ -24,6 +26,9 @@ pub(in crate::efi) fn lacks(order: &ChargeOrder) -> Vec<Unmet> {
     let mut lacks = Vec::new();
     if order.payer.name.chars().count() > MAX_PAYER_NAME {
         lacks.push(unmet("payer.name", "has at most 255 characters"));
+    }
+    if order.method.kind() == Kind::Boleto && order.amount < MIN_BOLETO {
+        lacks.push(unmet("amount", "is at least R$ 5,00 for a boleto"));
     }
     lacks
 }

@@ -1,7 +1,11 @@
-use schemas::Instant;
+use schemas::{
+    Instant,
+    payment_method::{Discount, Due, PaymentMethod},
+};
+use serde_json::json;
 
-use super::{cob::Cob, notification};
-use crate::{GatewayStatus, Means, NotificationError, Received};
+use super::{cob::Cob, infraction::Infraction, notification, order};
+use crate::{GatewayStatus, Means, NotificationError, Received, efi::tests::order as an_order};
 
 fn body(text: &str) -> Received {
     Received {
@@ -30,7 +34,7 @@ fn a_paid_cob_tells_the_money_and_unknown_fields_do_no_harm() {
 }
 
 #[test]
-fn one_body_may_hold_several_pix_and_returned_money_is_no_payment() {
+fn one_body_may_hold_several_pix_and_what_is_sent_is_not_ours() {
     let received = body(
         r#"{"pix":[
         {"endToEndId":"E1","txid":"at01","valor":"1.00","horario":"2026-07-14T20:30:00.000Z"},
@@ -47,8 +51,7 @@ fn one_body_may_hold_several_pix_and_returned_money_is_no_payment() {
         found,
         [
             ("E1", &Means::Hint),
-            ("E2/r1/DEVOLVIDO", &Means::Nothing),
-            ("E2", &Means::Nothing),
+            ("E2/r1/DEVOLVIDO", &Means::Hint),
             ("E3", &Means::Nothing)
         ]
     );
@@ -68,4 +71,86 @@ fn the_test_of_a_registration_is_acknowledged_and_rubbish_kept_for_a_person() {
             "{rubbish}"
         );
     }
+}
+
+#[test]
+fn a_due_date_asks_for_what_bacen_names() {
+    let due = Due {
+        due_date: "2026-07-31".parse().expect("a day"),
+        days_after_due: 30,
+        fine_bps: 200,
+        monthly_interest_bps: 100,
+        discount: Some(Discount {
+            amount: 500,
+            until: "2026-07-20".parse().expect("a day"),
+        }),
+    };
+    let mut order = an_order(PaymentMethod::Pix {
+        expires_in: 3_600,
+        due: Some(due),
+    });
+    let body = order::body(&order, "71cdf9ba");
+    let expected = json!({
+        "calendario": { "dataDeVencimento": "2026-07-31", "validadeAposVencimento": 30 },
+        "devedor": {
+            "cpf": "52998224725", "nome": "Francisca da Silva", "logradouro": "Avenida Brasil, 909, fundos - Centro",
+            "cidade": "Ouro Preto", "uf": "MG", "cep": "35400000",
+        },
+        "valor": {
+            "original": "123.45",
+            "multa": { "modalidade": 2, "valorPerc": "2.00" },
+            "juros": { "modalidade": 3, "valorPerc": "1.00" },
+            "desconto": { "modalidade": 1, "descontoDataFixa": [{ "data": "2026-07-20", "valorPerc": "5.00" }] },
+        },
+        "chave": "71cdf9ba",
+        "solicitacaoPagador": "Pedido 123",
+    });
+    assert_eq!(body, expected);
+    assert_eq!(order::lacks(&order), []);
+    order.payer.address = None;
+    let lacks = order::lacks(&order);
+    assert_eq!(lacks[0].field, "payer.address");
+}
+
+#[test]
+fn an_immediate_charge_tells_no_more_of_the_payer_than_it_must() {
+    let order = an_order(PaymentMethod::Pix {
+        expires_in: 600,
+        due: None,
+    });
+    let expected = json!({
+        "calendario": { "expiracao": 600 },
+        "devedor": { "cpf": "52998224725", "nome": "Francisca da Silva" },
+        "valor": { "original": "123.45" },
+        "chave": "71cdf9ba",
+        "solicitacaoPagador": "Pedido 123",
+    });
+    assert_eq!(order::body(&order, "71cdf9ba"), expected);
+}
+
+#[test]
+fn a_claim_and_what_it_took_back_are_one_dispute() {
+    let cob: Cob = serde_json::from_value(json!({
+        "calendario": { "criacao": "2026-07-14T20:15:00.358Z", "expiracao": 3600 },
+        "txid": "7978c0c97ea847e78e8849634473c1f1", "status": "CONCLUIDA", "valor": { "original": "123.45" },
+        "pix": [{
+            "endToEndId": "E1", "valor": "123.45", "horario": "2026-07-14T20:30:00.000Z",
+            "devolucoes": [{ "id": "d1", "status": "DEVOLVIDO", "valor": "123.45", "natureza": "MED_FRAUDE" }],
+        }],
+    }))
+    .expect("a cob");
+    let claim: Infraction = serde_json::from_value(json!({
+        "idInfracao": "i1", "endToEndId": "E1", "valor": "123.45", "status": "ACEITA",
+    }))
+    .expect("an infraction");
+    let ids = |claims: &[Infraction]| -> Vec<String> {
+        let charge = cob
+            .to_charge(Instant::UNIX_EPOCH, claims)
+            .expect("a charge");
+        assert_eq!(charge.refunds, []);
+        charge.disputes.into_iter().map(|one| one.id).collect()
+    };
+    assert_eq!(ids(&[claim]), ["i1"]);
+    // where the application may not see claims
+    assert_eq!(ids(&[]), ["d1"]);
 }

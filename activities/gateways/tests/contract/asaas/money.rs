@@ -37,6 +37,30 @@ async fn a_confirmed_payment_tells_when_it_settles_and_stays_the_same_once_it_di
 }
 
 #[tokio::test]
+async fn a_boleto_paid_with_more_than_was_asked_tells_both_sums() {
+    let bench = boleto().await;
+    bench.charged().await;
+    let late = json!({ "amount": 13_000 });
+    bench.control.act(&bench.order.reference, "pay", late).await;
+    let found = bench.found().await;
+    assert_eq!(found.amount, bench.order.amount);
+    assert_eq!(found.payments[0].amount, 13_000);
+}
+
+#[tokio::test]
+async fn money_on_a_deleted_charge_is_seen() {
+    let bench = pix().await;
+    let charge = bench.charged().await;
+    bench.gateway.cancel(&charge).await.expect("canceled");
+    bench.control.pay(&bench.order.reference).await;
+    let found = bench.found().await;
+    assert_eq!(
+        (found.status, found.payments.len()),
+        (GatewayStatus::Paid, 1)
+    );
+}
+
+#[tokio::test]
 async fn a_pix_is_in_the_balance_at_once() {
     let bench = pix().await;
     paid(&bench).await;
