@@ -33,11 +33,14 @@ struct Voucher {
 }
 
 impl Action {
-    /// In our words; `None` for actions of methods that are not ours. `live`: real money.
-    pub(super) fn to_next_action(&self, live: bool) -> Result<Option<NextAction>, GatewayError> {
+    /// In our words; `None` for actions of methods that are not ours.
+    pub(super) fn to_next_action(
+        &self,
+        real_money: bool,
+    ) -> Result<Option<NextAction>, GatewayError> {
         match (&self.pix_display_qr_code, &self.boleto_display_details) {
             (Some(code), _) => code.read().map(Some),
-            (None, Some(voucher)) => voucher.read(live).map(Some),
+            (None, Some(voucher)) => voucher.read(real_money).map(Some),
             (None, None) => Ok(None),
         }
     }
@@ -59,11 +62,11 @@ impl QrCode {
 }
 
 impl Voucher {
-    fn read(&self, live: bool) -> Result<NextAction, GatewayError> {
+    fn read(&self, real_money: bool) -> Result<NextAction, GatewayError> {
         let number = self.number.as_deref().unwrap_or_default();
         let (line, barcode) = match BoletoLine::from_line(number) {
             Ok(read) => (read.line(), read.barcode().to_owned()),
-            Err(_) if !live => sandbox(number)
+            Err(_) if !real_money => sandbox(number)
                 .ok_or_else(|| unreadable("the intent has no boleto's line of 47 digits"))?,
             Err(_) => return Err(unreadable("the intent has no readable boleto's line")),
         };
@@ -109,11 +112,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn boleto(number: &str, live: bool) -> Result<Option<NextAction>, GatewayError> {
+    fn boleto(number: &str, real_money: bool) -> Result<Option<NextAction>, GatewayError> {
         let action = json!({ "type": "boleto_display_details", "boleto_display_details": {
             "number": number, "expires_at": 1_784_257_199, "pdf": "https://pdf", "novelty": 1 } });
         let action: Action = serde_json::from_value(action).expect("an action");
-        action.to_next_action(live)
+        action.to_next_action(real_money)
     }
 
     #[test]

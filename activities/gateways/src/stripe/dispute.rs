@@ -8,7 +8,7 @@ use super::{
     call::Listed,
     charge::{Charge, instant},
 };
-use crate::{GatewayDispute, GatewayError};
+use crate::{GatewayDispute, GatewayError, http::Deadline};
 
 /// The most pages of one charge's disputes; there is hardly ever a second dispute.
 const MAX_PAGES: usize = 2;
@@ -55,12 +55,11 @@ fn status(theirs: &str, withdrawn: bool) -> Option<Status> {
     Some(match theirs {
         "warning_needs_response" | "needs_response" => Status::NeedsResponse,
         "warning_under_review" | "under_review" => Status::UnderReview,
-        // the second: an inquiry that never became a chargeback; the third: it was refunded instead
-        "won" | "warning_closed" | "charge_refunded" => Status::Won,
-        "lost" => Status::Lost,
-        // settled before it began, either way
+        // settled before it began, and the payer has the money
         "prevented" if withdrawn => Status::Lost,
-        "prevented" => Status::Won,
+        // the second: an inquiry that never became a chargeback; the third: it was refunded instead
+        "won" | "warning_closed" | "charge_refunded" | "prevented" => Status::Won,
+        "lost" => Status::Lost,
         _ => return None,
     })
 }
@@ -101,12 +100,15 @@ impl Stripe {
     pub(super) async fn disputes_of(
         &self,
         charge: &Charge,
+        deadline: Deadline,
     ) -> Result<Vec<GatewayDispute>, GatewayError> {
         if !charge.disputed {
             return Ok(Vec::new());
         }
         let query = [("charge", charge.id.clone())];
-        let listed: Vec<Dispute> = self.list(&["disputes"], &query, MAX_PAGES).await?;
+        let listed: Vec<Dispute> = self
+            .list(&["disputes"], &query, (MAX_PAGES, deadline))
+            .await?;
         Ok(listed.iter().filter_map(Dispute::to_dispute).collect())
     }
 }

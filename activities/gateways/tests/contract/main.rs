@@ -18,4 +18,5 @@ mod bench;
 mod control;
 mod efi;
 mod receiver;
+mod stripe;
 mod suite;

@@ -1,0 +1,192 @@
+//! Stripe: Pix and boleto by payment intents, cards by hosted pages.
+
+use schemas::{
+    gateway::GatewayKind,
+    payment_method::{Kind, PaymentMethod},
+};
+use serde_json::json;
+
+use crate::bench::{Bench, SetUp, World, day_in, order};
+
+mod account;
+mod own;
+
+/// The account `name` with an order by `method`; and where its API is.
+async fn open(name: &str, method: PaymentMethod) -> (Bench, url::Url) {
+    let world = World::start().await;
+    let creates = match method.kind() {
+        Kind::Card => "/v1/checkout/sessions",
+        Kind::Pix | Kind::Boleto => "/v1/payment_intents",
+    };
+    let set_up = SetUp {
+        kind: GatewayKind::Stripe,
+        simulator: "stripe",
+        credentials: json!({ "secret_key": format!("sk_test_{name}") }),
+        refused: json!({ "secret_key": "sk_test_revoked" }),
+        creates: ("POST", creates),
+        refunds: ("POST", "/v1/refunds"),
+    };
+    let api = world.simulators.stripe.clone();
+    (Bench::new(world, set_up, order(method)), api)
+}
+
+fn by_pix() -> PaymentMethod {
+    PaymentMethod::Pix {
+        expires_in: 3_600,
+        due: None,
+    }
+}
+
+fn by_boleto() -> PaymentMethod {
+    PaymentMethod::Boleto {
+        due_date: day_in(5),
+        days_after_due: 10,
+        fine_bps: 0,
+        monthly_interest_bps: 0,
+        discount: None,
+    }
+}
+
+fn by_card() -> PaymentMethod {
+    PaymentMethod::Card {
+        max_installments: 12,
+        success_url: "https://shop.example.com/ok".to_owned(),
+        cancel_url: "https://shop.example.com/no".to_owned(),
+        expires_in: 1_800,
+    }
+}
+
+async fn pix() -> Bench {
+    open("loja", by_pix()).await.0
+}
+
+async fn boleto() -> Bench {
+    open("loja", by_boleto()).await.0
+}
+
+async fn card() -> Bench {
+    open("loja", by_card()).await.0
+}
+
+mod pix {
+    promises! { super::pix:
+        a_valid_order_is_accepted,
+        a_charge_is_created_and_shown,
+        creating_twice_creates_once,
+        nothing_is_found_where_nothing_was_created,
+        a_refused_connection_creates_nothing,
+        a_reset_before_the_effect_is_unknown_and_absent,
+        a_reset_after_the_effect_is_unknown_and_found,
+        a_503_after_the_effect_is_unknown_and_found,
+        a_503_without_an_effect_is_unknown_and_absent,
+        a_malformed_answer_is_unknown_and_found,
+        a_truncated_answer_is_unknown_and_found,
+        a_timeout_is_unknown,
+        a_429_is_throttled_and_tells_how_long,
+        refused_credentials_are_denied,
+        a_lasting_401_is_denied,
+        errors_tell_nothing_of_the_payer,
+        a_cancelled_charge_cannot_be_paid,
+        cancelling_twice_ends_the_same,
+        a_charge_known_by_its_ids_can_be_cancelled,
+        a_payment_wins_over_a_cancellation,
+        a_lost_answer_to_cancelling_is_found_out,
+        a_charge_past_its_last_instant_is_not_payable,
+        a_payment_is_shown_with_its_money,
+        a_whole_refund_is_shown,
+        refunds_in_parts_are_each_shown,
+        a_refund_over_the_sum_is_refused,
+        the_same_refund_twice_gives_back_once,
+        a_refund_is_found_by_our_reference,
+        a_refund_of_the_panel_is_shown_without_our_reference,
+        a_dispute_is_seen_and_is_no_refund,
+        a_dispute_nobody_told_is_caught_up,
+        a_payment_is_told,
+        the_same_told_twice_has_the_same_keys,
+        what_nobody_proved_concludes_nothing,
+        a_payment_nobody_told_is_caught_up,
+        a_future_with_nothing_in_it_lists_nothing,
+        a_decline_is_a_failure,
+        a_probe_tells_whose_account_it_is,
+        a_probe_with_refused_credentials_is_denied,
+        a_set_up_that_lasts_gives_no_findings,
+        a_missing_address_is_registered_again,
+    }
+}
+
+mod boleto {
+    promises! { super::boleto:
+        a_valid_order_is_accepted,
+        a_charge_is_created_and_shown,
+        creating_twice_creates_once,
+        nothing_is_found_where_nothing_was_created,
+        a_refused_connection_creates_nothing,
+        a_reset_before_the_effect_is_unknown_and_absent,
+        a_reset_after_the_effect_is_unknown_and_found,
+        a_503_after_the_effect_is_unknown_and_found,
+        a_503_without_an_effect_is_unknown_and_absent,
+        a_malformed_answer_is_unknown_and_found,
+        a_truncated_answer_is_unknown_and_found,
+        a_timeout_is_unknown,
+        a_429_is_throttled_and_tells_how_long,
+        refused_credentials_are_denied,
+        a_lasting_401_is_denied,
+        errors_tell_nothing_of_the_payer,
+        a_cancelled_charge_cannot_be_paid,
+        cancelling_twice_ends_the_same,
+        a_charge_known_by_its_ids_can_be_cancelled,
+        a_payment_wins_over_a_cancellation,
+        a_lost_answer_to_cancelling_is_found_out,
+        a_charge_past_its_last_instant_is_not_payable,
+        a_payment_is_shown_with_its_money,
+        a_decline_is_a_failure,
+        what_cannot_be_given_back_is_refused_here,
+        a_payment_is_told,
+        the_same_told_twice_has_the_same_keys,
+        what_nobody_proved_concludes_nothing,
+        a_payment_nobody_told_is_caught_up,
+        a_future_with_nothing_in_it_lists_nothing,
+    }
+}
+
+mod card {
+    promises! { super::card:
+        a_valid_order_is_accepted,
+        a_charge_is_created_and_shown,
+        creating_twice_creates_once,
+        nothing_is_found_where_nothing_was_created,
+        a_refused_connection_creates_nothing,
+        a_reset_before_the_effect_is_unknown_and_absent,
+        a_reset_after_the_effect_is_unknown_and_found,
+        a_503_after_the_effect_is_unknown_and_found,
+        a_503_without_an_effect_is_unknown_and_absent,
+        a_malformed_answer_is_unknown_and_found,
+        a_truncated_answer_is_unknown_and_found,
+        a_timeout_is_unknown,
+        a_429_is_throttled_and_tells_how_long,
+        refused_credentials_are_denied,
+        a_lasting_401_is_denied,
+        errors_tell_nothing_of_the_payer,
+        a_cancelled_charge_cannot_be_paid,
+        cancelling_twice_ends_the_same,
+        a_charge_known_by_its_ids_can_be_cancelled,
+        a_payment_wins_over_a_cancellation,
+        a_lost_answer_to_cancelling_is_found_out,
+        a_charge_past_its_last_instant_is_not_payable,
+        a_payment_is_shown_with_its_money,
+        a_whole_refund_is_shown,
+        refunds_in_parts_are_each_shown,
+        a_refund_over_the_sum_is_refused,
+        the_same_refund_twice_gives_back_once,
+        a_refund_is_found_by_our_reference,
+        a_refund_of_the_panel_is_shown_without_our_reference,
+        a_dispute_is_seen_and_is_no_refund,
+        a_dispute_nobody_told_is_caught_up,
+        a_dispute_won_leaves_the_money,
+        a_payment_is_told,
+        the_same_told_twice_has_the_same_keys,
+        what_nobody_proved_concludes_nothing,
+        a_payment_nobody_told_is_caught_up,
+        a_future_with_nothing_in_it_lists_nothing,
+    }
+}

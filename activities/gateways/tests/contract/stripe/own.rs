@@ -1,0 +1,205 @@
+//! What only Stripe does: keys that keep answers, pages that survive a decline, money that clears later.
+
+use gateways::{ChargeOrder, GatewayStatus, Means, RefundStatus};
+use schemas::{attempt::ErrorClass, payment_method::Kind};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{boleto, by_boleto, by_card, by_pix, card, open, pix};
+use crate::{
+    bench::{Bench, WITHIN},
+    receiver::Receiver,
+};
+
+/// What only Stripe's simulator can do differently; asked at Stripe's own address.
+async fn behave(api: &Url, changes: Value) {
+    let client = gateways::http::webhook_client(true).expect("a client");
+    let at = api.join("/_sim/stripe/behaviour").expect("an address");
+    let answer = client.put(at).json(&changes).send().await;
+    assert!(answer.expect("an answer").status().is_success());
+}
+
+#[tokio::test]
+async fn a_500_that_its_key_keeps_is_unknown_and_found() {
+    let (bench, api) = open("loja", by_pix()).await;
+    let crash = json!({ "internal_errors": 1, "internal_errors_after_effect": true });
+    behave(&api, crash).await;
+    for _ in 0..2 {
+        let done = bench.gateway.charge(&bench.order, WITHIN).await;
+        assert_eq!(done.expect_err("lost").class, ErrorClass::Unknown);
+    }
+    assert_eq!(bench.found().await.status, GatewayStatus::Pending);
+}
+
+#[tokio::test]
+async fn another_body_under_the_same_key_is_unknown() {
+    let bench = pix().await;
+    bench.charged().await;
+    let other = ChargeOrder {
+        amount: bench.order.amount + 1,
+        ..bench.order.clone()
+    };
+    let done = bench.gateway.charge(&other, WITHIN).await;
+    assert_eq!(done.expect_err("refused").class, ErrorClass::Unknown);
+}
+
+#[tokio::test]
+async fn a_method_that_the_account_lacks_is_denied() {
+    let (bench, _) = open("no_pix", by_pix()).await;
+    let done = bench.gateway.charge(&bench.order, WITHIN).await;
+    assert_eq!(done.expect_err("denied").class, ErrorClass::Denied);
+}
+
+/// The only payment of the order, once it is paid.
+async fn payment(bench: &Bench) -> gateways::GatewayPayment {
+    bench.charged().await;
+    bench.control.pay(&bench.order.reference).await;
+    bench.found().await.payments.remove(0)
+}
+
+#[tokio::test]
+async fn a_payment_tells_what_stripe_keeps_and_when_the_rest_arrives() {
+    for bench in [pix().await, boleto().await, card().await] {
+        let payment = payment(&bench).await;
+        let (fee, net) = (payment.fee.expect("a fee"), payment.net.expect("a net"));
+        assert!(fee > 0 && fee + net == bench.order.amount, "{payment:?}");
+        assert!(payment.settles_on.is_some(), "{payment:?}");
+        assert_eq!(payment.settled_on, None);
+        assert_eq!(payment.end_to_end_id.is_some(), bench.kind() == Kind::Pix);
+        let prefix = if bench.kind() == Kind::Card {
+            "ch_"
+        } else {
+            "py_"
+        };
+        assert!(payment.id.starts_with(prefix), "{payment:?}");
+    }
+}
+
+#[tokio::test]
+async fn money_that_arrived_tells_when() {
+    let bench = pix().await;
+    let before = payment(&bench).await;
+    bench.control.advance(40 * 24 * 60 * 60).await;
+    let after = bench.found().await.payments.remove(0);
+    assert_eq!(after.settled_on, before.settles_on);
+}
+
+#[tokio::test]
+async fn a_card_tells_into_how_many_parts_it_was_split() {
+    let (bench, api) = open("loja", by_card()).await;
+    behave(&api, json!({ "installments": 3 })).await;
+    assert_eq!(payment(&bench).await.installments, Some(3));
+}
+
+#[tokio::test]
+async fn a_declined_card_may_be_tried_again() {
+    let bench = card().await;
+    let shown = bench.charged().await;
+    let reference = &bench.order.reference;
+    bench.control.act(reference, "fail", json!({})).await;
+    let found = bench.found().await;
+    assert_eq!(found.status, GatewayStatus::Pending);
+    assert_eq!(found.next_action, shown.next_action);
+    bench.control.pay(reference).await;
+    let found = bench.found().await;
+    assert_eq!(
+        (found.status, found.payments.len()),
+        (GatewayStatus::Paid, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_boleto_that_clears_is_not_paid_yet() {
+    let (bench, api) = open("loja", by_boleto()).await;
+    behave(&api, json!({ "clearing_s": 3_600 })).await;
+    bench.charged().await;
+    bench.control.pay(&bench.order.reference).await;
+    let clearing = bench.found().await;
+    assert_eq!(
+        (clearing.status, clearing.payments.len()),
+        (GatewayStatus::Pending, 0)
+    );
+    // Stripe does not cancel it any more, and says how it stands
+    let kept = bench.gateway.cancel(&clearing).await.expect("an answer");
+    assert_eq!(kept.status, GatewayStatus::Pending);
+    bench.control.advance(3_600).await;
+    assert_eq!(bench.found().await.status, GatewayStatus::Paid);
+}
+
+#[tokio::test]
+async fn a_refund_may_fail_after_it_succeeded() {
+    let (bench, api) = open("loja", by_pix()).await;
+    behave(&api, json!({ "refunds": "fail_later" })).await;
+    payment(&bench).await;
+    let order = bench.refund_order(None).await;
+    bench
+        .gateway
+        .refund(&order, WITHIN)
+        .await
+        .expect("a refund");
+    bench.control.advance(60).await;
+    let found = bench.gateway.find_refund(&order).await.expect("an answer");
+    let found = found.expect("a refund");
+    assert_eq!(found.status, RefundStatus::Failed);
+    assert!(found.reason.is_some());
+    let charge = bench.found().await;
+    assert_eq!(
+        (charge.status, charge.refunds),
+        (GatewayStatus::Paid, vec![found])
+    );
+}
+
+#[tokio::test]
+async fn all_that_was_given_back_or_claimed_back_is_the_charges_status() {
+    let bench = card().await;
+    payment(&bench).await;
+    let order = bench.refund_order(None).await;
+    bench
+        .gateway
+        .refund(&order, WITHIN)
+        .await
+        .expect("a refund");
+    assert_eq!(bench.found().await.status, GatewayStatus::Refunded);
+    let bench = card().await;
+    payment(&bench).await;
+    let reference = &bench.order.reference;
+    bench.control.act(reference, "dispute", json!({})).await;
+    assert_eq!(bench.found().await.status, GatewayStatus::Disputed);
+}
+
+#[tokio::test]
+async fn refunds_and_disputes_are_told_with_their_payment() {
+    let (bench, _) = open("loja", by_card()).await;
+    let receiver = Receiver::open().await;
+    let gateway = bench.subscribed(&receiver.url).await;
+    let payment = payment(&bench).await;
+    let order = bench.refund_order(Some(1_000)).await;
+    bench
+        .gateway
+        .refund(&order, WITHIN)
+        .await
+        .expect("a refund");
+    let reference = &bench.order.reference;
+    bench.control.act(reference, "dispute", json!({})).await;
+    let (mut refunded, mut disputed, mut count) = (false, false, 0);
+    while !(refunded && disputed) {
+        count += 1;
+        let latest = receiver.at_least(count).await.remove(count - 1);
+        for notice in gateway.notification(&latest).expect("genuine") {
+            match notice.means {
+                Means::Refund(refund) => {
+                    assert_eq!(refund.reference.as_ref(), Some(&order.reference));
+                    assert_eq!((&refund.payment, refund.amount), (&payment.id, 1_000));
+                    assert_eq!(notice.reference.as_ref(), Some(reference));
+                    refunded = true;
+                }
+                Means::Dispute(dispute) => {
+                    assert_eq!(dispute.payment, payment.id);
+                    assert_eq!(notice.payment.as_ref(), Some(&payment.id));
+                    disputed = true;
+                }
+                _ => {}
+            }
+        }
+    }
+}
