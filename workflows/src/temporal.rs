@@ -177,10 +177,14 @@ impl Temporal {
     }
 
     async fn start_delivery(&self, due: Due) -> Result<(), Away> {
-        let found_by = [
+        let mut found_by = vec![
             MERCHANT_ID.value_set(due.merchant.to_string()),
             ENDPOINT_ID.value_set(due.endpoint.to_string()),
         ];
+        found_by.extend(
+            due.charge
+                .map(|charge| CHARGE_ID.value_set(charge.to_string())),
+        );
         let options = start_options(
             &self.0.queues.deliveries,
             due.delivery.to_string(),
@@ -318,7 +322,7 @@ pub(crate) async fn open(
 fn start_options(
     queue: &str,
     id: String,
-    found_by: [SearchAttributeUpdate; 2],
+    found_by: impl IntoIterator<Item = SearchAttributeUpdate>,
 ) -> WorkflowStartOptions {
     WorkflowStartOptions::new(queue, id)
         .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
