@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# Kills each part of a stack of its own under load, then counts: `tests/chaos/run.sh [arguments of tests/chaos/main.rs]`.
+# Kills each part of a stack of its own under load, then counts: `tests/chaos/run.sh [--short] [arguments of tests/chaos/main.rs]`.
 # Its ports are those of `make up` plus 20000, its state is .test/chaos.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+if [ "${1:-}" = --short ]; then
+    shift
+    set -- --calm-s 2 --down-s 1 --away-s 10 "$@"
+fi
 export STATE=${CHAOS_STATE:-$PWD/.test/chaos} TOOLS=${TOOLS:-$PWD/.run/tools}
 . deploy/local/ports.sh 20000
 # what takes minutes elsewhere
@@ -32,3 +36,4 @@ create_merchant 2>>"$STATE/logs/migrate.log"
 "$BIN/chaos" --api "$api" --key "$KEY" --simulators "$simulators" --database "$ORCHESTRATOR_DATABASE_URL" \
     --kafka "$ORCHESTRATOR_KAFKA_BROKERS" --topic-prefix "$ORCHESTRATOR_KAFKA_TOPIC_PREFIX" \
     --temporal "http://127.0.0.1:$TEMPORAL_HTTP_PORT" --orchestrator "$BIN/orchestrator" "$@"
+tests/leaks.sh "$STATE"/logs/{api,worker,relay}.log
