@@ -28,7 +28,7 @@ const GATEWAY_LATENCY_MS: u64 = 60;
 const TELL_AGAIN_S: u64 = 1;
 const TELL_AGAIN_TIMES: usize = 60;
 /// How long all may take to come right after the last kill.
-const SETTLE_WITHIN: Duration = Duration::from_secs(150);
+const SETTLE_WITHIN: Duration = Duration::from_secs(180);
 
 /// Where the stack is, and how rough it gets.
 #[derive(Debug, Parser)]
@@ -53,7 +53,7 @@ pub struct Arguments {
     #[arg(long)]
     orchestrator: PathBuf,
     /// Charges asked for per second.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 4)]
     rate: u32,
     /// Seconds of load before and after each kill.
     #[arg(long, default_value_t = 4)]

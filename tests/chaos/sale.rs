@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 /// How long a client keeps asking.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Longer than the API lets anybody wait.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Before the first repetition; then twice as long each time, up to the longest.
