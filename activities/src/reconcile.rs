@@ -106,7 +106,7 @@ impl Activities {
             if keep.as_deref() == Some(object.id.as_str()) || !object.status.is_payable() {
                 continue;
             }
-            if keep.is_none() && wanted {
+            if keep.is_none() && wanted && object.next_action.is_some() {
                 keep = Some(object.id.clone());
                 applied
                     .due

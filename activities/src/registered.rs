@@ -1,12 +1,16 @@
 //! The activities as Temporal calls them: names, and ids in and out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use schemas::id::{AttemptId, ChargeId, DeliveryId, RefundId};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 use crate::{Activities, DeliveryStep, Step};
+
+/// How often a sweep says that it is still at work: one that was lost with its worker, or whose end Temporal did not hear, is
+/// soon done again.
+const BEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// What a worker registers.
 pub struct Registered(pub Arc<Activities>);
@@ -107,9 +111,20 @@ impl Registered {
     #[activity(name = "sweep")]
     pub async fn sweep(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         _input: (),
     ) -> Result<(), ActivityError> {
-        Ok(Box::pin(self.0.sweep_once()).await?)
+        let beating = async {
+            loop {
+                tokio::time::sleep(BEAT_EVERY).await;
+                if let Err(error) = ctx.record_heartbeat(()).await {
+                    tracing::warn!(%error, "no heartbeat");
+                }
+            }
+        };
+        tokio::select! {
+            swept = Box::pin(self.0.sweep_once()) => Ok(swept?),
+            never = beating => never,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use schemas::id::ChargeId;
 use store::{StoreError, notifications, sweep};
 
@@ -11,6 +12,8 @@ use crate::{Activities, DeliveryStep, Step, delta};
 const PAGE: i64 = 200;
 /// The most rows of each kind that one sweep works on itself: each may wait for a gateway that does not answer.
 const BY_HAND: i64 = 20;
+/// How many are poked at a time: one that does not answer takes two seconds.
+const AT_A_TIME: usize = 8;
 /// Between tries to match a notification whose reference has our shape and no row; then it is left to a person.
 const STRAYS_AGAIN: [Duration; 4] = [
     Duration::from_secs(60),
@@ -78,18 +81,25 @@ impl Activities {
         let deliveries = sweep::deliveries(&mut db, delta(grace), PAGE).await?;
         drop(db);
         let found = charges.len() + attempts.len() + refunds.len() + deliveries.len();
-        for (merchant, charge) in charges {
-            self.starter.poke_charge(merchant, charge).await;
-        }
-        for (merchant, charge, attempt) in attempts {
-            self.starter.poke_reconcile(merchant, charge, attempt).await;
-        }
-        for (merchant, charge, refund) in refunds {
-            self.starter.poke_refund(merchant, charge, refund).await;
-        }
-        for due in deliveries {
-            self.starter.poke_delivery(due).await;
-        }
+        let starter = &self.starter;
+        stream::iter(charges)
+            .for_each_concurrent(AT_A_TIME, |(merchant, charge)| {
+                starter.poke_charge(merchant, charge)
+            })
+            .await;
+        stream::iter(attempts)
+            .for_each_concurrent(AT_A_TIME, |(merchant, charge, attempt)| {
+                starter.poke_reconcile(merchant, charge, attempt)
+            })
+            .await;
+        stream::iter(refunds)
+            .for_each_concurrent(AT_A_TIME, |(merchant, charge, refund)| {
+                starter.poke_refund(merchant, charge, refund)
+            })
+            .await;
+        stream::iter(deliveries)
+            .for_each_concurrent(AT_A_TIME, |due| starter.poke_delivery(due))
+            .await;
         if found > 0 {
             tracing::info!(found, "the sweep poked what nobody had looked at");
         }

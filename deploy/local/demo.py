@@ -1,6 +1,7 @@
 """Charge, pay, deliver; then Efí goes down: the next gateway takes over, and Efí is trusted again once it is back."""
 
 import argparse
+import datetime
 import http.server
 import json
 import subprocess
@@ -19,7 +20,7 @@ ORDER = {
     "payer": {"name": "Maria da Silva", "document": "529.982.247-25", "email": "maria@example.com"},
     "payment_method": {"type": "pix", "expires_in": 3600},
 }
-STARTED = time.monotonic()
+STARTED, BEGAN = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
 
 
 def say(text):
@@ -95,7 +96,10 @@ def charge(api):
 
 
 def breaker(line):
-    data = json.loads(line.split(" ", 1)[1])["data"]
+    message = json.loads(line.split(" ", 1)[1])
+    if datetime.datetime.fromisoformat(message["time"].replace("Z", "+00:00")) < BEGAN:
+        return
+    data = message["data"]
     say(f"Kafka, gateway.health.v1: {data['gateway']} breaker {data['from']} → {data['to']} ({data['why']})")
 
 
@@ -110,7 +114,7 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = api.call("POST", "/v1/webhook_endpoints", {"url": f"http://127.0.0.1:{server.server_port}/hooks", "description": "demo"})
     Shop.secret = endpoint["secret"]
-    tail = subprocess.Popen([arguments.orchestrator, "events", "tail", "--topic", "gateway.health.v1"], stdout=subprocess.PIPE, text=True)
+    tail = subprocess.Popen([arguments.orchestrator, "events", "tail", "--from-beginning", "--topic", "gateway.health.v1"], stdout=subprocess.PIPE, text=True)
     threading.Thread(target=lambda: [breaker(line) for line in tail.stdout], daemon=True).start()
     try:
         simulators.call("DELETE", "/_sim/efi/faults")

@@ -44,8 +44,8 @@ pub struct Arguments {
     /// Full lives per second offered (created, paid, delivered).
     #[arg(long, value_delimiter = ',', default_value = "20,35,50")]
     lives: Vec<u32>,
-    /// Where to write `bench.json` and `bench.md`.
-    #[arg(long, default_value = ".run")]
+    /// Where to write `results.json` and `results.md`.
+    #[arg(long, default_value = "tests/load")]
     output: PathBuf,
 }
 

@@ -37,11 +37,11 @@ pub(crate) struct Percentiles {
     pub p99: f64,
 }
 
-/// Writes `bench.json` and `bench.md`, and prints the latter.
+/// Writes `results.json` and `results.md`, and prints the latter.
 pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(
-        folder.join("bench.json"),
+        folder.join("results.json"),
         serde_json::to_string_pretty(rows)? + "\n",
     )?;
     let mut text = String::from(
@@ -72,7 +72,7 @@ pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
             row.wal_bytes_per_charge / 1000.0,
         );
     }
-    fs::write(folder.join("bench.md"), &text)?;
+    fs::write(folder.join("results.md"), &text)?;
     use std::io::Write;
     Ok(write!(std::io::stdout(), "{text}")?)
 }

@@ -8,7 +8,7 @@ use url::Url;
 #[derive(Clone)]
 pub struct Simulator {
     control: Url,
-    gateway: &'static str,
+    pub gateway: &'static str,
     client: Client,
 }
 
@@ -65,6 +65,14 @@ impl Simulator {
             .await
             .into_iter()
             .filter(|charge| charge["payable"] == true)
+            .collect()
+    }
+
+    /// Those of them that were created with that description.
+    pub async fn payable_about(&self, description: &str) -> Vec<Value> {
+        let all = self.payable().await;
+        all.into_iter()
+            .filter(|charge| charge["description"] == description)
             .collect()
     }
 

@@ -10,6 +10,8 @@ use crate::charge::retry;
 
 /// How long one sweep may take.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(300);
+/// A sweep that is silent for so long was lost: until it is done again, nothing is swept.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pokes whatever nobody has looked at in time.
 #[workflow]
@@ -22,6 +24,7 @@ impl SweepWorkflow {
     #[run(name = "sweep")]
     pub async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
+            .heartbeat_timeout(HEARTBEAT_TIMEOUT)
             .retry_policy(retry())
             .build();
         ctx.execute_activity(Registered::sweep, (), options).await?;

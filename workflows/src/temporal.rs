@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -59,13 +59,26 @@ pub struct TemporalConfig {
 pub struct Temporal(Arc<Inner>);
 
 struct Inner {
-    client: OnceLock<Client>,
+    config: TemporalConfig,
+    client: RwLock<Option<Client>>,
     connected: tokio::sync::Notify,
     queues: Queues,
     tracker: TaskTracker,
     starts: tokio::sync::Semaphore,
     born: Instant,
     away_until_ms: AtomicU64,
+}
+
+impl Inner {
+    fn client(&self) -> Option<Client> {
+        let client = self.client.read().unwrap_or_else(PoisonError::into_inner);
+        client.clone()
+    }
+
+    fn set(&self, client: Client) {
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Some(client);
+        self.connected.notify_waiters();
+    }
 }
 
 /// Why a start or a poke did not reach a workflow.
@@ -76,7 +89,8 @@ impl Temporal {
     /// Connects in the background, however long it takes.
     pub fn connect(config: TemporalConfig, queues: Queues, tracker: &TaskTracker) -> Self {
         let inner = Arc::new(Inner {
-            client: OnceLock::new(),
+            config,
+            client: RwLock::default(),
             connected: tokio::sync::Notify::new(),
             queues,
             tracker: tracker.clone(),
@@ -88,12 +102,8 @@ impl Temporal {
         let connecting = Arc::downgrade(&temporal.0);
         tracker.spawn(async move {
             while let Some(inner) = connecting.upgrade() {
-                match open(&config).await {
-                    Ok(client) => {
-                        let _ = inner.client.set(client);
-                        inner.connected.notify_waiters();
-                        return;
-                    }
+                match open(&inner.config).await {
+                    Ok(client) => return inner.set(client),
                     Err(error) => tracing::warn!(%error, "Temporal is away"),
                 }
                 drop(inner);
@@ -107,10 +117,19 @@ impl Temporal {
     pub async fn client(&self) -> Client {
         loop {
             let connected = self.0.connected.notified();
-            if let Some(client) = self.0.client.get() {
-                return client.clone();
+            if let Some(client) = self.0.client() {
+                return client;
             }
             connected.await;
+        }
+    }
+
+    /// Connects anew, for a worker that ended without taking leave: its client still counts it as registered, and takes no second
+    /// one for its queue. Workers that still run keep the former client; what they take over is no longer started eagerly.
+    pub(crate) async fn renew(&self) {
+        match open(&self.0.config).await {
+            Ok(client) => self.0.set(client),
+            Err(error) => tracing::warn!(%error, "Temporal is away"),
         }
     }
 
@@ -121,16 +140,15 @@ impl Temporal {
 
     /// Whether calls are worth a try.
     pub fn is_here(&self) -> bool {
-        self.0.client.get().is_some()
-            && self.now_ms() >= self.0.away_until_ms.load(Ordering::Relaxed)
+        self.0.client().is_some() && self.now_ms() >= self.0.away_until_ms.load(Ordering::Relaxed)
     }
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.0.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn reachable(&self) -> Result<&Client, Away> {
-        self.0.client.get().filter(|_| self.is_here()).ok_or(Away)
+    fn reachable(&self) -> Result<Client, Away> {
+        self.0.client().filter(|_| self.is_here()).ok_or(Away)
     }
 
     fn lost(&self, what: &str, error: &dyn std::fmt::Display) -> Away {
@@ -160,10 +178,14 @@ impl Temporal {
     }
 
     async fn start_delivery(&self, due: Due) -> Result<(), Away> {
-        let found_by = [
+        let mut found_by = vec![
             MERCHANT_ID.value_set(due.merchant.to_string()),
             ENDPOINT_ID.value_set(due.endpoint.to_string()),
         ];
+        found_by.extend(
+            due.charge
+                .map(|charge| CHARGE_ID.value_set(charge.to_string())),
+        );
         let options = start_options(
             &self.0.queues.deliveries,
             due.delivery.to_string(),
@@ -330,7 +352,7 @@ pub(crate) async fn open(
 fn start_options(
     queue: &str,
     id: String,
-    found_by: [SearchAttributeUpdate; 2],
+    found_by: impl IntoIterator<Item = SearchAttributeUpdate>,
 ) -> WorkflowStartOptions {
     WorkflowStartOptions::new(queue, id)
         .id_conflict_policy(WorkflowIdConflictPolicy::Fail)

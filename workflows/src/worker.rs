@@ -63,15 +63,13 @@ async fn run_one(
 ) {
     loop {
         let (done, finished) = oneshot::channel();
-        let (temporal, activities, inner_stop) =
-            (temporal.clone(), activities.clone(), stop.clone());
+        let (at, activities, inner_stop) = (temporal.clone(), activities.clone(), stop.clone());
         let handle = Handle::current();
         let spawned = thread::Builder::new()
             .name(format!("worker-{queue:?}"))
             .spawn(move || {
-                let outcome = handle.block_on(
-                    LocalSet::new().run_until(work(temporal, activities, queue, inner_stop)),
-                );
+                let outcome = handle
+                    .block_on(LocalSet::new().run_until(work(at, activities, queue, inner_stop)));
                 let _ = done.send(outcome);
             });
         if let Err(error) = spawned {
@@ -91,6 +89,7 @@ async fn run_one(
         {
             return;
         }
+        temporal.renew().await;
     }
 }
 

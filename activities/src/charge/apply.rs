@@ -43,8 +43,12 @@ pub(crate) async fn apply(
     {
         charges::remember_payer_at(db, charge, attempt.connection, customer).await?;
     }
+    money::end_disputes(acts, db, charge, observed, &mut applied).await?;
     for refund in &observed.refunds {
-        money::refunded(acts, db, charge, refund, &mut applied).await?;
+        // what a lost dispute took is told as a refund by some
+        if refund.reference.is_some() || observed.status != GatewayStatus::Refunded || charge.amount_disputed == 0 {
+            money::refunded(acts, db, charge, refund, &mut applied).await?;
+        }
     }
     for dispute in &observed.disputes {
         money::disputed(acts, db, charge, dispute, &mut applied).await?;

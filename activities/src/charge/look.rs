@@ -49,6 +49,13 @@ impl Activities {
         let mut unknown_payment = false;
         for (fact, observed) in &heard.observed {
             let known = match observed {
+                // a late word must not end a dispute: the gateway is asked how it stands now
+                Observed::Charge(told)
+                    if fact.observed.is_some()
+                        && money::ends_dispute(&mut tx, &charge, told).await? =>
+                {
+                    false
+                }
                 Observed::Charge(observed) => {
                     applied
                         .extend(apply(self, &mut tx, &mut charge, fact.attempt, observed).await?);
@@ -91,25 +98,28 @@ impl Activities {
             .any(|a| matches!(a.state, State::Open | State::Abandoned)))
     }
 
-    /// Reads what was said, and asks where that was only a hint, or where late money is possible. Outside of any transaction.
+    /// Reads what was said, and asks where that was only a hint, or where late money is possible. Outside of any transaction, and
+    /// without keeping a connection to the database: a gateway may take its time.
     async fn listen(&self, id: ChargeId) -> Result<Heard, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let rows = attempts::of_charge(&mut db, id).await?;
+        let said = facts::unhandled(&mut db, id).await?;
+        let late = charges::late_look(&mut db, id).await?;
+        drop(db);
         let mut heard = Heard::default();
-        for fact in facts::unhandled(&mut db, id).await? {
+        for fact in said {
             match &fact.observed {
                 Some(json) => {
                     let observed = serde_json::from_value(json.clone())
                         .map_err(|why| StoreError::corrupt("notification_facts.observed", why))?;
                     heard.observed.push((fact, observed));
                 }
-                None => self.confirm(&mut db, &rows, fact, &mut heard).await?,
+                None => self.confirm(&rows, fact, &mut heard).await?,
             }
         }
-        let late = charges::late_look(&mut db, id).await?;
         if late {
             for row in rows.iter().filter(|row| row.state == State::Voided) {
-                match self.ask(&mut db, row).await? {
+                match self.ask(row).await? {
                     Some(found) => heard
                         .late
                         .extend(found.into_iter().map(|charge| (row.id, charge))),
@@ -123,7 +133,6 @@ impl Activities {
     /// A hint closes only if the gateway confirmed it.
     async fn confirm(
         &self,
-        db: &mut PgConnection,
         rows: &[attempts::Row],
         fact: Fact,
         heard: &mut Heard,
@@ -131,7 +140,7 @@ impl Activities {
         let Some(row) = rows.iter().find(|row| row.id == fact.attempt) else {
             return Ok(());
         };
-        let found = self.ask(db, row).await?;
+        let found = self.ask(row).await?;
         match found.and_then(|found| found.into_iter().max_by_key(|charge| charge.payments.len())) {
             Some(charge) if !charge.status.is_payable() => {
                 let observed = Observed::Charge(Box::new(charge));
@@ -143,12 +152,10 @@ impl Activities {
     }
 
     /// What the gateway has under the attempt's reference; `None` if it did not answer.
-    pub(crate) async fn ask(
-        &self,
-        db: &mut PgConnection,
-        row: &attempts::Row,
-    ) -> Result<Option<Vec<GatewayCharge>>, StoreError> {
-        let (gateway, order) = self.reopen(db, row).await?;
+    async fn ask(&self, row: &attempts::Row) -> Result<Option<Vec<GatewayCharge>>, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let (gateway, order) = self.reopen(&mut db, row).await?;
+        drop(db);
         match gateway.find(&order).await {
             Ok(found) => {
                 if found.is_empty() && row.state == State::Presented {

@@ -1,7 +1,7 @@
 //! Money given back and claimed back, as gateways tell it, applied under the charge's lock. The tables decide; the charge's row
 //! holds the sums, and its status follows from them.
 
-use gateways::{GatewayDispute, GatewayRefund, RefundStatus};
+use gateways::{GatewayCharge, GatewayDispute, GatewayRefund, GatewayStatus, RefundStatus};
 use schemas::{
     charge::{GatewayFailure, Status},
     dispute,
@@ -209,6 +209,58 @@ pub(crate) async fn disputed(
     applied.due.extend(disputes::record(db, &mut row).await?);
     follow(acts, db, charge, applied).await?;
     Ok(true)
+}
+
+/// Whether what a gateway says of a charge ends a dispute by saying nothing of it any more: where a dispute is a state of the
+/// payment itself (its id is the payment's), a payment that is merely paid, or given back, is no longer in it.
+pub(crate) async fn ends_dispute(
+    db: &mut PgConnection,
+    charge: &Locked,
+    observed: &GatewayCharge,
+) -> Result<bool, StoreError> {
+    if charge.amount_disputed == 0 || observed.payments.is_empty() {
+        return Ok(false);
+    }
+    let rows = disputes::of_charge(db, charge.id).await?;
+    Ok(rows.iter().any(|row| is_left_out(&row.shown, observed)))
+}
+
+fn is_left_out(row: &dispute::Dispute, observed: &GatewayCharge) -> bool {
+    let id = row.gateway_dispute_id.as_str();
+    row.closed_at.is_none()
+        && observed.payments.iter().any(|payment| payment.id == id)
+        && !observed.disputes.iter().any(|dispute| dispute.id == id)
+}
+
+/// Closes such disputes: lost where the money was given back, won where it is still there. `observed` was asked for just now.
+pub(crate) async fn end_disputes(
+    acts: &Activities,
+    db: &mut PgConnection,
+    charge: &mut Locked,
+    observed: &GatewayCharge,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let status = match observed.status {
+        GatewayStatus::Refunded => dispute::Status::Lost,
+        _ => dispute::Status::Won,
+    };
+    for row in disputes::of_charge(db, charge.id).await? {
+        if !is_left_out(&row.shown, observed) {
+            continue;
+        }
+        let ended = GatewayDispute {
+            id: row.shown.gateway_dispute_id.clone(),
+            payment: row.shown.gateway_dispute_id,
+            amount: row.shown.amount,
+            kind: row.shown.kind,
+            status,
+            reason: None,
+            respond_by: None,
+            created_at: None,
+        };
+        disputed(acts, db, charge, &ended, applied).await?;
+    }
+    Ok(())
 }
 
 /// The same dispute; a MED's return of money carries another id than the MED itself.

@@ -29,7 +29,7 @@ impl Activities {
         let several = found.len() > 1;
         let charge = found
             .into_iter()
-            .max_by_key(|charge| (!charge.payments.is_empty(), charge.status.is_payable()));
+            .max_by_key(|charge| (!charge.payments.is_empty(), charge.next_action.is_some()));
         Called {
             charge,
             error: Some(error),

@@ -232,7 +232,9 @@ fn adopted(charge: &charges::Locked, rows: &[attempts::Row], found: &GatewayChar
         .any(|row| matches!(row.state, State::Presented | State::Paid));
     let wanted =
         charge.status == Status::Processing && charge.cancel_requested_at.is_none() && !shown;
-    let alive = found.status.is_payable() || !found.payments.is_empty();
+    // what has nothing to show cannot be shown: it is left to Reconcile, which voids it
+    let shows = found.status.is_payable() && found.next_action.is_some();
+    let alive = shows || !found.payments.is_empty();
     let state = if wanted && alive {
         State::Presented
     } else {

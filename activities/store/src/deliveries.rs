@@ -5,7 +5,7 @@ use schemas::{
     delivery::State,
     event::{Event, SubjectKind},
     gateway::Mode,
-    id::{DeliveryId, EndpointId, EventId, MerchantId},
+    id::{ChargeId, DeliveryId, EndpointId, EventId, MerchantId},
     webhook_endpoint,
 };
 use sqlx::PgConnection;
@@ -19,6 +19,8 @@ pub struct Due {
     pub delivery: DeliveryId,
     pub merchant: MerchantId,
     pub endpoint: EndpointId,
+    /// The charge that its event is about, if it is about one.
+    pub charge: Option<ChargeId>,
     /// Its endpoint has been slow lately.
     pub slow: bool,
 }
@@ -302,11 +304,12 @@ pub async fn drain_backlog(
 
 impl Due {
     /// The delivery of that id, as its workflow is started again by the sweep.
-    pub fn again(delivery: Uuid, merchant: Uuid, endpoint: Uuid) -> Self {
+    pub fn again(delivery: Uuid, merchant: Uuid, endpoint: Uuid, charge: Option<Uuid>) -> Self {
         Self {
             delivery: delivery.into(),
             merchant: merchant.into(),
             endpoint: endpoint.into(),
+            charge: charge.map(Into::into),
             slow: true,
         }
     }

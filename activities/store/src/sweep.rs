@@ -73,8 +73,9 @@ pub async fn deliveries(
     limit: i64,
 ) -> Result<Vec<Due>, StoreError> {
     let rows = sqlx::query!(
-        "select id, merchant_id, endpoint_id from deliveries
-          where look_at < clock_timestamp() - $1::interval and state = 'pending' order by look_at limit $2",
+        r#"select d.id, d.merchant_id, d.endpoint_id, c.id as "charge?"
+             from deliveries d left join charges c on c.id = d.subject_id
+            where d.look_at < clock_timestamp() - $1::interval and d.state = 'pending' order by d.look_at limit $2"#,
         interval(grace),
         limit,
     )
@@ -82,7 +83,7 @@ pub async fn deliveries(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| Due::again(row.id, row.merchant_id, row.endpoint_id))
+        .map(|row| Due::again(row.id, row.merchant_id, row.endpoint_id, row.charge))
         .collect())
 }
 

@@ -72,6 +72,7 @@ pub async fn append(db: &mut PgConnection, new: &New) -> Result<(EventId, Vec<Du
             delivery: row.id.into(),
             merchant: new.merchant,
             endpoint: row.endpoint_id.into(),
+            charge: (new.subject == SubjectKind::Charge).then(|| new.subject_id.into()),
             slow: row.slow,
         })
         .collect();

@@ -1,0 +1,24 @@
+# To be sourced, before environment.sh: `. ports.sh OFFSET` moves every port of a stack, so that it runs beside others.
+# shellcheck shell=bash
+move() {
+    local name=$1
+    printf -v "$name" '%s' "${!name:-$(($2 + offset))}"
+    # shellcheck disable=SC2163
+    export "$name"
+}
+offset=$1
+move API_PORT 8080
+move WORKER_PORT 8081
+move RELAY_PORT 8082
+move SIM_PORT 4100
+move SIM_EFI_TLS_PORT 4101
+move SIM_STRIPE_PORT 4103
+move SIM_ASAAS_PORT 4104
+move SIM_EFI_PORT 4105
+move POSTGRES_PORT 5433
+move TEMPORAL_PORT 7233
+move TEMPORAL_HTTP_PORT 7243
+move TEMPORAL_UI_PORT 8233
+move TEMPORAL_METRICS_PORT 9797
+move KAFKA_PORT 9092
+move KAFKA_CONTROLLER_PORT 9093

@@ -1,0 +1,231 @@
+//! The counting afterwards, from outside only: the API, the simulators, the shop, Kafka, Temporal.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::Value;
+use tests::{Api, Shop, Simulator};
+use url::Url;
+
+use crate::{kafka::Outbox, report::Line, sale::Sale};
+
+/// Everything that can be asked.
+pub(crate) struct Books<'a> {
+    pub api: &'a Api,
+    pub simulators: &'a [Simulator; 3],
+    pub shop: &'a Shop,
+    pub outbox: &'a Outbox,
+    /// Temporal's HTTP API.
+    pub temporal: &'a Url,
+    pub sales: &'a [Sale],
+    /// Those asked for while Temporal was stopped.
+    pub presented_alone: &'a [&'a Sale],
+}
+
+impl Books<'_> {
+    /// Counts once; what is not right yet may become so.
+    pub(crate) async fn count(&self) -> anyhow::Result<Vec<Line>> {
+        let charges = self.pages("/v1/charges").await;
+        let mut lines = vec![self.answered(), self.taken_once(&charges), paid(&charges)];
+        lines.extend(self.instruments().await);
+        lines.extend(self.delivered().await);
+        lines.push(self.presented_without_temporal());
+        lines.push(self.have_workflows().await?);
+        // Kafka is read whole: only when all else is right
+        if crate::report::is_right(&lines) {
+            lines.push(self.relayed().await?);
+        }
+        Ok(lines)
+    }
+
+    fn answered(&self) -> Line {
+        let broken = self
+            .sales
+            .iter()
+            .filter_map(|sale| Some(format!("{}: {}", sale.description, sale.wrong.as_ref()?)));
+        Line {
+            promise: "a client who keeps asking is answered, and can pay",
+            counted: self.sales.len(),
+            broken: broken.collect(),
+        }
+    }
+
+    fn taken_once(&self, charges: &[Value]) -> Line {
+        let listed: BTreeSet<_> = charges.iter().filter_map(|c| c["id"].as_str()).collect();
+        let answered: BTreeSet<_> = self
+            .sales
+            .iter()
+            .filter_map(|sale| sale.charge.as_deref())
+            .collect();
+        let mut broken: Vec<_> = listed
+            .symmetric_difference(&answered)
+            .map(|id| (*id).to_owned())
+            .collect();
+        if answered.len() != self.sales.len() {
+            broken.push(format!(
+                "{} keys, {} charges",
+                self.sales.len(),
+                answered.len()
+            ));
+        }
+        Line {
+            promise: "each key made one charge, and there are no others",
+            counted: listed.len(),
+            broken,
+        }
+    }
+
+    /// What exists at the gateways: nothing doubled, nothing left to pay.
+    async fn instruments(&self) -> [Line; 2] {
+        let mut held: HashMap<String, Vec<Value>> = HashMap::new();
+        for simulator in self.simulators {
+            for charge in simulator.charges().await {
+                let description = charge["description"].as_str().unwrap_or_default();
+                held.entry(description.to_owned()).or_default().push(charge);
+            }
+        }
+        let (mut once, mut orphans) = (Vec::new(), Vec::new());
+        let mut superfluous = 0;
+        for sale in self.sales {
+            let held = held
+                .get(&sale.description)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let paid = held.iter().filter(|charge| charge["paid"] == true).count();
+            if paid != 1 {
+                once.push(format!("{}: paid {paid} times", sale.description));
+            }
+            superfluous += held.len().saturating_sub(1);
+            let payable = held.iter().filter(|charge| charge["payable"] == true);
+            orphans.extend(payable.map(|charge| format!("still payable: {charge}")));
+        }
+        [
+            Line {
+                promise: "each charge is paid once at the gateways",
+                counted: self.sales.len(),
+                broken: once,
+            },
+            Line {
+                promise: "instruments that were not presented are voided",
+                counted: superfluous,
+                broken: orphans,
+            },
+        ]
+    }
+
+    async fn delivered(&self) -> [Line; 2] {
+        let arrived = self.shop.arrived();
+        let mut heard: BTreeMap<String, usize> = BTreeMap::new();
+        for webhook in arrived.iter().filter(|webhook| webhook.answered < 300) {
+            *heard.entry(webhook.id.clone()).or_default() += 1;
+        }
+        let events = self.pages("/v1/events").await;
+        let listed: BTreeSet<_> = events
+            .iter()
+            .filter_map(|event| event["id"].as_str())
+            .collect();
+        let mut missed: Vec<_> = listed
+            .iter()
+            .filter(|id| !heard.contains_key(**id))
+            .map(|id| format!("never delivered: {id}"))
+            .collect();
+        missed.extend(
+            heard
+                .keys()
+                .filter(|id| !listed.contains(id.as_str()))
+                .map(|id| format!("delivered, not listed: {id}")),
+        );
+        let forged = self.shop.forged();
+        [
+            Line {
+                promise: "each event listed is delivered, and no others",
+                counted: listed.len(),
+                broken: missed,
+            },
+            Line {
+                promise: "each delivery is properly signed",
+                counted: arrived.len(),
+                broken: (0..forged)
+                    .map(|_| "a wrong signature".to_owned())
+                    .collect(),
+            },
+        ]
+    }
+
+    fn presented_without_temporal(&self) -> Line {
+        let broken = self
+            .presented_alone
+            .iter()
+            .filter(|sale| sale.first_status != "pending")
+            .map(|sale| format!("{}: answered {}", sale.description, sale.first_status));
+        Line {
+            promise: "charges asked for while Temporal was stopped were presented at once",
+            counted: self.presented_alone.len(),
+            broken: broken.collect(),
+        }
+    }
+
+    async fn have_workflows(&self) -> anyhow::Result<Line> {
+        let http = tests::http();
+        let mut broken = Vec::new();
+        for sale in self.presented_alone {
+            let id = sale.charge.as_deref().unwrap_or_default();
+            let url = self
+                .temporal
+                .join(&format!("/api/v1/namespaces/default/workflows/{id}"))?;
+            if !http.get(url).send().await?.status().is_success() {
+                broken.push(format!("no workflow: {id}"));
+            }
+        }
+        Ok(Line {
+            promise: "their workflows exist afterwards",
+            counted: self.presented_alone.len(),
+            broken,
+        })
+    }
+
+    async fn relayed(&self) -> anyhow::Result<Line> {
+        let (committed, relayed) = (self.outbox.committed().await?, self.outbox.relayed().await?);
+        let missing = committed
+            .iter()
+            .filter(|id| !relayed.contains_key(*id))
+            .cloned();
+        Ok(Line {
+            promise: "each message of the outbox is in Kafka",
+            counted: committed.len(),
+            broken: missing.collect(),
+        })
+    }
+
+    /// A whole list.
+    async fn pages(&self, path: &str) -> Vec<Value> {
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let after = all
+                .last()
+                .and_then(|last| last["id"].as_str())
+                .map(|id| format!("&starting_after={id}"))
+                .unwrap_or_default();
+            let page = self
+                .api
+                .get(&format!("{path}?limit=100{after}"))
+                .await
+                .expect(200);
+            all.extend(page["data"].as_array().cloned().unwrap_or_default());
+            if page["has_more"] != true {
+                return all;
+            }
+        }
+    }
+}
+
+fn paid(charges: &[Value]) -> Line {
+    let broken = charges
+        .iter()
+        .filter(|charge| charge["status"] != "paid" || charge["amount_paid"] != charge["amount"])
+        .map(|charge| format!("{} is {}", charge["id"], charge["status"]));
+    Line {
+        promise: "each charge became paid, with its amount",
+        counted: charges.len(),
+        broken: broken.collect(),
+    }
+}

@@ -1,0 +1,175 @@
+//! Kills each part of a stack under load, one after the other, and stops Temporal for a while. Then counts: every charge taken once
+//! and paid, every event delivered, every message in Kafka. `run.sh` starts the stack.
+
+mod count;
+mod kafka;
+mod market;
+mod part;
+mod probe;
+mod report;
+mod sale;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use serde_json::json;
+use tests::{Api, Shop, Simulator};
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+use crate::{
+    count::Books, kafka::Outbox, market::Market, part::Part, probe::Probe, report::Phase,
+    sale::Buyer,
+};
+
+/// A gateway's answer takes as long, so that a kill meets calls under way.
+const GATEWAY_LATENCY_MS: u64 = 60;
+/// Gateways tell again soon, instead of after minutes.
+const TELL_AGAIN_S: u64 = 1;
+const TELL_AGAIN_TIMES: usize = 60;
+/// How long all may take to come right after the last kill.
+const SETTLE_WITHIN: Duration = Duration::from_secs(180);
+
+/// Where the stack is, and how rough it gets.
+#[derive(Debug, Parser)]
+pub struct Arguments {
+    #[arg(long)]
+    api: Url,
+    /// A key with the permission `configuration`, of a merchant with a connection to each gateway.
+    #[arg(long)]
+    key: String,
+    #[arg(long)]
+    simulators: Url,
+    #[arg(long)]
+    database: String,
+    #[arg(long)]
+    kafka: String,
+    #[arg(long, default_value = "")]
+    topic_prefix: String,
+    /// Temporal's HTTP API.
+    #[arg(long)]
+    temporal: Url,
+    /// The binary that plays every role.
+    #[arg(long)]
+    orchestrator: PathBuf,
+    /// Charges asked for per second.
+    #[arg(long, default_value_t = 4)]
+    rate: u32,
+    /// Seconds of load before and after each kill.
+    #[arg(long, default_value_t = 4)]
+    calm_s: u64,
+    /// Seconds that a killed part stays down.
+    #[arg(long, default_value_t = 3)]
+    down_s: u64,
+    /// Seconds that Temporal is stopped for at the end.
+    #[arg(long, default_value_t = 30)]
+    away_s: u64,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let api = Api::new(arguments.api.clone(), &arguments.key);
+    let simulators = prepare(&arguments).await;
+    let shop = Shop::open().await;
+    let endpoint = api
+        .post("/v1/webhook_endpoints", &json!({ "url": shop.url }))
+        .await
+        .expect(201);
+    shop.trust(endpoint["secret"].as_str().unwrap_or_default());
+    let outbox = Outbox::watch(&arguments).await?;
+
+    let probe = Probe::start(&api);
+    let market = Market::open(Buyer::new(&api, &simulators), arguments.rate);
+    let (calm, down) = (
+        Duration::from_secs(arguments.calm_s),
+        Duration::from_secs(arguments.down_s),
+    );
+    let mut phases = Vec::new();
+    for part in Part::ALL {
+        phases.push(kill(part, &arguments, &probe, (calm, down)).await?);
+    }
+    phases.push(temporal_away(&arguments, &probe).await?);
+    sleep(calm).await;
+    let sales = market.close().await;
+    probe.stop();
+
+    let away = phases.last();
+    let presented_alone: Vec<_> = sales
+        .iter()
+        .filter(|sale| away.is_some_and(|away| away.holds(sale)))
+        .collect();
+    let books = Books {
+        api: &api,
+        simulators: &simulators,
+        shop: &shop,
+        outbox: &outbox,
+        temporal: &arguments.temporal,
+        sales: &sales,
+        presented_alone: &presented_alone,
+    };
+    let begun = Instant::now();
+    let mut lines = books.count().await?;
+    while !report::is_right(&lines) && begun.elapsed() < SETTLE_WITHIN {
+        sleep(Duration::from_secs(1)).await;
+        lines = books.count().await?;
+    }
+    report::print(&phases, &sales, &lines, begun.elapsed())?;
+    Ok(if report::is_right(&lines) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// All gateways, with a latency, and persistent in telling us.
+async fn prepare(arguments: &Arguments) -> [Simulator; 3] {
+    let simulators = ["efi", "stripe", "asaas"]
+        .map(|gateway| Simulator::new(arguments.simulators.clone(), gateway));
+    let again = vec![TELL_AGAIN_S; TELL_AGAIN_TIMES];
+    for simulator in &simulators {
+        simulator
+            .set(json!({ "latency_ms": GATEWAY_LATENCY_MS, "notification_retries_s": again }))
+            .await;
+    }
+    simulators
+}
+
+/// Kills a part in the middle of the load, and starts it again.
+async fn kill(
+    part: Part,
+    arguments: &Arguments,
+    probe: &Probe,
+    (calm, down): (Duration, Duration),
+) -> anyhow::Result<Phase> {
+    sleep(calm).await;
+    let killed = Instant::now();
+    part.end("KILL").await?;
+    sleep(down).await;
+    part.start(&arguments.orchestrator).await?;
+    let started = Instant::now();
+    sleep(calm).await;
+    Ok(Phase {
+        what: format!("kill -9 of {part}"),
+        began: killed,
+        ended: started,
+        silence: probe.longest_silence(killed, Instant::now()),
+    })
+}
+
+/// Temporal is away for long; nothing else is.
+async fn temporal_away(arguments: &Arguments, probe: &Probe) -> anyhow::Result<Phase> {
+    let began = Instant::now();
+    Part::Temporal.end("TERM").await?;
+    let stopped = Instant::now();
+    sleep(Duration::from_secs(arguments.away_s)).await;
+    // what was asked until now had to do without
+    let ended = Instant::now();
+    Part::Temporal.start(&arguments.orchestrator).await?;
+    Ok(Phase {
+        what: "Temporal stopped".to_owned(),
+        began: stopped,
+        ended,
+        silence: probe.longest_silence(began, Instant::now()),
+    })
+}

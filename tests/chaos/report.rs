@@ -1,0 +1,89 @@
+//! What was done, and what came of it, as two tables.
+
+use std::{io::Write, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::sale::Sale;
+
+/// How many examples of what is wrong are printed.
+const EXAMPLES: usize = 5;
+
+/// Something that was done to the stack.
+pub(crate) struct Phase {
+    pub what: String,
+    pub began: Instant,
+    pub ended: Instant,
+    /// The longest time without an answer of the API, from `began` until it was calm again.
+    pub silence: Duration,
+}
+
+impl Phase {
+    /// Whether the sale was asked for meanwhile.
+    pub(crate) fn holds(&self, sale: &Sale) -> bool {
+        (self.began..self.ended).contains(&sale.begun)
+    }
+}
+
+/// A promise, how much it was about, and where it was broken.
+pub(crate) struct Line {
+    pub promise: &'static str,
+    pub counted: usize,
+    pub broken: Vec<String>,
+}
+
+pub(crate) fn is_right(lines: &[Line]) -> bool {
+    lines.iter().all(|line| line.broken.is_empty())
+}
+
+pub(crate) fn print(
+    phases: &[Phase],
+    sales: &[Sale],
+    lines: &[Line],
+    settled: Duration,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "\n| what happened | for | API silent for | charges asked meanwhile | of them asked again | slowest answer |\n\
+         | --- | --- | --- | --- | --- | --- |"
+    )?;
+    for phase in phases {
+        let meanwhile: Vec<_> = sales.iter().filter(|sale| phase.holds(sale)).collect();
+        let again = meanwhile.iter().filter(|sale| sale.tries > 1).count();
+        let slowest = meanwhile
+            .iter()
+            .map(|sale| sale.took)
+            .max()
+            .unwrap_or_default();
+        writeln!(
+            out,
+            "| {} | {:.1} s | {:.1} s | {} | {again} | {:.1} s |",
+            phase.what,
+            (phase.ended - phase.began).as_secs_f64(),
+            phase.silence.as_secs_f64(),
+            meanwhile.len(),
+            slowest.as_secs_f64()
+        )?;
+    }
+    writeln!(
+        out,
+        "\n| counted {:.0} s after the last charge was asked for | of | broken |\n| --- | --- | --- |",
+        settled.as_secs_f64()
+    )?;
+    for line in lines {
+        writeln!(
+            out,
+            "| {} | {} | {} |",
+            line.promise,
+            line.counted,
+            line.broken.len()
+        )?;
+    }
+    for line in lines {
+        for broken in line.broken.iter().take(EXAMPLES) {
+            writeln!(out, "broken: {}: {broken}", line.promise)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Measures a release build on a stack of its own: `tests/load/run.sh [arguments of tests/load/main.rs]`.
+# Its ports are those of `make up` plus 30000, its state is .test/load, its results are tests/load/results.json and .md.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export STATE=${LOAD_STATE:-$PWD/.test/load} TOOLS=${TOOLS:-$PWD/.run/tools}
+. deploy/local/ports.sh 30000
+export PROFILE_FOLDER=release ORCHESTRATOR_LOG=${ORCHESTRATOR_LOG:-warn}
+
+trap 'deploy/local/stack.sh stop >/dev/null' EXIT
+deploy/local/stack.sh start
+echo "building (the first time takes some minutes)"
+cargo build --quiet --release -p orchestrator -p simulators -p tests --bins
+. deploy/local/environment.sh
+
+# each run begins with empty tables and queues
+name=load_$(date +%s)
+"$POSTGRES_BIN/psql" -X -q "$ORCHESTRATOR_DATABASE_URL" -c "create database $name"
+export ORCHESTRATOR_DATABASE_URL=${ORCHESTRATOR_DATABASE_URL%/*}/$name
+export ORCHESTRATOR_TASK_QUEUE_PREFIX=${name}_ ORCHESTRATOR_KAFKA_TOPIC_PREFIX=$name.
+"$BIN/orchestrator" migrate
+start_simulators
+for role in api worker relay; do
+    : >"$STATE/logs/$role.log"
+    deploy/local/stack.sh run "$role" "$BIN/orchestrator" "$role"
+done
+deploy/local/stack.sh wait-http api "$api/readyz" 60
+deploy/local/stack.sh wait-http worker "http://127.0.0.1:$WORKER_PORT/readyz" 60
+create_merchant
+. "$STATE/merchant.env"
+
+echo "before: $(uptime)"
+"$BIN/load" --api "$api" --key "$KEY" --simulators "$simulators" --database "$ORCHESTRATOR_DATABASE_URL" --pids "$STATE/pids" \
+    --output tests/load "$@"
+echo "after: $(uptime)"
