@@ -46,7 +46,10 @@ pub(crate) async fn apply(
     money::end_disputes(acts, db, charge, observed, &mut applied).await?;
     for refund in &observed.refunds {
         // what a lost dispute took is told as a refund by some
-        if refund.reference.is_some() || observed.status != GatewayStatus::Refunded || charge.amount_disputed == 0 {
+        if refund.reference.is_some()
+            || observed.status != GatewayStatus::Refunded
+            || charge.amount_disputed == 0
+        {
             money::refunded(acts, db, charge, refund, &mut applied).await?;
         }
     }
