@@ -3,8 +3,9 @@
 export STATE=${STATE:-$PWD/.run}
 mkdir -p "$STATE"
 : "${API_PORT:=8080}" "${WORKER_PORT:=8081}" "${RELAY_PORT:=8082}"
-: "${SIM_PORT:=4100}" "${SIM_EFI_TLS_PORT:=4101}" "${SIM_EFI_PORT:=4105}" "${SIM_STRIPE_PORT:=4103}" "${SIM_ASAAS_PORT:=4104}"
-export SIM_PORT SIM_EFI_TLS_PORT SIM_EFI_PORT SIM_STRIPE_PORT SIM_ASAAS_PORT
+: "${SIM_PORT:=4100}" "${SIM_EFI_TLS_PORT:=4101}" "${SIM_EFI_PORT:=4105}" "${SIM_EFI_COBRANCAS_PORT:=4102}"
+: "${SIM_STRIPE_PORT:=4103}" "${SIM_ASAAS_PORT:=4104}"
+export SIM_PORT SIM_EFI_TLS_PORT SIM_EFI_PORT SIM_EFI_COBRANCAS_PORT SIM_STRIPE_PORT SIM_ASAAS_PORT
 eval "$(deploy/local/stack.sh env)"
 
 if [ ! -s "$STATE/master.key" ]; then
@@ -16,6 +17,7 @@ export ORCHESTRATOR_API_PORT=$API_PORT ORCHESTRATOR_WORKER_PORT=$WORKER_PORT ORC
 export ORCHESTRATOR_NOTIFICATIONS_URL=http://127.0.0.1:$API_PORT ORCHESTRATOR_DOCS_URL=http://127.0.0.1:$API_PORT/docs
 export ORCHESTRATOR_ALLOW_PRIVATE_WEBHOOKS=true
 export ORCHESTRATOR_TEST_EFI_PIX_URL=https://127.0.0.1:$SIM_EFI_TLS_PORT ORCHESTRATOR_TEST_EFI_CA_FILE=$STATE/simulators/ca.pem
+export ORCHESTRATOR_TEST_EFI_COBRANCAS_URL=http://127.0.0.1:$SIM_EFI_COBRANCAS_PORT
 export ORCHESTRATOR_TEST_STRIPE_URL=http://127.0.0.1:$SIM_STRIPE_PORT ORCHESTRATOR_TEST_ASAAS_URL=http://127.0.0.1:$SIM_ASAAS_PORT
 
 BIN=$PWD/target/${PROFILE_FOLDER:-debug}
@@ -24,7 +26,8 @@ simulators=http://127.0.0.1:$SIM_PORT
 
 start_simulators() {
     deploy/local/stack.sh run simulators "$BIN/simulators" --certificates "$STATE/simulators" --control-port "$SIM_PORT" \
-        --efi-tls-port "$SIM_EFI_TLS_PORT" --efi-port "$SIM_EFI_PORT" --stripe-port "$SIM_STRIPE_PORT" --asaas-port "$SIM_ASAAS_PORT"
+        --efi-tls-port "$SIM_EFI_TLS_PORT" --efi-port "$SIM_EFI_PORT" --efi-cobrancas-port "$SIM_EFI_COBRANCAS_PORT" \
+        --stripe-port "$SIM_STRIPE_PORT" --asaas-port "$SIM_ASAAS_PORT"
     deploy/local/stack.sh wait-http simulators "$simulators/_sim/health" 30
 }
 

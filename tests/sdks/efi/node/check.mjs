@@ -5,13 +5,13 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const { SIM_CONTROL, SIM_EFI_TLS, SIM_EFI_COBRANCAS, SIM_CERTIFICATES } = process.env;
-for (const [name, value] of Object.entries({ SIM_CONTROL, SIM_EFI_TLS, SIM_CERTIFICATES })) {
+const { CONTROL_URL, EFI_TLS_URL, EFI_COBRANCAS_URL, CERTIFICATES } = process.env;
+for (const [name, value] of Object.entries({ CONTROL_URL, EFI_TLS_URL, CERTIFICATES })) {
   assert.ok(value, `${name} is not set`);
 }
 
 // Node reads further authorities only when it starts, and the SDK takes none.
-const authority = join(SIM_CERTIFICATES, "ca.pem");
+const authority = join(CERTIFICATES, "ca.pem");
 if (process.env.NODE_EXTRA_CA_CERTS !== authority) {
   const env = { ...process.env, NODE_EXTRA_CA_CERTS: authority, NO_PROXY: "127.0.0.1,localhost" };
   const again = spawnSync(process.execPath, [fileURLToPath(import.meta.url)], { env, stdio: "inherit" });
@@ -22,10 +22,10 @@ const { default: EfiPay } = await import("sdk-node-apis-efi");
 // The package exports no base URLs: its file of constants is where they are.
 const { endpoints } = await import("./node_modules/sdk-node-apis-efi/dist/esm/constants/endpoints.js");
 const base = (url) => url.replace(/\/$/, "");
-endpoints.APIS.PIX.URL.SANDBOX = base(SIM_EFI_TLS);
-if (SIM_EFI_COBRANCAS) endpoints.APIS.DEFAULT.URL.SANDBOX = base(SIM_EFI_COBRANCAS);
+endpoints.APIS.PIX.URL.SANDBOX = base(EFI_TLS_URL);
+if (EFI_COBRANCAS_URL) endpoints.APIS.DEFAULT.URL.SANDBOX = base(EFI_COBRANCAS_URL);
 
-const client = join(SIM_CERTIFICATES, "client.pem");
+const client = join(CERTIFICATES, "client.pem");
 const efi = new EfiPay({
   sandbox: true,
   client_id: "Client_Id_sdk",
@@ -41,7 +41,7 @@ const period = {
 };
 
 const control = async (gateway, path, body) => {
-  const answer = await fetch(`${base(SIM_CONTROL)}/_sim/${gateway}/${path}`, {
+  const answer = await fetch(`${base(CONTROL_URL)}/_sim/${gateway}/${path}`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
@@ -155,7 +155,7 @@ await aPartIsGivenBack(await aPaymentIsSeen(txid));
 await aChargeIsCancelled();
 await aWebhookIsConfigured();
 console.log("Efí's Node SDK: API Pix agrees");
-if (SIM_EFI_COBRANCAS) {
+if (EFI_COBRANCAS_URL) {
   await aBoletoIsMadeInOneStep();
   await aLinkIsMadeAndCancelled();
   console.log("Efí's Node SDK: API Cobranças agrees");
