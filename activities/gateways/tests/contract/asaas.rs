@@ -17,7 +17,10 @@ mod set_up;
 const KEY: &str = "$aact_hmlg_loja";
 
 async fn open(method: PaymentMethod) -> Bench {
-    let world = World::start().await;
+    open_in(World::start().await, method)
+}
+
+pub(crate) fn open_in(world: World, method: PaymentMethod) -> Bench {
     let set_up = SetUp {
         kind: GatewayKind::Asaas,
         simulator: "asaas",
@@ -29,17 +32,20 @@ async fn open(method: PaymentMethod) -> Bench {
     Bench::new(world, set_up, order(method))
 }
 
-async fn pix() -> Bench {
-    open(PaymentMethod::Pix {
+pub(crate) fn by_pix() -> PaymentMethod {
+    PaymentMethod::Pix {
         expires_in: 3_600,
         due: None,
-    })
-    .await
+    }
+}
+
+async fn pix() -> Bench {
+    open(by_pix()).await
 }
 
 /// Pix with a due date: like a boleto, and paid by a code.
-async fn pix_due() -> Bench {
-    open(PaymentMethod::Pix {
+pub(crate) fn by_pix_due() -> PaymentMethod {
+    PaymentMethod::Pix {
         expires_in: 3_600,
         due: Some(Due {
             due_date: day_in(5),
@@ -51,12 +57,15 @@ async fn pix_due() -> Bench {
                 until: day_in(2),
             }),
         }),
-    })
-    .await
+    }
 }
 
-async fn boleto() -> Bench {
-    open(PaymentMethod::Boleto {
+async fn pix_due() -> Bench {
+    open(by_pix_due()).await
+}
+
+pub(crate) fn by_boleto() -> PaymentMethod {
+    PaymentMethod::Boleto {
         due_date: day_in(5),
         days_after_due: 10,
         fine_bps: 200,
@@ -65,18 +74,24 @@ async fn boleto() -> Bench {
             amount: 500,
             until: day_in(2),
         }),
-    })
-    .await
+    }
 }
 
-async fn card() -> Bench {
-    open(PaymentMethod::Card {
+async fn boleto() -> Bench {
+    open(by_boleto()).await
+}
+
+pub(crate) fn by_card() -> PaymentMethod {
+    PaymentMethod::Card {
         max_installments: 1,
         success_url: "https://shop.example/ok".to_owned(),
         cancel_url: "https://shop.example/no".to_owned(),
         expires_in: 86_400,
-    })
-    .await
+    }
+}
+
+async fn card() -> Bench {
+    open(by_card()).await
 }
 
 /// What Asaas keeps for every method.

@@ -57,7 +57,7 @@ pub(crate) struct SetUp {
 /// Running simulators, and where the gateways of a test find them.
 pub(crate) struct World {
     pub simulators: Simulators,
-    endpoints: Endpoints,
+    pub endpoints: Endpoints,
 }
 
 impl World {

@@ -23,7 +23,10 @@ fn credentials(world: &World, name: &str) -> Value {
 
 /// The API Pix; `path`: where charges are made.
 async fn pix_by(name: &str, path: &'static str, due: Option<Due>) -> Bench {
-    let world = World::start().await;
+    pix_in(World::start().await, name, path, due)
+}
+
+pub(crate) fn pix_in(world: World, name: &str, path: &'static str, due: Option<Due>) -> Bench {
     let set_up = SetUp {
         kind: GatewayKind::Efi,
         simulator: "efi",
@@ -64,7 +67,10 @@ async fn pix_due() -> Bench {
 
 /// The API Cobranças.
 async fn cobrancas(method: PaymentMethod) -> Bench {
-    let world = World::start().await;
+    cobrancas_in(World::start().await, method)
+}
+
+pub(crate) fn cobrancas_in(world: World, method: PaymentMethod) -> Bench {
     let set_up = SetUp {
         kind: GatewayKind::Efi,
         simulator: "efi_cobrancas",
@@ -76,25 +82,31 @@ async fn cobrancas(method: PaymentMethod) -> Bench {
     Bench::new(world, set_up, order(method))
 }
 
-async fn boleto() -> Bench {
-    cobrancas(PaymentMethod::Boleto {
+pub(crate) fn by_boleto() -> PaymentMethod {
+    PaymentMethod::Boleto {
         due_date: day_in(5),
         days_after_due: 10,
         fine_bps: 200,
         monthly_interest_bps: 100,
         discount: None,
-    })
-    .await
+    }
 }
 
-async fn card() -> Bench {
-    cobrancas(PaymentMethod::Card {
+async fn boleto() -> Bench {
+    cobrancas(by_boleto()).await
+}
+
+pub(crate) fn by_card() -> PaymentMethod {
+    PaymentMethod::Card {
         max_installments: 1,
         success_url: "https://shop.example.com/ok".to_owned(),
         cancel_url: "https://shop.example.com/no".to_owned(),
         expires_in: 86_400,
-    })
-    .await
+    }
+}
+
+async fn card() -> Bench {
+    cobrancas(by_card()).await
 }
 
 mod pix {

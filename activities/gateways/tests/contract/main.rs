@@ -18,5 +18,6 @@ mod bench;
 mod control;
 mod efi;
 mod receiver;
+mod requests;
 mod stripe;
 mod suite;

@@ -14,6 +14,11 @@ mod own;
 /// The account `name` with an order by `method`; and where its API is.
 async fn open(name: &str, method: PaymentMethod) -> (Bench, url::Url) {
     let world = World::start().await;
+    let api = world.simulators.stripe.clone();
+    (open_in(world, name, method), api)
+}
+
+pub(crate) fn open_in(world: World, name: &str, method: PaymentMethod) -> Bench {
     let creates = match method.kind() {
         Kind::Card => "/v1/checkout/sessions",
         Kind::Pix | Kind::Boleto => "/v1/payment_intents",
@@ -26,18 +31,17 @@ async fn open(name: &str, method: PaymentMethod) -> (Bench, url::Url) {
         creates: ("POST", creates),
         refunds: ("POST", "/v1/refunds"),
     };
-    let api = world.simulators.stripe.clone();
-    (Bench::new(world, set_up, order(method)), api)
+    Bench::new(world, set_up, order(method))
 }
 
-fn by_pix() -> PaymentMethod {
+pub(crate) fn by_pix() -> PaymentMethod {
     PaymentMethod::Pix {
         expires_in: 3_600,
         due: None,
     }
 }
 
-fn by_boleto() -> PaymentMethod {
+pub(crate) fn by_boleto() -> PaymentMethod {
     PaymentMethod::Boleto {
         due_date: day_in(5),
         days_after_due: 10,
@@ -47,7 +51,7 @@ fn by_boleto() -> PaymentMethod {
     }
 }
 
-fn by_card() -> PaymentMethod {
+pub(crate) fn by_card() -> PaymentMethod {
     PaymentMethod::Card {
         max_installments: 12,
         success_url: "https://shop.example.com/ok".to_owned(),

@@ -1,0 +1,204 @@
+//! An `OpenAPI` 3.0 document, and what it says of a request.
+
+use std::path::{Path, PathBuf};
+
+use jsonschema::Draft;
+use serde_json::{Map, Value, json};
+
+use super::{form, recorder::Request};
+
+/// A reason, and what is set right.
+pub(crate) type Correction = (&'static str, fn(&mut Value));
+
+pub(crate) struct Document {
+    spec: Value,
+    /// What stands before the document's paths.
+    prefix: &'static str,
+}
+
+/// An operation that a request is of.
+struct Operation<'a> {
+    template: &'a str,
+    item: &'a Value,
+    what: &'a Value,
+    /// What stands in the path's gaps.
+    named: Map<String, Value>,
+}
+
+/// The text of a file in `shared/specs`, which lies in a folder above this crate.
+pub(crate) fn read(file: &str) -> String {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file: Option<PathBuf> = here
+        .ancestors()
+        .map(|folder| folder.join("shared/specs").join(file))
+        .find(|file| file.exists());
+    let file = file.expect("shared/specs lies in a folder above this repository");
+    std::fs::read_to_string(file).expect("a text")
+}
+
+/// What fills the template's gaps, if the path is of that template.
+pub(crate) fn matches(template: &str, path: &str) -> Option<Map<String, Value>> {
+    let (gaps, parts) = (template.split('/'), path.split('/'));
+    if gaps.clone().count() != parts.clone().count() {
+        return None;
+    }
+    let mut named = Map::new();
+    for (gap, part) in gaps.zip(parts) {
+        match gap.strip_prefix('{').and_then(|gap| gap.strip_suffix('}')) {
+            Some(name) if !part.is_empty() => {
+                named.insert(name.to_owned(), part.into());
+            }
+            None if gap == part => {}
+            _ => return None,
+        }
+    }
+    Some(named)
+}
+
+/// Calls the change with each object, the inner ones first.
+pub(crate) fn each_object(value: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
+    match value {
+        Value::Object(object) => {
+            object
+                .values_mut()
+                .for_each(|inner| each_object(inner, change));
+            change(object);
+        }
+        Value::Array(all) => all.iter_mut().for_each(|inner| each_object(inner, change)),
+        _ => {}
+    }
+}
+
+/// What has properties has no others. This sees through `allOf`, so it is said where a whole object stands, never in its parts.
+fn close(object: &mut Map<String, Value>) {
+    let whole = |schema: &mut Value| {
+        let inner = schema.take();
+        *schema = json!({ "allOf": [inner], "unevaluatedProperties": false });
+    };
+    if let Some(Value::Object(properties)) = object.get_mut("properties") {
+        properties.values_mut().for_each(whole);
+    }
+    if object.get("type").is_some_and(|kind| kind == "array")
+        && let Some(items) = object.get_mut("items")
+    {
+        whole(items);
+    }
+}
+
+impl Document {
+    pub(crate) fn new(mut spec: Value, prefix: &'static str, corrections: &[Correction]) -> Self {
+        for (_, set_right) in corrections {
+            set_right(&mut spec);
+        }
+        each_object(&mut spec, &mut close);
+        Self { spec, prefix }
+    }
+
+    /// Says of which call the request is, or what the document has against it.
+    pub(crate) fn check(&self, request: &Request) -> Result<String, Vec<String>> {
+        let operation = self
+            .operation(request)
+            .ok_or_else(|| vec!["no such call".to_owned()])?;
+        let mut wrong = Vec::new();
+        let query = form::tree(&request.query);
+        for (place, raw) in [("path", operation.named.clone().into()), ("query", query)] {
+            let schema = self.parameters(&operation, place);
+            let value = form::typed(&raw, &schema, self);
+            wrong.extend(self.against(&schema, &value, place));
+        }
+        wrong.extend(self.against_body(operation.what, request));
+        if wrong.is_empty() {
+            Ok(format!("{} {}", request.method, operation.template))
+        } else {
+            Err(wrong)
+        }
+    }
+
+    /// The one with the fewest gaps.
+    fn operation(&self, request: &Request) -> Option<Operation<'_>> {
+        let path = request.path.strip_prefix(self.prefix)?;
+        let method = request.method.to_lowercase();
+        let all = self.spec["paths"].as_object()?.iter();
+        all.filter_map(|(template, item)| {
+            Some(Operation {
+                template,
+                item,
+                what: item.get(&method)?,
+                named: matches(template, path)?,
+            })
+        })
+        .min_by_key(|operation| operation.named.len())
+    }
+
+    /// What a reference leads to.
+    pub(crate) fn resolved<'a>(&'a self, mut value: &'a Value) -> &'a Value {
+        while let Some(reference) = value["$ref"].as_str() {
+            value = self
+                .spec
+                .pointer(reference.trim_start_matches('#'))
+                .expect("what is referred to");
+        }
+        value
+    }
+
+    /// The parameters of a place, as an object.
+    fn parameters(&self, operation: &Operation<'_>, place: &str) -> Value {
+        let mut schema = json!({ "type": "object", "properties": {}, "required": [] });
+        for of in [operation.item, operation.what] {
+            for parameter in of["parameters"].as_array().into_iter().flatten() {
+                let parameter = self.resolved(parameter);
+                if parameter["in"] != place {
+                    continue;
+                }
+                let name = parameter["name"].as_str().expect("a name");
+                schema["properties"][name] = parameter["schema"].clone();
+                if parameter["required"] == true {
+                    schema["required"]
+                        .as_array_mut()
+                        .expect("a list")
+                        .push(name.into());
+                }
+            }
+        }
+        schema
+    }
+
+    fn against_body(&self, operation: &Value, request: &Request) -> Vec<String> {
+        let body = self.resolved(&operation["requestBody"]);
+        if request.body.is_empty() {
+            let required = body["required"] == true;
+            return required
+                .then(|| "body: is missing".to_owned())
+                .into_iter()
+                .collect();
+        }
+        let kind = request.header("content-type").unwrap_or_default();
+        let Some(media) = body["content"].get(kind) else {
+            return vec![format!("body: may not be {kind:?}")];
+        };
+        let schema = &media["schema"];
+        let value = if kind == "application/json" {
+            serde_json::from_slice(&request.body).unwrap_or_default()
+        } else {
+            let text = std::str::from_utf8(&request.body).expect("a form");
+            form::typed(&form::tree(text), schema, self)
+        };
+        self.against(schema, &value, "body")
+    }
+
+    /// What the schema has against the value.
+    fn against(&self, schema: &Value, value: &Value, place: &str) -> Vec<String> {
+        let whole = json!({
+            "allOf": [schema], "unevaluatedProperties": false, "components": self.spec["components"],
+        });
+        let validator = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .should_validate_formats(true)
+            .build(&whole)
+            .expect("a schema");
+        validator
+            .iter_errors(value)
+            .map(|error| format!("{place}{}: {error}", error.instance_path()))
+            .collect()
+    }
+}

@@ -1,0 +1,111 @@
+//! Stands before a simulator, passes everything on, and keeps what our client asked.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::to_bytes,
+    extract::{self, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use reqwest::Client;
+use tokio::{net::TcpListener, task::JoinSet};
+use url::Url;
+
+/// The longest body that is passed on.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// What was asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+#[derive(Clone)]
+struct Passage {
+    target: Url,
+    client: Client,
+    kept: Arc<Mutex<Vec<Request>>>,
+}
+
+pub(crate) struct Recorder {
+    pub url: Url,
+    kept: Arc<Mutex<Vec<Request>>>,
+    /// Ends with it.
+    _server: JoinSet<()>,
+}
+
+impl Recorder {
+    pub(crate) async fn before(target: &Url) -> Self {
+        let kept = Arc::default();
+        let passage = Passage {
+            target: target.clone(),
+            client: gateways::http::webhook_client(true).expect("a client"),
+            kept: Arc::clone(&kept),
+        };
+        let app = Router::new().fallback(pass).with_state(passage);
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, app).await.expect("it serves") });
+        Self {
+            url: Url::parse(&format!("http://{address}")).expect("an address"),
+            kept,
+            _server: server,
+        }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.kept.lock().expect("nobody panicked").clone()
+    }
+}
+
+async fn pass(State(passage): State<Passage>, request: extract::Request) -> Response {
+    let (mut head, body) = request.into_parts();
+    let body = to_bytes(body, MAX_BODY_BYTES).await.expect("a body");
+    let mut url = passage.target.clone();
+    url.set_path(head.uri.path());
+    url.set_query(head.uri.query());
+    let request = Request {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers.clone(),
+        body: body.to_vec(),
+    };
+    passage.kept.lock().expect("nobody panicked").push(request);
+    head.headers.remove(header::HOST);
+    let asked = passage
+        .client
+        .request(head.method, url)
+        .headers(head.headers)
+        .body(body);
+    // a connection that the simulator broke: to our clients as unknown as this
+    let Ok(answer) = asked.send().await else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
+    let (status, mut headers) = (answer.status(), answer.headers().clone());
+    for hop in [header::TRANSFER_ENCODING, header::CONNECTION] {
+        headers.remove(hop);
+    }
+    let Ok(body) = answer.bytes().await else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
+    (status, headers, body).into_response()
+}

