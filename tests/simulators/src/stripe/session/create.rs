@@ -54,7 +54,7 @@ const MAX_LINES: usize = 100;
 const MIN_OPEN: TimeDelta = TimeDelta::minutes(30);
 const MAX_OPEN: TimeDelta = TimeDelta::hours(24);
 /// Of a session's id.
-const SECRET: usize = 58;
+const SECRET: usize = 56;
 const MAX_REFERENCE: usize = 200;
 
 pub(in crate::stripe) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
