@@ -140,7 +140,18 @@ async fn card_pages_are_asked_for_as_stripe_says() {
         a_dispute_is_seen_and_is_no_refund,
         a_payment_nobody_told_is_caught_up,
     }
-    let expected = ["?"];
+    let expected = [
+        "POST /v1/checkout/sessions",
+        "GET /v1/checkout/sessions",
+        "GET /v1/checkout/sessions/{session}",
+        "POST /v1/checkout/sessions/{session}/expire",
+        "POST /v1/refunds",
+        "GET /v1/refunds",
+        "GET /v1/disputes",
+        "GET /v1/events",
+        "GET /v1/webhook_endpoints",
+        "POST /v1/webhook_endpoints",
+    ];
     assert_calls(&made(&recorders), &expected);
 }
 
