@@ -2,6 +2,7 @@
 # Tests everything, with services of its own: `tests/run.sh [part of a test's name] [cargo test's further arguments]`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+[ $# -gt 0 ] || export WITH_NODE=1   # for the SDKs, at the end
 . deploy/local/test-services.sh postgres temporal kafka
 
 log=$STATE/logs/tests.log
@@ -12,4 +13,11 @@ failed=0
 cargo test --workspace --no-fail-fast -- "$@" 2> >(tee -a "$log" >&2) || failed=$?
 wait "$!"   # for the last lines of the log
 tests/leaks.sh "$log"
+
+# Libraries that are not ours, against the simulators: part of the whole only, not of a search for one test.
+if [ $# -eq 0 ]; then
+    export SIMULATORS=${CARGO_TARGET_DIR:-target}/debug/simulators
+    [ -x "$SIMULATORS" ] || cargo build --quiet -p simulators
+    tests/sdks/run.sh || failed=$?
+fi
 exit $failed

@@ -16,6 +16,11 @@ prerequisites() {
     command -v make >/dev/null || { missing+=(make); packages+=(make); }
     command -v mvn >/dev/null || { missing+=(Maven); packages+=(maven); }
     command -v curl >/dev/null || { missing+=(curl); packages+=(curl); }
+    # only the tests want it, and say so
+    if [ -n "${WITH_NODE:-}" ]; then
+        node -e fetch 2>/dev/null || { missing+=("Node 18 or later"); packages+=(nodejs); }
+        command -v npm >/dev/null || { missing+=(npm); packages+=(npm); }
+    fi
     if [ ${#missing[@]} -gt 0 ]; then
         local install="apt-get install -y --no-install-recommends ${packages[*]}"
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
