@@ -1,6 +1,6 @@
 //! Efí: Pix with and without a due date, boletos, card links.
 
-use gateways::{GatewayStatus, RefundOrder, RefundStatus};
+use gateways::{GatewayStatus, Means, RefundOrder, RefundStatus};
 use schemas::{
     attempt::ErrorClass,
     calendar::is_business_day,
@@ -328,6 +328,24 @@ async fn a_refund_that_was_not_done_has_failed() {
     let found = found.expect("the refund");
     assert_eq!(found.status, RefundStatus::Failed);
     assert!(found.reason.is_some());
+}
+
+#[tokio::test]
+async fn a_refund_of_a_pix_that_came_before_is_caught_up() {
+    let bench = pix().await;
+    bench.charged().await;
+    let reference = &bench.order.reference;
+    bench.control.pay(reference).await;
+    let since = bench.found().await.payments[0].paid_at + chrono::TimeDelta::milliseconds(1);
+    let silently = json!({ "amount": 1_000, "notify": false });
+    bench.control.act(reference, "refund", silently).await;
+    let caught = bench.gateway.catch_up(since).await.expect("a list");
+    assert_eq!(caught.len(), 1, "{caught:?}");
+    assert_eq!(caught[0].reference.as_ref(), Some(reference));
+    let Means::Refund(refund) = &caught[0].means else {
+        panic!("{caught:?} tells no refund")
+    };
+    assert_eq!(refund.amount, 1_000);
 }
 
 /// Efí keeps no reference of a card's refund.
