@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use super::{Stripe, error};
 use crate::{
     GatewayError,
-    http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
+    http::{self, Answer, Deadline, Effect},
 };
 
 /// The version that our requests and answers are written for.
@@ -109,12 +109,12 @@ impl Stripe {
             .body(body)
     }
 
-    /// All of a list, newest first, in at most `max_pages` pages; each page has its own time.
+    /// All of a list, newest first, in at most so many pages.
     pub(super) async fn list<T: Listed>(
         &self,
         path: &[&str],
         query: &[(&str, String)],
-        max_pages: usize,
+        (max_pages, deadline): (usize, Deadline),
     ) -> Result<Vec<T>, GatewayError> {
         let mut all: Vec<T> = Vec::new();
         for _ in 0..max_pages {
@@ -125,7 +125,7 @@ impl Stripe {
                     .map(|last| ("starting_after", last.id().to_owned())),
             );
             let page: Page<T> = self
-                .get(path, &query, Deadline::after(CALL_TIMEOUT))
+                .get(path, &query, deadline)
                 .await?
                 .read(Effect::Reads)?;
             let more = page.has_more && !page.data.is_empty();

@@ -8,7 +8,7 @@ use super::{
     call::Listed,
     charge::{Charge, instant},
 };
-use crate::{GatewayDispute, GatewayError};
+use crate::{GatewayDispute, GatewayError, http::Deadline};
 
 /// The most pages of one charge's disputes; there is hardly ever a second dispute.
 const MAX_PAGES: usize = 2;
@@ -100,12 +100,15 @@ impl Stripe {
     pub(super) async fn disputes_of(
         &self,
         charge: &Charge,
+        deadline: Deadline,
     ) -> Result<Vec<GatewayDispute>, GatewayError> {
         if !charge.disputed {
             return Ok(Vec::new());
         }
         let query = [("charge", charge.id.clone())];
-        let listed: Vec<Dispute> = self.list(&["disputes"], &query, MAX_PAGES).await?;
+        let listed: Vec<Dispute> = self
+            .list(&["disputes"], &query, (MAX_PAGES, deadline))
+            .await?;
         Ok(listed.iter().filter_map(Dispute::to_dispute).collect())
     }
 }

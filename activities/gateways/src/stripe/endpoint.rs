@@ -140,7 +140,9 @@ impl Stripe {
     }
 
     async fn endpoints_at(&self, url: &Url) -> Result<Vec<Endpoint>, GatewayError> {
-        let mut all: Vec<Endpoint> = self.list(&["webhook_endpoints"], &[], MAX_PAGES).await?;
+        let mut all: Vec<Endpoint> = self
+            .list(&["webhook_endpoints"], &[], (MAX_PAGES, deadline()))
+            .await?;
         all.retain(|endpoint| endpoint.url == url.as_str());
         Ok(all)
     }

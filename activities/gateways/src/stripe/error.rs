@@ -10,6 +10,9 @@ use crate::{
 /// The intent cannot do this any more: it was paid or canceled.
 pub(super) const UNEXPECTED_STATE: &str = "payment_intent_unexpected_state";
 
+/// The payer's CPF or CNPJ is not taken.
+pub(super) const INVALID_DOCUMENT: &str = "tax_id_invalid";
+
 /// An answer that is no success.
 pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     let body = answer.json();
@@ -28,14 +31,48 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
         (None, param) => format!("Stripe refused {param}"),
     };
     let generic = answer.error(effect, code, Some(&message));
-    let class = match (answer.status, kind) {
+    GatewayError {
+        class: class(answer.status, (kind, param), generic.class),
+        ..generic
+    }
+}
+
+/// What a refusal means here, where its status alone (`otherwise`) does not tell.
+fn class(status: u16, (kind, param): (&str, &str), otherwise: ErrorClass) -> ErrorClass {
+    match (status, kind) {
         // the key was used before: for something else, or for a request still under way
         (400 | 409, "idempotency_error") => ErrorClass::Unknown,
         // Pix is by invitation: an account without it is ours to configure
         (400, _) if param.starts_with("payment_method_types") => ErrorClass::Denied,
         (402, "card_error") => ErrorClass::Declined,
         (402, _) => ErrorClass::Refused,
-        _ => generic.class,
-    };
-    GatewayError { class, ..generic }
+        _ => otherwise,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusals_type_and_parameter_decide_where_its_status_does_not() {
+        use ErrorClass::{Declined, Denied, Refused, Throttled, Unknown};
+        let invalid = "invalid_request_error";
+        for (status, kind, param, otherwise, expected) in [
+            (400, invalid, "amount", Refused, Refused),
+            (400, invalid, "payment_method_types", Refused, Denied),
+            (400, invalid, "payment_method_types[0]", Refused, Denied),
+            (400, "idempotency_error", "", Refused, Unknown),
+            (409, "idempotency_error", "", Unknown, Unknown),
+            (401, invalid, "", Denied, Denied),
+            (402, "card_error", "", Declined, Declined),
+            (402, invalid, "", Declined, Refused),
+            (404, invalid, "id", Refused, Refused),
+            (429, invalid, "", Throttled, Throttled),
+            (500, "api_error", "", Unknown, Unknown),
+        ] {
+            let read = class(status, (kind, param), otherwise);
+            assert_eq!(read, expected, "{status} {kind} {param}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Events, as they are told to our address and as they are listed: one reader for both. `GATEWAYS.md` §3.9.
 
+use std::time::Duration;
+
 use schemas::{Instant, payment_method::Kind};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -13,7 +15,7 @@ use super::{
     refund::Refund,
     session::Session,
 };
-use crate::{GatewayError, GatewayNotice, GatewayStatus, Means, NotificationError};
+use crate::{GatewayError, GatewayNotice, GatewayStatus, Means, NotificationError, http::Deadline};
 
 /// What is told to our address. Those of charges that only repeat their intent's are left out.
 pub(super) const EVENTS: [&str; 19] = [
@@ -39,6 +41,8 @@ pub(super) const EVENTS: [&str; 19] = [
 ];
 /// The most pages of one catching up.
 const MAX_PAGES: usize = 100;
+/// Nobody waits for it.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[derive(Deserialize)]
 pub(super) struct Event {
@@ -201,16 +205,19 @@ impl Stripe {
         &self,
         since: Instant,
     ) -> Result<Vec<GatewayNotice>, GatewayError> {
+        let deadline = Deadline::after(CATCH_UP_TIMEOUT);
         let mut query = vec![("created[gte]", since.timestamp().to_string())];
         query.extend(EVENTS.map(|event| ("types[]", event.to_owned())));
-        let listed: Vec<Event> = self.list(&["events"], &query, MAX_PAGES).await?;
+        let listed: Vec<Event> = self
+            .list(&["events"], &query, (MAX_PAGES, deadline))
+            .await?;
         let mut notices = Vec::new();
         for event in listed.iter().rev() {
             match event.read(self.is_live()) {
                 Ok(read) => notices.extend(read),
                 // the next one may be readable, and this one is not better for being asked for again
                 Err(why) => {
-                    tracing::warn!(event = event.id, %why, "stripe lists an event that cannot be read")
+                    tracing::warn!(event = event.id, %why, "stripe lists an event that cannot be read");
                 }
             }
         }

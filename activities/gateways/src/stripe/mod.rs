@@ -125,7 +125,11 @@ impl Gateway for Stripe {
         };
         let answer = self
             .create(path, &form::of(order), &order.reference, deadline)
-            .await?;
+            .await
+            .map_err(|error| match error.code.as_str() {
+                error::INVALID_DOCUMENT => error.about_document(&order.payer.document),
+                _ => error,
+            })?;
         self.created(order, &answer, deadline)
             .await
             .map_err(GatewayError::after_an_effect)
@@ -146,10 +150,10 @@ impl Gateway for Stripe {
             self.post(&path, &form, deadline).await
         };
         match ended {
-            Ok(_) => self.read(&charge.id).await,
+            Ok(_) => self.read(&charge.id, deadline).await,
             // paid or ended meanwhile, or being paid
             Err(refused) if refused.class == ErrorClass::Refused => {
-                let now = self.read(&charge.id).await?;
+                let now = self.read(&charge.id, deadline).await?;
                 let explained = refused.code == error::UNEXPECTED_STATE || !now.status.is_payable();
                 if explained { Ok(now) } else { Err(refused) }
             }

@@ -17,8 +17,11 @@ const MAX_PAGES: usize = 10;
 
 impl Stripe {
     /// An intent or a session by its id.
-    pub(super) async fn read(&self, id: &str) -> Result<GatewayCharge, GatewayError> {
-        let deadline = Deadline::after(CALL_TIMEOUT);
+    pub(super) async fn read(
+        &self,
+        id: &str,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
         if is_session(id) {
             self.session(id, deadline).await
         } else {
@@ -38,7 +41,7 @@ impl Stripe {
             .await?
             .read(Effect::Reads)?;
         let charge = intent.to_charge()?;
-        self.with_money(charge, intent.paid_by()).await
+        self.with_money(charge, intent.paid_by(), deadline).await
     }
 
     pub(super) async fn session(
@@ -57,7 +60,7 @@ impl Stripe {
             .read(Effect::Reads)?;
         let charge = session.to_charge()?;
         let paid_by = session.intent().and_then(Intent::paid_by);
-        self.with_money(charge, paid_by).await
+        self.with_money(charge, paid_by, deadline).await
     }
 
     /// Adds refunds and disputes of the money that came.
@@ -65,17 +68,18 @@ impl Stripe {
         &self,
         mut charge: GatewayCharge,
         paid_by: Option<&Charge>,
+        deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let Some(paid_by) = paid_by else {
             return Ok(charge);
         };
         charge.refunds = if paid_by.has_more_refunds() {
-            let listed = self.refunds_of(&paid_by.id).await?;
+            let listed = self.refunds_of(&paid_by.id, deadline).await?;
             listed.iter().filter_map(Refund::to_refund).collect()
         } else {
             paid_by.refunds_inside()
         };
-        charge.disputes = self.disputes_of(paid_by).await?;
+        charge.disputes = self.disputes_of(paid_by, deadline).await?;
         let claimed = charge.disputes.iter().any(|it| it.status.holds_money());
         charge.status = match (claimed, paid_by.refunded) {
             (true, _) => GatewayStatus::Disputed,
@@ -90,19 +94,20 @@ impl Stripe {
         &self,
         order: &ChargeOrder,
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
+        let deadline = Deadline::after(CALL_TIMEOUT);
         let made = order.created_at.timestamp();
         let at_first = [
             ("created[gte]", (made - SEARCH_MARGIN_S).to_string()),
             ("created[lte]", (made + SEARCH_FIRST_S).to_string()),
         ];
-        let mut ids = self.named(order, &at_first).await?;
+        let mut ids = self.named(order, &at_first, deadline).await?;
         if ids.is_empty() {
             let later = [("created[gt]", (made + SEARCH_FIRST_S).to_string())];
-            ids = self.named(order, &later).await?;
+            ids = self.named(order, &later, deadline).await?;
         }
         let mut found = Vec::new();
         for id in ids {
-            found.push(within(order, self.read(&id).await?));
+            found.push(within(order, self.read(&id, deadline).await?));
         }
         Ok(found)
     }
@@ -112,16 +117,19 @@ impl Stripe {
         &self,
         order: &ChargeOrder,
         query: &[(&str, String)],
+        deadline: Deadline,
     ) -> Result<Vec<String>, GatewayError> {
         let ours = |reference: Option<&str>| reference == Some(order.reference.as_str());
         if order.method.kind() == Kind::Card {
             let listed: Vec<Session> = self
-                .list(&["checkout", "sessions"], query, MAX_PAGES)
+                .list(&["checkout", "sessions"], query, (MAX_PAGES, deadline))
                 .await?;
             let listed = listed.into_iter().filter(|it| ours(it.reference()));
             Ok(listed.map(|session| session.id).collect())
         } else {
-            let listed: Vec<Intent> = self.list(&["payment_intents"], query, MAX_PAGES).await?;
+            let listed: Vec<Intent> = self
+                .list(&["payment_intents"], query, (MAX_PAGES, deadline))
+                .await?;
             let listed = listed.into_iter().filter(|it| ours(it.reference()));
             Ok(listed.map(|intent| intent.id).collect())
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     GatewayError, GatewayRefund, RefundOrder, RefundStatus,
-    http::{Deadline, Effect},
+    http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
 /// The most pages of one charge's refunds.
@@ -127,7 +127,8 @@ impl Stripe {
         &self,
         order: &RefundOrder,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
-        let listed = self.refunds_of(&order.payment).await?;
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        let listed = self.refunds_of(&order.payment, deadline).await?;
         let ours = |refund: &Refund| refund.word("reference").as_ref() == Some(&order.reference);
         let Some(refund) = listed.into_iter().find(ours) else {
             return Ok(None);
@@ -138,9 +139,13 @@ impl Stripe {
     }
 
     /// All refunds of a charge, newest first.
-    pub(super) async fn refunds_of(&self, charge: &str) -> Result<Vec<Refund>, GatewayError> {
+    pub(super) async fn refunds_of(
+        &self,
+        charge: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<Refund>, GatewayError> {
         let query = [("charge", charge.to_owned())];
-        self.list(&["refunds"], &query, MAX_PAGES).await
+        self.list(&["refunds"], &query, (MAX_PAGES, deadline)).await
     }
 }
 

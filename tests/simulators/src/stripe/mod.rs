@@ -1,4 +1,4 @@
-//! Stripe: intents with Pix and boleto, checkout sessions with cards, refunds, disputes, events. `GATEWAYS.md` §3.
+#![doc = include_str!("README.md")]
 
 use std::{
     sync::{Arc, Mutex},

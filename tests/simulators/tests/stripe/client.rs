@@ -1,4 +1,4 @@
-//! A client that checks every good answer against Stripe's own OpenAPI description.
+//! A client that checks every good answer against Stripe's own `OpenAPI` description.
 
 use axum::{
     Router,
@@ -296,7 +296,7 @@ impl Listener {
         serving.spawn(async move {
             axum::serve(socket, Router::new().route("/hooks", post(hear)))
                 .await
-                .unwrap()
+                .unwrap();
         });
         Self { url, told, serving }
     }

@@ -5,10 +5,17 @@ use serde_json::json;
 
 use crate::client::{BOLETO, PAGE, PIX, Stripe, text, with};
 
+/// Where it is made, of what, and what it is called.
+type Way = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+);
+
 #[tokio::test]
 async fn every_method_is_paid_expired_and_canceled() {
     let stripe = Stripe::start().await;
-    let ways: [(&str, &[(&str, &str)], &str); 3] = [
+    let ways: [Way; 3] = [
         ("/v1/payment_intents", &PIX, "pix"),
         ("/v1/payment_intents", &BOLETO, "boleto"),
         ("/v1/checkout/sessions", &PAGE, "card"),

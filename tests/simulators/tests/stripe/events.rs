@@ -153,9 +153,9 @@ async fn an_endpoint_shows_its_secret_once_and_can_be_changed() {
         ("description", "loja"),
         ("metadata[a]", "b"),
     ];
-    let changed = stripe.make(&path, &changes).await;
+    let after = stripe.make(&path, &changes).await;
     assert_eq!(
-        (&changed["status"], &changed["metadata"]),
+        (&after["status"], &after["metadata"]),
         (&json!("disabled"), &json!({ "a": "b" }))
     );
     stripe.make("/v1/payment_intents", &PIX).await;

@@ -42,7 +42,7 @@ fn read(file: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// OpenAPI 3.0 says `nullable`; JSON Schema says it with types.
+/// `OpenAPI` 3.0 says `nullable`; JSON Schema says it with types.
 fn convert(schema: &mut Value) {
     match schema {
         Value::Array(all) => all.iter_mut().for_each(convert),

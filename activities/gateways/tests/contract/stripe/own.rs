@@ -184,8 +184,8 @@ async fn refunds_and_disputes_are_told_with_their_payment() {
     let (mut refunded, mut disputed, mut count) = (false, false, 0);
     while !(refunded && disputed) {
         count += 1;
-        let received = receiver.at_least(count).await.remove(count - 1);
-        for notice in gateway.notification(&received).expect("genuine") {
+        let latest = receiver.at_least(count).await.remove(count - 1);
+        for notice in gateway.notification(&latest).expect("genuine") {
             match notice.means {
                 Means::Refund(refund) => {
                     assert_eq!(refund.reference.as_ref(), Some(&order.reference));
