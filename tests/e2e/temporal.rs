@@ -14,11 +14,11 @@ use tests::{
 };
 use workflows::{
     charge::ChargeWorkflow, delivery::DeliveryWorkflow, reconcile::ReconcileWorkflow,
-    sweep::SweepWorkflow,
+    refund::RefundWorkflow, sweep::SweepWorkflow,
 };
 
 /// Every kind of workflow that is recorded.
-const RECORDED: [&str; 3] = ["charge", "delivery", "reconcile"];
+const RECORDED: [&str; 4] = ["charge", "delivery", "reconcile", "refund"];
 
 async fn client(stack: &Stack) -> Client {
     let options = ConnectionOptions::new(stack.services.temporal_url.clone())
@@ -156,6 +156,7 @@ async fn recorded_histories_replay() {
             .register_workflow::<ChargeWorkflow>()
             .and_then(|options| options.register_workflow::<DeliveryWorkflow>())
             .and_then(|options| options.register_workflow::<ReconcileWorkflow>())
+            .and_then(|options| options.register_workflow::<RefundWorkflow>())
             .and_then(|options| options.register_workflow::<SweepWorkflow>())
             .expect("workflows");
         let replayer = WorkflowReplayer::new(options.build()).expect("a replayer");
@@ -206,6 +207,13 @@ async fn record_histories() {
         )
         .await;
     stack.shop.heard("charge.paid", id).await;
+    let refund = stack
+        .api
+        .post(&format!("/v1/charges/{id}/refunds"), &json!({}))
+        .await
+        .expect(201);
+    let refund = refund["id"].as_str().expect("an id");
+    stack.shop.heard("refund.succeeded", refund).await;
     let deliveries = stack.api.timeline(id, "delivery").await;
     let canceled = stack.api.charge(&pix()).await;
     let canceled = canceled["id"].as_str().expect("an id");
@@ -223,6 +231,7 @@ async fn record_histories() {
             "reconcile-voided",
             attempts[0]["id"].as_str().expect("an id"),
         ),
+        ("refund-succeeded", refund),
         (
             "delivery-second-try",
             deliveries[0]["delivery"]["id"].as_str().expect("an id"),
