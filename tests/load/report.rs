@@ -1,6 +1,12 @@
 //! A run's figures, as JSON and as a table.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    io::{self, Write as _},
+    path::Path,
+};
 
 use serde::Serialize;
 
@@ -57,8 +63,9 @@ pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
         let optional = |value: Option<f64>| {
             value.map_or_else(|| "–".to_owned(), |value| format!("{value:.1}"))
         };
-        text += &format!(
-            "| {} | {:.1} | {:.1}/{:.1}/{:.1} | {} ({:.0}) | {} | {} | {} | {:.1} |\n",
+        let _ = writeln!(
+            text,
+            "| {} | {:.1} | {:.1}/{:.1}/{:.1} | {} ({:.0}) | {} | {} | {} | {:.1} |",
             row.name,
             row.charges_per_s,
             row.added_ms.p50,
@@ -73,6 +80,5 @@ pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
         );
     }
     fs::write(folder.join("results.md"), &text)?;
-    use std::io::Write;
-    Ok(write!(std::io::stdout(), "{text}")?)
+    Ok(write!(io::stdout(), "{text}")?)
 }

@@ -120,19 +120,7 @@ impl Stack {
     }
 
     async fn try_with(options: Options) -> anyhow::Result<Self> {
-        let simulators = simulators::start(simulators::Options {
-            ports: simulators::Ports {
-                control: 0,
-                efi_tls: 0,
-                efi: 0,
-                efi_cobrancas: 0,
-                stripe: 0,
-                asaas: 0,
-            },
-            certificates: None,
-            seed: 1,
-        })
-        .await?;
+        let simulators = simulate().await?;
         let services = config(&simulators, &options).await?;
         let temporal = Proxy::to(&services.temporal_url).await;
         let config = Config {
@@ -157,17 +145,7 @@ impl Stack {
             ..config
         };
         let store = running.store.clone();
-        let mut db = store.pool.acquire().await?;
-        let merchant = merchants::insert(&mut db, store.master(), "Loja").await?;
-        let (_, key) = api_keys::insert(
-            &mut db,
-            merchant,
-            Mode::Test,
-            Permission::Configuration,
-            "tests",
-        )
-        .await?;
-        drop(db);
+        let (merchant, key) = merchant(&store).await?;
         let mut addresses = Vec::new();
         for gateway in &options.gateways {
             addresses.push((
@@ -277,6 +255,33 @@ impl Stack {
         self.running.stop().await;
         self.simulators.stop().await;
     }
+}
+
+/// Simulators of this stack's own, on any free ports.
+async fn simulate() -> anyhow::Result<simulators::Simulators> {
+    let ports = simulators::Ports {
+        control: 0,
+        efi_tls: 0,
+        efi: 0,
+        efi_cobrancas: 0,
+        stripe: 0,
+        asaas: 0,
+    };
+    simulators::start(simulators::Options {
+        ports,
+        certificates: None,
+        seed: 1,
+    })
+    .await
+}
+
+/// A merchant, and a key that may do everything.
+async fn merchant(store: &Store) -> anyhow::Result<(MerchantId, SecretString)> {
+    let mut db = store.pool.acquire().await?;
+    let id = merchants::insert(&mut db, store.master(), "Loja").await?;
+    let permission = Permission::Configuration;
+    let (_, key) = api_keys::insert(&mut db, id, Mode::Test, permission, "tests").await?;
+    Ok((id, key))
 }
 
 /// The services come from the environment (`tests/run.sh`); all else is this stack's own.

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long closed workflows stay visible: 7 days.
-const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const RETENTION: Duration = Duration::from_hours(168);
 /// A new namespace takes a while to be known everywhere.
 const NAMESPACE_TRIES: u32 = 60;
 const NAMESPACE_AGAIN: Duration = Duration::from_millis(500);

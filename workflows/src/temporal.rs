@@ -249,9 +249,8 @@ impl Temporal {
     fn judge_poke(&self, what: &str, poked: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
         match poked {
             Ok(()) => Ok(true),
-            Err(WorkflowUpdateError::NotFound(_)) => Ok(false),
-            // it closed while the update was on its way: its row may hold something that it has not seen
-            Err(WorkflowUpdateError::Failed(_)) => Ok(false),
+            // failed: it closed while the update was on its way, and its row may hold something that it has not seen
+            Err(WorkflowUpdateError::NotFound(_) | WorkflowUpdateError::Failed(_)) => Ok(false),
             Err(error) => Err(self.lost(what, &error)),
         }
     }

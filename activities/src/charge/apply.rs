@@ -67,10 +67,12 @@ pub(crate) async fn apply(
         GatewayStatus::Overdue => (None, Some(Status::Overdue)),
         GatewayStatus::Canceled => (Some(State::Voided), Some(closed_as(charge))),
         // its own clock, not ours: some gateways leave it confirmable, so our timer cancels it there
-        GatewayStatus::Expired if is_shown && !is_ending(charge) => (None, None),
-        GatewayStatus::Expired => (Some(State::Voided), Some(closed_as(charge))),
+        GatewayStatus::Expired if !is_shown || is_ending(charge) => {
+            (Some(State::Voided), Some(closed_as(charge)))
+        }
         GatewayStatus::Failed => (Some(State::Declined), Some(Status::Failed)),
-        GatewayStatus::Pending
+        GatewayStatus::Expired
+        | GatewayStatus::Pending
         | GatewayStatus::Paid
         | GatewayStatus::Refunded
         | GatewayStatus::Disputed => (None, None),
