@@ -93,7 +93,7 @@ pub fn brisk() -> Timing {
             over: ms(1_000),
             probe_every: ms(1_500),
         },
-        hold_boleto: ms(2_000),
+        hold_boleto: ms(6_000),
         refund_again: Backoff {
             initial_ms: 200,
             factor: 2,
