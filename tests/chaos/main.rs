@@ -28,7 +28,7 @@ const GATEWAY_LATENCY_MS: u64 = 60;
 const TELL_AGAIN_S: u64 = 1;
 const TELL_AGAIN_TIMES: usize = 60;
 /// How long all may take to come right after the last kill.
-const SETTLE_WITHIN: Duration = Duration::from_secs(180);
+const SETTLE_WITHIN: Duration = Duration::from_mins(3);
 
 /// Where the stack is, and how rough it gets.
 #[derive(Debug, Parser)]

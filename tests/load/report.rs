@@ -1,6 +1,6 @@
 //! A run's figures, as JSON and as a table.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use serde::Serialize;
 
@@ -57,8 +57,9 @@ pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
         let optional = |value: Option<f64>| {
             value.map_or_else(|| "–".to_owned(), |value| format!("{value:.1}"))
         };
-        text += &format!(
-            "| {} | {:.1} | {:.1}/{:.1}/{:.1} | {} ({:.0}) | {} | {} | {} | {:.1} |\n",
+        writeln!(
+            text,
+            "| {} | {:.1} | {:.1}/{:.1}/{:.1} | {} ({:.0}) | {} | {} | {} | {:.1} |",
             row.name,
             row.charges_per_s,
             row.added_ms.p50,
@@ -70,9 +71,11 @@ pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
             optional(row.deliveries_per_s),
             cpu.join(", "),
             row.wal_bytes_per_charge / 1000.0,
-        );
+        )?;
     }
     fs::write(folder.join("results.md"), &text)?;
-    use std::io::Write;
-    Ok(write!(std::io::stdout(), "{text}")?)
+    Ok(std::io::Write::write_all(
+        &mut std::io::stdout(),
+        text.as_bytes(),
+    )?)
 }
