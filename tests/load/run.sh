@@ -32,6 +32,5 @@ create_merchant
 . "$STATE/merchant.env"
 
 echo "before: $(uptime)"
-"$BIN/load" --api "$api" --key "$KEY" --simulators "$simulators" --database "$ORCHESTRATOR_DATABASE_URL" --pids "$STATE/pids" \
-    --output tests/load "$@"
+"$BIN/load" --api "$api" --key "$KEY" --simulators "$simulators" --database "$ORCHESTRATOR_DATABASE_URL" --pids "$STATE/pids" "$@"
 echo "after: $(uptime)"

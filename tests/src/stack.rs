@@ -22,6 +22,7 @@ use schemas::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use store::{Store, api_keys, merchants};
+use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, schedules::DeleteScheduleOptions};
 use url::Url;
 use uuid::Uuid;
 
@@ -250,8 +251,25 @@ impl Stack {
             .expect("a row");
     }
 
+    /// Schedules outlive their stack, and go on waking Temporal once a second each.
+    async fn forget_schedules(&self) {
+        let options = ConnectionOptions::new(self.services.temporal_url.clone())
+            .identity("tests")
+            .build();
+        let connection = Connection::connect(options).await.expect("Temporal");
+        let options = ClientOptions::new(self.config.temporal_namespace.clone()).build();
+        let client = Client::new(connection, options).expect("a client");
+        for name in workflows::setup::SCHEDULES {
+            let id = format!("{name}-{}upkeep", self.config.task_queue_prefix);
+            let schedule = client.get_schedule_handle(id);
+            // a stack that is not complete has none
+            let _ = schedule.delete(DeleteScheduleOptions::default()).await;
+        }
+    }
+
     /// Stops everything.
     pub async fn stop(self) {
+        self.forget_schedules().await;
         self.running.stop().await;
         self.simulators.stop().await;
     }

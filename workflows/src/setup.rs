@@ -125,7 +125,8 @@ struct Beat {
 const SWEEP: &str = "sweep";
 const CATCH_UP: &str = "catch-up";
 const WATCH: &str = "watch";
-const SCHEDULES: [&str; 3] = [SWEEP, CATCH_UP, WATCH];
+/// What is scheduled; each schedule is named by this and the queue of upkeep.
+pub const SCHEDULES: [&str; 3] = [SWEEP, CATCH_UP, WATCH];
 
 fn beats(queues: &Queues, every: Beats) -> [Beat; 3] {
     let id = |name| schedule_id(queues, name);

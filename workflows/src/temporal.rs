@@ -154,8 +154,7 @@ impl Temporal {
     fn lost(&self, what: &str, error: &dyn std::fmt::Display) -> Away {
         let until = self.now_ms() + u64::try_from(AWAY_FOR.as_millis()).unwrap_or(0);
         self.0.away_until_ms.store(until, Ordering::Relaxed);
-        tracing::warn!(%error, what, "Temporal did not answer");
-        metrics::counter!("temporal_failures_total", "what" => what.to_owned()).increment(1);
+        note_failure(what, error);
         Away
     }
 
@@ -251,7 +250,11 @@ impl Temporal {
             Ok(()) => Ok(true),
             // failed: it closed while the update was on its way, and its row may hold something that it has not seen
             Err(WorkflowUpdateError::NotFound(_) | WorkflowUpdateError::Failed(_)) => Ok(false),
-            Err(error) => Err(self.lost(what, &error)),
+            // a busy worker answers as late as an absent server: that is no reason to spare others their starts and pokes
+            Err(error) => {
+                note_failure(what, &error);
+                Err(Away)
+            }
         }
     }
 }
@@ -344,6 +347,11 @@ pub(crate) async fn open(
         connection,
         ClientOptions::new(config.namespace.clone()).build(),
     )?)
+}
+
+fn note_failure(what: &str, error: &dyn std::fmt::Display) {
+    tracing::warn!(%error, what, "Temporal did not answer");
+    metrics::counter!("temporal_failures_total", "what" => what.to_owned()).increment(1);
 }
 
 /// Starting is idempotent: a workflow that runs is left alone, one that closed is started again and returns at once if its row is

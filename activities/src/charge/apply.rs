@@ -35,6 +35,8 @@ pub(crate) async fn apply(
     observed: &GatewayCharge,
 ) -> Result<Applied, StoreError> {
     let mut applied = Applied::default();
+    // an orphan that was never answered for gets its name here; a refund needs it
+    attempts::fill_in(db, id, &observed.id, None).await?;
     for payment in &observed.payments {
         receive(acts, db, charge, (id, payment), &mut applied).await?;
     }

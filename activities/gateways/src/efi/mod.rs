@@ -107,7 +107,7 @@ fn unmet(field: &str, reason: &str) -> Unmet {
 
 /// A charge of the API Cobranças has a number; one of the API Pix our `txid`, which begins with letters.
 fn is_of_cobrancas(charge: &str) -> bool {
-    charge.bytes().all(|byte| byte.is_ascii_digit())
+    !charge.is_empty() && charge.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[async_trait]
