@@ -22,7 +22,9 @@ use schemas::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use store::{Store, api_keys, merchants};
-use temporalio_client::{Client, ClientOptions, Connection, ConnectionOptions, schedules::DeleteScheduleOptions};
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, schedules::DeleteScheduleOptions,
+};
 use url::Url;
 use uuid::Uuid;
 
