@@ -24,6 +24,7 @@ demo: ## Charge, pay, fail over, recover: with what `up` started
 
 test: ## Test everything, on ports and state of its own, beside a running `up`
 	@tests/run.sh
+	@SIMULATORS=target/debug/simulators tests/sdks/run.sh
 	@tests/chaos/run.sh --short
 
 check: ## Format, lint, documentation, licences, generated files

@@ -19,6 +19,8 @@ const MAX_PAGES: u64 = 100;
 /// A claim is decided within a week and paid within eleven days; what it becomes is listed under the day it was made.
 const CLAIM_LASTS: TimeDelta = TimeDelta::days(30);
 
+/// A list reaches beyond its end by this: clocks differ, and its instants are cut to milliseconds.
+const CLOCKS: TimeDelta = TimeDelta::minutes(1);
 /// A Pix can be given back for so long; it is listed by when it arrived.
 const RETURNABLE: TimeDelta = TimeDelta::days(90);
 
@@ -83,7 +85,7 @@ impl Pix {
         deadline: Deadline,
     ) -> Result<Vec<T>, GatewayError> {
         let instant = |at: Instant| at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let (from, to) = (instant(from), instant(to));
+        let (from, to) = (instant(from), instant(to + CLOCKS));
         let mut all = Vec::new();
         for page in 0..MAX_PAGES {
             let number = page.to_string();
