@@ -243,20 +243,6 @@ impl Temporal {
             Err(error) => Err(self.lost(what, &error)),
         }
     }
-
-    /// `Ok(false)`: no such workflow runs.
-    fn judge_poke(&self, what: &str, poked: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
-        match poked {
-            Ok(()) => Ok(true),
-            // failed: it closed while the update was on its way, and its row may hold something that it has not seen
-            Err(WorkflowUpdateError::NotFound(_) | WorkflowUpdateError::Failed(_)) => Ok(false),
-            // a busy worker answers as late as an absent server: that is no reason to spare others their starts and pokes
-            Err(error) => {
-                note_failure(what, &error);
-                Err(Away)
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -288,7 +274,7 @@ impl Starter for Temporal {
         let poked = handle
             .execute_update(ChargeWorkflow::look, (), poke_options())
             .await;
-        if let Ok(false) = self.judge_poke("poke charge", poked) {
+        if let Ok(false) = judge_poke("poke charge", poked) {
             let _: Result<(), Away> = self.start_charge(merchant, charge).await;
         }
     }
@@ -299,7 +285,7 @@ impl Starter for Temporal {
         let poked = handle
             .execute_update(DeliveryWorkflow::look, (), poke_options())
             .await;
-        if let Ok(false) = self.judge_poke("poke delivery", poked) {
+        if let Ok(false) = judge_poke("poke delivery", poked) {
             let _: Result<(), Away> = self.start_delivery(due).await;
         }
     }
@@ -310,7 +296,7 @@ impl Starter for Temporal {
         let poked = handle
             .execute_update(RefundWorkflow::look, (), poke_options())
             .await;
-        if let Ok(false) = self.judge_poke("poke refund", poked) {
+        if let Ok(false) = judge_poke("poke refund", poked) {
             let _: Result<(), Away> = self.start_refund(merchant, charge, refund).await;
         }
     }
@@ -321,8 +307,22 @@ impl Starter for Temporal {
         let poked = handle
             .execute_update(ReconcileWorkflow::look, (), poke_options())
             .await;
-        if let Ok(false) = self.judge_poke("poke reconcile", poked) {
+        if let Ok(false) = judge_poke("poke reconcile", poked) {
             let _: Result<(), Away> = self.start_reconciling(merchant, charge, attempt).await;
+        }
+    }
+}
+
+/// `Ok(false)`: no such workflow runs.
+fn judge_poke(what: &str, poked: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
+    match poked {
+        Ok(()) => Ok(true),
+        // failed: it closed while the update was on its way, and its row may hold something that it has not seen
+        Err(WorkflowUpdateError::NotFound(_) | WorkflowUpdateError::Failed(_)) => Ok(false),
+        // a busy worker answers as late as an absent server: that is no reason to spare others their starts and pokes
+        Err(error) => {
+            note_failure(what, &error);
+            Err(Away)
         }
     }
 }
