@@ -10,8 +10,8 @@ mkdir -p "$(dirname "$log")"
 : >"$log"
 # What the whole system logs while it is tested goes to a file: no test may pass that writes personal data or credentials there.
 failed=0
-cargo test --workspace --no-fail-fast -- "$@" 2> >(tee -a "$log" >&2) || failed=$?
-wait "$!"   # for the last lines of the log
+exec 3>&1
+cargo test --workspace --no-fail-fast -- "$@" 2>&1 >&3 | tee -a "$log" >&2 || failed=$?
 tests/leaks.sh "$log"
 
 # Libraries that are not ours, against the simulators: part of the whole only, not of a search for one test.

@@ -29,7 +29,7 @@ const NO_SLOT: Duration = Duration::from_secs(1);
 /// An answer slower than this makes the next deliveries to the endpoint start as regular activities.
 const SLOW: Duration = Duration::from_secs(2);
 /// For how long an endpoint is remembered as slow.
-const SLOW_FOR: Duration = Duration::from_secs(300);
+const SLOW_FOR: Duration = Duration::from_mins(5);
 /// How fast the deliveries that waited for a paused endpoint are sent once it is back.
 const DRAIN_PER_SECOND: i32 = 20;
 

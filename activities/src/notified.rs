@@ -114,6 +114,13 @@ impl Activities {
         Ok(true)
     }
 
+    /// Asks what a connection's tokens stand for now, and once more for one that was told again while it rests.
+    pub async fn fetch_tokens_soon(&self, connection: ConnectionId) -> Result<(), StoreError> {
+        self.fetch_tokens(Some(connection)).await?;
+        tokio::time::sleep(tokens::REST).await;
+        self.fetch_tokens(Some(connection)).await
+    }
+
     /// Asks the gateways what tokens stand for, of one connection or of all, and pokes the charges concerned.
     pub async fn fetch_tokens(&self, connection: Option<ConnectionId>) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;

@@ -22,6 +22,15 @@ use crate::{
 /// How long occupying a reference may take.
 const OCCUPY_WITHIN: Duration = Duration::from_secs(8);
 
+/// What is reconciled, and where.
+struct At<'a> {
+    row: &'a attempts::Row,
+    /// Whether the charge would show an instrument if it had one.
+    wanted: bool,
+    gateway: Arc<dyn Gateway>,
+    order: ChargeOrder,
+}
+
 /// How far a reconciliation came.
 enum Found {
     /// Nothing unwanted exists under the reference, and nothing can come to exist.
@@ -52,18 +61,15 @@ impl Activities {
         let before = charge.status;
         let (gateway, order) = self.reopen(&mut tx, row).await?;
         let mut applied = Applied::default();
-        let wanted = wanted(&charge, &rows);
-        let found = self
-            .clear(
-                &mut tx,
-                &mut charge,
-                (row, wanted),
-                (&gateway, &order),
-                &mut applied,
-            )
-            .await?;
+        let at = At {
+            row,
+            wanted: wanted(&charge, &rows),
+            gateway,
+            order,
+        };
+        let found = self.clear(&mut tx, &mut charge, &at, &mut applied).await?;
         let step = self
-            .conclude(&mut tx, &mut charge, row, found, &mut applied)
+            .conclude(&mut tx, &mut charge, (row, found), &mut applied)
             .await?;
         let waits = charge.status == Status::Processing && step == Step::Done;
         tx.commit().await?;
@@ -80,10 +86,15 @@ impl Activities {
         &self,
         db: &mut PgConnection,
         charge: &mut Locked,
-        (row, wanted): (&attempts::Row, bool),
-        (gateway, order): (&Arc<dyn Gateway>, &ChargeOrder),
+        at: &At<'_>,
         applied: &mut Applied,
     ) -> Result<Found, StoreError> {
+        let At {
+            row,
+            wanted,
+            gateway,
+            order,
+        } = at;
         let mut found = match gateway.find(order).await {
             Ok(found) => found,
             Err(error) => return Ok(Found::Unanswered(error)),
@@ -106,7 +117,7 @@ impl Activities {
             if keep.as_deref() == Some(object.id.as_str()) || !object.status.is_payable() {
                 continue;
             }
-            if keep.is_none() && wanted && object.next_action.is_some() {
+            if keep.is_none() && *wanted && object.next_action.is_some() {
                 keep = Some(object.id.clone());
                 applied
                     .due
@@ -126,7 +137,7 @@ impl Activities {
                     return Ok(Found::Unanswered(error));
                 }
                 Ok(_) => {
-                    tracing::info!(attempt = %row.id, gateway = %row.gateway, "voided an orphan")
+                    tracing::info!(attempt = %row.id, gateway = %row.gateway, "voided an orphan");
                 }
                 Err(error) => return Ok(Found::Unanswered(error)),
             }
@@ -159,8 +170,7 @@ impl Activities {
         &self,
         db: &mut PgConnection,
         charge: &mut Locked,
-        row: &attempts::Row,
-        found: Found,
+        (row, found): (&attempts::Row, Found),
         applied: &mut Applied,
     ) -> Result<Step, StoreError> {
         let now = self.state_of(db, charge, row.id).await?;
@@ -211,7 +221,7 @@ impl Activities {
             .reconcile
             .last()
             .copied()
-            .unwrap_or(Duration::from_secs(60));
+            .unwrap_or(Duration::from_mins(1));
         let pause = self.timing.reconcile.get(looks).copied().unwrap_or(last);
         attempts::set_look_at(db, row.id, Some(charge.now + delta(pause)), searched).await?;
         Ok(Step::look_after(pause))

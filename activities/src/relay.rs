@@ -136,7 +136,7 @@ impl Relay {
             // what follows a failed message under its key is sent again after it
             match outcome {
                 Ok(_) if !failed_keys.contains(message.key.as_str()) => {
-                    acknowledged.push(message.id)
+                    acknowledged.push(message.id);
                 }
                 Ok(_) => {}
                 Err(error) => {

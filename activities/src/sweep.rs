@@ -16,10 +16,10 @@ const BY_HAND: i64 = 20;
 const AT_A_TIME: usize = 8;
 /// Between tries to match a notification whose reference has our shape and no row; then it is left to a person.
 const STRAYS_AGAIN: [Duration; 4] = [
-    Duration::from_secs(60),
-    Duration::from_secs(600),
-    Duration::from_secs(3_600),
-    Duration::from_secs(86_400),
+    Duration::from_mins(1),
+    Duration::from_mins(10),
+    Duration::from_hours(1),
+    Duration::from_hours(24),
 ];
 /// How many graces overdue a row must be before the sweep does the work itself.
 const STUCK: u32 = 5;

@@ -21,7 +21,7 @@ const PAGE: i64 = 200;
 /// How many at a time.
 const AT_A_TIME: usize = 8;
 /// How far a reading reaches back before the end of the last one: what gateways list late, and clocks that differ.
-const OVERLAP: Duration = Duration::from_secs(600);
+const OVERLAP: Duration = Duration::from_mins(10);
 
 impl Activities {
     /// Reads the lists of the connections whose turn it is.

@@ -67,6 +67,7 @@ impl Code {
     }
 
     /// The kind of problem in a few words, and what to do about it.
+    #[expect(clippy::too_many_lines, reason = "a table: one entry per code")]
     fn explanation(self) -> (&'static str, &'static str) {
         match self {
             Self::Unauthenticated => (

@@ -5,6 +5,7 @@
 #   stack.sh stop                                  stop what this script started, last first
 #   stack.sh status | logs | env                   what runs; its logs; what a client must know, as shell
 #   stack.sh run NAME COMMAND...                   start something of ours under the same bookkeeping
+#   stack.sh signal NAME SIGNAL                    send it a signal
 #   stack.sh end NAME                              stop it
 #   stack.sh wait-http NAME URL SECONDS            wait until it answers
 #
@@ -100,6 +101,12 @@ run() {
     launch "$@"
 }
 
+signal() {
+    local pid
+    pid=$(pid_of "$1") || die "$1 does not run"
+    kill "-$2" "$pid"
+}
+
 wait_http() {
     WAIT_SECONDS=$3 ready "$1" curl --silent --fail --max-time 2 --output /dev/null "$2"
 }
@@ -113,10 +120,11 @@ status) status ;;
 logs) exec tail -n 50 -F "$STATE"/logs/*.log ;;
 env) environment ;;
 run) run "$@" ;;
+signal) signal "$@" ;;
 end) end "$@" ;;
 wait-http) wait_http "$@" ;;
 *)
-    sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

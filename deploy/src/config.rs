@@ -246,11 +246,13 @@ pub fn documentation() -> String {
             .strip_prefix("pub ")
             .and_then(|line| line.split_once(':'))
         {
-            text += &format!(
-                "{PREFIX}{}\n    {}\n",
-                name.to_uppercase(),
-                about.join("\n    ")
-            );
+            text.extend([
+                PREFIX,
+                &name.to_uppercase(),
+                "\n    ",
+                &about.join("\n    "),
+                "\n",
+            ]);
             about.clear();
         }
     }

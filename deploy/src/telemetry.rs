@@ -32,9 +32,10 @@ pub fn metrics() -> &'static PrometheusHandle {
     HANDLE.get_or_init(|| {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
-        let recorder = builder
-            .map(|builder| builder.build_recorder())
-            .unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
+        let recorder = builder.map_or_else(
+            |_| PrometheusBuilder::new().build_recorder(),
+            metrics_exporter_prometheus::PrometheusBuilder::build_recorder,
+        );
         let handle = recorder.handle();
         // another recorder in this process (a test's) keeps what it counts; ours then stays empty
         let _ = ::metrics::set_global_recorder(recorder);

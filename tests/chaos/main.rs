@@ -24,11 +24,15 @@ use crate::{
 
 /// A gateway's answer takes as long, so that a kill meets calls under way.
 const GATEWAY_LATENCY_MS: u64 = 60;
+/// While a part is stopped, an answer takes so long that it is stopped in the middle of calls.
+const SLOW_MS: u64 = 700;
+/// For how long a part is stopped: two of Temporal's workflow tasks, and some.
+const PAUSED: Duration = Duration::from_secs(8);
 /// Gateways tell again soon, instead of after minutes.
 const TELL_AGAIN_S: u64 = 1;
 const TELL_AGAIN_TIMES: usize = 60;
 /// How long all may take to come right after the last kill.
-const SETTLE_WITHIN: Duration = Duration::from_secs(180);
+const SETTLE_WITHIN: Duration = Duration::from_mins(3);
 
 /// Where the stack is, and how rough it gets.
 #[derive(Debug, Parser)]
@@ -88,6 +92,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     let mut phases = Vec::new();
     for part in Part::ALL {
         phases.push(kill(part, &arguments, &probe, (calm, down)).await?);
+    }
+    for part in [Part::Api, Part::Worker] {
+        phases.push(pause(part, &simulators, &probe, calm).await?);
     }
     phases.push(temporal_away(&arguments, &probe).await?);
     sleep(calm).await;
@@ -154,6 +161,39 @@ async fn kill(
         began: killed,
         ended: started,
         silence: probe.longest_silence(killed, Instant::now()),
+    })
+}
+
+/// Stops a part in the middle of its attempts (SIGSTOP), for longer than its tasks last, so that others take them over; then lets it
+/// go on, as if nothing had been.
+async fn pause(
+    part: Part,
+    simulators: &[Simulator; 3],
+    probe: &Probe,
+    calm: Duration,
+) -> anyhow::Result<Phase> {
+    sleep(calm).await;
+    for simulator in simulators {
+        simulator.set(json!({ "latency_ms": SLOW_MS })).await;
+    }
+    // by now there are calls under way
+    sleep(Duration::from_millis(2 * SLOW_MS)).await;
+    let paused = Instant::now();
+    part.signal("STOP").await?;
+    sleep(PAUSED).await;
+    part.signal("CONT").await?;
+    let resumed = Instant::now();
+    for simulator in simulators {
+        simulator
+            .set(json!({ "latency_ms": GATEWAY_LATENCY_MS }))
+            .await;
+    }
+    sleep(calm).await;
+    Ok(Phase {
+        what: format!("SIGSTOP of {part}, then SIGCONT"),
+        began: paused,
+        ended: resumed,
+        silence: probe.longest_silence(paused, Instant::now()),
     })
 }
 

@@ -42,6 +42,11 @@ impl Part {
         stack(&["end", self.name(), signal]).await
     }
 
+    /// Sends it a signal, and does not wait.
+    pub(crate) async fn signal(self, signal: &str) -> anyhow::Result<()> {
+        stack(&["signal", self.name(), signal]).await
+    }
+
     /// Starts it; services are then ready, roles may still be getting so.
     pub(crate) async fn start(self, orchestrator: &Path) -> anyhow::Result<()> {
         let name = self.name();

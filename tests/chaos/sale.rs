@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 /// How long a client keeps asking.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 /// Longer than the API lets anybody wait.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Before the first repetition; then twice as long each time, up to the longest.
@@ -93,7 +93,10 @@ impl Buyer {
         let mut charge = self.ask(sale).await?;
         sale.took = sale.begun.elapsed();
         let id = charge["id"].as_str().unwrap_or_default().to_owned();
-        sale.first_status = charge["status"].as_str().unwrap_or_default().to_owned();
+        charge["status"]
+            .as_str()
+            .unwrap_or_default()
+            .clone_into(&mut sale.first_status);
         sale.charge = Some(id.clone());
         while charge["status"] == "processing" {
             in_time(sale)?;

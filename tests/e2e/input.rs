@@ -5,6 +5,17 @@ use schemas::gateway::GatewayKind;
 use serde_json::{Value, json};
 use tests::{Api, Options, Stack, api::pix};
 
+/// What a problem's `doc_url` says of a code.
+async fn explained(stack: &Stack, code: &str) -> String {
+    let url = stack
+        .api
+        .base
+        .join(&format!("/docs/errors/{code}"))
+        .expect("a URL");
+    let answer = tests::http().get(url).send().await.expect("an answer");
+    answer.text().await.expect("text")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_input_is_named_field_by_field_and_nothing_is_stored() {
     let stack = Stack::start().await;
@@ -42,22 +53,9 @@ async fn wrong_input_is_named_field_by_field_and_nothing_is_stored() {
         !problem.to_string().contains("52998224724"),
         "what was sent is not repeated"
     );
-    let explained = tests::http()
-        .get(
-            stack
-                .api
-                .base
-                .join("/docs/errors/invalid_request")
-                .expect("a URL"),
-        )
-        .send()
-        .await;
     assert!(
-        explained
-            .expect("an answer")
-            .text()
+        explained(&stack, "invalid_request")
             .await
-            .expect("text")
             .contains("invalid_request")
     );
 

@@ -10,6 +10,7 @@ mod kafka;
 mod methods;
 mod notifications;
 mod refunds;
+mod rules;
 mod temporal;
 mod unknown;
 mod upkeep;

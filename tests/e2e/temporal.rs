@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use temporalio_client::{
-    Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, WorkflowHistory,
+    Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, WorkflowCountOptions,
+    WorkflowFetchHistoryOptions, WorkflowHistory,
 };
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 use tests::{
@@ -14,11 +15,11 @@ use tests::{
 };
 use workflows::{
     charge::ChargeWorkflow, delivery::DeliveryWorkflow, reconcile::ReconcileWorkflow,
-    sweep::SweepWorkflow,
+    refund::RefundWorkflow, sweep::SweepWorkflow,
 };
 
 /// Every kind of workflow that is recorded.
-const RECORDED: [&str; 3] = ["charge", "delivery", "reconcile"];
+const RECORDED: [&str; 4] = ["charge", "delivery", "reconcile", "refund"];
 
 async fn client(stack: &Stack) -> Client {
     let options = ConnectionOptions::new(stack.services.temporal_url.clone())
@@ -36,7 +37,10 @@ async fn client(stack: &Stack) -> Client {
 async fn history(client: &Client, id: &str) -> String {
     eventually(&format!("the workflow {id} exists"), || async {
         let handle = client.get_workflow_handle::<UntypedWorkflow>(id.to_owned());
-        let history = handle.fetch_history(Default::default()).to_json().await;
+        let history = handle
+            .fetch_history(WorkflowFetchHistoryOptions::default())
+            .to_json()
+            .await;
         history
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .map_err(|error| error.to_string())
@@ -127,7 +131,7 @@ async fn workflows_are_found_by_charge_and_merchant_and_hold_no_personal_data() 
     eventually("the charge's workflows are found by its id", || async {
         let query = format!("ChargeId = '{id}' and MerchantId = '{}'", stack.merchant);
         let count = client
-            .count_workflows(query, Default::default())
+            .count_workflows(query, WorkflowCountOptions::default())
             .await
             .map(|found| found.count());
         // the charge's own, its reconciliation's and its two deliveries'; one that was poked after its end ran twice
@@ -154,9 +158,10 @@ async fn recorded_histories_replay() {
             .expect("a history");
         let options = WorkflowReplayerOptions::new()
             .register_workflow::<ChargeWorkflow>()
-            .and_then(|options| options.register_workflow::<DeliveryWorkflow>())
-            .and_then(|options| options.register_workflow::<ReconcileWorkflow>())
-            .and_then(|options| options.register_workflow::<SweepWorkflow>())
+            .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<DeliveryWorkflow>)
+            .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<ReconcileWorkflow>)
+            .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<RefundWorkflow>)
+            .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<SweepWorkflow>)
             .expect("workflows");
         let replayer = WorkflowReplayer::new(options.build()).expect("a replayer");
         replayer
@@ -206,6 +211,13 @@ async fn record_histories() {
         )
         .await;
     stack.shop.heard("charge.paid", id).await;
+    let refund = stack
+        .api
+        .post(&format!("/v1/charges/{id}/refunds"), &json!({}))
+        .await
+        .expect(201);
+    let refund = refund["id"].as_str().expect("an id");
+    stack.shop.heard("refund.succeeded", refund).await;
     let deliveries = stack.api.timeline(id, "delivery").await;
     let canceled = stack.api.charge(&pix()).await;
     let canceled = canceled["id"].as_str().expect("an id");
@@ -223,6 +235,7 @@ async fn record_histories() {
             "reconcile-voided",
             attempts[0]["id"].as_str().expect("an id"),
         ),
+        ("refund-succeeded", refund),
         (
             "delivery-second-try",
             deliveries[0]["delivery"]["id"].as_str().expect("an id"),

@@ -1,6 +1,6 @@
 //! A run's figures, as JSON and as a table.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use serde::Serialize;
 
@@ -45,7 +45,7 @@ pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
         serde_json::to_string_pretty(rows)? + "\n",
     )?;
     let mut text = String::from(
-        "| run | charges/s | added p50/p95/p99 ms | shed (p99 ms) | lives/s | deliveries/s | CPU ms per charge | WAL kB per charge |\n\
+        "| run | charges/s | added p50/p95/p99 ms | shed (p99 ms) | lives/s (of all) | deliveries/s | CPU ms per charge | WAL kB per charge |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for row in rows {
@@ -57,8 +57,13 @@ pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
         let optional = |value: Option<f64>| {
             value.map_or_else(|| "–".to_owned(), |value| format!("{value:.1}"))
         };
-        text += &format!(
-            "| {} | {:.1} | {:.1}/{:.1}/{:.1} | {} ({:.0}) | {} | {} | {} | {:.1} |\n",
+        let lives = row.lives.map_or_else(
+            || "–".to_owned(),
+            |lives| format!("{} ({lives}/{})", optional(row.lives_per_s), row.charges),
+        );
+        writeln!(
+            text,
+            "| {} | {:.1} | {:.1}/{:.1}/{:.1} | {} ({:.0}) | {} | {} | {} | {:.1} |",
             row.name,
             row.charges_per_s,
             row.added_ms.p50,
@@ -66,13 +71,15 @@ pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
             row.added_ms.p99,
             row.shed,
             row.shed_ms.p99,
-            optional(row.lives_per_s),
+            lives,
             optional(row.deliveries_per_s),
             cpu.join(", "),
             row.wal_bytes_per_charge / 1000.0,
-        );
+        )?;
     }
     fs::write(folder.join("results.md"), &text)?;
-    use std::io::Write;
-    Ok(write!(std::io::stdout(), "{text}")?)
+    Ok(std::io::Write::write_all(
+        &mut std::io::stdout(),
+        text.as_bytes(),
+    )?)
 }

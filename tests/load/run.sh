@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Measures a release build on a stack of its own: `tests/load/run.sh [arguments of tests/load/main.rs]`.
 # Its ports are those of `make up` plus 30000, its state is .test/load, its results are tests/load/results.json and .md.
+# PROFILE_FOLDER=debug tries the program itself, whose figures then say nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export STATE=${LOAD_STATE:-$PWD/.test/load} TOOLS=${TOOLS:-$PWD/.run/tools}
 . deploy/local/ports.sh 30000
-export PROFILE_FOLDER=release ORCHESTRATOR_LOG=${ORCHESTRATOR_LOG:-warn}
+export PROFILE_FOLDER=${PROFILE_FOLDER:-release} ORCHESTRATOR_LOG=${ORCHESTRATOR_LOG:-warn}
 
 trap 'deploy/local/stack.sh stop >/dev/null' EXIT
 deploy/local/stack.sh start
 echo "building (the first time takes some minutes)"
-cargo build --quiet --release -p orchestrator -p simulators -p tests --bins
+case $PROFILE_FOLDER in release) profile=release ;; *) profile=dev ;; esac
+cargo build --quiet --profile "$profile" -p orchestrator -p simulators -p tests --bins
 . deploy/local/environment.sh
 
 # each run begins with empty tables and queues
@@ -30,6 +32,5 @@ create_merchant
 . "$STATE/merchant.env"
 
 echo "before: $(uptime)"
-"$BIN/load" --api "$api" --key "$KEY" --simulators "$simulators" --database "$ORCHESTRATOR_DATABASE_URL" --pids "$STATE/pids" \
-    --output tests/load "$@"
+"$BIN/load" --api "$api" --key "$KEY" --simulators "$simulators" --database "$ORCHESTRATOR_DATABASE_URL" --pids "$STATE/pids" "$@"
 echo "after: $(uptime)"

@@ -8,6 +8,9 @@ root=$(cd "$here/../.." && pwd)
 state=$root/.test/sdks
 mkdir -p "$state"
 cd "$root"
+for tool in node npm python3 curl; do
+    command -v "$tool" >/dev/null || { echo "missing: $tool. On Debian or Ubuntu: sudo apt-get install -y nodejs npm python3-venv curl" >&2; exit 1; }
+done
 
 # Ports: SDKS_PORT is the first; each simulator may be moved by its own variable, as STRIPE_PORT.
 port=${SDKS_PORT:-27400}

@@ -123,6 +123,17 @@ impl Simulator {
         assert!(answer.status().is_success());
     }
 
+    /// Everything anew: the gateway forgets what it had.
+    pub async fn forget(&self) {
+        let answer = self
+            .client
+            .post(self.url("reset"))
+            .send()
+            .await
+            .expect("the control answers");
+        assert!(answer.status().is_success());
+    }
+
     /// Takes no connections.
     pub async fn down(&self) {
         self.fault(json!({ "kind": "down" })).await;

@@ -22,6 +22,9 @@ use schemas::{
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use store::{Store, api_keys, merchants};
+use temporalio_client::{
+    Client, ClientOptions, Connection, ConnectionOptions, schedules::DeleteScheduleOptions,
+};
 use url::Url;
 use uuid::Uuid;
 
@@ -93,7 +96,7 @@ pub fn brisk() -> Timing {
             over: ms(1_000),
             probe_every: ms(1_500),
         },
-        hold_boleto: ms(2_000),
+        hold_boleto: ms(6_000),
         refund_again: Backoff {
             initial_ms: 200,
             factor: 2,
@@ -120,19 +123,7 @@ impl Stack {
     }
 
     async fn try_with(options: Options) -> anyhow::Result<Self> {
-        let simulators = simulators::start(simulators::Options {
-            ports: simulators::Ports {
-                control: 0,
-                efi_tls: 0,
-                efi: 0,
-                efi_cobrancas: 0,
-                stripe: 0,
-                asaas: 0,
-            },
-            certificates: None,
-            seed: 1,
-        })
-        .await?;
+        let simulators = simulate().await?;
         let services = config(&simulators, &options).await?;
         let temporal = Proxy::to(&services.temporal_url).await;
         let config = Config {
@@ -157,17 +148,7 @@ impl Stack {
             ..config
         };
         let store = running.store.clone();
-        let mut db = store.pool.acquire().await?;
-        let merchant = merchants::insert(&mut db, store.master(), "Loja").await?;
-        let (_, key) = api_keys::insert(
-            &mut db,
-            merchant,
-            Mode::Test,
-            Permission::Configuration,
-            "tests",
-        )
-        .await?;
-        drop(db);
+        let (merchant, key) = merchant(&store).await?;
         let mut addresses = Vec::new();
         for gateway in &options.gateways {
             addresses.push((
@@ -272,11 +253,55 @@ impl Stack {
             .expect("a row");
     }
 
+    /// Schedules outlive their stack, and go on waking Temporal once a second each.
+    async fn forget_schedules(&self) {
+        let options = ConnectionOptions::new(self.services.temporal_url.clone())
+            .identity("tests")
+            .build();
+        let connection = Connection::connect(options).await.expect("Temporal");
+        let options = ClientOptions::new(self.config.temporal_namespace.clone()).build();
+        let client = Client::new(connection, options).expect("a client");
+        for name in workflows::setup::SCHEDULES {
+            let id = format!("{name}-{}upkeep", self.config.task_queue_prefix);
+            let schedule = client.get_schedule_handle(id);
+            // a stack that is not complete has none
+            let _ = schedule.delete(DeleteScheduleOptions::default()).await;
+        }
+    }
+
     /// Stops everything.
     pub async fn stop(self) {
+        self.forget_schedules().await;
         self.running.stop().await;
         self.simulators.stop().await;
     }
+}
+
+/// Simulators of this stack's own, on any free ports.
+async fn simulate() -> anyhow::Result<simulators::Simulators> {
+    let ports = simulators::Ports {
+        control: 0,
+        efi_tls: 0,
+        efi: 0,
+        efi_cobrancas: 0,
+        stripe: 0,
+        asaas: 0,
+    };
+    simulators::start(simulators::Options {
+        ports,
+        certificates: None,
+        seed: 1,
+    })
+    .await
+}
+
+/// A merchant, and a key that may do everything.
+async fn merchant(store: &Store) -> anyhow::Result<(MerchantId, SecretString)> {
+    let mut db = store.pool.acquire().await?;
+    let id = merchants::insert(&mut db, store.master(), "Loja").await?;
+    let permission = Permission::Configuration;
+    let (_, key) = api_keys::insert(&mut db, id, Mode::Test, permission, "tests").await?;
+    Ok((id, key))
 }
 
 /// The services come from the environment (`tests/run.sh`); all else is this stack's own.

@@ -6,7 +6,9 @@ use activities::{Registered, Step};
 use schemas::id::ChargeId;
 use temporalio_common::RetryPolicy;
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{LocalActivityOptions, WorkflowContext, WorkflowContextView, WorkflowResult};
+use temporalio_sdk::{
+    LocalActivityOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
+};
 
 use crate::wait::{Poked, wait};
 
@@ -81,11 +83,12 @@ impl ChargeWorkflow {
 
     /// Look at the row now: somebody wrote what they want into it.
     #[update(name = "look")]
-    pub async fn look(
-        ctx: &mut WorkflowContext<Self>,
-        _: (),
+    pub fn look(
+        &mut self,
+        _ctx: &mut SyncWorkflowContext<Self>,
+        (): (),
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        ctx.state_mut(|s| s.poked = true);
+        self.poked = true;
         Ok(())
     }
 }

@@ -6,7 +6,9 @@ use activities::{DeliveryStep, Registered};
 use schemas::id::DeliveryId;
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowContextView, WorkflowResult};
+use temporalio_sdk::{
+    ActivityOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
+};
 
 use crate::{
     charge::{patient, retry},
@@ -87,11 +89,12 @@ impl DeliveryWorkflow {
 
     /// Try now.
     #[update(name = "look")]
-    pub async fn look(
-        ctx: &mut WorkflowContext<Self>,
-        _: (),
+    pub fn look(
+        &mut self,
+        _ctx: &mut SyncWorkflowContext<Self>,
+        (): (),
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        ctx.state_mut(|s| s.poked = true);
+        self.poked = true;
         Ok(())
     }
 }

@@ -94,7 +94,7 @@ impl Orchestrator {
             for charge in charges {
                 this.temporal.poke_charge(merchant, charge).await;
             }
-            if has_tokens && let Err(error) = this.activities.fetch_tokens(Some(connection)).await {
+            if has_tokens && let Err(error) = this.activities.fetch_tokens_soon(connection).await {
                 tracing::error!(%connection, %error, "the sweep will fetch what a notification stands for");
             }
         });

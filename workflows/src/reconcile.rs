@@ -5,7 +5,9 @@ use std::{error::Error, time::Duration};
 use activities::{Registered, Step};
 use schemas::id::AttemptId;
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowContextView, WorkflowResult};
+use temporalio_sdk::{
+    ActivityOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
+};
 
 use crate::{
     charge::retry,
@@ -13,7 +15,7 @@ use crate::{
 };
 
 /// Longer than one round of calls to a gateway.
-const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(60);
+const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(1);
 /// How many steps one run takes before it continues as new.
 const MAX_STEPS: u32 = 500;
 
@@ -73,11 +75,12 @@ impl ReconcileWorkflow {
 
     /// Look at the row now.
     #[update(name = "look")]
-    pub async fn look(
-        ctx: &mut WorkflowContext<Self>,
-        _: (),
+    pub fn look(
+        &mut self,
+        _ctx: &mut SyncWorkflowContext<Self>,
+        (): (),
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        ctx.state_mut(|s| s.poked = true);
+        self.poked = true;
         Ok(())
     }
 }

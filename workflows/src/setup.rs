@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long closed workflows stay visible: 7 days.
-const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const RETENTION: Duration = Duration::from_hours(168);
 /// A new namespace takes a while to be known everywhere.
 const NAMESPACE_TRIES: u32 = 60;
 const NAMESPACE_AGAIN: Duration = Duration::from_millis(500);
@@ -125,7 +125,8 @@ struct Beat {
 const SWEEP: &str = "sweep";
 const CATCH_UP: &str = "catch-up";
 const WATCH: &str = "watch";
-const SCHEDULES: [&str; 3] = [SWEEP, CATCH_UP, WATCH];
+/// What is scheduled; each schedule is named by this and the queue of upkeep.
+pub const SCHEDULES: [&str; 3] = [SWEEP, CATCH_UP, WATCH];
 
 fn beats(queues: &Queues, every: Beats) -> [Beat; 3] {
     let id = |name| schedule_id(queues, name);

@@ -9,7 +9,7 @@ use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
 use crate::charge::retry;
 
 /// How long one sweep may take.
-const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(300);
+const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(5);
 /// A sweep that is silent for so long was lost: until it is done again, nothing is swept.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,7 +22,7 @@ pub struct SweepWorkflow;
 impl SweepWorkflow {
     /// One sweep; the schedule skips a beat while one runs.
     #[run(name = "sweep")]
-    pub async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
+    pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
             .heartbeat_timeout(HEARTBEAT_TIMEOUT)
             .retry_policy(retry())

@@ -154,8 +154,7 @@ impl Temporal {
     fn lost(&self, what: &str, error: &dyn std::fmt::Display) -> Away {
         let until = self.now_ms() + u64::try_from(AWAY_FOR.as_millis()).unwrap_or(0);
         self.0.away_until_ms.store(until, Ordering::Relaxed);
-        tracing::warn!(%error, what, "Temporal did not answer");
-        metrics::counter!("temporal_failures_total", "what" => what.to_owned()).increment(1);
+        note_failure(what, error);
         Away
     }
 
@@ -244,17 +243,6 @@ impl Temporal {
             Err(error) => Err(self.lost(what, &error)),
         }
     }
-
-    /// `Ok(false)`: no such workflow runs.
-    fn judge_poke(&self, what: &str, poked: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
-        match poked {
-            Ok(()) => Ok(true),
-            Err(WorkflowUpdateError::NotFound(_)) => Ok(false),
-            // it closed while the update was on its way: its row may hold something that it has not seen
-            Err(WorkflowUpdateError::Failed(_)) => Ok(false),
-            Err(error) => Err(self.lost(what, &error)),
-        }
-    }
 }
 
 #[async_trait]
@@ -286,7 +274,7 @@ impl Starter for Temporal {
         let poked = handle
             .execute_update(ChargeWorkflow::look, (), poke_options())
             .await;
-        if let Ok(false) = self.judge_poke("poke charge", poked) {
+        if let Ok(false) = judge_poke("poke charge", poked) {
             let _: Result<(), Away> = self.start_charge(merchant, charge).await;
         }
     }
@@ -297,7 +285,7 @@ impl Starter for Temporal {
         let poked = handle
             .execute_update(DeliveryWorkflow::look, (), poke_options())
             .await;
-        if let Ok(false) = self.judge_poke("poke delivery", poked) {
+        if let Ok(false) = judge_poke("poke delivery", poked) {
             let _: Result<(), Away> = self.start_delivery(due).await;
         }
     }
@@ -308,7 +296,7 @@ impl Starter for Temporal {
         let poked = handle
             .execute_update(RefundWorkflow::look, (), poke_options())
             .await;
-        if let Ok(false) = self.judge_poke("poke refund", poked) {
+        if let Ok(false) = judge_poke("poke refund", poked) {
             let _: Result<(), Away> = self.start_refund(merchant, charge, refund).await;
         }
     }
@@ -319,8 +307,22 @@ impl Starter for Temporal {
         let poked = handle
             .execute_update(ReconcileWorkflow::look, (), poke_options())
             .await;
-        if let Ok(false) = self.judge_poke("poke reconcile", poked) {
+        if let Ok(false) = judge_poke("poke reconcile", poked) {
             let _: Result<(), Away> = self.start_reconciling(merchant, charge, attempt).await;
+        }
+    }
+}
+
+/// `Ok(false)`: no such workflow runs.
+fn judge_poke(what: &str, poked: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
+    match poked {
+        Ok(()) => Ok(true),
+        // failed: it closed while the update was on its way, and its row may hold something that it has not seen
+        Err(WorkflowUpdateError::NotFound(_) | WorkflowUpdateError::Failed(_)) => Ok(false),
+        // a busy worker answers as late as an absent server: that is no reason to spare others their starts and pokes
+        Err(error) => {
+            note_failure(what, &error);
+            Err(Away)
         }
     }
 }
@@ -345,6 +347,11 @@ pub(crate) async fn open(
         connection,
         ClientOptions::new(config.namespace.clone()).build(),
     )?)
+}
+
+fn note_failure(what: &str, error: &dyn std::fmt::Display) {
+    tracing::warn!(%error, what, "Temporal did not answer");
+    metrics::counter!("temporal_failures_total", "what" => what.to_owned()).increment(1);
 }
 
 /// Starting is idempotent: a workflow that runs is left alone, one that closed is started again and returns at once if its row is

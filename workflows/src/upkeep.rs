@@ -9,7 +9,7 @@ use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
 use crate::charge::retry;
 
 /// How long one round may take.
-const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(600);
+const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Reads what gateways list, in case they told us and we did not hear.
 #[workflow]
@@ -20,7 +20,7 @@ pub struct CatchUpWorkflow;
 impl CatchUpWorkflow {
     /// One round; the schedule skips a beat while one runs.
     #[run(name = "catch_up")]
-    pub async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
+    pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
             .retry_policy(retry())
             .build();
@@ -39,7 +39,7 @@ pub struct WatchWorkflow;
 impl WatchWorkflow {
     /// One round; the schedule skips a beat while one runs.
     #[run(name = "watch")]
-    pub async fn run(ctx: &mut WorkflowContext<Self>, _: ()) -> WorkflowResult<()> {
+    pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
             .retry_policy(retry())
             .build();

@@ -35,6 +35,8 @@ pub(crate) async fn apply(
     observed: &GatewayCharge,
 ) -> Result<Applied, StoreError> {
     let mut applied = Applied::default();
+    // an orphan that was never answered for gets its name here; a refund needs it
+    attempts::fill_in(db, id, &observed.id, None).await?;
     for payment in &observed.payments {
         receive(acts, db, charge, (id, payment), &mut applied).await?;
     }
@@ -67,10 +69,12 @@ pub(crate) async fn apply(
         GatewayStatus::Overdue => (None, Some(Status::Overdue)),
         GatewayStatus::Canceled => (Some(State::Voided), Some(closed_as(charge))),
         // its own clock, not ours: some gateways leave it confirmable, so our timer cancels it there
-        GatewayStatus::Expired if is_shown && !is_ending(charge) => (None, None),
-        GatewayStatus::Expired => (Some(State::Voided), Some(closed_as(charge))),
+        GatewayStatus::Expired if !is_shown || is_ending(charge) => {
+            (Some(State::Voided), Some(closed_as(charge)))
+        }
         GatewayStatus::Failed => (Some(State::Declined), Some(Status::Failed)),
-        GatewayStatus::Pending
+        GatewayStatus::Expired
+        | GatewayStatus::Pending
         | GatewayStatus::Paid
         | GatewayStatus::Refunded
         | GatewayStatus::Disputed => (None, None),

@@ -29,7 +29,7 @@ const ROUNDS: Backoff = Backoff {
     max_ms: 4_000,
 };
 /// How long a charge whose outcome is being reconciled waits before it looks by itself.
-const RECONCILING: Duration = Duration::from_secs(60);
+const RECONCILING: Duration = Duration::from_mins(1);
 /// Between a call's end and its attempt's deadline: time to write down what came of it.
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -155,23 +155,7 @@ impl Activities {
         let (version, connections) =
             breakers::candidates(db, charge.merchant, charge.mode, charge.method).await?;
         let order = self.order(db, charge).await?;
-        let mut gateways = Vec::with_capacity(connections.len());
-        let mut candidates = Vec::with_capacity(connections.len());
-        for found in &connections {
-            let gateway = self
-                .accounts
-                .open_version(db, found.connection, found.credential_version)
-                .await?;
-            candidates.push(route::Candidate {
-                connection: found.connection,
-                gateway: found.gateway,
-                status_active: found.status == connection::Status::Active,
-                breaker: found.breaker.clone(),
-                unmet: gateway.accepts(&order).err().unwrap_or_default(),
-                tried: earlier.iter().any(|a| a.connection == found.connection),
-            });
-            gateways.push(gateway);
-        }
+        let (gateways, mut candidates) = self.candidates(db, &order, &connections, earlier).await?;
         let mut plan = route::plan(&candidates, charge.now);
         if plan.steps.is_empty() {
             if unsettled {
@@ -220,6 +204,34 @@ impl Activities {
             }
         }
         Ok(Chosen::Fail(no_gateway(&candidates, earlier)))
+    }
+
+    /// The routed connections, opened, with all that decides whether each can take the charge.
+    async fn candidates(
+        &self,
+        db: &mut PgConnection,
+        order: &ChargeOrder,
+        connections: &[breakers::Candidate],
+        earlier: &[attempts::Row],
+    ) -> Result<(Vec<Arc<dyn Gateway>>, Vec<route::Candidate>), StoreError> {
+        let mut gateways = Vec::with_capacity(connections.len());
+        let mut candidates = Vec::with_capacity(connections.len());
+        for found in connections {
+            let gateway = self
+                .accounts
+                .open_version(db, found.connection, found.credential_version)
+                .await?;
+            candidates.push(route::Candidate {
+                connection: found.connection,
+                gateway: found.gateway,
+                status_active: found.status == connection::Status::Active,
+                breaker: found.breaker.clone(),
+                unmet: gateway.accepts(order).err().unwrap_or_default(),
+                tried: earlier.iter().any(|a| a.connection == found.connection),
+            });
+            gateways.push(gateway);
+        }
+        Ok((gateways, candidates))
     }
 
     /// While nobody knows what became of an earlier attempt: whether the next one has to wait.
@@ -314,7 +326,7 @@ impl Activities {
         let Some(last) = earlier.last() else {
             return Round::Never;
         };
-        let again = earlier.iter().any(|a| may_try_again(a));
+        let again = earlier.iter().any(may_try_again);
         let gives_up_at = charge.created_at + delta(self.timing.answer_within);
         if !again || earlier.len() >= MAX_ATTEMPTS {
             return Round::Never;

@@ -27,7 +27,7 @@ impl Activities {
         while Instant::now() < deadline {
             match Box::pin(self.attempt_charge(charge)).await {
                 Ok(Step::Attempt { after_ms }) => {
-                    tokio::time::sleep(Duration::from_millis(after_ms)).await
+                    tokio::time::sleep(Duration::from_millis(after_ms)).await;
                 }
                 Ok(_) => return,
                 Err(error) => {

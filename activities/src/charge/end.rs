@@ -39,10 +39,10 @@ impl Activities {
         let mut applied = Applied::default();
         match &ended {
             Ok(observed) => {
-                applied.extend(apply(self, &mut tx, &mut charge, shown.id, observed).await?)
+                applied.extend(apply(self, &mut tx, &mut charge, shown.id, observed).await?);
             }
             Err(error) => {
-                tracing::warn!(charge = %id, gateway = %shown.gateway, %error, "could not end the charge")
+                tracing::warn!(charge = %id, gateway = %shown.gateway, %error, "could not end the charge");
             }
         }
         let (step, look_at, looks) = self.after_end(&charge);

@@ -23,7 +23,7 @@ const ASK_AGAIN: Backoff = Backoff {
     max_ms: 300_000,
 };
 /// How long a charge that waits for Reconcile, or for its running attempt, waits before it looks by itself.
-const WAITING: Duration = Duration::from_secs(60);
+const WAITING: Duration = Duration::from_mins(1);
 
 /// Business days until a boleto that was paid on its last day must have been told.
 const BOLETO_SETTLES_IN: u16 = 4;

@@ -3,7 +3,7 @@
 
 use gateways::{GatewayCharge, GatewayDispute, GatewayRefund, GatewayStatus, RefundStatus};
 use schemas::{
-    charge::{GatewayFailure, Status},
+    charge::{GatewayFailure, Metadata, Status},
     dispute,
     id::{DisputeId, RefundId},
     refund::{self, Origin},
@@ -32,21 +32,30 @@ pub(crate) async fn refunded(
         return Ok(false);
     };
     let mut rows = refunds::of_charge(db, charge.id).await?;
-    match known(&mut rows, payment, observed) {
-        Some(row) => {
-            refunds::name(db, row, &observed.id).await?;
-            let failure = failure(row, observed);
-            let next = status(observed.status);
-            applied
-                .due
-                .extend(move_refund(db, charge, row, (next, failure.as_ref())).await?);
+    if let Some(row) = known(&mut rows, payment, observed) {
+        refunds::name(db, row, &observed.id).await?;
+        let failure = failure(row, observed);
+        let next = status(observed.status);
+        applied
+            .due
+            .extend(move_refund(db, charge, row, (next, failure.as_ref())).await?);
+    } else {
+        // some tell the sum of what was given back in parts: only what exceeds the parts is news
+        let standing = rows
+            .iter()
+            .filter(|row| row.payment == payment.id && row.status != refund::Status::Failed);
+        let left = payment.amount - standing.map(|row| row.amount).sum::<i64>();
+        if left <= 0 {
+            return Ok(true);
         }
-        None => {
-            let mut row = insert(db, charge, payment, observed).await?;
-            count(charge, row.status, row.amount);
-            charges::save_sums(db, charge).await?;
-            applied.due.extend(refunds::record(db, &mut row).await?);
-        }
+        let observed = GatewayRefund {
+            amount: observed.amount.min(left),
+            ..observed.clone()
+        };
+        let mut row = insert(db, charge, payment, &observed).await?;
+        count(charge, row.status, row.amount);
+        charges::save_sums(db, charge).await?;
+        applied.due.extend(refunds::record(db, &mut row).await?);
     }
     follow(acts, db, charge, applied).await?;
     Ok(true)
@@ -132,7 +141,7 @@ async fn insert(
         origin: Origin::Gateway,
         amount: observed.amount,
         reason: None,
-        metadata: &Default::default(),
+        metadata: &Metadata::default(),
         gateway_refund_id: Some(&observed.id),
         look_at: None,
     };

@@ -76,7 +76,7 @@ impl Activities {
         }
         let step = self.after(&mut tx, &charge).await?;
         let moved = self
-            .note_health(&mut tx, call, mine, &called, &charge)
+            .note_health(&mut tx, call, (mine, &charge), &called)
             .await?;
         publish(&mut tx, &charge, mine, &outcome, called.duration_ms).await?;
         applied
@@ -139,9 +139,8 @@ impl Activities {
         &self,
         db: &mut PgConnection,
         call: &Call,
-        mine: &attempts::Row,
+        (mine, charge): (&attempts::Row, &charges::Locked),
         called: &Called,
-        charge: &charges::Locked,
     ) -> Result<Option<Transition>, StoreError> {
         let error = called.error.as_ref();
         if error.is_some_and(|e| e.code == breakers::BULKHEAD || e.code == "runner_lost") {
@@ -198,29 +197,28 @@ impl Activities {
 /// How the attempt ends.
 fn outcome(charge: &charges::Locked, rows: &[attempts::Row], called: &Called) -> Outcome {
     let error = called.error.as_ref().map(GatewayError::to_attempt_error);
-    match &called.charge {
-        Some(found) => Outcome {
+    if let Some(found) = &called.charge {
+        Outcome {
             error,
             ..adopted(charge, rows, found)
-        },
-        None => {
-            let class = called
-                .error
-                .as_ref()
-                .map_or(ErrorClass::Unknown, |e| e.class);
-            let state = match class {
-                ErrorClass::NotCreated | ErrorClass::Denied | ErrorClass::Throttled => {
-                    State::NotCreated
-                }
-                ErrorClass::Refused => State::Refused,
-                ErrorClass::Declined => State::Declined,
-                ErrorClass::Unknown => State::Abandoned,
-            };
-            Outcome {
-                error,
-                look_at: (state == State::Abandoned).then_some(charge.now),
-                ..Outcome::of(state)
+        }
+    } else {
+        let class = called
+            .error
+            .as_ref()
+            .map_or(ErrorClass::Unknown, |e| e.class);
+        let state = match class {
+            ErrorClass::NotCreated | ErrorClass::Denied | ErrorClass::Throttled => {
+                State::NotCreated
             }
+            ErrorClass::Refused => State::Refused,
+            ErrorClass::Declined => State::Declined,
+            ErrorClass::Unknown => State::Abandoned,
+        };
+        Outcome {
+            error,
+            look_at: (state == State::Abandoned).then_some(charge.now),
+            ..Outcome::of(state)
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Notifications that are a token and nothing else, until the gateway has told what they stand for.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use schemas::id::ConnectionId;
 use sqlx::PgConnection;
@@ -16,7 +18,7 @@ pub struct Token {
 
 /// A token is fetched again at the earliest this long after the last time, however often it is told: whoever knows the address
 /// must not make us flood the gateway.
-const REST_S: f64 = 2.0;
+pub const REST: Duration = Duration::from_secs(1);
 
 /// Notes that a token was told.
 pub async fn told(db: &mut PgConnection, from: &Connection, token: &str) -> Result<(), StoreError> {
@@ -30,7 +32,7 @@ pub async fn told(db: &mut PgConnection, from: &Connection, token: &str) -> Resu
         token,
         from.merchant.uuid(),
         from.mode.as_ref(),
-        REST_S,
+        REST.as_secs_f64(),
     )
     .execute(db)
     .await?;

@@ -136,8 +136,9 @@ pub async fn delete(
     let caller = authenticate(&app, &headers, Permission::Configuration).await?;
     let id = path_id(&id, "webhook endpoint")?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
-    match webhook_endpoints::delete(&mut db, caller.merchant, caller.mode, id).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Error::not_found("webhook endpoint")),
+    if webhook_endpoints::delete(&mut db, caller.merchant, caller.mode, id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Error::not_found("webhook endpoint"))
     }
 }

@@ -165,7 +165,13 @@ async fn serve(
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
         let (book, router) = (book.clone(), router.clone());
-        async move { answer(&book, router, request.map(Body::new)).await }
+        let sim = book.sim().clone();
+        // what a gateway has begun it ends, though the caller has hung up
+        let answering = sim.stop.clone().run_until_cancelled_owned(async move {
+            answer(&book, router, request.map(Body::new)).await
+        });
+        let answering = sim.tracker.spawn(answering);
+        async move { answering.await.ok().flatten().unwrap_or(Err(Cut)) }
     });
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)

@@ -4,7 +4,7 @@ use schemas::attempt::ErrorClass;
 use serde_json::Value;
 
 use crate::{
-    GatewayError,
+    ChargeOrder, GatewayError,
     http::{Answer, Effect},
 };
 
@@ -18,8 +18,7 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     let generic = answer.error(effect, code.as_deref(), message.as_deref());
     let class = match (answer.status, code.as_deref()) {
         // what we are configured with, not what was asked
-        (400, Some("chave_invalida")) => ErrorClass::Denied,
-        (_, Some("AcessoNegado")) => ErrorClass::Denied,
+        (400, Some("chave_invalida")) | (_, Some("AcessoNegado")) => ErrorClass::Denied,
         (409, Some(name)) if TAKEN.contains(&name) => ErrorClass::Unknown,
         _ => generic.class,
     };
@@ -44,9 +43,27 @@ fn words(body: &Value) -> (Option<String>, Option<String>) {
                 plain(&body["extras"][0]["message"])
             ))
         }
-        None => text("title"),
+        None => text("title").map(|title| with_property(&title, body)),
     };
     (kind, message)
+}
+
+/// BACEN's title with the field that is wrong, and never its value.
+fn with_property(title: &str, body: &Value) -> String {
+    match body["violacoes"][0]["propriedade"].as_str() {
+        Some(property) => format!("{title} ({property})"),
+        None => title.to_owned(),
+    }
+}
+
+/// The failure to create a charge. A CNPJ with letters may be unknown here alone.
+pub(super) fn of_order(error: GatewayError, order: &ChargeOrder) -> GatewayError {
+    let words = error.message.to_lowercase();
+    if words.contains("cnpj") || words.contains("devedor") {
+        error.about_document(&order.payer.document)
+    } else {
+        error
+    }
 }
 
 /// Text, or what is wrong with which property.
@@ -111,8 +128,11 @@ mod tests {
             ),
             (
                 json!({ "type": "https://pix.bcb.gov.br/api/v2/error/CobOperacaoInvalida", "title": "Cobrança inválida.",
-                    "status": 400, "detail": "…", "violacoes": [{ "valor": "12,00" }] }),
-                told("CobOperacaoInvalida", "Cobrança inválida."),
+                    "status": 400, "detail": "…", "violacoes": [{ "propriedade": "cob.valor.original", "valor": "12,00" }] }),
+                told(
+                    "CobOperacaoInvalida",
+                    "Cobrança inválida. (cob.valor.original)",
+                ),
             ),
             (
                 json!({ "error": "invalid_client", "error_description": "Invalid or inactive credentials" }),

@@ -31,11 +31,11 @@ use pix::Pix;
 pub(crate) use certificate::identity;
 
 /// A `txid` and a return's id stay taken for ever.
-const IDEMPOTENT_FOR: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+const IDEMPOTENT_FOR: Duration = Duration::from_hours(10 * 365 * 24);
 /// How long a charge of the API Cobranças may be missing from its lists.
 const COBRANCAS_LAG: Duration = Duration::from_secs(5);
 /// Lists may have many pages, and nobody waits for them.
-const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(60);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(1);
 /// Before the certificate ends, somebody must have made and uploaded another.
 const CERTIFICATE_NOTICE: TimeDelta = TimeDelta::days(30);
 /// What registering an address without mutual TLS on our side needs: Efí then does not test that we refuse strangers.
@@ -107,7 +107,7 @@ fn unmet(field: &str, reason: &str) -> Unmet {
 
 /// A charge of the API Cobranças has a number; one of the API Pix our `txid`, which begins with letters.
 fn is_of_cobrancas(charge: &str) -> bool {
-    charge.bytes().all(|byte| byte.is_ascii_digit())
+    !charge.is_empty() && charge.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[async_trait]
@@ -137,10 +137,11 @@ impl Gateway for Efi {
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(within);
-        match order.method.kind() {
+        let done = match order.method.kind() {
             Kind::Pix => self.pix.charge(order, deadline).await,
             Kind::Boleto | Kind::Card => self.cobrancas.charge(order, deadline).await,
-        }
+        };
+        done.map_err(|error| error::of_order(error, order))
     }
 
     async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {

@@ -78,7 +78,7 @@ impl World {
         let simulators = simulators::start(options).await.expect("simulators");
         for name in ["efi", "efi_cobrancas", "stripe", "asaas"] {
             // answers once connections are taken, which is a moment after the start
-            Control::new(simulators.control.clone(), name).heal().await;
+            Control::new(&simulators.control, name).heal().await;
         }
         let ca_file = folder().join(format!("{}.pem", Uuid::new_v4()));
         std::fs::write(&ca_file, &simulators.ca_pem).expect("the authority's file is written");
@@ -88,7 +88,6 @@ impl World {
             stripe: simulators.stripe.clone(),
             asaas: simulators.asaas.clone(),
             efi_ca_file: Some(ca_file),
-            ..Endpoints::sandbox()
         };
         Self {
             simulators,
@@ -159,7 +158,7 @@ impl Bench {
         Self {
             gateway: world.open(set_up.kind, set_up.credentials.clone()),
             stranger: world.open(set_up.kind, set_up.refused.clone()),
-            control: Control::new(world.simulators.control.clone(), set_up.simulator),
+            control: Control::new(&world.simulators.control, set_up.simulator),
             order,
             set_up,
             world,

@@ -10,7 +10,7 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(control: Url, gateway: &str) -> Self {
+    pub(crate) fn new(control: &Url, gateway: &str) -> Self {
         Self {
             base: control
                 .join(&format!("/_sim/{gateway}/"))

@@ -1,16 +1,15 @@
 //! Efí: Pix with and without a due date, boletos, card links.
 
-use gateways::{GatewayStatus, RefundOrder, RefundStatus};
 use schemas::{
-    attempt::ErrorClass,
-    calendar::is_business_day,
-    dispute,
     gateway::GatewayKind,
     payment_method::{Due, PaymentMethod},
 };
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, SetUp, WITHIN, World, day_in, order};
+use crate::bench::{Bench, SetUp, World, day_in, order};
+
+mod of_cobrancas;
+mod of_pix;
 
 fn credentials(world: &World, name: &str) -> Value {
     json!({
@@ -268,128 +267,4 @@ mod card {
         a_decline_is_a_failure,
         a_whole_refund_is_shown,
     }
-}
-
-#[tokio::test]
-async fn a_pix_past_its_due_date_is_overdue_and_payable() {
-    let bench = pix_due().await;
-    bench.charged().await;
-    let reference = &bench.order.reference;
-    bench.control.act(reference, "overdue", json!({})).await;
-    let found = bench.found().await;
-    // a due date on a day off is late a day later
-    let yesterday = day_in(0).pred_opt().expect("a day");
-    let expected = if is_business_day(yesterday) {
-        GatewayStatus::Overdue
-    } else {
-        GatewayStatus::Pending
-    };
-    assert_eq!(found.status, expected);
-    bench.control.pay(reference).await;
-    let found = bench.found().await;
-    assert_eq!(found.status, GatewayStatus::Paid);
-    assert_eq!(found.amount, bench.order.amount);
-    assert!(found.payments[0].amount >= bench.order.amount);
-}
-
-#[tokio::test]
-async fn an_application_without_the_scope_of_claims_still_sees_what_they_took() {
-    let bench = pix_by("no_gn_scope", "/v2/cob/", None).await;
-    bench.charged().await;
-    let reference = &bench.order.reference;
-    bench.control.pay(reference).await;
-    bench.control.act(reference, "dispute", json!({})).await;
-    let lost = json!({ "won": false });
-    bench.control.act(reference, "close_dispute", lost).await;
-    let found = bench.found().await;
-    assert_eq!(found.disputes.len(), 1);
-    assert_eq!(found.disputes[0].status, dispute::Status::Lost);
-    assert_eq!(found.refunds, []);
-}
-
-#[tokio::test]
-async fn an_expired_token_is_renewed_and_nobody_notices() {
-    let bench = pix().await;
-    bench.control.set(json!({ "token_ttl_s": 60 })).await;
-    bench.charged().await;
-    bench.control.advance(120).await;
-    assert_eq!(bench.found().await.status, GatewayStatus::Pending);
-}
-
-#[tokio::test]
-async fn a_refused_certificate_is_denied() {
-    let bench = pix().await;
-    let fault = json!({ "kind": "certificate_refused" });
-    bench.control.post("faults", fault).await;
-    let done = bench.gateway.charge(&bench.order, WITHIN).await;
-    assert_eq!(done.expect_err("refused").class, ErrorClass::Denied);
-}
-
-#[tokio::test]
-async fn a_refund_that_was_not_done_has_failed() {
-    let bench = pix().await;
-    let settings = json!({ "refund_end": "NAO_REALIZADO" });
-    bench.control.set(settings).await;
-    bench.charged().await;
-    bench.control.pay(&bench.order.reference).await;
-    let order = bench.refund_order(Some(1_000)).await;
-    let sent = bench.gateway.refund(&order, WITHIN).await.expect("taken");
-    assert_eq!(sent.status, RefundStatus::Pending);
-    bench.control.advance(60).await;
-    let found = bench.gateway.find_refund(&order).await.expect("an answer");
-    let found = found.expect("the refund");
-    assert_eq!(found.status, RefundStatus::Failed);
-    assert!(found.reason.is_some());
-}
-
-/// Efí keeps no reference of a card's refund.
-#[tokio::test]
-async fn a_part_of_a_card_given_back_cannot_be_found_and_the_whole_can() {
-    let bench = card().await;
-    assert_eq!(bench.gateway.refund_idempotent_for(bench.kind()), None);
-    bench.charged().await;
-    bench.control.pay(&bench.order.reference).await;
-    let whole = bench.refund_order(None).await;
-    assert_eq!(bench.gateway.find_refund(&whole).await, Ok(None));
-    let part = RefundOrder {
-        amount: 1_000,
-        is_whole: false,
-        ..whole.clone()
-    };
-    let unknown = bench.gateway.find_refund(&part).await;
-    assert_eq!(unknown.expect_err("no trace").class, ErrorClass::Unknown);
-    let over = bench.refund_order(Some(99_999)).await;
-    let done = bench.gateway.refund(&over, WITHIN).await;
-    assert_eq!(done.expect_err("too much").class, ErrorClass::Refused);
-    let sent = bench.gateway.refund(&whole, WITHIN).await.expect("taken");
-    let found = bench.gateway.find_refund(&whole).await.expect("an answer");
-    assert_eq!(found, Some(sent.clone()));
-    // the same that the charge itself tells
-    assert_eq!(bench.found().await.refunds[0].id, sent.id);
-}
-
-#[tokio::test]
-async fn a_contested_card_is_a_chargeback() {
-    let bench = card().await;
-    bench.charged().await;
-    let reference = &bench.order.reference;
-    bench.control.pay(reference).await;
-    bench.control.act(reference, "dispute", json!({})).await;
-    let found = bench.found().await;
-    assert_eq!(found.status, GatewayStatus::Disputed);
-    assert_eq!(found.payments.len(), 1);
-    assert_eq!(found.disputes[0].kind, dispute::Kind::Chargeback);
-    assert!(found.disputes[0].status.holds_money());
-}
-
-#[tokio::test]
-async fn what_a_boleto_costs_when_late_is_what_was_received() {
-    let bench = boleto().await;
-    bench.charged().await;
-    let reference = &bench.order.reference;
-    bench.control.act(reference, "overdue", json!({})).await;
-    bench.control.pay(reference).await;
-    let found = bench.found().await;
-    assert_eq!(found.amount, bench.order.amount);
-    assert!(found.payments[0].amount > bench.order.amount);
 }

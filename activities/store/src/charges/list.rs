@@ -44,6 +44,6 @@ pub async fn list(
     .await?;
     let (ids, more) = range.cut(ids);
     let mut charges = views(db, store, merchant, mode, &ids).await?;
-    charges.sort_by(|a, b| b.id.cmp(&a.id));
+    charges.sort_by_key(|charge| std::cmp::Reverse(charge.id));
     Ok((charges, more))
 }

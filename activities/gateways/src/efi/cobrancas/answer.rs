@@ -22,7 +22,8 @@ pub(super) struct Data<T> {
 /// are not read, so that they cannot break anything.
 #[derive(Debug, Deserialize)]
 pub(super) struct Charge {
-    pub charge_id: u64,
+    #[serde(rename = "charge_id")]
+    pub id: u64,
     status: String,
     total: i64,
     custom_id: Option<String>,
@@ -143,7 +144,7 @@ impl Charge {
         money: &Money,
     ) -> Result<GatewayCharge, GatewayError> {
         let status = self.status()?;
-        let id = self.charge_id.to_string();
+        let id = self.id.to_string();
         let mut charge = GatewayCharge {
             reference: self.custom_id.clone(),
             status,
@@ -206,7 +207,7 @@ impl Charge {
             _ => None,
         };
         Ok(GatewayPayment {
-            id: self.charge_id.to_string(),
+            id: self.id.to_string(),
             end_to_end_id: None,
             amount: money.amount.unwrap_or(self.total),
             method: match money.method.as_deref() {

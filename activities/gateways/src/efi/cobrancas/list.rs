@@ -1,7 +1,7 @@
 //! What the API Cobranças lists: charges by the day they were made.
 
 use chrono::{Days, TimeDelta};
-use schemas::{Instant, attempt::ErrorClass, calendar};
+use schemas::{Instant, attempt::ErrorClass, calendar, payment_method::Kind};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use super::{
     local, status,
 };
 use crate::{
-    GatewayError,
+    GatewayError, GatewayStatus,
     efi::session::Call,
     http::{Deadline, Effect},
 };
@@ -25,17 +25,20 @@ const PAGE: usize = 100;
 /// More pages than this are not read at once.
 const MAX_PAGES: usize = 50;
 
+/// How long a charge may be under way between its making and its money. It is listed by when it was made.
+pub(super) const LASTS: TimeDelta = TimeDelta::days(60);
+
 /// A charge in a list.
 #[derive(Debug, Deserialize)]
 pub(super) struct Listed {
     pub id: u64,
     pub custom_id: Option<String>,
     status: String,
-    payment: Option<Paid>,
+    payment: Option<Receipt>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Paid {
+struct Receipt {
     payment_method: Option<String>,
     paid_at: Option<String>,
     paid_value: Option<i64>,
@@ -56,11 +59,14 @@ impl Listed {
         }
     }
 
-    /// Whether money came or went since then, as far as the list tells.
+    /// Whether money may have come or gone since then. What went is listed without a time, and so always counts.
     pub(super) fn moved_since(&self, since: Instant) -> bool {
-        let moved = status::status(&self.status, schemas::payment_method::Kind::Card);
-        let paid_at = self.money().paid_at;
-        moved.is_some_and(status::has_money) && paid_at.is_none_or(|at| at >= since)
+        // of these three, no status depends on the method
+        match status::status(&self.status, Kind::Card) {
+            Some(GatewayStatus::Paid) => self.money().paid_at.is_none_or(|at| at >= since),
+            Some(GatewayStatus::Refunded | GatewayStatus::Disputed) => true,
+            _ => false,
+        }
     }
 
     /// The step at which it stands, once for all.
@@ -131,6 +137,3 @@ fn readable(entry: Value) -> Option<Listed> {
         .inspect_err(|_| tracing::warn!("efi listed a charge that is not readable"))
         .ok()
 }
-
-/// How long a boleto may be under way between its making and its money.
-pub(super) const BOLETO_LASTS: TimeDelta = TimeDelta::days(60);

@@ -31,6 +31,9 @@ use list::Wanted;
 pub(super) use notification::{is_form, read as read_notification};
 pub(super) use order::lacks;
 
+/// Catching up reads so many charges of each kind; any further one is only a hint, and read by itself.
+const MAX_READS: usize = 200;
+
 /// The API Cobranças of an account.
 pub(super) struct Cobrancas {
     session: Session,
@@ -116,7 +119,7 @@ impl Cobrancas {
                     reference: charge.custom_id(),
                 };
                 let listed = self.list(&wanted, deadline).await?;
-                let same = listed.iter().find(|one| one.id == charge.charge_id);
+                let same = listed.iter().find(|one| one.id == charge.id);
                 if let Some(same) = same {
                     money = same.money();
                     break;
@@ -192,7 +195,7 @@ impl Cobrancas {
         }
     }
 
-    /// Money that came since then, by charges that are not older than boletos last.
+    /// Money that came since then, by charges that are not older than such last.
     pub(super) async fn catch_up(
         &self,
         (since, now): (Instant, Instant),
@@ -202,21 +205,27 @@ impl Cobrancas {
         for charge_type in [list::BOLETO, list::CARD] {
             let wanted = Wanted {
                 charge_type,
-                from: since - list::BOLETO_LASTS,
+                from: since - list::LASTS,
                 to: now,
                 reference: None,
             };
             let listed = self.list(&wanted, deadline).await?;
-            for one in listed.iter().filter(|one| one.moved_since(since)) {
-                let charge = self.read(&one.id.to_string(), deadline).await?;
-                let stands = charge.to_charge(None, &one.money());
+            let moved = listed.iter().filter(|one| one.moved_since(since));
+            for (n, one) in moved.enumerate() {
+                let means = if n < MAX_READS {
+                    let charge = self.read(&one.id.to_string(), deadline).await?;
+                    let stands = charge.to_charge(None, &one.money());
+                    stands.map_or(Means::Hint, |charge| Means::Stands(Box::new(charge)))
+                } else {
+                    Means::Hint
+                };
                 notices.push(GatewayNotice {
                     dedupe_key: one.key(),
                     event: one.event(),
                     reference: one.custom_id.clone(),
                     charge: Some(one.id.to_string()),
                     payment: None,
-                    means: stands.map_or(Means::Hint, |charge| Means::Stands(Box::new(charge))),
+                    means,
                 });
             }
         }

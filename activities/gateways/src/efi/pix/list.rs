@@ -19,6 +19,11 @@ const MAX_PAGES: u64 = 100;
 /// A claim is decided within a week and paid within eleven days; what it becomes is listed under the day it was made.
 const CLAIM_LASTS: TimeDelta = TimeDelta::days(30);
 
+/// A list reaches beyond its end by this: clocks differ, and its instants are cut to milliseconds.
+const CLOCKS: TimeDelta = TimeDelta::minutes(1);
+/// A Pix can be given back for so long; it is listed by when it arrived.
+const RETURNABLE: TimeDelta = TimeDelta::days(90);
+
 /// From when to when.
 pub(super) type Window = (Instant, Instant);
 
@@ -29,10 +34,23 @@ impl Pix {
         (since, now): Window,
         deadline: Deadline,
     ) -> Result<Vec<GatewayNotice>, GatewayError> {
+        let pix = ["v2", "pix"];
         let arrived: Vec<Received> = self
-            .list((&["v2", "pix"], "pix"), (since, now), deadline)
+            .list((&pix, "pix"), ((since, now), &[]), deadline)
             .await?;
         let mut notices: Vec<_> = arrived.iter().flat_map(proved).collect();
+        let older = (since - RETURNABLE, since);
+        let returned: Vec<Received> = self
+            .list(
+                (&pix, "pix"),
+                (older, &[("devolucaoPresente", "true")]),
+                deadline,
+            )
+            .await?;
+        for pix in returned.iter().filter(|pix| pix.horario < since) {
+            let moved = pix.devolucoes.iter().filter(|one| one.moved_since(since));
+            notices.extend(moved.map(|one| returning(pix, one)));
+        }
         let claims = self
             .infractions((since - CLAIM_LASTS, now), deadline)
             .await?;
@@ -47,7 +65,9 @@ impl Pix {
         deadline: Deadline,
     ) -> Result<Vec<Infraction>, GatewayError> {
         let path = ["v2", "gn", "infracoes"];
-        let listed = self.list((&path, "infracoes"), window, deadline).await;
+        let listed = self
+            .list((&path, "infracoes"), (window, &[]), deadline)
+            .await;
         match listed {
             Err(error) if error.class == ErrorClass::Denied => {
                 tracing::debug!("efi shows no infractions to this application");
@@ -61,20 +81,21 @@ impl Pix {
     async fn list<T: DeserializeOwned>(
         &self,
         (path, name): (&[&str], &str),
-        (from, to): Window,
+        ((from, to), only): (Window, &[(&str, &str)]),
         deadline: Deadline,
     ) -> Result<Vec<T>, GatewayError> {
         let instant = |at: Instant| at.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let (from, to) = (instant(from), instant(to));
+        let (from, to) = (instant(from), instant(to + CLOCKS));
         let mut all = Vec::new();
         for page in 0..MAX_PAGES {
             let number = page.to_string();
-            let query = [
+            let mut query = vec![
                 ("inicio", from.as_str()),
                 ("fim", to.as_str()),
                 ("paginacao.paginaAtual", number.as_str()),
                 ("paginacao.itensPorPagina", PAGE),
             ];
+            query.extend(only);
             let call = Call {
                 query: &query,
                 ..Call::read(path)
@@ -109,17 +130,18 @@ fn proved(pix: &Received) -> Vec<GatewayNotice> {
     };
     let means = Means::Stands(Box::new(charge));
     let mut notices = vec![notification::arrival(pix, means)];
-    for one in &pix.devolucoes {
-        notices.push(notification::returning(pix, one, meaning(pix, one)));
-    }
+    notices.extend(pix.devolucoes.iter().map(|one| returning(pix, one)));
     notices
 }
 
-/// What the banks took back belongs to a claim, which only asking puts together.
-fn meaning(pix: &Received, one: &Returned) -> Means {
+/// What goes back of a listed Pix. What the banks took belongs to a claim, which only asking puts together; and what is of no
+/// charge is nobody's.
+fn returning(pix: &Received, one: &Returned) -> GatewayNotice {
     let refund = one.listed(&pix.end_to_end_id);
-    match refund.filter(|_| !one.is_claim()) {
-        Some(refund) => Means::Refund(Box::new(refund)),
-        None => Means::Hint,
-    }
+    let means = match refund {
+        _ if pix.txid.is_none() => Means::Nothing,
+        Some(refund) if !one.is_claim() => Means::Refund(Box::new(refund)),
+        _ => Means::Hint,
+    };
+    notification::returning(pix, one, means)
 }

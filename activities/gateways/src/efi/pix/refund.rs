@@ -1,5 +1,6 @@
 //! A *devolução*: money of a Pix that goes back. Asked for by the merchant it is a refund, taken by the banks (MED) a lost dispute.
 
+use chrono::TimeDelta;
 use schemas::{Instant, attempt::ErrorClass, dispute, id::RefundId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,6 +9,8 @@ use super::received::Received;
 use crate::{GatewayDispute, GatewayError, GatewayRefund, RefundOrder, RefundStatus, money};
 
 const MAX_REASON: usize = 140;
+/// A return is under way for less.
+const UNDER_WAY: TimeDelta = TimeDelta::days(1);
 
 /// Money given back, or on its way.
 #[derive(Debug, Deserialize)]
@@ -24,6 +27,7 @@ pub(super) struct Returned {
 #[derive(Debug, Default, Deserialize)]
 struct Times {
     solicitacao: Option<Instant>,
+    liquidacao: Option<Instant>,
 }
 
 /// Their status → ours.
@@ -51,6 +55,13 @@ impl Returned {
         self.natureza
             .as_deref()
             .is_some_and(|nature| nature.starts_with("MED"))
+    }
+
+    /// Whether it may have moved since then: what fails tells only when it was asked for, a while before.
+    pub(super) fn moved_since(&self, since: Instant) -> bool {
+        let times = &self.horario;
+        let moved_at = times.liquidacao.or(times.solicitacao);
+        moved_at.is_none_or(|at| at >= since - UNDER_WAY)
     }
 
     /// As the answer to our own request; whatever is not understood is an unknown outcome.

@@ -61,7 +61,7 @@ impl Panel {
 
     /// A person decides on a refund that waits: `done` or `cancelled`.
     pub(super) async fn end_refund(&self, reference: &str, end: &str) {
-        let control = Control::new(self.asaas.clone(), "asaas");
+        let control = Control::new(&self.asaas, "asaas");
         let path = format!("refunds/{reference}/{end}");
         control.post(&path, json!({})).await;
     }

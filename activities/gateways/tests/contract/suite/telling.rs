@@ -47,8 +47,8 @@ async fn until_paid(
 ) -> Vec<GatewayNotice> {
     let mut notices = Vec::new();
     for count in 1.. {
-        let received = receiver.at_least(count).await;
-        notices.extend(read(gateway, &received[count - 1]).await);
+        let came = receiver.at_least(count).await;
+        notices.extend(read(gateway, &came[count - 1]).await);
         for notice in notices.iter().filter(|notice| is_about(notice, charge)) {
             let payments = match &notice.means {
                 Means::Stands(charge) => charge.payments.clone(),
@@ -86,11 +86,11 @@ pub(crate) async fn the_same_told_twice_has_the_same_keys(bench: &Bench) {
     bench.control.set(json!({ "notify": false })).await;
     let first = receiver.at_least(1).await.remove(0);
     bench.control.resend_all().await;
-    let received = receiver.at_least(2).await;
-    let again = received
+    let came = receiver.at_least(2).await;
+    let again = came
         .iter()
         .skip(1)
-        .find(|received| received.body == first.body)
+        .find(|again| again.body == first.body)
         .expect("the same again");
     let keys = async |received| {
         let mut keys = Vec::new();
