@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::bench::{Bench, SetUp, World, day_in, order};
 
-mod account;
+pub(crate) mod account;
 mod own;
 
 /// The account `name` with an order by `method`; and where its API is.

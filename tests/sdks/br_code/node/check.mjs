@@ -60,7 +60,7 @@ const inDays = (days) => new Date(Date.now() + days * 24 * 3600 * 1000).toISOStr
     const path = `/v2/${kind}/${randomBytes(16).toString('hex')}`
     const made = await call(EFI_URL, path, { method: 'PUT', headers, json: { ...order, chave, valor: { original: '123.45' } } })
     const location = locationOf(made.pixCopiaECola, '123.45')
-    assert.equal(location, made.loc.location)
+    assert.deepEqual([made.location, made.loc.location], [location, location])
     assert.equal((await call(EFI_URL, path, { headers })).pixCopiaECola, made.pixCopiaECola)
     const { qrcode } = await call(EFI_URL, `/v2/loc/${made.loc.id}/qrcode`, { headers })
     assert.equal(qrcode, made.pixCopiaECola)

@@ -10,7 +10,10 @@ use super::{
     kept,
     recorder::Request,
 };
-use crate::stripe::{by_boleto, by_card, by_pix, open_in};
+use crate::stripe::{
+    account::{address, change},
+    by_boleto, by_card, by_pix, open_in,
+};
 
 /// Where this copy of the document is broken, or older than the version that we ask for: why, and what is set right.
 const CORRECTIONS: [Correction; 3] = [
@@ -164,11 +167,17 @@ async fn an_account_is_looked_after_as_stripe_says() {
         a_set_up_that_lasts_gives_no_findings,
         a_probe_tells_whose_account_it_is,
     }
+    let gateway = bench.subscribed(&address()).await;
+    let form = "disabled=true&enabled_events[]=payment_intent.succeeded";
+    change(&bench.simulators().stripe, form).await;
+    let watched = gateway.watch(&address(), false).await.expect("a look");
+    assert_eq!(watched.findings.len(), 2, "both are repaired");
     let expected = [
         "GET /v1/balance",
         "GET /v1/account",
         "GET /v1/webhook_endpoints",
         "POST /v1/webhook_endpoints",
+        "POST /v1/webhook_endpoints/{webhook_endpoint}",
         "DELETE /v1/webhook_endpoints/{webhook_endpoint}",
     ];
     assert_calls(&made(&recorders), &expected);

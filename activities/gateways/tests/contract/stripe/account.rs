@@ -8,7 +8,7 @@ use super::{by_pix, open};
 
 const KEY: &str = "sk_test_loja";
 
-fn address() -> Url {
+pub(crate) fn address() -> Url {
     Url::parse("https://notifications.example.com/notifications/gc_1/s3cret").expect("an address")
 }
 
@@ -28,7 +28,7 @@ async fn registered(api: &Url) -> Vec<Value> {
 }
 
 /// Somebody changes the only address in the panel.
-async fn change(api: &Url, form: &'static str) {
+pub(crate) async fn change(api: &Url, form: &'static str) {
     let only = registered(api).await.remove(0);
     let id = only["id"].as_str().expect("an id");
     let at = api.join(&format!("/v1/webhook_endpoints/{id}"));
