@@ -5,7 +5,10 @@ use schemas::id::{ChargeId, ConnectionId, MerchantId};
 use store::{
     StoreError,
     connections::{self, Connection},
-    notifications::{self, Kept, KeptFilter, Notice, Source, Stored},
+    notifications::{
+        self, Notice, Source, Stored,
+        kept::{self, Kept},
+    },
     tokens::{self, Token},
 };
 
@@ -71,19 +74,19 @@ impl Activities {
 
     /// Reads kept bodies again, as if their gateways told them anew: after something was mended that could not read them, or
     /// could not act on them. The answer is how many were read, and how many still cannot be.
-    pub async fn replay(&self, filter: &KeptFilter) -> Result<Replayed, StoreError> {
+    pub async fn replay(&self, filter: &kept::Filter) -> Result<Replayed, StoreError> {
         let mut replayed = Replayed::default();
         let mut after = None;
         loop {
             let mut db = self.store.pool.acquire().await?;
-            let page = notifications::kept(&mut db, &self.store, filter, after).await?;
+            let page = kept::page(&mut db, &self.store, filter, after).await?;
             drop(db);
             let Some(last) = page.last() else {
                 return Ok(replayed);
             };
             after = Some(last.id);
-            for kept in &page {
-                if self.replay_one(kept).await? {
+            for body in &page {
+                if self.replay_one(body).await? {
                     replayed.read += 1;
                 } else {
                     replayed.unreadable += 1;
@@ -92,21 +95,21 @@ impl Activities {
         }
     }
 
-    async fn replay_one(&self, kept: &Kept) -> Result<bool, StoreError> {
+    async fn replay_one(&self, body: &Kept) -> Result<bool, StoreError> {
         let mut db = self.store.pool.acquire().await?;
-        let Some(from) = connections::find(&mut db, kept.connection).await? else {
+        let Some(from) = connections::find(&mut db, body.connection).await? else {
             return Ok(false);
         };
-        let gateway = self.accounts.open(&mut db, kept.connection).await?;
+        let gateway = self.accounts.open(&mut db, body.connection).await?;
         drop(db);
-        let Ok(notices) = gateway.reread(&kept.body) else {
+        let Ok(notices) = gateway.reread(&body.body) else {
             return Ok(false);
         };
         let told = self
-            .take_notices(&from, Source::Again(kept.id), notices)
+            .take_notices(&from, Source::Again(body.id), notices)
             .await?;
         let mut db = self.store.pool.acquire().await?;
-        notifications::readable(&mut db, kept.id).await?;
+        kept::readable(&mut db, body.id).await?;
         drop(db);
         for charge in told.charges {
             self.starter.poke_charge(from.merchant, charge).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use schemas::id::ChargeId;
-use store::{StoreError, notifications, sweep};
+use store::{StoreError, notifications::strays, sweep};
 
 use crate::{Activities, DeliveryStep, Step, delta};
 
@@ -58,14 +58,10 @@ impl Activities {
 
     async fn match_strays(&self) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
-        for stray in notifications::strays(&mut db, PAGE).await? {
+        for stray in strays::due(&mut db, PAGE).await? {
             let looks = usize::try_from(stray.looks).unwrap_or(usize::MAX);
             let pause = STRAYS_AGAIN.get(looks).map(|pause| delta(*pause));
-            if notifications::match_again(&mut db, &stray, pause)
-                .await?
-                .is_none()
-                && pause.is_none()
-            {
+            if strays::match_again(&mut db, &stray, pause).await?.is_none() && pause.is_none() {
                 tracing::error!(connection = %stray.connection, reference = stray.reference, "a notification's reference is ours by its shape, and unknown");
             }
         }

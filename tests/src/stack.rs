@@ -210,7 +210,7 @@ impl Stack {
 
     /// Reads all kept notifications again, as `orchestrator notifications replay` does.
     pub async fn replay(&self) -> activities::notified::Replayed {
-        let filter = store::notifications::KeptFilter::default();
+        let filter = store::notifications::kept::Filter::default();
         let replayed = self.running.activities.replay(&filter).await;
         replayed.expect("the store answers")
     }

@@ -4,6 +4,7 @@
 mod apply;
 mod attempt;
 mod begin;
+mod choose;
 mod direct;
 mod end;
 mod look;

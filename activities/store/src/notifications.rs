@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError, connections::Connection, vault::Place};
 
+pub mod kept;
+pub mod strays;
+
 /// One fact of a notification, as its gateway's client read it.
 #[derive(Clone, Debug)]
 pub struct Notice {
@@ -271,132 +274,4 @@ async fn count_foreign(
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// A body that was kept, opened to be read again.
-#[derive(Debug)]
-pub struct Kept {
-    pub id: NotificationId,
-    pub connection: ConnectionId,
-    pub body: Vec<u8>,
-}
-
-/// The most bodies that are opened at a time.
-const KEPT_PAGE: i64 = 100;
-
-/// A page of kept bodies after `after`, oldest first: since then, of that connection, or only those that could not be read.
-pub async fn kept(
-    db: &mut PgConnection,
-    store: &Store,
-    filter: &KeptFilter,
-    after: Option<NotificationId>,
-) -> Result<Vec<Kept>, StoreError> {
-    let rows = sqlx::query!(
-        "select id, merchant_id, connection_id, body_sealed from notifications
-          where ($1::uuid is null or id > $1) and ($2::uuid is null or connection_id = $2)
-            and ($3::timestamptz is null or received_at >= $3) and (not $4 or unreadable is not null)
-          order by id limit $5",
-        after.map(NotificationId::uuid),
-        filter.connection.map(ConnectionId::uuid),
-        filter.since,
-        filter.unreadable,
-        KEPT_PAGE,
-    )
-    .fetch_all(&mut *db)
-    .await?;
-    let mut kept = Vec::with_capacity(rows.len());
-    for row in rows {
-        let key = store.merchant_key(db, row.merchant_id).await?;
-        kept.push(Kept {
-            id: row.id.into(),
-            connection: row.connection_id.into(),
-            body: key
-                .open(&body_place(row.merchant_id, row.id), &row.body_sealed)?
-                .to_vec(),
-        });
-    }
-    Ok(kept)
-}
-
-/// Which kept bodies are wanted.
-#[derive(Clone, Debug, Default)]
-pub struct KeptFilter {
-    pub connection: Option<ConnectionId>,
-    pub since: Option<chrono::DateTime<chrono::Utc>>,
-    /// Only those that could not be read when they came.
-    pub unreadable: bool,
-}
-
-/// Says that a body could be read after all.
-pub async fn readable(db: &mut PgConnection, id: NotificationId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update notifications set unreadable = null where id = $1",
-        id.uuid()
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// A stray whose turn it is.
-#[derive(Debug)]
-pub struct Stray {
-    pub connection: ConnectionId,
-    pub dedupe_key: String,
-    pub reference: String,
-    pub looks: i32,
-}
-
-/// Strays to match again.
-pub async fn strays(db: &mut PgConnection, limit: i64) -> Result<Vec<Stray>, StoreError> {
-    let rows = sqlx::query!(
-        "select connection_id, dedupe_key, reference, looks from stray_notifications
-          where look_at <= clock_timestamp() order by look_at limit $1",
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    let strays = rows.into_iter().map(|row| Stray {
-        connection: row.connection_id.into(),
-        dedupe_key: row.dedupe_key,
-        reference: row.reference,
-        looks: row.looks,
-    });
-    Ok(strays.collect())
-}
-
-/// Matches a stray again: if its row is there by now, it becomes a fact about which the gateway is asked. Else it waits for
-/// `pause`, or with `None` is left to a person.
-pub async fn match_again(
-    db: &mut PgConnection,
-    stray: &Stray,
-    pause: Option<chrono::TimeDelta>,
-) -> Result<Option<ChargeId>, StoreError> {
-    let attempt = AttemptId::from_reference(&stray.reference);
-    let Some((charge, attempt)) = attempt_of(db, stray.connection, attempt, None).await? else {
-        sqlx::query!(
-            "update stray_notifications set looks = looks + 1, look_at = clock_timestamp() + $3::interval
-              where connection_id = $1 and dedupe_key = $2",
-            stray.connection.uuid(),
-            stray.dedupe_key,
-            pause.map(crate::sweep::interval) as _,
-        )
-        .execute(db)
-        .await?;
-        return Ok(None);
-    };
-    sqlx::query!(
-        "with found as (delete from stray_notifications where connection_id = $1 and dedupe_key = $2 returning *)
-         insert into notification_facts (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id,
-                                         event, seen, received_at)
-         select connection_id, dedupe_key, merchant_id, mode, notification_id, $3, $4, 'matched_late', seen, received_at from found
-         on conflict (connection_id, dedupe_key) do nothing",
-        stray.connection.uuid(),
-        stray.dedupe_key,
-        charge.uuid(),
-        attempt.uuid(),
-    )
-    .execute(db)
-    .await?;
-    Ok(Some(charge))
 }

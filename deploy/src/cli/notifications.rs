@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use schemas::{Instant, id::ConnectionId};
-use store::notifications::KeptFilter;
+use store::notifications::kept::Filter;
 use tokio_util::task::TaskTracker;
 use workflows::Temporal;
 
@@ -33,7 +33,7 @@ pub(super) async fn replay(
         tracing::warn!("Temporal is away: the sweep will have the charges looked at");
     }
     let activities = activities(config, config.timing(), &store, &temporal)?;
-    let filter = KeptFilter {
+    let filter = Filter {
         connection,
         since,
         unreadable,
