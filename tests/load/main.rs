@@ -7,7 +7,7 @@ mod cpu;
 mod report;
 mod run;
 
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
 use clap::Parser;
 use tests::{Api, Shop, Simulator};
@@ -49,32 +49,44 @@ pub struct Arguments {
     output: PathBuf,
 }
 
+/// What the one webhook endpoint hears: every event, as unless told otherwise, or only that somebody paid.
+const HEARS: [(&str, &[&str]); 2] = [("all told", &[]), ("paid told", &["charge.paid"])];
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let api = Api::new(arguments.api.clone(), &arguments.key);
     let efi = Simulator::new(arguments.simulators.clone(), "efi");
     let bench = run::Bench::new(&arguments, api, efi).await?;
-    let mut rows = vec![bench.closed(1, "warm-up").await?];
-    rows.clear();
-    for at_a_time in &arguments.closed {
-        rows.push(
-            bench
-                .closed(*at_a_time, &format!("closed, {at_a_time} at a time"))
-                .await?,
-        );
+    bench.closed(1, "warm-up").await?;
+    print(report::HEAD)?;
+    let mut rows = Vec::new();
+    let mut done = |row: report::Row| {
+        print(&row.line())?;
+        rows.push(row);
+        anyhow::Ok(())
+    };
+    for n in &arguments.closed {
+        done(bench.closed(*n, &format!("closed, {n} at a time")).await?)?;
     }
     for rate in &arguments.open {
-        rows.push(bench.open(*rate, false, &format!("open, {rate}/s")).await?);
+        done(bench.open(*rate, false, &format!("open, {rate}/s")).await?)?;
     }
     let shop = Shop::open().await;
-    bench.listen(&shop).await?;
-    for rate in &arguments.lives {
-        rows.push(
-            bench
-                .lives(*rate, &shop, &format!("full lives, {rate}/s offered"))
-                .await?,
-        );
+    for (hears, events) in HEARS {
+        let endpoint = bench.listen(&shop, events).await?;
+        for rate in &arguments.lives {
+            let name = format!("full lives, {rate}/s offered, {hears}");
+            done(bench.lives(*rate, &shop, &name).await?)?;
+        }
+        bench.stop_listening(&endpoint).await?;
     }
     report::write(&arguments.output, &rows)
+}
+
+/// At once, also into a file.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
 }

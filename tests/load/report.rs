@@ -1,6 +1,6 @@
 //! A run's figures, as JSON and as a table.
 
-use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::Serialize;
 
@@ -37,19 +37,14 @@ pub(crate) struct Percentiles {
     pub p99: f64,
 }
 
-/// Writes `results.json` and `results.md`, and prints the latter.
-pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
-    fs::write(
-        folder.join("results.json"),
-        serde_json::to_string_pretty(rows)? + "\n",
-    )?;
-    let mut text = String::from(
-        "| run | charges/s | added p50/p95/p99 ms | shed (p99 ms) | lives/s (of all) | deliveries/s | CPU ms per charge | WAL kB per charge |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-    );
-    for row in rows {
-        let cpu: Vec<_> = row
+/// The table's head.
+pub(crate) const HEAD: &str = "| run | charges/s | added p50/p95/p99 ms | shed (p99 ms) | lives/s (of all) | deliveries/s | CPU ms per charge | WAL kB per charge |\n\
+     | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+
+impl Row {
+    /// As a line of the table.
+    pub(crate) fn line(&self) -> String {
+        let cpu: Vec<_> = self
             .cpu_ms_per_charge
             .iter()
             .map(|(name, ms)| format!("{name} {ms:.1}"))
@@ -57,29 +52,33 @@ pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
         let optional = |value: Option<f64>| {
             value.map_or_else(|| "–".to_owned(), |value| format!("{value:.1}"))
         };
-        let lives = row.lives.map_or_else(
+        let lives = self.lives.map_or_else(
             || "–".to_owned(),
-            |lives| format!("{} ({lives}/{})", optional(row.lives_per_s), row.charges),
+            |lives| format!("{} ({lives}/{})", optional(self.lives_per_s), self.charges),
         );
-        writeln!(
-            text,
-            "| {} | {:.1} | {:.1}/{:.1}/{:.1} | {} ({:.0}) | {} | {} | {} | {:.1} |",
-            row.name,
-            row.charges_per_s,
-            row.added_ms.p50,
-            row.added_ms.p95,
-            row.added_ms.p99,
-            row.shed,
-            row.shed_ms.p99,
+        format!(
+            "| {} | {:.1} | {:.1}/{:.1}/{:.1} | {} ({:.0}) | {} | {} | {} | {:.1} |\n",
+            self.name,
+            self.charges_per_s,
+            self.added_ms.p50,
+            self.added_ms.p95,
+            self.added_ms.p99,
+            self.shed,
+            self.shed_ms.p99,
             lives,
-            optional(row.deliveries_per_s),
+            optional(self.deliveries_per_s),
             cpu.join(", "),
-            row.wal_bytes_per_charge / 1000.0,
-        )?;
+            self.wal_bytes_per_charge / 1000.0,
+        )
     }
-    fs::write(folder.join("results.md"), &text)?;
-    Ok(std::io::Write::write_all(
-        &mut std::io::stdout(),
-        text.as_bytes(),
-    )?)
+}
+
+/// Writes `results.json` and `results.md`.
+pub(crate) fn write(folder: &Path, rows: &[Row]) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)?;
+    let json = serde_json::to_string_pretty(rows)? + "\n";
+    fs::write(folder.join("results.json"), json)?;
+    let lines: String = rows.iter().map(Row::line).collect();
+    fs::write(folder.join("results.md"), format!("{HEAD}{lines}"))?;
+    Ok(())
 }

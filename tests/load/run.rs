@@ -11,6 +11,7 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use tests::{Api, Shop, Simulator, api::pix};
@@ -118,14 +119,19 @@ impl Bench {
         self.row(name, &before, samples).await
     }
 
-    /// One webhook endpoint, in this process.
-    pub(crate) async fn listen(&self, shop: &Shop) -> anyhow::Result<()> {
-        let endpoint = self
-            .api
-            .post("/v1/webhook_endpoints", &json!({ "url": shop.url }))
-            .await;
+    /// One webhook endpoint, in this process, for these events; for none named, for all.
+    pub(crate) async fn listen(&self, shop: &Shop, events: &[&str]) -> anyhow::Result<String> {
+        let wanted = json!({ "url": shop.url, "events": events });
+        let endpoint = self.api.post("/v1/webhook_endpoints", &wanted).await;
         anyhow::ensure!(endpoint.status == 201, "{}", endpoint.body);
         shop.trust(endpoint.body["secret"].as_str().unwrap_or_default());
+        Ok(endpoint.body["id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    pub(crate) async fn stop_listening(&self, endpoint: &str) -> anyhow::Result<()> {
+        let path = format!("/v1/webhook_endpoints/{endpoint}");
+        let gone = self.api.send(Method::DELETE, &path, None, None).await;
+        anyhow::ensure!(gone.status.is_success(), "{}", gone.body);
         Ok(())
     }
 
