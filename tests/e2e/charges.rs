@@ -202,11 +202,7 @@ async fn lists_show_the_newest_first_and_only_what_was_asked_for() {
         .map(|e| e["param"].clone())
         .collect();
     assert_eq!(names, ["limit", "status", "colour"]);
-    let events = stack
-        .api
-        .get("/v1/events?type=charge.pending")
-        .await
-        .expect(200);
-    assert_eq!(events["data"].as_array().map(Vec::len), Some(3));
+    let events = stack.api.events("type=charge.pending", 3).await;
+    assert_eq!(events.len(), 3);
     stack.stop().await;
 }

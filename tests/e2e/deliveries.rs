@@ -60,12 +60,8 @@ async fn an_endpoint_that_is_gone_is_paused_and_catches_up_when_it_is_back() {
             .await;
     }
     assert_eq!(stack.api.get(&path).await.expect(200)["status"], "active");
-    let told = stack
-        .api
-        .get("/v1/events?type=webhook_endpoint.paused")
-        .await
-        .expect(200);
-    assert_eq!(told["data"].as_array().map(Vec::len), Some(1));
+    let told = stack.api.events("type=webhook_endpoint.paused", 1).await;
+    assert_eq!(told.len(), 1);
     stack.stop().await;
 }
 

@@ -1,7 +1,8 @@
 //! What gateways tell us: early, late, twice, forged.
 
-use schemas::gateway::GatewayKind;
+use schemas::gateway::{GatewayKind, Mode};
 use serde_json::{Value, json};
+use store::tokens;
 use strum::IntoEnumIterator;
 use tests::{Options, Stack, api::pix, eventually};
 
@@ -18,13 +19,9 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
 }
 
-async fn events(stack: &Stack, charge: &str) -> Vec<String> {
-    let events = stack
-        .api
-        .get(&format!("/v1/events?charge={charge}"))
-        .await
-        .expect(200);
-    let events = events["data"].as_array().cloned().unwrap_or_default();
+async fn events(stack: &Stack, charge: &str, at_least: usize) -> Vec<String> {
+    let events = stack.api.events(&format!("charge={charge}"), at_least);
+    let events = events.await;
     events
         .iter()
         .rev()
@@ -58,7 +55,7 @@ async fn a_notification_told_twice_pays_once() {
         let paid = stack.api.show(text(&charge, "id")).await;
         assert_eq!(paid["amount_paid"], 12345, "{gateway}");
         assert_eq!(
-            events(&stack, text(&charge, "id")).await,
+            events(&stack, text(&charge, "id"), 2).await,
             ["charge.pending", "charge.paid"],
             "{gateway}"
         );
@@ -115,6 +112,35 @@ async fn a_forged_notification_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_told_again_while_it_is_fetched_is_fetched_again() {
+    // nothing runs here that would fetch it
+    let stack = Stack::start().await;
+    let mut db = stack.store.pool.acquire().await.expect("a connection");
+    let connections = store::connections::list(&mut db, stack.merchant, Mode::Test).await;
+    let connection = connections.expect("connections").remove(0);
+    tokens::told(&mut db, &connection, "a token")
+        .await
+        .expect("told");
+    let mut due = tokens::due(&mut db, None, 2).await.expect("due");
+    assert_eq!(due.len(), 1);
+    tokens::told(&mut db, &connection, "a token")
+        .await
+        .expect("told");
+    let fetched = due.remove(0);
+    tokens::fetched(&mut db, &fetched).await.expect("fetched");
+    drop(db);
+    eventually("its turn comes again", || async {
+        let mut db = stack.store.pool.acquire().await.expect("a connection");
+        match tokens::due(&mut db, None, 2).await {
+            Ok(due) if due.len() == 1 => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_payment_before_our_own_answer_is_not_lost() {
     let stack = only(GatewayKind::Stripe).await;
     stack.stripe.set(json!({ "auto_pay_ms": 1 })).await;
@@ -146,7 +172,7 @@ async fn a_payment_after_expiry_is_recorded() {
     assert_eq!(paid["amount_paid"], 12345);
     stack.shop.heard("charge.paid", id).await;
     assert_eq!(
-        events(&stack, id).await,
+        events(&stack, id, 3).await,
         ["charge.pending", "charge.expired", "charge.paid"]
     );
     stack.stop().await;

@@ -104,6 +104,21 @@ impl Api {
         .await
     }
 
+    /// The events that a query asks for, newest first, once there are so many. One is listed as soon as no transaction that is
+    /// older, be it another test's, could still add one before it.
+    pub async fn events(&self, query: &str, at_least: usize) -> Vec<Value> {
+        eventually(&format!("{at_least} events of {query}"), || async {
+            let page = self.get(&format!("/v1/events?{query}")).await.expect(200);
+            let events = page["data"].as_array().cloned().unwrap_or_default();
+            if events.len() >= at_least {
+                Ok(events)
+            } else {
+                Err(page)
+            }
+        })
+        .await
+    }
+
     /// A charge's timeline entries of one type.
     pub async fn timeline(&self, id: &str, kind: &str) -> Vec<Value> {
         let timeline = self

@@ -14,6 +14,8 @@ pub struct Token {
     pub connection: ConnectionId,
     pub token: String,
     pub looks: i32,
+    /// How often it was told before its turn came.
+    pub seen: i32,
 }
 
 /// A token is fetched again at the earliest this long after the last time, however often it is told: whoever knows the address
@@ -46,7 +48,7 @@ pub async fn due(
     limit: i64,
 ) -> Result<Vec<Token>, StoreError> {
     let rows = sqlx::query!(
-        "select connection_id, token, looks from notification_tokens
+        "select connection_id, token, looks, seen from notification_tokens
           where look_at <= clock_timestamp() and ($1::uuid is null or connection_id = $1) order by look_at limit $2",
         connection.map(ConnectionId::uuid),
         limit,
@@ -57,17 +59,21 @@ pub async fn due(
         connection: row.connection_id.into(),
         token: row.token,
         looks: row.looks,
+        seen: row.seen,
     });
     Ok(tokens.collect())
 }
 
-/// The gateway told what a token stands for.
+/// The gateway told what a token stands for. One that was told again meanwhile keeps its turn: what was fetched may be older.
 pub async fn fetched(db: &mut PgConnection, token: &Token) -> Result<(), StoreError> {
     sqlx::query!(
-        "update notification_tokens set fetched_at = clock_timestamp(), look_at = null
+        "update notification_tokens set fetched_at = clock_timestamp(),
+                look_at = case when seen > $3 then clock_timestamp() + $4 * interval '1 second' end
           where connection_id = $1 and token = $2",
         token.connection.uuid(),
         token.token,
+        token.seen,
+        REST.as_secs_f64(),
     )
     .execute(db)
     .await?;
