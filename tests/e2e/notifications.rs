@@ -20,8 +20,8 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 }
 
 async fn events(stack: &Stack, charge: &str, at_least: usize) -> Vec<String> {
-    let events = stack.api.events(&format!("charge={charge}"), at_least);
-    let events = events.await;
+    let query = format!("charge={charge}");
+    let events = stack.api.events(&query, at_least).await;
     events
         .iter()
         .rev()
