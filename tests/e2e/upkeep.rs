@@ -44,6 +44,27 @@ async fn a_payment_that_nobody_told_us_of_is_found_in_the_gateways_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_estimated_fee_gives_way_to_what_stripe_kept() {
+    let stack = only(GatewayKind::Stripe).await;
+    let charge = stack.api.charge(&pix()).await;
+    let id = charge["id"].as_str().expect("an id");
+    stack.stripe.pay(&stack.stripe.only_reference().await).await;
+    stack.api.until(id, "paid").await;
+    let payment = eventually("Stripe's own fee is known", || async {
+        let payment = stack.api.show(id).await["payments"][0].clone();
+        if payment["fee_is_estimated"] == false {
+            Ok(payment)
+        } else {
+            Err(payment)
+        }
+    })
+    .await;
+    let (fee, net) = (payment["fee"].as_i64(), payment["net"].as_i64());
+    assert_eq!(fee.zip(net).map(|(fee, net)| fee + net), Some(12345));
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_asaas_queue_is_put_right_and_told() {
     let stack = only(GatewayKind::Asaas).await;
     let asaas = stack.gateway_url(GatewayKind::Asaas);

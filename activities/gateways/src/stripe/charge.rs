@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
 use schemas::{Instant, payment_method::Kind};
 use serde::Deserialize;
 
-use super::{call::Listed, refund::Refund};
+use super::{booking::Booking, call::Listed, refund::Refund};
 use crate::{GatewayPayment, GatewayRefund};
 
 /// How instalments are counted where a card was not split.
@@ -77,24 +76,6 @@ enum Balance {
     Id(serde::de::IgnoredAny),
 }
 
-#[derive(Debug, Deserialize)]
-struct Booking {
-    fee: i64,
-    net: i64,
-    currency: String,
-    created: i64,
-    available_on: i64,
-    #[serde(default)]
-    status: String,
-}
-
-impl Booking {
-    /// The day on which it is in the balance. Stripe counts these days in UTC, from midnight.
-    fn day(&self) -> Option<NaiveDate> {
-        instant(self.available_on).map(|at| at.date_naive())
-    }
-}
-
 impl Listed for Charge {
     fn id(&self) -> &str {
         &self.id
@@ -120,7 +101,7 @@ impl Charge {
             id: self.id.clone(),
             end_to_end_id: details.and_then(|it| it.pix.as_ref()?.bank_transaction_id.clone()),
             amount,
-            method: details.and_then(|it| kind(&it.kind)).unwrap_or(by),
+            method: self.method().unwrap_or(by),
             fee: booked.map(|booked| booked.fee),
             net: booked.map(|booked| booked.net),
             installments: details.and_then(|it| it.card.as_ref()).map(Card::parts),
@@ -129,6 +110,17 @@ impl Charge {
             // a charge by a slow method is made before its money comes; the booking is not
             paid_at: instant(booked.map_or(self.created, |booked| booked.created))?,
         })
+    }
+
+    /// The same charge with what was booked of it inside.
+    pub(super) fn booked(mut self, booking: Booking) -> Self {
+        self.balance_transaction = Some(Balance::Booked(booking));
+        self
+    }
+
+    /// By what it was paid, if we know the method.
+    pub(super) fn method(&self) -> Option<Kind> {
+        kind(&self.payment_method_details.as_ref()?.kind)
     }
 
     /// What was given back, as far as it is inside.

@@ -19,6 +19,7 @@ use crate::{
 
 mod accepts;
 mod action;
+mod booking;
 mod call;
 mod charge;
 mod dispute;
@@ -198,7 +199,14 @@ impl Gateway for Stripe {
     }
 
     async fn catch_up(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError> {
-        self.events_since(since).await
+        let mut notices = self.events_since(since).await?;
+        match self.booked_since(since).await {
+            Ok(booked) => notices.extend(booked),
+            // a restricted key may not read the balance: then the estimates stand
+            Err(error) if error.class == ErrorClass::Denied => {}
+            Err(error) => return Err(error),
+        }
+        Ok(notices)
     }
 
     async fn probe(&self) -> Result<Account, GatewayError> {

@@ -102,6 +102,7 @@ async fn pix_is_asked_for_as_stripe_says() {
         "POST /v1/refunds",
         "GET /v1/refunds",
         "GET /v1/disputes",
+        "GET /v1/balance_transactions",
         "GET /v1/events",
         "GET /v1/webhook_endpoints",
         "POST /v1/webhook_endpoints",
@@ -123,6 +124,7 @@ async fn boletos_are_asked_for_as_stripe_says() {
         "GET /v1/payment_intents",
         "GET /v1/payment_intents/{intent}",
         "POST /v1/payment_intents/{intent}/cancel",
+        "GET /v1/balance_transactions",
         "GET /v1/events",
     ];
     assert_calls(&made(&recorders), &expected);
@@ -151,6 +153,7 @@ async fn card_pages_are_asked_for_as_stripe_says() {
         "POST /v1/refunds",
         "GET /v1/refunds",
         "GET /v1/disputes",
+        "GET /v1/balance_transactions",
         "GET /v1/events",
         "GET /v1/webhook_endpoints",
         "POST /v1/webhook_endpoints",

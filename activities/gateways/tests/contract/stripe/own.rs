@@ -1,5 +1,6 @@
 //! What only Stripe does: keys that keep answers, pages that survive a decline, money that clears later.
 
+use chrono::TimeDelta;
 use gateways::{ChargeOrder, GatewayStatus, Means, RefundStatus};
 use schemas::{attempt::ErrorClass, payment_method::Kind};
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use url::Url;
 
 use super::{boleto, by_boleto, by_card, by_pix, card, open, pix};
 use crate::{
-    bench::{Bench, WITHIN},
+    bench::{Bench, WITHIN, now},
     receiver::Receiver,
 };
 
@@ -72,6 +73,27 @@ async fn a_payment_tells_what_stripe_keeps_and_when_the_rest_arrives() {
             "py_"
         };
         assert!(payment.id.starts_with(prefix), "{payment:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fee_that_no_event_tells_is_caught_up() {
+    for bench in [pix().await, boleto().await, card().await] {
+        let payment = payment(&bench).await;
+        let caught = bench
+            .gateway
+            .catch_up(now() - TimeDelta::hours(1))
+            .await
+            .expect("a list");
+        let booked = caught.iter().find_map(|notice| match &notice.means {
+            Means::Stands(it) if it.payments.iter().any(|of| of.fee.is_some()) => {
+                Some((notice, it))
+            }
+            _ => None,
+        });
+        let (notice, charge) = booked.expect("what was booked");
+        assert_eq!(notice.reference.as_ref(), Some(&bench.order.reference));
+        assert_eq!(charge.payments, [payment]);
     }
 }
 
