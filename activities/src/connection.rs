@@ -2,6 +2,7 @@
 
 use gateways::{Account, GatewayError, Subscription};
 use schemas::{
+    connection::Status,
     gateway::{GatewayKind, Mode},
     id::{ConnectionId, MerchantId},
     payment_method::Kind,
@@ -10,7 +11,7 @@ use schemas::{
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use store::{
-    Store, StoreError, connections, merchants,
+    PgConnection, Store, StoreError, connections, merchants,
     policies::{self, Change},
 };
 use strum::IntoEnumIterator;
@@ -74,20 +75,90 @@ pub async fn add(
     let (id, secret) = insert(store, new, &account).await?;
     let address = address(&accounts.notifications, id, secret.expose_secret());
     let notified = match gateway.subscribe(&address, new.replace_address).await {
-        Ok(Subscription::Done) => Ok(()),
-        Ok(Subscription::Secret(secret)) => {
-            let mut db = store.pool.acquire().await.map_err(StoreError::from)?;
-            let with_secret =
-                gateways::credentials::with_secret(new.gateway, new.credentials.clone(), &secret);
-            connections::add_credentials(&mut db, store, id, &with_secret).await?;
-            Ok(())
-        }
         Ok(Subscription::Taken { by }) => Err(format!(
             "another address is registered at the gateway: {by}"
         )),
+        Ok(done) => {
+            let mut db = store.pool.acquire().await.map_err(StoreError::from)?;
+            remember(&mut db, store, (new.gateway, id), &done).await?;
+            Ok(())
+        }
         Err(error) => Err(error.to_string()),
     };
     Ok(Added { id, notified })
+}
+
+/// Keeps what a registration of our address told.
+pub(crate) async fn remember(
+    db: &mut PgConnection,
+    store: &Store,
+    (gateway, id): (GatewayKind, ConnectionId),
+    done: &Subscription,
+) -> Result<(), StoreError> {
+    match done {
+        Subscription::Secret(secret) => {
+            let (_, json) = connections::credentials(db, store, id).await?;
+            let json = gateways::credentials::with_secret(gateway, json, secret);
+            connections::add_credentials(db, store, id, &json).await?;
+        }
+        Subscription::Replaced { former } => {
+            connections::remember_former_address(db, store, id, former.as_str()).await?;
+        }
+        Subscription::Done | Subscription::Taken { .. } => {}
+    }
+    Ok(())
+}
+
+/// A connection that was archived.
+#[derive(Debug)]
+pub struct Archived {
+    /// Whether our address at the gateway was taken back; if not, archiving again tries again.
+    pub deregistered: Result<(), String>,
+}
+
+/// Why a connection was not archived.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    #[error("there is no such connection")]
+    NoConnection,
+    #[error(
+        "{0} charges on it may still be paid: drain it, so that it takes no new ones, and archive it when they have ended"
+    )]
+    Payable(i64),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Archives a connection: our notification address is taken back at the gateway, and one that it had replaced is restored.
+/// What still happens there is found in the gateway's lists.
+pub async fn archive(
+    store: &Store,
+    accounts: &Accounts,
+    id: ConnectionId,
+) -> Result<Archived, ArchiveError> {
+    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    if connections::find(&mut tx, id).await?.is_none() {
+        return Err(ArchiveError::NoConnection);
+    }
+    // first, so that nobody routes a charge to it meanwhile, nor registers the address again
+    connections::set_status(&mut tx, id, Status::Archived).await?;
+    match connections::count_payable(&mut tx, id).await? {
+        0 => {}
+        payable => return Err(ArchiveError::Payable(payable)),
+    }
+    let secret = connections::path_secret(&mut tx, store, id).await?;
+    let former = connections::former_address(&mut tx, store, id).await?;
+    let gateway = accounts.open(&mut tx, id).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    let former = former
+        .map(|text| Url::parse(&text))
+        .transpose()
+        .map_err(|why| StoreError::corrupt("former_address_sealed", why))?;
+    let ours = address(&accounts.notifications, id, secret.expose_secret());
+    let deregistered = gateway.unsubscribe(&ours, former.as_ref()).await;
+    Ok(Archived {
+        deregistered: deregistered.map_err(|error| error.to_string()),
+    })
 }
 
 async fn insert(

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use gateways::{Finding, GatewayError, Subscription, Watched};
+use gateways::{Finding, GatewayError, Watched};
 use schemas::attempt::ErrorClass;
 use secrecy::ExposeSecret;
 use store::{
@@ -14,7 +14,11 @@ use store::{
     notifications::Source,
 };
 
-use crate::{Activities, attention, connection::address, delta};
+use crate::{
+    Activities, attention,
+    connection::{address, remember},
+    delta,
+};
 
 /// The most connections that one round looks after; the next round takes the others.
 const PAGE: i64 = 200;
@@ -108,10 +112,8 @@ impl Activities {
 
     async fn remember(&self, about: &Connection, watched: Watched) -> Result<(), StoreError> {
         let mut tx = self.store.pool.begin().await?;
-        if let Some(Subscription::Secret(secret)) = &watched.subscription {
-            let (_, json) = connections::credentials(&mut tx, &self.store, about.id).await?;
-            let json = gateways::credentials::with_secret(about.gateway, json, secret);
-            connections::add_credentials(&mut tx, &self.store, about.id, &json).await?;
+        if let Some(done) = &watched.subscription {
+            remember(&mut tx, &self.store, (about.gateway, about.id), done).await?;
         }
         let mut due = Vec::new();
         let mut still = Vec::new();

@@ -5,12 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use activities::connection::{self, NewConnection};
 use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use schemas::{
     Instant,
-    gateway::{GatewayKind, Mode},
+    gateway::Mode,
     id::{ConnectionId, MerchantId},
     merchant::{Permission, Settings},
     message::Topic,
@@ -21,10 +20,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     Config, Role, config, migrate,
-    start::{self, ALL, accounts, open_store},
+    start::{self, ALL, open_store},
     telemetry,
 };
 
+mod connections;
 mod events;
 mod notifications;
 
@@ -62,7 +62,7 @@ enum Command {
     Key(KeyCommand),
     /// Accounts at gateways.
     #[command(subcommand)]
-    Connection(ConnectionCommand),
+    Connection(connections::Command),
     /// What gateways told us.
     #[command(subcommand)]
     Notifications(NotificationsCommand),
@@ -103,12 +103,6 @@ enum KeyCommand {
 }
 
 #[derive(Debug, Subcommand)]
-enum ConnectionCommand {
-    /// Add an account at a gateway: checks the credentials, puts it last in the routes, registers our notification address.
-    Add(AddConnection),
-}
-
-#[derive(Debug, Subcommand)]
 enum NotificationsCommand {
     /// Read stored notifications again, as if their gateways told them anew: harmless for those that were acted on.
     Replay {
@@ -122,27 +116,6 @@ enum NotificationsCommand {
         #[arg(long)]
         unreadable: bool,
     },
-}
-
-#[derive(Debug, Args)]
-struct AddConnection {
-    #[arg(long)]
-    merchant: MerchantId,
-    /// `test` or `live`.
-    #[arg(long, default_value = "test")]
-    mode: Mode,
-    /// `efi`, `stripe` or `asaas`.
-    #[arg(long)]
-    gateway: GatewayKind,
-    /// The merchant's own name for it.
-    #[arg(long)]
-    label: Option<String>,
-    /// A JSON file with the credentials, or `-` for standard input. Never given as arguments, which others can read.
-    #[arg(long)]
-    credentials: PathBuf,
-    /// Replace the notification address of somebody else that is registered at the gateway (Efí has one for each Pix key).
-    #[arg(long)]
-    replace_address: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,7 +161,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             permission,
             label,
         }) => create_key(&config, merchant, (mode, permission), &label).await,
-        Command::Connection(ConnectionCommand::Add(add)) => add_connection(&config, add).await,
+        Command::Connection(command) => connections::run(&config, command).await,
         Command::Notifications(NotificationsCommand::Replay {
             connection,
             since,
@@ -276,33 +249,4 @@ async fn create_key(
     }
     let (_, secret) = api_keys::insert(&mut db, merchant, mode, permission, label).await?;
     say(secret.expose_secret())
-}
-
-async fn add_connection(config: &Config, add: AddConnection) -> anyhow::Result<()> {
-    let text = read(&add.credentials, "credentials")?;
-    let credentials = serde_json::from_str(&text).map_err(|error| {
-        anyhow::anyhow!(
-            "the credentials are not JSON (line {}, column {})",
-            error.line(),
-            error.column()
-        )
-    })?;
-    let store = open_store(config).await?;
-    let new = NewConnection {
-        merchant: add.merchant,
-        mode: add.mode,
-        gateway: add.gateway,
-        label: add.label.unwrap_or_else(|| add.gateway.to_string()),
-        credentials,
-        replace_address: add.replace_address,
-    };
-    let added = connection::add(&store, &accounts(config, &store), &new).await?;
-    say(&added.id.to_string())?;
-    if let Err(why) = added.notified {
-        bail!(
-            "the connection {} takes charges, and its notifications will not arrive: {why}",
-            added.id
-        );
-    }
-    Ok(())
 }

@@ -69,7 +69,9 @@ pub enum PaymentMethod {
     },
     /// Card: a link to a page of the gateway. Card numbers never reach us.
     Card {
-        /// In how many monthly instalments the payer may choose to pay, at most; one unless told.
+        /// In how many monthly instalments the payer may choose to pay, at most; one unless told. Asaas takes only one here.
+        /// Stripe's page offers none for one, and for more what the account has switched on; Efí's page always offers what the
+        /// account has. The number that was chosen is told with the payment.
         #[serde(default = "one")]
         #[schemars(range(min = 1, max = 12))]
         max_installments: u16,

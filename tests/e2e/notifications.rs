@@ -1,6 +1,6 @@
 //! What gateways tell us: early, late, twice, forged.
 
-use schemas::gateway::{GatewayKind, Mode};
+use schemas::gateway::GatewayKind;
 use serde_json::{Value, json};
 use store::tokens;
 use strum::IntoEnumIterator;
@@ -116,8 +116,7 @@ async fn a_token_told_again_while_it_is_fetched_is_fetched_again() {
     // nothing runs here that would fetch it
     let stack = Stack::start().await;
     let mut db = stack.store.pool.acquire().await.expect("a connection");
-    let connections = store::connections::list(&mut db, stack.merchant, Mode::Test).await;
-    let connection = connections.expect("connections").remove(0);
+    let connection = stack.connections().await.remove(0);
     tokens::told(&mut db, &connection, "a token")
         .await
         .expect("told");

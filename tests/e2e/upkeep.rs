@@ -1,9 +1,11 @@
 //! Connections are looked after: what nobody told is found, and what is ours is put right.
 
-use schemas::gateway::GatewayKind;
+use activities::connection::ArchiveError;
+use schemas::{connection::Status, gateway::GatewayKind};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 use tests::{Options, Stack, api::pix, eventually};
+use url::Url;
 
 async fn only(gateway: GatewayKind) -> Stack {
     Stack::with(Options {
@@ -104,45 +106,105 @@ async fn an_interrupted_asaas_queue_is_put_right_and_told() {
     stack.stop().await;
 }
 
+/// Efí's one address for notifications of the merchant's Pix key, as the merchant's other systems reach it.
+struct Address {
+    url: Url,
+    bearer: String,
+    client: reqwest::Client,
+}
+
+impl Address {
+    async fn of(stack: &Stack) -> Self {
+        let (efi, client) = (stack.gateway_url(GatewayKind::Efi), tests::http());
+        let token: Value = client
+            .post(efi.join("/oauth/token").expect("a URL"))
+            .basic_auth("Client_Id_loja", Some("Client_Secret_loja"))
+            .json(&json!({ "grant_type": "client_credentials" }))
+            .send()
+            .await
+            .expect("an answer")
+            .json()
+            .await
+            .expect("JSON");
+        let path = "/v2/webhook/71cdf9ba-c695-4e3c-b010-abb521a3f1be";
+        Self {
+            url: efi.join(path).expect("a URL"),
+            bearer: token["access_token"].as_str().expect("a token").to_owned(),
+            client,
+        }
+    }
+
+    /// Another system takes it.
+    async fn take(&self, by: &str) {
+        let taken = self
+            .client
+            .put(self.url.clone())
+            .bearer_auth(&self.bearer)
+            .header("x-skip-mtls-checking", "true")
+            .json(&json!({ "webhookUrl": by }))
+            .send()
+            .await
+            .expect("an answer");
+        assert!(taken.status().is_success(), "{}", taken.status());
+    }
+
+    /// Who is told; null for nobody.
+    async fn told(&self) -> Value {
+        let asked = self.client.get(self.url.clone()).bearer_auth(&self.bearer);
+        let answer = asked.send().await.expect("an answer");
+        answer.json::<Value>().await.expect("JSON")["webhookUrl"].clone()
+    }
+}
+
+const ERP: &str = "https://erp.example.com/efi";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_who_took_efis_address_is_reported_and_left_alone() {
     let stack = only(GatewayKind::Efi).await;
-    let efi = stack.gateway_url(GatewayKind::Efi);
-    let client = tests::http();
-    let token: Value = client
-        .post(efi.join("/oauth/token").expect("a URL"))
-        .basic_auth("Client_Id_loja", Some("Client_Secret_loja"))
-        .json(&json!({ "grant_type": "client_credentials" }))
-        .send()
-        .await
-        .expect("an answer")
-        .json()
-        .await
-        .expect("JSON");
-    let address = efi
-        .join("/v2/webhook/71cdf9ba-c695-4e3c-b010-abb521a3f1be")
-        .expect("a URL");
-    let bearer = token["access_token"].as_str().expect("a token").to_owned();
-    let taken = client
-        .put(address.clone())
-        .bearer_auth(&bearer)
-        .header("x-skip-mtls-checking", "true")
-        .json(&json!({ "webhookUrl": "https://erp.example.com/efi" }))
-        .send()
-        .await
-        .expect("an answer");
-    assert!(taken.status().is_success(), "{}", taken.status());
+    let address = Address::of(&stack).await;
+    address.take(ERP).await;
     attention(&stack, "address_replaced").await;
-    let now: Value = client
-        .get(address)
-        .bearer_auth(&bearer)
-        .send()
-        .await
-        .expect("an answer")
-        .json()
-        .await
-        .expect("JSON");
-    assert_eq!(now["webhookUrl"], "https://erp.example.com/efi");
+    assert_eq!(address.told().await, ERP);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_replaced_by_consent_is_restored_when_the_connection_is_archived() {
+    let stack = only(GatewayKind::Efi).await;
+    let address = Address::of(&stack).await;
+    address.take(ERP).await;
+    let again = stack.connect_again(GatewayKind::Efi).await;
+    let told = address.told().await;
+    assert!(
+        told.as_str()
+            .is_some_and(|url| url.contains(&again.to_string())),
+        "{told}"
+    );
+    stack.archive(again).await.expect("archived");
+    assert_eq!(address.told().await, ERP);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_archived_once_nothing_on_it_can_be_paid_and_takes_no_charge_after_that() {
+    let stack = only(GatewayKind::Efi).await;
+    let connection = stack.connections().await[0].id;
+    let charge = stack.api.charge(&pix()).await;
+    let id = charge["id"].as_str().expect("an id");
+    let refused = stack.archive(connection).await;
+    assert!(
+        matches!(refused, Err(ArchiveError::Payable(1))),
+        "{refused:?}"
+    );
+    assert_eq!(stack.connections().await[0].status, Status::Active);
+
+    let cancel = format!("/v1/charges/{id}/cancel");
+    stack.api.post(&cancel, &json!({})).await.expect(200);
+    stack.api.until(id, "canceled").await;
+    stack.archive(connection).await.expect("archived");
+    assert_eq!(Address::of(&stack).await.told().await, Value::Null);
+    let late = stack.api.post("/v1/charges", &pix()).await.expect(422);
+    assert_eq!(late["code"], "no_gateway_connection");
     stack.stop().await;
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use activities::{
     PauseTiming, Timing,
-    connection::{self, NewConnection},
+    connection::{self, ArchiveError, NewConnection},
 };
 use anyhow::Context;
 use orchestrator::{
@@ -14,7 +14,7 @@ use orchestrator::{
 };
 use schemas::{
     gateway::{ApiFamily, GatewayKind, Mode},
-    id::{ChargeId, MerchantId},
+    id::{ChargeId, ConnectionId, MerchantId},
     merchant::Permission,
     payment_method::Kind,
     retry::{Backoff, DeliverySchedule},
@@ -206,6 +206,37 @@ impl Stack {
             GatewayKind::Stripe => &self.simulators.stripe,
             GatewayKind::Asaas => &self.simulators.asaas,
         }
+    }
+
+    /// The merchant's connections, oldest first.
+    pub async fn connections(&self) -> Vec<store::connections::Connection> {
+        let mut db = self.store.pool.acquire().await.expect("a connection");
+        store::connections::list(&mut db, self.merchant, Mode::Test)
+            .await
+            .expect("a list")
+    }
+
+    /// Connects the same account once more, in place of whoever is told by now.
+    pub async fn connect_again(&self, gateway: GatewayKind) -> ConnectionId {
+        let new = NewConnection {
+            merchant: self.merchant,
+            mode: Mode::Test,
+            gateway,
+            label: format!("{gateway} again"),
+            credentials: credentials(gateway, &self.simulators.client_pem),
+            replace_address: true,
+        };
+        let accounts = accounts(&self.config, &self.store);
+        let added = connection::add(&self.store, &accounts, &new).await;
+        added.expect("added").id
+    }
+
+    /// What `orchestrator connection archive` does.
+    pub async fn archive(&self, id: ConnectionId) -> Result<(), ArchiveError> {
+        let accounts = accounts(&self.config, &self.store);
+        let archived = connection::archive(&self.store, &accounts, id).await?;
+        assert_eq!(archived.deregistered, Ok(()));
+        Ok(())
     }
 
     /// Reads all kept notifications again, as `orchestrator notifications replay` does.

@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::NaiveDate;
 use schemas::{Instant, dispute, next_action::NextAction, payment_method::Kind};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// A charge as it stands at a gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -176,6 +177,8 @@ pub enum Subscription {
     Done,
     /// Registered; notifications are proved with this secret, told only once.
     Secret(String),
+    /// Registered in place of somebody else's address, to be given back when the connection is.
+    Replaced { former: Url },
     /// Somebody else's address is registered there, and was left alone.
     Taken {
         /// The address found.
@@ -188,6 +191,8 @@ impl fmt::Debug for Subscription {
         f.write_str(match self {
             Self::Done => "Done",
             Self::Secret(_) => "Secret([redacted])",
+            // an address may hold a secret
+            Self::Replaced { .. } => "Replaced",
             Self::Taken { .. } => "Taken",
         })
     }

@@ -91,6 +91,9 @@ pub trait Gateway: Send + Sync {
     /// Registers our notification address. A stranger's address is replaced only when `replace` says so.
     async fn subscribe(&self, url: &Url, replace: bool) -> Result<Subscription, GatewayError>;
 
+    /// Takes `url` back, if it is still registered; in its place comes `former`, the address that ours replaced.
+    async fn unsubscribe(&self, url: &Url, former: Option<&Url>) -> Result<(), GatewayError>;
+
     /// Looks after our set-up at the gateway: is `url` still registered and served, does the certificate last? Repairs what is
     /// ours; a stranger's address is replaced only when `replace` says so.
     async fn watch(&self, url: &Url, replace: bool) -> Result<Watched, GatewayError>;

@@ -63,6 +63,15 @@ fn path_secret_place(merchant: Uuid, connection: Uuid) -> Place {
     )
 }
 
+fn former_address_place(merchant: Uuid, connection: Uuid) -> Place {
+    Place::new(
+        merchant,
+        "gateway_connections",
+        "former_address_sealed",
+        connection,
+    )
+}
+
 /// Inserts a connection with the first version of its credentials, its breakers, and a new secret for its notification path.
 /// Fails with `gateway_connections_merchant_id_mode_label_key` where the label is taken.
 pub async fn insert(
@@ -321,6 +330,70 @@ pub async fn path_secret(
     let text = std::str::from_utf8(&plain)
         .map_err(|why| StoreError::corrupt("path_secret_sealed", why))?;
     Ok(SecretString::from(text))
+}
+
+/// Remembers whose address ours replaced at the gateway.
+pub async fn remember_former_address(
+    db: &mut PgConnection,
+    store: &Store,
+    id: ConnectionId,
+    address: &str,
+) -> Result<(), StoreError> {
+    let merchant = sqlx::query_scalar!(
+        "select merchant_id from gateway_connections where id = $1",
+        id.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let key = store.merchant_key(db, merchant).await?;
+    let sealed = key.seal(
+        &former_address_place(merchant, id.uuid()),
+        address.as_bytes(),
+    );
+    sqlx::query!(
+        "update gateway_connections set former_address_sealed = $2 where id = $1",
+        id.uuid(),
+        sealed,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whose address ours replaced, if it did.
+pub async fn former_address(
+    db: &mut PgConnection,
+    store: &Store,
+    id: ConnectionId,
+) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query!(
+        "select merchant_id, former_address_sealed from gateway_connections where id = $1",
+        id.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let Some(sealed) = row.former_address_sealed else {
+        return Ok(None);
+    };
+    let key = store.merchant_key(db, row.merchant_id).await?;
+    let plain = key.open(&former_address_place(row.merchant_id, id.uuid()), &sealed)?;
+    let text = String::from_utf8(plain.to_vec());
+    Ok(Some(text.map_err(|why| {
+        StoreError::corrupt("former_address_sealed", why)
+    })?))
+}
+
+/// How many charges have an instrument on this connection that may still be paid.
+pub async fn count_payable(db: &mut PgConnection, id: ConnectionId) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select count(*) as "count!" from attempts
+            where connection_id = $1 and state in ('open', 'presented', 'abandoned')
+              and exists (select from charges where charges.id = attempts.charge_id
+                                                and status in ('processing', 'pending', 'overdue'))"#,
+        id.uuid(),
+    )
+    .fetch_one(db)
+    .await?)
 }
 
 /// The connection, if the path's secret is one of its own: the newest, or one that still overlaps with it.

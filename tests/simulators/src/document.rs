@@ -27,6 +27,11 @@ pub(crate) fn is_cnpj(text: &str) -> bool {
         && checks(text, &SECOND_CNPJ)
 }
 
+/// One that only gateways which know CNPJs with letters can take.
+pub(crate) fn has_letters(cnpj: &str) -> bool {
+    cnpj.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
 /// Whether the character after those that are weighed is their check digit.
 fn checks(text: &str, weights: &[u32]) -> bool {
     let mut values = text.bytes().map(|byte| u32::from(byte - b'0'));

@@ -136,6 +136,10 @@ impl Gateway for Asaas {
         self.register(url).await
     }
 
+    async fn unsubscribe(&self, url: &Url, _former: Option<&Url>) -> Result<(), GatewayError> {
+        self.deregister(url).await
+    }
+
     async fn watch(&self, url: &Url, _replace: bool) -> Result<Watched, GatewayError> {
         self.look_after(url).await
     }

@@ -41,6 +41,20 @@ impl Asaas {
         self.register_over(url, &ours, deadline).await
     }
 
+    /// Takes our address back.
+    pub(super) async fn deregister(&self, url: &Url) -> Result<(), GatewayError> {
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        let ours = self.webhooks_at(url, deadline).await?;
+        self.remove(&ours, deadline).await
+    }
+
+    async fn remove(&self, webhooks: &[Webhook], deadline: Deadline) -> Result<(), GatewayError> {
+        for webhook in webhooks {
+            self.delete(&["webhooks", &webhook.id], deadline).await?;
+        }
+        Ok(())
+    }
+
     /// Looks whether we are still told everything, and repairs it.
     pub(super) async fn look_after(&self, url: &Url) -> Result<Watched, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
@@ -134,9 +148,7 @@ impl Asaas {
         match there.split_first() {
             Some((kept, others)) => {
                 self.put(&["webhooks", &kept.id], &body, deadline).await?;
-                for other in others {
-                    self.delete(&["webhooks", &other.id], deadline).await?;
-                }
+                self.remove(others, deadline).await?;
             }
             None => {
                 self.post(&["webhooks"], &body, (deadline, Effect::Reads))

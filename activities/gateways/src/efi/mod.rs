@@ -252,6 +252,11 @@ impl Gateway for Efi {
         self.pix.subscribe(url, replace, deadline).await
     }
 
+    async fn unsubscribe(&self, url: &Url, former: Option<&Url>) -> Result<(), GatewayError> {
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        self.pix.unsubscribe(url, former, deadline).await
+    }
+
     async fn watch(&self, url: &Url, replace: bool) -> Result<Watched, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let mut watched = self.pix.watch(url, replace, deadline).await?;

@@ -24,6 +24,8 @@ struct Endpoint {
     url: String,
     #[serde(default)]
     status: String,
+    /// None: the account's own.
+    api_version: Option<String>,
     #[serde(default)]
     enabled_events: Vec<String>,
     secret: Option<String>,
@@ -38,6 +40,13 @@ impl Listed for Endpoint {
 impl Endpoint {
     fn is_disabled(&self) -> bool {
         self.status == "disabled"
+    }
+
+    /// Whether it tells events in another shape than the one that it was registered with, which can't be changed.
+    fn is_outdated(&self) -> bool {
+        self.api_version
+            .as_ref()
+            .is_some_and(|version| version != VERSION)
     }
 
     fn hears_all(&self) -> bool {
@@ -67,11 +76,22 @@ impl Stripe {
         let secret = made
             .secret
             .ok_or_else(|| unreadable("the new notification address came without its secret"))?;
-        for endpoint in old {
+        self.remove(&old).await?;
+        Ok(Subscription::Secret(secret))
+    }
+
+    /// Takes our address back.
+    pub(super) async fn deregister(&self, url: &Url) -> Result<(), GatewayError> {
+        let ours = self.endpoints_at(url).await?;
+        self.remove(&ours).await
+    }
+
+    async fn remove(&self, endpoints: &[Endpoint]) -> Result<(), GatewayError> {
+        for endpoint in endpoints {
             self.delete(&["webhook_endpoints", &endpoint.id], deadline())
                 .await?;
         }
-        Ok(Subscription::Secret(secret))
+        Ok(())
     }
 
     /// Looks whether `url` is registered, served, and told everything; puts right what is not.
@@ -80,7 +100,7 @@ impl Stripe {
         // a disabled twin does no harm
         let best = ours
             .iter()
-            .max_by_key(|it| (!it.is_disabled(), it.hears_all()));
+            .max_by_key(|it| (!it.is_outdated(), !it.is_disabled(), it.hears_all()));
         let Some(endpoint) = best else {
             let message = "our notification address was not registered at Stripe any more";
             return self.anew(url, "address_missing", message).await;
@@ -89,6 +109,10 @@ impl Stripe {
             let message =
                 "our notification address is registered at Stripe, and its secret is not known";
             return self.anew(url, "secret_missing", message).await;
+        }
+        if endpoint.is_outdated() {
+            let message = "Stripe told our notification address its events in a former version";
+            return self.anew(url, "version_outdated", message).await;
         }
         let mut watched = Watched::default();
         let mut form = Form::new();

@@ -99,6 +99,7 @@ macro_rules! promises_of_all {
     ($method:ident: $($more:ident),+ $(,)?) => {
         promises! { super::$method:
             a_valid_order_is_accepted,
+            a_cnpj_with_letters_that_is_refused_may_go_elsewhere,
             a_charge_is_created_and_shown,
             nothing_is_found_where_nothing_was_created,
             a_refused_connection_creates_nothing,
@@ -141,6 +142,7 @@ mod of_pix {
         a_probe_with_refused_credentials_is_denied,
         a_set_up_that_lasts_gives_no_findings,
         a_missing_address_is_registered_again,
+        an_address_taken_back_is_no_longer_registered,
     }
 }
 

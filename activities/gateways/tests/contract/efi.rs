@@ -111,6 +111,7 @@ async fn card() -> Bench {
 mod pix {
     promises! { super::pix:
         a_valid_order_is_accepted,
+        a_cnpj_with_letters_that_is_refused_may_go_elsewhere,
         a_charge_is_created_and_shown,
         nothing_is_found_where_nothing_was_created,
         a_refused_connection_creates_nothing,
@@ -151,6 +152,8 @@ mod pix {
         a_probe_with_refused_credentials_is_denied,
         a_set_up_that_lasts_gives_no_findings,
         a_missing_address_is_registered_again,
+        an_address_taken_back_is_no_longer_registered,
+        a_replaced_address_is_restored,
         a_strangers_address_is_replaced_only_by_consent,
     }
 }
@@ -173,6 +176,7 @@ mod pix_bacen {
 mod pix_due {
     promises! { super::pix_due:
         a_valid_order_is_accepted,
+        a_cnpj_with_letters_that_is_refused_may_go_elsewhere,
         a_charge_is_created_and_shown,
         nothing_is_found_where_nothing_was_created,
         a_refused_connection_creates_nothing,
@@ -206,6 +210,7 @@ mod pix_due {
 mod boleto {
     promises! { super::boleto:
         a_valid_order_is_accepted,
+        a_cnpj_with_letters_that_is_refused_may_go_elsewhere,
         a_charge_is_created_and_shown,
         nothing_is_found_where_nothing_was_created,
         a_refused_connection_creates_nothing,

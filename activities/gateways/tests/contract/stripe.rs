@@ -115,6 +115,7 @@ mod pix {
         a_probe_with_refused_credentials_is_denied,
         a_set_up_that_lasts_gives_no_findings,
         a_missing_address_is_registered_again,
+        an_address_taken_back_is_no_longer_registered,
     }
 }
 

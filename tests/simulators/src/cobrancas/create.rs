@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     br_code,
+    document::has_letters,
     listener::About,
     sim::{decimal, lock},
 };
@@ -157,6 +158,11 @@ fn billet_way(cobrancas: &Cobrancas, order: &Order, body: &Value) -> Result<Way,
     let settings = lock(&cobrancas.settings).clone();
     let limits = (order.total, settings.minimum_billet);
     let asked = BilletOrder::read(&cobrancas.sim, &body["payment"], limits)?;
+    let company = "/payment/banking_billet/customer/juridical_person/cnpj";
+    let cnpj = body.pointer(company).and_then(Value::as_str);
+    if !settings.alphanumeric_cnpj && cnpj.is_some_and(has_letters) {
+        return Err(Wrong::property(company, "CNPJ inválido"));
+    }
     let location = format!(
         "qrcodes-pix.gerencianet.com.br/bolix/v2/{}",
         token(cobrancas)

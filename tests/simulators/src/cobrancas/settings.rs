@@ -9,6 +9,8 @@ pub(crate) struct Settings {
     pub bolix: bool,
     /// The least that a boleto can be, in centavos.
     pub minimum_billet: i64,
+    /// Whether CNPJs with letters are known here.
+    pub alphanumeric_cnpj: bool,
     /// What answers "not found".
     pub not_found_status: u16,
     /// A new charge is not listed before this.
@@ -20,6 +22,7 @@ impl Default for Settings {
         Self {
             bolix: true,
             minimum_billet: 500,
+            alphanumeric_cnpj: true,
             not_found_status: 404,
             list_lag_ms: 0,
         }

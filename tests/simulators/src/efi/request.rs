@@ -14,7 +14,7 @@ use super::{
     owed::Rules,
 };
 use crate::{
-    document::{is_cnpj, is_cpf},
+    document::{has_letters, is_cnpj, is_cpf},
     sim::lock,
 };
 
@@ -99,7 +99,7 @@ pub(super) fn asked(efi: &Efi, body: Value, due: bool) -> Result<Asked, Wrong> {
     } else {
         read_immediate(calendar)?
     };
-    check_payer(&sent, due)?;
+    check_payer(&sent, due, lock(&efi.settings).alphanumeric_cnpj)?;
     check_notes(&sent, kind)?;
     let location = match sent.get("loc") {
         None => None,
@@ -182,7 +182,7 @@ pub(super) fn check_date(terms: &Terms, now: DateTime<Utc>) -> Result<(), Wrong>
 const MAX_VALID_DAYS: u64 = 3_650;
 
 /// A name comes with exactly one document. Who pays by a due date is also to be found at an address.
-fn check_payer(sent: &Map<String, Value>, due: bool) -> Result<(), Wrong> {
+fn check_payer(sent: &Map<String, Value>, due: bool, letters: bool) -> Result<(), Wrong> {
     let kind = kind_of_error(due);
     let Some(payer) = sent.get("devedor") else {
         return if due {
@@ -193,7 +193,9 @@ fn check_payer(sent: &Map<String, Value>, due: bool) -> Result<(), Wrong> {
     };
     let is_right = match (payer.get("cpf"), payer.get("cnpj")) {
         (Some(cpf), None) => cpf.as_str().is_some_and(is_cpf),
-        (None, Some(cnpj)) => cnpj.as_str().is_some_and(is_cnpj),
+        (None, Some(cnpj)) => cnpj
+            .as_str()
+            .is_some_and(|cnpj| is_cnpj(cnpj) && (letters || !has_letters(cnpj))),
         _ => false,
     };
     if !is_right {

@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub gn_extras: bool,
     /// What each account has before any Pix, in centavos.
     pub opening_balance: i64,
+    /// Whether CNPJs with letters are known here.
+    pub alphanumeric_cnpj: bool,
     /// How the payer's CPF is masked.
     pub payer_cpf: String,
 }
@@ -59,6 +61,7 @@ impl Default for Settings {
             refund_notifies: true,
             gn_extras: true,
             opening_balance: 0,
+            alphanumeric_cnpj: true,
             payer_cpf: "***.456.789-**".to_owned(),
         }
     }

@@ -30,12 +30,45 @@ impl Pix {
         deadline: Deadline,
     ) -> Result<Subscription, GatewayError> {
         match self.registered(url, deadline).await? {
-            Registered::Ours => Ok(Subscription::Done),
-            Registered::Other(other) if !replace => Ok(Subscription::Taken { by: host(&other) }),
-            Registered::Unreadable if !replace => Ok(Subscription::Taken {
-                by: "an unreadable address".to_owned(),
-            }),
-            _ => self.register(url, deadline).await,
+            Registered::Ours => return Ok(Subscription::Done),
+            Registered::Other(other) if !replace => {
+                return Ok(Subscription::Taken { by: host(&other) });
+            }
+            Registered::Unreadable if !replace => {
+                return Ok(Subscription::Taken {
+                    by: "an unreadable address".to_owned(),
+                });
+            }
+            Registered::Other(former) => {
+                self.register(url, deadline).await?;
+                return Ok(Subscription::Replaced { former });
+            }
+            Registered::Nothing | Registered::Former | Registered::Unreadable => {}
+        }
+        self.register(url, deadline).await?;
+        Ok(Subscription::Done)
+    }
+
+    /// Takes `url` back, where it or one that it replaced is registered; in its place comes `former`. A stranger's stays.
+    pub(in crate::efi) async fn unsubscribe(
+        &self,
+        url: &Url,
+        former: Option<&Url>,
+        deadline: Deadline,
+    ) -> Result<(), GatewayError> {
+        match (self.registered(url, deadline).await?, former) {
+            (Registered::Ours | Registered::Former, Some(former)) => {
+                self.register(former, deadline).await
+            }
+            (Registered::Ours | Registered::Former, None) => {
+                let path = ["v2", "webhook", self.pix_key.as_str()];
+                let call = Call {
+                    method: Method::DELETE,
+                    ..Call::read(&path)
+                };
+                self.session.send(&call, deadline).await.map(drop)
+            }
+            (Registered::Nothing | Registered::Other(_) | Registered::Unreadable, _) => Ok(()),
         }
     }
 
@@ -46,6 +79,7 @@ impl Pix {
         replace: bool,
         deadline: Deadline,
     ) -> Result<Watched, GatewayError> {
+        let mut subscription = Subscription::Done;
         let (code, was) = match self.registered(url, deadline).await? {
             Registered::Ours => return Ok(Watched::default()),
             Registered::Nothing => ("address_missing", "no address was registered".to_owned()),
@@ -55,16 +89,17 @@ impl Pix {
             ),
             Registered::Other(other) if !replace => return Ok(stranger(&host(&other))),
             Registered::Unreadable if !replace => return Ok(stranger("an unreadable address")),
-            Registered::Other(other) => (
-                "address_replaced",
-                format!("{} was registered", host(&other)),
-            ),
+            Registered::Other(other) => {
+                let was = format!("{} was registered", host(&other));
+                subscription = Subscription::Replaced { former: other };
+                ("address_replaced", was)
+            }
             Registered::Unreadable => (
                 "address_replaced",
                 "an unreadable address was registered".to_owned(),
             ),
         };
-        let subscription = self.register(url, deadline).await?;
+        self.register(url, deadline).await?;
         let finding = Finding {
             code,
             message: format!("{was} for the Pix key; ours is again"),
@@ -94,15 +129,14 @@ impl Pix {
         })
     }
 
-    async fn register(&self, url: &Url, deadline: Deadline) -> Result<Subscription, GatewayError> {
+    async fn register(&self, url: &Url, deadline: Deadline) -> Result<(), GatewayError> {
         let path = ["v2", "webhook", self.pix_key.as_str()];
         let body = json!({ "webhookUrl": url.as_str() });
         let call = Call {
             skip_mtls: true,
             ..Call::change(Method::PUT, &path, &body)
         };
-        self.session.send(&call, deadline).await?;
-        Ok(Subscription::Done)
+        self.session.send(&call, deadline).await.map(drop)
     }
 }
 

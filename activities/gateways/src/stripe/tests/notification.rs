@@ -72,6 +72,22 @@ fn any_of_the_secrets_proves_and_nothing_else_does() {
 }
 
 #[test]
+fn a_body_written_anew_proves_nothing() {
+    let secrets: Vec<SecretString> = vec!["whsec_new".into()];
+    let genuine = signed("whsec_new", 1_783_975_200);
+    assert!(read(&genuine, &secrets, false).is_ok());
+    let same: serde_json::Value = serde_json::from_slice(&genuine.body).expect("JSON");
+    let anew = Received {
+        body: same.to_string().into_bytes(),
+        ..genuine
+    };
+    assert!(matches!(
+        read(&anew, &secrets, false),
+        Err(NotificationError::Forged(_))
+    ));
+}
+
+#[test]
 fn the_other_modes_event_means_nothing() {
     let secrets: Vec<SecretString> = vec!["whsec_new".into()];
     let read = read(&signed("whsec_new", 1_783_975_200), &secrets, true).expect("genuine");

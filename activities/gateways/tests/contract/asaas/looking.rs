@@ -127,18 +127,3 @@ async fn a_customer_that_is_not_there_any_more_is_made_anew() {
         .expect("a charge");
     assert_eq!(charge.customer, Some(customer));
 }
-
-#[tokio::test]
-async fn a_cnpj_with_letters_that_is_refused_may_go_to_another_gateway() {
-    let bench = pix().await;
-    let mut order = bench.order.clone();
-    order.payer.document = "12ABC34501DE35".parse().expect("a CNPJ");
-    bench.gateway.charge(&order, WITHIN).await.expect("taken");
-    let other = pix().await;
-    other
-        .control
-        .set(json!({ "alphanumeric_cnpj": false }))
-        .await;
-    let done = other.gateway.charge(&order, WITHIN).await;
-    assert_eq!(done.expect_err("refused").class, ErrorClass::NotCreated);
-}

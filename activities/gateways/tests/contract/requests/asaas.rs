@@ -193,6 +193,7 @@ async fn an_account_is_looked_after_as_asaas_documents() {
     let mut bench = open_in(world, by_pix());
     kept! { bench:
         a_missing_address_is_registered_again,
+        an_address_taken_back_is_no_longer_registered,
         a_set_up_that_lasts_gives_no_findings,
         a_probe_tells_whose_account_it_is,
     }
@@ -202,6 +203,7 @@ async fn an_account_is_looked_after_as_asaas_documents() {
         "GET /v3/webhooks",
         "POST /v3/webhooks",
         "PUT /v3/webhooks/{id}",
+        "DELETE /v3/webhooks/{id}",
     ];
     assert_calls(&made(&recorders), &expected);
 }

@@ -181,11 +181,17 @@ async fn charges_with_a_due_date_are_asked_for_as_bacen_says() {
 #[tokio::test]
 async fn an_account_is_looked_after_as_bacen_says() {
     let (mut bench, recorders) = open("/v2/cob/", None).await;
-    kept! { bench: a_missing_address_is_registered_again, a_probe_tells_whose_account_it_is }
+    kept! { bench:
+        a_missing_address_is_registered_again,
+        an_address_taken_back_is_no_longer_registered,
+        a_replaced_address_is_restored,
+        a_probe_tells_whose_account_it_is,
+    }
     let expected = [
         TOKEN,
         "GET /webhook/{chave}",
         "PUT /webhook/{chave}",
+        "DELETE /webhook/{chave}",
         "GET /v2/gn/saldo",
     ];
     assert_calls(&super::calls(&recorders.efi_pix, check), &expected);

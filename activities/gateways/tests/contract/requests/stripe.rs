@@ -167,6 +167,7 @@ async fn an_account_is_looked_after_as_stripe_says() {
     let mut bench = open_in(world, "loja", by_pix());
     kept! { bench:
         a_missing_address_is_registered_again,
+        an_address_taken_back_is_no_longer_registered,
         a_set_up_that_lasts_gives_no_findings,
         a_probe_tells_whose_account_it_is,
     }

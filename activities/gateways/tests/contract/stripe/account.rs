@@ -80,6 +80,36 @@ async fn an_address_whose_secret_is_not_known_is_made_anew() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_told_a_former_version_is_made_anew() {
+    let (bench, api) = open("loja", by_pix()).await;
+    let gateway = bench.subscribed(&address()).await;
+    let now = registered(&api).await[0]["api_version"].clone();
+    // an earlier release of ours registered it so; Stripe lets nobody change it
+    let client = gateways::http::webhook_client(true).expect("a client");
+    let id = registered(&api).await[0]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let at = api
+        .join(&format!("/v1/webhook_endpoints/{id}"))
+        .expect("an address");
+    let gone = client.delete(at).bearer_auth(KEY).send().await;
+    assert!(gone.expect("an answer").status().is_success());
+    let form = format!(
+        "url={}&api_version=2020-08-27&enabled_events[]=payment_intent.succeeded",
+        address()
+    );
+    let at = api.join("/v1/webhook_endpoints").expect("an address");
+    let made = client.post(at).bearer_auth(KEY).body(form).send().await;
+    assert!(made.expect("an answer").status().is_success());
+
+    let watched = gateway.watch(&address(), false).await.expect("a look");
+    assert_eq!(codes(&watched), [("version_outdated", true)]);
+    let after = registered(&api).await;
+    assert_eq!((after.len(), &after[0]["api_version"]), (1, &now));
+}
+
+#[tokio::test]
 async fn a_disabled_address_and_one_that_lacks_events_are_repaired() {
     let (bench, api) = open("loja", by_pix()).await;
     let gateway = bench.subscribed(&address()).await;

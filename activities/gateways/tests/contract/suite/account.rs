@@ -69,3 +69,35 @@ pub(crate) async fn a_strangers_address_is_replaced_only_by_consent(bench: &Benc
     let watched = bench.gateway.watch(&ours, false).await.expect("a look");
     assert_eq!(watched.findings, []);
 }
+
+pub(crate) async fn an_address_taken_back_is_no_longer_registered(bench: &Bench) {
+    let url = address("notifications/gc_1/s3cret");
+    let gateway = bench.subscribed(&url).await;
+    for _ in 0..2 {
+        gateway.unsubscribe(&url, None).await.expect("taken back");
+    }
+    let watched = gateway.watch(&url, false).await.expect("a look");
+    let codes: Vec<_> = watched.findings.iter().map(|f| f.code).collect();
+    assert_eq!(codes, ["address_missing"]);
+    let gone = gateway.unsubscribe(&url, None).await;
+    gone.expect("taken back");
+}
+
+/// Where an account has one address for all.
+pub(crate) async fn a_replaced_address_is_restored(bench: &Bench) {
+    let (ours, theirs) = (
+        address("notifications/gc_1/s3cret"),
+        address("other/s3cret"),
+    );
+    bench.subscribed(&theirs).await;
+    let done = bench.gateway.subscribe(&ours, true).await.expect("done");
+    let former = theirs.clone();
+    assert_eq!(done, Subscription::Replaced { former });
+    // the second time it is theirs that is registered, and stays
+    for _ in 0..2 {
+        let restored = bench.gateway.unsubscribe(&ours, Some(&theirs)).await;
+        restored.expect("restored");
+        let watched = bench.gateway.watch(&theirs, false).await.expect("a look");
+        assert_eq!(watched.findings, []);
+    }
+}

@@ -167,3 +167,16 @@ pub(crate) async fn errors_tell_nothing_of_the_payer(bench: &Bench) {
         assert!(!text.contains(secret), "{text}");
     }
 }
+
+/// Where a gateway may not know them yet.
+pub(crate) async fn a_cnpj_with_letters_that_is_refused_may_go_elsewhere(bench: &Bench) {
+    let mut order = bench.order.clone();
+    order.payer.document = "12ABC34501DE35".parse().expect("a CNPJ");
+    let known = |known: bool| json!({ "alphanumeric_cnpj": known });
+    bench.control.set(known(false)).await;
+    let done = bench.gateway.charge(&order, WITHIN).await;
+    assert_eq!(done.expect_err("refused").class, ErrorClass::NotCreated);
+    bench.control.set(known(true)).await;
+    order.reference = bench.another_order().reference;
+    bench.gateway.charge(&order, WITHIN).await.expect("taken");
+}

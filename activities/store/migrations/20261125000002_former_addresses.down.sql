@@ -1,0 +1,1 @@
+alter table gateway_connections drop column former_address_sealed;

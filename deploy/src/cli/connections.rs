@@ -1,0 +1,132 @@
+//! Merchants' accounts at gateways.
+
+use std::path::PathBuf;
+
+use activities::connection::{self, NewConnection};
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use schemas::{
+    connection::Status,
+    gateway::{GatewayKind, Mode},
+    id::{ConnectionId, MerchantId},
+};
+
+use super::{read, say};
+use crate::{
+    Config,
+    start::{accounts, open_store},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Add an account at a gateway: checks the credentials, puts it last in the routes, registers our notification address.
+    Add(AddConnection),
+    /// List a merchant's connections: id, gateway, status, label.
+    List {
+        #[arg(long)]
+        merchant: MerchantId,
+        /// `test` or `live`.
+        #[arg(long, default_value = "test")]
+        mode: Mode,
+    },
+    /// Give it no new charges; those that it has go on.
+    Drain { connection: ConnectionId },
+    /// Give it charges again.
+    Activate { connection: ConnectionId },
+    /// Put it away, once none of its charges may still be paid: takes our notification address back at the gateway, and restores
+    /// the one that it had replaced.
+    Archive { connection: ConnectionId },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddConnection {
+    #[arg(long)]
+    merchant: MerchantId,
+    /// `test` or `live`.
+    #[arg(long, default_value = "test")]
+    mode: Mode,
+    /// `efi`, `stripe` or `asaas`.
+    #[arg(long)]
+    gateway: GatewayKind,
+    /// The merchant's own name for it.
+    #[arg(long)]
+    label: Option<String>,
+    /// A JSON file with the credentials, or `-` for standard input. Never given as arguments, which others can read.
+    #[arg(long)]
+    credentials: PathBuf,
+    /// Replace the notification address of somebody else that is registered at the gateway (Efí has one for each Pix key).
+    #[arg(long)]
+    replace_address: bool,
+}
+
+/// Runs a command.
+pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Add(new) => add(config, new).await,
+        Command::List { merchant, mode } => {
+            let store = open_store(config).await?;
+            let mut db = store.pool.acquire().await?;
+            for it in store::connections::list(&mut db, merchant, mode).await? {
+                say(&format!(
+                    "{}\t{}\t{}\t{}",
+                    it.id, it.gateway, it.status, it.label
+                ))?;
+            }
+            Ok(())
+        }
+        Command::Drain { connection } => use_for(config, connection, Status::Draining).await,
+        Command::Activate { connection } => use_for(config, connection, Status::Active).await,
+        Command::Archive { connection: id } => {
+            let store = open_store(config).await?;
+            let archived = connection::archive(&store, &accounts(config, &store), id).await?;
+            if let Err(why) = archived.deregistered {
+                bail!(
+                    "{id} is archived, and our address may still be registered at its gateway ({why}): archive it again to try again"
+                );
+            }
+            say(&format!("{id} is archived"))
+        }
+    }
+}
+
+async fn use_for(config: &Config, id: ConnectionId, status: Status) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    let mut db = store.pool.acquire().await?;
+    match store::connections::find(&mut db, id).await? {
+        None => bail!("there is no connection {id}"),
+        Some(it) if it.status == Status::Archived => bail!(
+            "{id} is archived, and its gateway tells us nothing any more: add the account as a new connection"
+        ),
+        Some(_) => store::connections::set_status(&mut db, id, status).await?,
+    }
+    say(&format!("{id} is {status}"))
+}
+
+async fn add(config: &Config, add: AddConnection) -> anyhow::Result<()> {
+    let text = read(&add.credentials, "credentials")?;
+    let credentials = serde_json::from_str(&text).map_err(|error| {
+        anyhow::anyhow!(
+            "the credentials are not JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        )
+    })?;
+    let store = open_store(config).await?;
+    let new = NewConnection {
+        merchant: add.merchant,
+        mode: add.mode,
+        gateway: add.gateway,
+        label: add.label.unwrap_or_else(|| add.gateway.to_string()),
+        credentials,
+        replace_address: add.replace_address,
+    };
+    let added = connection::add(&store, &accounts(config, &store), &new).await?;
+    say(&added.id.to_string())?;
+    if let Err(why) = added.notified {
+        bail!(
+            "the connection {} takes charges, and its notifications will not arrive: {why}",
+            added.id
+        );
+    }
+    Ok(())
+}
