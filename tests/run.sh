@@ -5,13 +5,13 @@ cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || export WITH_NODE=1   # for the SDKs, at the end
 . deploy/local/test-services.sh postgres temporal kafka
 
-log=$STATE/logs/tests.log
+log=$STATE/logs/tests.log out=$STATE/logs/tests.out
 mkdir -p "$(dirname "$log")"
 : >"$log"
+export RUST_BACKTRACE=${TEST_BACKTRACE:-0}
 # What the whole system logs while it is tested goes to a file: no test may pass that writes personal data or credentials there.
 failed=0
-exec 3>&1
-cargo test --workspace --no-fail-fast -- "$@" 2>&1 >&3 | tee -a "$log" >&2 || failed=$?
+{ cargo test --workspace --no-fail-fast -- "$@" 2>&1 >&3 | tee -a "$log" >&2; } 3>&1 | tee "$out" || failed=$?
 tests/leaks.sh "$log"
 
 # Libraries that are not ours, against the simulators: part of the whole only, not of a search for one test.
@@ -19,5 +19,10 @@ if [ $# -eq 0 ]; then
     export SIMULATORS=${CARGO_TARGET_DIR:-target}/debug/simulators
     [ -x "$SIMULATORS" ] || cargo build --quiet -p simulators
     tests/sdks/run.sh || failed=$?
+fi
+if [ "$failed" -ne 0 ]; then
+    printf '\n== what failed\n'
+    grep -E '^test .* FAILED$' "$out" || true
+    grep -E -A 5 "^thread '.*panicked at " "$out" || true
 fi
 exit $failed
