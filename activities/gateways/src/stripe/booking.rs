@@ -40,6 +40,8 @@ impl Booking {
 #[derive(Deserialize)]
 struct Entry {
     id: String,
+    #[serde(rename = "type")]
+    kind: String,
     amount: i64,
     #[serde(flatten)]
     booking: Booking,
@@ -54,6 +56,9 @@ enum Source {
     Other(serde::de::IgnoredAny),
 }
 
+/// Entries of money that came; the others' sources can look like charges.
+const CAME: [&str; 2] = ["charge", "payment"];
+
 impl Listed for Entry {
     fn id(&self) -> &str {
         &self.id
@@ -65,6 +70,9 @@ impl Entry {
         let Some(Source::Charge(charge)) = self.source else {
             return None;
         };
+        if !CAME.contains(&self.kind.as_str()) {
+            return None;
+        }
         let (reference, intent) = (
             charge.reference()?.to_owned(),
             charge.payment_intent.clone()?,
