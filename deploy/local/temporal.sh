@@ -29,7 +29,7 @@ await_temporal() {
     trim_visibility
 }
 
-# The dev server keeps some 55 indexes of what it lists, and writes them all twice for each workflow: more than half of its work.
+# The dev server keeps some 55 indexes of what it lists, and writes them all twice for each workflow: nearly half of its work at full load.
 # Only those are left that its UI or we ask by; other queries still work, by reading the table.
 trim_visibility() {
     "$VENV/bin/python" - "$STATE/temporal/temporal.db" <<'PYTHON'
