@@ -52,16 +52,22 @@ async fn take(State(inbox): State<Inbox>, headers: HeaderMap, body: Bytes) -> St
     StatusCode::OK
 }
 
+/// Serves on any free port, until the set is dropped.
+pub(crate) async fn served(app: Router) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, app).await.expect("it serves") });
+    (address, server)
+}
+
 impl Receiver {
     pub(crate) async fn open() -> Self {
         let inbox = Inbox::default();
         let app = Router::new().fallback(take).with_state(inbox.clone());
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-            .await
-            .expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let mut server = JoinSet::new();
-        server.spawn(async move { axum::serve(listener, app).await.expect("it serves") });
+        let (address, server) = served(app).await;
         Self {
             url: Url::parse(&format!("http://{address}/notifications/s3cret")).expect("an address"),
             inbox,

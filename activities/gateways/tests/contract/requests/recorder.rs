@@ -1,9 +1,6 @@
 //! Stands before a simulator, passes everything on, and keeps what our client asked.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use axum::{
     Router,
@@ -13,8 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use reqwest::Client;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::task::JoinSet;
 use url::Url;
+
+use crate::receiver::served;
 
 /// The longest body that is passed on.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -58,12 +57,7 @@ impl Recorder {
             kept: Arc::clone(&kept),
         };
         let app = Router::new().fallback(pass).with_state(passage);
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-            .await
-            .expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let mut server = JoinSet::new();
-        server.spawn(async move { axum::serve(listener, app).await.expect("it serves") });
+        let (address, server) = served(app).await;
         Self {
             url: Url::parse(&format!("http://{address}")).expect("an address"),
             kept,
