@@ -11,7 +11,9 @@ use schemas::{
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use store::{
-    PgConnection, Store, StoreError, connections, merchants,
+    PgConnection, Store, StoreError,
+    connections::{self, addresses},
+    merchants,
     policies::{self, Change},
 };
 use strum::IntoEnumIterator;
@@ -102,7 +104,7 @@ pub(crate) async fn remember(
             connections::add_credentials(db, store, id, &json).await?;
         }
         Subscription::Replaced { former } => {
-            connections::remember_former_address(db, store, id, former.as_str()).await?;
+            addresses::remember_former(db, store, id, former.as_str()).await?;
         }
         Subscription::Done | Subscription::Taken { .. } => {}
     }
@@ -146,8 +148,8 @@ pub async fn archive(
         0 => {}
         payable => return Err(ArchiveError::Payable(payable)),
     }
-    let secret = connections::path_secret(&mut tx, store, id).await?;
-    let former = connections::former_address(&mut tx, store, id).await?;
+    let secret = addresses::path_secret(&mut tx, store, id).await?;
+    let former = addresses::former(&mut tx, store, id).await?;
     let gateway = accounts.open(&mut tx, id).await?;
     tx.commit().await.map_err(StoreError::from)?;
     let former = former

@@ -9,7 +9,10 @@ use schemas::attempt::ErrorClass;
 use secrecy::ExposeSecret;
 use store::{
     StoreError,
-    connections::{self, Connection, Turn},
+    connections::{
+        self, Connection, addresses,
+        turns::{self, Turn},
+    },
     findings,
     notifications::Source,
 };
@@ -32,7 +35,7 @@ impl Activities {
     pub async fn catch_up_once(&self) -> Result<(), StoreError> {
         let every = delta(self.timing.catch_up_every);
         let mut db = self.store.pool.acquire().await?;
-        let turns = connections::to_catch_up(&mut db, every, PAGE).await?;
+        let turns = turns::to_catch_up(&mut db, every, PAGE).await?;
         drop(db);
         let mut done = stream::iter(turns)
             .map(|turn| self.catch_up(turn))
@@ -68,14 +71,14 @@ impl Activities {
             self.starter.poke_charge(from.merchant, charge).await;
         }
         let mut db = self.store.pool.acquire().await?;
-        connections::caught_up(&mut db, turn.id, now).await
+        turns::caught_up(&mut db, turn.id, now).await
     }
 
     /// Looks after the connections whose turn it is.
     pub async fn watch_once(&self) -> Result<(), StoreError> {
         let every = delta(self.timing.watch_every);
         let mut db = self.store.pool.acquire().await?;
-        let turns = connections::take_watch(&mut db, every, PAGE).await?;
+        let turns = turns::take_watch(&mut db, every, PAGE).await?;
         drop(db);
         let mut done = stream::iter(turns)
             .map(|turn| self.watch(turn))
@@ -92,7 +95,7 @@ impl Activities {
             return Ok(());
         };
         let gateway = self.accounts.open(&mut db, turn.id).await?;
-        let secret = connections::path_secret(&mut db, &self.store, turn.id).await?;
+        let secret = addresses::path_secret(&mut db, &self.store, turn.id).await?;
         drop(db);
         let ours = address(
             &self.accounts.notifications,

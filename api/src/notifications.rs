@@ -10,7 +10,7 @@ use gateways::{NotificationError, Received};
 use secrecy::SecretString;
 use store::{
     StoreError,
-    connections::{self, Connection},
+    connections::{Connection, addresses},
     notifications,
 };
 
@@ -28,7 +28,7 @@ pub async fn receive(
 ) -> Result<StatusCode, Error> {
     let id = path_id(&connection, "notification address")?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
-    let from = connections::by_path_secret(&mut db, id, &SecretString::from(secret)).await?;
+    let from = addresses::by_path_secret(&mut db, id, &SecretString::from(secret)).await?;
     let from = from.ok_or_else(|| Error::not_found("notification address"))?;
     drop(db);
     let gateway = app.orchestrator.gateway(from.id).await?;

@@ -176,7 +176,8 @@ impl Activities {
         call.order.reference = call.attempt.reference();
         call.order.customer = charges::payer_at(db, charge.payer, found.connection).await?;
         if found.family == ApiFamily::EfiCobrancas {
-            let secret = connections::path_secret(db, &self.store, found.connection).await?;
+            let secret =
+                connections::addresses::path_secret(db, &self.store, found.connection).await?;
             let base = &self.accounts.notifications;
             let ours = address(base, found.connection, secret.expose_secret());
             call.order.notification_url = Some(ours);

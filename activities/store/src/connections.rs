@@ -1,26 +1,26 @@
 //! Merchants' accounts at gateways: never deleted, their credentials sealed in versions.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
 use schemas::{
     connection::Status,
     gateway::{ApiFamily, GatewayKind, Mode},
     id::{ConnectionId, MerchantId},
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::PgConnection;
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
     error::parse,
-    sweep::interval,
     vault::{self, Place},
 };
 
 const PATH_SECRET_BYTES: usize = 24;
+
+pub mod addresses;
+pub mod turns;
 
 /// A connection without its secrets.
 #[derive(Clone, Debug)]
@@ -54,24 +54,6 @@ fn credentials_place(merchant: Uuid, connection: Uuid) -> Place {
     Place::new(merchant, "gateway_credentials", "sealed", connection)
 }
 
-fn path_secret_place(merchant: Uuid, connection: Uuid) -> Place {
-    Place::new(
-        merchant,
-        "gateway_connections",
-        "path_secret_sealed",
-        connection,
-    )
-}
-
-fn former_address_place(merchant: Uuid, connection: Uuid) -> Place {
-    Place::new(
-        merchant,
-        "gateway_connections",
-        "former_address_sealed",
-        connection,
-    )
-}
-
 /// Inserts a connection with the first version of its credentials, its breakers, and a new secret for its notification path.
 /// Fails with `gateway_connections_merchant_id_mode_label_key` where the label is taken.
 pub async fn insert(
@@ -94,7 +76,7 @@ pub async fn insert(
         new.gateway.as_ref(),
         new.label,
         new.fingerprint,
-        key.seal(&path_secret_place(merchant, new.id.uuid()), secret.as_bytes()),
+        key.seal(&addresses::path_secret_place(merchant, new.id.uuid()), secret.as_bytes()),
         &[vault::fingerprint(&secret).to_vec()],
         new.replace_address,
     )
@@ -235,187 +217,6 @@ pub async fn list(
     rows.into_iter().map(Row::read).collect()
 }
 
-/// A connection whose turn it is to be looked after.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    pub id: ConnectionId,
-    /// Since when there is something to read.
-    pub since: DateTime<Utc>,
-    pub replace_address: bool,
-}
-
-/// The connections whose lists have not been read for `every`, longest first.
-/// Archived ones are read too: money may still come back.
-pub async fn to_catch_up(
-    db: &mut PgConnection,
-    every: TimeDelta,
-    limit: i64,
-) -> Result<Vec<Turn>, StoreError> {
-    let rows = sqlx::query!(
-        r#"select id, coalesce(caught_up_at, created_at) as "since!", replace_address from gateway_connections
-          where coalesce(caught_up_at, created_at) < now() - $1::interval
-          order by coalesce(caught_up_at, created_at) limit $2"#,
-        interval(every),
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    let turns = rows.into_iter().map(|row| Turn {
-        id: row.id.into(),
-        since: row.since,
-        replace_address: row.replace_address,
-    });
-    Ok(turns.collect())
-}
-
-/// Says until when a connection's lists have been read.
-pub async fn caught_up(
-    db: &mut PgConnection,
-    id: ConnectionId,
-    until: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update gateway_connections set caught_up_at = greatest(caught_up_at, $2) where id = $1",
-        id.uuid(),
-        until,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Claims the connections that nobody has looked after for `every`, longest first.
-pub async fn take_watch(
-    db: &mut PgConnection,
-    every: TimeDelta,
-    limit: i64,
-) -> Result<Vec<Turn>, StoreError> {
-    let rows = sqlx::query!(
-        "update gateway_connections c set watched_at = now()
-           from (select id from gateway_connections
-                  where status <> 'archived' and coalesce(watched_at, created_at) < now() - $1::interval
-                  order by coalesce(watched_at, created_at) limit $2 for update skip locked) due
-          where c.id = due.id
-         returning c.id, c.created_at, c.replace_address",
-        interval(every),
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    let turns = rows.into_iter().map(|row| Turn {
-        id: row.id.into(),
-        since: row.created_at,
-        replace_address: row.replace_address,
-    });
-    Ok(turns.collect())
-}
-
-/// The newest secret of a connection's notification path.
-pub async fn path_secret(
-    db: &mut PgConnection,
-    store: &Store,
-    id: ConnectionId,
-) -> Result<SecretString, StoreError> {
-    let row = sqlx::query!(
-        "select merchant_id, path_secret_sealed from gateway_connections where id = $1",
-        id.uuid()
-    )
-    .fetch_one(&mut *db)
-    .await?;
-    let key = store.merchant_key(db, row.merchant_id).await?;
-    let plain = key.open(
-        &path_secret_place(row.merchant_id, id.uuid()),
-        &row.path_secret_sealed,
-    )?;
-    let text = std::str::from_utf8(&plain)
-        .map_err(|why| StoreError::corrupt("path_secret_sealed", why))?;
-    Ok(SecretString::from(text))
-}
-
-/// Remembers whose address ours replaced at the gateway.
-pub async fn remember_former_address(
-    db: &mut PgConnection,
-    store: &Store,
-    id: ConnectionId,
-    address: &str,
-) -> Result<(), StoreError> {
-    let merchant = sqlx::query_scalar!(
-        "select merchant_id from gateway_connections where id = $1",
-        id.uuid()
-    )
-    .fetch_one(&mut *db)
-    .await?;
-    let key = store.merchant_key(db, merchant).await?;
-    let sealed = key.seal(
-        &former_address_place(merchant, id.uuid()),
-        address.as_bytes(),
-    );
-    sqlx::query!(
-        "update gateway_connections set former_address_sealed = $2 where id = $1",
-        id.uuid(),
-        sealed,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Whose address ours replaced, if it did.
-pub async fn former_address(
-    db: &mut PgConnection,
-    store: &Store,
-    id: ConnectionId,
-) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query!(
-        "select merchant_id, former_address_sealed from gateway_connections where id = $1",
-        id.uuid()
-    )
-    .fetch_one(&mut *db)
-    .await?;
-    let Some(sealed) = row.former_address_sealed else {
-        return Ok(None);
-    };
-    let key = store.merchant_key(db, row.merchant_id).await?;
-    let plain = key.open(&former_address_place(row.merchant_id, id.uuid()), &sealed)?;
-    let text = String::from_utf8(plain.to_vec());
-    Ok(Some(text.map_err(|why| {
-        StoreError::corrupt("former_address_sealed", why)
-    })?))
-}
-
-/// How many charges have an instrument on this connection that may still be paid.
-pub async fn count_payable(db: &mut PgConnection, id: ConnectionId) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar!(
-        r#"select count(*) as "count!" from attempts
-            where connection_id = $1 and state in ('open', 'presented', 'abandoned')
-              and exists (select from charges where charges.id = attempts.charge_id
-                                                and status in ('processing', 'pending', 'overdue'))"#,
-        id.uuid(),
-    )
-    .fetch_one(db)
-    .await?)
-}
-
-/// The connection, if the path's secret is one of its own: the newest, or one that still overlaps with it.
-pub async fn by_path_secret(
-    db: &mut PgConnection,
-    id: ConnectionId,
-    secret: &SecretString,
-) -> Result<Option<Connection>, StoreError> {
-    let hashes = sqlx::query_scalar!(
-        "select path_secret_hashes from gateway_connections where id = $1",
-        id.uuid()
-    )
-    .fetch_optional(&mut *db)
-    .await?;
-    let given = vault::fingerprint(secret.expose_secret());
-    let known = hashes
-        .unwrap_or_default()
-        .iter()
-        .any(|hash| bool::from(hash.ct_eq(&given)));
-    if known { find(db, id).await } else { Ok(None) }
-}
-
 /// Changes what a connection is used for.
 pub async fn set_status(
     db: &mut PgConnection,
@@ -430,4 +231,17 @@ pub async fn set_status(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// How many charges have an instrument on this connection that may still be paid.
+pub async fn count_payable(db: &mut PgConnection, id: ConnectionId) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"select count(*) as "count!" from attempts
+            where connection_id = $1 and state in ('open', 'presented', 'abandoned')
+              and exists (select from charges where charges.id = attempts.charge_id
+                                                and status in ('processing', 'pending', 'overdue'))"#,
+        id.uuid(),
+    )
+    .fetch_one(db)
+    .await?)
 }

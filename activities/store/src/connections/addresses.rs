@@ -1,0 +1,124 @@
+//! Where a connection's gateway notifies: the secret in our address, and whose address ours replaced.
+
+use schemas::id::ConnectionId;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgConnection;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use super::{Connection, find};
+use crate::{
+    Store, StoreError,
+    vault::{self, Place},
+};
+
+pub(super) fn path_secret_place(merchant: Uuid, connection: Uuid) -> Place {
+    Place::new(
+        merchant,
+        "gateway_connections",
+        "path_secret_sealed",
+        connection,
+    )
+}
+
+fn former_address_place(merchant: Uuid, connection: Uuid) -> Place {
+    Place::new(
+        merchant,
+        "gateway_connections",
+        "former_address_sealed",
+        connection,
+    )
+}
+
+/// The newest secret of a connection's notification path.
+pub async fn path_secret(
+    db: &mut PgConnection,
+    store: &Store,
+    id: ConnectionId,
+) -> Result<SecretString, StoreError> {
+    let row = sqlx::query!(
+        "select merchant_id, path_secret_sealed from gateway_connections where id = $1",
+        id.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let key = store.merchant_key(db, row.merchant_id).await?;
+    let plain = key.open(
+        &path_secret_place(row.merchant_id, id.uuid()),
+        &row.path_secret_sealed,
+    )?;
+    let text = std::str::from_utf8(&plain)
+        .map_err(|why| StoreError::corrupt("path_secret_sealed", why))?;
+    Ok(SecretString::from(text))
+}
+
+/// Remembers whose address ours replaced at the gateway.
+pub async fn remember_former(
+    db: &mut PgConnection,
+    store: &Store,
+    id: ConnectionId,
+    address: &str,
+) -> Result<(), StoreError> {
+    let merchant = sqlx::query_scalar!(
+        "select merchant_id from gateway_connections where id = $1",
+        id.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let key = store.merchant_key(db, merchant).await?;
+    let sealed = key.seal(
+        &former_address_place(merchant, id.uuid()),
+        address.as_bytes(),
+    );
+    sqlx::query!(
+        "update gateway_connections set former_address_sealed = $2 where id = $1",
+        id.uuid(),
+        sealed,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whose address ours replaced, if it did.
+pub async fn former(
+    db: &mut PgConnection,
+    store: &Store,
+    id: ConnectionId,
+) -> Result<Option<String>, StoreError> {
+    let row = sqlx::query!(
+        "select merchant_id, former_address_sealed from gateway_connections where id = $1",
+        id.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let Some(sealed) = row.former_address_sealed else {
+        return Ok(None);
+    };
+    let key = store.merchant_key(db, row.merchant_id).await?;
+    let plain = key.open(&former_address_place(row.merchant_id, id.uuid()), &sealed)?;
+    let text = String::from_utf8(plain.to_vec());
+    Ok(Some(text.map_err(|why| {
+        StoreError::corrupt("former_address_sealed", why)
+    })?))
+}
+
+/// The connection, if the path's secret is one of its own: the newest, or one that still overlaps with it.
+pub async fn by_path_secret(
+    db: &mut PgConnection,
+    id: ConnectionId,
+    secret: &SecretString,
+) -> Result<Option<Connection>, StoreError> {
+    let hashes = sqlx::query_scalar!(
+        "select path_secret_hashes from gateway_connections where id = $1",
+        id.uuid()
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    let given = vault::fingerprint(secret.expose_secret());
+    let known = hashes
+        .unwrap_or_default()
+        .iter()
+        .any(|hash| bool::from(hash.ct_eq(&given)));
+    if known { find(db, id).await } else { Ok(None) }
+}
