@@ -5,6 +5,7 @@ use std::{fmt::Debug, future::Future, time::Duration};
 use tokio::time::Instant;
 
 pub mod api;
+mod connections;
 pub mod proxy;
 pub mod shop;
 pub mod simulator;

@@ -2,19 +2,12 @@
 
 use std::time::Duration;
 
-use activities::{
-    PauseTiming, Timing,
-    connection::{self, ArchiveError, NewConnection},
-};
+use activities::{PauseTiming, Timing};
 use anyhow::Context;
-use orchestrator::{
-    Config, Role, Running, migrate,
-    start::{self, accounts},
-    telemetry,
-};
+use orchestrator::{Config, Role, Running, migrate, start, telemetry};
 use schemas::{
     gateway::{ApiFamily, GatewayKind, Mode},
-    id::{ChargeId, ConnectionId, MerchantId},
+    id::{ChargeId, MerchantId},
     merchant::Permission,
     payment_method::Kind,
     retry::{Backoff, DeliverySchedule},
@@ -28,7 +21,7 @@ use temporalio_client::{
 use url::Url;
 use uuid::Uuid;
 
-use crate::{Api, Proxy, Shop, Simulator};
+use crate::{Api, Proxy, Shop, Simulator, connections::connect};
 
 /// What a stack has.
 #[derive(Clone, Debug)]
@@ -69,7 +62,7 @@ pub struct Stack {
     /// The configuration of the services themselves, without wires between.
     pub services: Config,
     pub running: Running,
-    simulators: simulators::Simulators,
+    pub(crate) simulators: simulators::Simulators,
 }
 
 /// Seconds instead of hours.
@@ -208,37 +201,6 @@ impl Stack {
         }
     }
 
-    /// The merchant's connections, oldest first.
-    pub async fn connections(&self) -> Vec<store::connections::Connection> {
-        let mut db = self.store.pool.acquire().await.expect("a connection");
-        store::connections::list(&mut db, self.merchant, Mode::Test)
-            .await
-            .expect("a list")
-    }
-
-    /// Connects the same account once more, in place of whoever is told by now.
-    pub async fn connect_again(&self, gateway: GatewayKind) -> ConnectionId {
-        let new = NewConnection {
-            merchant: self.merchant,
-            mode: Mode::Test,
-            gateway,
-            label: format!("{gateway} again"),
-            credentials: credentials(gateway, &self.simulators.client_pem),
-            replace_address: true,
-        };
-        let accounts = accounts(&self.config, &self.store);
-        let added = connection::add(&self.store, &accounts, &new).await;
-        added.expect("added").id
-    }
-
-    /// What `orchestrator connection archive` does.
-    pub async fn archive(&self, id: ConnectionId) -> Result<(), ArchiveError> {
-        let accounts = accounts(&self.config, &self.store);
-        let archived = connection::archive(&self.store, &accounts, id).await?;
-        assert_eq!(archived.deregistered, Ok(()));
-        Ok(())
-    }
-
     /// Reads all kept notifications again, as `orchestrator notifications replay` does.
     pub async fn replay(&self) -> activities::notified::Replayed {
         let filter = store::notifications::kept::Filter::default();
@@ -373,43 +335,4 @@ async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
     store::migrations::create_database(url.as_str(), name).await?;
     url.set_path(name);
     Ok(url.to_string().into())
-}
-
-async fn connect(
-    config: &Config,
-    store: &Store,
-    (merchant, gateway): (MerchantId, GatewayKind),
-    simulators: &simulators::Simulators,
-) -> anyhow::Result<Url> {
-    let new = NewConnection {
-        merchant,
-        mode: Mode::Test,
-        gateway,
-        label: gateway.to_string(),
-        credentials: credentials(gateway, &simulators.client_pem),
-        replace_address: false,
-    };
-    let added = connection::add(store, &accounts(config, store), &new).await?;
-    added.notified.map_err(anyhow::Error::msg)?;
-    let mut db = store.pool.acquire().await?;
-    let secret = store::connections::path_secret(&mut db, store, added.id).await?;
-    Ok(connection::address(
-        &config.notifications_url,
-        added.id,
-        secret.expose_secret(),
-    ))
-}
-
-/// Credentials that the simulators take.
-pub fn credentials(gateway: GatewayKind, client_pem: &str) -> Value {
-    match gateway {
-        GatewayKind::Efi => json!({
-            "client_id": "Client_Id_loja",
-            "client_secret": "Client_Secret_loja",
-            "certificate": client_pem,
-            "pix_key": "71cdf9ba-c695-4e3c-b010-abb521a3f1be",
-        }),
-        GatewayKind::Stripe => json!({ "secret_key": "sk_test_loja" }),
-        GatewayKind::Asaas => json!({ "api_key": "$aact_hmlg_loja" }),
-    }
 }

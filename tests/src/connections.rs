@@ -1,0 +1,95 @@
+//! The merchant's connections.
+
+use activities::connection::{self, ArchiveError, NewConnection};
+use orchestrator::{Config, start::accounts};
+use schemas::{
+    gateway::{GatewayKind, Mode},
+    id::{ConnectionId, MerchantId},
+};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use store::{
+    Store,
+    connections::{self, Connection, addresses},
+};
+use url::Url;
+
+use crate::Stack;
+
+impl Stack {
+    /// The merchant's connections, oldest first.
+    pub async fn connections(&self) -> Vec<Connection> {
+        let mut db = self.store.pool.acquire().await.expect("a connection");
+        connections::list(&mut db, self.merchant, Mode::Test)
+            .await
+            .expect("a list")
+    }
+
+    /// Connects the same account once more, in place of whoever is told by now.
+    pub async fn connect_again(&self, gateway: GatewayKind) -> ConnectionId {
+        let new = NewConnection {
+            label: format!("{gateway} again"),
+            replace_address: true,
+            ..new(self.merchant, gateway, &self.simulators)
+        };
+        let accounts = accounts(&self.config, &self.store);
+        let added = connection::add(&self.store, &accounts, &new).await;
+        added.expect("added").id
+    }
+
+    /// What `orchestrator connection archive` does.
+    pub async fn archive(&self, id: ConnectionId) -> Result<(), ArchiveError> {
+        let accounts = accounts(&self.config, &self.store);
+        let archived = connection::archive(&self.store, &accounts, id).await?;
+        assert_eq!(archived.deregistered, Ok(()));
+        Ok(())
+    }
+}
+
+/// Connects an account at a simulator; the answer is where its notifications arrive.
+pub(crate) async fn connect(
+    config: &Config,
+    store: &Store,
+    (merchant, gateway): (MerchantId, GatewayKind),
+    simulators: &simulators::Simulators,
+) -> anyhow::Result<Url> {
+    let new = new(merchant, gateway, simulators);
+    let added = connection::add(store, &accounts(config, store), &new).await?;
+    added.notified.map_err(anyhow::Error::msg)?;
+    let mut db = store.pool.acquire().await?;
+    let secret = addresses::path_secret(&mut db, store, added.id).await?;
+    Ok(connection::address(
+        &config.notifications_url,
+        added.id,
+        secret.expose_secret(),
+    ))
+}
+
+fn new(
+    merchant: MerchantId,
+    gateway: GatewayKind,
+    simulators: &simulators::Simulators,
+) -> NewConnection {
+    NewConnection {
+        merchant,
+        mode: Mode::Test,
+        gateway,
+        label: gateway.to_string(),
+        credentials: credentials(gateway, &simulators.client_pem),
+        replace_address: false,
+    }
+}
+
+/// Credentials that the simulators take.
+fn credentials(gateway: GatewayKind, client_pem: &str) -> Value {
+    match gateway {
+        GatewayKind::Efi => json!({
+            "client_id": "Client_Id_loja",
+            "client_secret": "Client_Secret_loja",
+            "certificate": client_pem,
+            "pix_key": "71cdf9ba-c695-4e3c-b010-abb521a3f1be",
+        }),
+        GatewayKind::Stripe => json!({ "secret_key": "sk_test_loja" }),
+        GatewayKind::Asaas => json!({ "api_key": "$aact_hmlg_loja" }),
+    }
+}
