@@ -216,7 +216,7 @@ impl Stack {
 
     /// Lets a charge's time run out now.
     pub async fn expire(&self, charge: &str) {
-        self.execute("update charges set expires_at = now(), look_at = now() - interval '1 hour' where id = $1", charge).await;
+        self.execute("update charges set expires_at = app_now(), look_at = app_now() - interval '1 hour' where id = $1", charge).await;
     }
 
     async fn execute(&self, sql: &'static str, charge: &str) {

@@ -87,7 +87,7 @@ pub async fn revoke(
     id: ApiKeyId,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update api_keys set revoked_at = now() where id = $1 and merchant_id = $2 and revoked_at is null",
+        "update api_keys set revoked_at = app_now() where id = $1 and merchant_id = $2 and revoked_at is null",
         id.uuid(),
         merchant.uuid(),
     )

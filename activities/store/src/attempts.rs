@@ -205,7 +205,7 @@ pub async fn close(
         "update attempts
             set state = $3, error_class = $4, error_code = $5, error_message = $6,
                 gateway_charge_id = coalesce($7, gateway_charge_id), next_action = coalesce($8, next_action),
-                look_at = $9, ended_at = clock_timestamp(), duration_ms = $10
+                look_at = $9, ended_at = app_now(), duration_ms = $10
           where id = $1 and runner = $2 and state = 'open'",
         id.uuid(),
         runner,
@@ -237,7 +237,7 @@ pub async fn shift(
         "update attempts
             set state = $3, gateway_charge_id = coalesce($4, gateway_charge_id),
                 next_action = coalesce($5, next_action), look_at = $6,
-                ended_at = coalesce(ended_at, clock_timestamp())
+                ended_at = coalesce(ended_at, app_now())
           where id = $1 and state = $2",
         id.uuid(),
         from.as_ref(),
@@ -279,7 +279,7 @@ pub async fn set_look_at(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "update attempts
-            set look_at = $2, looks = looks + 1, searched_at = case when $3 then clock_timestamp() else searched_at end
+            set look_at = $2, looks = looks + 1, searched_at = case when $3 then app_now() else searched_at end
           where id = $1",
         id.uuid(),
         look_at,

@@ -141,13 +141,14 @@ pub async fn lock(
     family: ApiFamily,
 ) -> Result<Locked, StoreError> {
     let row = sqlx::query!(
-        r#"select b.merchant_id, b.mode, c.gateway, b.state, b.openings, b.opened_at, b.open_until, b.closed_at,
-                  b.half_open_successes, b.probe_attempt, b.probe_until, b.hold, b.hold_until, b.hold_reason, b.sequence,
-                  clock_timestamp() as "now!"
-             from circuit_breakers b
-             join gateway_connections c on c.id = b.connection_id and c.merchant_id = b.merchant_id and c.mode = b.mode
-            where b.connection_id = $1 and b.family = $2
-              for update of b"#,
+        r#"with locked as materialized (
+               select b.merchant_id, b.mode, c.gateway, b.state, b.openings, b.opened_at, b.open_until, b.closed_at,
+                      b.half_open_successes, b.probe_attempt, b.probe_until, b.hold, b.hold_until, b.hold_reason, b.sequence
+                 from circuit_breakers b
+                 join gateway_connections c on c.id = b.connection_id and c.merchant_id = b.merchant_id and c.mode = b.mode
+                where b.connection_id = $1 and b.family = $2
+                  for update of b)
+           select locked.*, app_now() as "now!" from locked"#,
         connection.uuid(),
         family.as_ref(),
     )

@@ -53,7 +53,7 @@ pub async fn load(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Work>,
                   v.id as event_id, v.type as event_type, v.subject_type, v.subject_id, v.sequence, v.data,
                   v.created_at as event_created_at,
                   w.url, w.api_version, w.secret_sealed, w.status as endpoint_status, w.failures, w.slow_until, w.probe_at,
-                  clock_timestamp() as "now!"
+                  app_now() as "now!"
              from deliveries d
              join events v on v.id = d.event_id
              join webhook_endpoints w on w.id = d.endpoint_id and w.merchant_id = d.merchant_id and w.mode = d.mode
@@ -119,7 +119,7 @@ pub async fn record(
     let n = sqlx::query_scalar!(
         "update deliveries
             set attempts = attempts + 1, state = $2, look_at = $3, last_result = $4,
-                delivered_at = case when $2 = 'delivered' then clock_timestamp() end
+                delivered_at = case when $2 = 'delivered' then app_now() end
           where id = $1 and state = 'pending'
          returning attempts",
         work.delivery.uuid(),
@@ -223,14 +223,14 @@ pub async fn endpoint_failed(
         r#"with before as (select status, failures, failing_since from webhook_endpoints where id = $1 for update),
            verdict as (
                select status = 'active' and ($2 or (failures + 1 >= $3
-                      and coalesce(failing_since, clock_timestamp()) <= clock_timestamp() - $4::interval)) as pause
+                      and coalesce(failing_since, app_now()) <= app_now() - $4::interval)) as pause
                  from before)
            update webhook_endpoints w
               set failures = w.failures + 1,
-                  failing_since = coalesce(w.failing_since, clock_timestamp()),
+                  failing_since = coalesce(w.failing_since, app_now()),
                   status = case when verdict.pause then 'paused' else w.status end,
-                  paused_at = case when verdict.pause then clock_timestamp() else w.paused_at end,
-                  probe_at = case when verdict.pause or w.status = 'paused' then clock_timestamp() + $5::interval end
+                  paused_at = case when verdict.pause then app_now() else w.paused_at end,
+                  probe_at = case when verdict.pause or w.status = 'paused' then app_now() + $5::interval end
              from verdict
             where w.id = $1
            returning verdict.pause as "pause!""#,
@@ -273,7 +273,7 @@ pub async fn take_probe(
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update webhook_endpoints set probe_at = $2
-          where id = $1 and status = 'paused' and (probe_at is null or probe_at <= clock_timestamp())",
+          where id = $1 and status = 'paused' and (probe_at is null or probe_at <= app_now())",
         endpoint.uuid(),
         again_at,
     )
@@ -290,7 +290,7 @@ pub async fn drain_backlog(
 ) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "update deliveries d
-            set look_at = clock_timestamp() + interval '1 second' * (turn.n / greatest($2, 1))
+            set look_at = app_now() + interval '1 second' * (turn.n / greatest($2, 1))
            from (select id, row_number() over (order by id) - 1 as n from deliveries
                   where endpoint_id = $1 and state = 'pending') turn
           where d.id = turn.id",

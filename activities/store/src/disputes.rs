@@ -92,7 +92,7 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<(), StoreErr
     sqlx::query!(
         "insert into disputes (id, merchant_id, mode, charge_id, payment_id, connection_id, gateway, gateway_dispute_id, kind,
                                status, amount, reason, respond_by, closed_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, case when $10 in ('won', 'lost') then now() end)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, case when $10 in ('won', 'lost') then app_now() end)",
         new.id.uuid(),
         new.merchant.uuid(),
         new.mode.as_ref(),
@@ -186,7 +186,7 @@ pub async fn shift(db: &mut PgConnection, row: &mut Row, next: Status) -> Result
     }
     row.shown.closed_at = sqlx::query_scalar!(
         "update disputes
-            set status = $2, closed_at = case when $2 in ('won', 'lost') then clock_timestamp() end
+            set status = $2, closed_at = case when $2 in ('won', 'lost') then app_now() end
           where id = $1 returning closed_at",
         row.shown.id.uuid(),
         next.as_ref(),

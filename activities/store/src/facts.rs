@@ -48,7 +48,7 @@ pub async fn unhandled(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Fa
 /// Closes a fact unless it was told again meanwhile.
 pub async fn handled(db: &mut PgConnection, fact: &Fact) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update notification_facts set handled_at = clock_timestamp()
+        "update notification_facts set handled_at = app_now()
           where connection_id = $1 and dedupe_key = $2 and seen = $3",
         fact.connection.uuid(),
         fact.dedupe_key,

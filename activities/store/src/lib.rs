@@ -129,7 +129,7 @@ impl Store {
 
 /// PostgreSQL's clock.
 pub async fn now(db: &mut PgConnection) -> Result<chrono::DateTime<chrono::Utc>, StoreError> {
-    Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+    Ok(sqlx::query_scalar!(r#"select app_now() as "now!""#)
         .fetch_one(db)
         .await?)
 }

@@ -211,9 +211,9 @@ async fn fact(
     let done = sqlx::query!(
         "insert into notification_facts (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id,
                                          event, observed, handled_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $10 then null else now() end)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $10 then null else app_now() end)
          on conflict (connection_id, dedupe_key) do update
-            set seen = notification_facts.seen + 1, received_at = now(), observed = excluded.observed,
+            set seen = notification_facts.seen + 1, received_at = app_now(), observed = excluded.observed,
                 handled_at = excluded.handled_at
           where excluded.notification_id is not null",
         from.id.uuid(),
@@ -241,9 +241,9 @@ async fn stray(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into stray_notifications (connection_id, dedupe_key, merchant_id, mode, notification_id, reference, look_at)
-         values ($1, $2, $3, $4, $5, $6, now())
+         values ($1, $2, $3, $4, $5, $6, app_now())
          on conflict (connection_id, dedupe_key) do update
-            set seen = stray_notifications.seen + 1, look_at = now(), looks = 0
+            set seen = stray_notifications.seen + 1, look_at = app_now(), looks = 0
           where excluded.notification_id is not null",
         from.id.uuid(),
         notice.dedupe_key,
@@ -264,7 +264,7 @@ async fn count_foreign(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into foreign_notifications (connection_id, merchant_id, mode, day, count)
-         values ($1, $2, $3, (now() at time zone 'America/Sao_Paulo')::date, $4)
+         values ($1, $2, $3, (app_now() at time zone 'America/Sao_Paulo')::date, $4)
          on conflict (connection_id, day) do update set count = foreign_notifications.count + excluded.count",
         from.id.uuid(),
         from.merchant.uuid(),

@@ -76,7 +76,7 @@ pub async fn backlog(db: &mut PgConnection) -> Result<Backlog, StoreError> {
     Ok(sqlx::query_as!(
         Backlog,
         r#"select count(*) as "messages!",
-                  coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as "oldest_age_s!"
+                  coalesce(extract(epoch from app_now() - min(created_at)), 0)::float8 as "oldest_age_s!"
              from outbox"#,
     )
     .fetch_one(db)

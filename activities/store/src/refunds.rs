@@ -158,7 +158,7 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<(), StoreErr
         "insert into refunds (id, merchant_id, mode, charge_id, payment_id, connection_id, gateway, status, origin, amount,
                               reason, metadata, gateway_refund_id, look_at, succeeded_at, failed_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-                 case when $8 = 'succeeded' then now() end, case when $8 = 'failed' then now() end)",
+                 case when $8 = 'succeeded' then app_now() end, case when $8 = 'failed' then app_now() end)",
         new.id.uuid(),
         new.merchant.uuid(),
         new.mode.as_ref(),
@@ -268,7 +268,7 @@ pub async fn take(
 /// When a refund was first sent: written before the first byte leaves, and taken back where nothing left.
 pub async fn set_sent(db: &mut PgConnection, id: RefundId, sent: bool) -> Result<(), StoreError> {
     sqlx::query!(
-        "update refunds set sent_at = case when $2 then coalesce(sent_at, clock_timestamp()) end where id = $1",
+        "update refunds set sent_at = case when $2 then coalesce(sent_at, app_now()) end where id = $1",
         id.uuid(),
         sent,
     )
@@ -290,8 +290,8 @@ pub async fn shift(
     sqlx::query!(
         "update refunds
             set status = $2, failure = coalesce($3, failure), look_at = null,
-                succeeded_at = case when $2 = 'succeeded' then clock_timestamp() else succeeded_at end,
-                failed_at = case when $2 = 'failed' then clock_timestamp() else failed_at end
+                succeeded_at = case when $2 = 'succeeded' then app_now() else succeeded_at end,
+                failed_at = case when $2 = 'failed' then app_now() else failed_at end
           where id = $1",
         row.id.uuid(),
         next.as_ref(),

@@ -13,7 +13,7 @@ pub async fn charges(
     limit: i64,
 ) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
     let rows = sqlx::query!(
-        "select id, merchant_id from charges where look_at < clock_timestamp() - $1::interval order by look_at limit $2",
+        "select id, merchant_id from charges where look_at < app_now() - $1::interval order by look_at limit $2",
         interval(grace),
         limit,
     )
@@ -33,7 +33,7 @@ pub async fn facts(
 ) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
     let rows = sqlx::query!(
         r#"select charge_id, merchant_id, min(received_at) as "since!" from notification_facts
-          where handled_at is null and received_at < clock_timestamp() - $1::interval
+          where handled_at is null and received_at < app_now() - $1::interval
           group by charge_id, merchant_id order by min(received_at) limit $2"#,
         interval(grace),
         limit,
@@ -54,7 +54,7 @@ pub async fn attempts(
 ) -> Result<Vec<(MerchantId, ChargeId, AttemptId)>, StoreError> {
     let rows = sqlx::query!(
         "select id, merchant_id, charge_id from attempts
-          where look_at < clock_timestamp() - $1::interval and state = 'abandoned' order by look_at limit $2",
+          where look_at < app_now() - $1::interval and state = 'abandoned' order by look_at limit $2",
         interval(grace),
         limit,
     )
@@ -75,7 +75,7 @@ pub async fn deliveries(
     let rows = sqlx::query!(
         r#"select d.id, d.merchant_id, d.endpoint_id, c.id as "charge?"
              from deliveries d left join charges c on c.id = d.subject_id
-            where d.look_at < clock_timestamp() - $1::interval and d.state = 'pending' order by d.look_at limit $2"#,
+            where d.look_at < app_now() - $1::interval and d.state = 'pending' order by d.look_at limit $2"#,
         interval(grace),
         limit,
     )
@@ -95,7 +95,7 @@ pub async fn refunds(
 ) -> Result<Vec<(MerchantId, ChargeId, RefundId)>, StoreError> {
     let rows = sqlx::query!(
         "select id, merchant_id, charge_id from refunds
-          where look_at < clock_timestamp() - $1::interval order by look_at limit $2",
+          where look_at < app_now() - $1::interval order by look_at limit $2",
         interval(grace),
         limit,
     )
@@ -110,7 +110,7 @@ pub async fn refunds(
 /// For how many seconds the most overdue row has waited for somebody to look: the metric that watches the watcher.
 pub async fn overdue_s(db: &mut PgConnection) -> Result<f64, StoreError> {
     Ok(sqlx::query_scalar!(
-        r#"select greatest(0, extract(epoch from clock_timestamp() - least(
+        r#"select greatest(0, extract(epoch from app_now() - least(
                       (select min(look_at) from charges where look_at is not null),
                       (select min(look_at) from attempts where look_at is not null),
                       (select min(look_at) from deliveries where look_at is not null),

@@ -26,10 +26,10 @@ pub const REST: Duration = Duration::from_secs(1);
 pub async fn told(db: &mut PgConnection, from: &Connection, token: &str) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into notification_tokens (connection_id, token, merchant_id, mode, look_at)
-         values ($1, $2, $3, $4, clock_timestamp())
+         values ($1, $2, $3, $4, app_now())
          on conflict (connection_id, token) do update
             set seen = notification_tokens.seen + 1, looks = 0,
-                look_at = greatest(clock_timestamp(), notification_tokens.fetched_at + $5 * interval '1 second')",
+                look_at = greatest(app_now(), notification_tokens.fetched_at + $5 * interval '1 second')",
         from.id.uuid(),
         token,
         from.merchant.uuid(),
@@ -49,7 +49,7 @@ pub async fn due(
 ) -> Result<Vec<Token>, StoreError> {
     let rows = sqlx::query!(
         "select connection_id, token, looks, seen from notification_tokens
-          where look_at <= clock_timestamp() and ($1::uuid is null or connection_id = $1) order by look_at limit $2",
+          where look_at <= app_now() and ($1::uuid is null or connection_id = $1) order by look_at limit $2",
         connection.map(ConnectionId::uuid),
         limit,
     )
@@ -67,8 +67,8 @@ pub async fn due(
 /// The gateway told what a token stands for. One that was told again meanwhile keeps its turn: what was fetched may be older.
 pub async fn fetched(db: &mut PgConnection, token: &Token) -> Result<(), StoreError> {
     sqlx::query!(
-        "update notification_tokens set fetched_at = clock_timestamp(),
-                look_at = case when seen > $3 then clock_timestamp() + $4 * interval '1 second' end
+        "update notification_tokens set fetched_at = app_now(),
+                look_at = case when seen > $3 then app_now() + $4 * interval '1 second' end
           where connection_id = $1 and token = $2",
         token.connection.uuid(),
         token.token,
@@ -87,7 +87,7 @@ pub async fn again(
     pause: Option<TimeDelta>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update notification_tokens set looks = looks + 1, look_at = clock_timestamp() + $3::interval
+        "update notification_tokens set looks = looks + 1, look_at = app_now() + $3::interval
           where connection_id = $1 and token = $2",
         token.connection.uuid(),
         token.token,

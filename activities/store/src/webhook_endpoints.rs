@@ -177,7 +177,7 @@ pub async fn delete(
 ) -> Result<bool, StoreError> {
     let deleted = sqlx::query!(
         "with gone as (
-             update webhook_endpoints set status = 'deleted', deleted_at = now()
+             update webhook_endpoints set status = 'deleted', deleted_at = app_now()
               where id = $1 and merchant_id = $2 and mode = $3 and status <> 'deleted' returning id),
          waiting as (
              update deliveries set state = 'discarded', look_at = null

@@ -77,10 +77,12 @@ pub async fn insert(
         .as_ref()
         .filter(|_| new.duplicate_reference != DuplicateReference::Allow);
     let inserted = sqlx::query!(
-        "insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference,
+        "with clock as materialized (select app_now() as now)
+         insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference,
                               reference_lock, description, metadata, fallbacks, status, look_at, expires_at, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'processing',
-                 now() + $14 * interval '1 second', coalesce($16, now() + $15::float8 * interval '1 second'), now())
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'processing',
+                clock.now + $14 * interval '1 second', coalesce($16, clock.now + $15::float8 * interval '1 second'), clock.now
+           from clock
          on conflict (merchant_id, mode, reference_lock)
             where reference_lock is not null and status in ('processing', 'pending', 'overdue') do nothing",
         new.id.uuid(),

@@ -56,12 +56,14 @@ pub struct Locked {
 /// Locks a charge until the transaction ends. Whoever changes a charge, its attempts or its payments holds this lock.
 pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<Locked>, StoreError> {
     let row = sqlx::query!(
-        r#"select c.id, c.merchant_id, c.mode, c.payer_id, c.method, c.payment_method, c.amount, c.description, c.status,
-                  c.amount_paid, c.amount_refunded, c.amount_refund_pending, c.amount_disputed, c.event_sequence, c.look_at, c.looks, c.expires_at, c.cancel_requested_at, c.created_at,
-                  m.settings, clock_timestamp() as "now!"
-             from charges c join merchants m on m.id = c.merchant_id
-            where c.id = $1
-              for update of c"#,
+        r#"with locked as materialized (
+               select c.id, c.merchant_id, c.mode, c.payer_id, c.method, c.payment_method, c.amount, c.description, c.status,
+                      c.amount_paid, c.amount_refunded, c.amount_refund_pending, c.amount_disputed, c.event_sequence, c.look_at,
+                      c.looks, c.expires_at, c.cancel_requested_at, c.created_at, m.settings
+                 from charges c join merchants m on m.id = c.merchant_id
+                where c.id = $1
+                  for update of c)
+           select locked.*, app_now() as "now!" from locked"#,
         id.uuid(),
     )
     .fetch_optional(db)
@@ -209,7 +211,7 @@ pub async fn set_look_at(
 /// Somebody must look at the charge now, whoever does: unless nothing more is expected of it.
 pub async fn look_now(db: &mut PgConnection, id: ChargeId) -> Result<(), StoreError> {
     sqlx::query!(
-        "update charges set look_at = clock_timestamp() where id = $1 and look_at is not null",
+        "update charges set look_at = app_now() where id = $1 and look_at is not null",
         id.uuid()
     )
     .execute(db)
@@ -277,7 +279,7 @@ pub async fn request_cancel(
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update charges
-            set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()), look_at = clock_timestamp()
+            set cancel_requested_at = coalesce(cancel_requested_at, app_now()), look_at = app_now()
           where id = $1 and merchant_id = $2 and mode = $3 and status in ('processing', 'pending', 'overdue')",
         id.uuid(),
         merchant.uuid(),
@@ -328,7 +330,7 @@ pub async fn remember_payer_at(
 /// Whether a charge that can no longer be paid is due to be looked at for late money.
 pub async fn late_look(db: &mut PgConnection, id: ChargeId) -> Result<bool, StoreError> {
     let due = sqlx::query_scalar!(
-        r#"select status in ('expired', 'canceled') and look_at is not null and look_at <= clock_timestamp() as "due!"
+        r#"select status in ('expired', 'canceled') and look_at is not null and look_at <= app_now() as "due!"
              from charges where id = $1"#,
         id.uuid(),
     )

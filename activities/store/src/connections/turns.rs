@@ -24,7 +24,7 @@ pub async fn to_catch_up(
 ) -> Result<Vec<Turn>, StoreError> {
     let rows = sqlx::query!(
         r#"select id, coalesce(caught_up_at, created_at) as "since!", replace_address from gateway_connections
-          where coalesce(caught_up_at, created_at) < now() - $1::interval
+          where coalesce(caught_up_at, created_at) < app_now() - $1::interval
           order by coalesce(caught_up_at, created_at) limit $2"#,
         interval(every),
         limit,
@@ -62,9 +62,9 @@ pub async fn take_watch(
     limit: i64,
 ) -> Result<Vec<Turn>, StoreError> {
     let rows = sqlx::query!(
-        "update gateway_connections c set watched_at = now()
+        "update gateway_connections c set watched_at = app_now()
            from (select id from gateway_connections
-                  where status <> 'archived' and coalesce(watched_at, created_at) < now() - $1::interval
+                  where status <> 'archived' and coalesce(watched_at, created_at) < app_now() - $1::interval
                   order by coalesce(watched_at, created_at) limit $2 for update skip locked) due
           where c.id = due.id
          returning c.id, c.created_at, c.replace_address",

@@ -46,11 +46,11 @@ pub async fn append(db: &mut PgConnection, new: &New) -> Result<(EventId, Vec<Du
                insert into events (id, merchant_id, mode, type, subject_type, subject_id, sequence, data)
                values ($1, $2, $3, $4, $5, $6, $7, $8)),
            target as (
-               select id, coalesce(slow_until > now(), false) as slow from webhook_endpoints
+               select id, coalesce(slow_until > app_now(), false) as slow from webhook_endpoints
                 where merchant_id = $2 and mode = $3 and status <> 'deleted' and (events = '{}' or $4 = any(events))),
            delivery as (
                insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, look_at)
-               select uuidv7(), $2, $3, $1, $4, $6, target.id, now() from target
+               select uuidv7(), $2, $3, $1, $4, $6, target.id, app_now() from target
                returning id, endpoint_id)
            select delivery.id, delivery.endpoint_id, target.slow as "slow!"
              from delivery join target on target.id = delivery.endpoint_id

@@ -20,7 +20,7 @@ pub struct Stray {
 pub async fn due(db: &mut PgConnection, limit: i64) -> Result<Vec<Stray>, StoreError> {
     let rows = sqlx::query!(
         "select connection_id, dedupe_key, reference, looks from stray_notifications
-          where look_at <= clock_timestamp() order by look_at limit $1",
+          where look_at <= app_now() order by look_at limit $1",
         limit,
     )
     .fetch_all(db)
@@ -44,7 +44,7 @@ pub async fn match_again(
     let attempt = AttemptId::from_reference(&stray.reference);
     let Some((charge, attempt)) = attempt_of(db, stray.connection, attempt, None).await? else {
         sqlx::query!(
-            "update stray_notifications set looks = looks + 1, look_at = clock_timestamp() + $3::interval
+            "update stray_notifications set looks = looks + 1, look_at = app_now() + $3::interval
               where connection_id = $1 and dedupe_key = $2",
             stray.connection.uuid(),
             stray.dedupe_key,
