@@ -16,6 +16,7 @@ pub mod http;
 mod money;
 pub mod notification;
 pub mod order;
+pub mod outside;
 pub mod stripe;
 
 pub use answer::{

@@ -7,7 +7,6 @@ use schemas::{
     payment_method::Kind,
 };
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use super::{
     Asaas, error,
@@ -16,6 +15,7 @@ use super::{
 use crate::{
     ChargeLookup, GatewayCharge, GatewayError,
     http::{Deadline, Effect},
+    outside,
 };
 
 /// How long a boleto waits for its Pix code, which is welcome and not needed.
@@ -91,14 +91,14 @@ impl Asaas {
     ) -> Result<NextAction, GatewayError> {
         let (line, code) = tokio::join!(
             self.line(&payment.id, deadline),
-            timeout(PIX_OF_BOLETO, self.code(&payment.id, deadline)),
+            outside::timeout(PIX_OF_BOLETO, self.code(&payment.id, deadline)),
         );
         let line = line?;
         Ok(NextAction::Boleto {
             line: line.line(),
             barcode: line.barcode().to_owned(),
             pdf_url: payment.bank_slip_url.clone(),
-            copy_paste: code.ok().and_then(Result::ok),
+            copy_paste: code.and_then(Result::ok),
             expires_at,
         })
     }

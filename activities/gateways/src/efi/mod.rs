@@ -95,7 +95,7 @@ impl Efi {
 
 /// For what Efí leaves to our clock: whether a charge that it still calls active has expired, and until when a list goes.
 fn now() -> Instant {
-    std::time::SystemTime::now().into()
+    crate::outside::now().into()
 }
 
 fn unmet(field: &str, reason: &str) -> Unmet {
