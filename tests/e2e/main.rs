@@ -10,6 +10,7 @@ mod input;
 mod kafka;
 mod methods;
 mod notifications;
+mod recovery;
 mod refunds;
 mod rules;
 mod temporal;

@@ -3,6 +3,7 @@
 pub mod charge;
 pub mod delivery;
 pub mod orchestrator;
+pub mod partitions;
 pub mod queues;
 pub mod reconcile;
 pub mod refund;

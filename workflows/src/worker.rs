@@ -17,6 +17,7 @@ use crate::{
     Temporal,
     charge::ChargeWorkflow,
     delivery::DeliveryWorkflow,
+    partitions::PartitionsWorkflow,
     reconcile::ReconcileWorkflow,
     refund::RefundWorkflow,
     sweep::SweepWorkflow,
@@ -147,6 +148,7 @@ fn options(
             .register_workflow::<ReconcileWorkflow>()?
             .register_workflow::<RefundWorkflow>()?
             .register_workflow::<SweepWorkflow>()?
+            .register_workflow::<PartitionsWorkflow>()?
             .register_workflow::<CatchUpWorkflow>()?
             .register_workflow::<WatchWorkflow>()?
             .build(),
