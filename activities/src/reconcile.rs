@@ -223,6 +223,12 @@ impl Activities {
                 attempts::set_rejected(&mut tx, row.id).await?;
                 self.again(&mut tx, &charge, &row, true).await?
             }
+            // presented or paid: only further objects were searched for
+            Read::Nothing if row.state != State::Abandoned => {
+                self.close_orphan(&mut tx, &charge, orphan, State::Voided)
+                    .await?;
+                Progress::changed(Step::Done)
+            }
             Read::Nothing => {
                 self.search_on(&mut tx, &mut charge, (&row, None), &mut applied)
                     .await?

@@ -81,6 +81,12 @@ async fn instrument(
     if observed.status.is_payable() && attempt.state.is_gone() {
         return arm(db, charge, &attempt, applied).await;
     }
+    if attempt.state == State::Abandoned && !observed.status.is_payable() {
+        // it may have objects that this answer does not name: its workflow decides when all of them are gone
+        attempts::set_look_at(db, id, Some(charge.now), false).await?;
+        applied.reconcile.push(id);
+        return Ok(());
+    }
     let (state, status) = match observed.status {
         GatewayStatus::Overdue => (None, Some(Status::Overdue)),
         GatewayStatus::Canceled => (Some(State::Voided), Some(closed_as(charge))),
@@ -99,8 +105,7 @@ async fn instrument(
     if is_shown && status.as_ref().is_some_and(|next| !allowed(next)) {
         return Ok(());
     }
-    // an orphan may have objects that this answer does not name: OrphanWorkflow decides when all of them are gone
-    if let Some(state) = state.filter(|_| attempt.state != State::Abandoned) {
+    if let Some(state) = state {
         attempts::shift(db, id, attempt.state, &Outcome::of(state)).await?;
     }
     if let Some(status) = status.filter(|_| is_shown) {
@@ -176,7 +181,15 @@ async fn receive(
     }
     let first = charge.amount_paid == 0;
     charges::add_paid(db, charge, payment.amount).await?;
-    attempts::shift(db, id, attempt.state, &Outcome::of(State::Paid)).await?;
+    // an orphan that is paid may have further objects under its reference, which must not stay payable
+    let is_orphan = attempt.state == State::Abandoned || attempt.state.is_gone();
+    let paid = Outcome {
+        look_at: is_orphan.then_some(charge.now),
+        ..Outcome::of(State::Paid)
+    };
+    if attempts::shift(db, id, attempt.state, &paid).await? && is_orphan {
+        applied.reconcile.push(id);
+    }
     if !first {
         applied.due.extend(
             charges::record(db, &acts.store, charge, event::Type::ChargeDuplicatePayment).await?,
