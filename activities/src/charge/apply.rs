@@ -196,23 +196,7 @@ async fn receive(
         );
         return Ok(());
     }
-    let late = matches!(
-        charge.status,
-        Status::Expired | Status::Canceled | Status::Failed
-    );
-    let other = if late {
-        charges::sibling(db, charge).await?
-    } else {
-        None
-    };
-    if let Some(other) = other {
-        charges::set_status(db, charge, Status::Paid, None).await?;
-        let due = charges::record_duplicate_of(db, &acts.store, charge, other).await?;
-        applied.due.extend(due);
-    } else {
-        let due = charges::transition(db, &acts.store, charge, Status::Paid, None).await?;
-        applied.due.extend(due.unwrap_or_default());
-    }
+    applied.due.extend(record_paid(acts, db, charge).await?);
     for other in attempts::of_charge(db, charge.id).await? {
         if other.state == State::Presented {
             let unwanted = Outcome {
@@ -224,6 +208,29 @@ async fn receive(
         }
     }
     Ok(())
+}
+
+/// Makes a charge paid. Money for a charge that was no longer payable, whose reference another charge has by now, is a duplicate.
+async fn record_paid(
+    acts: &Activities,
+    db: &mut PgConnection,
+    charge: &mut Locked,
+) -> Result<Vec<Due>, StoreError> {
+    let late = matches!(
+        charge.status,
+        Status::Expired | Status::Canceled | Status::Failed
+    );
+    let other = if late {
+        charges::sibling(db, charge).await?
+    } else {
+        None
+    };
+    let Some(other) = other else {
+        let due = charges::transition(db, &acts.store, charge, Status::Paid, None).await?;
+        return Ok(due.unwrap_or_default());
+    };
+    charges::set_status(db, charge, Status::Paid, None).await?;
+    charges::record_duplicate_of(db, &acts.store, charge, other).await
 }
 
 async fn of(
