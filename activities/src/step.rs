@@ -43,12 +43,12 @@ impl Step {
     }
 }
 
-/// What a delivery's workflow does next.
+/// What a delivery's or an endpoint's workflow does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "next", rename_all = "snake_case")]
 pub enum DeliveryStep {
     /// Try again after a pause, or when poked.
     Again { after_ms: u64 },
-    /// Accepted, given up or discarded.
+    /// Accepted, given up, discarded or parked; nothing to do for the endpoint.
     Done,
 }

@@ -38,6 +38,9 @@ pub mod webhook_endpoints;
 pub use error::StoreError;
 use vault::DataKey;
 
+/// A connection of the pool; given back when dropped.
+pub type PoolConnection = sqlx::pool::PoolConnection<sqlx::Postgres>;
+
 /// An open transaction: rolled back unless committed.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 
