@@ -1,9 +1,9 @@
 //! Posting events to merchants' servers until they accept. An endpoint takes so many posts at a time and so many a second: what finds
 //! no slot gets a turn, what is further behind is parked, and nothing polls.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rand::RngExt;
+use gateways::outside;
 use reqwest::{Client, StatusCode};
 use schemas::{
     delivery::State,
@@ -60,7 +60,7 @@ impl Deliverer {
     }
 
     fn spacing(&self, endpoint: EndpointId, terms: Terms) -> Duration {
-        self.lanes.spacing(endpoint, terms, Instant::now())
+        self.lanes.spacing(endpoint, terms, outside::instant())
     }
 }
 
@@ -127,7 +127,7 @@ impl Activities {
         let turns_are_out = work.draining || work.next_turn_at.is_some_and(|at| at > work.now);
         if work.has_turn || !turns_are_out {
             let lanes = &self.deliverer.lanes;
-            let slot = lanes.enter(work.endpoint, work.terms, work.has_turn, Instant::now());
+            let slot = lanes.enter(work.endpoint, work.terms, work.has_turn, outside::instant());
             if let Some(slot) = slot {
                 return Ok(Entry::Post(slot));
             }
@@ -198,9 +198,11 @@ impl Activities {
             first_at: work.created_at,
             retry_after_s: answer.retry_after_s,
         };
-        self.timing
-            .delivery
-            .next(progress, work.now, rand::rng().random_range(0..=10_000))
+        self.timing.delivery.next(
+            progress,
+            work.now,
+            u16::try_from(store::chance(10_000)).unwrap_or_default(),
+        )
     }
 
     /// Writes what an answer means for the endpoint; a healthy one's row is not written.

@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use schemas::{id::EndpointId, retry::turn_spacing};
 use store::deliveries::Terms;
+use tokio::time::Instant;
 
 /// Posts in flight in this process; fewer than a worker's activity slots, which the other steps of deliveries use too.
 const MAX_IN_FLIGHT: u32 = 80;

@@ -1,7 +1,8 @@
 //! One POST, signed by Standard Webhooks.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use gateways::outside;
 use reqwest::{Response, StatusCode, header};
 use standardwebhooks::Webhook;
 use store::{StoreError, deliveries::Work};
@@ -54,7 +55,7 @@ impl Activities {
         let Some(url) = allowed else {
             return Ok(Answer::lost("address_not_allowed", Duration::ZERO));
         };
-        let started = Instant::now();
+        let started = outside::instant();
         let sent = self
             .deliverer
             .client
@@ -67,7 +68,7 @@ impl Activities {
             .body(body)
             .send()
             .await;
-        let took = started.elapsed();
+        let took = outside::instant() - started;
         Ok(match sent {
             Ok(answer) => {
                 let answered_at = work.now + delta(took);
@@ -98,7 +99,7 @@ async fn discard(mut answer: Response) {
             }
         }
     };
-    let _ = tokio::time::timeout(ANSWER_TIMEOUT, reading).await;
+    let _ = outside::timeout(ANSWER_TIMEOUT, reading).await;
 }
 
 fn what_happened(error: &reqwest::Error) -> &'static str {
