@@ -89,10 +89,13 @@ impl Activities {
         let (merchant, endpoint) = (work.merchant, work.endpoint);
         let outcome = match self.enter(&mut db, &work).await? {
             Entry::Wait(step) => return Ok(step),
-            Entry::Drain => Outcome {
-                step: DeliveryStep::Done,
-                wakes_endpoint: true,
-            },
+            Entry::Drain => {
+                drop(db);
+                Outcome {
+                    step: DeliveryStep::Done,
+                    wakes_endpoint: true,
+                }
+            }
             Entry::Post(_slot) => Box::pin(self.try_once(db, work)).await?,
         };
         if outcome.wakes_endpoint {
