@@ -5,6 +5,7 @@ mod cancel;
 mod charges;
 mod deliveries;
 mod delivery_queue;
+mod faults;
 mod idempotency;
 mod input;
 mod kafka;

@@ -26,6 +26,10 @@ impl Poked for EndpointWorkflow {
     fn is_poked(&self) -> bool {
         self.woken
     }
+
+    fn forget(&mut self) {
+        self.woken = false;
+    }
 }
 
 #[workflow_methods]
@@ -48,7 +52,9 @@ impl EndpointWorkflow {
                 .execute_activity(Registered::check_endpoint, endpoint, regular())
                 .await?;
             match step {
-                DeliveryStep::Again { after_ms } => wait(ctx, after_ms).await,
+                DeliveryStep::Again { after_ms } => {
+                    wait(ctx, after_ms).await;
+                }
                 DeliveryStep::Done => {
                     let me = ctx.clone();
                     ctx.wait_condition(move |_| me.all_handlers_finished())

@@ -75,7 +75,8 @@ pub async fn save(db: &mut PgConnection, endpoint: &LockedEndpoint) -> Result<()
     Ok(())
 }
 
-/// Endpoints whose `next_check_at` is overdue by `grace`, the most overdue first.
+/// Endpoints whose `next_check_at` is overdue by `grace`, the most overdue first; and those that an older version paused, which
+/// have none.
 pub async fn overdue(
     db: &mut PgConnection,
     grace: TimeDelta,
@@ -83,7 +84,8 @@ pub async fn overdue(
 ) -> Result<Vec<(MerchantId, EndpointId)>, StoreError> {
     let rows = sqlx::query!(
         "select id, merchant_id from webhook_endpoints
-          where next_check_at < app_now() - $1::interval order by next_check_at limit $2",
+          where next_check_at < app_now() - $1::interval or (status = 'paused' and next_check_at is null)
+          order by next_check_at, id limit $2",
         interval(grace),
         limit,
     )
