@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use schemas::{
-    id::{AttemptId, ChargeId, MerchantId, RefundId},
+    id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId},
     retry::{Backoff, DeliverySchedule},
 };
 use store::{Store, deliveries::Due};
@@ -38,6 +38,7 @@ pub enum Subject {
     Orphan(MerchantId, ChargeId, AttemptId),
     Refund(MerchantId, ChargeId, RefundId),
     Delivery(Due),
+    Endpoint(MerchantId, EndpointId),
 }
 
 /// What came of a start.
@@ -73,6 +74,7 @@ pub trait Starter: Send + Sync {
                 self.poke_refund(merchant, charge, refund).await;
             }
             Subject::Delivery(due) => self.poke_delivery(due).await,
+            Subject::Endpoint(merchant, endpoint) => self.wake_endpoint(merchant, endpoint).await,
         }
         true
     }
@@ -82,6 +84,8 @@ pub trait Starter: Send + Sync {
     async fn poke_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId);
     /// The same for a delivery's.
     async fn poke_delivery(&self, due: Due);
+    /// Makes an endpoint's workflow check its row; starts it if it is closed or unknown.
+    async fn wake_endpoint(&self, merchant: MerchantId, endpoint: EndpointId);
     /// The same for an abandoned attempt's.
     async fn poke_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
 }

@@ -199,6 +199,9 @@ impl Activities {
             Target::Delivery(due) => {
                 let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
             }
+            Target::Endpoint(endpoint) => {
+                let _: DeliveryStep = Box::pin(self.check_endpoint(*endpoint)).await?;
+            }
             Target::Token(token) => self.fetch_overdue_token(token).await?,
             Target::Stray(stray) => self.match_stray(row.merchant, stray).await?,
         }
@@ -313,6 +316,7 @@ fn subject(row: &Overdue) -> Option<Subject> {
         Target::Orphan(charge, attempt) => Some(Subject::Orphan(merchant, *charge, *attempt)),
         Target::Refund(charge, refund) => Some(Subject::Refund(merchant, *charge, *refund)),
         Target::Delivery(due) => Some(Subject::Delivery(*due)),
+        Target::Endpoint(endpoint) => Some(Subject::Endpoint(merchant, *endpoint)),
         Target::Token(_) | Target::Stray(_) => None,
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use activities::{Started, Starter, Subject};
 use async_trait::async_trait;
-use schemas::id::{AttemptId, ChargeId, MerchantId, RefundId};
+use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
 use store::deliveries::Due;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, RetryOptions,
@@ -26,6 +26,7 @@ use crate::{
     Queues,
     charge::ChargeWorkflow,
     delivery::{DeliveryInput, DeliveryWorkflow},
+    endpoint::EndpointWorkflow,
     queues::{CHARGE_ID, ENDPOINT_ID, MERCHANT_ID, TASK_TIMEOUT},
     reconcile::ReconcileWorkflow,
     refund::RefundWorkflow,
@@ -220,8 +221,16 @@ impl Temporal {
                 let input = DeliveryInput {
                     delivery: due.delivery,
                     slow: due.slow,
+                    after_ms: due.after_ms,
                 };
                 let started = client.start_workflow(DeliveryWorkflow::run, input, options);
+                started.await.map(drop)
+            }
+            Subject::Endpoint(merchant, endpoint) => {
+                let mut found_by = found_by(merchant, None);
+                found_by.push(ENDPOINT_ID.value_set(endpoint.to_string()));
+                let options = start_options(&queues.deliveries, endpoint, found_by, within);
+                let started = client.start_workflow(EndpointWorkflow::run, endpoint, options);
                 started.await.map(drop)
             }
         }
@@ -249,6 +258,11 @@ impl Temporal {
                 let id = due.delivery.to_string();
                 let handle = client.get_workflow_handle::<DeliveryWorkflow>(id);
                 let woken = handle.execute_update(DeliveryWorkflow::look, (), poke_options());
+                woken.await
+            }
+            Subject::Endpoint(_, endpoint) => {
+                let handle = client.get_workflow_handle::<EndpointWorkflow>(endpoint.to_string());
+                let woken = handle.execute_update(EndpointWorkflow::wake, (), poke_options());
                 woken.await
             }
         };
@@ -315,6 +329,10 @@ impl Starter for Temporal {
 
     async fn poke_delivery(&self, due: Due) {
         self.poke(Subject::Delivery(due)).await;
+    }
+
+    async fn wake_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) {
+        self.poke(Subject::Endpoint(merchant, endpoint)).await;
     }
 
     async fn poke_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {

@@ -1,7 +1,7 @@
 //! Rows that are overdue, whatever their kind. Rows alone decide what is unfinished.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use schemas::id::{AttemptId, ChargeId, MerchantId, RefundId};
+use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
 use sqlx::{PgConnection, postgres::types::PgInterval};
 use strum::{AsRefStr, EnumIter};
 use uuid::Uuid;
@@ -20,6 +20,8 @@ pub enum Kind {
     Attempt,
     Refund,
     Delivery,
+    /// A webhook endpoint that is probed, drained or emptied.
+    Endpoint,
     Token,
     Stray,
 }
@@ -46,6 +48,7 @@ pub enum Target {
     Orphan(ChargeId, AttemptId),
     Refund(ChargeId, RefundId),
     Delivery(Due),
+    Endpoint(EndpointId),
     Token(Token),
     Stray(Stray),
 }
@@ -85,6 +88,7 @@ pub async fn page(
         Kind::Attempt => overdue::attempts(db, page).await,
         Kind::Refund => overdue::refunds(db, page).await,
         Kind::Delivery => overdue::deliveries(db, page).await,
+        Kind::Endpoint => overdue::endpoints(db, page).await,
         Kind::Token => overdue::tokens(db, page).await,
         Kind::Stray => overdue::strays(db, page).await,
     }
@@ -141,6 +145,7 @@ pub async fn overdue_s(db: &mut PgConnection) -> Result<Vec<(Kind, f64)>, StoreE
                   (select min(look_at) from attempts where look_at is not null) as attempt,
                   (select min(look_at) from refunds where look_at is not null) as refund,
                   (select min(look_at) from deliveries where look_at is not null) as delivery,
+                  (select min(next_check_at) from webhook_endpoints where next_check_at is not null) as endpoint,
                   (select min(look_at) from notification_tokens where look_at is not null) as token,
                   (select min(look_at) from stray_notifications where look_at is not null) as stray"#
     )
@@ -152,6 +157,7 @@ pub async fn overdue_s(db: &mut PgConnection) -> Result<Vec<(Kind, f64)>, StoreE
         (Kind::Attempt, oldest.attempt),
         (Kind::Refund, oldest.refund),
         (Kind::Delivery, oldest.delivery),
+        (Kind::Endpoint, oldest.endpoint),
         (Kind::Token, oldest.token),
         (Kind::Stray, oldest.stray),
     ];

@@ -174,7 +174,41 @@ pub(super) async fn deliveries(
             endpoint: row.endpoint_id.into(),
             charge: row.charge.map(Into::into),
             slow: row.slow,
+            after_ms: 0,
         }),
+    });
+    Ok(rows.collect())
+}
+
+/// And those that an older version paused, which have no time.
+pub(super) async fn endpoints(
+    db: &mut PgConnection,
+    page: Page,
+) -> Result<Vec<Overdue>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select id, merchant_id, due_at as "due_at!", checks as "checks!" from (
+               select w.id, w.merchant_id, w.due_at, coalesce(m.checks, 0) as checks,
+                      row_number() over (partition by w.merchant_id order by w.due_at, w.id) as turn
+                 from (select id, merchant_id, coalesce(next_check_at, created_at) as due_at from webhook_endpoints
+                        where next_check_at < app_now() - $1::interval or (status = 'paused' and next_check_at is null)) w
+                 left join sweep_marks m on m.kind = 'endpoint' and m.key = w.id::text and m.due_at = w.due_at
+                where (m.next_check_at is null or m.next_check_at <= app_now())
+                  and coalesce(m.checks, 0) between $2 and $3) overdue
+            order by turn, due_at, id limit $4"#,
+        interval(page.grace),
+        page.checks.0,
+        page.checks.1,
+        page.limit,
+    )
+    .fetch_all(db)
+    .await?;
+    let rows = rows.into_iter().map(|row| Overdue {
+        key: row.id.to_string(),
+        seed: row.id,
+        merchant: row.merchant_id.into(),
+        due_at: row.due_at,
+        checks: row.checks,
+        target: Target::Endpoint(row.id.into()),
     });
     Ok(rows.collect())
 }
