@@ -53,6 +53,8 @@ impl Activities {
             let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
         }
         self.match_strays().await?;
+        self.finish_rotations().await?;
+        self.delete_unmatched_notifications().await?;
         self.fetch_tokens(None).await
     }
 

@@ -125,7 +125,8 @@ async fn receive(
     if !payments::insert(db, &new).await? {
         return Ok(());
     }
-    let first = charge.amount_paid == 0;
+    // one that was paid elsewhere, as an operator stated, is paid twice by its first payment here
+    let first = charge.amount_paid == 0 && charge.status != Status::Paid;
     charges::add_paid(db, charge, payment.amount).await?;
     attempts::shift(db, id, attempt.state, &Outcome::of(State::Paid)).await?;
     if !first {

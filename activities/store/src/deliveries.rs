@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use crate::{StoreError, error::parse, sweep::interval};
 
+pub mod resend;
+
 /// A committed delivery whose workflow is to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
