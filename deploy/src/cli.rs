@@ -16,7 +16,7 @@ use schemas::{
     message::Topic,
 };
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use workflows::Temporal;
 
 use self::operator::By;
@@ -245,7 +245,12 @@ fn shown(at: Instant) -> String {
 async fn working(config: &Config) -> anyhow::Result<Activities> {
     let store = open_store(config).await?;
     let tracker = TaskTracker::new();
-    let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker);
+    let temporal = Temporal::connect(
+        config.temporal(),
+        config.queues(),
+        &tracker,
+        &CancellationToken::new(),
+    );
     if tokio::time::timeout(TEMPORAL_WITHIN, temporal.client())
         .await
         .is_err()
