@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 pub mod api;
 mod connections;
+pub mod dump;
 pub mod proxy;
 pub mod shop;
 pub mod simulator;

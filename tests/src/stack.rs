@@ -219,6 +219,20 @@ impl Stack {
         self.execute("update charges set expires_at = app_now(), look_at = app_now() - interval '1 hour' where id = $1", charge).await;
     }
 
+    /// Runs a statement that is no part of the store; `id` is its only parameter.
+    pub async fn run(&self, sql: &'static str, id: Uuid) {
+        let mut db = self.store.pool.acquire().await.expect("a connection");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests reach behind the store, with statements that are no part of it"
+        )]
+        sqlx::query(sql)
+            .bind(id)
+            .execute(&mut *db)
+            .await
+            .expect("a statement");
+    }
+
     async fn execute(&self, sql: &'static str, charge: &str) {
         let id: ChargeId = charge.parse().expect("a charge's id");
         let mut db = self.store.pool.acquire().await.expect("a connection");
