@@ -8,7 +8,10 @@ use serde_json::json;
 use store::{
     StoreError,
     audit::Action,
-    deliveries::{Due, resend},
+    deliveries::{
+        Due,
+        resend::{self, Resent},
+    },
 };
 
 use super::{Deed, OperationError, Operator};
@@ -24,14 +27,13 @@ impl Activities {
         let mut tx = self.store.pool.begin().await.map_err(StoreError::from)?;
         let about = resend::event(&mut tx, id).await?;
         let about = about.ok_or_else(|| OperationError::not_found("event", id))?;
-        let due = resend::insert(&mut tx, about, endpoint).await?;
-        if due.is_empty() {
+        let Resent { ids, due } = resend::insert(&mut tx, about, endpoint).await?;
+        if ids.is_empty() {
             return Err(OperationError::Refused(match endpoint {
                 Some(endpoint) => format!("the event's merchant has no endpoint {endpoint}"),
                 None => "no endpoint listens for this event: name one with --endpoint".to_owned(),
             }));
         }
-        let ids: Vec<DeliveryId> = due.iter().map(|due| due.delivery).collect();
         let deed = Deed {
             merchant: about.merchant,
             mode: Some(about.mode),
@@ -54,14 +56,21 @@ impl Activities {
         let mut tx = self.store.pool.begin().await.map_err(StoreError::from)?;
         let known = resend::lock(&mut tx, id).await?;
         let known = known.ok_or_else(|| OperationError::not_found("delivery", id))?;
-        let due = if known.state == State::Pending {
-            resend::hasten(&mut tx, id).await?;
+        let Resent { ids, due } = if known.state == State::Pending {
+            if !resend::hasten(&mut tx, id).await? {
+                return Err(OperationError::Refused(format!(
+                    "{id} waits for its endpoint, which is paused or catching up: it is delivered by itself, in its order"
+                )));
+            }
             let (merchant, endpoint) = (known.about.merchant.uuid(), known.endpoint.uuid());
-            vec![Due::again(id.uuid(), merchant, endpoint, None)]
+            Resent {
+                ids: vec![id],
+                due: vec![Due::again(id.uuid(), merchant, endpoint, None)],
+            }
         } else {
             resend::insert(&mut tx, known.about, Some(known.endpoint)).await?
         };
-        let Some(tried) = due.first().map(|due| due.delivery) else {
+        let Some(tried) = ids.first().copied() else {
             return Err(OperationError::Refused(format!(
                 "the endpoint of {id} was deleted: resend its event to another one (`orchestrator events resend {} --endpoint …`)",
                 known.about.event

@@ -67,30 +67,38 @@ pub async fn lock(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Known>
     .transpose()
 }
 
-/// Writes a delivery of an event for each endpoint that listens for it, or for that one whatever it listens for; the answer is what
-/// to start after the commit, and is empty without such an endpoint.
+/// New deliveries of an event.
+#[derive(Debug, Default)]
+pub struct Resent {
+    pub ids: Vec<DeliveryId>,
+    /// Those to start after the commit: not those that wait behind others at an endpoint that is paused or drained.
+    pub due: Vec<Due>,
+}
+
+/// Writes a delivery of an event for each endpoint that listens for it, or for that one whatever it listens for. None without such
+/// an endpoint.
 pub async fn insert(
     db: &mut PgConnection,
     about: About,
     endpoint: Option<EndpointId>,
-) -> Result<Vec<Due>, StoreError> {
+) -> Result<Resent, StoreError> {
     let targets = sqlx::query!(
-        "select w.id, v.type, v.subject_id, v.subject_type
+        r#"select w.id, w.status = 'paused' or w.draining as "parked!", v.type, v.subject_id, v.subject_type
            from events v join webhook_endpoints w on w.merchant_id = v.merchant_id and w.mode = v.mode
           where v.id = $1 and w.status <> 'deleted'
             and case when $2::uuid is null then w.events = '{}' or v.type = any(w.events) else w.id = $2 end
-          order by w.id",
+          order by w.id"#,
         about.event.uuid(),
         endpoint.map(EndpointId::uuid),
     )
     .fetch_all(&mut *db)
     .await?;
-    let mut due = Vec::with_capacity(targets.len());
+    let mut resent = Resent::default();
     for target in targets {
         let id = crate::new_id();
         sqlx::query!(
             "insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, look_at)
-             values ($1, $2, $3, $4, $5, $6, $7, app_now())",
+             values ($1, $2, $3, $4, $5, $6, $7, case when not $8 then app_now() end)",
             id,
             about.merchant.uuid(),
             about.mode.as_ref(),
@@ -98,23 +106,28 @@ pub async fn insert(
             target.r#type,
             target.subject_id,
             target.id,
+            target.parked,
         )
         .execute(&mut *db)
         .await?;
         let subject: SubjectKind = parse("events.subject_type", &target.subject_type)?;
         let charge = (subject == SubjectKind::Charge).then_some(target.subject_id);
-        due.push(Due::again(id, about.merchant.uuid(), target.id, charge));
+        resent.ids.push(id.into());
+        if !target.parked {
+            let due = Due::again(id, about.merchant.uuid(), target.id, charge);
+            resent.due.push(due);
+        }
     }
-    Ok(due)
+    Ok(resent)
 }
 
-/// Makes a pending delivery due now.
-pub async fn hasten(db: &mut PgConnection, id: DeliveryId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update deliveries set look_at = app_now() where id = $1 and state = 'pending'",
+/// Makes a pending delivery due now; `false` if it is parked, and only its endpoint ends that.
+pub async fn hasten(db: &mut PgConnection, id: DeliveryId) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update deliveries set look_at = app_now() where id = $1 and state = 'pending' and look_at is not null",
         id.uuid(),
     )
     .execute(db)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
