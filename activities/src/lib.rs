@@ -16,6 +16,7 @@ pub mod charge;
 pub mod connection;
 pub mod delivery;
 pub mod notified;
+pub mod operations;
 pub mod partitions;
 pub mod reconcile;
 pub mod refund;

@@ -82,15 +82,19 @@ impl Activities {
             .filter(|kind| has_workflow(*kind))
             .map(|kind| self.wake_overdue(kind, &run));
         let working = Kind::iter().map(|kind| Box::pin(self.work_on_overdue(kind, &run)));
-        let (woken, worked, positions, marks) = tokio::join!(
+        let (woken, worked, positions, marks, rotations, unmatched) = tokio::join!(
             future::join_all(waking),
             future::join_all(working),
             self.give_positions(&run),
             self.forget_marks(),
+            Box::pin(self.finish_rotations()),
+            Box::pin(self.delete_unmatched_notifications()),
         );
         // each went as far as it could: an error of one has not kept the others from it
         let outcomes = woken.into_iter().chain(worked);
-        outcomes.chain([positions, marks]).collect()
+        outcomes
+            .chain([positions, marks, rotations, unmatched])
+            .collect()
     }
 
     /// Starts or wakes the workflows of one kind's rows.

@@ -11,6 +11,8 @@ mod input;
 mod kafka;
 mod methods;
 mod notifications;
+mod operations;
+mod privacy;
 mod recovery;
 mod refunds;
 mod rules;

@@ -8,6 +8,7 @@ pub mod api;
 pub mod backlog;
 pub mod bench;
 mod connections;
+pub mod dump;
 pub mod proxy;
 pub mod receiver;
 pub mod shop;
