@@ -8,6 +8,7 @@ use url::Url;
 
 pub mod answer;
 pub mod asaas;
+mod contact;
 pub mod credentials;
 pub mod efi;
 pub mod endpoints;
@@ -16,6 +17,7 @@ pub mod http;
 mod money;
 pub mod notification;
 pub mod order;
+mod pix_code;
 pub mod stripe;
 
 pub use answer::{
@@ -49,7 +51,7 @@ pub trait Gateway: Send + Sync {
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError>;
 
-    /// Everything at the gateway that carries this order's reference, as it stands now (Asaas may hold several).
+    /// Everything at the gateway that carries this order's reference or its known id, as it stands now (Asaas may hold several).
     async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError>;
 
     /// Makes the charge unpayable and answers how it really ended: it may have been paid meanwhile.

@@ -30,6 +30,9 @@ pub struct ChargeOrder {
     /// Our notification address at this connection, for gateways that take it with each charge (Efí Cobranças).
     #[serde(default)]
     pub notification_url: Option<Url>,
+    /// The charge's id at this gateway, once known: it is read by it where a search by reference is slow or late.
+    #[serde(default)]
+    pub gateway_id: Option<String>,
 }
 
 /// Everything a gateway needs to give money back once, and to find that again. Stored with the refund and never changed.

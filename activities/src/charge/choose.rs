@@ -223,6 +223,7 @@ impl Activities {
             customer: None,
             description: charge.description.clone(),
             notification_url: None,
+            gateway_id: None,
         })
     }
 

@@ -7,10 +7,15 @@ use schemas::Instant;
 use secrecy::{ExposeSecret, SecretString};
 use x509_parser::pem::Pem;
 
+/// How each block of PEM begins.
+const BEGIN: &str = "-----BEGIN";
+/// What shows that a private key has a password.
+const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
 /// PEM lines have this many characters.
 const LINE: usize = 64;
 
-/// PEM (certificate and key), or the `.p12` file with its empty password in base64. The error tells what is wrong, and repeats nothing.
+/// PEM (certificate and key) as it is, with `\n` for its line ends, or in base64; or the `.p12` file with its empty password in
+/// base64. The error tells what is wrong, and repeats nothing.
 pub(crate) fn identity(certificate: &SecretString) -> Result<Identity, &'static str> {
     let pem = pem(certificate)?;
     Identity::from_pem(pem.expose_secret().as_bytes())
@@ -33,15 +38,32 @@ pub(super) fn ends_at(certificate: &SecretString) -> Result<Instant, &'static st
 
 fn pem(certificate: &SecretString) -> Result<SecretString, &'static str> {
     let text = certificate.expose_secret();
-    if text.contains("-----BEGIN") {
-        return Ok(certificate.clone());
+    if text.contains(BEGIN) {
+        return unescaped(text);
     }
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let der = STANDARD
+    let bytes = STANDARD
         .decode(compact)
         .map_err(|_| "must be PEM, or a .p12 file in base64")?;
-    let store = KeyStore::from_pkcs12(&der, "", Pkcs12ImportPolicy::Relaxed)
-        .map_err(|_| "is not a .p12 file with an empty password")?;
+    // a secret store, or a variable of an environment, holds the PEM itself in base64
+    match str::from_utf8(&bytes) {
+        Ok(text) if text.contains(BEGIN) => unescaped(text),
+        _ => of_p12(&bytes),
+    }
+}
+
+/// PEM with real line ends: a file of settings often holds them as `\n`.
+fn unescaped(pem: &str) -> Result<SecretString, &'static str> {
+    if ENCRYPTED.iter().any(|mark| pem.contains(mark)) {
+        return Err(
+            "its private key has a password: remove it, e.g. with `openssl pkey -in key.pem -out plain.pem`",
+        );
+    }
+    Ok(pem.replace("\\r", "").replace("\\n", "\n").into())
+}
+
+fn of_p12(der: &[u8]) -> Result<SecretString, &'static str> {
+    let store = KeyStore::from_pkcs12(der, "", Pkcs12ImportPolicy::Relaxed).map_err(p12_error)?;
     let (_, chain) = store
         .private_key_chain()
         .ok_or("the .p12 file holds no private key")?;
@@ -50,6 +72,17 @@ fn pem(certificate: &SecretString) -> Result<SecretString, &'static str> {
         pem += &block("CERTIFICATE", certificate.as_der());
     }
     Ok(pem.into())
+}
+
+/// With a wrong password the file's own digest differs; one without a digest does not decrypt.
+fn p12_error(error: p12_keystore::error::Error) -> &'static str {
+    use p12_keystore::error::Error;
+    match error {
+        Error::MacError(_) | Error::UnpadError | Error::Pkcs5Error(_) => {
+            "the .p12 file has a password: export it again with an empty one, as Efí issues it, or give certificate and key as PEM"
+        }
+        _ => "is neither PEM nor a .p12 file",
+    }
 }
 
 fn block(kind: &str, der: &[u8]) -> String {

@@ -33,6 +33,7 @@ pub(super) fn order(method: PaymentMethod) -> ChargeOrder {
         customer: None,
         description: Some("Pedido 123".to_owned()),
         notification_url: None,
+        gateway_id: None,
     }
 }
 

@@ -132,6 +132,7 @@ pub(crate) fn order(method: PaymentMethod) -> ChargeOrder {
         customer: None,
         description: Some("Pedido 123".to_owned()),
         notification_url: None,
+        gateway_id: None,
     }
 }
 

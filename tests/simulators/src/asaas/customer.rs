@@ -16,7 +16,9 @@ use crate::{
     sim::lock,
 };
 
-const MOBILE_DIGITS: [usize; 2] = [10, 11];
+/// With the area code, and the 9 that a mobile begins with.
+const MOBILE_DIGITS: usize = 11;
+const LANDLINE_DIGITS: [usize; 2] = [10, 11];
 /// What may be sent and comes back.
 const FIELDS: [&str; 19] = [
     "name",
@@ -115,17 +117,44 @@ fn check(sent: &mut Map<String, Value>, alphanumeric: bool) -> Result<(), Refusa
             "O email informado é inválido.",
         ));
     }
-    if let Some(mobile) = text(sent, "mobilePhone") {
-        let digits: String = mobile.chars().filter(char::is_ascii_digit).collect();
-        if !MOBILE_DIGITS.contains(&digits.len()) {
-            return Err(Refusal::of(
-                "invalid_mobilePhone",
-                "O celular informado é inválido.",
-            ));
+    let phones = [
+        (
+            "mobilePhone",
+            "invalid_mobilePhone",
+            "O celular informado é inválido.",
+            is_mobile as fn(&str) -> bool,
+        ),
+        (
+            "phone",
+            "invalid_phone",
+            "O telefone informado é inválido.",
+            is_phone,
+        ),
+    ];
+    for (name, code, description, is_right) in phones {
+        if let Some(phone) = text(sent, name) {
+            let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
+            if !is_right(&digits) {
+                return Err(Refusal::of(code, description));
+            }
+            sent.insert(name.to_owned(), digits.into());
         }
-        sent.insert("mobilePhone".to_owned(), digits.into());
     }
     Ok(())
+}
+
+/// A landline is none.
+fn is_mobile(digits: &str) -> bool {
+    digits.len() == MOBILE_DIGITS && has_area(digits) && digits[2..].starts_with('9')
+}
+
+fn is_phone(digits: &str) -> bool {
+    LANDLINE_DIGITS.contains(&digits.len()) && has_area(digits)
+}
+
+/// No area code has a zero.
+fn has_area(digits: &str) -> bool {
+    digits.bytes().take(2).all(|digit| digit != b'0')
 }
 
 /// Upper case, without punctuation.

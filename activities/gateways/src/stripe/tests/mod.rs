@@ -39,5 +39,6 @@ pub(super) fn order(method: Value) -> ChargeOrder {
         customer: None,
         description: None,
         notification_url: None,
+        gateway_id: None,
     }
 }
