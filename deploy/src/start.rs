@@ -74,7 +74,7 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
     let (mut listeners, addresses) = listen(config, roles).await?;
     let config = &reachable(config, &addresses)?;
     let store = open_store(config).await?;
-    let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker);
+    let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker, &stop);
     let activities = Arc::new(activities(config, timing, &store, &temporal)?);
     let queues = queues(roles);
     if !queues.is_empty() {
@@ -137,7 +137,9 @@ pub(crate) fn activities(
     Ok(Activities {
         store: store.clone(),
         accounts: accounts(config, store),
-        bulkhead: Bulkhead::new(Limits::default()),
+        bulkhead: Bulkhead::new(Limits {
+            max_calls_in_flight: config.max_calls_in_flight,
+        }),
         deliverer: Deliverer::new(gateways::http::webhook_client(private)?, private),
         starter: Arc::new(temporal.clone()),
         timing,

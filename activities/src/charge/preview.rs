@@ -80,6 +80,5 @@ fn imagined(request: &CreateCharge, now: Instant) -> ChargeOrder {
         customer: None,
         description: request.description.clone(),
         notification_url: None,
-        gateway_id: None,
     }
 }

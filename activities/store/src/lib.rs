@@ -10,6 +10,7 @@ use uuid::Uuid;
 pub mod api_keys;
 pub mod attempts;
 pub mod breakers;
+pub mod chance;
 pub mod charges;
 pub mod connections;
 pub mod deliveries;
@@ -25,16 +26,20 @@ pub mod migrations;
 pub mod notifications;
 pub mod outbox;
 pub mod page;
+pub mod partitions;
 pub mod payers;
 pub mod payments;
 pub mod policies;
 pub mod refunds;
 pub mod sweep;
+#[cfg(test)]
+mod testing;
 pub mod timeline;
 pub mod tokens;
 pub mod vault;
 pub mod webhook_endpoints;
 
+pub use chance::{chance, new_id};
 pub use error::StoreError;
 use vault::DataKey;
 
@@ -132,9 +137,4 @@ pub async fn now(db: &mut PgConnection) -> Result<chrono::DateTime<chrono::Utc>,
     Ok(sqlx::query_scalar!(r#"select app_now() as "now!""#)
         .fetch_one(db)
         .await?)
-}
-
-/// A new row's id: a UUID version 7.
-pub fn new_id() -> Uuid {
-    Uuid::now_v7()
 }

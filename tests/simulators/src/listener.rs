@@ -279,7 +279,7 @@ fn broken(book: &Arc<dyn Book>, fault: &Fault) -> Response<Body> {
 }
 
 /// When it answers, by the simulator's own clock.
-fn dated(book: &Arc<dyn Book>, mut response: Response<Body>) -> Response<Body> {
+pub(crate) fn dated(book: &Arc<dyn Book>, mut response: Response<Body>) -> Response<Body> {
     let date = book.sim().now().format(HTTP_DATE).to_string();
     if let Ok(date) = HeaderValue::from_str(&date) {
         response.headers_mut().entry(header::DATE).or_insert(date);

@@ -40,6 +40,15 @@ pub(super) fn is_absent(error: &GatewayError) -> bool {
     error.code == ABSENT
 }
 
+/// The failure to give a payment back: what is not there, as Asaas says without a word, can never be.
+pub(super) fn without_a_payment(error: GatewayError) -> GatewayError {
+    if is_absent(&error) {
+        let class = ErrorClass::Refused;
+        return GatewayError { class, ..error };
+    }
+    error
+}
+
 /// Asaas answered, and will not do it: absent, or in another state.
 pub(super) fn is_definite(error: &GatewayError) -> bool {
     error.class == ErrorClass::Refused

@@ -64,7 +64,6 @@ pub(super) fn order(method: PaymentMethod) -> ChargeOrder {
         customer: None,
         description: Some("Order 1".to_owned()),
         notification_url: None,
-        gateway_id: None,
     }
 }
 

@@ -100,9 +100,66 @@ fn block(kind: &str, der: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use p12_keystore::KeyStoreEntry;
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;
+
+    fn made() -> (KeyPair, rcgen::Certificate) {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::default().self_signed(&key);
+        (key, certificate.expect("a certificate"))
+    }
+
+    fn p12(password: &str) -> String {
+        let (key, certificate) = made();
+        let certificate = p12_keystore::Certificate::from_der(certificate.der());
+        let key = p12_keystore::PrivateKey::from_der(&key.serialize_der()).expect("a key");
+        let certificates = [certificate.expect("a certificate")];
+        let chain = p12_keystore::PrivateKeyChain::new("1", key, certificates);
+        let mut store = KeyStore::new();
+        store.add_entry("1", KeyStoreEntry::PrivateKeyChain(chain));
+        STANDARD.encode(store.writer(password).write().expect("a file"))
+    }
+
+    #[test]
+    fn a_certificate_is_read_in_each_of_the_forms_in_which_people_have_it() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (key, certificate) = made();
+        let pem = key.serialize_pem() + &certificate.pem();
+        let escaped = pem.replace("\r\n", "\n").replace('\n', "\\n");
+        for (form, text) in [
+            ("as it is", pem.clone()),
+            ("with CRLF", pem.replace("\r\n", "\n").replace('\n', "\r\n")),
+            ("with literal \\n", escaped.clone()),
+            ("with literal \\r\\n", escaped.replace("\\n", "\\r\\n")),
+            ("in base64", STANDARD.encode(&pem)),
+            ("in base64, with literal \\n", STANDARD.encode(&escaped)),
+            (".p12", p12("")),
+        ] {
+            let text = text.into();
+            assert_eq!(identity(&text).err(), None, "{form}");
+            assert!(ends_at(&text).is_ok(), "{form}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_explained() {
+        let (key, certificate) = made();
+        let encrypted = key
+            .serialize_pem()
+            .replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
+            + &certificate.pem();
+        for (text, part) in [
+            (p12("segredo"), "has a password"),
+            (encrypted, "has a password"),
+            (STANDARD.encode("neither of them"), "neither PEM nor"),
+            ("C:\\certificado.p12".to_owned(), "must be PEM"),
+        ] {
+            let why = identity(&text.into()).expect_err("not read");
+            assert!(why.contains(part), "{why}");
+        }
+    }
 
     #[test]
     fn the_end_of_the_certificate_itself_is_read() {

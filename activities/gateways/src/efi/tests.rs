@@ -33,7 +33,6 @@ pub(super) fn order(method: PaymentMethod) -> ChargeOrder {
         customer: None,
         description: Some("Pedido 123".to_owned()),
         notification_url: None,
-        gateway_id: None,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Charges as they stand at Stripe now, with all that happened to their money.
 
-use schemas::next_action::NextAction;
+use schemas::{Instant, next_action::NextAction};
 
 use super::{Stripe, charge::Charge, intent::Intent, refund::Refund, session::Session};
 use crate::{
-    ChargeOrder, GatewayCharge, GatewayError, GatewayStatus,
+    GatewayCharge, GatewayError, GatewayStatus,
     http::{Deadline, Effect},
 };
 
@@ -84,9 +84,9 @@ impl Stripe {
 }
 
 /// The same; a page that Stripe leaves open for longer than the order lives ends with the order, by us.
-pub(super) fn within(order: &ChargeOrder, mut charge: GatewayCharge) -> GatewayCharge {
+pub(super) fn within(order_ends_at: Instant, mut charge: GatewayCharge) -> GatewayCharge {
     if let Some(NextAction::Redirect { expires_at, .. }) = &mut charge.next_action {
-        *expires_at = order.expires_at.min(*expires_at);
+        *expires_at = order_ends_at.min(*expires_at);
     }
     charge
 }

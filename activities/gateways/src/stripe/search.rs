@@ -17,7 +17,7 @@ use super::{
     read::within,
 };
 use crate::{
-    ChargeOrder, GatewayCharge, GatewayError,
+    ChargeLookup, GatewayCharge, GatewayError,
     http::{CALL_TIMEOUT, Deadline},
 };
 
@@ -65,7 +65,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn begin(order: &ChargeOrder) -> Self {
+    fn begin(order: &ChargeLookup) -> Self {
         let made = order.created_at.timestamp();
         Self {
             from: made - MARGIN_S,
@@ -117,7 +117,7 @@ impl Progress {
 pub(super) struct Searches(Mutex<VecDeque<(String, Progress)>>);
 
 impl Searches {
-    fn progress(&self, order: &ChargeOrder) -> Progress {
+    fn progress(&self, order: &ChargeLookup) -> Progress {
         let searches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = searches.iter().find(|(of, _)| *of == order.reference);
         kept.map_or_else(|| Progress::begin(order), |(_, progress)| progress.clone())
@@ -137,7 +137,7 @@ impl Stripe {
     /// Everything that carries the order's reference; by its id alone where that is known, since a key creates once.
     pub(super) async fn search(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let ids = match &order.gateway_id {
@@ -147,7 +147,7 @@ impl Stripe {
         let mut found = Vec::new();
         for id in ids {
             match self.read(&id, deadline).await {
-                Ok(charge) => found.push(within(order, charge)),
+                Ok(charge) => found.push(within(order.expires_at, charge)),
                 Err(error) if error::is_absent(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -159,7 +159,7 @@ impl Stripe {
     /// costs no page twice; a page with a hit is read again by the next call.
     async fn named(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
         deadline: Deadline,
     ) -> Result<Vec<String>, GatewayError> {
         let path: &[&str] = match order.method.kind() {
@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn a_search_goes_on_where_it_stopped_and_later_only_over_what_is_new() {
-        let order = super::super::tests::order(json!({ "type": "pix", "expires_in": 3600 }));
+        let order =
+            super::super::tests::order(json!({ "type": "pix", "expires_in": 3600 })).lookup();
         let made = order.created_at.timestamp();
         let mut search = Progress::begin(&order);
         let window = format!("created[gte]={}&created[lte]={}", made - 60, made + 120);
@@ -230,7 +231,8 @@ mod tests {
     #[test]
     fn the_oldest_search_is_forgotten_first() {
         let searches = Searches::default();
-        let mut order = super::super::tests::order(json!({ "type": "pix", "expires_in": 3600 }));
+        let mut order =
+            super::super::tests::order(json!({ "type": "pix", "expires_in": 3600 })).lookup();
         let moved = |n| Progress {
             from: n,
             ..Progress::begin(&order)

@@ -10,7 +10,8 @@ use super::{
     session::{Call, Session},
 };
 use crate::{
-    ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus, RefundOrder,
+    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
+    RefundOrder,
     credentials::EfiCredentials,
     http::{Answer, Deadline, Effect},
 };
@@ -75,7 +76,7 @@ impl Pix {
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let body = order::body(order, &self.pix_key);
-        let path = ["v2", order::family(order), order.reference.as_str()];
+        let path = ["v2", order::family(&order.method), order.reference.as_str()];
         let call = Call::create(Method::PUT, &path, &body);
         let made = match self.session.send(&call, deadline).await {
             Ok(answer) => Told::read(&answer, Effect::Creates)
@@ -99,7 +100,7 @@ impl Pix {
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let found = self
-            .read((order::family(order), &order.reference), deadline)
+            .read((order::family(&order.method), &order.reference), deadline)
             .await
             .map_err(GatewayError::after_an_effect)?;
         match found.map(|told| told.to_charge(&[])) {
@@ -117,10 +118,10 @@ impl Pix {
 
     pub(super) async fn find(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
         deadline: Deadline,
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
-        let named = (order::family(order), order.reference.as_str());
+        let named = (order::family(&order.method), order.reference.as_str());
         match self.read(named, deadline).await? {
             Some(told) => Ok(vec![self.complete(&told, deadline).await?]),
             None => Ok(Vec::new()),

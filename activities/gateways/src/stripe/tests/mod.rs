@@ -39,6 +39,5 @@ pub(super) fn order(method: Value) -> ChargeOrder {
         customer: None,
         description: None,
         notification_url: None,
-        gateway_id: None,
     }
 }

@@ -29,7 +29,11 @@ async fn a_deleted_charge_is_found_as_canceled_and_not_adopted() {
     assert_eq!(bench.found().await.status, GatewayStatus::Canceled);
     let second = bench.charged().await;
     assert_ne!(first.id, second.id);
-    let found = bench.gateway.find(&bench.order).await.expect("an answer");
+    let found = bench
+        .gateway
+        .find(&bench.order.lookup())
+        .await
+        .expect("an answer");
     let payable = found.iter().filter(|charge| charge.status.is_payable());
     assert_eq!((found.len(), payable.count()), (2, 1));
 }
@@ -40,7 +44,10 @@ async fn a_charge_that_is_no_longer_listed_is_canceled_when_it_is_cancelled_agai
     bench.control.set(json!({ "list_deleted": false })).await;
     let charge = bench.charged().await;
     bench.gateway.cancel(&charge).await.expect("canceled");
-    assert_eq!(bench.gateway.find(&bench.order).await, Ok(Vec::new()));
+    assert_eq!(
+        bench.gateway.find(&bench.order.lookup()).await,
+        Ok(Vec::new())
+    );
     let again = bench.gateway.cancel(&charge).await.expect("canceled");
     assert_eq!(again.status, GatewayStatus::Canceled);
 }
@@ -126,4 +133,34 @@ async fn a_customer_that_is_not_there_any_more_is_made_anew() {
         .await
         .expect("a charge");
     assert_eq!(charge.customer, Some(customer));
+}
+
+#[tokio::test]
+async fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
+    let bench = pix().await;
+    for (code, class) in [
+        ("invalid_billingType", ErrorClass::Denied),
+        ("invalid_value", ErrorClass::Refused),
+        ("invalid_dueDate", ErrorClass::Refused),
+    ] {
+        let body = json!({ "errors": [{ "code": code, "description": "…" }] });
+        let more = json!({ "times": 1, "body": body });
+        bench.control.answer(bench.creates(), 400, more).await;
+        let done = bench.gateway.charge(&bench.order, WITHIN).await;
+        let error = done.expect_err("refused");
+        assert_eq!((error.class, error.code.as_str()), (class, code));
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_charge_that_is_not_listed_is_found_by_its_id() {
+    let bench = pix().await;
+    bench.control.set(json!({ "list_deleted": false })).await;
+    let charge = bench.charged().await;
+    bench.gateway.cancel(&charge).await.expect("canceled");
+    let mut lookup = bench.order.lookup();
+    assert_eq!(bench.gateway.find(&lookup).await, Ok(Vec::new()));
+    lookup.gateway_id = Some(charge.id);
+    let found = bench.gateway.find(&lookup).await.expect("an answer");
+    assert_eq!(found[0].status, GatewayStatus::Canceled);
 }
