@@ -194,7 +194,7 @@ async fn any_answer_can_be_chosen_with_or_without_the_effect() {
     assert_eq!(header("content-type").as_deref(), Some("application/json"));
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), blocked);
     let page = json!({
-        "kind": "status", "status": 302, "times": 1, "body": "<html>", "headers": { "location": "https://elsewhere" },
+        "kind": "status", "status": 302, "times": 1, "body": "<html>", "headers": { "server": "proxy" },
     });
     world.fault(&page).await;
     let (status, header, text) = put().await;
