@@ -245,11 +245,10 @@ impl Answer {
             (429, _) => ErrorClass::Throttled,
             (408 | 409 | 424 | 500.., _) => effect.lost(),
             (402, false) => ErrorClass::Declined,
-            (_, false) => ErrorClass::Refused,
             // without a body nothing shows that the gateway itself refused
             (404 | 405 | 413, true) if effect == Effect::Creates => ErrorClass::NotCreated,
             (_, true) if effect == Effect::Creates => ErrorClass::Unknown,
-            (_, true) => ErrorClass::Refused,
+            _ => ErrorClass::Refused,
         }
     }
 
@@ -280,12 +279,11 @@ impl Answer {
         let quota = || self.headers.get(QUOTA_RESET).filter(|_| self.status == 429);
         let asked = self.headers.get(header::RETRY_AFTER).or_else(quota)?;
         let asked = asked.to_str().ok()?.trim();
-        let wait = match asked.parse() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => {
-                let until = httpdate::parse_http_date(asked).ok()?;
-                until.duration_since(self.date()?).ok()?
-            }
+        let wait = if let Ok(seconds) = asked.parse() {
+            Duration::from_secs(seconds)
+        } else {
+            let until = httpdate::parse_http_date(asked).ok()?;
+            until.duration_since(self.date()?).ok()?
         };
         Some(wait.min(MAX_RETRY_AFTER))
     }

@@ -63,7 +63,8 @@ fn unescaped(pem: &str) -> Result<SecretString, &'static str> {
 }
 
 fn of_p12(der: &[u8]) -> Result<SecretString, &'static str> {
-    let store = KeyStore::from_pkcs12(der, "", Pkcs12ImportPolicy::Relaxed).map_err(p12_error)?;
+    let store = KeyStore::from_pkcs12(der, "", Pkcs12ImportPolicy::Relaxed)
+        .map_err(|error| p12_error(&error))?;
     let (_, chain) = store
         .private_key_chain()
         .ok_or("the .p12 file holds no private key")?;
@@ -75,7 +76,7 @@ fn of_p12(der: &[u8]) -> Result<SecretString, &'static str> {
 }
 
 /// With a wrong password the file's own digest differs; one without a digest does not decrypt.
-fn p12_error(error: p12_keystore::error::Error) -> &'static str {
+fn p12_error(error: &p12_keystore::error::Error) -> &'static str {
     use p12_keystore::error::Error;
     match error {
         Error::MacError(_) | Error::UnpadError | Error::Pkcs5Error(_) => {

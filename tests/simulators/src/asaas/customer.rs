@@ -117,29 +117,25 @@ fn check(sent: &mut Map<String, Value>, alphanumeric: bool) -> Result<(), Refusa
             "O email informado é inválido.",
         ));
     }
-    let phones = [
-        (
-            "mobilePhone",
-            "invalid_mobilePhone",
-            "O celular informado é inválido.",
-            is_mobile as fn(&str) -> bool,
-        ),
-        (
-            "phone",
-            "invalid_phone",
-            "O telefone informado é inválido.",
-            is_phone,
-        ),
-    ];
-    for (name, code, description, is_right) in phones {
-        if let Some(phone) = text(sent, name) {
-            let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
-            if !is_right(&digits) {
-                return Err(Refusal::of(code, description));
-            }
-            sent.insert(name.to_owned(), digits.into());
-        }
+    let mobile = Refusal::of("invalid_mobilePhone", "O celular informado é inválido.");
+    check_phone(sent, "mobilePhone", is_mobile).map_err(|()| mobile)?;
+    let phone = Refusal::of("invalid_phone", "O telefone informado é inválido.");
+    check_phone(sent, "phone", is_phone).map_err(|()| phone)
+}
+
+fn check_phone(
+    sent: &mut Map<String, Value>,
+    name: &str,
+    is_right: fn(&str) -> bool,
+) -> Result<(), ()> {
+    let Some(phone) = text(sent, name) else {
+        return Ok(());
+    };
+    let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
+    if !is_right(&digits) {
+        return Err(());
     }
+    sent.insert(name.to_owned(), digits.into());
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use gateways::{ChargeOrder, Endpoints, GatewayStatus, Means, RefundStatus};
 use schemas::{attempt::ErrorClass, gateway::GatewayKind, payment_method::Kind};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 use url::Url;
 
 use super::{boleto, by_boleto, by_card, by_pix, card, open, pix};
@@ -159,7 +159,9 @@ async fn accounts_share_connections() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let at = listener.local_addr().expect("an address");
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    // ends with it
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, app).await });
     let endpoints = Endpoints {
         stripe: Url::parse(&format!("http://{at}")).expect("an address"),
         ..Endpoints::sandbox()
@@ -170,7 +172,6 @@ async fn accounts_share_connections() {
         let gateway = gateways::open(&key, &endpoints).expect("a gateway");
         gateway.probe().await.expect("an account");
     }
-    server.abort();
     assert_eq!(ports.lock().expect("nobody panicked").len(), 1);
 }
 
