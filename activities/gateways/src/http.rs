@@ -20,10 +20,12 @@ use crate::{
     outside::{self, Broken},
 };
 
+mod retry_after;
 #[cfg(test)]
 mod tests;
 mod webhook;
 
+pub use retry_after::retry_after;
 pub use webhook::{AddressError, check_webhook_url, webhook_client};
 
 /// What tells us apart in gateways' logs; Asaas demands one.
@@ -277,15 +279,12 @@ impl Answer {
     fn retry_after(&self) -> Option<Duration> {
         // a quota's reset comes with every answer, and is a wait only where the quota is used up
         let quota = || self.headers.get(QUOTA_RESET).filter(|_| self.status == 429);
-        let asked = self.headers.get(header::RETRY_AFTER).or_else(quota)?;
-        let asked = asked.to_str().ok()?.trim();
-        let wait = if let Ok(seconds) = asked.parse() {
-            Duration::from_secs(seconds)
-        } else {
-            let until = httpdate::parse_http_date(asked).ok()?;
-            until.duration_since(self.date()?).ok()?
+        let until_reset = || {
+            let seconds = quota()?.to_str().ok()?.trim().parse().ok()?;
+            Some(Duration::from_secs(seconds))
         };
-        Some(wait.min(MAX_RETRY_AFTER))
+        let asked = retry_after(&self.headers, None).or_else(until_reset)?;
+        Some(asked.min(MAX_RETRY_AFTER))
     }
 }
 
