@@ -9,12 +9,14 @@ use schemas::{
 };
 use store::{Store, deliveries::Due};
 
+pub mod accepted;
 pub mod accounts;
 pub mod attention;
 pub mod bulkhead;
 pub mod charge;
 pub mod connection;
 pub mod delivery;
+pub mod fair;
 pub mod notified;
 pub mod reconcile;
 pub mod refund;
@@ -24,6 +26,7 @@ pub mod step;
 pub mod sweep;
 pub mod upkeep;
 
+use accepted::Accepted;
 use accounts::Accounts;
 use bulkhead::Bulkhead;
 pub use registered::Registered;
@@ -142,6 +145,7 @@ pub struct Activities {
     pub store: Store,
     pub accounts: Accounts,
     pub bulkhead: Bulkhead,
+    pub accepted: Accepted,
     pub deliverer: delivery::Deliverer,
     pub starter: Arc<dyn Starter>,
     pub timing: Timing,

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use activities::{
     Activities, Timing,
+    accepted::Accepted,
     accounts::Accounts,
     bulkhead::{Bulkhead, Limits},
     delivery::Deliverer,
@@ -140,6 +141,7 @@ pub(crate) fn activities(
         bulkhead: Bulkhead::new(Limits {
             max_calls_in_flight: config.max_calls_in_flight,
         }),
+        accepted: Accepted::default(),
         deliverer: Deliverer::new(gateways::http::webhook_client(private)?, private),
         starter: Arc::new(temporal.clone()),
         timing,
@@ -168,7 +170,8 @@ fn api(
     tracker.spawn(async move { until.run_until_cancelled(listening.listen()).await });
     let behaviour = api::Config {
         answer_within: config.answer_within(),
-        max_in_flight_charges: config.max_in_flight_charges,
+        requests_at_work: config.requests_at_work(),
+        max_waiting_callers: config.max_waiting_callers,
         allow_private_webhooks: config.allow_private_webhooks,
         docs_url: config.docs_url.clone(),
     };

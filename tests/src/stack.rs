@@ -30,7 +30,7 @@ pub struct Options {
     pub gateways: Vec<GatewayKind>,
     /// Whether Kafka's topics, the relay and the sweep's schedule exist.
     pub complete: bool,
-    pub max_in_flight_charges: usize,
+    pub max_waiting_callers: usize,
 }
 
 impl Default for Options {
@@ -39,7 +39,7 @@ impl Default for Options {
         Self {
             gateways,
             complete: false,
-            max_in_flight_charges: 64,
+            max_waiting_callers: 5_000,
         }
     }
 }
@@ -313,7 +313,7 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
         config.catch_up_every_s,
         config.watch_every_s,
     ) = (1, 1, 1);
-    config.max_in_flight_charges = options.max_in_flight_charges;
+    config.max_waiting_callers = options.max_waiting_callers;
     config.allow_private_webhooks = true;
     let authority = std::env::temp_dir().join(format!("{name}.pem"));
     std::fs::write(&authority, &simulators.ca_pem)?;

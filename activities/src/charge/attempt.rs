@@ -25,6 +25,8 @@ impl Activities {
         match Box::pin(self.begin(charge)).await? {
             Begun::Step(step) => Ok(step),
             Begun::Call(call) => {
+                // from here on it waits for a gateway, which uses none of our capacity
+                self.accepted.release(charge);
                 let called = Box::pin(self.call(&call)).await;
                 Box::pin(self.settle(&call, called)).await
             }
