@@ -48,7 +48,7 @@ impl Activities {
         };
         for n in 0..SEARCHES {
             outside::sleep(Duration::from_millis(pauses.delay_ms(n))).await;
-            match call.gateway.find(&call.order).await {
+            match call.gateway.find(&call.order.lookup()).await {
                 Ok(found) if !found.is_empty() => return found,
                 Ok(_) => {}
                 Err(error) => tracing::info!(attempt = %call.attempt, %error, "could not search"),
