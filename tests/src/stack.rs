@@ -175,6 +175,21 @@ impl Stack {
         })
     }
 
+    /// A client of one more merchant, with connections of its own.
+    pub async fn another_merchant(&self, gateways: &[GatewayKind]) -> Api {
+        let (merchant, key) = merchant(&self.store).await.expect("a merchant");
+        for gateway in gateways {
+            let connected = connect(
+                &self.config,
+                &self.store,
+                (merchant, *gateway),
+                &self.simulators,
+            );
+            connected.await.expect("a connection");
+        }
+        Api::new(self.api.base.clone(), key.expose_secret())
+    }
+
     /// The simulator of a gateway.
     pub fn simulator(&self, gateway: GatewayKind) -> &Simulator {
         match gateway {

@@ -253,8 +253,8 @@ pub async fn save_sums(db: &mut PgConnection, charge: &Locked) -> Result<(), Sto
 /// The statuses of some charges.
 pub async fn statuses(
     db: &mut PgConnection,
-    ids: &[Uuid],
-) -> Result<Vec<(Uuid, Status)>, StoreError> {
+    ids: &[uuid::Uuid],
+) -> Result<Vec<(uuid::Uuid, Status)>, StoreError> {
     let rows = sqlx::query!(
         "select id, status from charges where id = any($1) order by id",
         ids
