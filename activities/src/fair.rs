@@ -163,6 +163,9 @@ struct Line<G: Sharer + Display, K: Sharer> {
     waiting: BTreeMap<u64, Waiting<G, K>>,
 }
 
+/// A slot taken for a caller, to be sent to it.
+type Granted<G, K> = ((G, K), oneshot::Sender<Slot<G, K>>);
+
 struct State<G: Sharer + Display, K: Sharer> {
     shares: Shares,
     taken: usize,
@@ -249,7 +252,7 @@ impl<G: Sharer + Display, K: Sharer> State<G, K> {
     }
 
     /// Gives the free slots to callers in the queue.
-    fn grant(&mut self) -> Vec<((G, K), oneshot::Sender<Slot<G, K>>)> {
+    fn grant(&mut self) -> Vec<Granted<G, K>> {
         let mut granted = Vec::new();
         while let Some((at, number)) = self.next() {
             let Some(sender) = self.unqueue(at, number) else {

@@ -56,6 +56,7 @@ pub(crate) struct Admission {
     work: FairSlots<Work, u64>,
     callers: FairSlots<Work, MerchantId>,
     keys: RandomState,
+    /// How long a burst may queue: as long as its callers wait.
     burst: Duration,
 }
 
@@ -82,7 +83,7 @@ impl Admission {
                 gauge: "callers_waiting",
             }),
             keys: RandomState::new(),
-            burst: limits.answer_within * 2 / 3,
+            burst: limits.answer_within,
         }
     }
 
@@ -143,7 +144,7 @@ mod tests {
         Admission::new(Limits {
             at_work,
             waiting_callers,
-            answer_within: BURST * 3 / 2,
+            answer_within: BURST,
         })
     }
 

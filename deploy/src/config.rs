@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use store::vault::{DataKey, VaultError};
 use url::Url;
-use workflows::{Queues, TemporalConfig, setup::Beats};
+use workflows::{Queues, TemporalConfig, setup::Beats, worker::Sizes};
 
 /// Before every variable's name.
 const PREFIX: &str = "ORCHESTRATOR_";
@@ -82,6 +82,12 @@ pub struct Config {
     /// call costs memory and a socket, no connection to the database. Default 4000.
     #[serde(default = "default_max_calls_in_flight")]
     pub max_calls_in_flight: usize,
+    /// Deliveries to merchants' servers in flight in one process, at most. A server that hangs keeps each for 15 s. Default 400.
+    #[serde(default = "default_max_deliveries_in_flight")]
+    pub max_deliveries_in_flight: usize,
+    /// Refunds, searches for abandoned attempts and scheduled jobs under way in one process, at most. Default 100.
+    #[serde(default = "default_max_maintenance_in_flight")]
+    pub max_maintenance_in_flight: usize,
     /// Whether webhook endpoints may be on private addresses and plain HTTP. For local stacks. Default false.
     #[serde(default)]
     pub allow_private_webhooks: bool,
@@ -192,6 +198,14 @@ impl Config {
     pub(crate) fn requests_at_work(&self) -> usize {
         let connections = usize::try_from(self.database_connections).unwrap_or(usize::MAX);
         (connections - connections / 3).max(1)
+    }
+
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes {
+            calls: self.max_calls_in_flight,
+            deliveries: self.max_deliveries_in_flight,
+            maintenance: self.max_maintenance_in_flight,
+        }
     }
 
     pub(crate) fn beats(&self) -> Beats {
@@ -316,6 +330,12 @@ fn default_max_waiting_callers() -> usize {
 }
 fn default_max_calls_in_flight() -> usize {
     activities::bulkhead::MAX_CALLS_IN_FLIGHT
+}
+fn default_max_deliveries_in_flight() -> usize {
+    400
+}
+fn default_max_maintenance_in_flight() -> usize {
+    100
 }
 fn default_sweep_every_s() -> u64 {
     60

@@ -7,6 +7,7 @@ use activities::{
     accepted::Accepted,
     accounts::Accounts,
     bulkhead::{Bulkhead, Limits},
+    charge::detached::Detached,
     delivery::Deliverer,
     relay::Relay,
 };
@@ -76,11 +77,14 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
     let config = &reachable(config, &addresses)?;
     let store = open_store(config).await?;
     let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker, &stop);
-    let activities = Arc::new(activities(config, timing, &store, &temporal)?);
+    let activities = Arc::new(activities(config, timing, (&store, &temporal, &tracker))?);
     let queues = queues(roles);
     if !queues.is_empty() {
         let (temporal, activities, stop) = (temporal.clone(), activities.clone(), stop.clone());
-        tracker.spawn(async move { worker::run(&temporal, &activities, &queues, &stop).await });
+        let sizes = config.sizes();
+        tracker.spawn(async move {
+            worker::run(&temporal, &activities, (&queues, sizes), &stop).await;
+        });
     }
     for role in roles {
         let mut router = health::router(store.clone(), temporal.clone());
@@ -131,8 +135,7 @@ pub fn accounts(config: &Config, store: &Store) -> Accounts {
 pub(crate) fn activities(
     config: &Config,
     timing: Timing,
-    store: &Store,
-    temporal: &Temporal,
+    (store, temporal, tracker): (&Store, &Temporal, &TaskTracker),
 ) -> anyhow::Result<Activities> {
     let private = config.allow_private_webhooks;
     Ok(Activities {
@@ -142,6 +145,7 @@ pub(crate) fn activities(
             max_calls_in_flight: config.max_calls_in_flight,
         }),
         accepted: Accepted::default(),
+        detached: Detached::new(tracker.clone()),
         deliverer: Deliverer::new(gateways::http::webhook_client(private)?, private),
         starter: Arc::new(temporal.clone()),
         timing,

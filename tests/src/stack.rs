@@ -31,6 +31,9 @@ pub struct Options {
     /// Whether Kafka's topics, the relay and the sweep's schedule exist.
     pub complete: bool,
     pub max_waiting_callers: usize,
+    /// How long a caller waits for a charge, in seconds.
+    pub answer_within_s: u64,
+    pub timing: Timing,
 }
 
 impl Default for Options {
@@ -40,6 +43,8 @@ impl Default for Options {
             gateways,
             complete: false,
             max_waiting_callers: 5_000,
+            answer_within_s: 8,
+            timing: brisk(),
         }
     }
 }
@@ -71,6 +76,8 @@ pub fn brisk() -> Timing {
     Timing {
         call: ms(1_500),
         last_call: ms(2_500),
+        activity: ms(1_500),
+        activity_returns: ms(3_000),
         resolve: ms(600),
         answer_within: ms(8_000),
         late_looks: vec![ms(500), ms(1_000)],
@@ -134,7 +141,7 @@ impl Stack {
             &[Role::Api, Role::Worker]
         };
         telemetry::log(&config)?;
-        let running = start::start(&config, brisk(), roles).await?;
+        let running = start::start(&config, options.timing.clone(), roles).await?;
         let base: Url = format!("http://{}", running.addresses[&Role::Api]).parse()?;
         let config = Config {
             notifications_url: base.clone(),
@@ -322,7 +329,7 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
     config.kafka_topic_prefix = format!("{name}.");
     config.kafka_partitions = 1;
     (config.api_port, config.worker_port, config.relay_port) = (0, 0, 0);
-    config.answer_within_s = 8;
+    config.answer_within_s = options.answer_within_s;
     (
         config.sweep_every_s,
         config.catch_up_every_s,

@@ -154,3 +154,34 @@ fn parse(payload: &str) -> Option<(Uuid, Status)> {
     let (charge, status) = payload.split_once(' ')?;
     Some((charge.parse().ok()?, status.parse().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::postgres::PgPoolOptions;
+
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn waiting_callers_use_no_connection() {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect(&testing::empty().await)
+            .await
+            .expect("a pool");
+        let outcomes = Outcomes::new(pool.clone());
+        let held = pool.acquire().await.expect("the only connection");
+        let mut waiters: Vec<_> = (0..3_000)
+            .map(|_| outcomes.register(ChargeId(crate::new_id())))
+            .collect();
+        let (start, within) = (Instant::now(), Duration::from_millis(700));
+        let waiting = waiters.iter_mut().map(|one| one.settled(start + within));
+        let ended = futures::future::join_all(waiting).await;
+        assert!(ended.iter().all(Option::is_none));
+        assert!(start.elapsed() < within * 2, "they waited for a connection");
+        drop((held, waiters));
+        assert!(lock(&outcomes.waiting).is_empty());
+    }
+}

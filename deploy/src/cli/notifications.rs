@@ -37,7 +37,7 @@ pub(super) async fn replay(
     {
         tracing::warn!("Temporal is away: the sweep will have the charges looked at");
     }
-    let activities = activities(config, config.timing(), &store, &temporal)?;
+    let activities = activities(config, config.timing(), (&store, &temporal, &tracker))?;
     let filter = Filter {
         connection,
         since,
