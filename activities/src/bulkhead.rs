@@ -1,14 +1,7 @@
 //! Shares of the calls in flight, so that one slow gateway or one busy merchant cannot use up the whole process.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
-
-use schemas::{gateway::ApiFamily, id::MerchantId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use crate::fair::{self, FairSlots, Shares};
+use schemas::{gateway::ApiFamily, id::MerchantId};
 
 /// Calls in flight in one process, unless configured.
 pub const MAX_CALLS_IN_FLIGHT: usize = 4_000;
@@ -53,37 +46,6 @@ impl Bulkhead {
             max_queued: MAX_QUEUED,
             gauge: "gateway_calls_in_flight",
         })
-    }
-
-    /// The former name of [`Self::try_enter`].
-    pub fn enter(&self, family: ApiFamily, merchant: MerchantId) -> Option<Slot> {
-        self.try_enter(family, merchant)
-    }
-}
-
-/// Semaphores by key; those with no slot taken are forgotten.
-pub(crate) struct Slots<K>(Mutex<HashMap<K, Arc<Semaphore>>>);
-
-impl<K> Default for Slots<K> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-/// More keys than this are swept of the unused.
-const KEYS: usize = 10_000;
-
-impl<K: Eq + std::hash::Hash> Slots<K> {
-    /// A slot of `key`, of which there are `limit`.
-    pub(crate) fn take(&self, key: K, limit: usize) -> Option<OwnedSemaphorePermit> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() > KEYS {
-            slots.retain(|_, semaphore| semaphore.available_permits() < limit);
-        }
-        let semaphore = slots
-            .entry(key)
-            .or_insert_with(|| Arc::new(Semaphore::new(limit)));
-        Arc::clone(semaphore).try_acquire_owned().ok()
     }
 }
 

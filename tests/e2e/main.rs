@@ -5,6 +5,8 @@ mod cancel;
 mod capacity;
 mod charges;
 mod deliveries;
+mod delivery_queue;
+mod faults;
 mod idempotency;
 mod input;
 mod kafka;

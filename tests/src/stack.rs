@@ -79,6 +79,11 @@ pub fn brisk() -> Timing {
         activity: ms(1_500),
         activity_returns: ms(3_000),
         resolve: ms(600),
+        rounds: Backoff {
+            initial_ms: 200,
+            factor: 2,
+            max_ms: 800,
+        },
         answer_within: ms(8_000),
         late_looks: vec![ms(500), ms(1_000)],
         reconcile: vec![ms(200), ms(400), ms(800)],
@@ -241,6 +246,14 @@ impl Stack {
         self.execute("update charges set expires_at = app_now(), look_at = app_now() - interval '1 hour' where id = $1", charge).await;
     }
 
+    /// Cancels a charge in our rows alone, as if its cancel had crossed a payment: its instrument can still be paid at the gateway.
+    pub async fn cancel_in_our_rows_alone(&self, charge: &str) {
+        let attempts = "update attempts set state = 'voided' where charge_id = $1";
+        self.execute(attempts, charge).await;
+        let canceled = "update charges set status = 'canceled', canceled_at = app_now(), look_at = null where id = $1";
+        self.execute(canceled, charge).await;
+    }
+
     async fn execute(&self, sql: &'static str, charge: &str) {
         let id: ChargeId = charge.parse().expect("a charge's id");
         let mut db = self.store.pool.acquire().await.expect("a connection");
@@ -348,7 +361,7 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
 }
 
 /// A new database beside the one that the environment names.
-async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
+pub(crate) async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
     let mut url: Url = config
         .database_url
         .expose_secret()

@@ -15,16 +15,19 @@ use schemas::id::ChargeId;
 use store::StoreError;
 use tokio_util::task::TaskTracker;
 
-use crate::{Activities, Step, ms};
+use crate::{Activities, Progress, Step, ms};
 
 /// A pause before the next attempt that the process waits out itself; a longer one is left to the workflow.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// Between attempts, whatever they say.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// The most attempts in a row without the workflow.
 const MAX_ATTEMPTS: u32 = 20;
 
-type Outcome = Result<Step, Arc<StoreError>>;
+type Outcome = Result<Progress, Arc<StoreError>>;
 
 /// The attempts that this process makes, by charge.
+#[derive(Default)]
 pub struct Detached {
     running: Mutex<HashMap<ChargeId, Running>>,
     tracker: TaskTracker,
@@ -65,7 +68,9 @@ impl Activities {
             return outcome;
         }
         metrics::counter!("attempts_detached_total").increment(1);
-        Ok(Step::attempt_after(self.timing.activity_returns))
+        Ok(Progress::unchanged(Step::attempt_after(
+            self.timing.activity_returns,
+        )))
     }
 
     /// Starts the attempt, or joins the one that this process is making.
@@ -94,19 +99,20 @@ impl Activities {
         &self,
         charge: ChargeId,
         is_left: &AtomicBool,
-    ) -> Result<Step, StoreError> {
-        let mut step = Box::pin(self.attempt_charge(charge)).await?;
+    ) -> Result<Progress, StoreError> {
+        let mut done = Box::pin(self.attempt_charge(charge)).await?;
         for _ in 0..MAX_ATTEMPTS {
-            match step {
+            match done.step {
                 Step::Attempt { after_ms }
                     if is_left.load(Ordering::Relaxed) && after_ms <= ms(MAX_PAUSE) =>
                 {
-                    gateways::outside::sleep(Duration::from_millis(after_ms)).await;
-                    step = Box::pin(self.attempt_charge(charge)).await?;
+                    let pause = Duration::from_millis(after_ms).max(MIN_PAUSE);
+                    gateways::outside::sleep(pause).await;
+                    done = Box::pin(self.attempt_charge(charge)).await?;
                 }
-                step => return Ok(step),
+                _ => break,
             }
         }
-        Ok(step)
+        Ok(done)
     }
 }

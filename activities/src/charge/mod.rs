@@ -1,5 +1,5 @@
-//! What a charge's workflow does: try gateways until one presents an instrument, then look after it until it is paid, canceled
-//! or expired, and a while longer.
+//! The activities of a charge: try gateways until one presents an instrument, then sync until it is paid, canceled or expired, and a
+//! while longer.
 
 mod apply;
 mod attempt;
@@ -8,10 +8,12 @@ mod choose;
 pub mod detached;
 mod direct;
 mod end;
-mod look;
+mod failure;
+pub(crate) mod look;
 pub(crate) mod money;
 mod preview;
 mod resolve;
+pub(crate) mod reversal;
 mod settle;
 
 use std::sync::Arc;
