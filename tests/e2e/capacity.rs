@@ -141,7 +141,7 @@ async fn a_hanging_gateway_delays_no_sale_at_another() {
     }
     let (calm, loaded) = (median(&before), median(&meanwhile));
     assert!(
-        loaded < calm * 3 + Duration::from_millis(500),
+        loaded < calm * 3 + Duration::from_secs(1),
         "{calm:?} became {loaded:?}"
     );
     let mut body = pix();
