@@ -173,11 +173,11 @@ async fn a_dead_and_a_slow_endpoint_delay_none_of_the_healthy_eight() {
     });
     shops.truncate(9);
     let faulty = received(&shops, &send(&stack, 75).await);
-    println!(
+    eprintln!(
         "p50, p99, missing of eight healthy endpoints in ms: all ten healthy {healthy:?}, one dead and one at 10 s {faulty:?}"
     );
     let sql = "select state, look_at is null, has_turn, count(*) from deliveries where id > $1 group by 1, 2, 3 order by 1, 2, 3";
     let counts: Vec<(String, bool, bool, i64)> = rows(&stack.store, sql, Uuid::nil()).await;
-    println!("deliveries by state, parked, with a turn: {counts:?}");
+    eprintln!("deliveries by state, parked, with a turn: {counts:?}");
     stack.stop().await;
 }
