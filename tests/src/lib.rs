@@ -8,6 +8,8 @@ pub mod api;
 mod connections;
 pub mod proxy;
 pub mod shop;
+#[path = "../simulation/mod.rs"]
+pub mod simulation;
 pub mod simulator;
 pub mod stack;
 
