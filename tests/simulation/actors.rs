@@ -34,8 +34,8 @@ pub(super) struct Order {
 pub(super) enum Asked {
     /// This charge is to be presented.
     Charge(ChargeId),
-    /// Nothing was stored.
-    Refused(String),
+    /// Nothing was stored, or nothing is to be done, for this reason.
+    Nothing(#[expect(dead_code, reason = "for the trace, which prints it")] String),
 }
 
 /// `POST /v1/charges` until the charge's workflow is to be started.
@@ -63,12 +63,12 @@ pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<As
     let created = create::insert(&mut tx, &acts.store, &new).await?;
     let charge = match created {
         Created::New if preview.eligible == 0 => {
-            return Ok(Asked::Refused("no gateway takes it".to_owned()));
+            return Ok(Asked::Nothing("no gateway takes it".to_owned()));
         }
         Created::New => id,
         Created::Replayed(first) | Created::Open(first) => first,
         Created::OtherRequest | Created::Conflict(_) | Created::PastDue => {
-            return Ok(Asked::Refused(format!("{created:?}")));
+            return Ok(Asked::Nothing(format!("{created:?}")));
         }
     };
     tx.commit().await?;
@@ -76,7 +76,7 @@ pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<As
     let status = charges::status(&mut db, charge).await?;
     Ok(match status {
         Some((_, Status::Processing)) => Asked::Charge(charge),
-        other => Asked::Refused(format!("it is {other:?} already")),
+        other => Asked::Nothing(format!("it is {other:?} already")),
     })
 }
 

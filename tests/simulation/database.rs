@@ -16,6 +16,8 @@ use super::borders::{Border, Borders};
 
 /// More than tasks can ever hold at a time.
 const CONNECTIONS: u32 = 40;
+/// As many as tasks usually need at a time.
+const AHEAD: usize = 16;
 /// Waiting at a border is no lack of connections.
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(10);
 /// After so many runs dead rows are cleared away.
@@ -96,6 +98,13 @@ impl Database {
             again: String::new(),
             runs: 0,
         })
+    }
+
+    /// Opens connections ahead: those that are made while tasks run come in an order of their own.
+    pub(super) async fn warm(&self) -> anyhow::Result<()> {
+        let all = (0..AHEAD).map(|_| self.store.pool.acquire());
+        futures::future::try_join_all(all).await.map(drop)?;
+        Ok(())
     }
 
     /// Keeps all rows there are, as the state in which each run begins.

@@ -36,6 +36,12 @@ const OVERDUE: &str = "
 
 impl World {
     pub(super) async fn happen(&mut self, what: Happening) -> anyhow::Result<()> {
+        if matches!(
+            what,
+            Happening::CatchUp | Happening::Watch | Happening::Sweep
+        ) {
+            self.database.warm().await?;
+        }
         match what {
             Happening::Create(order, tries) => self.create(order, tries),
             Happening::Notify(gateway, n, tries) => self.notify(gateway, n, tries),

@@ -79,6 +79,9 @@ pub(super) struct Plan {
     pub mail: u64,
 }
 
+/// Longer than an open breaker's first wait.
+const COMEBACK: TimeDelta = TimeDelta::seconds(45);
+
 /// Kinds of what happens to a charge after it was made, the usual ones more often.
 const LIFE: [Happening; 12] = [
     Happening::Pay,
@@ -132,20 +135,30 @@ pub(super) fn draw(borders: &Borders, merchants: &[Merchant], hardship: Hardship
     };
     let first = borders.pick(merchants).expect("merchants");
     let second = borders.pick(merchants).expect("merchants");
-    let burst = borders.chance(300);
+    let shape = borders.draw(10);
+    // an outage, some sales within it, and many at once when it is over
+    let comeback = hardship.faults && shape < 2;
+    let burst = shape == 3 || shape == 4;
     for n in 0..hardship.charges + borders.draw(4) {
-        let merchant = if borders.chance(750) { first } else { second };
+        let merchant = if comeback || borders.chance(750) {
+            first
+        } else {
+            second
+        };
         let repeats = !plan.orders.is_empty() && borders.chance(150);
         let order = match borders.pick(&plan.orders) {
             Some(earlier) if repeats => earlier.clone(),
             _ => order(borders, merchant, n),
         };
-        let at = now
-            + if burst {
-                TimeDelta::milliseconds(0)
-            } else {
-                seconds(window / 2)
-            };
+        let at = match n {
+            0 | 1 if comeback => now + seconds(5),
+            _ if comeback => {
+                now + COMEBACK
+                    + TimeDelta::milliseconds(i64::try_from(borders.draw(2) * 300).unwrap_or(0))
+            }
+            _ if burst => now,
+            _ => now + seconds(window / 2),
+        };
         plan.happenings
             .push((at, Happening::Create(plan.orders.len(), 0)));
         plan.orders.push(order);
@@ -165,7 +178,15 @@ pub(super) fn draw(borders: &Borders, merchants: &[Merchant], hardship: Hardship
                 .push((at + seconds(window), Happening::CloseDispute));
         }
     }
-    if hardship.faults {
+    if comeback {
+        for gateway in 0..GATEWAYS.len() {
+            plan.happenings
+                .push((now, Happening::Weather(gateway, Weather::Ill)));
+            let over = now + COMEBACK - TimeDelta::seconds(1);
+            plan.happenings
+                .push((over, Happening::Weather(gateway, Weather::Flaky(0))));
+        }
+    } else if hardship.faults {
         troubles(borders, &mut plan, window);
     }
     for _ in 0..2 {
@@ -178,7 +199,14 @@ pub(super) fn draw(borders: &Borders, merchants: &[Merchant], hardship: Hardship
         plan.happenings
             .push((now + seconds(window), Happening::Watch));
     }
-    plan.happenings.retain(|(at, _)| *at <= healed_at);
+    plan.happenings
+        .retain(|(at, _)| *at <= healed_at.max(now + COMEBACK * 2));
+    for _ in 0..2 {
+        if let Some(what) = borders.pick(&LIFE) {
+            let at = healed_at + TimeDelta::seconds(60) + seconds(800);
+            plan.happenings.push((at, what.clone()));
+        }
+    }
     plan
 }
 

@@ -24,10 +24,14 @@ use super::{
 };
 
 /// After so many ticks without an answer of the database, the server is asked what its connections do.
-const QUIET: u32 = 20;
+const QUIET: u32 = 6;
+/// So many times in a row it must say that they do nothing.
+const STILL: u32 = 4;
 /// Without anything happening for so many ticks, the harness itself is stuck.
 const STUCK: u32 = 30_000;
 const TICK: Duration = Duration::from_millis(1);
+/// After so many, a task without a connection is believed to wait for another one.
+const SURE: u32 = YIELDS + 5;
 /// How often others are let go on (a connection on its way back to the pool) before a tick.
 const YIELDS: u32 = 10;
 
@@ -152,6 +156,7 @@ impl Task {
             if crashes && !arrived && self.borders > 0 && !self.is_woken() {
                 return Ok(Stretch::Crashed);
             }
+            let mut still = 0;
             for n in 0.. {
                 if self.is_woken() {
                     tokio::task::yield_now().await;
@@ -162,16 +167,19 @@ impl Task {
                     // its connections stand still: in a transaction, or behind a lock
                     let (running, waiting) = database.activity().await?;
                     let busy = database.in_use().saturating_sub(others + parked(borders));
+                    still = if running == 0 { still + 1 } else { 0 };
                     match (running, waiting) {
-                        _ if self.is_woken() || busy == 0 => None,
+                        // a statement that has ended may have its answer on the way
+                        _ if self.is_woken() || busy == 0 || still < STILL => None,
                         (0, _) if arrived => Some(busy),
-                        (_, waiting) if waiting > 0 && !arrived => {
+                        // behind a lock, or behind something in memory
+                        (running, waiting) if !arrived && (waiting > 0 || running == 0) => {
                             self.blocked = true;
                             Some(busy)
                         }
                         _ => None,
                     }
-                } else if busy == 0 && (arrived || !self.waits_for_sockets) {
+                } else if busy == 0 && (arrived || n > SURE && !self.waits_for_sockets) {
                     self.blocked = !waits(borders, id);
                     Some(0)
                 } else {

@@ -45,6 +45,8 @@ const MERCHANTS: [&[GatewayKind]; 7] = [
 const AT_A_TIME: usize = 10;
 /// A workflow that has not come to rest after so many stretches of a run never will.
 pub(super) const MAX_STRETCHES: u64 = 30_000;
+/// Of a thousand moments when no task runs, so many are looked at.
+const CHECKED: u64 = 100;
 /// Steps without a change, in a row, that prove a loop.
 const MAX_IDLE: u32 = 3;
 /// Failures of one activity in a row that prove that it can never succeed.
@@ -77,6 +79,7 @@ pub(super) struct World {
     /// The oldest overdue time at the last sweep, when that was, and how often it was the same.
     pub(super) swept: (DateTime<Utc>, DateTime<Utc>, u32),
     pub(super) reversal: Option<&'static str>,
+    pub(super) checks: super::books::Checks,
 }
 
 fn beginning() -> DateTime<Utc> {
@@ -107,9 +110,12 @@ impl World {
             endpoints()?,
         );
         let shop = Shop::open(borders.clone()).await?;
+        database.warm().await?;
         let mut merchants = Vec::new();
         for (n, kinds) in MERCHANTS.into_iter().enumerate() {
-            let id = merchant(&store, &accounts, (n, kinds), &gateways.client_pem).await?;
+            borders.advance(TimeDelta::minutes(1));
+            let at = (&borders, &store, &accounts);
+            let id = merchant(at, (n, kinds), &gateways.client_pem).await?;
             if n % 3 == 0 {
                 listen(&store, id, &shop.url).await?;
             }
@@ -139,6 +145,7 @@ impl World {
             paid: Vec::new(),
             swept: Default::default(),
             reversal: None,
+            checks: super::books::Checks::new(),
         })
     }
 
@@ -159,6 +166,7 @@ impl World {
         self.healed = false;
         self.paid.clear();
         self.swept = Default::default();
+        self.database.warm().await?;
         self.log_in().await?;
         self.plan = super::plan::draw(&self.borders, &self.merchants, self.hardship);
         for (at, what) in std::mem::take(&mut self.plan.happenings) {
@@ -233,6 +241,9 @@ impl World {
             self.start_flows();
             if self.run_one().await? {
                 continue;
+            }
+            if self.tasks.is_empty() && self.borders.chance(CHECKED) {
+                self.check_now().await?;
             }
             let Some(next) = self.next_time().await? else {
                 return Ok(true);
@@ -492,7 +503,12 @@ impl World {
                     self.borders.violated(10, what);
                 }
             }
-            Stretch::Blocked => self.borders.note(|| format!("t{id} is blocked")),
+            Stretch::Blocked => {
+                let held = task.held;
+                let tickets = self.borders.lock().tickets.len();
+                self.borders
+                    .note(|| format!("t{id} is blocked, {held} connections, {tickets} at borders"));
+            }
             Stretch::Crashed => self.crash(id),
             Stretch::Ended(came) => {
                 let task = self.tasks.remove(&id).context("the task")?;
@@ -638,8 +654,7 @@ fn endpoints() -> anyhow::Result<Endpoints> {
 }
 
 async fn merchant(
-    store: &store::Store,
-    accounts: &Accounts,
+    (borders, store, accounts): (&Borders, &store::Store, &Accounts),
     (n, kinds): (usize, &[GatewayKind]),
     client_pem: &str,
 ) -> anyhow::Result<MerchantId> {
@@ -647,6 +662,7 @@ async fn merchant(
     let id = store::merchants::insert(&mut db, store.master(), "Loja").await?;
     drop(db);
     for kind in kinds {
+        borders.advance(TimeDelta::seconds(1));
         let new = NewConnection {
             merchant: id,
             mode: Mode::Test,
