@@ -13,7 +13,7 @@ use super::{
     payment::{Payment, unreadable},
 };
 use crate::{
-    ChargeOrder, GatewayCharge, GatewayError,
+    ChargeLookup, GatewayCharge, GatewayError,
     http::{Deadline, Effect},
     outside,
 };
@@ -40,7 +40,7 @@ impl Asaas {
     pub(super) async fn shown(
         &self,
         payment: &Payment,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let mut charge = payment.to_charge(None)?;
@@ -61,7 +61,7 @@ impl Asaas {
     pub(super) async fn seen(
         &self,
         payment: &Payment,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         match self.shown(payment, order, deadline).await {

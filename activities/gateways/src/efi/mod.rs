@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeOrder, Endpoints, Finding, Gateway, GatewayCharge, GatewayError, GatewayNotice,
-    GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
+    Account, ChargeLookup, ChargeOrder, Endpoints, Finding, Gateway, GatewayCharge, GatewayError,
+    GatewayNotice, GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
     credentials::EfiCredentials,
     http::{self, CALL_TIMEOUT, Deadline},
 };
@@ -144,7 +144,7 @@ impl Gateway for Efi {
         done.map_err(|error| error::of_order(error, order))
     }
 
-    async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {
+    async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         match order.method.kind() {
             Kind::Pix => self.pix.find(order, deadline).await,
