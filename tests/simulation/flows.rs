@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use activities::{DeliveryStep, Starter, Step};
+use activities::{DeliveryStep, Pace, Progress, Starter, Step};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::id::{AttemptId, ChargeId, MerchantId, RefundId};
@@ -59,6 +59,7 @@ pub(super) struct Flow {
     /// Of these, so many found nothing to change; and the rows as they were.
     pub idle: u32,
     pub print: String,
+    pace: Pace,
 }
 
 impl Flow {
@@ -74,6 +75,7 @@ impl Flow {
             hurried: 0,
             idle: 0,
             print: String::new(),
+            pace: Pace::default(),
         }
     }
 
@@ -87,7 +89,7 @@ impl Flow {
 
     fn wait(&mut self, now: DateTime<Utc>, after_ms: u64, next: Call) {
         let after = TimeDelta::milliseconds(i64::try_from(after_ms).unwrap_or(i64::MAX / 2));
-        if after_ms > 0 && !self.poked {
+        if after_ms > 0 {
             self.hurried = 0;
             self.idle = 0;
         } else {
@@ -101,19 +103,22 @@ impl Flow {
     }
 
     /// `workflows/src/charge.rs`, `reconcile.rs`, `refund.rs`.
-    pub(super) fn stepped(&mut self, kind: Kind, step: Step, now: DateTime<Utc>) {
+    pub(super) fn stepped(&mut self, kind: Kind, done: Progress, now: DateTime<Utc>) {
         self.errors = 0;
-        match (kind, step) {
-            (Kind::Charge, Step::Attempt { after_ms }) => self.wait(now, after_ms, Call::Attempt),
-            (Kind::Charge, Step::Look { after_ms }) => self.wait(now, after_ms, Call::Look),
-            (Kind::Charge, Step::Cancel | Step::Expire) => self.wait(now, 0, Call::End),
-            (Kind::Charge, Step::Done) if self.poked => self.wait(now, 0, Call::Look),
-            (_, Step::Attempt { after_ms } | Step::Look { after_ms }) => {
-                self.wait(now, after_ms, first(kind));
-            }
-            (_, Step::Cancel | Step::Expire) => self.wait(now, 0, first(kind)),
+        let (pause_ms, pace_ms) = (done.step.pause_ms(), self.pace.wait_ms(done));
+        match (kind, done.step) {
+            (_, Step::Done) if self.poked && kind == Kind::Charge => self.wait(now, 0, Call::Look),
             (_, Step::Done) if self.poked => self.wait(now, 0, first(kind)),
             (_, Step::Done) => self.at = At::Closed,
+            (Kind::Charge, step) => {
+                let next = match step {
+                    Step::Attempt { .. } => Call::Attempt,
+                    Step::Look { .. } | Step::Done => Call::Look,
+                    Step::Cancel | Step::Expire => Call::End,
+                };
+                self.wait(now, pause_ms + pace_ms, next);
+            }
+            _ => self.wait(now, pause_ms.max(pace_ms), first(kind)),
         }
     }
 
@@ -126,12 +131,25 @@ impl Flow {
         }
     }
 
-    /// Its activity begins: which pokes it has taken notice of.
+    /// Its activity begins: which wakes it has taken notice of.
     pub(super) fn begins(&mut self, task: TaskId) {
-        if self.next != Call::Attempt && self.next != Call::End {
+        self.at = At::Runs(task);
+        if !matches!(self.next, Call::Attempt | Call::End) {
             self.poked = false;
         }
-        self.at = At::Runs(task);
+    }
+
+    /// What it calls now: a charge that was woken looks first.
+    pub(super) fn call(&mut self) -> Call {
+        if let At::Waits { wakes: true, .. } = self.at
+            && self.poked
+        {
+            self.poked = false;
+            if matches!(self.next, Call::Attempt | Call::End) {
+                self.next = Call::Look;
+            }
+        }
+        self.next
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use activities::{DeliveryStep, Step};
+use activities::{DeliveryStep, Progress};
 use chrono::{DateTime, Utc};
 use store::StoreError;
 use tokio::sync::Notify;
@@ -37,7 +37,7 @@ const YIELDS: u32 = 10;
 
 /// What a task came to.
 pub(super) enum Came {
-    Step(Result<Step, StoreError>),
+    Step(Result<Progress, StoreError>),
     Delivery(Result<DeliveryStep, StoreError>),
     Asked(Result<Asked, StoreError>),
     Told(Result<bool, StoreError>),

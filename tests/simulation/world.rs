@@ -354,7 +354,9 @@ impl World {
             }
             room -= 1;
             let worker = usize::from(self.borders.chance(500));
-            let call = self.flows[&key].next;
+            let Some(call) = self.flows.get_mut(&key).map(Flow::call) else {
+                continue;
+            };
             let mut task = activity(self.acts(worker), worker, key, call);
             if !self.healed {
                 self.endanger(&mut task);
@@ -522,10 +524,10 @@ impl World {
         self.engine.serve(&mut self.flows, self.borders.now());
         let now = self.borders.now();
         match (task.of, came) {
-            (Of::Flow(key), Came::Step(Ok(step))) => {
-                self.borders.note(|| format!("t{id} -> {step:?}"));
+            (Of::Flow(key), Came::Step(Ok(done))) => {
+                self.borders.note(|| format!("t{id} -> {done:?}"));
                 if let Some(flow) = self.flows.get_mut(&key) {
-                    flow.stepped(key.0, step, now);
+                    flow.stepped(key.0, done, now);
                 }
                 self.check_progress(key).await?;
             }
