@@ -124,7 +124,7 @@ impl Database {
         run(&mut self.watcher, "create schema kept").await?;
         for table in tables {
             let (name, columns): (String, String) = (table.get("name"), table.get("columns"));
-            again += &format!("delete from {name};");
+            again.push_str(&["delete from ", &name, ";"].concat());
             run(
                 &mut self.watcher,
                 &format!("create table kept.{name} as select {columns} from public.{name}"),
@@ -134,9 +134,10 @@ impl Database {
                 .rows(&format!("select count(*) as n from kept.{name}"))
                 .await?;
             if kept[0].get::<i64, _>("n") > 0 {
-                again += &format!(
+                let insert = format!(
                     "insert into {name} ({columns}) overriding system value select {columns} from kept.{name};"
                 );
+                again.push_str(&insert);
             }
         }
         self.again = again + "commit; set session_replication_role = origin;";

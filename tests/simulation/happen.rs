@@ -350,7 +350,7 @@ impl World {
         self.borders.note(|| format!("t{id} ({of:?}) -> {text}"));
         match (of, came) {
             (Of::Create { .. }, Came::Asked(Ok(Asked::Charge(charge)))) => {
-                self.begin_charge(charge)
+                self.begin_charge(charge);
             }
             (Of::Create { order, tries }, Came::Asked(Err(_))) if tries < MAX_TRIES => {
                 self.plan_for(

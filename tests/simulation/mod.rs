@@ -57,15 +57,7 @@ impl Simulation {
     /// One run from its seed to rest.
     pub async fn run(&mut self, seed: u64) -> anyhow::Result<Report> {
         let outcome = Box::pin(self.try_run(seed)).await;
-        let mut shared = self.world.borders.lock();
-        let mut report = Report {
-            seed,
-            violations: std::mem::take(&mut shared.violations),
-            trace: std::mem::take(&mut shared.trace),
-            charges: u64::try_from(self.world.plan.orders.len()).unwrap_or_default(),
-            stretches: self.world.stretches,
-        };
-        drop(shared);
+        let mut report = self.report(seed);
         if let Err(error) = outcome {
             report
                 .violations
@@ -73,6 +65,17 @@ impl Simulation {
         }
         self.world.leave().await;
         Ok(report)
+    }
+
+    fn report(&self, seed: u64) -> Report {
+        let mut shared = self.world.borders.lock();
+        Report {
+            seed,
+            violations: std::mem::take(&mut shared.violations),
+            trace: std::mem::take(&mut shared.trace),
+            charges: u64::try_from(self.world.plan.orders.len()).unwrap_or_default(),
+            stretches: self.world.stretches,
+        }
     }
 
     async fn try_run(&mut self, seed: u64) -> anyhow::Result<()> {

@@ -105,109 +105,146 @@ const PANELS: [Happening; 5] = [
     Happening::PanelRestore,
 ];
 
+/// When the merchants' sales come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Spread,
+    /// All at once.
+    Burst,
+    /// Some within an outage, and the others at once when it is over.
+    Comeback,
+}
+
+/// Draws what happens in a run.
+struct Drawing<'a> {
+    borders: &'a Borders,
+    hardship: Hardship,
+    now: DateTime<Utc>,
+    shape: Shape,
+    window_s: u64,
+    plan: Plan,
+}
+
 pub(super) fn draw(borders: &Borders, merchants: &[Merchant], hardship: Hardship) -> Plan {
     let now = borders.now();
-    let seconds =
-        |limit_s: u64| TimeDelta::seconds(i64::try_from(borders.draw(limit_s)).unwrap_or(0));
     // most happens within minutes, some of it over days
     let window_s = *borders.pick(&[60, 600, 7_200, 200_000]).unwrap_or(&600);
-    let healed_at = now + TimeDelta::seconds(window_s);
-    let window = u64::try_from(window_s).unwrap_or(600);
-    let mut plan = Plan {
-        orders: Vec::new(),
-        happenings: Vec::new(),
-        healed_at,
-        crashes: if hardship.crashes {
-            *borders.pick(&[0, 20, 100]).unwrap_or(&0)
-        } else {
-            0
-        },
-        pauses: if hardship.crashes {
-            *borders.pick(&[0, 10, 50]).unwrap_or(&0)
-        } else {
-            0
-        },
-        mail: if hardship.faults {
-            *borders.pick(&[0, 100, 300]).unwrap_or(&0)
-        } else {
-            0
-        },
+    let shape = match borders.draw(10) {
+        0 | 1 if hardship.faults => Shape::Comeback,
+        3 | 4 => Shape::Burst,
+        _ => Shape::Spread,
     };
-    let first = borders.pick(merchants).expect("merchants");
-    let second = borders.pick(merchants).expect("merchants");
-    let shape = borders.draw(10);
-    // an outage, some sales within it, and many at once when it is over
-    let comeback = hardship.faults && shape < 2;
-    let burst = shape == 3 || shape == 4;
-    for n in 0..hardship.charges + borders.draw(4) {
-        let merchant = if comeback || borders.chance(750) {
-            first
-        } else {
-            second
-        };
-        let repeats = !plan.orders.is_empty() && borders.chance(150);
-        let order = match borders.pick(&plan.orders) {
-            Some(earlier) if repeats => earlier.clone(),
-            _ => order(borders, merchant, n),
-        };
-        let at = match n {
-            0 | 1 if comeback => now + seconds(5),
-            _ if comeback => {
-                now + COMEBACK
-                    + TimeDelta::milliseconds(i64::try_from(borders.draw(2) * 300).unwrap_or(0))
-            }
-            _ if burst => now,
-            _ => now + seconds(window / 2),
-        };
-        plan.happenings
-            .push((at, Happening::Create(plan.orders.len(), 0)));
-        plan.orders.push(order);
-        for _ in 0..=borders.draw(2) {
-            let all = if hardship.panels && borders.chance(250) {
-                &PANELS[..]
-            } else {
-                &LIFE[..]
+    let often = |wanted: bool, all: &[u64]| {
+        let drawn = borders.pick(all).copied().unwrap_or(0);
+        if wanted { drawn } else { 0 }
+    };
+    let mut healed_at = now + TimeDelta::seconds(i64::try_from(window_s).unwrap_or(600));
+    if shape == Shape::Comeback {
+        healed_at = healed_at.max(now + COMEBACK * 2);
+    }
+    let plan = Plan {
+        healed_at,
+        crashes: often(hardship.crashes, &[0, 20, 100]),
+        pauses: often(hardship.crashes, &[0, 10, 50]),
+        mail: often(hardship.faults, &[0, 100, 300]),
+        ..Plan::default()
+    };
+    let mut drawing = Drawing {
+        borders,
+        hardship,
+        now,
+        shape,
+        window_s,
+        plan,
+    };
+    drawing.sales(merchants);
+    drawing.background();
+    drawing.plan.happenings.retain(|(at, _)| *at <= healed_at);
+    drawing.afterwards();
+    drawing.plan
+}
+
+impl Drawing<'_> {
+    fn seconds(&self, limit_s: u64) -> TimeDelta {
+        TimeDelta::seconds(i64::try_from(self.borders.draw(limit_s)).unwrap_or(0))
+    }
+
+    fn push(&mut self, at: DateTime<Utc>, what: Happening) {
+        self.plan.happenings.push((at, what));
+    }
+
+    fn sales(&mut self, merchants: &[Merchant]) {
+        let borders = self.borders;
+        let first = borders.pick(merchants).expect("merchants");
+        let second = borders.pick(merchants).expect("merchants");
+        for n in 0..self.hardship.charges + borders.draw(4) {
+            let alone = self.shape == Shape::Comeback || borders.chance(750);
+            let merchant = if alone { first } else { second };
+            let repeats = borders.chance(150);
+            let order = match borders.pick(&self.plan.orders) {
+                Some(earlier) if repeats => earlier.clone(),
+                _ => order(borders, merchant, n),
             };
-            if let Some(what) = borders.pick(all) {
-                let wait = seconds(*borders.pick(&[5, 120, window]).unwrap_or(&120));
-                plan.happenings.push((at + wait, what.clone()));
+            let at = match (self.shape, n) {
+                (Shape::Comeback, 0 | 1) => self.now + self.seconds(5),
+                (Shape::Comeback, _) => self.now + COMEBACK + self.seconds(2) / 4,
+                (Shape::Burst, _) => self.now,
+                (Shape::Spread, _) => self.now + self.seconds(self.window_s / 2),
+            };
+            self.push(at, Happening::Create(self.plan.orders.len(), 0));
+            self.plan.orders.push(order);
+            self.life(at);
+        }
+    }
+
+    /// What happens to charges from then on.
+    fn life(&mut self, from: DateTime<Utc>) {
+        for _ in 0..=self.borders.draw(2) {
+            let panels = self.hardship.panels && self.borders.chance(250);
+            let all = if panels { &PANELS[..] } else { &LIFE[..] };
+            if let Some(what) = self.borders.pick(all) {
+                let within = [5, 120, self.window_s];
+                let wait = self.seconds(*self.borders.pick(&within).unwrap_or(&120));
+                self.push(from + wait, what.clone());
             }
         }
-        if borders.chance(100) {
-            plan.happenings
-                .push((at + seconds(window), Happening::CloseDispute));
+        if self.borders.chance(100) {
+            let wait = self.seconds(self.window_s);
+            self.push(from + wait, Happening::CloseDispute);
         }
     }
-    if comeback {
-        for gateway in 0..GATEWAYS.len() {
-            plan.happenings
-                .push((now, Happening::Weather(gateway, Weather::Ill)));
-            let over = now + COMEBACK - TimeDelta::seconds(1);
-            plan.happenings
-                .push((over, Happening::Weather(gateway, Weather::Flaky(0))));
+
+    fn background(&mut self) {
+        if self.shape == Shape::Comeback {
+            for gateway in 0..GATEWAYS.len() {
+                self.push(self.now, Happening::Weather(gateway, Weather::Ill));
+                let over = self.now + COMEBACK - TimeDelta::seconds(1);
+                self.push(over, Happening::Weather(gateway, Weather::Flaky(0)));
+            }
+        } else if self.hardship.faults {
+            troubles(self.borders, &mut self.plan, self.window_s);
         }
-    } else if hardship.faults {
-        troubles(borders, &mut plan, window);
-    }
-    for _ in 0..2 {
-        plan.happenings
-            .push((now + seconds(window), Happening::Sweep));
-        plan.happenings
-            .push((now + seconds(window), Happening::CatchUp));
-    }
-    if borders.chance(100) {
-        plan.happenings
-            .push((now + seconds(window), Happening::Watch));
-    }
-    plan.happenings
-        .retain(|(at, _)| *at <= healed_at.max(now + COMEBACK * 2));
-    for _ in 0..2 {
-        if let Some(what) = borders.pick(&LIFE) {
-            let at = healed_at + TimeDelta::seconds(60) + seconds(800);
-            plan.happenings.push((at, what.clone()));
+        for what in [Happening::Sweep, Happening::CatchUp] {
+            for _ in 0..2 {
+                let at = self.now + self.seconds(self.window_s);
+                self.push(at, what.clone());
+            }
+        }
+        if self.borders.chance(100) {
+            let at = self.now + self.seconds(self.window_s);
+            self.push(at, Happening::Watch);
         }
     }
-    plan
+
+    /// Something happens when all is well again, too.
+    fn afterwards(&mut self) {
+        for _ in 0..2 {
+            if let Some(what) = self.borders.pick(&LIFE) {
+                let at = self.plan.healed_at + TimeDelta::seconds(60) + self.seconds(800);
+                self.push(at, what.clone());
+            }
+        }
+    }
 }
 
 fn troubles(borders: &Borders, plan: &mut Plan, window: u64) {
