@@ -31,6 +31,7 @@ pub struct Options {
     /// Whether Kafka's topics, the relay and the sweep's schedule exist.
     pub complete: bool,
     pub max_in_flight_charges: usize,
+    pub timing: Timing,
 }
 
 impl Default for Options {
@@ -40,6 +41,7 @@ impl Default for Options {
             gateways,
             complete: false,
             max_in_flight_charges: 64,
+            timing: brisk(),
         }
     }
 }
@@ -139,7 +141,7 @@ impl Stack {
             &[Role::Api, Role::Worker]
         };
         telemetry::log(&config)?;
-        let running = start::start(&config, brisk(), roles).await?;
+        let running = start::start(&config, options.timing.clone(), roles).await?;
         let base: Url = format!("http://{}", running.addresses[&Role::Api]).parse()?;
         let config = Config {
             notifications_url: base.clone(),
@@ -339,7 +341,7 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
 }
 
 /// A new database beside the one that the environment names.
-async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
+pub(crate) async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
     let mut url: Url = config
         .database_url
         .expose_secret()
