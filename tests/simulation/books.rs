@@ -59,7 +59,9 @@ pub(super) async fn print(database: &mut Database, (kind, id): Key) -> anyhow::R
         Kind::Charge => format!("'{id}'::uuid"),
         Kind::Reconcile => format!("(select charge_id from attempts where id = '{id}')"),
         Kind::Refund => format!("(select charge_id from refunds where id = '{id}')"),
-        Kind::Delivery => format!("(select subject_id from deliveries where id = '{id}')"),
+        Kind::Delivery | Kind::Endpoint => {
+            format!("(select subject_id from deliveries where id = '{id}')")
+        }
     };
     let rows = database
         .rows(&format!(

@@ -8,7 +8,7 @@ use std::{
 use activities::{DeliveryStep, Pace, Progress, Starter, Step};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use schemas::id::{AttemptId, ChargeId, MerchantId, RefundId};
+use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
 use store::deliveries::Due;
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ pub(super) enum Kind {
     Reconcile,
     Refund,
     Delivery,
+    Endpoint,
 }
 
 /// An activity that a workflow calls.
@@ -31,6 +32,7 @@ pub(super) enum Call {
     Reconcile,
     Refund,
     Deliver,
+    Check,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub(super) struct Flow {
     pub idle: u32,
     pub print: String,
     pace: Pace,
+    is_new: bool,
 }
 
 impl Flow {
@@ -76,6 +79,7 @@ impl Flow {
             idle: 0,
             print: String::new(),
             pace: Pace::default(),
+            is_new: true,
         }
     }
 
@@ -122,11 +126,12 @@ impl Flow {
         }
     }
 
-    /// `workflows/src/delivery.rs`.
-    pub(super) fn delivered(&mut self, step: DeliveryStep, now: DateTime<Utc>) {
+    /// `workflows/src/delivery.rs`, `endpoint.rs`.
+    pub(super) fn delivered(&mut self, kind: Kind, step: DeliveryStep, now: DateTime<Utc>) {
         self.errors = 0;
         match step {
-            DeliveryStep::Again { after_ms } => self.wait(now, after_ms, Call::Deliver),
+            DeliveryStep::Again { after_ms } => self.wait(now, after_ms, first(kind)),
+            DeliveryStep::Done if self.poked => self.wait(now, 0, first(kind)),
             DeliveryStep::Done => self.at = At::Closed,
         }
     }
@@ -134,6 +139,7 @@ impl Flow {
     /// Its activity begins: which wakes it has taken notice of.
     pub(super) fn begins(&mut self, task: TaskId) {
         self.at = At::Runs(task);
+        self.is_new = false;
         if !matches!(self.next, Call::Attempt | Call::End) {
             self.poked = false;
         }
@@ -159,6 +165,7 @@ fn first(kind: Kind) -> Call {
         Kind::Reconcile => Call::Reconcile,
         Kind::Refund => Call::Refund,
         Kind::Delivery => Call::Deliver,
+        Kind::Endpoint => Call::Check,
     }
 }
 
@@ -166,6 +173,8 @@ fn first(kind: Kind) -> Call {
 #[derive(Default)]
 pub(super) struct Inbox {
     pub pokes: Vec<Key>,
+    /// Deliveries to start, each after its wait.
+    pub later: Vec<Due>,
     pub away: bool,
 }
 
@@ -186,6 +195,15 @@ impl Engine {
 
     /// Starts or pokes what was asked for.
     pub(super) fn serve(&self, flows: &mut BTreeMap<Key, Flow>, now: DateTime<Utc>) {
+        for due in std::mem::take(&mut self.lock().later) {
+            let key = (Kind::Delivery, due.delivery.uuid());
+            let flow = flows.entry(key).or_insert_with(|| Flow::new(key.0, now));
+            if flow.at == At::Closed || flow.is_new {
+                *flow = Flow::new(key.0, now);
+                flow.wait(now, due.after_ms, Call::Deliver);
+                flow.is_new = false;
+            }
+        }
         for key in std::mem::take(&mut self.lock().pokes) {
             let flow = flows.entry(key).or_insert_with(|| Flow::new(key.0, now));
             match flow.at {
@@ -201,8 +219,9 @@ impl Starter for Engine {
     fn temporal_is_here(&self) {}
 
     fn start_deliveries(&self, due: Vec<Due>) {
-        for due in due {
-            self.ask((Kind::Delivery, due.delivery.uuid()));
+        let mut inbox = self.lock();
+        if !inbox.away {
+            inbox.later.extend(due);
         }
     }
 
@@ -220,6 +239,10 @@ impl Starter for Engine {
 
     async fn poke_delivery(&self, due: Due) {
         self.ask((Kind::Delivery, due.delivery.uuid()));
+    }
+
+    async fn wake_endpoint(&self, _: MerchantId, endpoint: EndpointId) {
+        self.ask((Kind::Endpoint, endpoint.uuid()));
     }
 
     async fn poke_reconcile(&self, _: MerchantId, _: ChargeId, attempt: AttemptId) {

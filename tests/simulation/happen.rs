@@ -32,6 +32,7 @@ const OVERDUE: &str = "
         select look_at as at from charges union all select look_at from attempts union all select look_at from refunds
         union all select look_at from deliveries union all select look_at from notification_tokens
         union all select look_at from stray_notifications
+        union all select next_check_at from webhook_endpoints
         union all select received_at from notification_facts where handled_at is null) due";
 
 impl World {

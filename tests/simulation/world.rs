@@ -534,7 +534,7 @@ impl World {
             (Of::Flow(key), Came::Delivery(Ok(step))) => {
                 self.borders.note(|| format!("t{id} -> {step:?}"));
                 if let Some(flow) = self.flows.get_mut(&key) {
-                    flow.delivered(step, now);
+                    flow.delivered(key.0, step, now);
                 }
             }
             (Of::Flow(key), Came::Step(Err(error)) | Came::Delivery(Err(error))) => {
@@ -633,6 +633,13 @@ fn activity(acts: Arc<Activities>, worker: usize, key: Key, call: Call) -> Task 
         Call::Refund => Task::new(of, worker, async move {
             Came::Step(Box::pin(acts.refund_once(id.into())).await)
         }),
+        Call::Check => {
+            let mut task = Task::new(of, worker, async move {
+                Came::Delivery(Box::pin(acts.check_endpoint(id.into())).await)
+            });
+            task.waits_for_sockets = true;
+            task
+        }
         Call::Deliver => {
             let mut task = Task::new(of, worker, async move {
                 Came::Delivery(Box::pin(acts.deliver_once(id.into())).await)
