@@ -16,6 +16,7 @@ pub mod charge;
 pub mod connection;
 pub mod delivery;
 pub mod notified;
+pub mod operations;
 pub mod reconcile;
 pub mod refund;
 pub mod registered;

@@ -11,6 +11,8 @@ mod input;
 mod kafka;
 mod methods;
 mod notifications;
+mod operations;
+mod privacy;
 mod refunds;
 mod rules;
 mod temporal;
