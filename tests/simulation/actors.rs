@@ -73,8 +73,8 @@ pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<As
     };
     tx.commit().await?;
     let mut db = acts.store.pool.acquire().await?;
-    let status = charges::status(&mut db, charge).await?;
-    Ok(match status {
+    let statuses = charges::statuses(&mut db, &[charge.uuid()]).await?;
+    Ok(match statuses.first() {
         Some((_, Status::Processing)) => Asked::Charge(charge),
         other => Asked::Nothing(format!("it is {other:?} already")),
     })

@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use activities::{
     Activities, Timing,
+    accepted::Accepted,
     accounts::Accounts,
     bulkhead::{Bulkhead, Limits},
+    charge::detached::Detached,
     connection::{self, NewConnection},
     delivery::Deliverer,
 };
@@ -182,6 +184,8 @@ impl World {
             store: self.database.store.clone(),
             accounts: self.accounts.clone(),
             bulkhead: Bulkhead::new(Limits::default()),
+            accepted: Accepted::default(),
+            detached: Detached::default(),
             deliverer: Deliverer::new(self.deliverer.clone(), true),
             starter: Arc::new(self.engine.clone()),
             timing,
