@@ -69,9 +69,28 @@ pub(super) fn of_payment(payment: &str, refunds: &[Refund]) -> Option<Vec<Gatewa
             status: status::of_refund(&refund.status),
             reason: refund.reason(),
             created_at: instant(date),
+            is_rest: false,
         });
     }
     Some(all)
+}
+
+/// What is missing to the whole of a payment that Asaas calls refunded: somebody gave it back, and no list shows it.
+pub(super) fn rest(payment: &str, whole: i64, listed: &[GatewayRefund]) -> Option<GatewayRefund> {
+    let back = listed
+        .iter()
+        .filter(|refund| refund.status != RefundStatus::Failed);
+    let missing = whole - back.map(|refund| refund.amount).sum::<i64>();
+    (missing > 0).then(|| GatewayRefund {
+        id: format!("{payment}/refunded"),
+        reference: None,
+        payment: payment.to_owned(),
+        amount: missing,
+        status: RefundStatus::Succeeded,
+        reason: None,
+        created_at: None,
+        is_rest: true,
+    })
 }
 
 impl Refund {

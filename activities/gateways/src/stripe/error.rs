@@ -10,6 +10,9 @@ use crate::{
 /// The intent cannot do this any more: it was paid or canceled.
 pub(super) const UNEXPECTED_STATE: &str = "payment_intent_unexpected_state";
 
+/// Nothing has that id.
+pub(super) const ABSENT: &str = "resource_missing";
+
 /// The payer's CPF or CNPJ is not taken.
 pub(super) const INVALID_DOCUMENT: &str = "tax_id_invalid";
 
