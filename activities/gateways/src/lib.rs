@@ -18,6 +18,7 @@ pub mod http;
 mod money;
 pub mod notification;
 pub mod order;
+pub mod outside;
 pub mod stripe;
 
 pub use answer::{
@@ -31,7 +32,7 @@ pub use error::GatewayError;
 pub use notification::{
     Entries, Forged, GatewayNotice, Means, Observed, Received, Registration, Unreadable,
 };
-pub use order::{ChargeOrder, RefundOrder};
+pub use order::{ChargeLookup, ChargeOrder, RefundOrder};
 
 /// A payment gateway, spoken to in its dialect and answered in ours.
 #[async_trait]
@@ -54,8 +55,8 @@ pub trait Gateway: Send + Sync {
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError>;
 
-    /// Everything at the gateway that carries this order's reference, as it stands now (Asaas may hold several).
-    async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError>;
+    /// Everything at the gateway that carries this reference, as it stands now (Asaas may hold several).
+    async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError>;
 
     /// Makes the charge unpayable and answers how it really ended: it may have been paid meanwhile.
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError>;

@@ -10,8 +10,13 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::{
+<<<<<<< HEAD
     Account, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge, GatewayError,
     GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription, Watched,
+=======
+    Account, ChargeLookup, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError,
+    GatewayNotice, GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
+>>>>>>> main
     credentials::AsaasCredentials, http,
 };
 
@@ -80,7 +85,7 @@ impl Gateway for Asaas {
         self.create_or_adopt(order, within).await
     }
 
-    async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {
+    async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError> {
         self.all_of(order).await
     }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge, GatewayError,
+    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge, GatewayError,
     GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription, Watched,
     credentials::StripeCredentials,
     http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
@@ -96,7 +96,7 @@ impl Stripe {
                 "the charge came without what to show to the payer",
             ));
         }
-        Ok(read::within(order, charge))
+        Ok(read::within(order.expires_at, charge))
     }
 }
 
@@ -136,7 +136,7 @@ impl Gateway for Stripe {
             .map_err(GatewayError::after_an_effect)
     }
 
-    async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {
+    async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError> {
         self.search(order).await
     }
 

@@ -10,8 +10,13 @@ use super::{
     session::{Call, Session},
 };
 use crate::{
+<<<<<<< HEAD
     ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus, RefundOrder,
     RefundStatus,
+=======
+    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayNotice, GatewayRefund,
+    GatewayStatus, Means, RefundOrder, RefundStatus,
+>>>>>>> main
     credentials::EfiCredentials,
     http::{Deadline, Effect},
 };
@@ -74,7 +79,7 @@ impl Cobrancas {
 
     pub(super) async fn find(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
         deadline: Deadline,
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
         let wanted = Wanted {
