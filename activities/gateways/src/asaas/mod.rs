@@ -10,14 +10,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-<<<<<<< HEAD
-    Account, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge, GatewayError,
-    GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription, Watched,
-=======
-    Account, ChargeLookup, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError,
-    GatewayNotice, GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
->>>>>>> main
-    credentials::AsaasCredentials, http,
+    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge,
+    GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription,
+    Watched, credentials::AsaasCredentials, http,
 };
 
 mod account;

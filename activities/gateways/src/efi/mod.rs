@@ -12,14 +12,9 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-<<<<<<< HEAD
-    Account, ChargeOrder, Endpoints, Entries, Feed, Finding, Forged, Gateway, GatewayCharge,
-    GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription,
-    Watched,
-=======
-    Account, ChargeLookup, ChargeOrder, Endpoints, Finding, Gateway, GatewayCharge, GatewayError,
-    GatewayNotice, GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
->>>>>>> main
+    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Finding, Forged, Gateway,
+    GatewayCharge, GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundOrder,
+    Registration, Subscription, Watched,
     credentials::EfiCredentials,
     http::{self, CALL_TIMEOUT, Deadline},
 };

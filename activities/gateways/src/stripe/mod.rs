@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge, GatewayError,
-    GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription, Watched,
+    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge,
+    GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription,
+    Watched,
     credentials::StripeCredentials,
     http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
 };

@@ -10,13 +10,8 @@ use super::{
     session::{Call, Session},
 };
 use crate::{
-<<<<<<< HEAD
-    ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus, RefundOrder,
-    RefundStatus,
-=======
-    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayNotice, GatewayRefund,
-    GatewayStatus, Means, RefundOrder, RefundStatus,
->>>>>>> main
+    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
+    RefundOrder, RefundStatus,
     credentials::EfiCredentials,
     http::{Deadline, Effect},
 };
