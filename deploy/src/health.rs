@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use serde_json::{Value, json};
-use store::{Store, StoreError, outbox, sweep};
+use store::{Store, StoreError, connections::feeds, outbox, sweep};
 use workflows::Temporal;
 
 use crate::telemetry;
@@ -54,6 +54,9 @@ async fn metrics(State(parts): State<Parts>) -> String {
 async fn gauges(parts: &Parts) -> Result<(), StoreError> {
     let mut db = parts.store.pool.acquire().await?;
     let overdue_s = sweep::overdue_s(&mut db).await?;
+    for (api, age_s) in feeds::oldest_s(&mut db).await? {
+        ::metrics::gauge!("catch_up_oldest_watermark_seconds", "api" => api).set(age_s);
+    }
     let backlog = outbox::backlog(&mut db).await?;
     ::metrics::gauge!("oldest_look_at_overdue_seconds").set(overdue_s);
     ::metrics::gauge!("outbox_messages").set(f64::from(

@@ -1,7 +1,10 @@
 //! How far each list of each connection is read, and which is read next.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use schemas::{gateway::ApiFamily, id::ConnectionId};
+use schemas::{
+    gateway::{ApiFamily, GatewayKind},
+    id::ConnectionId,
+};
 use sqlx::PgConnection;
 
 use crate::{StoreError, sweep::interval};
@@ -9,9 +12,9 @@ use crate::{StoreError, sweep::interval};
 /// A list of a gateway's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
-    pub gateway: &'static str,
+    pub gateway: GatewayKind,
     pub feed: &'static str,
-    pub api: &'static str,
+    pub api: ApiFamily,
 }
 
 /// A claimed list.
@@ -32,7 +35,7 @@ const ARCHIVED_DAYS: i32 = 180;
 
 /// Adds the lists that connections have not got yet: of new connections, and those that this version reads first.
 pub async fn ensure(db: &mut PgConnection, kinds: &[Kind]) -> Result<(), StoreError> {
-    let column = |of: fn(&Kind) -> &'static str| -> Vec<String> {
+    let column = |of: fn(&Kind) -> &str| -> Vec<String> {
         kinds.iter().map(|kind| of(kind).to_owned()).collect()
     };
     sqlx::query!(
@@ -43,9 +46,9 @@ pub async fn ensure(db: &mut PgConnection, kinds: &[Kind]) -> Result<(), StoreEr
           where not exists (select from catch_up_feeds f where f.connection_id = c.id and f.feed = k.feed)
           order by c.id, k.feed
          on conflict do nothing",
-        &column(|kind| kind.gateway),
+        &column(|kind| kind.gateway.as_ref()),
         &column(|kind| kind.feed),
-        &column(|kind| kind.api),
+        &column(|kind| kind.api.as_ref()),
     )
     .execute(db)
     .await?;
