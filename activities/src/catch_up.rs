@@ -130,7 +130,7 @@ impl Activities {
         let gateway = self.accounts.open(&mut db, from.id).await?;
         drop(db);
         let (turn, requests) = self.read_turn((&from, feed), gateway, &mut claimed).await?;
-        let pace = feed.pace() * requests;
+        let pace = feed.pace() * requests * self.timing.catch_up_pace / 100;
         match turn {
             Turn::Read => {
                 let pause = spread(self.timing.catch_up_every).max(pace);

@@ -80,6 +80,8 @@ pub struct Timing {
     pub refund_review_after: Duration,
     /// How often a connection's lists at its gateway are read.
     pub catch_up_every: Duration,
+    /// Percent of the time that each request of a list stands for (`Feed::pace`): 100 keeps the gateways' quotas.
+    pub catch_up_pace: u32,
     /// How often our set-up at a gateway is looked after.
     pub watch_every: Duration,
     /// How overdue a row must be before the sweep pokes its workflow.
@@ -132,6 +134,7 @@ impl Default for Timing {
             },
             refund_review_after: s(DAY),
             catch_up_every: s(5 * MINUTE),
+            catch_up_pace: 100,
             watch_every: s(HOUR),
             sweep_grace: s(MINUTE),
         }

@@ -5,6 +5,7 @@ mod cancel;
 mod charges;
 mod deliveries;
 mod idempotency;
+mod inbound;
 mod input;
 mod kafka;
 mod methods;

@@ -110,9 +110,6 @@ pub struct GatewayRefund {
     pub reason: Option<String>,
     /// When it was asked for, if the gateway tells.
     pub created_at: Option<Instant>,
-    /// Listed by no gateway: what is missing to the whole that it reports as given back.
-    #[serde(default)]
-    pub is_rest: bool,
 }
 
 /// Where a refund stands at a gateway.

@@ -8,7 +8,7 @@ use schemas::{Instant, calendar, id::AttemptId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Asaas, payment::Payment};
+use super::{Asaas, payment::Payment, refund::is_rest};
 use crate::{
     Entries, GatewayCharge, GatewayError, GatewayNotice, GatewayStatus, Means, Page, ReadFrom,
     RefundStatus, Unreadable,
@@ -164,7 +164,7 @@ fn notice(payment: &Payment, since: NaiveDate) -> Result<Option<GatewayNotice>, 
     let is_news = match charge.status {
         GatewayStatus::Pending => false,
         // a refund that no list dates is news each time, under the same key
-        GatewayStatus::Refunded if charge.refunds.iter().any(|refund| refund.is_rest) => true,
+        GatewayStatus::Refunded if charge.refunds.iter().any(is_rest) => true,
         GatewayStatus::Paid | GatewayStatus::Refunded => {
             payment.changed_on().is_none_or(|day| day >= since)
         }

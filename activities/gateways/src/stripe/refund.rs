@@ -53,7 +53,6 @@ impl Refund {
     pub(super) fn to_refund(&self) -> Option<GatewayRefund> {
         let reference = self.word("reference");
         Some(GatewayRefund {
-            is_rest: false,
             id: self.id.clone(),
             reference,
             payment: self.charge.clone()?,

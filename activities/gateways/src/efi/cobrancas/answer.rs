@@ -237,7 +237,6 @@ fn whole_refund(payment: &GatewayPayment) -> GatewayRefund {
         status: RefundStatus::Succeeded,
         reason: None,
         created_at: None,
-        is_rest: true,
     }
 }
 

@@ -213,6 +213,5 @@ fn done(order: &RefundOrder) -> GatewayRefund {
         status: RefundStatus::Succeeded,
         reason: None,
         created_at: None,
-        is_rest: false,
     }
 }

@@ -83,7 +83,6 @@ impl Returned {
 
     fn refund(&self, payment: &str, amount: i64, status: RefundStatus) -> GatewayRefund {
         GatewayRefund {
-            is_rest: false,
             id: self.id.clone(),
             reference: RefundId::from_reference(&self.id).map(RefundId::reference),
             payment: payment.to_owned(),
