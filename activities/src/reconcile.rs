@@ -1,272 +1,188 @@
-//! Closing what an attempt left behind: an instrument that exists at a gateway is presented, paid, or voided here.
+//! Resolving an orphan: an instrument that exists at a gateway is presented, paid, or voided here.
 //!
-//! The gateway is asked and told under the charge's lock, so that nobody presents an object while it is being voided. That is a
-//! long time to hold a row (a call's timeout), and rare.
+//! The worker leases the attempt, calls the gateway outside of any transaction, and writes the decision to void under the charge's
+//! lock before it voids: what is being voided is never adopted, and a crash resumes the void.
 
 use std::{sync::Arc, time::Duration};
 
-use gateways::{ChargeLookup, ChargeOrder, Gateway, GatewayCharge, GatewayError};
-use schemas::{attempt::State, charge::Status, id::AttemptId};
+use gateways::{ChargeLookup, ChargeOrder, Gateway, GatewayCharge};
+use schemas::{
+    attempt::State,
+    charge::Status,
+    id::{AttemptId, ChargeId},
+};
 use store::{
-    PgConnection, StoreError, attempts,
-    attempts::Outcome,
+    PgConnection, StoreError,
+    attempts::{self, Lease, Outcome, Row},
     charges::{self, Locked},
 };
+use uuid::Uuid;
 
-use crate::{
-    Activities, Step, attention,
-    charge::{Applied, apply},
-    delta, until,
-};
+use crate::{Activities, Progress, Step, delta, until};
 
-/// How long occupying a reference may take.
-const OCCUPY_WITHIN: Duration = Duration::from_secs(8);
+mod close;
+mod decide;
+mod read;
 
-/// What is reconciled, and where.
-struct At<'a> {
-    row: &'a attempts::Row,
-    /// Whether the charge would show an instrument if it had one.
-    wanted: bool,
+/// How long one step may be at it: a search, occupying, a second search, and two cancellations.
+const LEASE: Duration = Duration::from_mins(1);
+/// How long a step waits for a place among the calls in flight.
+const QUEUE_FOR: Duration = Duration::from_secs(5);
+/// How long the workflow waits before it queues again.
+const QUEUE_AGAIN: Duration = Duration::from_secs(5);
+/// The most objects that are voided in one step.
+const VOIDS_AT_A_TIME: usize = 2;
+
+/// An attempt that this worker leases, and its gateway.
+struct Orphan {
+    charge: ChargeId,
+    attempt: AttemptId,
+    runner: Uuid,
     gateway: Arc<dyn Gateway>,
     lookup: ChargeLookup,
-    /// None once the payer was erased.
+    /// `None` once the payer was erased.
     order: Option<ChargeOrder>,
+    /// Creating under the reference once more is harmless, and occupies it.
+    repeatable: bool,
+    /// No request of the attempt can take effect any more, and what it created is visible.
+    settled: bool,
+    rejected: bool,
 }
 
-/// How far a reconciliation came.
-enum Found {
-    /// Nothing unwanted exists under the reference, and nothing can come to exist.
-    Settled,
-    /// The gateway has nothing under the reference: it may appear yet.
-    Nothing,
-    /// The gateway could not be asked or told.
-    Unanswered(GatewayError),
+/// What is decided about an orphan.
+enum Decided {
+    /// Void these, then write how that went.
+    Void(Vec<GatewayCharge>),
+    Step(Progress),
 }
 
 impl Activities {
-    /// Looks once at what an attempt left behind.
-    pub async fn reconcile_attempt(&self, id: AttemptId) -> Result<Step, StoreError> {
+    /// Takes one step with an orphan.
+    pub async fn reconcile_attempt(&self, id: AttemptId) -> Result<Progress, StoreError> {
+        let orphan = match Box::pin(self.lease_orphan(id)).await? {
+            Ok(orphan) => orphan,
+            Err(progress) => return Ok(progress),
+        };
+        let Some(_slot) = self.queue_for_orphan(&orphan).await? else {
+            return Ok(Progress::unchanged(Step::look_after(QUEUE_AGAIN)));
+        };
+        let read = orphan.read().await;
+        match Box::pin(self.decide(&orphan, read)).await? {
+            Decided::Step(progress) => Ok(progress),
+            Decided::Void(objects) => {
+                let mut ended = Vec::new();
+                for object in objects.iter().take(VOIDS_AT_A_TIME) {
+                    ended.push(orphan.gateway.cancel(object).await);
+                }
+                let all = objects.len() <= VOIDS_AT_A_TIME;
+                Box::pin(self.conclude_void(&orphan, ended, all)).await
+            }
+        }
+    }
+
+    async fn queue_for_orphan(
+        &self,
+        orphan: &Orphan,
+    ) -> Result<Option<crate::bulkhead::Slot>, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let about = attempts::of_charge(&mut db, orphan.charge).await?;
+        drop(db);
+        let Some(row) = about.iter().find(|row| row.id == orphan.attempt) else {
+            return Ok(None);
+        };
+        let slot = self
+            .bulkhead
+            .enter_within(row.family, row.merchant, QUEUE_FOR);
+        let slot = slot.await;
+        if slot.is_none() {
+            let mut db = self.store.pool.acquire().await?;
+            attempts::release(&mut db, orphan.attempt, orphan.runner).await?;
+        }
+        Ok(slot)
+    }
+
+    /// Leases the attempt, or says why there is nothing to do now.
+    async fn lease_orphan(&self, id: AttemptId) -> Result<Result<Orphan, Progress>, StoreError> {
+        let done = Err(Progress::unchanged(Step::Done));
         let mut tx = self.store.pool.begin().await?;
         let Some(charge) = attempts::charge_of(&mut tx, id).await? else {
-            return Ok(Step::Done);
+            return Ok(done);
         };
-        let Some(mut charge) = charges::lock(&mut tx, charge).await? else {
-            return Ok(Step::Done);
+        let Some(charge) = charges::lock(&mut tx, charge).await? else {
+            return Ok(done);
         };
         let rows = attempts::of_charge(&mut tx, charge.id).await?;
         let Some(row) = rows.iter().find(|row| row.id == id) else {
-            return Ok(Step::Done);
+            return Ok(done);
         };
-        if row.state == State::Open || (row.look_at.is_none() && row.state != State::Abandoned) {
-            return Ok(Step::Done);
+        if row.lease_expires_at > charge.now {
+            let pause = until(row.lease_expires_at, charge.now).max(Duration::from_secs(1));
+            return Ok(Err(Progress::unchanged(Step::look_after(pause))));
         }
-        let before = charge.status;
+        match row.state {
+            // the charge's own workflow takes it over
+            State::Open if charge.status == Status::Processing => {
+                drop(tx);
+                self.starter.poke_charge(charge.merchant, charge.id).await;
+                return Ok(done);
+            }
+            // its worker died, and the charge needs it no more
+            State::Open => {
+                let abandoned = Outcome {
+                    look_at: Some(charge.now),
+                    ..Outcome::of(State::Abandoned)
+                };
+                attempts::shift(&mut tx, id, State::Open, &abandoned).await?;
+            }
+            State::Abandoned => {}
+            _ if row.look_at.is_none() => return Ok(done),
+            state if state.is_gone() => {
+                attempts::set_look_at(&mut tx, id, None, false).await?;
+                tx.commit().await?;
+                return Ok(done);
+            }
+            _ => {}
+        }
         let (gateway, lookup) = self.reopen(&mut tx, row).await?;
         let order = self.order_of(&mut tx, row).await?;
-        let mut applied = Applied::default();
-        let at = At {
-            row,
-            wanted: wanted(&charge, &rows),
+        let lease = Lease {
+            runner: store::new_id(),
+            deadline_at: row.deadline_at,
+            expires_at: charge.now + delta(LEASE),
+        };
+        attempts::take(&mut tx, id, row.runner, lease).await?;
+        let visible_at = row.deadline_at + delta(gateway.visibility_lag(charge.method));
+        let orphan = Orphan {
+            charge: charge.id,
+            attempt: id,
+            runner: lease.runner,
+            repeatable: matches!(row.state, State::Open | State::Abandoned)
+                && gateway
+                    .idempotent_for(charge.method)
+                    .is_some_and(|window| until(charge.now, row.started_at) < window),
+            settled: visible_at <= charge.now,
+            rejected: row.rejected_at.is_some(),
             gateway,
             lookup,
             order,
         };
-        let found = self.clear(&mut tx, &mut charge, &at, &mut applied).await?;
-        let step = self
-            .conclude(&mut tx, &mut charge, (row, found), &mut applied)
-            .await?;
-        let waits = charge.status == Status::Processing && step == Step::Done;
         tx.commit().await?;
-        applied.start(self, &charge);
-        if charge.status != before || waits {
-            self.starter.poke_charge(charge.merchant, charge.id).await;
-        }
-        Ok(step)
-    }
-
-    /// Goes through everything under the attempt's reference: money is received, one instrument is presented if the charge has
-    /// none and still wants one, and every other one is voided.
-    async fn clear(
-        &self,
-        db: &mut PgConnection,
-        charge: &mut Locked,
-        at: &At<'_>,
-        applied: &mut Applied,
-    ) -> Result<Found, StoreError> {
-        let At {
-            row,
-            wanted,
-            gateway,
-            lookup,
-            order,
-        } = at;
-        let mut found = match gateway.find(lookup).await {
-            Ok(found) => found,
-            Err(error) => return Ok(Found::Unanswered(error)),
-        };
-        if found.is_empty() && row.state == State::Abandoned {
-            match occupy(gateway, order.as_ref(), charge, row).await {
-                Some(Ok(occupied)) => found.push(occupied),
-                Some(Err(error)) => return Ok(Found::Unanswered(error)),
-                None => return Ok(Found::Nothing),
-            }
-        }
-        let mut keep = (row.state == State::Presented)
-            .then(|| row.gateway_charge_id.clone())
-            .flatten();
-        for object in found {
-            if !object.payments.is_empty() {
-                applied.extend(apply(self, db, charge, row.id, &object).await?);
-                continue;
-            }
-            if keep.as_deref() == Some(object.id.as_str()) || !object.status.is_payable() {
-                continue;
-            }
-            if keep.is_none() && *wanted && object.next_action.is_some() {
-                keep = Some(object.id.clone());
-                applied
-                    .due
-                    .extend(self.adopt(db, charge, row, &object).await?);
-                continue;
-            }
-            match gateway.cancel(&object).await {
-                Ok(ended) if !ended.payments.is_empty() => {
-                    applied.extend(apply(self, db, charge, row.id, &ended).await?);
-                }
-                Ok(ended) if ended.status.is_payable() => {
-                    let error = GatewayError::new(
-                        schemas::attempt::ErrorClass::Unknown,
-                        "still_payable",
-                        "the gateway accepted the cancellation and still shows the charge as payable",
-                    );
-                    return Ok(Found::Unanswered(error));
-                }
-                Ok(_) => {
-                    tracing::info!(attempt = %row.id, gateway = %row.gateway, "voided an orphan");
-                }
-                Err(error) => return Ok(Found::Unanswered(error)),
-            }
-        }
-        Ok(Found::Settled)
-    }
-
-    /// Presents an abandoned instrument after all.
-    async fn adopt(
-        &self,
-        db: &mut PgConnection,
-        charge: &mut Locked,
-        row: &attempts::Row,
-        object: &GatewayCharge,
-    ) -> Result<Vec<store::deliveries::Due>, StoreError> {
-        let outcome = Outcome {
-            gateway_charge_id: Some(object.id.clone()),
-            next_action: object.next_action.clone(),
-            ..Outcome::of(State::Presented)
-        };
-        attempts::shift(db, row.id, row.state, &outcome).await?;
-        charges::set_look_at(db, charge.id, Some(charge.expires_at), 0).await?;
-        tracing::info!(charge = %charge.id, attempt = %row.id, "presented an abandoned attempt after all");
-        let due = charges::transition(db, &self.store, charge, Status::Pending, None).await?;
-        Ok(due.unwrap_or_default())
-    }
-
-    /// Writes down how far it came, and when to look again.
-    async fn conclude(
-        &self,
-        db: &mut PgConnection,
-        charge: &mut Locked,
-        (row, found): (&attempts::Row, Found),
-        applied: &mut Applied,
-    ) -> Result<Step, StoreError> {
-        let now = self.state_of(db, charge, row.id).await?;
-        let age = until(charge.now, row.deadline_at);
-        match found {
-            Found::Settled => {
-                attempts::set_look_at(db, row.id, None, true).await?;
-                attempts::shift(db, row.id, now, &Outcome::of(State::Voided)).await?;
-                Ok(Step::Done)
-            }
-            Found::Nothing if age >= self.timing.absent_after => {
-                attempts::shift(db, row.id, now, &Outcome::of(State::Absent)).await?;
-                Ok(Step::Done)
-            }
-            Found::Nothing => self.again(db, charge, row, true).await,
-            Found::Unanswered(error) if age >= self.timing.review_after => {
-                attempts::set_look_at(db, row.id, None, false).await?;
-                applied.due.extend(
-                    attention::raise(db, row.connection, "attempt_unsettled", &error.message)
-                        .await?,
-                );
-                if charge.status == Status::Processing {
-                    let due =
-                        charges::transition(db, &self.store, charge, Status::NeedsReview, None)
-                            .await?;
-                    charges::set_look_at(db, charge.id, None, 0).await?;
-                    applied.due.extend(due.unwrap_or_default());
-                }
-                Ok(Step::Done)
-            }
-            Found::Unanswered(error) => {
-                tracing::warn!(attempt = %row.id, gateway = %row.gateway, %error, "could not reconcile yet");
-                self.again(db, charge, row, false).await
-            }
-        }
-    }
-
-    async fn again(
-        &self,
-        db: &mut PgConnection,
-        charge: &Locked,
-        row: &attempts::Row,
-        searched: bool,
-    ) -> Result<Step, StoreError> {
-        let looks = usize::try_from(row.looks).unwrap_or(usize::MAX);
-        let last = self
-            .timing
-            .reconcile
-            .last()
-            .copied()
-            .unwrap_or(Duration::from_mins(1));
-        let pause = self.timing.reconcile.get(looks).copied().unwrap_or(last);
-        attempts::set_look_at(db, row.id, Some(charge.now + delta(pause)), searched).await?;
-        Ok(Step::look_after(pause))
-    }
-
-    async fn state_of(
-        &self,
-        db: &mut PgConnection,
-        charge: &Locked,
-        id: AttemptId,
-    ) -> Result<State, StoreError> {
-        let rows = attempts::of_charge(db, charge.id).await?;
-        Ok(rows
-            .iter()
-            .find(|row| row.id == id)
-            .map_or(State::Abandoned, |row| row.state))
+        Ok(Ok(orphan))
     }
 }
 
-/// Whether the charge would show an instrument if it had one: nothing else is shown, paid, or being tried.
-fn wanted(charge: &Locked, rows: &[attempts::Row]) -> bool {
-    let busy = rows
+/// The charge under its lock with its attempts, and the orphan's row, if it is still leased to this worker.
+async fn leased(
+    db: &mut PgConnection,
+    orphan: &Orphan,
+) -> Result<Option<(Locked, Vec<Row>, Row)>, StoreError> {
+    let Some(charge) = charges::lock(db, orphan.charge).await? else {
+        return Ok(None);
+    };
+    let rows = attempts::of_charge(db, orphan.charge).await?;
+    let mine = rows
         .iter()
-        .any(|row| matches!(row.state, State::Open | State::Presented | State::Paid));
-    charge.status == Status::Processing
-        && charge.cancel_requested_at.is_none()
-        && charge.expires_at > charge.now
-        && !busy
-}
-
-/// Where repeating is harmless, sends the order again: what then exists is known, and can be voided. `None` where it is not.
-async fn occupy(
-    gateway: &Arc<dyn Gateway>,
-    order: Option<&ChargeOrder>,
-    charge: &Locked,
-    row: &attempts::Row,
-) -> Option<Result<GatewayCharge, GatewayError>> {
-    let window = gateway.idempotent_for(charge.method)?;
-    if until(charge.now, row.started_at) >= window {
-        return None;
-    }
-    Some(gateway.charge(order?, OCCUPY_WITHIN).await)
+        .find(|row| row.id == orphan.attempt && row.runner == orphan.runner)
+        .cloned();
+    Ok(mine.map(|row| (charge, rows, row)))
 }

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use schemas::id::{AttemptId, ChargeId, DeliveryId, RefundId};
+use schemas::id::{AttemptId, ChargeId, DeliveryId, EndpointId, RefundId};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-use crate::{Activities, DeliveryStep, Step};
+use crate::{Activities, DeliveryStep, Progress};
 
 /// How often a sweep says that it is still at work: one that was lost with its worker, or whose end Temporal did not hear, is
 /// soon done again.
@@ -23,7 +23,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         charge: ChargeId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.attempt_charge(charge)).await?)
     }
 
@@ -33,7 +33,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         charge: ChargeId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.look_at_charge(charge)).await?)
     }
 
@@ -43,7 +43,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         charge: ChargeId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.end_charge(charge)).await?)
     }
 
@@ -53,7 +53,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         charge: ChargeId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.end_charge(charge)).await?)
     }
 
@@ -63,7 +63,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         attempt: AttemptId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.reconcile_attempt(attempt)).await?)
     }
 
@@ -73,7 +73,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         refund: RefundId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.refund_once(refund)).await?)
     }
 
@@ -127,6 +127,16 @@ impl Registered {
         delivery: DeliveryId,
     ) -> Result<DeliveryStep, ActivityError> {
         Ok(Box::pin(self.0.deliver_once(delivery)).await?)
+    }
+
+    /// Probes, drains or empties an endpoint.
+    #[activity(name = "check_endpoint")]
+    pub async fn check_endpoint(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        endpoint: EndpointId,
+    ) -> Result<DeliveryStep, ActivityError> {
+        Ok(Box::pin(self.0.check_endpoint(endpoint)).await?)
     }
 
     /// Pokes whatever nobody has looked at in time.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use schemas::id::ChargeId;
-use store::{StoreError, notifications::strays, sweep};
+use store::{StoreError, notifications::strays, sweep, webhook_endpoints};
 
-use crate::{Activities, DeliveryStep, Step, delta};
+use crate::{Activities, DeliveryStep, Progress, Step, delta};
 
 /// The most rows of each kind that one sweep takes.
 const PAGE: i64 = 200;
@@ -39,18 +39,22 @@ impl Activities {
         let attempts = sweep::attempts(&mut db, delta(stuck), BY_HAND).await?;
         let refunds = sweep::refunds(&mut db, delta(stuck), BY_HAND).await?;
         let deliveries = sweep::deliveries(&mut db, delta(stuck), BY_HAND).await?;
+        let endpoints = webhook_endpoints::overdue(&mut db, delta(stuck), BY_HAND).await?;
         drop(db);
         for (_, charge) in charges.into_iter().chain(told) {
             self.advance(charge).await?;
         }
         for (_, _, attempt) in attempts {
-            let _: Step = Box::pin(self.reconcile_attempt(attempt)).await?;
+            let _: Progress = Box::pin(self.reconcile_attempt(attempt)).await?;
         }
         for (_, _, refund) in refunds {
-            let _: Step = Box::pin(self.refund_once(refund)).await?;
+            let _: Progress = Box::pin(self.refund_once(refund)).await?;
         }
         for due in deliveries {
             let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
+        }
+        for (_, endpoint) in endpoints {
+            let _: DeliveryStep = Box::pin(self.check_endpoint(endpoint)).await?;
         }
         self.match_strays().await?;
         self.fetch_tokens(None).await
@@ -75,8 +79,10 @@ impl Activities {
         let attempts = sweep::attempts(&mut db, delta(grace), PAGE).await?;
         let refunds = sweep::refunds(&mut db, delta(grace), PAGE).await?;
         let deliveries = sweep::deliveries(&mut db, delta(grace), PAGE).await?;
+        let endpoints = webhook_endpoints::overdue(&mut db, delta(grace), PAGE).await?;
         drop(db);
-        let found = charges.len() + attempts.len() + refunds.len() + deliveries.len();
+        let found =
+            charges.len() + attempts.len() + refunds.len() + deliveries.len() + endpoints.len();
         let starter = &self.starter;
         stream::iter(charges)
             .for_each_concurrent(AT_A_TIME, |(merchant, charge)| {
@@ -96,6 +102,11 @@ impl Activities {
         stream::iter(deliveries)
             .for_each_concurrent(AT_A_TIME, |due| starter.poke_delivery(due))
             .await;
+        stream::iter(endpoints)
+            .for_each_concurrent(AT_A_TIME, |(merchant, endpoint)| {
+                starter.wake_endpoint(merchant, endpoint)
+            })
+            .await;
         if found > 0 {
             tracing::info!(found, "the sweep poked what nobody had looked at");
         }
@@ -103,14 +114,15 @@ impl Activities {
     }
 
     /// Takes one step with a charge, without its workflow.
-    pub async fn advance(&self, charge: ChargeId) -> Result<Step, StoreError> {
-        let step = Box::pin(self.attempt_charge(charge)).await?;
-        match step {
-            Step::Look { .. } => match Box::pin(self.look_at_charge(charge)).await? {
-                Step::Cancel | Step::Expire => Box::pin(self.end_charge(charge)).await,
-                step => Ok(step),
-            },
-            step => Ok(step),
+    pub async fn advance(&self, charge: ChargeId) -> Result<Progress, StoreError> {
+        let tried = Box::pin(self.attempt_charge(charge)).await?;
+        let Step::Look { .. } = tried.step else {
+            return Ok(tried);
+        };
+        let synced = Box::pin(self.look_at_charge(charge)).await?;
+        match synced.step {
+            Step::Cancel | Step::Expire => Box::pin(self.end_charge(charge)).await,
+            _ => Ok(synced),
         }
     }
 }

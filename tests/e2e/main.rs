@@ -4,6 +4,8 @@ mod breaker;
 mod cancel;
 mod charges;
 mod deliveries;
+mod delivery_queue;
+mod faults;
 mod idempotency;
 mod inbound;
 mod input;

@@ -34,6 +34,7 @@ pub struct Options {
     /// Whether Kafka's topics, the relay and the sweep's schedule exist.
     pub complete: bool,
     pub max_in_flight_charges: usize,
+    pub timing: Timing,
 }
 
 impl Default for Options {
@@ -43,6 +44,7 @@ impl Default for Options {
             gateways,
             complete: false,
             max_in_flight_charges: 64,
+            timing: brisk(),
         }
     }
 }
@@ -75,6 +77,11 @@ pub fn brisk() -> Timing {
         call: ms(1_500),
         last_call: ms(2_500),
         resolve: ms(600),
+        rounds: Backoff {
+            initial_ms: 200,
+            factor: 2,
+            max_ms: 800,
+        },
         answer_within: ms(8_000),
         late_looks: vec![ms(500), ms(1_000)],
         reconcile: vec![ms(200), ms(400), ms(800)],
@@ -138,7 +145,7 @@ impl Stack {
             &[Role::Api, Role::Worker]
         };
         telemetry::log(&config)?;
-        let running = start::start(&config, brisk(), roles).await?;
+        let running = start::start(&config, options.timing.clone(), roles).await?;
         let base: Url = format!("http://{}", running.addresses[&Role::Api]).parse()?;
         let config = Config {
             notifications_url: base.clone(),
@@ -269,6 +276,14 @@ impl Stack {
         count.expect("a count")
     }
 
+    /// Cancels a charge in our rows alone, as if its cancel had crossed a payment: its instrument can still be paid at the gateway.
+    pub async fn cancel_in_our_rows_alone(&self, charge: &str) {
+        let attempts = "update attempts set state = 'voided' where charge_id = $1";
+        self.execute(attempts, charge).await;
+        let canceled = "update charges set status = 'canceled', canceled_at = app_now(), look_at = null where id = $1";
+        self.execute(canceled, charge).await;
+    }
+
     async fn execute(&self, sql: &'static str, charge: &str) {
         let id: ChargeId = charge.parse().expect("a charge's id");
         let mut db = self.store.pool.acquire().await.expect("a connection");
@@ -376,7 +391,7 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
 }
 
 /// A new database beside the one that the environment names.
-async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
+pub(crate) async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
     let mut url: Url = config
         .database_url
         .expose_secret()

@@ -7,7 +7,7 @@ use gateways::{Entries, Gateway, Registration};
 use schemas::{
     charge::CreateCharge,
     gateway::Mode,
-    id::{ChargeId, ConnectionId, MerchantId, RefundId},
+    id::{ChargeId, ConnectionId, EndpointId, MerchantId, RefundId},
 };
 use store::{StoreError, connections::Connection, deliveries::Due, notifications::Source};
 use tokio_util::task::TaskTracker;
@@ -59,10 +59,15 @@ impl Orchestrator {
         self.activities.gateway(connection).await
     }
 
-    /// Makes the charge's workflow look at its row now; starts it if it is closed or unknown. Returns once the workflow has taken
-    /// notice or the sweep is left to do it; never fails, since the row is committed.
+    /// Wakes the charge's workflow; starts it if it is closed or unknown. While Temporal is away, this process takes the step itself.
+    /// Never fails, since the row is committed and the sweep finds it.
     pub async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId) {
-        self.temporal.poke_charge(merchant, charge).await;
+        if self.temporal.is_here() {
+            return self.temporal.poke_charge(merchant, charge).await;
+        }
+        if let Err(error) = Box::pin(self.activities.advance(charge)).await {
+            tracing::error!(%charge, %error, "could not take a step without Temporal either");
+        }
     }
 
     /// The secrets that prove a connection's notifications now.
@@ -119,6 +124,13 @@ impl Orchestrator {
     /// Starts the workflows of deliveries whose rows are committed. Returns at once.
     pub fn start_deliveries(&self, due: Vec<Due>) {
         self.temporal.start_deliveries(due);
+    }
+
+    /// Makes a deleted endpoint's workflow discard what waits for it. Returns at once.
+    pub fn check_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) {
+        let temporal = self.temporal.clone();
+        self.tracker
+            .spawn(async move { temporal.wake_endpoint(merchant, endpoint).await });
     }
 
     /// Whether Temporal answers; charges are presented even if not.

@@ -1,16 +1,20 @@
-//! What a charge's workflow does: try gateways until one presents an instrument, then look after it until it is paid, canceled
-//! or expired, and a while longer.
+//! The activities of a charge: try gateways until one presents an instrument, then sync until it is paid, canceled or expired, and a
+//! while longer.
 
 mod apply;
 mod attempt;
 mod begin;
 mod choose;
 mod direct;
+pub(crate) mod due;
 mod end;
+mod failure;
 mod look;
 pub(crate) mod money;
 mod preview;
 mod resolve;
+pub(crate) mod reversal;
+mod rounds;
 mod settle;
 
 use std::sync::Arc;

@@ -43,6 +43,9 @@ pub use chance::{chance, new_id};
 pub use error::StoreError;
 use vault::DataKey;
 
+/// A connection of the pool; given back when dropped.
+pub type PoolConnection = sqlx::pool::PoolConnection<sqlx::Postgres>;
+
 /// An open transaction: rolled back unless committed.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 

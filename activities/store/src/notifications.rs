@@ -225,7 +225,7 @@ async fn fact(
                   case when not $10 or (is_late and $12) then app_now() end, $11
              from late
            on conflict (connection_id, dedupe_key) do update
-              set seen = notification_facts.seen + 1, received_at = app_now(),
+              set seen = notification_facts.seen + 1, received_at = app_now(), checks = 0,
                   observed = case when notification_facts.handled_at is null then notification_facts.observed end,
                   handled_at = case when $12 then notification_facts.handled_at else excluded.handled_at end
             where excluded.notification_id is not null

@@ -51,7 +51,8 @@ pub async fn views(
                   c.amount_disputed, c.reference, c.description, c.payer_id,
                   c.payer_sealed, p.data_key as payer_key, c.payment_method, c.expires_at, c.failure, c.fallbacks,
                   c.metadata, c.created_at, c.paid_at, c.expired_at, c.canceled_at, c.failed_at,
-                  a.connection_id as "connection_id?", a.gateway as "gateway?", a.next_action
+                  a.connection_id as "connection_id?", a.gateway as "gateway?", a.next_action,
+                  exists (select 1 from attempts u where u.charge_id = c.id and u.state = 'abandoned') as "unresolved_attempt!"
              from charges c
              join payers p on p.id = c.payer_id and p.merchant_id = c.merchant_id and p.mode = c.mode
              left join lateral (
@@ -68,7 +69,7 @@ pub async fn views(
     .await?;
     let paid: Vec<Uuid> = rows
         .iter()
-        .filter(|row| row.amount_paid > 0)
+        .filter(|row| row.amount_paid > 0 || row.paid_at.is_some())
         .map(|row| row.id)
         .collect();
     let mut payments = if paid.is_empty() {
@@ -114,6 +115,7 @@ struct Row {
     connection_id: Option<Uuid>,
     gateway: Option<String>,
     next_action: Option<Value>,
+    unresolved_attempt: bool,
 }
 
 impl Row {
@@ -176,6 +178,7 @@ impl Row {
                 .map(|json| from_json("charges.failure", json))
                 .transpose()?,
             fallbacks: from_json("charges.fallbacks", self.fallbacks)?,
+            unresolved_attempt: self.unresolved_attempt,
             metadata: from_json("charges.metadata", self.metadata)?,
             created_at: self.created_at,
             paid_at: self.paid_at,
