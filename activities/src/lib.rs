@@ -17,6 +17,7 @@ pub mod charge;
 pub mod connection;
 pub mod delivery;
 pub mod notified;
+pub mod operations;
 pub mod reconcile;
 pub mod refund;
 pub mod registered;

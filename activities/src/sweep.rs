@@ -57,6 +57,8 @@ impl Activities {
             let _: DeliveryStep = Box::pin(self.check_endpoint(endpoint)).await?;
         }
         self.match_strays().await?;
+        self.finish_rotations().await?;
+        self.delete_unmatched_notifications().await?;
         self.fetch_tokens(None).await
     }
 

@@ -12,6 +12,8 @@ mod input;
 mod kafka;
 mod methods;
 mod notifications;
+mod operations;
+mod privacy;
 mod refunds;
 mod rules;
 mod temporal;

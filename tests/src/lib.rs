@@ -7,6 +7,7 @@ use tokio::time::Instant;
 pub mod api;
 pub mod bench;
 mod connections;
+pub mod dump;
 pub mod proxy;
 pub mod receiver;
 pub mod shop;

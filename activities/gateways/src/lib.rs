@@ -113,6 +113,11 @@ pub trait Gateway: Send + Sync {
         Ok(())
     }
 
+    /// Whether the gateway has one notification address only, so that registering ours replaces the former one.
+    fn has_one_address(&self) -> bool {
+        false
+    }
+
     /// Takes `url` back, if it is still registered; in its place comes `former`, the address that ours replaced.
     async fn unsubscribe(&self, url: &Url, former: Option<&Url>) -> Result<(), GatewayError>;
 

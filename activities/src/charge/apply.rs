@@ -179,7 +179,8 @@ async fn receive(
     if !payments::insert(db, &new).await? {
         return Ok(());
     }
-    let first = charge.amount_paid == 0;
+    // one that was paid elsewhere, as an operator stated, is paid twice by its first payment here
+    let first = charge.amount_paid == 0 && charge.status != Status::Paid;
     charges::add_paid(db, charge, payment.amount).await?;
     // an orphan that is paid may have further objects under its reference, which must not stay payable
     let is_orphan = attempt.state == State::Abandoned || attempt.state.is_gone();

@@ -146,6 +146,17 @@ pub async fn failed(
     Ok(())
 }
 
+/// Makes a connection's lists due now, whatever failed before: it has new credentials.
+pub async fn wake(db: &mut PgConnection, connection: ConnectionId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update catch_up_feeds set next_check_at = app_now(), failures = 0 where connection_id = $1",
+        connection.uuid()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// How old the oldest watermark of each API is, in seconds, of connections that are in use: the metric that watches catching up.
 pub async fn oldest_s(db: &mut PgConnection) -> Result<Vec<(String, f64)>, StoreError> {
     let rows = sqlx::query!(
