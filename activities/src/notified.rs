@@ -172,7 +172,8 @@ impl Activities {
         }
     }
 
-    async fn fetch_token(&self, token: &Token) -> Result<(), StoreError> {
+    /// Asks a gateway what a token stands for. A gateway that does not answer postpones it.
+    pub(crate) async fn fetch_token(&self, token: &Token) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let Some(from) = connections::find(&mut db, token.connection).await? else {
             return Ok(());

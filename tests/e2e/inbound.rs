@@ -25,12 +25,17 @@ fn id(charge: &Value) -> &str {
     charge["id"].as_str().expect("an id")
 }
 
-async fn alerts(stack: &Stack, code: &str) -> usize {
-    let path = "/v1/events?type=gateway_connection.attention";
-    let events = stack.api.get(path).await.expect(200);
-    let events = events["data"].as_array().cloned().unwrap_or_default();
-    let of = |event: &&Value| event["data"]["reason"]["code"] == code;
-    events.iter().filter(of).count()
+/// The list of events shows them once all that is older is committed.
+async fn until_alerts(stack: &Stack, code: &str, count: usize) {
+    eventually(&format!("{count} alerts of {code} are listed"), || async {
+        let path = "/v1/events?type=gateway_connection.attention";
+        let events = stack.api.get(path).await.expect(200);
+        let events = events["data"].as_array().cloned().unwrap_or_default();
+        let of = |event: &&Value| event["data"]["reason"]["code"] == code;
+        let found = events.iter().filter(of).count();
+        if found == count { Ok(()) } else { Err(found) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +117,7 @@ async fn an_api_of_efi_that_fails_hides_nothing_of_the_other_and_is_reported_onc
     stack.efi_cobrancas.fault(fault).await;
     stack.catch_up().await;
     stack.api.until(id(&charge), "paid").await;
-    assert_eq!(alerts(&stack, "catch_up_behind").await, 0);
+    until_alerts(&stack, "catch_up_behind", 0).await;
     for _ in 0..2 {
         stack
             .run_sql("update catch_up_feeds set caught_up_at = app_now() - interval '3 hours', next_check_at = app_now() where failing")
@@ -121,7 +126,7 @@ async fn an_api_of_efi_that_fails_hides_nothing_of_the_other_and_is_reported_onc
         done.expect("the store answers");
     }
     // once for boletos, once for cards
-    assert_eq!(alerts(&stack, "catch_up_behind").await, 2);
+    until_alerts(&stack, "catch_up_behind", 2).await;
     stack.efi_cobrancas.heal().await;
     stack
         .run_sql("update catch_up_feeds set next_check_at = app_now()")
@@ -165,11 +170,7 @@ async fn notifications_that_nothing_proves_are_reported_and_our_address_register
             if known == (1, 2) { Ok(()) } else { Err(known) }
         })
         .await;
-        assert_eq!(
-            alerts(&stack, "notifications_unproved").await,
-            1,
-            "{gateway}"
-        );
+        until_alerts(&stack, "notifications_unproved", 1).await;
         let charge = stack.api.charge(&pix()).await;
         let simulator = stack.simulator(gateway);
         simulator.pay(&simulator.only_reference().await).await;
@@ -232,7 +233,7 @@ async fn a_payout_beside_payments_is_foreign_and_hides_none_of_them() {
     stack.api.until(id(&first), "paid").await;
     stack.api.until(id(&second), "paid").await;
     // one kind of entry, one alert; and the payout is counted
-    assert_eq!(alerts(&stack, "unreadable_notification").await, 1);
+    until_alerts(&stack, "unreadable_notification", 1).await;
     let foreign = "select coalesce(sum(count), 0)::bigint from foreign_notifications";
     assert_eq!(stack.count_sql(foreign).await, 2);
     let kept = "select count(*) from notifications where unreadable like 'efi_pix_entry%'";

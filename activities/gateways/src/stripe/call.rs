@@ -62,10 +62,10 @@ pub(super) trait Listed: DeserializeOwned {
 }
 
 #[derive(Deserialize)]
-struct Page<T> {
+pub(super) struct Page<T> {
     #[serde(default)]
-    has_more: bool,
-    data: Vec<T>,
+    pub has_more: bool,
+    pub data: Vec<T>,
 }
 
 impl Stripe {
@@ -166,7 +166,7 @@ impl Stripe {
             ("created[lt]", from.since.timestamp().to_string()),
             ("limit", "1".to_owned()),
         ];
-        let before: Page<Value> = self.page(path, &before).await?;
+        let before: Page<Value> = self.listed(path, &before).await?;
         let anchor = before.data.first().and_then(|item| item["id"].as_str());
         let Some(anchor) = anchor else {
             return self.oldest(path, query, from).await;
@@ -185,10 +185,10 @@ impl Stripe {
         let mut query = query.to_vec();
         query.push(("limit", PAGE.to_owned()));
         query.push(("ending_before", id.to_owned()));
-        self.page(path, &query).await
+        self.listed(path, &query).await
     }
 
-    async fn page(
+    async fn listed(
         &self,
         path: &[&str],
         query: &[(&'static str, String)],
@@ -214,7 +214,7 @@ impl Stripe {
             if until < end {
                 part.push(("created[lt]", until.to_string()));
             }
-            let mut page = self.page(path, &part).await?;
+            let mut page = self.listed(path, &part).await?;
             let middle = begin + (until - begin) / 2;
             match (page.data.is_empty(), page.has_more) {
                 (true, _) if until < end => {
@@ -249,13 +249,25 @@ impl Stripe {
             let last = found.last().and_then(|item| item["id"].as_str());
             let mut query = part.to_vec();
             query.extend(last.map(|id| ("starting_after", id.to_owned())));
-            let page = self.page(path, &query).await?;
+            let page = self.listed(path, &query).await?;
             found.extend(page.data);
             if !page.has_more {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// One page of a list, newest first.
+    pub(super) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        deadline: Deadline,
+    ) -> Result<Page<T>, GatewayError> {
+        let mut query = query.to_vec();
+        query.push(("limit", PAGE.to_owned()));
+        self.get(path, &query, deadline).await?.read(Effect::Reads)
     }
 
     /// All of a list, newest first, in at most so many pages.
@@ -268,15 +280,11 @@ impl Stripe {
         let mut all: Vec<T> = Vec::new();
         for _ in 0..max_pages {
             let mut query = query.to_vec();
-            query.push(("limit", PAGE.to_owned()));
             query.extend(
                 all.last()
                     .map(|last| ("starting_after", last.id().to_owned())),
             );
-            let page: Page<T> = self
-                .get(path, &query, deadline)
-                .await?
-                .read(Effect::Reads)?;
+            let page: Page<T> = self.page(path, &query, deadline).await?;
             let more = page.has_more && !page.data.is_empty();
             all.extend(page.data);
             if !more {
