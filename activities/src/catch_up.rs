@@ -199,7 +199,7 @@ impl Activities {
             if !news.charges.is_empty() {
                 tracing::info!(connection = %from.id, feed = feed.name(), charges = news.charges.len(), "the gateway's list had news");
             }
-            self.wake(from.merchant, news.charges).await;
+            self.wake_charges(from.merchant, news.charges).await;
             if claimed.cursor.is_none() {
                 return Ok((Turn::Read, requests));
             }
@@ -211,7 +211,7 @@ impl Activities {
     }
 
     /// Wakes charges with open facts, as far as there is time for that.
-    pub(crate) async fn wake(&self, merchant: MerchantId, charges: Vec<ChargeId>) {
+    pub(crate) async fn wake_charges(&self, merchant: MerchantId, charges: Vec<ChargeId>) {
         let mut waking = Vec::new();
         for charge in charges {
             waking.push(self.starter.poke_charge(merchant, charge));

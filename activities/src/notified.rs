@@ -132,7 +132,7 @@ impl Activities {
             let mut db = self.store.pool.acquire().await?;
             kept::readable(&mut db, body.id).await?;
         }
-        self.wake(from.merchant, told.charges).await;
+        self.wake_charges(from.merchant, told.charges).await;
         Ok(!told.is_unreadable)
     }
 
@@ -186,7 +186,7 @@ impl Activities {
                 let mut db = self.store.pool.acquire().await?;
                 tokens::fetched(&mut db, token).await?;
                 drop(db);
-                self.wake(from.merchant, told.charges).await;
+                self.wake_charges(from.merchant, told.charges).await;
             }
             Err(error) => {
                 tracing::warn!(connection = %from.id, gateway = %from.gateway, %error, "could not fetch what a notification stands for");

@@ -13,7 +13,6 @@ use store::{
     events::order,
     notifications::strays::{self, Stray},
     sweep::{self, Kind, Mark, Overdue, Page, Target},
-    tokens::Token,
 };
 use strum::IntoEnumIterator;
 use tokio::sync::Semaphore;

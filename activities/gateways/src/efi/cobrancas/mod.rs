@@ -1,7 +1,7 @@
 //! Efí's API Cobranças: boletos and card links, found again by our `custom_id`. `GATEWAYS.md` §2.8 and §2.9.
 
 use reqwest::{Client, Method};
-use schemas::{attempt::ErrorClass, payment_method::Kind};
+use schemas::{Instant, attempt::ErrorClass, payment_method::Kind};
 use serde_json::json;
 use url::Url;
 
