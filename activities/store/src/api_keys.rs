@@ -9,11 +9,7 @@ use schemas::{
 use secrecy::SecretString;
 use sqlx::PgConnection;
 
-use crate::{
-    StoreError,
-    error::{from_json, parse},
-    vault,
-};
+use crate::{StoreError, error::parse, merchants, vault};
 
 const SECRET_BYTES: usize = 24;
 /// How much of a secret's end is kept readable, so that people can tell keys apart.
@@ -70,13 +66,14 @@ pub async fn find(db: &mut PgConnection, secret: &str) -> Result<Option<Key>, St
     .fetch_optional(db)
     .await?;
     let Some(row) = row else { return Ok(None) };
+    let merchant = MerchantId::from(row.merchant_id);
     Ok(Some(Key {
         id: row.id.into(),
-        merchant: row.merchant_id.into(),
+        merchant,
         mode: parse("api_keys.mode", &row.mode)?,
         permission: parse("api_keys.permission", &row.permission)?,
         merchant_status: parse("merchants.status", &row.status)?,
-        settings: from_json("merchants.settings", row.settings)?,
+        settings: merchants::settings(merchant, &row.settings),
     }))
 }
 

@@ -16,7 +16,7 @@ use crate::{
     Store, StoreError,
     deliveries::Due,
     error::{from_json, parse, to_json},
-    events, outbox,
+    events, merchants, outbox,
 };
 
 pub mod create;
@@ -89,7 +89,7 @@ pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<Locked>,
         expires_at: row.expires_at,
         cancel_requested_at: row.cancel_requested_at,
         created_at: row.created_at,
-        settings: from_json("merchants.settings", row.settings)?,
+        settings: merchants::settings(row.merchant_id.into(), &row.settings),
         now: row.now,
     }))
 }
