@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
 use reqwest::{Client, StatusCode, header};
 use schemas::{
     delivery::State,
@@ -181,9 +180,11 @@ impl Activities {
             first_at: work.created_at,
             retry_after_s: answer.retry_after_s,
         };
-        self.timing
-            .delivery
-            .next(progress, work.now, rand::rng().random_range(0..=10_000))
+        self.timing.delivery.next(
+            progress,
+            work.now,
+            u16::try_from(store::chance(10_000)).unwrap_or_default(),
+        )
     }
 
     async fn note_endpoint(
@@ -246,7 +247,7 @@ async fn postpone(
 }
 
 fn jitter(up_to: Duration) -> Duration {
-    Duration::from_millis(rand::rng().random_range(0..=ms(up_to)))
+    Duration::from_millis(store::chance(ms(up_to)))
 }
 
 /// Seconds; the date form of the header is not met in practice and counts as none.

@@ -120,7 +120,7 @@ impl Activities {
     /// Asks what a connection's tokens stand for now, and once more for one that was told again while it rests.
     pub async fn fetch_tokens_soon(&self, connection: ConnectionId) -> Result<(), StoreError> {
         self.fetch_tokens(Some(connection)).await?;
-        tokio::time::sleep(tokens::REST).await;
+        gateways::outside::sleep(tokens::REST).await;
         self.fetch_tokens(Some(connection)).await
     }
 

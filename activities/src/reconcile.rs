@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateways::{ChargeOrder, Gateway, GatewayCharge, GatewayError};
+use gateways::{ChargeLookup, ChargeOrder, Gateway, GatewayCharge, GatewayError};
 use schemas::{attempt::State, charge::Status, id::AttemptId};
 use store::{
     PgConnection, StoreError, attempts,
@@ -28,7 +28,9 @@ struct At<'a> {
     /// Whether the charge would show an instrument if it had one.
     wanted: bool,
     gateway: Arc<dyn Gateway>,
-    order: ChargeOrder,
+    lookup: ChargeLookup,
+    /// None once the payer was erased.
+    order: Option<ChargeOrder>,
 }
 
 /// How far a reconciliation came.
@@ -59,12 +61,14 @@ impl Activities {
             return Ok(Step::Done);
         }
         let before = charge.status;
-        let (gateway, order) = self.reopen(&mut tx, row).await?;
+        let (gateway, lookup) = self.reopen(&mut tx, row).await?;
+        let order = self.order_of(&mut tx, row).await?;
         let mut applied = Applied::default();
         let at = At {
             row,
             wanted: wanted(&charge, &rows),
             gateway,
+            lookup,
             order,
         };
         let found = self.clear(&mut tx, &mut charge, &at, &mut applied).await?;
@@ -93,14 +97,15 @@ impl Activities {
             row,
             wanted,
             gateway,
+            lookup,
             order,
         } = at;
-        let mut found = match gateway.find(order).await {
+        let mut found = match gateway.find(lookup).await {
             Ok(found) => found,
             Err(error) => return Ok(Found::Unanswered(error)),
         };
         if found.is_empty() && row.state == State::Abandoned {
-            match occupy(gateway, order, charge, row).await {
+            match occupy(gateway, order.as_ref(), charge, row).await {
                 Some(Ok(occupied)) => found.push(occupied),
                 Some(Err(error)) => return Ok(Found::Unanswered(error)),
                 None => return Ok(Found::Nothing),
@@ -255,7 +260,7 @@ fn wanted(charge: &Locked, rows: &[attempts::Row]) -> bool {
 /// Where repeating is harmless, sends the order again: what then exists is known, and can be voided. `None` where it is not.
 async fn occupy(
     gateway: &Arc<dyn Gateway>,
-    order: &ChargeOrder,
+    order: Option<&ChargeOrder>,
     charge: &Locked,
     row: &attempts::Row,
 ) -> Option<Result<GatewayCharge, GatewayError>> {
@@ -263,5 +268,5 @@ async fn occupy(
     if until(charge.now, row.started_at) >= window {
         return None;
     }
-    Some(gateway.charge(order, OCCUPY_WITHIN).await)
+    Some(gateway.charge(order?, OCCUPY_WITHIN).await)
 }

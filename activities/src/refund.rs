@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateways::{ChargeOrder, Gateway, GatewayCharge, GatewayError, GatewayRefund, RefundOrder};
+use gateways::{ChargeLookup, Gateway, GatewayCharge, GatewayError, GatewayRefund, RefundOrder};
 use schemas::{
     attempt::ErrorClass,
     charge::GatewayFailure,
@@ -50,7 +50,7 @@ struct Call {
     how: How,
     gateway: Arc<dyn Gateway>,
     order: RefundOrder,
-    charge_order: ChargeOrder,
+    charge_order: ChargeLookup,
 }
 
 /// What came of a call.

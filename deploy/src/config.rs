@@ -77,6 +77,10 @@ pub struct Config {
     /// Charges being presented at a time in one process; more are answered 503 at once. Default 16.
     #[serde(default = "default_max_in_flight_charges")]
     pub max_in_flight_charges: usize,
+    /// Calls to gateways in flight in one process, at most. Each gateway API and each merchant has a share of them. A waiting
+    /// call costs memory and a socket, no connection to the database. Default 4000.
+    #[serde(default = "default_max_calls_in_flight")]
+    pub max_calls_in_flight: usize,
     /// Whether webhook endpoints may be on private addresses and plain HTTP. For local stacks. Default false.
     #[serde(default)]
     pub allow_private_webhooks: bool,
@@ -302,6 +306,9 @@ fn default_answer_within_s() -> u64 {
 }
 fn default_max_in_flight_charges() -> usize {
     16
+}
+fn default_max_calls_in_flight() -> usize {
+    activities::bulkhead::MAX_CALLS_IN_FLIGHT
 }
 fn default_sweep_every_s() -> u64 {
     60

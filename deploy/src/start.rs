@@ -137,7 +137,9 @@ pub(crate) fn activities(
     Ok(Activities {
         store: store.clone(),
         accounts: accounts(config, store),
-        bulkhead: Bulkhead::new(Limits::default()),
+        bulkhead: Bulkhead::new(Limits {
+            max_calls_in_flight: config.max_calls_in_flight,
+        }),
         deliverer: Deliverer::new(gateways::http::webhook_client(private)?, private),
         starter: Arc::new(temporal.clone()),
         timing,

@@ -9,7 +9,10 @@ use schemas::attempt::ErrorClass;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::GatewayError;
+use crate::{
+    GatewayError,
+    outside::{self, Broken},
+};
 
 mod webhook;
 
@@ -46,11 +49,11 @@ pub(crate) struct Deadline(Instant);
 
 impl Deadline {
     pub(crate) fn after(within: Duration) -> Self {
-        Self(Instant::now() + within)
+        Self(outside::instant() + within)
     }
 
     fn left(self) -> Option<Duration> {
-        Some(self.0.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+        Some(self.0.saturating_duration_since(outside::instant())).filter(|left| !left.is_zero())
     }
 }
 
@@ -108,6 +111,16 @@ pub(crate) async fn send(
             "no time was left to ask the gateway",
         ));
     };
+    if let Some(outside) = outside::replaced() {
+        let request = request.build().map_err(|error| transport(&error, effect))?;
+        let exchanged = outside.exchange(request, left).await;
+        let (status, headers, body) = exchanged.map_err(|broken| name(broken, effect))?;
+        return Ok(Answer {
+            status,
+            headers,
+            body,
+        });
+    }
     let mut answer = request
         .timeout(left)
         .send()
@@ -217,28 +230,40 @@ fn transport(error: &reqwest::Error, effect: Effect) -> GatewayError {
         }
         _ => {}
     }
-    match (error.is_connect(), error.is_timeout()) {
-        (true, true) => GatewayError::new(
+    if error.is_builder() {
+        return GatewayError::new(
+            ErrorClass::NotCreated,
+            "request",
+            "the request could not be built",
+        );
+    }
+    let broken = match (error.is_connect(), error.is_timeout()) {
+        (true, true) => Broken::ConnectTimeout,
+        (true, false) => Broken::Connect,
+        (false, true) => Broken::Timeout,
+        (false, false) => Broken::Reset,
+    };
+    name(broken, effect)
+}
+
+fn name(broken: Broken, effect: Effect) -> GatewayError {
+    match broken {
+        Broken::ConnectTimeout => GatewayError::new(
             ErrorClass::NotCreated,
             "connect_timeout",
             "the gateway did not take the connection in time",
         ),
-        (true, false) => GatewayError::new(
+        Broken::Connect => GatewayError::new(
             ErrorClass::NotCreated,
             "connect",
             "the gateway took no connection",
         ),
-        (false, true) => GatewayError::new(
+        Broken::Timeout => GatewayError::new(
             lost(effect),
             "timeout",
             "the gateway did not answer in time",
         ),
-        (false, false) if error.is_builder() => GatewayError::new(
-            ErrorClass::NotCreated,
-            "request",
-            "the request could not be built",
-        ),
-        (false, false) => GatewayError::new(
+        Broken::Reset => GatewayError::new(
             lost(effect),
             "reset",
             "the connection broke before the answer was complete",

@@ -16,6 +16,7 @@ pub mod http;
 mod money;
 pub mod notification;
 pub mod order;
+pub mod outside;
 pub mod stripe;
 
 pub use answer::{
@@ -26,7 +27,7 @@ pub use credentials::Credentials;
 pub use endpoints::Endpoints;
 pub use error::GatewayError;
 pub use notification::{GatewayNotice, Means, NotificationError, Observed, Received};
-pub use order::{ChargeOrder, RefundOrder};
+pub use order::{ChargeLookup, ChargeOrder, RefundOrder};
 
 /// A payment gateway, spoken to in its dialect and answered in ours.
 #[async_trait]
@@ -49,8 +50,8 @@ pub trait Gateway: Send + Sync {
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError>;
 
-    /// Everything at the gateway that carries this order's reference, as it stands now (Asaas may hold several).
-    async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError>;
+    /// Everything at the gateway that carries this reference, as it stands now (Asaas may hold several).
+    async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError>;
 
     /// Makes the charge unpayable and answers how it really ended: it may have been paid meanwhile.
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError>;

@@ -10,8 +10,8 @@ use url::Url;
 
 /// Everything a gateway needs to create one charge, and to find it again.
 ///
-/// Stored (sealed) with its attempt before the first byte is sent, and never changed afterwards: the request bodies are a
-/// pure function of it, so that a repeated send is the same to the byte.
+/// Stored with its attempt, sealed under the payer's key, before the first byte is sent, and never changed afterwards: the request
+/// bodies are a pure function of it, so that a repeated send is the same to the byte.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChargeOrder {
     /// Our reference at the gateway: `AttemptId::reference()`, 28 letters and digits.
@@ -30,6 +30,33 @@ pub struct ChargeOrder {
     /// Our notification address at this connection, for gateways that take it with each charge (Efí Cobranças).
     #[serde(default)]
     pub notification_url: Option<Url>,
+}
+
+/// All that finds a charge at its gateway again: nothing of it is personal, so that it outlives the payer's erasure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChargeLookup {
+    /// [`ChargeOrder::reference`].
+    pub reference: String,
+    /// In centavos.
+    pub amount: i64,
+    pub method: PaymentMethod,
+    /// When the attempt was made; bounds searches.
+    pub created_at: Instant,
+    /// The last instant at which the charge may be paid.
+    pub expires_at: Instant,
+}
+
+impl ChargeOrder {
+    /// What finds the charge of this order again.
+    pub fn lookup(&self) -> ChargeLookup {
+        ChargeLookup {
+            reference: self.reference.clone(),
+            amount: self.amount,
+            method: self.method.clone(),
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+        }
+    }
 }
 
 /// Everything a gateway needs to give money back once, and to find that again. Stored with the refund and never changed.

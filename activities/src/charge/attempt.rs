@@ -1,10 +1,9 @@
 //! One attempt: decide and write down, call, write down what came of it.
 
-use std::time::Instant;
-
-use gateways::{GatewayCharge, GatewayError};
+use gateways::{GatewayCharge, GatewayError, outside};
 use schemas::{attempt::ErrorClass, id::ChargeId};
 use store::StoreError;
+use tokio::time::Instant;
 
 use super::begin::{Begun, Call};
 use crate::{Activities, Step, ms};
@@ -33,7 +32,7 @@ impl Activities {
     }
 
     async fn call(&self, call: &Call) -> Called {
-        let started = Instant::now();
+        let started = outside::instant();
         let Some(_slot) = self.bulkhead.enter(call.family, call.merchant) else {
             return Called::failed(full(), started);
         };
@@ -72,7 +71,7 @@ impl Called {
 }
 
 pub(super) fn elapsed(started: Instant) -> i64 {
-    i64::try_from(ms(started.elapsed())).unwrap_or(i64::MAX)
+    i64::try_from(ms(outside::instant() - started)).unwrap_or(i64::MAX)
 }
 
 fn full() -> GatewayError {

@@ -10,7 +10,7 @@ use schemas::{
     id::{AttemptId, ChargeId, ConnectionId, MerchantId},
     route::Reason,
 };
-use store::{PgConnection, StoreError, attempts, charges};
+use store::{PgConnection, StoreError, attempts, charges, vault::VaultError};
 use uuid::Uuid;
 
 use super::choose::Chosen;
@@ -96,7 +96,8 @@ impl Activities {
         charge: &charges::Locked,
         open: &attempts::Row,
     ) -> Result<Begun, StoreError> {
-        let (gateway, order) = self.reopen(db, open).await?;
+        let (gateway, _) = self.reopen(db, open).await?;
+        let order = self.order_of(db, open).await?.ok_or(VaultError::Erased)?;
         let age = until(charge.now, open.started_at);
         let repeatable = gateway
             .idempotent_for(charge.method)

@@ -182,10 +182,11 @@ impl Activities {
             let ours = address(base, found.connection, secret.expose_secret());
             call.order.notification_url = Some(ours);
         }
-        let key = self.store.merchant_key(db, charge.merchant.uuid()).await?;
-        let place = attempts::order_place(charge.merchant.uuid(), call.attempt.uuid());
         let plain =
             serde_json::to_vec(&call.order).map_err(|why| StoreError::corrupt("order", why))?;
+        let payer = (charge.merchant, charge.payer);
+        let order_sealed =
+            attempts::order::seal(db, &self.store, payer, (call.attempt, &plain)).await?;
         let new = attempts::New {
             id: call.attempt,
             merchant: charge.merchant,
@@ -199,7 +200,7 @@ impl Activities {
             plan,
             policy_version,
             runner: call.runner,
-            order_sealed: key.seal(&place, &plain),
+            order_sealed,
             started_at: charge.now,
             deadline_at,
         };

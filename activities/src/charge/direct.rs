@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use gateways::outside;
 use schemas::id::ChargeId;
 use store::charges;
-use tokio::time::Instant;
 
 use crate::{Activities, Step};
 
@@ -23,11 +23,11 @@ impl Activities {
     }
 
     async fn attempt_directly(&self, charge: ChargeId) {
-        let deadline = Instant::now() + self.timing.answer_within;
-        while Instant::now() < deadline {
+        let deadline = outside::instant() + self.timing.answer_within;
+        while outside::instant() < deadline {
             match Box::pin(self.attempt_charge(charge)).await {
                 Ok(Step::Attempt { after_ms }) => {
-                    tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                    outside::sleep(Duration::from_millis(after_ms)).await;
                 }
                 Ok(_) => return,
                 Err(error) => {

@@ -15,7 +15,7 @@ mod settle;
 
 use std::sync::Arc;
 
-use gateways::{ChargeOrder, Gateway};
+use gateways::{ChargeLookup, ChargeOrder, Gateway};
 use store::{PgConnection, StoreError, attempts};
 
 use crate::Activities;
@@ -24,18 +24,35 @@ pub(crate) use apply::{Applied, apply};
 pub use preview::Preview;
 
 impl Activities {
-    /// The gateway of an attempt and the order it was given.
+    /// The gateway of an attempt, and what finds the attempt's charge there, the payer erased or not.
     pub(crate) async fn reopen(
         &self,
         db: &mut PgConnection,
         attempt: &attempts::Row,
-    ) -> Result<(Arc<dyn Gateway>, ChargeOrder), StoreError> {
+    ) -> Result<(Arc<dyn Gateway>, ChargeLookup), StoreError> {
         let gateway = self.accounts.open(db, attempt.connection).await?;
-        let key = self.store.merchant_key(db, attempt.merchant.uuid()).await?;
-        let place = attempts::order_place(attempt.merchant.uuid(), attempt.id.uuid());
-        let plain = key.open(&place, &attempt.order_sealed)?;
-        let order = serde_json::from_slice(&plain)
-            .map_err(|why| StoreError::corrupt("attempts.order_sealed", why))?;
-        Ok((gateway, order))
+        let asked = attempts::order::terms(db, attempt.id).await?;
+        let lookup = ChargeLookup {
+            reference: attempt.id.reference(),
+            amount: asked.amount,
+            method: asked.method,
+            created_at: attempt.started_at,
+            expires_at: asked.expires_at,
+        };
+        Ok((gateway, lookup))
+    }
+
+    /// The order of an attempt, to be sent once more as it was; `None` once the payer was erased.
+    pub(crate) async fn order_of(
+        &self,
+        db: &mut PgConnection,
+        attempt: &attempts::Row,
+    ) -> Result<Option<ChargeOrder>, StoreError> {
+        let Some(plain) = attempts::order::open(db, &self.store, attempt.id).await? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&plain)
+            .map(Some)
+            .map_err(|why| StoreError::corrupt("attempts.order_sealed", why))
     }
 }

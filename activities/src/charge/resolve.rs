@@ -1,9 +1,10 @@
 //! What became of a call whose outcome is unknown, within the same attempt.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use gateways::{GatewayCharge, GatewayError};
+use gateways::{GatewayCharge, GatewayError, outside};
 use schemas::retry::Backoff;
+use tokio::time::Instant;
 
 use super::{
     attempt::{Called, elapsed},
@@ -23,7 +24,7 @@ impl Activities {
         started: Instant,
     ) -> Called {
         let failed_after_ms = elapsed(started);
-        let found = tokio::time::timeout(self.timing.resolve, self.search(call))
+        let found = outside::timeout(self.timing.resolve, self.search(call))
             .await
             .unwrap_or_default();
         let several = found.len() > 1;
@@ -46,8 +47,8 @@ impl Activities {
             max_ms: crate::ms(self.timing.resolve),
         };
         for n in 0..SEARCHES {
-            tokio::time::sleep(Duration::from_millis(pauses.delay_ms(n))).await;
-            match call.gateway.find(&call.order).await {
+            outside::sleep(Duration::from_millis(pauses.delay_ms(n))).await;
+            match call.gateway.find(&call.order.lookup()).await {
                 Ok(found) if !found.is_empty() => return found,
                 Ok(_) => {}
                 Err(error) => tracing::info!(attempt = %call.attempt, %error, "could not search"),

@@ -14,8 +14,9 @@ use uuid::Uuid;
 use crate::{
     StoreError,
     error::{parse, to_json},
-    vault::Place,
 };
+
+pub mod order;
 
 /// An attempt as the database holds it.
 #[derive(Clone, Debug)]
@@ -32,7 +33,6 @@ pub struct Row {
     pub state: State,
     pub runner: Uuid,
     pub deadline_at: DateTime<Utc>,
-    pub order_sealed: Vec<u8>,
     pub error_class: Option<ErrorClass>,
     pub gateway_charge_id: Option<String>,
     pub look_at: Option<DateTime<Utc>>,
@@ -86,16 +86,11 @@ impl Outcome {
     }
 }
 
-/// Where an attempt's sealed order belongs.
-pub fn order_place(merchant: Uuid, attempt: Uuid) -> Place {
-    Place::new(merchant, "attempts", "order_sealed", attempt)
-}
-
 /// A charge's attempts, first to last.
 pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Row>, StoreError> {
     let rows = sqlx::query!(
         "select id, merchant_id, mode, charge_id, n, connection_id, gateway, family, reason, state, runner, deadline_at,
-                order_sealed, error_class, gateway_charge_id, look_at, looks, searched_at, started_at
+                error_class, gateway_charge_id, look_at, looks, searched_at, started_at
            from attempts where charge_id = $1 order by n",
         charge.uuid(),
     )
@@ -116,7 +111,6 @@ pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Ro
                 state: parse("attempts.state", &row.state)?,
                 runner: row.runner,
                 deadline_at: row.deadline_at,
-                order_sealed: row.order_sealed,
                 error_class: row
                     .error_class
                     .map(|c| parse("attempts.error_class", &c))

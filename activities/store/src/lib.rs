@@ -10,6 +10,7 @@ use uuid::Uuid;
 pub mod api_keys;
 pub mod attempts;
 pub mod breakers;
+pub mod chance;
 pub mod charges;
 pub mod connections;
 pub mod deliveries;
@@ -35,6 +36,7 @@ pub mod tokens;
 pub mod vault;
 pub mod webhook_endpoints;
 
+pub use chance::{chance, new_id};
 pub use error::StoreError;
 use vault::DataKey;
 
@@ -132,9 +134,4 @@ pub async fn now(db: &mut PgConnection) -> Result<chrono::DateTime<chrono::Utc>,
     Ok(sqlx::query_scalar!(r#"select app_now() as "now!""#)
         .fetch_one(db)
         .await?)
-}
-
-/// A new row's id: a UUID version 7.
-pub fn new_id() -> Uuid {
-    Uuid::now_v7()
 }

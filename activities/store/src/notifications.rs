@@ -5,9 +5,10 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, connections::Connection, vault::Place};
+use crate::{Store, StoreError, connections::Connection};
 
 pub mod kept;
+pub mod sealed;
 pub mod strays;
 
 /// One fact of a notification, as its gateway's client read it.
@@ -49,11 +50,6 @@ pub struct Stored {
     pub stray: i64,
 }
 
-/// Where a raw body belongs.
-fn body_place(merchant: Uuid, notification: Uuid) -> Place {
-    Place::new(merchant, "notifications", "body_sealed", notification)
-}
-
 /// Stores what a verified notification says. A repeated fact is counted and armed again; a body with nothing about us is not kept.
 pub async fn record(
     db: &mut PgConnection,
@@ -69,11 +65,12 @@ pub async fn record(
         Source::Listed => None,
     };
     let mut stored = Stored::default();
-    let mut ours = false;
+    let (mut ours, mut about) = (false, Vec::new());
     for notice in notices {
         match whose(db, from.id, notice).await? {
             Whose::Ours(charge, attempt) => {
                 ours = true;
+                about.push(charge);
                 let news = fact(db, from, notification, notice, (charge, attempt)).await?;
                 if news && notice.matters && !stored.charges.contains(&charge) {
                     stored.charges.push(charge);
@@ -88,7 +85,7 @@ pub async fn record(
         }
     }
     if let (true, Source::Told(body)) = (ours, source) {
-        keep(db, store, from, id, (body, None)).await?;
+        keep(db, store, from, (id, &about), (body, None)).await?;
     }
     if stored.foreign > 0 && notification.is_some() {
         count_foreign(db, from, stored.foreign).await?;
@@ -105,29 +102,34 @@ pub async fn record_unreadable(
     why: &str,
 ) -> Result<NotificationId, StoreError> {
     let id = crate::new_id();
-    keep(db, store, from, id, (body, Some(why))).await?;
+    keep(db, store, from, (id, &[]), (body, Some(why))).await?;
     Ok(id.into())
 }
 
+/// Keeps a body about these charges, unless one of their payers was erased.
 async fn keep(
     db: &mut PgConnection,
     store: &Store,
     from: &Connection,
-    id: Uuid,
+    (id, about): (Uuid, &[ChargeId]),
     (body, unreadable): (&[u8], Option<&str>),
 ) -> Result<(), StoreError> {
     let merchant = from.merchant.uuid();
-    let key = store.merchant_key(db, merchant).await?;
+    let Some(sealed) = sealed::seal(db, store, (merchant, id), about, body).await? else {
+        return Ok(());
+    };
     sqlx::query!(
-        "insert into notifications (id, merchant_id, mode, connection_id, gateway, body_sealed, unreadable)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into notifications (id, merchant_id, mode, connection_id, gateway, body_sealed, unreadable, key_sealed, payer_ids)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         id,
         merchant,
         from.mode.as_ref(),
         from.id.uuid(),
         from.gateway.as_ref(),
-        key.seal(&body_place(merchant, id), body),
+        sealed.body,
         unreadable,
+        sealed.key,
+        &sealed.payers,
     )
     .execute(db)
     .await?;

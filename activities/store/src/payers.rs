@@ -13,12 +13,40 @@ use crate::{
     vault::{DataKey, Place},
 };
 
+pub mod erase;
+
 /// Where a payer's wrapped key belongs.
 pub fn key_place(merchant: Uuid, payer: Uuid) -> Place {
     Place::new(merchant, "payers", "data_key", payer)
 }
 
-/// The payer with this document, known or new, and the key to seal under. One who was erased gets a new key.
+/// How often a payer that is erased at this very moment is looked for.
+const TRIES: u8 = 3;
+
+/// The payer's data key; `None` once the payer was erased.
+pub async fn data_key(
+    db: &mut PgConnection,
+    store: &Store,
+    merchant: MerchantId,
+    payer: PayerId,
+) -> Result<Option<DataKey>, StoreError> {
+    let wrapped = sqlx::query_scalar!(
+        "select data_key from payers where id = $1 and merchant_id = $2",
+        payer.uuid(),
+        merchant.uuid(),
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let Some(wrapped) = wrapped else {
+        return Ok(None);
+    };
+    let key = store.merchant_key(db, merchant.uuid()).await?;
+    let place = key_place(merchant.uuid(), payer.uuid());
+    Ok(Some(key.unwrap(&place, &wrapped)?))
+}
+
+/// The payer with this document, known or new, and the key to seal under. Holds the payer against being erased until the
+/// transaction ends. One who was erased and returns is a new payer.
 pub async fn upsert(
     db: &mut PgConnection,
     store: &Store,
@@ -28,6 +56,21 @@ pub async fn upsert(
 ) -> Result<(PayerId, DataKey), StoreError> {
     let merchant_key = store.merchant_key(db, merchant.uuid()).await?;
     let document = merchant_key.digest("payers.document", payer.document.as_str().as_bytes());
+    for _ in 0..TRIES {
+        if let Some(known) = find_or_insert(db, &merchant_key, (merchant, mode), &document).await? {
+            return Ok(known);
+        }
+    }
+    Err(StoreError::corrupt("payers", "erased again and again"))
+}
+
+/// `None`: the payer was there and was erased meanwhile.
+async fn find_or_insert(
+    db: &mut PgConnection,
+    merchant_key: &DataKey,
+    (merchant, mode): (MerchantId, Mode),
+    document: &[u8],
+) -> Result<Option<(PayerId, DataKey)>, StoreError> {
     let (id, key) = (crate::new_id(), DataKey::random());
     let wrapped = merchant_key.wrap(&key_place(merchant.uuid(), id), &key);
     let inserted = sqlx::query!(
@@ -36,33 +79,26 @@ pub async fn upsert(
         id,
         merchant.uuid(),
         mode.as_ref(),
-        document.as_slice(),
+        document,
         wrapped,
     )
     .execute(&mut *db)
     .await?;
     if inserted.rows_affected() == 1 {
-        return Ok((id.into(), key));
+        return Ok(Some((id.into(), key)));
     }
     let known = sqlx::query!(
-        "select id, data_key from payers where merchant_id = $1 and mode = $2 and document_hmac = $3",
+        "select id, data_key from payers where merchant_id = $1 and mode = $2 and document_hmac = $3 for key share",
         merchant.uuid(),
         mode.as_ref(),
-        document.as_slice(),
+        document,
     )
-    .fetch_one(&mut *db)
+    .fetch_optional(&mut *db)
     .await?;
-    let place = key_place(merchant.uuid(), known.id);
-    if let Some(wrapped) = known.data_key {
-        return Ok((known.id.into(), merchant_key.unwrap(&place, &wrapped)?));
-    }
-    let wrapped = merchant_key.wrap(&place, &key);
-    sqlx::query!(
-        "update payers set data_key = $2 where id = $1",
-        known.id,
-        wrapped
-    )
-    .execute(db)
-    .await?;
-    Ok((known.id.into(), key))
+    let Some(known) = known else { return Ok(None) };
+    let wrapped = known.data_key.ok_or_else(|| {
+        StoreError::corrupt("payers", "a payer with a document and without a key")
+    })?;
+    let key = merchant_key.unwrap(&key_place(merchant.uuid(), known.id), &wrapped)?;
+    Ok(Some((known.id.into(), key)))
 }

@@ -21,7 +21,7 @@ mod settings;
 
 /// A charge that exists at a gateway.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Held {
+pub struct Held {
     pub id: String,
     pub reference: String,
     pub description: String,
@@ -45,7 +45,7 @@ pub(crate) struct Held {
 
 /// What a person, or the time, does to a charge.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Action {
+pub enum Action {
     /// Of this many centavos, if not of what was asked.
     Pay(Option<i64>),
     /// Its last payable moment passes.
@@ -85,6 +85,8 @@ pub(crate) trait Book: Send + Sync {
     /// An error of that status in the gateway's own shape.
     fn refusal(&self, status: StatusCode) -> Response<axum::body::Body>;
     fn reset(&self);
+    /// Forgets what was created; addresses that were registered stay.
+    fn forget(&self);
 }
 
 #[derive(Clone)]

@@ -15,6 +15,7 @@ mod control;
 mod document;
 mod efi;
 mod fault;
+mod in_process;
 mod listener;
 mod notify;
 mod qr_code;
@@ -23,7 +24,10 @@ mod stripe;
 
 use certificates::Certificates;
 use control::Book;
+pub use control::{Action, Held};
+pub use in_process::InProcess;
 use listener::Listener;
+pub use notify::Outgoing;
 use sim::Sim;
 
 /// Where the simulators listen; 0 is any free port.

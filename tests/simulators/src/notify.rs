@@ -61,6 +61,15 @@ pub(crate) struct Telling {
     pub order: Option<Arc<OrderLock<()>>>,
 }
 
+/// A notification on its way.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub url: String,
+    pub event: String,
+    pub body: String,
+    pub headers: Vec<(String, String)>,
+}
+
 /// Dropped (or sent) to let the notification go that was held back.
 pub(crate) type Held = oneshot::Sender<()>;
 
@@ -95,6 +104,10 @@ fn start(sim: &Arc<Sim>, telling: Telling, (heard, content_type): (Heard, &'stat
     let lost = is_lost(sim);
     let n = remember(sim, &telling, (lost, content_type));
     if lost {
+        return;
+    }
+    if sim.is_in_process() {
+        lock(&sim.left).push(n);
         return;
     }
     let (turn, release) = turn(sim);
@@ -178,6 +191,33 @@ fn remember(sim: &Sim, telling: &Telling, (lost, content_type): (bool, &'static 
         content_type,
     });
     n
+}
+
+/// A notification as it would be sent now.
+pub(crate) fn written(sim: &Sim, n: usize) -> Option<Outgoing> {
+    let notification = lock(&sim.notifications).get(n).cloned()?;
+    let mut headers = vec![(
+        "content-type".to_owned(),
+        notification.content_type.to_owned(),
+    )];
+    match notification.proof {
+        Proof::None => {}
+        Proof::Stripe(secret) => {
+            let time = sim.now().timestamp();
+            let signed = sign(&secret, time, &notification.body);
+            headers.push((
+                "stripe-signature".to_owned(),
+                format!("t={time},v1={signed}"),
+            ));
+        }
+        Proof::Header(name, value) => headers.push((name.to_owned(), value)),
+    }
+    Some(Outgoing {
+        url: notification.url,
+        event: notification.event,
+        body: notification.body,
+        headers,
+    })
 }
 
 /// Tries once; the answer's status.

@@ -102,6 +102,10 @@ pub(crate) struct Sim {
     pub held: Mutex<Option<Held>>,
     /// How far the clock is ahead, in seconds.
     ahead_s: watch::Sender<i64>,
+    /// In process: the clock stands here.
+    standing: Mutex<Option<DateTime<Utc>>>,
+    /// In process: the notifications that somebody else is to send.
+    pub left: Mutex<Vec<usize>>,
     rng: Mutex<StdRng>,
 }
 
@@ -131,6 +135,8 @@ impl Sim {
             notifications: Mutex::default(),
             held: Mutex::default(),
             ahead_s: watch::Sender::new(0),
+            standing: Mutex::default(),
+            left: Mutex::default(),
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
         }
     }
@@ -148,7 +154,28 @@ impl Sim {
         change(&mut lock(&self.settings))
     }
 
+    /// Whether time, and what is told, is somebody else's work.
+    pub(crate) fn is_in_process(&self) -> bool {
+        lock(&self.standing).is_some()
+    }
+
+    /// Sets the clock, which stands from now on.
+    pub(crate) fn stand_at(&self, now: DateTime<Utc>) {
+        *lock(&self.standing) = Some(now);
+    }
+
+    /// Begins anew from a seed, without what was told.
+    pub(crate) fn reseed(&self, seed: u64) {
+        *lock(&self.rng) = StdRng::seed_from_u64(seed);
+        lock(&self.seen).clear();
+        lock(&self.notifications).clear();
+        lock(&self.left).clear();
+    }
+
     pub(crate) fn now(&self) -> DateTime<Utc> {
+        if let Some(now) = *lock(&self.standing) {
+            return now;
+        }
         DateTime::<Utc>::from(SystemTime::now()) + TimeDelta::seconds(*self.ahead_s.borrow())
     }
 

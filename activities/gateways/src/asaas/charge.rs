@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Asaas, MAX_PAGES, error, order::body, payment::Payment};
 use crate::{
-    ChargeOrder, GatewayCharge, GatewayError, GatewayStatus,
+    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayStatus,
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
@@ -20,14 +20,14 @@ impl Asaas {
             Some(payment) => payment,
             None => self.create(order, deadline).await?,
         };
-        self.shown(&payment, order, deadline)
+        self.shown(&payment, &order.lookup(), deadline)
             .await
             .map_err(GatewayError::after_an_effect)
     }
 
     pub(super) async fn all_of(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let mut charges = Vec::new();

@@ -7,15 +7,15 @@ use schemas::{
     payment_method::Kind,
 };
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use super::{
     Asaas, error,
     payment::{Payment, unreadable},
 };
 use crate::{
-    ChargeOrder, GatewayCharge, GatewayError,
+    ChargeLookup, GatewayCharge, GatewayError,
     http::{Deadline, Effect},
+    outside,
 };
 
 /// How long a boleto waits for its Pix code, which is welcome and not needed.
@@ -40,7 +40,7 @@ impl Asaas {
     pub(super) async fn shown(
         &self,
         payment: &Payment,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let mut charge = payment.to_charge(None)?;
@@ -61,7 +61,7 @@ impl Asaas {
     pub(super) async fn seen(
         &self,
         payment: &Payment,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         match self.shown(payment, order, deadline).await {
@@ -91,14 +91,14 @@ impl Asaas {
     ) -> Result<NextAction, GatewayError> {
         let (line, code) = tokio::join!(
             self.line(&payment.id, deadline),
-            timeout(PIX_OF_BOLETO, self.code(&payment.id, deadline)),
+            outside::timeout(PIX_OF_BOLETO, self.code(&payment.id, deadline)),
         );
         let line = line?;
         Ok(NextAction::Boleto {
             line: line.line(),
             barcode: line.barcode().to_owned(),
             pdf_url: payment.bank_slip_url.clone(),
-            copy_paste: code.ok().and_then(Result::ok),
+            copy_paste: code.and_then(Result::ok),
             expires_at,
         })
     }

@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    Account, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError, GatewayNotice,
-    GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
+    Account, ChargeLookup, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError,
+    GatewayNotice, GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
     credentials::AsaasCredentials, http,
 };
 
@@ -82,7 +82,7 @@ impl Gateway for Asaas {
         self.create_or_adopt(order, within).await
     }
 
-    async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {
+    async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError> {
         self.all_of(order).await
     }
 

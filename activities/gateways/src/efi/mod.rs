@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeOrder, Endpoints, Finding, Gateway, GatewayCharge, GatewayError, GatewayNotice,
-    GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
+    Account, ChargeLookup, ChargeOrder, Endpoints, Finding, Gateway, GatewayCharge, GatewayError,
+    GatewayNotice, GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
     credentials::EfiCredentials,
     http::{self, CALL_TIMEOUT, Deadline},
 };
@@ -95,7 +95,7 @@ impl Efi {
 
 /// For what Efí leaves to our clock: whether a charge that it still calls active has expired, and until when a list goes.
 fn now() -> Instant {
-    std::time::SystemTime::now().into()
+    crate::outside::now().into()
 }
 
 fn unmet(field: &str, reason: &str) -> Unmet {
@@ -152,7 +152,7 @@ impl Gateway for Efi {
         done.map_err(|error| error::of_order(error, order))
     }
 
-    async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {
+    async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         match order.method.kind() {
             Kind::Pix => self.pix.find(order, deadline).await,

@@ -15,6 +15,7 @@ use crate::{
     GatewayError,
     credentials::EfiCredentials,
     http::{self, Answer, Deadline, Effect},
+    outside,
 };
 
 /// A token is renewed this long before it ends.
@@ -165,7 +166,7 @@ impl Session {
         let good = kept.as_ref().filter(|token| {
             let is_refused = refused
                 .is_some_and(|refused| refused.expose_secret() == token.text.expose_secret());
-            token.until > Instant::now() && !is_refused
+            token.until > outside::instant() && !is_refused
         });
         if let Some(token) = good {
             return Ok((token.text.clone(), true));
@@ -183,7 +184,7 @@ impl Session {
             .basic_auth(&self.client_id, Some(self.client_secret.expose_secret()))
             .header(header::ACCEPT, "application/json")
             .json(&json!({ "grant_type": "client_credentials" }));
-        let asked = Instant::now();
+        let asked = outside::instant();
         let answer = http::send(request, deadline, Effect::Reads).await?;
         if !answer.is_success() {
             let refused = GatewayError {

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError, GatewayNotice,
-    GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
+    Account, ChargeLookup, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError,
+    GatewayNotice, GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
     credentials::StripeCredentials,
     http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
 };
@@ -97,7 +97,7 @@ impl Stripe {
                 "the charge came without what to show to the payer",
             ));
         }
-        Ok(read::within(order, charge))
+        Ok(read::within(order.expires_at, charge))
     }
 }
 
@@ -137,7 +137,7 @@ impl Gateway for Stripe {
             .map_err(GatewayError::after_an_effect)
     }
 
-    async fn find(&self, order: &ChargeOrder) -> Result<Vec<GatewayCharge>, GatewayError> {
+    async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError> {
         self.search(order).await
     }
 

@@ -1,10 +1,10 @@
 //! Charges as they stand at Stripe now, with all that happened to their money.
 
-use schemas::{next_action::NextAction, payment_method::Kind};
+use schemas::{Instant, next_action::NextAction, payment_method::Kind};
 
 use super::{Stripe, charge::Charge, intent::Intent, refund::Refund, session::Session};
 use crate::{
-    ChargeOrder, GatewayCharge, GatewayError, GatewayStatus,
+    ChargeLookup, GatewayCharge, GatewayError, GatewayStatus,
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
@@ -92,7 +92,7 @@ impl Stripe {
     /// Everything that carries the order's reference. Lists are immediate, searches are not.
     pub(super) async fn search(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let made = order.created_at.timestamp();
@@ -107,7 +107,7 @@ impl Stripe {
         }
         let mut found = Vec::new();
         for id in ids {
-            found.push(within(order, self.read(&id, deadline).await?));
+            found.push(within(order.expires_at, self.read(&id, deadline).await?));
         }
         Ok(found)
     }
@@ -115,7 +115,7 @@ impl Stripe {
     /// The ids of what was made in that time under the order's reference.
     async fn named(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
         query: &[(&str, String)],
         deadline: Deadline,
     ) -> Result<Vec<String>, GatewayError> {
@@ -137,9 +137,9 @@ impl Stripe {
 }
 
 /// The same; a page that Stripe leaves open for longer than the order lives ends with the order, by us.
-pub(super) fn within(order: &ChargeOrder, mut charge: GatewayCharge) -> GatewayCharge {
+pub(super) fn within(order_ends_at: Instant, mut charge: GatewayCharge) -> GatewayCharge {
     if let Some(NextAction::Redirect { expires_at, .. }) = &mut charge.next_action {
-        *expires_at = order.expires_at.min(*expires_at);
+        *expires_at = order_ends_at.min(*expires_at);
     }
     charge
 }

@@ -221,7 +221,11 @@ impl Bench {
 
     /// The order's only charge, as the gateway has it.
     pub(crate) async fn found(&self) -> GatewayCharge {
-        let mut found = self.gateway.find(&self.order).await.expect("an answer");
+        let mut found = self
+            .gateway
+            .find(&self.order.lookup())
+            .await
+            .expect("an answer");
         assert_eq!(found.len(), 1, "one charge: {found:?}");
         found.remove(0)
     }

@@ -1,11 +1,11 @@
 //! Bodies that were kept, to be read again.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use schemas::id::{ConnectionId, NotificationId};
 use sqlx::PgConnection;
 
-use super::body_place;
-use crate::{Store, StoreError};
+use super::sealed::{self, SealedBody};
+use crate::{Store, StoreError, sweep::interval};
 
 /// A body that was kept, opened to be read again.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Kept {
 const PAGE: i64 = 100;
 
 /// A page of kept bodies after `after`, oldest first: since then, of that connection, or only those that could not be read.
+/// Those of erased payers are left out.
 pub async fn page(
     db: &mut PgConnection,
     store: &Store,
@@ -26,8 +27,9 @@ pub async fn page(
     after: Option<NotificationId>,
 ) -> Result<Vec<Kept>, StoreError> {
     let rows = sqlx::query!(
-        "select id, merchant_id, connection_id, body_sealed from notifications
-          where ($1::uuid is null or id > $1) and ($2::uuid is null or connection_id = $2)
+        "select id, merchant_id, connection_id, body_sealed, key_sealed, payer_ids from notifications
+          where not exists (select from payers p where p.id = any(notifications.payer_ids) and p.data_key is null)
+            and ($1::uuid is null or id > $1) and ($2::uuid is null or connection_id = $2)
             and ($3::timestamptz is null or received_at >= $3) and (not $4 or unreadable is not null)
           order by id limit $5",
         after.map(NotificationId::uuid),
@@ -40,13 +42,17 @@ pub async fn page(
     .await?;
     let mut kept = Vec::with_capacity(rows.len());
     for row in rows {
-        let key = store.merchant_key(db, row.merchant_id).await?;
+        let sealed = SealedBody {
+            merchant: row.merchant_id,
+            notification: row.id,
+            body: row.body_sealed,
+            key: row.key_sealed,
+            payers: row.payer_ids,
+        };
         kept.push(Kept {
             id: row.id.into(),
             connection: row.connection_id.into(),
-            body: key
-                .open(&body_place(row.merchant_id, row.id), &row.body_sealed)?
-                .to_vec(),
+            body: sealed::open(db, store, &sealed).await?,
         });
     }
     Ok(kept)
@@ -70,4 +76,22 @@ pub async fn readable(db: &mut PgConnection, id: NotificationId) -> Result<(), S
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Deletes bodies about no payer of ours that are older than `age`, oldest first and at most `limit`; the answer is how many.
+pub async fn delete_unmatched(
+    db: &mut PgConnection,
+    age: TimeDelta,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "delete from notifications where id in (
+             select id from notifications where payer_ids = '{}' and received_at < app_now() - $1::interval
+              order by received_at limit $2)",
+        interval(age),
+        limit,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
 }

@@ -145,6 +145,22 @@ impl Book for Asaas {
         *lock(&self.behaviour) = Behaviour::default();
         self.gate.reset();
     }
+
+    fn forget(&self) {
+        let mut state = lock(&self.state);
+        let mut webhooks = std::mem::take(&mut state.webhooks);
+        for webhook in webhooks.values_mut() {
+            webhook.queue.clear();
+            webhook.failures = 0;
+            webhook.sent.insert("interrupted".to_owned(), false.into());
+        }
+        *state = super::State {
+            webhooks,
+            ..super::State::default()
+        };
+        drop(state);
+        self.gate.reset();
+    }
 }
 
 impl Asaas {

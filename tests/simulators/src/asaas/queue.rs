@@ -173,6 +173,10 @@ impl Asaas {
             if lost {
                 continue;
             }
+            if self.sim.is_in_process() {
+                lock(&self.sim.left).push(n);
+                continue;
+            }
             webhook.queue.push_back(Waiting {
                 n,
                 since: now,
@@ -240,6 +244,9 @@ impl Asaas {
 
     /// Lets time pass and sends what is due, until the simulators end.
     pub(super) fn live(self: Arc<Self>) {
+        if self.sim.is_in_process() {
+            return;
+        }
         let sim = self.sim.clone();
         sim.later(0, async move {
             loop {

@@ -202,4 +202,8 @@ impl Book for Cobrancas {
         *lock(&self.settings) = Settings::default();
         self.shorten_tokens();
     }
+
+    fn forget(&self) {
+        *lock(&self.state) = State::default();
+    }
 }

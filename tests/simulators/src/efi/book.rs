@@ -230,4 +230,13 @@ impl Book for Efi {
         *lock(&self.state) = State::default();
         *lock(&self.settings) = super::Settings::default();
     }
+
+    fn forget(&self) {
+        let mut state = lock(&self.state);
+        let webhooks = std::mem::take(&mut state.webhooks);
+        *state = State {
+            webhooks,
+            ..State::default()
+        };
+    }
 }

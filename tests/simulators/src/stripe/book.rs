@@ -275,4 +275,13 @@ impl Book for Stripe {
     fn reset(&self) {
         *lock(&self.state) = State::default();
     }
+
+    fn forget(&self) {
+        let mut state = lock(&self.state);
+        let endpoints = std::mem::take(&mut state.endpoints);
+        *state = State {
+            endpoints,
+            ..State::default()
+        };
+    }
 }

@@ -136,6 +136,9 @@ async fn unrecognized(request: Request) -> Wrong {
 
 /// Time goes on though nobody asks.
 fn tick(stripe: Arc<Stripe>) {
+    if stripe.sim.is_in_process() {
+        return;
+    }
     let (stop, tracker) = (stripe.sim.stop.clone(), stripe.sim.tracker.clone());
     tracker.spawn(async move {
         stop.run_until_cancelled(async move {

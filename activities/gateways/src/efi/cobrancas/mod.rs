@@ -10,8 +10,8 @@ use super::{
     session::{Call, Session},
 };
 use crate::{
-    ChargeOrder, GatewayCharge, GatewayError, GatewayNotice, GatewayRefund, GatewayStatus, Means,
-    RefundOrder, RefundStatus,
+    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayNotice, GatewayRefund,
+    GatewayStatus, Means, RefundOrder, RefundStatus,
     credentials::EfiCredentials,
     http::{Deadline, Effect},
 };
@@ -76,7 +76,7 @@ impl Cobrancas {
 
     pub(super) async fn find(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
         deadline: Deadline,
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
         let wanted = Wanted {

@@ -10,7 +10,8 @@ use super::{
     session::{Call, Session},
 };
 use crate::{
-    ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus, RefundOrder,
+    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
+    RefundOrder,
     credentials::EfiCredentials,
     http::{Deadline, Effect},
 };
@@ -54,7 +55,7 @@ impl Pix {
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let body = order::body(order, &self.pix_key);
-        let path = ["v2", order::family(order), order.reference.as_str()];
+        let path = ["v2", order::family(&order.method), order.reference.as_str()];
         let call = Call::create(Method::PUT, &path, &body);
         match self.session.send(&call, deadline).await {
             Ok(answer) => answer
@@ -74,7 +75,7 @@ impl Pix {
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let found = self
-            .read((order::family(order), &order.reference), deadline)
+            .read((order::family(&order.method), &order.reference), deadline)
             .await
             .map_err(GatewayError::after_an_effect)?;
         match found.map(|cob| cob.to_charge(now(), &[])) {
@@ -92,10 +93,10 @@ impl Pix {
 
     pub(super) async fn find(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeLookup,
         deadline: Deadline,
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
-        let named = (order::family(order), order.reference.as_str());
+        let named = (order::family(&order.method), order.reference.as_str());
         match self.read(named, deadline).await? {
             Some(cob) => Ok(vec![self.complete(&cob, deadline).await?]),
             None => Ok(Vec::new()),

@@ -24,8 +24,8 @@ const INTEREST_IN_PERCENT_A_MONTH: u8 = 3;
 const DISCOUNT_UNTIL: u8 = 1;
 
 /// `cob`, or `cobv` for what has a due date.
-pub(super) fn family(order: &ChargeOrder) -> &'static str {
-    if order.method.due().is_some() {
+pub(super) fn family(method: &PaymentMethod) -> &'static str {
+    if method.due().is_some() {
         "cobv"
     } else {
         "cob"

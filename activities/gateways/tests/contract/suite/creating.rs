@@ -74,7 +74,11 @@ pub(crate) async fn creating_twice_creates_once(bench: &Bench) {
 }
 
 pub(crate) async fn nothing_is_found_where_nothing_was_created(bench: &Bench) {
-    let found = bench.gateway.find(&bench.order).await.expect("an answer");
+    let found = bench
+        .gateway
+        .find(&bench.order.lookup())
+        .await
+        .expect("an answer");
     assert_eq!(found, []);
 }
 

@@ -1,0 +1,152 @@
+//! Erasing a payer: the key of all that is sealed is destroyed, and with it the digest and what gateways call the payer.
+
+use schemas::{
+    gateway::Mode,
+    id::{ChargeId, MerchantId, PayerId},
+};
+use sqlx::PgConnection;
+
+use crate::{Store, StoreError, error::parse};
+
+/// The most charges that a refusal names.
+const NAMED: i64 = 50;
+
+/// A charge that still needs its payer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    pub charge: ChargeId,
+    /// For people.
+    pub why: String,
+}
+
+/// What came of erasing.
+#[derive(Debug)]
+pub enum Erasure {
+    Erased {
+        merchant: MerchantId,
+        mode: Mode,
+    },
+    AlreadyErased,
+    /// Nothing was erased: these charges are not resolved (the first fifty of them).
+    Unresolved(Vec<Unresolved>),
+    NoPayer,
+}
+
+/// Erases a payer, unless anything of the payer's is unresolved. The caller commits.
+pub async fn erase(db: &mut PgConnection, payer: PayerId) -> Result<Erasure, StoreError> {
+    // a new charge of this payer holds the row until it is committed
+    let row = sqlx::query!(
+        "select merchant_id, mode, erased_at from payers where id = $1 for update",
+        payer.uuid(),
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(row) = row else {
+        return Ok(Erasure::NoPayer);
+    };
+    if row.erased_at.is_some() {
+        return Ok(Erasure::AlreadyErased);
+    }
+    let open = unresolved(db, payer).await?;
+    if !open.is_empty() {
+        return Ok(Erasure::Unresolved(open));
+    }
+    sqlx::query!(
+        "update payers set data_key = null, document_hmac = null, erased_at = app_now() where id = $1",
+        payer.uuid(),
+    )
+    .execute(&mut *db)
+    .await?;
+    clear(db, payer).await?;
+    Ok(Erasure::Erased {
+        merchant: row.merchant_id.into(),
+        mode: parse("payers.mode", &row.mode)?,
+    })
+}
+
+/// The payer's charges that something may still be done for which needs the payer, oldest first.
+async fn unresolved(db: &mut PgConnection, payer: PayerId) -> Result<Vec<Unresolved>, StoreError> {
+    let rows = sqlx::query!(
+        r#"select c.id, u.why as "why!" from charges c
+            cross join lateral (
+                select 'the charge is ' || c.status as why
+                 where c.status in ('processing', 'pending', 'overdue', 'needs_review')
+                union all
+                select 'an attempt is ' || state from attempts
+                 where charge_id = c.id and state in ('open', 'presented', 'abandoned')
+                union all
+                select 'a refund is ' || status from refunds
+                 where charge_id = c.id and status in ('pending', 'needs_review')
+                union all
+                select 'a dispute is ' || status from disputes
+                 where charge_id = c.id and status in ('needs_response', 'under_review')
+                union all
+                select 'a notification is not handled yet' from notification_facts
+                 where charge_id = c.id and handled_at is null
+                limit 1) u
+            where c.payer_id = $1 order by c.id limit $2"#,
+        payer.uuid(),
+        NAMED,
+    )
+    .fetch_all(db)
+    .await?;
+    let named = rows.into_iter().map(|row| Unresolved {
+        charge: row.id.into(),
+        why: row.why,
+    });
+    Ok(named.collect())
+}
+
+/// Empties what is not under the payer's key: ids and links at gateways, and what former versions sealed under the merchant's.
+async fn clear(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from payer_gateway_ids where payer_id = $1",
+        payer.uuid()
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "update attempts set order_sealed = null, next_action = null
+          where charge_id in (select id from charges where payer_id = $1)",
+        payer.uuid(),
+    )
+    .execute(&mut *db)
+    .await?;
+    // bodies that were matched only after they were stored
+    sqlx::query!(
+        "delete from notifications
+          where payer_ids = '{}' and id in (
+              select f.notification_id from notification_facts f join charges c on c.id = f.charge_id where c.payer_id = $1)",
+        payer.uuid(),
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "update notification_facts set observed = null
+          where observed is not null and charge_id in (select id from charges where payer_id = $1)",
+        payer.uuid(),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The payer with this document, whom a merchant wants erased.
+pub async fn find_by_document(
+    db: &mut PgConnection,
+    store: &Store,
+    (merchant, mode): (MerchantId, Mode),
+    document: &schemas::document::Document,
+) -> Result<Option<PayerId>, StoreError> {
+    let key = store.merchant_key(db, merchant.uuid()).await?;
+    let digest = key.digest("payers.document", document.as_str().as_bytes());
+    let id = sqlx::query_scalar!(
+        "select id from payers where merchant_id = $1 and mode = $2 and document_hmac = $3",
+        merchant.uuid(),
+        mode.as_ref(),
+        digest.as_slice(),
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(id.map(PayerId))
+}
