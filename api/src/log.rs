@@ -123,7 +123,7 @@ mod tests {
             .method(method)
             .uri(path)
             .header("content-type", "text/csv")
-            .body(body.to_owned().into())
+            .body(axum::body::Body::from(body.to_owned()))
             .expect("a request");
         let response = edge().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();

@@ -201,6 +201,13 @@ impl Stack {
         }
     }
 
+    /// Where the process's metrics are.
+    pub fn metrics(&self) -> Url {
+        let address = self.running.metrics.expect("the API runs here");
+        let url = format!("http://{address}/metrics");
+        url.parse().expect("a URL")
+    }
+
     /// Reads all kept notifications again, as `orchestrator notifications replay` does.
     pub async fn replay(&self) -> activities::notified::Replayed {
         let filter = store::notifications::kept::Filter::default();
@@ -217,6 +224,20 @@ impl Stack {
     /// Lets a charge's time run out now.
     pub async fn expire(&self, charge: &str) {
         self.execute("update charges set expires_at = app_now(), look_at = app_now() - interval '1 hour' where id = $1", charge).await;
+    }
+
+    /// Suspends the merchant.
+    pub async fn suspend(&self) {
+        let mut db = self.store.pool.acquire().await.expect("a connection");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests reach behind the store, with statements that are no part of it"
+        )]
+        sqlx::query("update merchants set status = 'suspended' where id = $1")
+            .bind(self.merchant.uuid())
+            .execute(&mut *db)
+            .await
+            .expect("a row");
     }
 
     async fn execute(&self, sql: &'static str, charge: &str) {
@@ -307,6 +328,7 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
     config.kafka_topic_prefix = format!("{name}.");
     config.kafka_partitions = 1;
     (config.api_port, config.worker_port, config.relay_port) = (0, 0, 0);
+    config.metrics_port = 0;
     config.answer_within_s = 8;
     (
         config.sweep_every_s,
