@@ -3,20 +3,18 @@
 use activities::relay;
 use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
-use store::{MIGRATIONS, migrations, sweep};
+use store::{migrations, partitions};
 use workflows::setup;
 
 use crate::{Config, start::open_store};
 
 /// Creates what is missing.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    tables(config).await?;
     let store = open_store(config).await?;
-    MIGRATIONS
-        .run(&store.pool)
-        .await
-        .context("migrating the database")?;
     let mut db = store.pool.acquire().await?;
-    sweep::ensure_partitions(&mut db).await?;
+    partitions::ensure(&mut db).await?;
+    drop(db);
     tracing::info!("the database is up to date");
     setup::ensure(&config.temporal(), &config.queues(), config.beats()).await?;
     tracing::info!("Temporal has its namespace, search attributes and schedules");
@@ -47,15 +45,12 @@ pub async fn check(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Applies the migrations alone, to a database of that URL: for tests.
+/// Applies the migrations alone.
 pub async fn tables(config: &Config) -> anyhow::Result<()> {
-    let store = open_store(config).await?;
-    MIGRATIONS
-        .run(&store.pool)
+    let url = config.database_url.expose_secret();
+    migrations::run(url)
         .await
-        .with_context(|| format!("migrating {}", host(config.database_url.expose_secret())))?;
-    store.pool.close().await;
-    Ok(())
+        .with_context(|| format!("migrating {}", host(url)))
 }
 
 fn host(url: &str) -> String {

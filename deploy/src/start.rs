@@ -77,7 +77,7 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
     let scraped = listen_for_metrics(config, roles).await?;
     let config = &reachable(config, &addresses)?;
     let store = open_store(config).await?;
-    let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker);
+    let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker, &stop);
     let activities = Arc::new(activities(config, timing, &store, &temporal)?);
     let queues = queues(roles);
     if !queues.is_empty() {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::Instant;
 
@@ -12,6 +13,21 @@ pub const MAX_RETRY_AFTER_S: i64 = 12 * 60 * 60;
 
 /// All of something, in basis points.
 const WHOLE_BPS: i64 = 10_000;
+
+/// Returns a share of `most` that is always the same for `seed`, a row's id.
+///
+/// Rows that share a schedule (all boletos of a day end at the same midnight) are spread evenly over `most` by it, and a row that is
+/// read again computes the same instant again.
+pub fn jitter(seed: Uuid, most: Duration) -> Duration {
+    let (high, low) = seed.as_u64_pair();
+    // SplitMix64's finalizer: the first half of a version 7 id is a time, and ids of one millisecond differ in few bits
+    let mut mixed = high ^ low.rotate_left(32);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    let share = (u128::from(mixed) * most.as_millis()) >> 64;
+    Duration::from_millis(u64::try_from(share).unwrap_or(u64::MAX))
+}
 
 /// When a delivery that an endpoint did not accept is tried again.
 ///
@@ -93,6 +109,14 @@ impl Backoff {
     pub fn delay_ms(&self, n: u32) -> u64 {
         let factor = u64::from(self.factor).saturating_pow(n);
         self.initial_ms.saturating_mul(factor).min(self.max_ms)
+    }
+
+    /// The wait after the n-th failure, counted from 0, up to half as long again: rows that failed together do not come back
+    /// together. It is always the same for `n` and `seed`, a row's id.
+    pub fn spread(&self, n: u32, seed: Uuid) -> Duration {
+        let wait = Duration::from_millis(self.delay_ms(n));
+        let (high, low) = seed.as_u64_pair();
+        wait + jitter(Uuid::from_u64_pair(high ^ u64::from(n), low), wait / 2)
     }
 }
 
@@ -190,6 +214,44 @@ mod tests {
         };
         let delays: Vec<_> = [0, 1, 3, 4, u32::MAX].map(|n| backoff.delay_ms(n)).into();
         assert_eq!(delays, [100, 200, 800, 1_000, 1_000]);
+    }
+
+    /// Ids as they are made within one millisecond.
+    fn ids() -> impl Iterator<Item = Uuid> {
+        (0..10_000).map(|n| Uuid::from_u64_pair(0x0193_6b2e_0000_7000, 0x8000_0000_0000_0000 | n))
+    }
+
+    #[test]
+    fn rows_of_one_midnight_are_spread_evenly() {
+        let most = Duration::from_mins(10);
+        let mut rows_of_minute = [0_u32; 10];
+        for id in ids() {
+            let share = jitter(id, most);
+            assert_eq!(share, jitter(id, most));
+            let minute = usize::try_from(share.as_secs() / 60).unwrap();
+            rows_of_minute[minute] += 1;
+        }
+        assert!(
+            rows_of_minute.iter().all(|n| (800..=1_200).contains(n)),
+            "{rows_of_minute:?}"
+        );
+        assert_eq!(jitter(Uuid::nil(), Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn rows_that_failed_together_do_not_come_back_together() {
+        let backoff = Backoff {
+            initial_ms: 1_000,
+            factor: 2,
+            max_ms: 300_000,
+        };
+        for n in [0, 1, 5, u32::MAX] {
+            let wait = Duration::from_millis(backoff.delay_ms(n));
+            let waits: std::collections::BTreeSet<_> =
+                ids().map(|id| backoff.spread(n, id)).collect();
+            assert!(waits.len() > 400, "{n}: {}", waits.len());
+            assert!(*waits.first().unwrap() >= wait && *waits.last().unwrap() < wait * 3 / 2);
+        }
     }
 
     proptest! {

@@ -19,7 +19,7 @@ use temporalio_client::{
     errors::{WorkflowStartError, WorkflowUpdateError},
 };
 use temporalio_common::search_attributes::{SearchAttributeUpdate, SearchAttributes};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
@@ -86,8 +86,13 @@ impl Inner {
 pub(crate) struct Away;
 
 impl Temporal {
-    /// Connects in the background, however long it takes.
-    pub fn connect(config: TemporalConfig, queues: Queues, tracker: &TaskTracker) -> Self {
+    /// Connects in the background, however long it takes, until `stop`.
+    pub fn connect(
+        config: TemporalConfig,
+        queues: Queues,
+        tracker: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Self {
         let inner = Arc::new(Inner {
             config,
             client: RwLock::default(),
@@ -99,16 +104,19 @@ impl Temporal {
             away_until_ms: AtomicU64::new(0),
         });
         let temporal = Self(inner);
-        let connecting = Arc::downgrade(&temporal.0);
+        let (connecting, stop) = (Arc::downgrade(&temporal.0), stop.clone());
         tracker.spawn(async move {
-            while let Some(inner) = connecting.upgrade() {
-                match open(&inner.config).await {
-                    Ok(client) => return inner.set(client),
-                    Err(error) => tracing::warn!(%error, "Temporal is away"),
+            let connecting = async {
+                while let Some(inner) = connecting.upgrade() {
+                    match open(&inner.config).await {
+                        Ok(client) => return inner.set(client),
+                        Err(error) => tracing::warn!(%error, "Temporal is away"),
+                    }
+                    drop(inner);
+                    pause(RECONNECT_AFTER).await;
                 }
-                drop(inner);
-                pause(RECONNECT_AFTER).await;
-            }
+            };
+            stop.run_until_cancelled(connecting).await;
         });
         temporal
     }

@@ -9,6 +9,8 @@ pub enum StoreError {
     Database(#[from] sqlx::Error),
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("{0}")]
+    Busy(&'static str),
     #[error("vault: {0}")]
     Vault(#[from] VaultError),
     #[error("stored value of {what} is not readable: {why}")]

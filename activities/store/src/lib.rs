@@ -26,11 +26,14 @@ pub mod migrations;
 pub mod notifications;
 pub mod outbox;
 pub mod page;
+pub mod partitions;
 pub mod payers;
 pub mod payments;
 pub mod policies;
 pub mod refunds;
 pub mod sweep;
+#[cfg(test)]
+mod testing;
 pub mod timeline;
 pub mod tokens;
 pub mod vault;

@@ -1,8 +1,81 @@
-//! Which migrations a database has.
+//! The migrations of a database: applied, and which are missing.
 
-use sqlx::{Connection, Executor, PgConnection, migrate::Migrate};
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Connection, Executor, PgConnection,
+    migrate::{Migrate, MigrateError, Migrator},
+    postgres::PgConnectOptions,
+};
 
 use crate::{MIGRATIONS, StoreError};
+
+/// Rows may take as long as they take; but every query that needs the same table queues behind a migration that waits for its lock.
+const LOCK_TIMEOUT: &str = "2s";
+/// How often a migration whose lock is held is tried again, and how often another process that migrates is waited for.
+const TRIES: u32 = 300;
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The advisory lock of a process that migrates. It is polled: a statement that waits for it would hold a snapshot, for which
+/// `create index concurrently` in the process that has it would wait in turn.
+const LOCK: i64 = 0x6f72_6368_6d69_6772;
+/// PostgreSQL's code for a lock that was not had in time.
+pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// Applies all migrations to the database of `url`, without the product's time limit for a statement.
+pub async fn run(url: &str) -> Result<(), StoreError> {
+    apply(url, &MIGRATIONS).await
+}
+
+/// Applies `migrations`. Each is one transaction; one that does not have its locks in time is rolled back and tried again.
+pub async fn apply(url: &str, migrations: &Migrator) -> Result<(), StoreError> {
+    let mut migrator = Migrator::with_migrations(migrations.iter().cloned().collect());
+    migrator.set_locking(false);
+    let mut tries = 0;
+    loop {
+        match apply_once(url, &migrator).await {
+            Ok(true) => return Ok(()),
+            Ok(false) if tries < TRIES => tracing::info!("another process migrates the database"),
+            Err(error) if tries < TRIES && is_locked(&error) => {
+                tracing::warn!(%error, "a migration waits for its lock");
+            }
+            Ok(false) => return Err(StoreError::Busy("another process migrates the database")),
+            Err(error) => return Err(error.into()),
+        }
+        tries += 1;
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
+/// Applies what is missing; `false` if another process is at it.
+async fn apply_once(url: &str, migrator: &Migrator) -> Result<bool, MigrateError> {
+    let mut db = PgConnectOptions::from_str(url)?
+        .application_name("payment-orchestrator-migrate")
+        .options([
+            ("statement_timeout", "0"),
+            ("idle_in_transaction_session_timeout", "0"),
+            ("lock_timeout", LOCK_TIMEOUT),
+        ])
+        .connect()
+        .await?;
+    let is_mine = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "mine!""#, LOCK)
+        .fetch_one(&mut db)
+        .await?;
+    if is_mine {
+        migrator.run(&mut db).await?;
+    }
+    db.close().await?;
+    Ok(is_mine)
+}
+
+fn is_locked(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
+        return false;
+    };
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == LOCK_NOT_AVAILABLE)
+}
 
 /// The migrations that this version needs and the database lacks, by version and name.
 pub async fn pending(db: &mut PgConnection) -> Result<Vec<String>, StoreError> {
@@ -29,3 +102,6 @@ pub async fn create_database(url: &str, name: &str) -> Result<(), StoreError> {
     db.close().await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use schemas::{Instant, id::ConnectionId};
 use store::notifications::kept::Filter;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use workflows::Temporal;
 
 use super::say;
@@ -25,7 +25,12 @@ pub(super) async fn replay(
 ) -> anyhow::Result<()> {
     let store = open_store(config).await?;
     let tracker = TaskTracker::new();
-    let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker);
+    let temporal = Temporal::connect(
+        config.temporal(),
+        config.queues(),
+        &tracker,
+        &CancellationToken::new(),
+    );
     if tokio::time::timeout(TEMPORAL_WITHIN, temporal.client())
         .await
         .is_err()

@@ -123,18 +123,27 @@ pub async fn transition(
     .execute(&mut *db)
     .await?;
     let from = std::mem::replace(&mut charge.status, next);
-    sqlx::query!(
-        r#"select pg_notify('charges', $1) as "sent: String""#,
-        format!("{} {}", charge.id.uuid(), next.as_ref()),
-    )
-    .fetch_one(&mut *db)
-    .await?;
+    if from == Status::Processing || charge.cancel_requested_at.is_some() {
+        notify(db, charge).await?;
+    }
     // paid again, after a dispute was won or a refund failed: their own events tell it, and nobody must ship twice
     let told = matches!(from, Status::Refunded | Status::Disputed) && next == Status::Paid;
     match event::Type::of_charge(next) {
         Some(kind) if !told => record(db, store, charge, kind).await.map(Some),
         _ => Ok(Some(Vec::new())),
     }
+}
+
+/// Sends a charge's new status to whoever waits for it: the caller of a create or of a cancel. Commits of transactions that notify
+/// queue for one lock of the whole database, so that transitions that no caller waits for do without.
+async fn notify(db: &mut PgConnection, charge: &Locked) -> Result<(), StoreError> {
+    sqlx::query!(
+        r#"select pg_notify('charges', $1) as "sent: String""#,
+        format!("{} {}", charge.id.uuid(), charge.status.as_ref()),
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(())
 }
 
 /// Writes an event of a locked charge with its deliveries and its message; the answer is the deliveries to start after the commit.
