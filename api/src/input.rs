@@ -35,12 +35,18 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let arrived = tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, state)).await;
-        let bytes = arrived.map_err(|_| {
-            Error::new(Code::RequestTimeout, "the body did not arrive within 10 s")
-        })??;
-        Ok(Self(bytes))
+        arrive(request, state, BODY_WITHIN).await.map(Self)
     }
+}
+
+async fn arrive<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    within: Duration,
+) -> Result<Bytes, Error> {
+    let arrived = tokio::time::timeout(within, Bytes::from_request(request, state)).await;
+    let late = |_| Error::new(Code::RequestTimeout, "the body did not arrive in time");
+    Ok(arrived.map_err(late)??)
 }
 
 impl Body {
@@ -288,10 +294,10 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_body_that_never_ends_is_given_up() {
         let never = Sent::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let read = Body::from_request(Request::new(never), &()).await;
+        let read = arrive(Request::new(never), &(), Duration::from_millis(1)).await;
         assert_eq!(
             read.err().map(|error| error.code()),
             Some(Code::RequestTimeout)

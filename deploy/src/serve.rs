@@ -1,12 +1,11 @@
 //! Connections of clients: bounded in number, and in the time that a request's head may take.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -38,7 +37,7 @@ impl Default for Limits {
     }
 }
 
-/// Serves `router` until `stop`, and then until the requests under way are answered.
+/// Serves `router` until `stop`; `tracker` waits for the requests that are under way then.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -51,15 +50,21 @@ pub(crate) async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_within)
         .max_buf_size(MAX_HEAD);
-    let open = GracefulShutdown::new();
     let accepting = async {
         // the semaphore is never closed
         while let Ok(permit) = permits.clone().acquire_owned().await {
             let stream = accept(&listener).await;
             let service = TowerToHyperService::new(router.clone());
-            let connection = open.watch(server.serve_connection(TokioIo::new(stream), service));
+            let connection = server.serve_connection(TokioIo::new(stream), service);
+            let stop = stop.clone();
             tracker.spawn(async move {
-                if let Err(error) = connection.await {
+                let mut connection = pin!(connection);
+                let mut ended = stop.run_until_cancelled(connection.as_mut()).await;
+                if ended.is_none() {
+                    connection.as_mut().graceful_shutdown();
+                    ended = Some(connection.await);
+                }
+                if let Some(Err(error)) = ended {
                     tracing::debug!(%error, "a connection ended early");
                 }
                 drop(permit);
@@ -67,8 +72,6 @@ pub(crate) async fn serve(
         }
     };
     stop.run_until_cancelled(accepting).await;
-    drop(listener);
-    open.shutdown().await;
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {

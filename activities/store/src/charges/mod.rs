@@ -21,6 +21,8 @@ use crate::{
 
 pub mod create;
 pub mod list;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 pub use view::view;
