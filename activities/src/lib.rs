@@ -27,7 +27,7 @@ pub mod upkeep;
 use accounts::Accounts;
 use bulkhead::Bulkhead;
 pub use registered::Registered;
-pub use step::{DeliveryStep, Step};
+pub use step::{DeliveryStep, Pace, Progress, Step};
 
 /// Starts and pokes workflows; handed in by `workflows`.
 #[async_trait]
@@ -55,17 +55,19 @@ pub struct Timing {
     pub call: Duration,
     /// A call to the last gateway left.
     pub last_call: Duration,
-    /// For finding out what became of an unknown outcome, within the same attempt.
+    /// For searching after an unknown outcome, within the same attempt.
     pub resolve: Duration,
-    /// How long a charge's caller waits: a definite failure is tried again until then.
+    /// Between rounds of gateways that all definitely failed.
+    pub rounds: Backoff,
+    /// How long a charge's caller waits for the outcome.
     pub answer_within: Duration,
     /// When an expired or canceled charge is looked at again for late money.
     pub late_looks: Vec<Duration>,
     /// When an abandoned attempt is looked for, counted from one search to the next; the last one repeats.
     pub reconcile: Vec<Duration>,
-    /// How long after its deadline an abandoned attempt must have been searched for in vain to be absent.
+    /// How long after its deadline an abandoned attempt is searched for in vain before the merchant is alerted.
     pub absent_after: Duration,
-    /// How long an abandoned attempt may be unanswerable before a person must look.
+    /// How long the gateway may leave the searches for an abandoned attempt unanswered before the merchant is alerted.
     pub review_after: Duration,
     pub delivery: DeliverySchedule,
     /// How long a merchant's server may take.
@@ -104,6 +106,11 @@ impl Default for Timing {
             call: s(8),
             last_call: s(20),
             resolve: s(3),
+            rounds: Backoff {
+                initial_ms: 500,
+                factor: 2,
+                max_ms: 30_000,
+            },
             answer_within: s(15),
             late_looks: vec![s(2 * MINUTE), s(HOUR), s(DAY)],
             reconcile: vec![

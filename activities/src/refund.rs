@@ -1,4 +1,4 @@
-//! Giving money back: reserved already when this begins, sent once, and found again when nobody knows whether it was.
+//! Giving money back: reserved already when this begins, sent once, and searched for when its outcome is unknown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use schemas::{
     charge::GatewayFailure,
     gateway::ApiFamily,
     id::{ChargeId, MerchantId, RefundId},
-    refund::Status,
+    refund::{Origin, Status},
 };
 use store::{
     PgConnection, StoreError, attempts,
@@ -19,13 +19,17 @@ use store::{
 use uuid::Uuid;
 
 use crate::{
-    Activities, Step, attention,
+    Activities, Progress, Step, attention,
     charge::{Applied, apply, money},
     delta, until,
 };
 
 /// How long the gateway may take to answer.
 const CALL: Duration = Duration::from_secs(15);
+/// How long a refund waits for a place among the calls in flight.
+const QUEUE_FOR: Duration = Duration::from_secs(5);
+/// How long a refund made in the gateway's panel may be pending there before it needs a person.
+const FOLLOW_FOR: Duration = Duration::from_hours(30 * 24);
 /// Between a call's end and its deadline: time for the look before it, and to write down what came of it.
 const SLACK: Duration = Duration::from_secs(15);
 
@@ -36,8 +40,10 @@ enum How {
     First,
     /// It was sent, and sending it again is harmless.
     Again,
-    /// It was sent: only look.
+    /// It was sent: only search for it.
     Search,
+    /// The gateway reported it, as made in its panel: read the charge that it belongs to.
+    Follow,
 }
 
 /// A refund that belongs to us until its deadline.
@@ -63,24 +69,96 @@ enum Came {
 
 impl Activities {
     /// Takes one step with a refund.
-    pub async fn refund_once(&self, id: RefundId) -> Result<Step, StoreError> {
+    pub async fn refund_once(&self, id: RefundId) -> Result<Progress, StoreError> {
         let call = match Box::pin(self.begin_refund(id)).await? {
             Ok(call) => call,
-            Err(step) => return Ok(step),
+            Err(step) => return Ok(Progress::unchanged(step)),
         };
-        let Some(_slot) = self.bulkhead.enter(call.family, call.merchant) else {
+        let slot = self
+            .bulkhead
+            .enter_within(call.family, call.merchant, QUEUE_FOR);
+        let Some(_slot) = slot.await else {
+            let pause_ms = self.timing.refund_again.delay_ms(0);
             return self
-                .leave_refund(&call, self.timing.refund_again.delay_ms(0))
-                .await;
+                .leave_refund(&call, pause_ms)
+                .await
+                .map(Progress::unchanged);
         };
+        if call.how == How::Follow {
+            return Box::pin(self.follow_refund(&call))
+                .await
+                .map(Progress::changed);
+        }
         if call.how == How::First {
             let found = call.gateway.find(&call.charge_order).await;
             if let Some(step) = Box::pin(self.look_for_dispute(&call, found)).await? {
-                return Ok(step);
+                return Ok(Progress::changed(step));
             }
         }
         let came = call.make().await;
-        Box::pin(self.settle_refund(&call, came)).await
+        Box::pin(self.settle_refund(&call, came))
+            .await
+            .map(Progress::changed)
+    }
+
+    /// A refund that was made in the gateway's panel: what the gateway has of its charge is applied until the refund has ended.
+    async fn follow_refund(&self, call: &Call) -> Result<Step, StoreError> {
+        let found = call.gateway.find(&call.charge_order).await;
+        let mut tx = self.store.pool.begin().await?;
+        let Some((mut charge, row)) = locked(&mut tx, call).await? else {
+            return Ok(Step::Done);
+        };
+        if row.runner != Some(call.runner) {
+            return Ok(Step::LOOK);
+        }
+        let mut applied = Applied::default();
+        match found {
+            Ok(found) => {
+                self.apply_found(&mut tx, &mut charge, (call, &found), &mut applied)
+                    .await?;
+            }
+            Err(error) => {
+                tracing::warn!(refund = %call.id, %error, "could not read a refund made at the gateway");
+            }
+        }
+        let age = until(charge.now, row.created_at);
+        let fresh = refunds::find(&mut tx, call.id).await?;
+        if let Some(mut row) = fresh.filter(|row| row.status == Status::Pending)
+            && age >= FOLLOW_FOR
+        {
+            let failure = GatewayFailure {
+                kind: row.gateway,
+                code: "unsettled".to_owned(),
+                message: "the gateway still reports this refund as pending".to_owned(),
+            };
+            let end = (Status::NeedsReview, Some(&failure));
+            let due = money::move_refund(&mut tx, &mut charge, &mut row, end).await?;
+            applied.due.extend(due);
+        }
+        let step = self.next_look(&mut tx, &charge, call.id).await?;
+        tx.commit().await?;
+        applied.start(self, &charge);
+        Ok(step)
+    }
+
+    /// Applies what the gateway has of the charge that a refund belongs to.
+    async fn apply_found(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut Locked,
+        (call, found): (&Call, &[GatewayCharge]),
+        applied: &mut Applied,
+    ) -> Result<(), StoreError> {
+        let attempts = attempts::of_charge(db, charge.id).await?;
+        let attempt = attempts
+            .iter()
+            .find(|a| a.id.reference() == call.order.charge_reference);
+        if let Some(attempt) = attempt {
+            for observed in found {
+                applied.extend(apply(self, db, charge, attempt.id, observed).await?);
+            }
+        }
+        Ok(())
     }
 
     /// Takes the refund, or says what to do instead.
@@ -95,7 +173,7 @@ impl Activities {
         let Some(row) = refunds::find(&mut tx, id).await? else {
             return Ok(Err(Step::Done));
         };
-        if row.status != Status::Pending || row.origin == schemas::refund::Origin::Gateway {
+        if row.status != Status::Pending {
             return Ok(Err(Step::Done));
         }
         if let Some(busy_until) = row.deadline_at.filter(|at| *at > charge.now) {
@@ -142,6 +220,7 @@ impl Activities {
             },
         };
         let how = match row.sent_at {
+            _ if row.origin == Origin::Gateway => How::Follow,
             None => How::First,
             Some(_) if row.gateway_refund_id.is_some() => How::Search,
             Some(sent) => match gateway.refund_idempotent_for(order.method) {
@@ -154,7 +233,7 @@ impl Activities {
             merchant: charge.merchant,
             family: attempt.family,
             id: row.id,
-            runner: Uuid::new_v4(),
+            runner: store::new_id(),
             how,
             gateway,
             order,
@@ -187,15 +266,8 @@ impl Activities {
             return Ok(Some(Step::LOOK));
         }
         let mut applied = Applied::default();
-        let attempts = attempts::of_charge(&mut tx, charge.id).await?;
-        let attempt = attempts
-            .iter()
-            .find(|a| a.id.reference() == call.order.charge_reference);
-        if let Some(attempt) = attempt {
-            for observed in &found {
-                applied.extend(apply(self, &mut tx, &mut charge, attempt.id, observed).await?);
-            }
-        }
+        self.apply_found(&mut tx, &mut charge, (call, &found), &mut applied)
+            .await?;
         let left = charge.amount_paid
             - charge.amount_refunded
             - charge.amount_disputed
@@ -338,7 +410,7 @@ impl Call {
                 Err(error) if error.class == ErrorClass::Refused => self.search(Some(error)).await,
                 Err(error) => Came::Failed(error),
             },
-            How::Search => self.search(None).await,
+            How::Search | How::Follow => self.search(None).await,
         }
     }
 

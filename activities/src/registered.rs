@@ -6,7 +6,7 @@ use schemas::id::{AttemptId, ChargeId, DeliveryId, RefundId};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-use crate::{Activities, DeliveryStep, Step};
+use crate::{Activities, DeliveryStep, Progress};
 
 /// How often a sweep says that it is still at work: one that was lost with its worker, or whose end Temporal did not hear, is
 /// soon done again.
@@ -23,7 +23,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         charge: ChargeId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.attempt_charge(charge)).await?)
     }
 
@@ -33,7 +33,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         charge: ChargeId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.look_at_charge(charge)).await?)
     }
 
@@ -43,7 +43,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         charge: ChargeId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.end_charge(charge)).await?)
     }
 
@@ -53,7 +53,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         charge: ChargeId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.end_charge(charge)).await?)
     }
 
@@ -63,7 +63,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         attempt: AttemptId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.reconcile_attempt(attempt)).await?)
     }
 
@@ -73,7 +73,7 @@ impl Registered {
         self: Arc<Self>,
         _ctx: ActivityContext,
         refund: RefundId,
-    ) -> Result<Step, ActivityError> {
+    ) -> Result<Progress, ActivityError> {
         Ok(Box::pin(self.0.refund_once(refund)).await?)
     }
 

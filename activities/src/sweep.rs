@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use schemas::id::ChargeId;
 use store::{StoreError, notifications::strays, sweep};
 
-use crate::{Activities, DeliveryStep, Step, delta};
+use crate::{Activities, DeliveryStep, Progress, Step, delta};
 
 /// The most rows of each kind that one sweep takes.
 const PAGE: i64 = 200;
@@ -44,10 +44,10 @@ impl Activities {
             self.advance(charge).await?;
         }
         for (_, _, attempt) in attempts {
-            let _: Step = Box::pin(self.reconcile_attempt(attempt)).await?;
+            let _: Progress = Box::pin(self.reconcile_attempt(attempt)).await?;
         }
         for (_, _, refund) in refunds {
-            let _: Step = Box::pin(self.refund_once(refund)).await?;
+            let _: Progress = Box::pin(self.refund_once(refund)).await?;
         }
         for due in deliveries {
             let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
@@ -103,14 +103,15 @@ impl Activities {
     }
 
     /// Takes one step with a charge, without its workflow.
-    pub async fn advance(&self, charge: ChargeId) -> Result<Step, StoreError> {
-        let step = Box::pin(self.attempt_charge(charge)).await?;
-        match step {
-            Step::Look { .. } => match Box::pin(self.look_at_charge(charge)).await? {
-                Step::Cancel | Step::Expire => Box::pin(self.end_charge(charge)).await,
-                step => Ok(step),
-            },
-            step => Ok(step),
+    pub async fn advance(&self, charge: ChargeId) -> Result<Progress, StoreError> {
+        let tried = Box::pin(self.attempt_charge(charge)).await?;
+        let Step::Look { .. } = tried.step else {
+            return Ok(tried);
+        };
+        let synced = Box::pin(self.look_at_charge(charge)).await?;
+        match synced.step {
+            Step::Cancel | Step::Expire => Box::pin(self.end_charge(charge)).await,
+            _ => Ok(synced),
         }
     }
 }

@@ -40,7 +40,7 @@ pub enum State {
     Declined,
     /// Definitely not created at the gateway.
     NotCreated,
-    /// May exist at the gateway and must not be shown; being reconciled.
+    /// May exist at the gateway and must not be shown, until it is resolved.
     Abandoned,
     /// Existed and can no longer be paid.
     Voided,
@@ -64,17 +64,26 @@ impl State {
                 next,
                 Self::Presented | Self::Voided | Self::Absent | Self::Paid
             ),
-            // late money, on an instrument thought dead
+            // late money, or an instrument that is payable after all and has to be voided
             Self::Voided | Self::Absent | Self::Refused | Self::Declined | Self::NotCreated => {
-                next == Self::Paid
+                matches!(next, Self::Paid | Self::Abandoned)
             }
-            Self::Paid => false,
+            // the gateway took its receipt back
+            Self::Paid => matches!(next, Self::Presented | Self::Abandoned | Self::Voided),
         }
     }
 
-    /// Whether the next attempt may begin.
+    /// Whether the next attempt may be opened.
     pub fn is_closed(self) -> bool {
         self != Self::Open
+    }
+
+    /// Whether our rows say that nothing payable exists at the gateway.
+    pub fn is_gone(self) -> bool {
+        matches!(
+            self,
+            Self::Voided | Self::Absent | Self::Refused | Self::Declined | Self::NotCreated
+        )
     }
 }
 
@@ -101,7 +110,7 @@ pub enum ErrorClass {
     NotCreated,
     /// It may have been created: it must be found out first.
     Unknown,
-    /// The request itself is refused; any gateway would refuse it.
+    /// This gateway definitely rejects the request: another may take it; the charge fails only when all have rejected it.
     Refused,
     /// The payer's means were declined.
     Declined,

@@ -65,7 +65,7 @@ impl Status {
     /// The transition table: whether a charge may go from here to `next`.
     ///
     /// The surprising ones (`expired`, `canceled`, `failed`, `needs_review` → `paid`) are late or unexpected money,
-    /// which is always recorded.
+    /// which is always recorded. `paid` → `pending` or `overdue` is a receipt that the gateway took back.
     pub fn may_become(self, next: Self) -> bool {
         use Status::{
             Canceled, Disputed, Expired, Failed, NeedsReview, Overdue, Paid, Pending, Processing,
@@ -80,12 +80,15 @@ impl Status {
                 next,
                 Overdue | Paid | Expired | Canceled | Failed | NeedsReview
             ),
-            Overdue => matches!(next, Pending | Paid | Expired | Canceled | NeedsReview),
-            Expired | Canceled | Failed => matches!(next, Paid),
-            NeedsReview => matches!(next, Pending | Paid | Expired | Canceled | Failed),
-            Paid => matches!(next, Refunded | Disputed),
-            Refunded => matches!(next, Paid | Disputed),
-            Disputed => matches!(next, Paid | Refunded),
+            Overdue => matches!(
+                next,
+                Pending | Paid | Expired | Canceled | Failed | NeedsReview
+            ),
+            Expired | Canceled | Failed => matches!(next, Paid | NeedsReview),
+            NeedsReview => !matches!(next, Processing | NeedsReview),
+            Paid => matches!(next, Refunded | Disputed | Pending | Overdue | NeedsReview),
+            Refunded => matches!(next, Paid | Disputed | NeedsReview),
+            Disputed => matches!(next, Paid | Refunded | NeedsReview),
         }
     }
 
@@ -186,6 +189,10 @@ pub struct Charge {
     pub failure: Option<Failure>,
     /// The connections that could not have taken it, with what they lack.
     pub fallbacks: Vec<Fallback>,
+    /// Whether the outcome of an attempt is still unknown: an instrument that is not shown may exist at its gateway, and is being
+    /// looked up and voided. While it is `true`, a payment may arrive even after the charge expired or was canceled.
+    #[serde(default)]
+    pub unresolved_attempt: bool,
     pub metadata: Metadata,
     pub created_at: Instant,
     pub paid_at: Option<Instant>,
@@ -225,8 +232,11 @@ pub struct Failure {
     pub message: String,
     /// Whether a new charge with the same content may succeed.
     pub retryable: bool,
-    /// What the gateway said, if one refused it.
+    /// What the last gateway that rejected it answered.
     pub gateway: Option<GatewayFailure>,
+    /// What each gateway answered, in the order in which they were tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<GatewayFailure>,
 }
 
 /// The kinds of failure.
@@ -248,7 +258,7 @@ pub struct Failure {
 pub enum FailureCode {
     /// Every connection was tried or could not be asked.
     NoGatewayAvailable,
-    /// A gateway refused what was asked; another would refuse it as well.
+    /// Every connection that could take the charge rejected it; `reasons` names what each one answered.
     RefusedByGateway,
     /// The payer's own means were declined.
     Declined,
@@ -279,7 +289,6 @@ mod tests {
     #[test]
     fn a_closed_charge_never_becomes_payable_again() {
         for from in [
-            Status::Paid,
             Status::Expired,
             Status::Canceled,
             Status::Failed,

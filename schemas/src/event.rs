@@ -61,9 +61,15 @@ pub enum Type {
     #[strum(serialize = "charge.needs_review")]
     ChargeNeedsReview,
     /// A further payment on a charge that had been paid.
+    /// Or money for a charge that was no longer payable while another charge with its reference is payable or paid: `data.duplicate_of`
+    /// is that charge's id.
     #[serde(rename = "charge.duplicate_payment")]
     #[strum(serialize = "charge.duplicate_payment")]
     ChargeDuplicatePayment,
+    /// The gateway took a receipt back, such as a cash receipt that was undone in its panel. The charge is payable again, or needs review.
+    #[serde(rename = "charge.payment_reversed")]
+    #[strum(serialize = "charge.payment_reversed")]
+    ChargePaymentReversed,
     /// A refund was asked for.
     #[serde(rename = "refund.pending")]
     #[strum(serialize = "refund.pending")]

@@ -3,8 +3,34 @@
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{AsRefStr, Display, EnumString};
 
 use crate::{Instant, gateway::GatewayKind, id::PaymentId, payment_method::Kind};
+
+/// Where a payment stands.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    AsRefStr,
+    Display,
+    EnumString,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum PaymentStatus {
+    /// The money was received.
+    #[default]
+    Received,
+    /// The gateway took the receipt back; the amount no longer counts.
+    Reversed,
+}
 
 /// Money received for a charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,4 +58,10 @@ pub struct Payment {
     /// When it arrived there, if the gateway tells.
     pub settled_on: Option<NaiveDate>,
     pub paid_at: Instant,
+    /// Whether the receipt still stands.
+    #[serde(default)]
+    pub status: PaymentStatus,
+    /// When we learned that the gateway took the receipt back.
+    #[serde(default)]
+    pub reversed_at: Option<Instant>,
 }

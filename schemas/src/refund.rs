@@ -41,14 +41,15 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether a refund may go from here to `next`. A success may still fail: the payer's bank sends the money back.
+    /// Whether a refund may go from here to `next`. A success may still fail: the payer's bank sends the money back. A failure may
+    /// still succeed: the gateway's first answer was early.
     pub fn may_become(self, next: Self) -> bool {
         use Status::{Failed, NeedsReview, Pending, Succeeded};
         match self {
             Pending => matches!(next, Succeeded | Failed | NeedsReview),
             NeedsReview => matches!(next, Succeeded | Failed),
             Succeeded => matches!(next, Failed),
-            Failed => false,
+            Failed => matches!(next, Succeeded),
         }
     }
 }

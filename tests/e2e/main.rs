@@ -4,6 +4,7 @@ mod breaker;
 mod cancel;
 mod charges;
 mod deliveries;
+mod faults;
 mod idempotency;
 mod input;
 mod kafka;

@@ -61,7 +61,7 @@ async fn only_a_further_payment_is_a_duplicate_and_no_money_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_that_left_nothing_is_absent_only_after_long_searching() {
+async fn an_attempt_that_left_nothing_is_searched_for_and_then_reported() {
     let stack = on(&[GatewayKind::Asaas, GatewayKind::Stripe]).await;
     let lost =
         json!({ "kind": "reset_before", "method": "POST", "path": "/v3/payments", "times": 1 });
@@ -74,7 +74,19 @@ async fn an_attempt_that_left_nothing_is_absent_only_after_long_searching() {
         "abandoned",
         "not found says nothing"
     );
-    stack.api.until_attempts(id, &["absent", "presented"]).await;
+    let raised = stack
+        .api
+        .events("type=gateway_connection.attention", 1)
+        .await;
+    assert_eq!(
+        raised[0]["data"]["reason"]["code"], "attempt_unsettled",
+        "{raised:?}"
+    );
+    stack
+        .api
+        .until_attempts(id, &["abandoned", "presented"])
+        .await;
+    assert_eq!(stack.api.show(id).await["unresolved_attempt"], true);
     let searches = stack.asaas.requests().await;
     let after_the_loss = searches
         .iter()

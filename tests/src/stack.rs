@@ -72,6 +72,11 @@ pub fn brisk() -> Timing {
         call: ms(1_500),
         last_call: ms(2_500),
         resolve: ms(600),
+        rounds: Backoff {
+            initial_ms: 200,
+            factor: 2,
+            max_ms: 800,
+        },
         answer_within: ms(8_000),
         late_looks: vec![ms(500), ms(1_000)],
         reconcile: vec![ms(200), ms(400), ms(800)],
@@ -238,6 +243,14 @@ impl Stack {
             .execute(&mut *db)
             .await
             .expect("a row");
+    }
+
+    /// Cancels a charge in our rows alone, as if its cancel had crossed a payment: its instrument can still be paid at the gateway.
+    pub async fn cancel_in_our_rows_alone(&self, charge: &str) {
+        let attempts = "update attempts set state = 'voided' where charge_id = $1";
+        self.execute(attempts, charge).await;
+        let canceled = "update charges set status = 'canceled', canceled_at = app_now(), look_at = null where id = $1";
+        self.execute(canceled, charge).await;
     }
 
     async fn execute(&self, sql: &'static str, charge: &str) {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use activities::{Registered, Step};
+use activities::{Pace, Progress, Registered, Step};
 use schemas::id::ChargeId;
 use temporalio_common::RetryPolicy;
 use temporalio_macros::{workflow, workflow_methods};
@@ -28,6 +28,10 @@ impl Poked for ChargeWorkflow {
     fn is_poked(&self) -> bool {
         self.poked
     }
+
+    fn forget(&mut self) {
+        self.poked = false;
+    }
 }
 
 #[workflow_methods]
@@ -45,15 +49,17 @@ impl ChargeWorkflow {
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
         let charge = ctx.state(|s| s.charge);
         let mut step = Step::ATTEMPT;
+        let mut pace = Pace::default();
         for _ in 0..MAX_STEPS {
-            step = match step {
-                Step::Attempt { after_ms } => {
-                    wait(ctx, after_ms).await;
+            if wait(ctx, step.pause_ms()).await {
+                step = Step::LOOK;
+            }
+            let done = match step {
+                Step::Attempt { .. } => {
                     ctx.execute_local_activity(Registered::attempt, charge, patient())
                         .await?
                 }
-                Step::Look { after_ms } => {
-                    wait(ctx, after_ms).await;
+                Step::Look { .. } => {
                     ctx.state_mut(|s| s.poked = false);
                     ctx.execute_local_activity(Registered::look, charge, patient())
                         .await?
@@ -73,9 +79,13 @@ impl ChargeWorkflow {
                     if !ctx.state(|s| s.poked) {
                         return Ok(());
                     }
-                    Step::LOOK
+                    Progress::changed(Step::LOOK)
                 }
             };
+            step = done.step;
+            if step != Step::Done && wait(ctx, pace.wait_ms(done)).await {
+                step = Step::LOOK;
+            }
         }
         ctx.continue_as_new(charge, temporalio_sdk::ContinueAsNewOptions::default())?;
         Ok(())

@@ -39,6 +39,10 @@ impl Poked for DeliveryWorkflow {
     fn is_poked(&self) -> bool {
         self.poked
     }
+
+    fn forget(&mut self) {
+        self.poked = false;
+    }
 }
 
 #[workflow_methods]
@@ -70,7 +74,9 @@ impl DeliveryWorkflow {
                     .await?
             };
             match step {
-                DeliveryStep::Again { after_ms } => wait(ctx, after_ms).await,
+                DeliveryStep::Again { after_ms } => {
+                    wait(ctx, after_ms).await;
+                }
                 DeliveryStep::Done => {
                     let me = ctx.clone();
                     ctx.wait_condition(move |_| me.all_handlers_finished())

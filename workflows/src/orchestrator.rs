@@ -71,10 +71,15 @@ impl Orchestrator {
             .await
     }
 
-    /// Makes the charge's workflow look at its row now; starts it if it is closed or unknown. Returns once the workflow has taken
-    /// notice or the sweep is left to do it; never fails, since the row is committed.
+    /// Wakes the charge's workflow; starts it if it is closed or unknown. While Temporal is away, this process takes the step itself.
+    /// Never fails, since the row is committed and the sweep finds it.
     pub async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId) {
-        self.temporal.poke_charge(merchant, charge).await;
+        if self.temporal.is_here() {
+            return self.temporal.poke_charge(merchant, charge).await;
+        }
+        if let Err(error) = Box::pin(self.activities.advance(charge)).await {
+            tracing::error!(%charge, %error, "could not take a step without Temporal either");
+        }
     }
 
     /// Stores what a connection's gateway told us, and sees to it that it is acted on. Returns as soon as it is stored.

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use activities::{Registered, Step};
+use activities::{Pace, Registered, Step};
 use schemas::id::AttemptId;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
@@ -30,6 +30,10 @@ impl Poked for ReconcileWorkflow {
     fn is_poked(&self) -> bool {
         self.poked
     }
+
+    fn forget(&mut self) {
+        self.poked = false;
+    }
 }
 
 #[workflow_methods]
@@ -51,22 +55,22 @@ impl ReconcileWorkflow {
                 .retry_policy(retry())
                 .build()
         };
+        let mut pace = Pace::default();
         for _ in 0..MAX_STEPS {
             ctx.state_mut(|s| s.poked = false);
-            match ctx
+            let done = ctx
                 .execute_activity(Registered::reconcile, attempt, options())
-                .await?
-            {
-                Step::Look { after_ms } | Step::Attempt { after_ms } => wait(ctx, after_ms).await,
-                Step::Cancel | Step::Expire => {}
-                Step::Done => {
-                    let me = ctx.clone();
-                    ctx.wait_condition(move |_| me.all_handlers_finished())
-                        .await?;
-                    if !ctx.state(|s| s.poked) {
-                        return Ok(());
-                    }
+                .await?;
+            if done.step == Step::Done {
+                let me = ctx.clone();
+                ctx.wait_condition(move |_| me.all_handlers_finished())
+                    .await?;
+                if !ctx.state(|s| s.poked) {
+                    return Ok(());
                 }
+            } else {
+                let pause_ms = done.step.pause_ms().max(pace.wait_ms(done));
+                wait(ctx, pause_ms).await;
             }
         }
         ctx.continue_as_new(attempt, temporalio_sdk::ContinueAsNewOptions::default())?;

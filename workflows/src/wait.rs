@@ -1,19 +1,21 @@
-//! Waiting for the time or for a poke, whichever is first.
+//! Waiting for the time or for a wake, whichever is first.
 
 use std::time::Duration;
 
 use temporalio_sdk::{TimerOptions, WorkflowContext};
 
-/// A workflow that can be poked.
+/// A workflow that can be woken.
 pub(crate) trait Poked {
-    /// Whether it was, since it last looked.
+    /// Whether it was woken since its last sync.
     fn is_poked(&self) -> bool;
+    /// The wake is being answered.
+    fn forget(&mut self);
 }
 
-/// Waits; not at all for nothing.
-pub(crate) async fn wait<W: Poked>(ctx: &WorkflowContext<W>, after_ms: u64) {
+/// Waits; not at all for nothing. Returns whether it was woken, which is then answered for: a wake ends one wait and no more.
+pub(crate) async fn wait<W: Poked>(ctx: &mut WorkflowContext<W>, after_ms: u64) -> bool {
     if after_ms == 0 {
-        return;
+        return false;
     }
     let loser = ctx.cancellation_token().child_token();
     let timer = TimerOptions::builder(Duration::from_millis(after_ms))
@@ -23,4 +25,9 @@ pub(crate) async fn wait<W: Poked>(ctx: &WorkflowContext<W>, after_ms: u64) {
         _ = ctx.timer(timer) => {}
         _ = ctx.wait_condition(|s: &W| s.is_poked()) => { loser.cancel_with_reason("poked"); }
     }
+    let woken = ctx.state(Poked::is_poked);
+    if woken {
+        ctx.state_mut(Poked::forget);
+    }
+    woken
 }

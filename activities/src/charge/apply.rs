@@ -2,12 +2,7 @@
 //! words do no harm.
 
 use gateways::{GatewayCharge, GatewayPayment, GatewayStatus};
-use schemas::{
-    attempt::State,
-    charge::{Failure, FailureCode, Status},
-    event, fee,
-    id::AttemptId,
-};
+use schemas::{attempt::State, charge::Status, event, fee, id::AttemptId};
 use store::{
     PgConnection, StoreError,
     attempts::{self, Outcome},
@@ -16,7 +11,7 @@ use store::{
     payments,
 };
 
-use super::money;
+use super::{failure::declined_later, money};
 use crate::Activities;
 
 /// What applying left to do after the commit.
@@ -58,13 +53,34 @@ pub(crate) async fn apply(
     for dispute in &observed.disputes {
         money::disputed(acts, db, charge, dispute, &mut applied).await?;
     }
-    if !observed.payments.is_empty() {
-        return Ok(applied);
+    if observed.payments.is_empty() {
+        instrument(acts, db, charge, (id, observed), &mut applied).await?;
     }
+    Ok(applied)
+}
+
+/// What the gateway says of the instrument itself: it lives, it can no longer be paid, or it is payable against our word.
+async fn instrument(
+    acts: &Activities,
+    db: &mut PgConnection,
+    charge: &mut Locked,
+    (id, observed): (AttemptId, &GatewayCharge),
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
     let Some(attempt) = of(db, charge, id).await? else {
-        return Ok(applied);
+        return Ok(());
     };
     let is_shown = attempt.state == State::Presented;
+    if is_another(attempt.gateway_charge_id.as_deref(), &observed.id) {
+        // a second object under the reference: its end says nothing of ours, and it must not be payable
+        if observed.status.is_payable() && attempt.state != State::Open {
+            arm(db, charge, &attempt, applied).await?;
+        }
+        return Ok(());
+    }
+    if observed.status.is_payable() && attempt.state.is_gone() {
+        return arm(db, charge, &attempt, applied).await;
+    }
     let (state, status) = match observed.status {
         GatewayStatus::Overdue => (None, Some(Status::Overdue)),
         GatewayStatus::Canceled => (Some(State::Voided), Some(closed_as(charge))),
@@ -79,15 +95,48 @@ pub(crate) async fn apply(
         | GatewayStatus::Refunded
         | GatewayStatus::Disputed => (None, None),
     };
-    if let Some(state) = state {
+    let allowed = |next: &Status| charge.status.may_become(*next);
+    if is_shown && status.as_ref().is_some_and(|next| !allowed(next)) {
+        return Ok(());
+    }
+    // an orphan may have objects that this answer does not name: OrphanWorkflow decides when all of them are gone
+    if let Some(state) = state.filter(|_| attempt.state != State::Abandoned) {
         attempts::shift(db, id, attempt.state, &Outcome::of(state)).await?;
     }
     if let Some(status) = status.filter(|_| is_shown) {
-        let declined = (status == Status::Failed).then(declined);
+        let declined = (status == Status::Failed).then(declined_later);
         let due = charges::transition(db, &acts.store, charge, status, declined.as_ref()).await?;
         applied.due.extend(due.unwrap_or_default());
     }
-    Ok(applied)
+    Ok(())
+}
+
+/// Something is payable at the gateway that must not be: the orphan's workflow voids it.
+async fn arm(
+    db: &mut PgConnection,
+    charge: &Locked,
+    attempt: &attempts::Row,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    tracing::warn!(charge = %charge.id, attempt = %attempt.id, state = %attempt.state, "payable at its gateway against our word");
+    if attempt.state.is_gone() {
+        let payable = Outcome {
+            look_at: Some(charge.now),
+            ..Outcome::of(State::Abandoned)
+        };
+        attempts::shift(db, attempt.id, attempt.state, &payable).await?;
+    } else {
+        attempts::set_look_at(db, attempt.id, Some(charge.now), false).await?;
+    }
+    applied.reconcile.push(attempt.id);
+    Ok(())
+}
+
+/// Whether a gateway's id names another object than the one we know, rather than another view of it (a hosted page and its intent have
+/// ids of different kinds).
+fn is_another(known: Option<&str>, observed: &str) -> bool {
+    let kind = |id: &str| id.split_once('_').map(|(kind, _)| kind.to_owned());
+    known.is_some_and(|known| known != observed && kind(known) == kind(observed))
 }
 
 /// Money: the first on any attempt makes the charge paid and the other instruments unwanted; a further one is told as such.
@@ -134,8 +183,23 @@ async fn receive(
         );
         return Ok(());
     }
-    let due = charges::transition(db, &acts.store, charge, Status::Paid, None).await?;
-    applied.due.extend(due.unwrap_or_default());
+    let late = matches!(
+        charge.status,
+        Status::Expired | Status::Canceled | Status::Failed
+    );
+    let other = if late {
+        charges::sibling(db, charge).await?
+    } else {
+        None
+    };
+    if let Some(other) = other {
+        charges::set_status(db, charge, Status::Paid, None).await?;
+        let due = charges::record_duplicate_of(db, &acts.store, charge, other).await?;
+        applied.due.extend(due);
+    } else {
+        let due = charges::transition(db, &acts.store, charge, Status::Paid, None).await?;
+        applied.due.extend(due.unwrap_or_default());
+    }
     for other in attempts::of_charge(db, charge.id).await? {
         if other.state == State::Presented {
             let unwanted = Outcome {
@@ -171,15 +235,6 @@ fn closed_as(charge: &Locked) -> Status {
 
 fn is_ending(charge: &Locked) -> bool {
     charge.cancel_requested_at.is_some() || charge.expires_at <= charge.now
-}
-
-fn declined() -> Failure {
-    Failure {
-        code: FailureCode::Declined,
-        message: "the payer's payment was declined: try again with a new charge".to_owned(),
-        retryable: true,
-        gateway: None,
-    }
 }
 
 impl Applied {

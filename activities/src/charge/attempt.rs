@@ -1,12 +1,29 @@
-//! One attempt: decide and write down, call, write down what came of it.
+//! One attempt: plan and open it, call, write its outcome.
+
+use std::time::Duration;
 
 use gateways::{GatewayCharge, GatewayError, outside};
 use schemas::{attempt::ErrorClass, id::ChargeId};
-use store::StoreError;
+use store::{StoreError, attempts};
 use tokio::time::Instant;
 
-use super::begin::{Begun, Call};
-use crate::{Activities, Step, ms};
+use super::begin::{Begun, Call, LEASE, TakenOver};
+use crate::{Activities, Progress, Step, delta, ms};
+
+/// How often a worker renews its lease while its call runs.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// How long a charge waits for a place among the calls in flight before its workflow waits instead.
+const QUEUE_FOR: Duration = Duration::from_secs(5);
+/// How often it queues within one step: each time the plan may name another gateway.
+const QUEUE_ROUNDS: u32 = 2;
+/// How long the workflow waits before the charge queues again.
+const QUEUE_AGAIN: Duration = Duration::from_secs(1);
+/// Between sends of the same key while the gateway says that its first use is still under way.
+const KEY_AGAIN: Duration = Duration::from_secs(1);
+/// The most such sends.
+const KEY_SENDS: u32 = 30;
+/// The gateway's answer while another request with the same key is under way.
+const KEY_IN_USE: &str = "key_in_use";
 
 /// What came of a call.
 pub(super) struct Called {
@@ -17,67 +34,134 @@ pub(super) struct Called {
     pub duration_ms: i64,
     /// More than one object carries our reference.
     pub several: bool,
+    /// The breaker has counted the error already.
+    pub counted: bool,
 }
 
 impl Activities {
     /// Tries one gateway for a charge that is still `processing`.
-    pub async fn attempt_charge(&self, charge: ChargeId) -> Result<Step, StoreError> {
-        match Box::pin(self.begin(charge)).await? {
-            Begun::Step(step) => Ok(step),
-            Begun::Call(call) => {
-                let called = Box::pin(self.call(&call)).await;
-                Box::pin(self.settle(&call, called)).await
+    pub async fn attempt_charge(&self, charge: ChargeId) -> Result<Progress, StoreError> {
+        let mut seat = None;
+        for _ in 0..QUEUE_ROUNDS {
+            match Box::pin(self.begin(charge, seat.take())).await? {
+                Begun::Step(progress) => return Ok(progress),
+                Begun::Queue(family, merchant) => {
+                    let slot = self.bulkhead.enter_within(family, merchant, QUEUE_FOR);
+                    seat = slot.await.map(|slot| (family, slot));
+                    if seat.is_none() {
+                        break;
+                    }
+                }
+                Begun::Call(call) => {
+                    if !self.still_leased(&call).await? {
+                        return Ok(Progress::unchanged(Step::ATTEMPT));
+                    }
+                    let called = Box::pin(self.call(&call)).await;
+                    let step = Box::pin(self.settle(&call, called)).await?;
+                    return Ok(Progress::changed(step));
+                }
+            }
+        }
+        Ok(Progress::unchanged(Step::attempt_after(QUEUE_AGAIN)))
+    }
+
+    /// Whether the lease outlasts the time until its first renewal: a process that was stopped since then claims it again, before the
+    /// first byte.
+    async fn still_leased(&self, call: &Call) -> Result<bool, StoreError> {
+        if (outside::instant() - call.leased) + RENEW_EVERY < LEASE {
+            return Ok(true);
+        }
+        let mut db = self.store.pool.acquire().await?;
+        attempts::renew(&mut db, call.attempt, call.runner, delta(LEASE)).await
+    }
+
+    /// Calls the gateway, and renews the lease meanwhile.
+    async fn call(&self, call: &Call) -> Called {
+        let mut work = Box::pin(self.create(call));
+        loop {
+            tokio::select! {
+                called = &mut work => return called,
+                () = outside::sleep(RENEW_EVERY) => self.renew(call).await,
             }
         }
     }
 
-    async fn call(&self, call: &Call) -> Called {
-        let started = outside::instant();
-        let Some(_slot) = self.bulkhead.enter(call.family, call.merchant) else {
-            return Called::failed(full(), started);
+    async fn renew(&self, call: &Call) {
+        let renewed = async {
+            let mut db = self.store.pool.acquire().await?;
+            attempts::renew(&mut db, call.attempt, call.runner, delta(LEASE)).await
         };
-        if call.search_only {
+        match renewed.await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(attempt = %call.attempt, "lost the lease of an attempt");
+            }
+            Err(error) => {
+                tracing::warn!(attempt = %call.attempt, %error, "could not renew a lease");
+            }
+        }
+    }
+
+    async fn create(&self, call: &Call) -> Called {
+        let started = outside::instant();
+        if call.taken_over.is_some_and(|over| !over.repeatable) {
             let unknown = GatewayError::new(
                 ErrorClass::Unknown,
                 "runner_lost",
-                "whoever began this attempt did not finish it",
+                "the worker that opened this attempt did not finish it",
             );
-            return self.resolve(call, unknown, started).await;
+            return self.resolve(call, unknown, started, false).await;
         }
-        match call.gateway.charge(&call.order, call.within).await {
+        match send(call).await {
             Ok(charge) => Called {
                 charge: Some(charge),
                 error: None,
                 duration_ms: elapsed(started),
                 several: false,
+                counted: false,
             },
             Err(error) if error.class == ErrorClass::Unknown => {
-                self.resolve(call, error, started).await
+                let counted = self.count_early(call, &error, elapsed(started)).await;
+                self.resolve(call, error, started, counted).await
             }
-            Err(error) => Called::failed(error, started),
+            Err(error) => Called {
+                charge: None,
+                error: Some(error),
+                duration_ms: elapsed(started),
+                several: false,
+                counted: false,
+            },
         }
     }
 }
 
-impl Called {
-    pub(super) fn failed(error: GatewayError, started: Instant) -> Self {
-        Self {
-            charge: None,
-            error: Some(error),
-            duration_ms: elapsed(started),
-            several: false,
+/// Sends the order; after a takeover, again while the gateway is still busy with the first send.
+async fn send(call: &Call) -> Result<GatewayCharge, GatewayError> {
+    let started = outside::instant();
+    let mut sends = 1;
+    loop {
+        let error = match call.gateway.charge(&call.order, call.within).await {
+            Ok(charge) => return Ok(charge),
+            Err(error) => error,
+        };
+        let Some(over) = call.taken_over else {
+            return Err(error);
+        };
+        if error.code != KEY_IN_USE || is_over(over, started) || sends >= KEY_SENDS {
+            return Err(match error.class {
+                ErrorClass::Declined => error,
+                _ => error.after_an_effect(),
+            });
         }
+        sends += 1;
+        outside::sleep(KEY_AGAIN).await;
     }
+}
+
+fn is_over(over: TakenOver, since: Instant) -> bool {
+    outside::instant() - since >= over.first_call_left
 }
 
 pub(super) fn elapsed(started: Instant) -> i64 {
     i64::try_from(ms(outside::instant() - started)).unwrap_or(i64::MAX)
-}
-
-fn full() -> GatewayError {
-    GatewayError::new(
-        ErrorClass::NotCreated,
-        store::breakers::BULKHEAD,
-        "too many calls to this gateway are in flight already",
-    )
 }

@@ -1,41 +1,48 @@
-//! Which gateway is tried next, and the row that says so before a byte is sent.
+//! The gateway that is tried next, and the row that says so before a byte is sent.
 
 use std::{sync::Arc, time::Duration};
 
-use gateways::{ChargeOrder, Gateway};
+use gateways::{ChargeOrder, Gateway, outside};
 use schemas::{
     attempt::{ErrorClass, State},
-    charge::{Failure, FailureCode},
+    breaker::State as BreakerState,
+    charge::Failure,
     connection,
     gateway::ApiFamily,
     id::AttemptId,
     merchant::OnUnknown,
     payment_method::Kind,
-    retry::Backoff,
-    route::{self, Reason},
+    retry::{Backoff, jitter},
+    route::{self, Plan, Reason},
 };
 use secrecy::ExposeSecret;
 use store::{PgConnection, StoreError, attempts, breakers, charges, connections};
-use uuid::Uuid;
 
-use super::begin::{Call, SLACK};
-use crate::{Activities, Step, connection::address, delta, until};
+use super::{
+    begin::{Call, Seat},
+    failure::no_gateway,
+};
+use crate::{Activities, connection::address, delta, until};
 
 /// The most attempts of one charge, repeats included.
 const MAX_ATTEMPTS: usize = 20;
-/// Between rounds of gateways that all definitely failed.
-const ROUNDS: Backoff = Backoff {
-    initial_ms: 500,
-    factor: 2,
-    max_ms: 4_000,
-};
-/// How long a charge whose outcome is being reconciled waits before it looks by itself.
-const RECONCILING: Duration = Duration::from_mins(1);
+/// How long a charge whose only open question is an orphan waits before it plans by itself.
+const RESOLVING: Duration = Duration::from_mins(1);
+/// How many times a charge plans again within one transaction after it lost the races for probes.
+const PLANS: u32 = 3;
+/// How long a charge without another route waits for the result of another charge's probe.
+const PROBE_WITHIN: Duration = Duration::from_secs(2);
+/// Between looks at that probe.
+const PROBE_AGAIN: Duration = Duration::from_secs(1);
+/// Between two attempts of last resort at one connection.
+const LAST_RESORT_SPACING: Duration = Duration::from_millis(50);
 
 /// What is to be done with a charge that no attempt is open for.
 pub(super) enum Chosen {
     Call(Box<Call>),
-    Wait(Step),
+    /// The shares of all its routes are in use.
+    Queue(ApiFamily),
+    Wait(Duration),
     Fail(Failure),
 }
 
@@ -45,82 +52,131 @@ enum Round {
     Never,
 }
 
+/// The routed connections, opened, with all that decides whether each can take the charge.
+struct Routed {
+    version: i32,
+    connections: Vec<breakers::Candidate>,
+    gateways: Vec<Arc<dyn Gateway>>,
+    candidates: Vec<route::Candidate>,
+}
+
+/// What came of trying to open an attempt along a plan.
+enum Opened {
+    Call(Box<Call>),
+    Full(ApiFamily),
+    /// Other charges got the probes.
+    Lost,
+}
+
 impl Activities {
     pub(super) async fn choose(
         &self,
         db: &mut PgConnection,
         charge: &charges::Locked,
         earlier: &[attempts::Row],
+        seat: &mut Option<Seat>,
     ) -> Result<Chosen, StoreError> {
-        let unsettled = earlier.iter().any(|a| a.state == State::Abandoned);
-        if let Some(step) = self.held(charge, earlier) {
-            return Ok(Chosen::Wait(step));
+        if let Some(pause) = self.held(charge, earlier) {
+            return Ok(Chosen::Wait(pause));
         }
-        let (version, connections) =
-            breakers::candidates(db, charge.merchant, charge.mode, charge.method).await?;
         let order = self.order(db, charge).await?;
-        let (gateways, mut candidates) = self.candidates(db, &order, &connections, earlier).await?;
-        let mut plan = route::plan(&candidates, charge.now);
-        if plan.steps.is_empty() {
-            if unsettled {
-                return Ok(Chosen::Wait(Step::look_after(RECONCILING)));
+        for _ in 0..PLANS {
+            let mut routed = self.routed(db, charge, &order, earlier).await?;
+            let plan = match self.plan(charge, earlier, &mut routed) {
+                Ok(plan) => plan,
+                Err(chosen) => return Ok(chosen),
+            };
+            if let Some(pause) = self
+                .last_resort(db, charge, earlier, (&routed, &plan))
+                .await?
+            {
+                return Ok(Chosen::Wait(pause));
             }
-            match self.next_round(charge, earlier) {
-                Round::Now => {
-                    forget_tries(&mut candidates, earlier);
-                    plan = route::plan(&candidates, charge.now);
+            let opened = self.open_first(db, charge, (&routed, &plan, &order), seat);
+            match opened.await? {
+                Opened::Call(mut call) => {
+                    call.n = earlier.last().map_or(1, |a| a.n + 1);
+                    let call = self.insert(db, charge, &routed, (*call, &plan)).await?;
+                    return Ok(Chosen::Call(Box::new(call)));
                 }
-                Round::After(pause) => return Ok(Chosen::Wait(Step::attempt_after(pause))),
+                Opened::Full(family) => return Ok(Chosen::Queue(family)),
+                Opened::Lost => {}
+            }
+        }
+        Ok(Chosen::Wait(PROBE_AGAIN))
+    }
+
+    /// The plan for the next attempt, or what to do without one.
+    fn plan(
+        &self,
+        charge: &charges::Locked,
+        earlier: &[attempts::Row],
+        routed: &mut Routed,
+    ) -> Result<Plan, Chosen> {
+        let mut plan = route::plan(&routed.candidates, charge.now);
+        if plan.steps.is_empty() {
+            match next_round(charge, earlier, self.timing.rounds) {
+                Round::Now => {
+                    forget_tries(&mut routed.candidates, earlier);
+                    plan = route::plan(&routed.candidates, charge.now);
+                }
+                Round::After(pause) => return Err(Chosen::Wait(pause)),
                 Round::Never => {}
             }
         }
-        for (index, step) in plan.steps.iter().enumerate() {
-            let at = candidates
-                .iter()
-                .position(|c| c.connection == step.connection)
-                .unwrap_or_default();
-            let last = index + 1 == plan.steps.len();
-            let within = if last {
-                self.timing.last_call
-            } else {
-                self.timing.call
-            };
-            let call = Call {
-                charge: charge.id,
-                merchant: charge.merchant,
-                family: connections[at].family,
-                attempt: AttemptId(store::new_id()),
-                n: earlier.last().map_or(1, |a| a.n + 1),
-                connection: step.connection,
-                reason: step.reason,
-                runner: Uuid::new_v4(),
-                gateway: gateways[at].clone(),
-                order: order.clone(),
-                within,
-                search_only: false,
-            };
-            let explained = serde_json::to_value(&plan).unwrap_or_default();
-            if let Some(call) = self
-                .insert(db, charge, (&connections[at], version), (call, explained))
-                .await?
-            {
-                return Ok(Chosen::Call(Box::new(call)));
-            }
+        if !plan.steps.is_empty() {
+            return Ok(plan);
         }
-        Ok(Chosen::Fail(no_gateway(&candidates, earlier)))
+        if earlier.iter().any(|a| a.state == State::Abandoned) {
+            return Err(Chosen::Wait(RESOLVING));
+        }
+        Err(Chosen::Fail(no_gateway(&routed.candidates, earlier)))
+    }
+
+    /// All breakers are open and one connection is tried nevertheless: first the result of a probe that is under way is waited for, and
+    /// such attempts are spaced. Returns how long to wait.
+    async fn last_resort(
+        &self,
+        db: &mut PgConnection,
+        charge: &charges::Locked,
+        earlier: &[attempts::Row],
+        (routed, plan): (&Routed, &Plan),
+    ) -> Result<Option<Duration>, StoreError> {
+        let Some(step) = plan
+            .steps
+            .first()
+            .filter(|s| s.reason == Reason::LastResort)
+        else {
+            return Ok(None);
+        };
+        let Some(found) = routed.of(step.connection) else {
+            return Ok(None);
+        };
+        let since = earlier.iter().filter_map(|a| a.ended_at).max();
+        let waited = until(charge.now, since.unwrap_or(charge.created_at));
+        let probe = found.breaker.probe.filter(|probe| probe.until > charge.now);
+        let probing = found.breaker.state == BreakerState::HalfOpen && probe.is_some();
+        if probing && waited < PROBE_WITHIN {
+            return Ok(Some(PROBE_AGAIN));
+        }
+        let spacing = delta(LAST_RESORT_SPACING);
+        let mine = breakers::take_last_resort(db, found.connection, found.family, spacing).await?;
+        Ok((!mine).then(|| PROBE_AGAIN + jitter(store::new_id(), PROBE_AGAIN)))
     }
 
     /// The routed connections, opened, with all that decides whether each can take the charge.
-    async fn candidates(
+    async fn routed(
         &self,
         db: &mut PgConnection,
+        charge: &charges::Locked,
         order: &ChargeOrder,
-        connections: &[breakers::Candidate],
         earlier: &[attempts::Row],
-    ) -> Result<(Vec<Arc<dyn Gateway>>, Vec<route::Candidate>), StoreError> {
+    ) -> Result<Routed, StoreError> {
+        let (version, connections) =
+            breakers::candidates(db, charge.merchant, charge.mode, charge.method).await?;
         let mut gateways = Vec::with_capacity(connections.len());
         let mut candidates = Vec::with_capacity(connections.len());
-        for found in connections {
+        for found in &connections {
             let gateway = self
                 .accounts
                 .open_version(db, found.connection, found.credential_version)
@@ -135,44 +191,97 @@ impl Activities {
             });
             gateways.push(gateway);
         }
-        Ok((gateways, candidates))
+        Ok(Routed {
+            version,
+            connections,
+            gateways,
+            candidates,
+        })
     }
 
-    /// While nobody knows what became of an earlier attempt: whether the next one has to wait.
-    fn held(&self, charge: &charges::Locked, earlier: &[attempts::Row]) -> Option<Step> {
+    /// While the outcome of an earlier attempt is unknown: how long the next one has to wait.
+    fn held(&self, charge: &charges::Locked, earlier: &[attempts::Row]) -> Option<Duration> {
         let abandoned = earlier.iter().filter(|a| a.state == State::Abandoned);
         let last = abandoned.map(|a| a.started_at).max()?;
         let wanted = charge.settings.on_unknown.get(&charge.method);
         if wanted == Some(&OnUnknown::Hold) {
-            return Some(Step::look_after(RECONCILING));
+            return Some(RESOLVING);
         }
-        // the payer may see it in their own bank (DDA) before anybody cancels it
+        // the payer may see it in their own bank (DDA) before anything cancels it
         let free_at = last + delta(self.timing.hold_boleto);
         let waits = charge.method == Kind::Boleto && wanted.is_none() && charge.now < free_at;
-        waits.then(|| Step::attempt_after(until(free_at, charge.now)))
+        waits.then(|| until(free_at, charge.now))
     }
 
-    /// Writes the attempt down; `None` if it was to probe a half-open breaker and another one got the probe.
+    /// The first step of the plan with a free place among the calls in flight, and with the probe's lease where it is a probe.
+    async fn open_first(
+        &self,
+        db: &mut PgConnection,
+        charge: &charges::Locked,
+        (routed, plan, order): (&Routed, &Plan, &ChargeOrder),
+        seat: &mut Option<Seat>,
+    ) -> Result<Opened, StoreError> {
+        let mut full = None;
+        for (index, step) in plan.steps.iter().enumerate() {
+            let Some(at) = routed.position(step.connection) else {
+                continue;
+            };
+            let found = &routed.connections[at];
+            let held = seat.take_if(|(family, _)| *family == found.family);
+            let Some(slot) = self.seat(held, found.family, charge.merchant) else {
+                full = full.or(Some(found.family));
+                continue;
+            };
+            let last = index + 1 == plan.steps.len();
+            let within = if last {
+                self.timing.last_call
+            } else {
+                self.timing.call
+            };
+            let attempt = AttemptId(store::new_id());
+            let lease = self.lease(charge.now, within);
+            if step.reason == Reason::Probe {
+                let mut locked = breakers::lock(db, found.connection, found.family).await?;
+                let until = lease.deadline_at;
+                let transition = locked.breaker.lease(attempt, until, locked.now);
+                let mine = locked
+                    .breaker
+                    .probe
+                    .is_some_and(|probe| probe.attempt == attempt);
+                if !mine {
+                    continue;
+                }
+                breakers::save(db, &mut locked, transition).await?;
+            }
+            return Ok(Opened::Call(Box::new(Call {
+                charge: charge.id,
+                family: found.family,
+                attempt,
+                n: 1,
+                connection: step.connection,
+                reason: step.reason,
+                runner: lease.runner,
+                gateway: routed.gateways[at].clone(),
+                order: order.clone(),
+                within,
+                taken_over: None,
+                leased: outside::instant(),
+                _slot: slot,
+            })));
+        }
+        Ok(full.map_or(Opened::Lost, Opened::Full))
+    }
+
+    /// Writes the attempt, with the order that is sealed before a byte of it is sent.
     async fn insert(
         &self,
         db: &mut PgConnection,
         charge: &charges::Locked,
-        (found, policy_version): (&breakers::Candidate, i32),
-        (mut call, plan): (Call, serde_json::Value),
-    ) -> Result<Option<Call>, StoreError> {
-        let deadline_at = charge.now + delta(call.within + self.timing.resolve + SLACK);
-        if call.reason == Reason::Probe {
-            let mut locked = breakers::lock(db, found.connection, found.family).await?;
-            let transition = locked.breaker.lease(call.attempt, deadline_at, locked.now);
-            if locked
-                .breaker
-                .probe
-                .is_none_or(|probe| probe.attempt != call.attempt)
-            {
-                return Ok(None);
-            }
-            breakers::save(db, &mut locked, transition).await?;
-        }
+        routed: &Routed,
+        (mut call, plan): (Call, &Plan),
+    ) -> Result<Call, StoreError> {
+        let lost = || StoreError::corrupt("routing_policies", "a planned connection is gone");
+        let found = routed.of(call.connection).ok_or_else(lost)?;
         call.order.reference = call.attempt.reference();
         call.order.customer = charges::payer_at(db, charge.payer, found.connection).await?;
         if found.family == ApiFamily::EfiCobrancas {
@@ -187,6 +296,8 @@ impl Activities {
         let payer = (charge.merchant, charge.payer);
         let order_sealed =
             attempts::order::seal(db, &self.store, payer, (call.attempt, &plain)).await?;
+        let mut lease = self.lease(charge.now, call.within);
+        lease.runner = call.runner;
         let new = attempts::New {
             id: call.attempt,
             merchant: charge.merchant,
@@ -197,15 +308,14 @@ impl Activities {
             gateway: found.gateway,
             family: found.family,
             reason: call.reason,
-            plan,
-            policy_version,
-            runner: call.runner,
+            plan: serde_json::to_value(plan).unwrap_or_default(),
+            policy_version: routed.version,
+            lease,
             order_sealed,
             started_at: charge.now,
-            deadline_at,
         };
         attempts::insert(db, &new).await?;
-        Ok(Some(call))
+        Ok(call)
     }
 
     /// What is asked of any gateway; reference and customer are filled in once one is chosen.
@@ -226,68 +336,76 @@ impl Activities {
             notification_url: None,
         })
     }
+}
 
-    /// Every gateway was tried and none has it: whether to go round again, while the caller still waits.
-    fn next_round(&self, charge: &charges::Locked, earlier: &[attempts::Row]) -> Round {
-        let Some(last) = earlier.last() else {
-            return Round::Never;
-        };
-        let again = earlier.iter().any(may_try_again);
-        let gives_up_at = charge.created_at + delta(self.timing.answer_within);
-        if !again || earlier.len() >= MAX_ATTEMPTS {
-            return Round::Never;
-        }
-        let round = earlier
+impl Routed {
+    fn position(&self, connection: schemas::id::ConnectionId) -> Option<usize> {
+        self.connections
             .iter()
-            .filter(|a| a.connection == last.connection)
-            .count();
-        let pause =
-            Duration::from_millis(ROUNDS.delay_ms(u32::try_from(round - 1).unwrap_or(u32::MAX)));
-        let next_at = last.started_at + delta(pause);
-        if next_at >= gives_up_at {
-            Round::Never
-        } else if charge.now < next_at {
-            Round::After(until(next_at, charge.now))
-        } else {
-            Round::Now
-        }
+            .position(|found| found.connection == connection)
+    }
+
+    fn of(&self, connection: schemas::id::ConnectionId) -> Option<&breakers::Candidate> {
+        self.connections
+            .iter()
+            .find(|found| found.connection == connection)
     }
 }
 
-/// A definite failure that may have passed; refused credentials have not.
-fn may_try_again(attempt: &attempts::Row) -> bool {
-    attempt.state == State::NotCreated && attempt.error_class != Some(ErrorClass::Denied)
+/// Every gateway was tried and none has it: when to go round again, until the charge's time is over.
+fn next_round(charge: &charges::Locked, earlier: &[attempts::Row], rounds: Backoff) -> Round {
+    let Some(last) = earlier.last() else {
+        return Round::Never;
+    };
+    if !earlier.iter().any(may_try_again) || earlier.len() >= MAX_ATTEMPTS {
+        return Round::Never;
+    }
+    let round = earlier
+        .iter()
+        .filter(|a| a.connection == last.connection)
+        .count();
+    let n = u32::try_from(round.saturating_sub(1)).unwrap_or(u32::MAX);
+    let pause = Duration::from_millis(rounds.delay_ms(n));
+    let next_at = last
+        .started_at
+        .max(last.ended_at.unwrap_or(last.started_at))
+        + delta(pause);
+    if charge.now < next_at {
+        Round::After(until(next_at, charge.now))
+    } else {
+        Round::Now
+    }
 }
 
+/// Nothing exists at that gateway, and it may take the charge later.
+fn may_try_again(attempt: &attempts::Row) -> bool {
+    match attempt.state {
+        State::NotCreated => attempt.error_class != Some(ErrorClass::Denied),
+        State::Voided | State::Absent => true,
+        _ => false,
+    }
+}
+
+/// In a new round a connection is free again where nothing it did lasts: a rejection does, and refused credentials do until the breaker
+/// has closed since.
 fn forget_tries(candidates: &mut [route::Candidate], earlier: &[attempts::Row]) {
     for candidate in candidates {
-        let tries = earlier
-            .iter()
-            .filter(|a| a.connection == candidate.connection);
-        candidate.tried = !tries.clone().all(may_try_again) && tries.count() > 0;
+        let tries = || {
+            earlier
+                .iter()
+                .filter(|a| a.connection == candidate.connection)
+        };
+        let denials = tries().filter(|a| is_denied(a)).count();
+        let restored = |a: &attempts::Row| {
+            candidate.breaker.closed_at > a.ended_at
+                && candidate.breaker.state == BreakerState::Closed
+        };
+        let lasts =
+            tries().any(|a| !(may_try_again(a) || (is_denied(a) && denials == 1 && restored(a))));
+        candidate.tried = tries().next().is_some() && lasts;
     }
 }
 
-fn no_gateway(candidates: &[route::Candidate], earlier: &[attempts::Row]) -> Failure {
-    let message = if candidates.is_empty() {
-        "no gateway connection is routed for this payment method in this mode: add one".to_owned()
-    } else if earlier.is_empty() {
-        "no connected gateway can take this charge: see `fallbacks` for what each one lacks"
-            .to_owned()
-    } else {
-        let tried = earlier
-            .iter()
-            .map(|a| a.gateway.to_string())
-            .collect::<Vec<_>>()
-            .join(", ");
-        format!(
-            "every gateway failed (tried, in order: {tried}): see the charge's timeline, and try again with a new charge"
-        )
-    };
-    Failure {
-        code: FailureCode::NoGatewayAvailable,
-        message,
-        retryable: !earlier.is_empty(),
-        gateway: None,
-    }
+fn is_denied(attempt: &attempts::Row) -> bool {
+    attempt.state == State::NotCreated && attempt.error_class == Some(ErrorClass::Denied)
 }

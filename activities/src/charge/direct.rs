@@ -7,7 +7,10 @@ use gateways::outside;
 use schemas::id::ChargeId;
 use store::charges;
 
-use crate::{Activities, Step};
+use crate::{Activities, Progress, Step};
+
+/// Between steps, whatever they say.
+const BETWEEN_STEPS_MS: u64 = 10;
 
 impl Activities {
     /// Attempts until an instrument is presented or the caller's time is over, and leaves the charge to the sweep.
@@ -26,8 +29,11 @@ impl Activities {
         let deadline = outside::instant() + self.timing.answer_within;
         while outside::instant() < deadline {
             match Box::pin(self.attempt_charge(charge)).await {
-                Ok(Step::Attempt { after_ms }) => {
-                    outside::sleep(Duration::from_millis(after_ms)).await;
+                Ok(Progress {
+                    step: Step::Attempt { after_ms },
+                    ..
+                }) => {
+                    outside::sleep(Duration::from_millis(after_ms.max(BETWEEN_STEPS_MS))).await;
                 }
                 Ok(_) => return,
                 Err(error) => {

@@ -1,13 +1,11 @@
-//! Making a charge unpayable: the gateway first, then read again; paid wins.
-
-use std::time::Duration;
+//! Making a charge unpayable: the gateway first, then it is read again; paid wins.
 
 use gateways::GatewayCharge;
 use schemas::{attempt::State, charge::Status, id::ChargeId, retry::Backoff};
 use store::{StoreError, attempts, charges};
 
 use super::{Applied, apply};
-use crate::{Activities, Step, delta};
+use crate::{Activities, Progress, Step, attention, delta};
 
 /// Between tries to end a charge at a gateway that does not answer.
 const END_AGAIN: Backoff = Backoff {
@@ -18,11 +16,12 @@ const END_AGAIN: Backoff = Backoff {
 
 impl Activities {
     /// Cancels or expires a payable charge at its gateway. `expired` and `canceled` are written only once it can no longer be paid.
-    pub async fn end_charge(&self, id: ChargeId) -> Result<Step, StoreError> {
+    pub async fn end_charge(&self, id: ChargeId) -> Result<Progress, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let rows = attempts::of_charge(&mut db, id).await?;
         let Some(shown) = rows.iter().find(|row| row.state == State::Presented) else {
-            return Ok(Step::LOOK);
+            drop(db);
+            return self.nothing_to_end(id).await;
         };
         let (gateway, order) = self.reopen(&mut db, shown).await?;
         drop(db);
@@ -34,8 +33,9 @@ impl Activities {
         let ended = gateway.cancel(&held).await;
         let mut tx = self.store.pool.begin().await?;
         let Some(mut charge) = charges::lock(&mut tx, id).await? else {
-            return Ok(Step::Done);
+            return Ok(Progress::unchanged(Step::Done));
         };
+        let before = charge.status;
         let mut applied = Applied::default();
         match &ended {
             Ok(observed) => {
@@ -49,7 +49,43 @@ impl Activities {
         charges::set_look_at(&mut tx, id, look_at, looks).await?;
         tx.commit().await?;
         applied.start(self, &charge);
-        Ok(step)
+        Ok(Progress {
+            step,
+            changed: charge.status != before,
+        })
+    }
+
+    /// A payable charge always has a presented attempt. Without one there is nothing to cancel at a gateway: the charge waits for a
+    /// person instead of asking again and again.
+    async fn nothing_to_end(&self, id: ChargeId) -> Result<Progress, StoreError> {
+        let mut tx = self.store.pool.begin().await?;
+        let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+            return Ok(Progress::unchanged(Step::Done));
+        };
+        let rows = attempts::of_charge(&mut tx, id).await?;
+        let shown = rows.iter().any(|row| row.state == State::Presented);
+        if !charge.status.is_payable() || shown {
+            return Ok(Progress::unchanged(Step::LOOK));
+        }
+        tracing::error!(charge = %id, status = %charge.status, "a payable charge has no presented attempt");
+        let mut due = Vec::new();
+        if let Some(last) = rows.last() {
+            let message = "a charge is payable by our rows, and none of its attempts is: check it at the gateway";
+            due = attention::raise(
+                &mut tx,
+                last.connection,
+                "charge_without_instrument",
+                message,
+            )
+            .await?;
+        }
+        let review = Status::NeedsReview;
+        let moved = charges::transition(&mut tx, &self.store, &mut charge, review, None).await?;
+        due.extend(moved.unwrap_or_default());
+        charges::set_look_at(&mut tx, id, None, 0).await?;
+        tx.commit().await?;
+        self.starter.start_deliveries(due);
+        Ok(Progress::changed(Step::LOOK))
     }
 
     fn after_end(&self, charge: &charges::Locked) -> (Step, Option<schemas::Instant>, i32) {
@@ -64,11 +100,11 @@ impl Activities {
             },
             status if status.is_payable() => {
                 let n = u32::try_from(charge.looks).unwrap_or(u32::MAX);
-                let pause = Duration::from_millis(END_AGAIN.delay_ms(n));
+                let pause = END_AGAIN.spread(n, charge.id.uuid());
                 (
                     Step::look_after(pause),
                     Some(charge.now + delta(pause)),
-                    charge.looks + 1,
+                    charge.looks.saturating_add(1),
                 )
             }
             _ => (Step::LOOK, None, 0),

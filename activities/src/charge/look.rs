@@ -1,154 +1,260 @@
-//! Looking at a charge: what gateways said meanwhile is applied, and what is due is decided.
+//! Syncing a charge: what gateways reported is applied, hints are checked at the gateway, and what is due is decided.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use gateways::{GatewayCharge, Observed};
+use futures::{FutureExt, StreamExt, stream};
+use gateways::{GatewayCharge, Observed, outside};
 use schemas::{
-    Instant, attempt::State, calendar, charge::Status, id::ChargeId, payment_method::Kind,
-    retry::Backoff,
+    Instant,
+    attempt::State,
+    calendar,
+    charge::Status,
+    id::{AttemptId, ChargeId},
+    payment_method::{Kind, Life},
+    retry::{Backoff, jitter},
 };
 use store::{
     PgConnection, StoreError, attempts,
     charges::{self, Locked},
+    deliveries::Due,
     facts::{self, Fact},
 };
+use tokio::time::Instant as Stopwatch;
 
-use super::{Applied, apply, money};
-use crate::{Activities, Step, delta, until};
+use super::{Applied, apply, money, reversal};
+use crate::{Activities, Progress, Step, attention, delta, until};
 
-/// Between looks while a gateway does not answer or does not confirm.
+/// Between syncs while a gateway does not answer or does not confirm.
 const ASK_AGAIN: Backoff = Backoff {
     initial_ms: 2_000,
     factor: 2,
     max_ms: 300_000,
 };
-/// How long a charge that waits for Reconcile, or for its running attempt, waits before it looks by itself.
+/// How many times a gateway is asked about a hint that it does not confirm. With the pauses above, about half an hour.
+const HINT_CHECKS: i32 = 12;
+/// How many times a gateway that does not answer is asked about a hint: about a day.
+const UNANSWERED_CHECKS: i32 = 300;
+/// How long a charge waits for the attempt that another worker is making before it syncs by itself.
 const WAITING: Duration = Duration::from_mins(1);
-
-/// Business days until a boleto that was paid on its last day must have been told.
+/// How many attempts are asked about at a time.
+const ASK_AT_A_TIME: usize = 4;
+/// After so long no further gateway is asked within one sync; the activity must end in time.
+const ASK_WITHIN: Duration = Duration::from_secs(20);
+/// Business days until a boleto that was paid on its last day must have been reported.
 const BOLETO_SETTLES_IN: u16 = 4;
+/// Charges that end at midnight are spread over this time: there are as many as a day's boletos.
+const MIDNIGHT_SPREAD: Duration = Duration::from_mins(10);
 
-/// What the gateways said, and whether all of them answered.
+/// The answers that one sync works with.
 #[derive(Default)]
 struct Heard {
-    observed: Vec<(Fact, Observed)>,
-    late: Vec<(schemas::id::AttemptId, GatewayCharge)>,
+    proved: Vec<(Fact, Option<Observed>)>,
+    hints: Vec<Asked>,
+    late: Vec<Asked>,
+}
+
+/// One attempt that its gateway was asked about, and the hints that asked for it.
+struct Asked {
+    attempt: AttemptId,
+    facts: Vec<Fact>,
+    /// `None`: the gateway did not answer.
+    found: Option<Vec<GatewayCharge>>,
+}
+
+/// What a sync left to decide on.
+#[derive(Default)]
+struct Synced {
+    applied: Applied,
+    changed: bool,
     /// A hint was not confirmed, or a gateway could not be asked.
     unanswered: bool,
+    /// An observation became a hint: the gateway is asked in the next sync.
+    must_ask: bool,
 }
 
 impl Activities {
-    /// Applies what was said, then decides what is next.
-    pub async fn look_at_charge(&self, id: ChargeId) -> Result<Step, StoreError> {
+    /// Applies what was reported, then decides what is next.
+    pub async fn look_at_charge(&self, id: ChargeId) -> Result<Progress, StoreError> {
         let heard = Box::pin(self.listen(id)).await?;
         let mut tx = self.store.pool.begin().await?;
         let Some(mut charge) = charges::lock(&mut tx, id).await? else {
-            return Ok(Step::Done);
+            return Ok(Progress::unchanged(Step::Done));
         };
-        let mut applied = Applied::default();
-        let mut unknown_payment = false;
-        for (fact, observed) in &heard.observed {
-            let known = match observed {
-                // a late word must not end a dispute: the gateway is asked how it stands now
-                Observed::Charge(told)
-                    if fact.observed.is_some()
-                        && money::ends_dispute(&mut tx, &charge, told).await? =>
-                {
-                    false
-                }
-                Observed::Charge(observed) => {
-                    applied
-                        .extend(apply(self, &mut tx, &mut charge, fact.attempt, observed).await?);
-                    true
-                }
-                Observed::Refund(refund) => {
-                    money::refunded(self, &mut tx, &mut charge, refund, &mut applied).await?
-                }
-                Observed::Dispute(dispute) => {
-                    money::disputed(self, &mut tx, &mut charge, dispute, &mut applied).await?
-                }
-            };
-            if known {
-                facts::handled(&mut tx, fact).await?;
-            } else {
-                facts::must_ask(&mut tx, fact).await?;
-            }
-            unknown_payment |= !known;
+        let before = charge.status;
+        let mut synced = Synced::default();
+        for (fact, observed) in &heard.proved {
+            self.apply_fact(&mut tx, &mut charge, (fact, observed.as_ref()), &mut synced)
+                .await?;
         }
-        for (attempt, observed) in &heard.late {
-            applied.extend(apply(self, &mut tx, &mut charge, *attempt, observed).await?);
+        for asked in &heard.hints {
+            self.apply_asked(&mut tx, &mut charge, asked, &mut synced)
+                .await?;
+        }
+        for asked in &heard.late {
+            self.apply_asked(&mut tx, &mut charge, asked, &mut synced)
+                .await?;
         }
         if is_overdue(&charge) {
             let due = charges::transition(&mut tx, &self.store, &mut charge, Status::Overdue, None);
-            applied.due.extend(due.await?.unwrap_or_default());
+            synced.applied.due.extend(due.await?.unwrap_or_default());
         }
-        let waits = self.has_open(&mut tx, id).await?;
-        let unanswered = heard.unanswered || unknown_payment;
-        let (step, look_at, looks) = self.next(&charge, unanswered, waits);
+        let rows = attempts::of_charge(&mut tx, id).await?;
+        let (step, look_at, looks) = if synced.must_ask {
+            (Step::LOOK, Some(charge.now), charge.looks)
+        } else {
+            self.next(&charge, synced.unanswered, &rows)
+        };
         charges::set_look_at(&mut tx, id, look_at, looks).await?;
         tx.commit().await?;
-        applied.start(self, &charge);
-        Ok(step)
+        synced.applied.start(self, &charge);
+        Ok(Progress {
+            step,
+            changed: synced.changed || synced.must_ask || charge.status != before,
+        })
     }
 
-    async fn has_open(&self, db: &mut PgConnection, id: ChargeId) -> Result<bool, StoreError> {
-        Ok(attempts::of_charge(db, id)
-            .await?
-            .iter()
-            .any(|a| matches!(a.state, State::Open | State::Abandoned)))
+    /// Applies one proved observation. What it contradicts, or cannot be applied yet, is read at the gateway instead.
+    async fn apply_fact(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut Locked,
+        (fact, observed): (&Fact, Option<&Observed>),
+        synced: &mut Synced,
+    ) -> Result<(), StoreError> {
+        let applied = &mut synced.applied;
+        let known = match observed {
+            None => false,
+            Some(Observed::Charge(stated)) => {
+                let stale = money::ends_dispute(db, charge, stated).await?
+                    || reversal::contradicts(db, charge, fact.attempt, stated).await?;
+                if !stale {
+                    applied.extend(apply(self, db, charge, fact.attempt, stated).await?);
+                }
+                !stale
+            }
+            Some(Observed::Refund(refund)) => {
+                money::refunded(self, db, charge, refund, applied).await?
+            }
+            Some(Observed::Dispute(dispute)) => {
+                money::disputed(self, db, charge, dispute, applied).await?
+            }
+        };
+        if known {
+            facts::handled(db, fact).await?;
+            synced.changed = true;
+        } else {
+            facts::must_ask(db, fact).await?;
+            synced.must_ask = true;
+        }
+        Ok(())
     }
 
-    /// Reads what was said, and asks where that was only a hint, or where late money is possible. Outside of any transaction, and
+    /// Applies what the gateway has now of one attempt. Hints that it does not confirm are asked about again, for a while.
+    async fn apply_asked(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut Locked,
+        asked: &Asked,
+        synced: &mut Synced,
+    ) -> Result<(), StoreError> {
+        let mut confirmed = false;
+        if let Some(found) = &asked.found {
+            let applied = &mut synced.applied;
+            let about = (asked.attempt, found.as_slice());
+            confirmed |= reversal::reverse(self, db, charge, about, applied).await?;
+            for object in found {
+                let armed = applied.reconcile.len();
+                applied.extend(apply(self, db, charge, asked.attempt, object).await?);
+                confirmed |= !object.status.is_payable() || applied.reconcile.len() > armed;
+            }
+        }
+        synced.changed |= confirmed;
+        let checks = match &asked.found {
+            Some(_) => HINT_CHECKS,
+            None => UNANSWERED_CHECKS,
+        };
+        for fact in &asked.facts {
+            if confirmed {
+                facts::handled(db, fact).await?;
+            } else if fact.checks + 1 < checks {
+                facts::unconfirmed(db, fact).await?;
+                synced.unanswered = true;
+            } else {
+                facts::handled(db, fact).await?;
+                synced.changed = true;
+                synced.applied.due.extend(give_up(db, charge, fact).await?);
+            }
+        }
+        synced.unanswered |= asked.facts.is_empty() && asked.found.is_none();
+        Ok(())
+    }
+
+    /// Reads what was reported, and asks where that was only a hint, or where late money is possible. Outside of any transaction, and
     /// without keeping a connection to the database: a gateway may take its time.
     async fn listen(&self, id: ChargeId) -> Result<Heard, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let rows = attempts::of_charge(&mut db, id).await?;
-        let said = facts::unhandled(&mut db, id).await?;
+        let reported = facts::unhandled(&mut db, id).await?;
         let late = charges::late_look(&mut db, id).await?;
         drop(db);
         let mut heard = Heard::default();
-        for fact in said {
-            match &fact.observed {
+        let mut hints: BTreeMap<AttemptId, Vec<Fact>> = BTreeMap::new();
+        for mut fact in reported {
+            match fact.observed.take() {
                 Some(json) => {
-                    let observed = serde_json::from_value(json.clone())
-                        .map_err(|why| StoreError::corrupt("notification_facts.observed", why))?;
-                    heard.observed.push((fact, observed));
+                    let observed = serde_json::from_value(json).map_err(|error| {
+                        tracing::error!(charge = %id, key = fact.dedupe_key, %error, "a stored observation is unreadable: the gateway is asked instead");
+                    });
+                    heard.proved.push((fact, observed.ok()));
                 }
-                None => self.confirm(&rows, fact, &mut heard).await?,
+                None => hints.entry(fact.attempt).or_default().push(fact),
             }
         }
-        if late {
-            for row in rows.iter().filter(|row| row.state == State::Voided) {
-                match self.ask(row).await? {
-                    Some(found) => heard
-                        .late
-                        .extend(found.into_iter().map(|charge| (row.id, charge))),
-                    None => heard.unanswered = true,
-                }
-            }
-        }
+        let late = rows.iter().filter(|row| {
+            let ended = matches!(row.state, State::Voided | State::Absent);
+            late && ended && !hints.contains_key(&row.id)
+        });
+        let late: Vec<_> = late.map(|row| (row.clone(), Vec::new())).collect();
+        let hints = hints.into_iter().filter_map(|(attempt, facts)| {
+            let row = rows.iter().find(|row| row.id == attempt)?;
+            Some((row.clone(), facts))
+        });
+        heard.hints = self.ask_all(hints.collect()).await?;
+        heard.late = self.ask_all(late).await?;
         Ok(heard)
     }
 
-    /// A hint closes only if the gateway confirmed it.
-    async fn confirm(
+    async fn ask_all(
         &self,
-        rows: &[attempts::Row],
-        fact: Fact,
-        heard: &mut Heard,
-    ) -> Result<(), StoreError> {
-        let Some(row) = rows.iter().find(|row| row.id == fact.attempt) else {
-            return Ok(());
-        };
-        let found = self.ask(row).await?;
-        match found.and_then(|found| found.into_iter().max_by_key(|charge| charge.payments.len())) {
-            Some(charge) if !charge.status.is_payable() => {
-                let observed = Observed::Charge(Box::new(charge));
-                heard.observed.push((fact, observed));
-            }
-            _ => heard.unanswered = true,
+        about: Vec<(attempts::Row, Vec<Fact>)>,
+    ) -> Result<Vec<Asked>, StoreError> {
+        let started = outside::instant();
+        let mut asking = stream::iter(about)
+            .map(|(row, facts)| self.ask_one(row, facts, started).boxed())
+            .buffered(ASK_AT_A_TIME);
+        let mut asked = Vec::new();
+        while let Some(answer) = asking.next().await {
+            asked.push(answer?);
         }
-        Ok(())
+        Ok(asked)
+    }
+
+    async fn ask_one(
+        &self,
+        row: attempts::Row,
+        facts: Vec<Fact>,
+        started: Stopwatch,
+    ) -> Result<Asked, StoreError> {
+        let found = if outside::instant() - started < ASK_WITHIN {
+            self.ask(&row).await?
+        } else {
+            None
+        };
+        Ok(Asked {
+            attempt: row.id,
+            facts,
+            found,
+        })
     }
 
     /// What the gateway has under the attempt's reference; `None` if it did not answer.
@@ -171,41 +277,49 @@ impl Activities {
         }
     }
 
-    /// What is next, when, and how many looks there were.
-    fn next(&self, charge: &Locked, unanswered: bool, waits: bool) -> (Step, Option<Instant>, i32) {
-        let after = |pause: Duration, looks| {
-            (
-                Step::look_after(pause),
-                Some(charge.now + delta(pause)),
-                looks,
-            )
-        };
-        if unanswered {
-            let n = u32::try_from(charge.looks).unwrap_or(u32::MAX);
-            return after(
-                Duration::from_millis(ASK_AGAIN.delay_ms(n)),
-                charge.looks + 1,
-            );
-        }
-        match charge.status {
-            Status::Processing if waits => after(WAITING, charge.looks),
-            Status::Processing => (Step::ATTEMPT, charge.look_at, charge.looks),
-            status if status.is_payable() => {
-                if charge.cancel_requested_at.is_some() {
-                    (Step::Cancel, charge.look_at, charge.looks)
-                } else if charge.expires_at <= charge.now {
-                    (Step::Expire, charge.look_at, charge.looks)
-                } else {
-                    let at = next_turn(charge);
-                    (Step::look_after(until(at, charge.now)), Some(at), 0)
-                }
+    /// What is next, when, and how many syncs there were. A cancel and an expiry come before everything that is only a hint.
+    fn next(
+        &self,
+        charge: &Locked,
+        unanswered: bool,
+        rows: &[attempts::Row],
+    ) -> (Step, Option<Instant>, i32) {
+        let at_of = |pause| Some(charge.now + delta(pause));
+        let open = rows.iter().find(|row| row.state == State::Open);
+        match (charge.status, open) {
+            (Status::Processing, Some(open)) => {
+                let left = until(open.lease_expires_at, charge.now);
+                let pause = left.clamp(Duration::from_secs(1), WAITING);
+                (Step::attempt_after(pause), at_of(pause), charge.looks)
             }
-            Status::Expired | Status::Canceled => self.late_look(charge),
+            (Status::Processing, None) => (Step::ATTEMPT, at_of(WAITING), charge.looks),
+            (status, _) if status.is_payable() && charge.cancel_requested_at.is_some() => {
+                (Step::Cancel, charge.look_at, charge.looks)
+            }
+            (status, _) if status.is_payable() && charge.expires_at <= charge.now => {
+                (Step::Expire, charge.look_at, charge.looks)
+            }
+            _ if unanswered => {
+                let n = u32::try_from(charge.looks).unwrap_or(u32::MAX);
+                let pause = ASK_AGAIN.spread(n, charge.id.uuid());
+                let turn = charge.status.is_payable().then(|| next_turn(charge));
+                let pause = turn.map_or(pause, |at| pause.min(until(at, charge.now)));
+                (
+                    Step::look_after(pause),
+                    at_of(pause),
+                    charge.looks.saturating_add(1),
+                )
+            }
+            (status, _) if status.is_payable() => {
+                let at = next_turn(charge);
+                (Step::look_after(until(at, charge.now)), Some(at), 0)
+            }
+            (Status::Expired | Status::Canceled, _) => self.late_look(charge),
             _ => (Step::Done, None, 0),
         }
     }
 
-    /// Late money: an expired or canceled charge is looked at a few more times.
+    /// Late money: an expired or canceled charge is read a few more times.
     fn late_look(&self, charge: &Locked) -> (Step, Option<Instant>, i32) {
         if let Some(at) = settling(charge) {
             return (
@@ -237,13 +351,32 @@ impl Activities {
     }
 }
 
-/// When a payable charge must be looked at: at the end of its due day, if it can be paid after that; else at its end.
-pub(super) fn next_turn(charge: &Locked) -> Instant {
-    let due_end = due_end(charge).filter(|at| *at > charge.now);
-    due_end.map_or(charge.expires_at, |at| at.min(charge.expires_at))
+/// The gateway never confirmed a hint: it is given up, and the merchant hears of it.
+async fn give_up(
+    db: &mut PgConnection,
+    charge: &Locked,
+    fact: &Fact,
+) -> Result<Vec<Due>, StoreError> {
+    tracing::error!(charge = %charge.id, connection = %fact.connection, event = fact.event, "the gateway does not confirm what a notification said");
+    let message = format!(
+        "a notification about the charge {} is not confirmed by the gateway: check that only the gateway knows the notification address",
+        charge.id
+    );
+    attention::raise(db, fact.connection, "notification_unconfirmed", &message).await
 }
 
-fn due_end(charge: &Locked) -> Option<Instant> {
+/// When a payable charge must be synced: at the end of its due day, if it can be paid after that; else at its end. Charges that end at
+/// midnight are spread.
+pub(crate) fn next_turn(charge: &Locked) -> Instant {
+    let due_end = due_end(charge).filter(|at| *at > charge.now);
+    let at = due_end.map_or(charge.expires_at, |at| at.min(charge.expires_at));
+    match charge.payment_method.life() {
+        Life::Seconds(_) => at,
+        Life::Until(_) => at + delta(jitter(charge.id.uuid(), MIDNIGHT_SPREAD)),
+    }
+}
+
+pub(super) fn due_end(charge: &Locked) -> Option<Instant> {
     let due = charge.payment_method.due()?;
     Some(calendar::end_of(calendar::business_day_from(due.due_date)))
 }
@@ -255,11 +388,12 @@ fn is_overdue(charge: &Locked) -> bool {
         && due_end(charge).is_some_and(|at| at <= charge.now)
 }
 
-/// Banks tell of a boleto's payment days after it: the last look is when they must have.
+/// Banks report a boleto's payment days after it: the last sync is when they must have.
 fn settling(charge: &Locked) -> Option<Instant> {
     let due_now = charge.look_at.is_none_or(|at| at <= charge.now);
     let last_day = calendar::today(charge.expires_at);
     let at = calendar::end_of(calendar::business_days_after(last_day, BOLETO_SETTLES_IN));
+    let at = at + delta(jitter(charge.id.uuid(), MIDNIGHT_SPREAD));
     (charge.method == Kind::Boleto
         && charge.status == Status::Expired
         && due_now

@@ -1,5 +1,5 @@
-//! What a charge's workflow does: try gateways until one presents an instrument, then look after it until it is paid, canceled
-//! or expired, and a while longer.
+//! The activities of a charge: try gateways until one presents an instrument, then sync until it is paid, canceled or expired, and a
+//! while longer.
 
 mod apply;
 mod attempt;
@@ -7,10 +7,12 @@ mod begin;
 mod choose;
 mod direct;
 mod end;
-mod look;
+mod failure;
+pub(crate) mod look;
 pub(crate) mod money;
 mod preview;
 mod resolve;
+pub(crate) mod reversal;
 mod settle;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
-//! Money given back and claimed back, as gateways tell it, applied under the charge's lock. The tables decide; the charge's row
+//! Money given back and claimed back, as gateways report it, applied under the charge's lock. The tables decide; the charge's row
 //! holds the sums, and its status follows from them.
+
+use std::time::Duration;
 
 use gateways::{GatewayCharge, GatewayDispute, GatewayRefund, GatewayStatus, RefundStatus};
 use schemas::{
@@ -17,7 +19,10 @@ use store::{
 };
 
 use super::Applied;
-use crate::Activities;
+use crate::{Activities, delta};
+
+/// When a refund that the gateway reported as pending is read for the first time.
+const FOLLOW_AFTER: Duration = Duration::from_mins(1);
 
 /// Applies what a gateway says of a refund. `false`: the payment that it belongs to is not known yet.
 pub(crate) async fn refunded(
@@ -40,18 +45,22 @@ pub(crate) async fn refunded(
             .due
             .extend(move_refund(db, charge, row, (next, failure.as_ref())).await?);
     } else {
-        // some tell the sum of what was given back in parts: only what exceeds the parts is news
+        // some report the sum of what was given back in parts: only what exceeds the parts is news
         let standing = rows
             .iter()
             .filter(|row| row.payment == payment.id && row.status != refund::Status::Failed);
         let left = payment.amount - standing.map(|row| row.amount).sum::<i64>();
-        if left <= 0 {
-            return Ok(true);
-        }
         let observed = GatewayRefund {
-            amount: observed.amount.min(left),
+            amount: if is_sum(payment, observed) {
+                observed.amount.min(left)
+            } else {
+                observed.amount
+            },
             ..observed.clone()
         };
+        if observed.amount <= 0 {
+            return Ok(true);
+        }
         let mut row = insert(db, charge, payment, &observed).await?;
         count(charge, row.status, row.amount);
         charges::save_sums(db, charge).await?;
@@ -59,6 +68,17 @@ pub(crate) async fn refunded(
     }
     follow(acts, db, charge, applied).await?;
     Ok(true)
+}
+
+/// Whether the gateway reports that all of a payment went back, without naming the refunds: its id is then made from the payment's.
+fn is_sum(payment: &Payment, observed: &GatewayRefund) -> bool {
+    let made = |id: &str| {
+        observed
+            .id
+            .strip_prefix(id)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    made(&payment.gateway_payment_id) || payment.end_to_end_id.as_deref().is_some_and(made)
 }
 
 /// Moves a refund of a locked charge, keeps the charge's sums, and writes the event. Does not touch the charge's status.
@@ -143,7 +163,9 @@ async fn insert(
         reason: None,
         metadata: &Metadata::default(),
         gateway_refund_id: Some(&observed.id),
-        look_at: None,
+        // one that is under way at the gateway is followed to its end
+        look_at: (observed.status == RefundStatus::Pending)
+            .then(|| charge.now + delta(FOLLOW_AFTER)),
     };
     refunds::insert(db, &new).await?;
     refunds::find(db, id)
@@ -313,7 +335,7 @@ async fn insert_dispute(
         .ok_or_else(|| StoreError::corrupt("disputes", "an inserted dispute is not there"))
 }
 
-/// Lets a paid charge's status follow its sums.
+/// Lets a paid charge's status follow its sums. More given back and claimed back than was paid is recorded, and needs a person.
 pub(crate) async fn follow(
     acts: &Activities,
     db: &mut PgConnection,
@@ -326,7 +348,10 @@ pub(crate) async fn follow(
     ) {
         return Ok(());
     }
-    let next = if charge.amount_disputed > 0 {
+    let returned = charge.amount_refunded + charge.amount_disputed;
+    let next = if returned > charge.amount_paid {
+        Status::NeedsReview
+    } else if charge.amount_disputed > 0 {
         Status::Disputed
     } else if charge.amount_refunded >= charge.amount_paid {
         Status::Refunded

@@ -1,4 +1,4 @@
-//! What became of a call whose outcome is unknown, within the same attempt.
+//! A call with an unknown outcome: the gateway is searched within the same attempt.
 
 use std::time::Duration;
 
@@ -16,12 +16,13 @@ use crate::Activities;
 const SEARCHES: u32 = 3;
 
 impl Activities {
-    /// Searches for the charge a few times. Found: adopted. Not found says nothing, and the attempt will be abandoned.
+    /// Searches for the charge a few times. Found: adopted. Not found proves nothing, and the attempt will be abandoned.
     pub(super) async fn resolve(
         &self,
         call: &Call,
         error: GatewayError,
         started: Instant,
+        counted: bool,
     ) -> Called {
         let failed_after_ms = elapsed(started);
         let found = outside::timeout(self.timing.resolve, self.search(call))
@@ -36,6 +37,7 @@ impl Activities {
             error: Some(error),
             duration_ms: failed_after_ms,
             several,
+            counted,
         }
     }
 

@@ -1,10 +1,10 @@
-//! The second transaction of an attempt: what came of the call, with everything that follows from it.
+//! The second transaction of an attempt: the outcome of the call, with everything that follows from it.
 
 use gateways::{GatewayCharge, GatewayError};
 use schemas::{
     attempt::{ErrorClass, State},
     breaker::{self, Outcome as Health, Transition},
-    charge::{Failure, FailureCode, GatewayFailure, Status},
+    charge::Status,
     message::{AttemptFinished, CloudEvent, Topic},
     route::Reason,
 };
@@ -18,6 +18,7 @@ use super::{
     apply::{Applied, apply},
     attempt::Called,
     begin::Call,
+    failure::declined,
     look::next_turn,
 };
 use crate::{Activities, Step, attention, delta, until};
@@ -33,7 +34,7 @@ impl Activities {
             return Ok(Step::Done);
         };
         if mine.state != State::Open || mine.runner != call.runner {
-            return self.too_late(tx, &charge, mine, called).await;
+            return self.too_late(tx, charge, mine, called).await;
         }
         let outcome = outcome(&charge, &rows, &called);
         attempts::close(
@@ -44,40 +45,16 @@ impl Activities {
             called.duration_ms,
         )
         .await?;
-        let mut applied = Applied::default();
-        match outcome.state {
-            State::Presented => {
-                let due =
-                    charges::transition(&mut tx, &self.store, &mut charge, Status::Pending, None)
-                        .await?;
-                applied.due.extend(due.unwrap_or_default());
-            }
-            State::Refused | State::Declined => {
-                let failure = refusal(mine, &outcome);
-                let due = charges::transition(
-                    &mut tx,
-                    &self.store,
-                    &mut charge,
-                    Status::Failed,
-                    Some(&failure),
-                )
-                .await?;
-                applied.due.extend(due.unwrap_or_default());
-            }
-            State::Abandoned => applied.reconcile.push(call.attempt),
-            _ => {}
-        }
-        if let Some(observed) = &called.charge {
-            applied.extend(apply(self, &mut tx, &mut charge, call.attempt, observed).await?);
-        }
-        if called.several && outcome.state == State::Presented {
-            attempts::set_look_at(&mut tx, call.attempt, Some(charge.now), false).await?;
-            applied.reconcile.push(call.attempt);
-        }
-        let step = self.after(&mut tx, &charge).await?;
-        let moved = self
-            .note_health(&mut tx, call, (mine, &charge), &called)
+        let mut applied = self
+            .follow_outcome(&mut tx, &mut charge, (mine, &outcome), &called)
             .await?;
+        let step = self.after(&mut tx, &charge).await?;
+        let moved = if called.counted {
+            None
+        } else {
+            let answer = (called.error.as_ref(), called.duration_ms);
+            self.note_health(&mut tx, call, &charge, answer).await?
+        };
         publish(&mut tx, &charge, mine, &outcome, called.duration_ms).await?;
         applied
             .due
@@ -88,29 +65,106 @@ impl Activities {
         Ok(step)
     }
 
-    /// The row is somebody else's by now, or was moved by a notification that overtook our answer. What we learned is filled in;
-    /// whatever we may have created beside it is left to Reconcile.
+    /// What the outcome of an attempt means for its charge.
+    async fn follow_outcome(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut charges::Locked,
+        (mine, outcome): (&attempts::Row, &Outcome),
+        called: &Called,
+    ) -> Result<Applied, StoreError> {
+        let mut applied = Applied::default();
+        let ended = match outcome.state {
+            State::Presented => Some((Status::Pending, None)),
+            State::Declined => {
+                let failure = declined(mine.gateway, called.error.as_ref());
+                Some((Status::Failed, Some(failure)))
+            }
+            State::Abandoned => {
+                applied.reconcile.push(mine.id);
+                None
+            }
+            _ => None,
+        };
+        if let Some((status, failure)) = ended {
+            let due = charges::transition(db, &self.store, charge, status, failure.as_ref());
+            applied.due.extend(due.await?.unwrap_or_default());
+        }
+        if let Some(observed) = &called.charge {
+            applied.extend(apply(self, db, charge, mine.id, observed).await?);
+        }
+        if (called.several || mine.late_answer) && outcome.state == State::Presented {
+            attempts::set_look_at(db, mine.id, Some(charge.now), false).await?;
+            applied.reconcile.push(mine.id);
+        }
+        Ok(applied)
+    }
+
+    /// Another worker has the attempt by now, or a notification that overtook this answer moved it. What was learned is filled in;
+    /// what this call may have created beside it is left to the orphan's workflow.
     async fn too_late(
         &self,
         mut tx: store::Tx,
-        charge: &charges::Locked,
+        mut charge: charges::Locked,
         mine: &attempts::Row,
         called: Called,
     ) -> Result<Step, StoreError> {
+        tracing::warn!(charge = %mine.charge, attempt = %mine.id, state = %mine.state, "an answer came after its attempt was taken over");
+        let mut applied = Applied::default();
         if let Some(found) = &called.charge {
             attempts::fill_in(&mut tx, mine.id, &found.id, found.next_action.as_ref()).await?;
-        }
-        let open = mine.state == State::Open;
-        if !open {
-            attempts::set_look_at(&mut tx, mine.id, Some(charge.now), false).await?;
+            let other = mine
+                .gateway_charge_id
+                .as_deref()
+                .is_some_and(|known| known != found.id);
+            match mine.state {
+                State::Open => attempts::note_late_answer(&mut tx, mine.id).await?,
+                State::Abandoned => applied.reconcile.push(mine.id),
+                State::Presented | State::Paid if other || called.several => {
+                    applied.reconcile.push(mine.id);
+                }
+                _ => {}
+            }
+            if !applied.reconcile.is_empty() {
+                attempts::set_look_at(&mut tx, mine.id, Some(charge.now), false).await?;
+            }
+            if mine.state != State::Open {
+                applied.extend(apply(self, &mut tx, &mut charge, mine.id, found).await?);
+            }
         }
         tx.commit().await?;
-        tracing::warn!(charge = %mine.charge, attempt = %mine.id, state = %mine.state, "an answer came after its attempt was taken over");
-        if !open {
-            self.starter
-                .start_reconcile(charge.merchant, charge.id, mine.id);
-        }
+        applied.start(self, &charge);
         Ok(Step::ATTEMPT)
+    }
+
+    /// Lets the breaker count a failed create at once, before its outcome is searched for. `false`: it could not, and counts it later.
+    pub(super) async fn count_early(
+        &self,
+        call: &Call,
+        error: &GatewayError,
+        duration_ms: i64,
+    ) -> bool {
+        let counted = async {
+            let mut tx = self.store.pool.begin().await?;
+            let Some(charge) = charges::lock(&mut tx, call.charge).await? else {
+                return Ok(false);
+            };
+            let (id, runner) = (call.attempt, call.runner);
+            if !attempts::answered(&mut tx, id, runner, error.class, duration_ms).await? {
+                return Ok(false);
+            }
+            self.note_health(&mut tx, call, &charge, (Some(error), duration_ms))
+                .await?;
+            tx.commit().await?;
+            Ok::<_, StoreError>(true)
+        };
+        match Box::pin(counted).await {
+            Ok(counted) => counted,
+            Err(error) => {
+                tracing::warn!(attempt = %call.attempt, %error, "could not count a failed call at once");
+                false
+            }
+        }
     }
 
     /// What the workflow does next, with the row's `look_at` set to it.
@@ -134,25 +188,24 @@ impl Activities {
         Ok(step)
     }
 
-    /// Tells the circuit breaker how the call went. A success on a closed breaker writes nothing.
+    /// Lets the circuit breaker count how the call went. A success on a closed breaker writes nothing.
     async fn note_health(
         &self,
         db: &mut PgConnection,
         call: &Call,
-        (mine, charge): (&attempts::Row, &charges::Locked),
-        called: &Called,
+        charge: &charges::Locked,
+        (error, duration_ms): (Option<&GatewayError>, i64),
     ) -> Result<Option<Transition>, StoreError> {
-        let error = called.error.as_ref();
-        if error.is_some_and(|e| e.code == breakers::BULKHEAD || e.code == "runner_lost") {
+        if error.is_some_and(|e| e.code == "runner_lost") {
             return Ok(None);
         }
         let settings = &charge.settings.breaker;
-        let outcome = breaker::outcome_of(error.map(|e| e.class), called.duration_ms, settings);
+        let outcome = breaker::outcome_of(error.map(|e| e.class), duration_ms, settings);
         let healthy = matches!(outcome, Health::Success | Health::Alive);
         if healthy && call.reason != Reason::Probe {
             return Ok(None);
         }
-        let mut locked = breakers::lock(db, call.connection, mine.family).await?;
+        let mut locked = breakers::lock(db, call.connection, call.family).await?;
         let this = breaker::Call {
             attempt: call.attempt,
             outcome,
@@ -161,14 +214,14 @@ impl Activities {
             return Ok(None);
         }
         let since = locked.breaker.counts_from(settings, locked.now);
-        let window = breakers::window(db, call.connection, mine.family, since, settings).await?;
+        let window = breakers::window(db, call.connection, call.family, since, settings).await?;
         let now = locked.now;
         let moved = locked.breaker.record(this, &window, settings, now);
         breakers::save(db, &mut locked, moved).await?;
         if let Some(moved) = moved {
-            metrics::counter!("breaker_transitions_total", "gateway" => mine.gateway.to_string(), "to" => moved.to.to_string())
+            metrics::counter!("breaker_transitions_total", "api" => call.family.to_string(), "to" => moved.to.to_string())
                 .increment(1);
-            tracing::warn!(connection = %call.connection, gateway = %mine.gateway, from = %moved.from, to = %moved.to, why = %moved.why, "circuit breaker moved");
+            tracing::warn!(connection = %call.connection, api = %call.family, from = %moved.from, to = %moved.to, why = %moved.why, "circuit breaker moved");
         }
         Ok(moved)
     }
@@ -230,7 +283,7 @@ fn adopted(charge: &charges::Locked, rows: &[attempts::Row], found: &GatewayChar
         .any(|row| matches!(row.state, State::Presented | State::Paid));
     let wanted =
         charge.status == Status::Processing && charge.cancel_requested_at.is_none() && !shown;
-    // what has nothing to show cannot be shown: it is left to Reconcile, which voids it
+    // what has nothing to show cannot be shown: it is left to OrphanWorkflow, which voids it
     let shows = found.status.is_payable() && found.next_action.is_some();
     let alive = shows || !found.payments.is_empty();
     let state = if wanted && alive {
@@ -243,28 +296,6 @@ fn adopted(charge: &charges::Locked, rows: &[attempts::Row], found: &GatewayChar
         next_action: found.next_action.clone(),
         look_at: (state == State::Abandoned).then_some(charge.now),
         ..Outcome::of(state)
-    }
-}
-
-fn refusal(mine: &attempts::Row, outcome: &Outcome) -> Failure {
-    let gateway = outcome.error.as_ref().map(|error| GatewayFailure {
-        kind: mine.gateway,
-        code: error.code.clone(),
-        message: error.message.clone(),
-    });
-    let code = if outcome.state == State::Declined {
-        FailureCode::Declined
-    } else {
-        FailureCode::RefusedByGateway
-    };
-    Failure {
-        code,
-        message: format!(
-            "{} refused the charge: correct what it names and try again with a new charge",
-            mine.gateway
-        ),
-        retryable: false,
-        gateway,
     }
 }
 

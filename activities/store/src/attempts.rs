@@ -1,6 +1,6 @@
 //! Attempts: inserted before the first byte is sent, fenced by their runner, closed once.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
     attempt::{AttemptError, ErrorClass, State},
     gateway::{ApiFamily, GatewayKind, Mode},
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     StoreError,
     error::{parse, to_json},
+    sweep::interval,
 };
 
 pub mod order;
@@ -31,14 +32,42 @@ pub struct Row {
     pub family: ApiFamily,
     pub reason: Reason,
     pub state: State,
+    /// The worker that holds the lease.
     pub runner: Uuid,
+    /// When the first call to the gateway is certainly over.
     pub deadline_at: DateTime<Utc>,
+    /// Until when other workers leave it alone.
+    pub lease_expires_at: DateTime<Utc>,
     pub error_class: Option<ErrorClass>,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
     pub gateway_charge_id: Option<String>,
+    /// An answer came after another worker had taken it over: the gateway may hold more than one object.
+    pub late_answer: bool,
+    /// What exists under its reference is being voided, and is never adopted.
+    pub voiding: bool,
+    /// How many times something payable was voided under its reference.
+    pub voids: i32,
+    /// When the gateway definitely rejected to create anything under its reference.
+    pub rejected_at: Option<DateTime<Utc>>,
+    /// When the merchant was alerted that its outcome cannot be established.
+    pub alerted_at: Option<DateTime<Utc>>,
     pub look_at: Option<DateTime<Utc>>,
     pub looks: i32,
     pub searched_at: Option<DateTime<Utc>>,
     pub started_at: DateTime<Utc>,
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// A worker's claim on an attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Lease {
+    /// The worker.
+    pub runner: Uuid,
+    /// When its call is certainly over.
+    pub deadline_at: DateTime<Utc>,
+    /// Until when other workers leave the attempt alone, unless it is renewed.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// An attempt to insert.
@@ -56,10 +85,9 @@ pub struct New {
     /// The route it was chosen from, for people.
     pub plan: serde_json::Value,
     pub policy_version: i32,
-    pub runner: Uuid,
+    pub lease: Lease,
     pub order_sealed: Vec<u8>,
     pub started_at: DateTime<Utc>,
-    pub deadline_at: DateTime<Utc>,
 }
 
 /// How an attempt ended, or what became of it later.
@@ -90,7 +118,8 @@ impl Outcome {
 pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Row>, StoreError> {
     let rows = sqlx::query!(
         "select id, merchant_id, mode, charge_id, n, connection_id, gateway, family, reason, state, runner, deadline_at,
-                error_class, gateway_charge_id, look_at, looks, searched_at, started_at
+                lease_expires_at, error_class, error_code, error_message, gateway_charge_id, late_answer, voiding,
+                voids, rejected_at, alerted_at, look_at, looks, searched_at, started_at, ended_at
            from attempts where charge_id = $1 order by n",
         charge.uuid(),
     )
@@ -111,15 +140,24 @@ pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Ro
                 state: parse("attempts.state", &row.state)?,
                 runner: row.runner,
                 deadline_at: row.deadline_at,
+                lease_expires_at: row.lease_expires_at,
                 error_class: row
                     .error_class
                     .map(|c| parse("attempts.error_class", &c))
                     .transpose()?,
+                error_code: row.error_code,
+                error_message: row.error_message,
                 gateway_charge_id: row.gateway_charge_id,
+                late_answer: row.late_answer,
+                voiding: row.voiding,
+                voids: row.voids,
+                rejected_at: row.rejected_at,
+                alerted_at: row.alerted_at,
                 look_at: row.look_at,
                 looks: row.looks,
                 searched_at: row.searched_at,
                 started_at: row.started_at,
+                ended_at: row.ended_at,
             })
         })
         .collect()
@@ -143,8 +181,9 @@ pub async fn charge_of(
 pub async fn insert(db: &mut PgConnection, new: &New) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, family, reason, plan,
-                               policy_version, state, runner, deadline_at, order_sealed, look_at, started_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', $12, $13, $14, $13, $15)",
+                               policy_version, state, runner, deadline_at, lease_expires_at, order_sealed, look_at,
+                               started_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', $12, $13, $14, $15, $13, $16)",
         new.id.uuid(),
         new.merchant.uuid(),
         new.mode.as_ref(),
@@ -156,8 +195,9 @@ pub async fn insert(db: &mut PgConnection, new: &New) -> Result<(), StoreError> 
         new.reason.as_ref(),
         new.plan,
         new.policy_version,
-        new.runner,
-        new.deadline_at,
+        new.lease.runner,
+        new.lease.deadline_at,
+        new.lease.expires_at,
         new.order_sealed,
         new.started_at,
     )
@@ -166,24 +206,122 @@ pub async fn insert(db: &mut PgConnection, new: &New) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Takes an open attempt over from the runner that had it, by compare-and-set.
+/// Takes an attempt over from the worker that had it, by compare-and-set. The caller holds the charge's lock.
 pub async fn take(
     db: &mut PgConnection,
     id: AttemptId,
     from: Uuid,
-    runner: Uuid,
-    deadline_at: DateTime<Utc>,
+    lease: Lease,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update attempts set runner = $3, deadline_at = $4, look_at = $4 where id = $1 and runner = $2 and state = 'open'",
+        "update attempts set runner = $3, deadline_at = greatest(deadline_at, $4), lease_expires_at = $5,
+                look_at = greatest(look_at, $5)
+          where id = $1 and runner = $2",
         id.uuid(),
         from,
-        runner,
-        deadline_at,
+        lease.runner,
+        lease.deadline_at,
+        lease.expires_at,
     )
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Renews a worker's lease while its call runs; `false` if another worker has taken the attempt over.
+pub async fn renew(
+    db: &mut PgConnection,
+    id: AttemptId,
+    runner: Uuid,
+    length: TimeDelta,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update attempts set lease_expires_at = app_now() + $3::interval where id = $1 and runner = $2",
+        id.uuid(),
+        runner,
+        interval(length),
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Gives a lease back, so that the next worker need not wait for its end.
+pub async fn release(db: &mut PgConnection, id: AttemptId, runner: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update attempts set lease_expires_at = 'epoch' where id = $1 and runner = $2",
+        id.uuid(),
+        runner,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Writes how the creating call of an attempt that is still open went, before its outcome is known: the breaker counts it at once.
+pub async fn answered(
+    db: &mut PgConnection,
+    id: AttemptId,
+    runner: Uuid,
+    class: ErrorClass,
+    duration_ms: i64,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update attempts set answered_at = app_now(), error_class = $3, duration_ms = $4
+          where id = $1 and runner = $2 and state = 'open'",
+        id.uuid(),
+        runner,
+        class.as_ref(),
+        duration_ms,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Notes that an answer came after another worker had taken an attempt over.
+pub async fn note_late_answer(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update attempts set late_answer = true where id = $1",
+        id.uuid()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Writes the decision to void what exists under an attempt's reference, before any call that does it. The caller holds the charge's
+/// lock.
+pub async fn set_voiding(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update attempts set voiding = true, voids = voids + 1 where id = $1",
+        id.uuid()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Notes that the merchant was alerted about an attempt of unknown outcome.
+pub async fn set_alerted(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update attempts set alerted_at = app_now() where id = $1",
+        id.uuid()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Notes that the gateway definitely rejected to create anything under an attempt's reference.
+pub async fn set_rejected(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update attempts set rejected_at = coalesce(rejected_at, app_now()) where id = $1",
+        id.uuid()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// Closes an open attempt that still belongs to `runner`; `false` if it does not.
@@ -199,7 +337,7 @@ pub async fn close(
         "update attempts
             set state = $3, error_class = $4, error_code = $5, error_message = $6,
                 gateway_charge_id = coalesce($7, gateway_charge_id), next_action = coalesce($8, next_action),
-                look_at = $9, ended_at = app_now(), duration_ms = $10
+                look_at = $9, lease_expires_at = 'epoch', ended_at = app_now(), answered_at = coalesce(answered_at, app_now()), duration_ms = $10
           where id = $1 and runner = $2 and state = 'open'",
         id.uuid(),
         runner,
@@ -230,7 +368,8 @@ pub async fn shift(
     let done = sqlx::query!(
         "update attempts
             set state = $3, gateway_charge_id = coalesce($4, gateway_charge_id),
-                next_action = coalesce($5, next_action), look_at = $6,
+                next_action = coalesce($5, next_action), look_at = $6, looks = 0,
+                voiding = voiding and $3 = 'abandoned',
                 ended_at = coalesce(ended_at, app_now())
           where id = $1 and state = $2",
         id.uuid(),

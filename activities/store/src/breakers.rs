@@ -1,6 +1,6 @@
 //! Circuit breakers: read with the route, locked only to be changed.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
     breaker::{Breaker, Hold, Probe, Settings, Transition, Window},
     connection,
@@ -12,7 +12,7 @@ use schemas::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, error::parse, outbox};
+use crate::{StoreError, error::parse, outbox, sweep::interval};
 
 /// The error code of attempts that never reached for the gateway, for want of a free slot.
 pub const BULKHEAD: &str = "bulkhead";
@@ -179,6 +179,26 @@ pub async fn lock(
     })
 }
 
+/// Takes one of the places for attempts of last resort at a connection that every breaker keeps out; they are `spacing` apart.
+pub async fn take_last_resort(
+    db: &mut PgConnection,
+    connection: ConnectionId,
+    family: ApiFamily,
+    spacing: TimeDelta,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update circuit_breakers set last_resort_at = app_now()
+          where connection_id = $1 and family = $2
+            and (last_resort_at is null or last_resort_at <= app_now() - $3::interval)",
+        connection.uuid(),
+        family.as_ref(),
+        interval(spacing),
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Writes a locked breaker; a transition also becomes a row and a message.
 pub async fn save(
     db: &mut PgConnection,
@@ -258,17 +278,17 @@ pub async fn window(
 ) -> Result<Window, StoreError> {
     let row = sqlx::query!(
         r#"with call as (
-               select ended_at,
+               select answered_at,
                       coalesce(error_class in ('not_created', 'unknown', 'denied', 'throttled')
                                or (error_class in ('refused') and $5), false)
                       or duration_ms > $4 as failed
                  from attempts
-                where connection_id = $1 and family = $2 and started_at > $3::timestamptz - interval '1 minute' and ended_at >= $3
+                where connection_id = $1 and family = $2 and started_at > $3::timestamptz - interval '1 minute' and answered_at >= $3
                   and duration_ms is not null and error_code is distinct from $6)
            select count(*)::int as "attempts!",
                   (count(*) filter (where failed))::int as "failures!",
-                  (count(*) filter (where failed and ended_at > coalesce(
-                       (select max(ended_at) from call where not failed), '-infinity')))::int as "consecutive!"
+                  (count(*) filter (where failed and answered_at > coalesce(
+                       (select max(answered_at) from call where not failed), '-infinity')))::int as "consecutive!"
              from call"#,
         connection.uuid(),
         family.as_ref(),

@@ -17,6 +17,8 @@ pub struct Fact {
     pub observed: Option<Value>,
     /// How often it was told.
     pub seen: i32,
+    /// How many times the gateway was asked and did not confirm it.
+    pub checks: i32,
 }
 
 /// The most that one look handles; the rest waits for the next.
@@ -25,7 +27,7 @@ const LIMIT: i64 = 100;
 /// A charge's unhandled facts, in the order of their arrival.
 pub async fn unhandled(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Fact>, StoreError> {
     let rows = sqlx::query!(
-        "select connection_id, dedupe_key, attempt_id, event, observed, seen
+        "select connection_id, dedupe_key, attempt_id, event, observed, seen, checks
            from notification_facts
           where charge_id = $1 and handled_at is null
           order by received_at, dedupe_key limit $2",
@@ -41,6 +43,7 @@ pub async fn unhandled(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Fa
         event: row.event,
         observed: row.observed,
         seen: row.seen,
+        checks: row.checks,
     });
     Ok(facts.collect())
 }
@@ -57,6 +60,18 @@ pub async fn handled(db: &mut PgConnection, fact: &Fact) -> Result<bool, StoreEr
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// The gateway was asked, and did not confirm it.
+pub async fn unconfirmed(db: &mut PgConnection, fact: &Fact) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update notification_facts set checks = checks + 1 where connection_id = $1 and dedupe_key = $2",
+        fact.connection.uuid(),
+        fact.dedupe_key,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// What was stated cannot be applied yet: the gateway is asked for the whole instead.

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use schemas::{
     gateway::{GatewayKind, Mode},
     id::{AttemptId, ChargeId, ConnectionId, MerchantId, PaymentId},
-    payment::Payment,
+    payment::{Payment, PaymentStatus},
     payment_method::Kind,
 };
 use sqlx::PgConnection;
@@ -49,6 +49,8 @@ pub struct Row {
     pub amount: i64,
     pub method: Kind,
     pub paid_at: DateTime<Utc>,
+    /// When we learned that the gateway took the receipt back.
+    pub reversed_at: Option<DateTime<Utc>>,
 }
 
 /// Records money; `false` if it was known. What the gateway tells later (fee, net, end-to-end id) is filled in.
@@ -59,7 +61,7 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<bool, StoreE
                 fee_is_estimated = fee_is_estimated and $4::bigint is null,
                 end_to_end_id = coalesce(end_to_end_id, $3), installments = coalesce(installments, $6),
                 settles_on = coalesce($7, settles_on), settled_on = coalesce(settled_on, $8)
-          where connection_id = $1 and (gateway_payment_id = $2 or end_to_end_id = $3)",
+          where connection_id = $1 and (gateway_payment_id = $2 or end_to_end_id = $3) and reversed_at is null",
         new.connection.uuid(),
         new.gateway_payment_id,
         new.end_to_end_id,
@@ -112,7 +114,7 @@ pub async fn of_charges(
 ) -> Result<Vec<(Uuid, Payment)>, StoreError> {
     let rows = sqlx::query!(
         "select id, charge_id, gateway, gateway_payment_id, end_to_end_id, amount, method, fee, net, paid_at, fee_is_estimated,
-                installments, settles_on, settled_on
+                installments, settles_on, settled_on, reversed_at
            from payments where charge_id = any($1) order by id",
         charges,
     )
@@ -134,6 +136,11 @@ pub async fn of_charges(
                 settles_on: row.settles_on,
                 settled_on: row.settled_on,
                 paid_at: row.paid_at,
+                status: match row.reversed_at {
+                    Some(_) => PaymentStatus::Reversed,
+                    None => PaymentStatus::Received,
+                },
+                reversed_at: row.reversed_at,
             };
             Ok((row.charge_id, payment))
         })
@@ -143,7 +150,7 @@ pub async fn of_charges(
 /// A charge's payments, oldest first, as refunds and disputes find them.
 pub async fn rows(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Row>, StoreError> {
     let rows = sqlx::query!(
-        "select id, attempt_id, connection_id, gateway, gateway_payment_id, end_to_end_id, amount, method, paid_at
+        "select id, attempt_id, connection_id, gateway, gateway_payment_id, end_to_end_id, amount, method, paid_at, reversed_at
            from payments where charge_id = $1 order by id",
         charge.uuid(),
     )
@@ -161,9 +168,21 @@ pub async fn rows(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Row>, S
                 amount: row.amount,
                 method: parse("payments.method", &row.method)?,
                 paid_at: row.paid_at,
+                reversed_at: row.reversed_at,
             })
         })
         .collect()
+}
+
+/// Takes a receipt back: its amount no longer counts, and the same payment may arrive again. The caller holds the charge's lock.
+pub async fn reverse(db: &mut PgConnection, id: PaymentId) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "update payments set reversed_at = app_now() where id = $1 and reversed_at is null",
+        id.uuid()
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 impl Row {

@@ -105,6 +105,25 @@ pub async fn transition(
     next: Status,
     failure: Option<&Failure>,
 ) -> Result<Option<Vec<Due>>, StoreError> {
+    let Some(from) = set_status(db, charge, next, failure).await? else {
+        return Ok(None);
+    };
+    // paid again, after a dispute was won or a refund failed: their own events tell it, and nobody must ship twice
+    let told = matches!(from, Status::Refunded | Status::Disputed) && next == Status::Paid;
+    match event::Type::of_charge(next) {
+        Some(kind) if !told => record(db, store, charge, kind).await.map(Some),
+        _ => Ok(Some(Vec::new())),
+    }
+}
+
+/// Moves a locked charge to `next` if the table allows it, without an event: the caller records one that says more. Returns the status
+/// that it left.
+pub async fn set_status(
+    db: &mut PgConnection,
+    charge: &mut Locked,
+    next: Status,
+    failure: Option<&Failure>,
+) -> Result<Option<Status>, StoreError> {
     if !charge.status.may_become(next) {
         return Ok(None);
     }
@@ -128,12 +147,7 @@ pub async fn transition(
     if from == Status::Processing || charge.cancel_requested_at.is_some() {
         notify(db, charge).await?;
     }
-    // paid again, after a dispute was won or a refund failed: their own events tell it, and nobody must ship twice
-    let told = matches!(from, Status::Refunded | Status::Disputed) && next == Status::Paid;
-    match event::Type::of_charge(next) {
-        Some(kind) if !told => record(db, store, charge, kind).await.map(Some),
-        _ => Ok(Some(Vec::new())),
-    }
+    Ok(Some(from))
 }
 
 /// Sends a charge's new status to whoever waits for it: the caller of a create or of a cancel. Commits of transactions that notify
@@ -155,6 +169,26 @@ pub async fn record(
     charge: &mut Locked,
     kind: event::Type,
 ) -> Result<Vec<Due>, StoreError> {
+    record_with(db, store, charge, (kind, None)).await
+}
+
+/// Records that money came twice for one order: on another charge of the same reference, which the event names.
+pub async fn record_duplicate_of(
+    db: &mut PgConnection,
+    store: &Store,
+    charge: &mut Locked,
+    other: ChargeId,
+) -> Result<Vec<Due>, StoreError> {
+    let kind = event::Type::ChargeDuplicatePayment;
+    record_with(db, store, charge, (kind, Some(other))).await
+}
+
+async fn record_with(
+    db: &mut PgConnection,
+    store: &Store,
+    charge: &mut Locked,
+    (kind, duplicate_of): (event::Type, Option<ChargeId>),
+) -> Result<Vec<Due>, StoreError> {
     charge.event_sequence += 1;
     sqlx::query!(
         "update charges set event_sequence = $2 where id = $1",
@@ -166,6 +200,10 @@ pub async fn record(
     let shown = view(db, store, charge.merchant, charge.mode, charge.id)
         .await?
         .ok_or_else(|| StoreError::corrupt("charges", "a locked charge is not there"))?;
+    let mut data = events::masked(&shown);
+    if let Some(other) = duplicate_of {
+        data["duplicate_of"] = to_json(&other);
+    }
     let new = events::New {
         merchant: charge.merchant,
         mode: charge.mode,
@@ -173,7 +211,7 @@ pub async fn record(
         subject: event::SubjectKind::Charge,
         subject_id: charge.id.uuid(),
         sequence: charge.event_sequence,
-        data: events::masked(&shown),
+        data,
     };
     let (event, due) = events::append(db, &new).await?;
     let message = CloudEvent::new(
@@ -241,6 +279,38 @@ pub async fn add_paid(
         "update charges set amount_paid = $2 where id = $1",
         charge.id.uuid(),
         charge.amount_paid
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Another charge with the same reference that is payable or has money.
+pub async fn sibling(
+    db: &mut PgConnection,
+    charge: &Locked,
+) -> Result<Option<ChargeId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "select o.id from charges c
+           join charges o on o.merchant_id = c.merchant_id and o.mode = c.mode and o.reference = c.reference and o.id <> c.id
+          where c.id = $1 and o.status in ('pending', 'overdue', 'paid', 'disputed')
+          order by o.id desc limit 1",
+        charge.id.uuid(),
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(id.map(ChargeId))
+}
+
+/// Makes room for a charge that becomes payable again: where another open charge has its reference by now, it no longer holds it.
+pub async fn yield_reference(db: &mut PgConnection, charge: &Locked) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update charges c set reference_lock = null
+          where c.id = $1 and c.reference_lock is not null
+            and exists (select 1 from charges o
+                         where o.merchant_id = c.merchant_id and o.mode = c.mode and o.reference_lock = c.reference_lock
+                           and o.id <> c.id and o.status in ('processing', 'pending', 'overdue'))",
+        charge.id.uuid(),
     )
     .execute(db)
     .await?;

@@ -53,7 +53,8 @@ pub async fn views(
                   c.amount_disputed, c.reference, c.description, c.payer_id,
                   c.payer_sealed, p.data_key as payer_key, c.payment_method, c.expires_at, c.failure, c.fallbacks,
                   c.metadata, c.created_at, c.paid_at, c.expired_at, c.canceled_at, c.failed_at,
-                  a.connection_id as "connection_id?", a.gateway as "gateway?", a.next_action
+                  a.connection_id as "connection_id?", a.gateway as "gateway?", a.next_action,
+                  exists (select 1 from attempts u where u.charge_id = c.id and u.state = 'abandoned') as "unresolved_attempt!"
              from charges c
              join payers p on p.id = c.payer_id and p.merchant_id = c.merchant_id and p.mode = c.mode
              left join lateral (
@@ -70,7 +71,7 @@ pub async fn views(
     .await?;
     let paid: Vec<Uuid> = rows
         .iter()
-        .filter(|row| row.amount_paid > 0)
+        .filter(|row| row.amount_paid > 0 || row.paid_at.is_some())
         .map(|row| row.id)
         .collect();
     let mut payments = if paid.is_empty() {
@@ -115,6 +116,7 @@ struct Row {
     connection_id: Option<Uuid>,
     gateway: Option<String>,
     next_action: Option<Value>,
+    unresolved_attempt: bool,
 }
 
 impl Row {
@@ -178,6 +180,7 @@ impl Row {
                 .failure
                 .and_then(|json| from_json_or_default(("charges.failure", self.id), json)),
             fallbacks: from_json_or_default(("charges.fallbacks", self.id), self.fallbacks),
+            unresolved_attempt: self.unresolved_attempt,
             metadata: from_json_or_default(("charges.metadata", self.id), self.metadata),
             created_at: self.created_at,
             paid_at: self.paid_at,

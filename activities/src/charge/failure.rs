@@ -1,0 +1,82 @@
+//! Why a charge failed, in words that name the remedy.
+
+use gateways::GatewayError;
+use schemas::{
+    attempt::State,
+    charge::{Failure, FailureCode, GatewayFailure},
+    gateway::GatewayKind,
+    route,
+};
+use store::attempts;
+
+/// Nothing is left to try.
+pub(super) fn no_gateway(candidates: &[route::Candidate], earlier: &[attempts::Row]) -> Failure {
+    let reasons: Vec<GatewayFailure> = earlier.iter().filter_map(reason).collect();
+    let rejected = earlier.iter().any(|a| a.state == State::Refused)
+        && earlier.iter().all(|a| a.state == State::Refused);
+    let tried = earlier
+        .iter()
+        .map(|a| a.gateway.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let message = if candidates.is_empty() {
+        "no gateway connection is routed for this payment method in this mode: add one".to_owned()
+    } else if earlier.is_empty() {
+        "no connected gateway can take this charge: see `fallbacks` for what each one lacks"
+            .to_owned()
+    } else if rejected {
+        format!(
+            "every gateway that could take the charge rejected it (tried, in order: {tried}): correct what `reasons` names and try \
+             again with a new charge"
+        )
+    } else {
+        format!(
+            "every gateway failed (tried, in order: {tried}): see `reasons` and the charge's timeline, and try again with a new charge"
+        )
+    };
+    Failure {
+        code: if rejected {
+            FailureCode::RefusedByGateway
+        } else {
+            FailureCode::NoGatewayAvailable
+        },
+        message,
+        retryable: !rejected && !earlier.is_empty(),
+        gateway: reasons.last().cloned(),
+        reasons,
+    }
+}
+
+/// The gateway declined the payer's means when the charge was created.
+pub(super) fn declined(gateway: GatewayKind, error: Option<&GatewayError>) -> Failure {
+    let gateway = error.map(|error| GatewayFailure {
+        kind: gateway,
+        code: error.code.clone(),
+        message: error.message.clone(),
+    });
+    Failure {
+        retryable: false,
+        reasons: gateway.iter().cloned().collect(),
+        gateway,
+        ..declined_later()
+    }
+}
+
+/// The payer's payment of a presented instrument was declined for good.
+pub(super) fn declined_later() -> Failure {
+    Failure {
+        code: FailureCode::Declined,
+        message: "the payer's payment was declined: try again with a new charge".to_owned(),
+        retryable: true,
+        gateway: None,
+        reasons: Vec::new(),
+    }
+}
+
+fn reason(attempt: &attempts::Row) -> Option<GatewayFailure> {
+    Some(GatewayFailure {
+        kind: attempt.gateway,
+        code: attempt.error_code.clone()?,
+        message: attempt.error_message.clone()?,
+    })
+}

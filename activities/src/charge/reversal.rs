@@ -1,0 +1,150 @@
+//! A receipt that the gateway took back: a cash receipt that was undone in its panel. Concluded only from a fresh read.
+
+use gateways::GatewayCharge;
+use schemas::{attempt::State, charge::Status, event, id::AttemptId, refund};
+use store::{
+    PgConnection, StoreError,
+    attempts::{self, Outcome},
+    charges::{self, Locked},
+    disputes,
+    payments::{self, Row as Payment},
+    refunds,
+};
+
+use super::{
+    Applied,
+    look::{due_end, next_turn},
+    money,
+};
+use crate::Activities;
+
+/// Whether an observation that may be old contradicts what was applied since: then the gateway is read instead.
+pub(crate) async fn contradicts(
+    db: &mut PgConnection,
+    charge: &Locked,
+    attempt: AttemptId,
+    observed: &GatewayCharge,
+) -> Result<bool, StoreError> {
+    if charge.amount_paid == 0 && observed.payments.is_empty() {
+        return Ok(false);
+    }
+    let known = payments::rows(db, charge.id).await?;
+    let undone = known.iter().any(|payment| {
+        payment.attempt == attempt
+            && payment.reversed_at.is_none()
+            && is_taken_back(payment, std::slice::from_ref(observed))
+    });
+    let returned = observed.payments.iter().any(|payment| {
+        let same = || known.iter().filter(|row| row.is(&payment.id));
+        same().next().is_some() && same().all(|row| row.reversed_at.is_some())
+    });
+    Ok(undone || returned)
+}
+
+/// Takes the attempt's receipts back that are not among what the gateway has now. Returns whether there were any.
+pub(crate) async fn reverse(
+    acts: &Activities,
+    db: &mut PgConnection,
+    charge: &mut Locked,
+    (id, found): (AttemptId, &[GatewayCharge]),
+    applied: &mut Applied,
+) -> Result<bool, StoreError> {
+    let known = payments::rows(db, charge.id).await?;
+    let live = || known.iter().filter(|row| row.reversed_at.is_none());
+    let gone = |row: &Payment| row.attempt == id && is_taken_back(row, found);
+    if !live().any(gone) {
+        return Ok(false);
+    }
+    for payment in live().filter(|row| gone(row)) {
+        payments::reverse(db, payment.id).await?;
+        charges::add_paid(db, charge, -payment.amount).await?;
+        tracing::warn!(charge = %charge.id, payment = %payment.id, gateway = %payment.gateway, "the gateway took a receipt back");
+    }
+    let money_on = |attempt: Option<AttemptId>| {
+        live().any(|row| !gone(row) && attempt.is_none_or(|attempt| row.attempt == attempt))
+    };
+    if !money_on(Some(id)) {
+        let unpaid = !money_on(None);
+        leave_paid(acts, db, charge, (id, found, unpaid), applied).await?;
+    }
+    money::follow(acts, db, charge, applied).await?;
+    let kind = event::Type::ChargePaymentReversed;
+    let due = charges::record(db, &acts.store, charge, kind).await?;
+    applied.due.extend(due);
+    Ok(true)
+}
+
+/// The attempt has no money any more: its instrument is the charge's again, or is voided.
+async fn leave_paid(
+    acts: &Activities,
+    db: &mut PgConnection,
+    charge: &mut Locked,
+    (id, found, unpaid): (AttemptId, &[GatewayCharge], bool),
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let object = found
+        .iter()
+        .find(|object| object.status.is_payable() && object.next_action.is_some());
+    let wanted = unpaid && is_collectable(db, charge).await?;
+    if let Some(object) = object.filter(|_| wanted) {
+        let again = Outcome {
+            gateway_charge_id: Some(object.id.clone()),
+            next_action: object.next_action.clone(),
+            ..Outcome::of(State::Presented)
+        };
+        attempts::shift(db, id, State::Paid, &again).await?;
+        let overdue = due_end(charge).is_some_and(|at| at <= charge.now);
+        let payable = if overdue {
+            Status::Overdue
+        } else {
+            Status::Pending
+        };
+        charges::yield_reference(db, charge).await?;
+        charges::set_status(db, charge, payable, None).await?;
+        return charges::set_look_at(db, charge.id, Some(next_turn(charge)), 0).await;
+    }
+    let unwanted = Outcome {
+        look_at: Some(charge.now),
+        ..Outcome::of(State::Abandoned)
+    };
+    attempts::shift(db, id, State::Paid, &unwanted).await?;
+    applied.reconcile.push(id);
+    if unpaid {
+        let review = Status::NeedsReview;
+        let due = charges::transition(db, &acts.store, charge, review, None).await?;
+        applied.due.extend(due.unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Whether the charge may be payable again: nothing of it was given back or claimed, and its time is not over.
+async fn is_collectable(db: &mut PgConnection, charge: &Locked) -> Result<bool, StoreError> {
+    if charge.status != Status::Paid
+        || charge.cancel_requested_at.is_some()
+        || charge.expires_at <= charge.now
+    {
+        return Ok(false);
+    }
+    let returned = refunds::of_charge(db, charge.id)
+        .await?
+        .iter()
+        .any(|row| row.status != refund::Status::Failed);
+    let disputed = !disputes::of_charge(db, charge.id).await?.is_empty();
+    let shown = attempts::of_charge(db, charge.id)
+        .await?
+        .iter()
+        .any(|row| row.state == State::Presented);
+    Ok(!returned && !disputed && !shown)
+}
+
+/// The object that held the payment is there, payable, and without it.
+fn is_taken_back(payment: &Payment, found: &[GatewayCharge]) -> bool {
+    let object = found
+        .iter()
+        .any(|object| object.id == payment.gateway_payment_id && object.status.is_payable());
+    let still_there = found
+        .iter()
+        .flat_map(|object| &object.payments)
+        .any(|theirs| payment.is(&theirs.id));
+    object && !still_there
+}
