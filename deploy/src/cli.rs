@@ -13,6 +13,7 @@ use schemas::{
     id::{ConnectionId, MerchantId},
     merchant::{Permission, Settings},
     message::Topic,
+    validate::Checker,
 };
 use secrecy::ExposeSecret;
 use store::{api_keys, merchants};
@@ -219,9 +220,17 @@ async fn settings(
     let Some(path) = set else {
         return say(&serde_json::to_string_pretty(&current)?);
     };
-    let settings: Settings =
-        serde_json::from_str(&read(&path, "settings")?).context("the settings are not valid")?;
-    Ok(merchants::set_settings(&mut db, merchant, &settings).await?)
+    let json =
+        serde_json::from_str(&read(&path, "settings")?).context("the settings are not JSON")?;
+    let checked = Checker::<Settings>::new().check(json);
+    let settings = checked.map_err(|wrong| {
+        let wrong = wrong.iter().map(|e| format!("`{}` {}", e.param, e.message));
+        anyhow::anyhow!(
+            "the settings are not valid: {}",
+            wrong.collect::<Vec<_>>().join("; ")
+        )
+    })?;
+    Ok(merchants::set_settings(&mut db, merchant, &settings.request).await?)
 }
 
 /// A file's text, or standard input's.

@@ -129,3 +129,11 @@ pub fn read_credentials(
 ) -> Result<Credentials, Vec<schemas::problem::FieldError>> {
     credentials::read(kind, json)
 }
+
+/// Reads credentials as they are stored; fields that a newer version added are ignored.
+pub fn stored_credentials(
+    kind: GatewayKind,
+    json: serde_json::Value,
+) -> Result<Credentials, Vec<schemas::problem::FieldError>> {
+    credentials::read(kind, credentials::known(kind, json))
+}

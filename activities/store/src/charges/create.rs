@@ -66,14 +66,8 @@ pub async fn insert(
         Claim::Other => return Ok(Created::OtherRequest),
     }
     let request = new.request;
-    if let Some(due) = request.payment_method.due() {
-        let now = crate::now(db).await?;
-        if due.payable_until() <= now {
-            return Ok(Created::PastDue);
-        }
-        if due.is_too_far(now) {
-            return Ok(Created::DueTooFar);
-        }
+    if let Some(refused) = wrong_due_date(db, request).await? {
+        return Ok(refused);
     }
     let (seconds, until) = match request.payment_method.life() {
         Life::Seconds(seconds) => (seconds, None),
@@ -148,6 +142,24 @@ impl Open {
             && self.method == request.payment_method.kind().as_ref()
             && self.payer_id == payer.uuid()
     }
+}
+
+/// Returns what is wrong with the due date, if there is one, at this moment.
+async fn wrong_due_date(
+    db: &mut PgConnection,
+    request: &CreateCharge,
+) -> Result<Option<Created>, StoreError> {
+    let Some(due) = request.payment_method.due() else {
+        return Ok(None);
+    };
+    let now = crate::now(db).await?;
+    Ok(if due.payable_until() <= now {
+        Some(Created::PastDue)
+    } else if due.is_too_far(now) {
+        Some(Created::DueTooFar)
+    } else {
+        None
+    })
 }
 
 async fn open_under(
