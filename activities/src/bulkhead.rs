@@ -12,7 +12,7 @@ use std::{
 };
 
 use schemas::{gateway::ApiFamily, id::MerchantId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 /// Calls in flight in one process, unless configured.
 pub const MAX_CALLS_IN_FLIGHT: usize = 4_000;
@@ -279,32 +279,6 @@ fn decrement<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: &K) {
         if *count == 0 {
             counts.remove(key);
         }
-    }
-}
-
-/// Semaphores by key; those with no slot taken are forgotten.
-pub(crate) struct Slots<K>(Mutex<HashMap<K, Arc<Semaphore>>>);
-
-impl<K> Default for Slots<K> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-/// More keys than this are swept of the unused.
-const KEYS: usize = 10_000;
-
-impl<K: Eq + std::hash::Hash> Slots<K> {
-    /// A slot of `key`, of which there are `limit`.
-    pub(crate) fn take(&self, key: K, limit: usize) -> Option<OwnedSemaphorePermit> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() > KEYS {
-            slots.retain(|_, semaphore| semaphore.available_permits() < limit);
-        }
-        let semaphore = slots
-            .entry(key)
-            .or_insert_with(|| Arc::new(Semaphore::new(limit)));
-        Arc::clone(semaphore).try_acquire_owned().ok()
     }
 }
 

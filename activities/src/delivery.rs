@@ -1,8 +1,10 @@
-//! Posting events to merchants' servers, signed by Standard Webhooks, until they accept.
+//! Posting events to merchants' servers until they accept. An endpoint takes so many posts at a time and so many a second: what finds
+//! no slot gets a turn, what is further behind is parked, and nothing polls.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use reqwest::{Client, StatusCode, header};
+use gateways::outside;
+use reqwest::{Client, StatusCode};
 use schemas::{
     delivery::State,
     event::{SubjectKind, Type},
@@ -11,32 +13,40 @@ use schemas::{
     webhook_endpoint::Status,
 };
 use serde_json::json;
-use standardwebhooks::Webhook;
 use store::{
-    PgConnection, StoreError,
-    deliveries::{self, Due, Health, PausePolicy, Tried, Work},
+    PgConnection, PoolConnection, StoreError,
+    deliveries::{
+        self, Due, Health, PausePolicy, Terms, Tried, Work,
+        queue::{self, Place},
+    },
     events, webhook_endpoints,
 };
-use url::Url;
 
-use crate::{Activities, DeliveryStep, bulkhead::Slots, delta, ms, until};
+use crate::{Activities, DeliveryStep, delta, ms, until};
 
-/// Posts in flight to one endpoint, in this process: one slow endpoint never delays another's.
-const SLOTS_PER_ENDPOINT: usize = 16;
-/// How long a delivery that found no slot waits: this, plus up to as much again.
-const NO_SLOT: Duration = Duration::from_secs(1);
+mod endpoint;
+mod lanes;
+mod post;
+
+use lanes::{Lanes, Slot};
+use post::Answer;
+
 /// An answer slower than this makes the next deliveries to the endpoint start as regular activities.
 const SLOW: Duration = Duration::from_secs(2);
 /// For how long an endpoint is remembered as slow.
 const SLOW_FOR: Duration = Duration::from_mins(5);
-/// How fast the deliveries that waited for a paused endpoint are sent once it is back.
-const DRAIN_PER_SECOND: i32 = 20;
+/// Turns are given for so long; what is further behind is parked and costs no timer.
+const TURNS_AHEAD: Duration = Duration::from_mins(1);
+/// A timer that fires by this much too soon is not sent back to sleep.
+const EARLY: Duration = Duration::from_millis(250);
+/// A delivery that was woken before its time sleeps for at least this.
+const SLEEP_AGAIN: Duration = Duration::from_secs(1);
 
 /// Sends the POSTs.
 pub struct Deliverer {
     client: Client,
     allow_private: bool,
-    slots: Slots<EndpointId>,
+    lanes: Lanes,
 }
 
 impl Deliverer {
@@ -45,111 +55,122 @@ impl Deliverer {
         Self {
             client,
             allow_private,
-            slots: Slots::default(),
+            lanes: Lanes::default(),
         }
+    }
+
+    fn spacing(&self, endpoint: EndpointId, terms: Terms) -> Duration {
+        self.lanes.spacing(endpoint, terms, outside::instant())
     }
 }
 
-/// What the merchant's server did.
-struct Answer {
-    status: Option<StatusCode>,
-    error: Option<&'static str>,
-    retry_after_s: Option<i64>,
-    took: Duration,
+/// The outcome of one try.
+struct Outcome {
+    step: DeliveryStep,
+    /// The endpoint was paused or resumed: its workflow has something to do.
+    wakes_endpoint: bool,
+}
+
+/// What a delivery may do now.
+enum Entry {
+    Post(Slot),
+    Wait(DeliveryStep),
+    /// Parked as the first one: its endpoint drains from now on.
+    Drain,
 }
 
 impl Activities {
-    /// Tries a delivery once.
+    /// Tries a delivery once, if its time has come and its endpoint has a slot. A caller that wants it sooner sets the row's time.
     pub async fn deliver_once(&self, id: DeliveryId) -> Result<DeliveryStep, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let Some(work) = deliveries::load(&mut db, id).await? else {
             return Ok(DeliveryStep::Done);
         };
+        let (merchant, endpoint) = (work.merchant, work.endpoint);
+        let outcome = match self.enter(&mut db, &work).await? {
+            Entry::Wait(step) => return Ok(step),
+            Entry::Drain => {
+                drop(db);
+                Outcome {
+                    step: DeliveryStep::Done,
+                    wakes_endpoint: true,
+                }
+            }
+            Entry::Post(_slot) => Box::pin(self.try_once(db, work)).await?,
+        };
+        if outcome.wakes_endpoint {
+            self.starter.wake_endpoint(merchant, endpoint).await;
+        }
+        Ok(outcome.step)
+    }
+
+    async fn enter(&self, db: &mut PgConnection, work: &Work) -> Result<Entry, StoreError> {
         if work.state != State::Pending {
-            return Ok(DeliveryStep::Done);
+            return Ok(Entry::Wait(DeliveryStep::Done));
         }
-        if work.endpoint_status == Status::Deleted {
-            deliveries::discard(&mut db, id).await?;
-            return Ok(DeliveryStep::Done);
-        }
-        if work.endpoint_status == Status::Paused {
-            let again_at = work.now + delta(self.timing.pause.probe_every);
-            if !deliveries::take_probe(&mut db, work.endpoint, again_at).await? {
-                let probe_in = until(work.probe_at.unwrap_or(again_at), work.now);
-                return postpone(&mut db, &work, probe_in.max(NO_SLOT) + jitter(NO_SLOT)).await;
+        match work.endpoint_status {
+            Status::Active => {}
+            Status::Paused => {
+                queue::park(db, work.delivery).await?;
+                return Ok(Entry::Wait(DeliveryStep::Done));
+            }
+            Status::Deleted => {
+                deliveries::discard(db, work.delivery).await?;
+                return Ok(Entry::Wait(DeliveryStep::Done));
             }
         }
-        let Some(_slot) = self.deliverer.slots.take(work.endpoint, SLOTS_PER_ENDPOINT) else {
-            return postpone(&mut db, &work, NO_SLOT + jitter(NO_SLOT)).await;
+        let Some(due_at) = work.look_at else {
+            return Ok(Entry::Wait(DeliveryStep::Done));
         };
+        if due_at > work.now + delta(EARLY) {
+            return Ok(Entry::Wait(DeliveryStep::Again {
+                after_ms: ms(until(due_at, work.now).max(SLEEP_AGAIN)),
+            }));
+        }
+        let turns_are_out = work.draining || work.next_turn_at.is_some_and(|at| at > work.now);
+        if work.has_turn || !turns_are_out {
+            let lanes = &self.deliverer.lanes;
+            let slot = lanes.enter(work.endpoint, work.terms, work.has_turn, outside::instant());
+            if let Some(slot) = slot {
+                return Ok(Entry::Post(slot));
+            }
+        }
+        let spacing = self.deliverer.spacing(work.endpoint, work.terms);
+        Ok(
+            match queue::take_turn(db, work, delta(spacing), delta(TURNS_AHEAD)).await? {
+                Place::Turn { at, now } => Entry::Wait(DeliveryStep::Again {
+                    after_ms: ms(until(at, now)),
+                }),
+                Place::Parked { first: false } => Entry::Wait(DeliveryStep::Done),
+                Place::Parked { first: true } => Entry::Drain,
+            },
+        )
+    }
+
+    /// Posts, and writes down how it went; `db` is given back meanwhile.
+    async fn try_once(&self, mut db: PoolConnection, work: Work) -> Result<Outcome, StoreError> {
         let secret = webhook_endpoints::secret(&mut db, &self.store, &work).await?;
         drop(db);
         let answer = self.post(&work, &secret).await?;
-        Box::pin(self.record(&work, &answer)).await
+        self.record(&work, &answer).await
     }
 
-    async fn post(&self, work: &Work, secret: &str) -> Result<Answer, StoreError> {
-        let body =
-            serde_json::to_vec(&work.event).map_err(|why| StoreError::corrupt("events", why))?;
-        let id = work.event.id.to_string();
-        let at = work.now.timestamp();
-        let signature = Webhook::new(secret)
-            .and_then(|key| key.sign(&id, at, &body))
-            .map_err(|why| StoreError::corrupt("webhook_endpoints.secret_sealed", why))?;
-        let started = Instant::now();
-        let allowed = Url::parse(&work.url).ok().filter(|url| {
-            gateways::http::check_webhook_url(url, self.deliverer.allow_private).is_ok()
-        });
-        let Some(url) = allowed else {
-            return Ok(Answer {
-                status: None,
-                error: Some("address_not_allowed"),
-                retry_after_s: None,
-                took: started.elapsed(),
-            });
+    async fn record(&self, work: &Work, answer: &Answer) -> Result<Outcome, StoreError> {
+        let wait = self.next_try(work, answer);
+        let state = match wait {
+            _ if answer.is_accepted() => State::Delivered,
+            Some(_) => State::Pending,
+            None => State::Failed,
         };
-        let sent = self
-            .deliverer
-            .client
-            .post(url)
-            .timeout(self.timing.delivery_call)
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", at)
-            .header("webhook-signature", signature)
-            .body(body)
-            .send()
-            .await;
-        let took = started.elapsed();
-        Ok(match sent {
-            Ok(answer) => Answer {
-                status: Some(answer.status()),
-                error: None,
-                retry_after_s: retry_after(answer.headers()),
-                took,
-            },
-            Err(error) => Answer {
-                status: None,
-                error: Some(what_happened(&error)),
-                retry_after_s: None,
-                took,
-            },
-        })
-    }
-
-    /// Writes down how the try went, and what it means for the endpoint.
-    async fn record(&self, work: &Work, answer: &Answer) -> Result<DeliveryStep, StoreError> {
-        let accepted = answer.status.is_some_and(|status| status.is_success());
-        let wait = if accepted {
-            None
-        } else {
-            self.next_try(work, answer)
+        let mut tx = self.store.pool.begin().await?;
+        // the endpoint before the delivery: the order of all who lock both
+        let health = self.note_endpoint(&mut tx, work, answer).await?;
+        let is_paused = match health {
+            Health::Paused => true,
+            Health::Resumed => false,
+            Health::Unchanged => work.endpoint_status == Status::Paused,
         };
-        let state = match (accepted, wait) {
-            (true, _) => State::Delivered,
-            (false, Some(_)) => State::Pending,
-            (false, None) => State::Failed,
-        };
+        let wait = wait.filter(|_| state == State::Pending && !is_paused);
         let tried = Tried {
             status: answer.status.map(|status| status.as_u16()),
             error: answer.error,
@@ -157,23 +178,23 @@ impl Activities {
             state,
             look_at: wait.map(|wait| work.now + delta(answer.took + wait)),
         };
-        let mut tx = self.store.pool.begin().await?;
         deliveries::record(&mut tx, work, &tried).await?;
-        let due = self.note_endpoint(&mut tx, work, answer, accepted).await?;
+        let due = match health {
+            Health::Paused => announce_pause(&mut tx, work).await?,
+            Health::Resumed | Health::Unchanged => Vec::new(),
+        };
         tx.commit().await?;
-        metrics::counter!("delivery_attempts_total", "state" => state.to_string()).increment(1);
-        if !accepted {
-            tracing::info!(
-                delivery = %work.delivery, endpoint = %work.endpoint, attempts = work.attempts + 1,
-                status = tried.status, error = answer.error, state = %state, "not accepted",
-            );
-        }
+        log(work, &tried);
         self.starter.start_deliveries(due);
-        Ok(wait.map_or(DeliveryStep::Done, |wait| DeliveryStep::Again {
-            after_ms: ms(wait),
-        }))
+        Ok(Outcome {
+            step: wait.map_or(DeliveryStep::Done, |wait| DeliveryStep::Again {
+                after_ms: ms(wait),
+            }),
+            wakes_endpoint: health != Health::Unchanged,
+        })
     }
 
+    /// How long to wait after a try that failed; `None`: give up.
     fn next_try(&self, work: &Work, answer: &Answer) -> Option<Duration> {
         let progress = Progress {
             attempts: u32::try_from(work.attempts + 1).unwrap_or(u32::MAX),
@@ -187,42 +208,37 @@ impl Activities {
         )
     }
 
+    /// Writes what an answer means for the endpoint; a healthy one's row is not written.
     async fn note_endpoint(
         &self,
         db: &mut PgConnection,
         work: &Work,
         answer: &Answer,
-        accepted: bool,
-    ) -> Result<Vec<Due>, StoreError> {
-        if answer.took > SLOW {
-            deliveries::endpoint_is_slow(db, work.endpoint, work.now + delta(SLOW_FOR)).await?;
+    ) -> Result<Health, StoreError> {
+        let lanes = &self.deliverer.lanes;
+        let changed = lanes.answered(work.endpoint, work.terms, answer.took);
+        let known_slow = |at| at > work.now + delta(SLOW_FOR / 2);
+        let slow_until = Some(work.now + delta(SLOW_FOR))
+            .filter(|_| answer.took > SLOW && !work.slow_until.is_some_and(known_slow));
+        if changed.is_some() || slow_until.is_some() {
+            let answers_in = changed.unwrap_or(work.terms.answer);
+            deliveries::endpoint_answers(db, work.endpoint, answers_in, slow_until).await?;
         }
-        let health = if accepted {
-            deliveries::endpoint_accepted(db, work).await?
-        } else {
-            let gone = answer.status == Some(StatusCode::GONE);
-            let timing = self.timing.pause;
-            let policy = PausePolicy {
-                failures: timing.failures,
-                over: delta(timing.over),
-                probe_every: delta(timing.probe_every),
-            };
-            deliveries::endpoint_failed(db, work, gone, policy).await?
+        if answer.is_accepted() {
+            return deliveries::endpoint_accepted(db, work).await;
+        }
+        let gone = answer.status == Some(StatusCode::GONE);
+        let timing = self.timing.pause;
+        let policy = PausePolicy {
+            failures: timing.failures,
+            over: delta(timing.over),
+            probe_every: delta(timing.probe_every),
         };
-        match health {
-            Health::Unchanged => Ok(Vec::new()),
-            Health::Resumed => {
-                let waiting =
-                    deliveries::drain_backlog(db, work.endpoint, DRAIN_PER_SECOND).await?;
-                tracing::info!(endpoint = %work.endpoint, waiting, "a paused endpoint takes deliveries again");
-                Ok(Vec::new())
-            }
-            Health::Paused => tell_paused(db, work).await,
-        }
+        deliveries::endpoint_failed(db, work, gone, policy).await
     }
 }
 
-async fn tell_paused(db: &mut PgConnection, work: &Work) -> Result<Vec<Due>, StoreError> {
+async fn announce_pause(db: &mut PgConnection, work: &Work) -> Result<Vec<Due>, StoreError> {
     tracing::warn!(endpoint = %work.endpoint, "an endpoint failed for too long and was paused");
     let sequence = events::next_sequence(db, work.endpoint.uuid()).await?;
     let new = events::New {
@@ -237,36 +253,20 @@ async fn tell_paused(db: &mut PgConnection, work: &Work) -> Result<Vec<Due>, Sto
     Ok(events::append(db, &new).await?.1)
 }
 
-async fn postpone(
-    db: &mut PgConnection,
-    work: &Work,
-    wait: Duration,
-) -> Result<DeliveryStep, StoreError> {
-    deliveries::postpone(db, work.delivery, work.now + delta(wait)).await?;
-    Ok(DeliveryStep::Again { after_ms: ms(wait) })
-}
-
-fn jitter(up_to: Duration) -> Duration {
-    Duration::from_millis(store::chance(ms(up_to)))
-}
-
-/// Seconds; the date form of the header is not met in practice and counts as none.
-fn retry_after(headers: &header::HeaderMap) -> Option<i64> {
-    headers
-        .get(header::RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
-}
-
-fn what_happened(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
-        "timeout"
-    } else if error.is_connect() {
-        "connect"
-    } else {
-        "broken"
+fn log(work: &Work, tried: &Tried<'_>) {
+    metrics::counter!("delivery_attempts_total", "state" => tried.state.to_string()).increment(1);
+    match tried.state {
+        State::Delivered | State::Discarded => {}
+        State::Pending => tracing::info!(
+            delivery = %work.delivery, endpoint = %work.endpoint, attempts = work.attempts + 1,
+            status = tried.status, error = tried.error, "not accepted",
+        ),
+        State::Failed => {
+            metrics::counter!("deliveries_failed_total").increment(1);
+            tracing::error!(
+                delivery = %work.delivery, endpoint = %work.endpoint, attempts = work.attempts + 1,
+                status = tried.status, error = tried.error, "a delivery was given up",
+            );
+        }
     }
 }

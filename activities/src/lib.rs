@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use schemas::{
-    id::{AttemptId, ChargeId, MerchantId, RefundId},
+    id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId},
     retry::{Backoff, DeliverySchedule},
 };
 use store::{Store, deliveries::Due};
@@ -16,6 +16,7 @@ pub mod charge;
 pub mod connection;
 pub mod delivery;
 pub mod notified;
+pub mod operations;
 pub mod reconcile;
 pub mod refund;
 pub mod registered;
@@ -44,6 +45,8 @@ pub trait Starter: Send + Sync {
     async fn poke_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId);
     /// The same for a delivery's.
     async fn poke_delivery(&self, due: Due);
+    /// Makes an endpoint's workflow check its row; starts it if it is closed or unknown.
+    async fn wake_endpoint(&self, merchant: MerchantId, endpoint: EndpointId);
     /// The same for an abandoned attempt's.
     async fn poke_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
 }

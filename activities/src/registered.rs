@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use schemas::id::{AttemptId, ChargeId, DeliveryId, RefundId};
+use schemas::id::{AttemptId, ChargeId, DeliveryId, EndpointId, RefundId};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
@@ -105,6 +105,16 @@ impl Registered {
         delivery: DeliveryId,
     ) -> Result<DeliveryStep, ActivityError> {
         Ok(Box::pin(self.0.deliver_once(delivery)).await?)
+    }
+
+    /// Probes, drains or empties an endpoint.
+    #[activity(name = "check_endpoint")]
+    pub async fn check_endpoint(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        endpoint: EndpointId,
+    ) -> Result<DeliveryStep, ActivityError> {
+        Ok(Box::pin(self.0.check_endpoint(endpoint)).await?)
     }
 
     /// Pokes whatever nobody has looked at in time.

@@ -112,13 +112,13 @@ impl Pace {
     }
 }
 
-/// The next step of a delivery's workflow.
+/// The next step of a delivery's or an endpoint's workflow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "next", rename_all = "snake_case")]
 pub enum DeliveryStep {
     /// Try again after a pause, or when woken.
     Again { after_ms: u64 },
-    /// Accepted, given up or discarded.
+    /// Accepted, given up, discarded or parked; nothing to do for the endpoint.
     Done,
 }
 

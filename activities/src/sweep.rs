@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use schemas::id::ChargeId;
-use store::{StoreError, notifications::strays, sweep};
+use store::{StoreError, notifications::strays, sweep, webhook_endpoints};
 
 use crate::{Activities, DeliveryStep, Progress, Step, delta};
 
@@ -39,6 +39,7 @@ impl Activities {
         let attempts = sweep::attempts(&mut db, delta(stuck), BY_HAND).await?;
         let refunds = sweep::refunds(&mut db, delta(stuck), BY_HAND).await?;
         let deliveries = sweep::deliveries(&mut db, delta(stuck), BY_HAND).await?;
+        let endpoints = webhook_endpoints::overdue(&mut db, delta(stuck), BY_HAND).await?;
         drop(db);
         for (_, charge) in charges.into_iter().chain(told) {
             self.advance(charge).await?;
@@ -52,7 +53,12 @@ impl Activities {
         for due in deliveries {
             let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
         }
+        for (_, endpoint) in endpoints {
+            let _: DeliveryStep = Box::pin(self.check_endpoint(endpoint)).await?;
+        }
         self.match_strays().await?;
+        self.finish_rotations().await?;
+        self.delete_unmatched_notifications().await?;
         self.fetch_tokens(None).await
     }
 
@@ -75,8 +81,10 @@ impl Activities {
         let attempts = sweep::attempts(&mut db, delta(grace), PAGE).await?;
         let refunds = sweep::refunds(&mut db, delta(grace), PAGE).await?;
         let deliveries = sweep::deliveries(&mut db, delta(grace), PAGE).await?;
+        let endpoints = webhook_endpoints::overdue(&mut db, delta(grace), PAGE).await?;
         drop(db);
-        let found = charges.len() + attempts.len() + refunds.len() + deliveries.len();
+        let found =
+            charges.len() + attempts.len() + refunds.len() + deliveries.len() + endpoints.len();
         let starter = &self.starter;
         stream::iter(charges)
             .for_each_concurrent(AT_A_TIME, |(merchant, charge)| {
@@ -95,6 +103,11 @@ impl Activities {
             .await;
         stream::iter(deliveries)
             .for_each_concurrent(AT_A_TIME, |due| starter.poke_delivery(due))
+            .await;
+        stream::iter(endpoints)
+            .for_each_concurrent(AT_A_TIME, |(merchant, endpoint)| {
+                starter.wake_endpoint(merchant, endpoint)
+            })
             .await;
         if found > 0 {
             tracing::info!(found, "the sweep poked what nobody had looked at");

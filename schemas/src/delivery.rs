@@ -46,7 +46,7 @@ pub struct Delivery {
     pub state: State,
     /// Tries so far.
     pub attempts: i32,
-    /// When it is tried next.
+    /// When it is tried next; `null` while it waits for its endpoint, which is paused or has more waiting than it takes in a minute.
     pub next_attempt_at: Option<Instant>,
     /// What the last try met: an HTTP status or what happened on the wire.
     pub last_result: Option<String>,

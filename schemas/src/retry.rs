@@ -92,6 +92,12 @@ impl DeliverySchedule {
     }
 }
 
+/// Returns the time between two turns at an endpoint that takes `rate_per_s` deliveries a second, `slots` at a time, and needs
+/// `answer` for each.
+pub fn turn_spacing(rate_per_s: u32, slots: u32, answer: Duration) -> Duration {
+    (Duration::from_secs(1) / rate_per_s.max(1)).max(answer / slots.max(1))
+}
+
 /// Waits that grow by a factor up to a limit, for everything that is not a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -203,6 +209,14 @@ mod tests {
             schedule.next(progress, now, u16::MAX),
             Some(Duration::from_mins(11))
         );
+    }
+
+    #[test]
+    fn turns_are_spaced_by_the_rate_or_by_the_answers_whichever_is_slower() {
+        let ms = Duration::from_millis;
+        assert_eq!(turn_spacing(100, 16, ms(80)), ms(10));
+        assert_eq!(turn_spacing(100, 16, ms(10_000)), ms(625));
+        assert_eq!(turn_spacing(0, 0, ms(0)), ms(1_000));
     }
 
     #[test]

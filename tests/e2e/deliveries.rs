@@ -1,7 +1,19 @@
 //! Webhooks, until the merchant's server has accepted them.
 
+use std::{collections::HashMap, time::Duration};
+
+use activities::Timing;
+use chrono::{DateTime, Utc};
+use schemas::id::EventId;
 use serde_json::json;
-use tests::{Stack, api::pix, eventually};
+use tests::{
+    Options, Receiver, Stack,
+    api::pix,
+    bench::{append, rows},
+    eventually,
+    receiver::Reply,
+};
+use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shop_that_is_down_hears_it_later_under_the_same_id() {
@@ -96,5 +108,82 @@ async fn a_deleted_endpoint_hears_nothing_and_its_secret_is_told_once() {
         )
         .await;
     assert_eq!(refused.expect(422)["errors"][0]["param"], "events.0");
+    stack.stop().await;
+}
+
+/// Sends `events` to all endpoints, four a second; returns when each was written.
+async fn send(stack: &Stack, events: usize) -> HashMap<String, DateTime<Utc>> {
+    let from = store::new_id();
+    let mut beat = tokio::time::interval(Duration::from_millis(250));
+    for _ in 0..events {
+        beat.tick().await;
+        let mut tx = stack.store.pool.begin().await.expect("a transaction");
+        let due = append(&mut tx, stack.merchant).await;
+        tx.commit().await.expect("committed");
+        stack.running.activities.starter.start_deliveries(due);
+    }
+    let sql = "select id, created_at from events where id > $1";
+    let written: Vec<(Uuid, DateTime<Utc>)> = rows(&stack.store, sql, from).await;
+    let named = written
+        .into_iter()
+        .map(|(id, at)| (EventId(id).to_string(), at));
+    named.collect()
+}
+
+/// The 50th and the 99th percentile of the time until the first eight received each, in ms.
+async fn received(shops: &[Receiver], sent: &HashMap<String, DateTime<Utc>>) -> (i64, i64) {
+    let mut took = eventually("the healthy eight received all", || async {
+        let posts = shops[..8].iter().flat_map(Receiver::arrived);
+        let took: Vec<_> = posts
+            .filter_map(|post| {
+                let at = DateTime::<Utc>::from(post.at);
+                Some((at - *sent.get(&post.id)?).num_milliseconds())
+            })
+            .collect();
+        if took.len() == 8 * sent.len() {
+            Ok(took)
+        } else {
+            Err(took.len())
+        }
+    })
+    .await;
+    took.sort_unstable();
+    let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
+    (at(50), at(99))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures, for a quiet machine"]
+async fn a_dead_and_a_slow_endpoint_delay_none_of_the_healthy_eight() {
+    let stack = Stack::with(Options {
+        timing: Timing::default(),
+        ..Options::default()
+    })
+    .await;
+    let mut shops = Vec::new();
+    for _ in 0..10 {
+        let shop = Receiver::open().await;
+        let body = json!({ "url": shop.url });
+        stack
+            .api
+            .post("/v1/webhook_endpoints", &body)
+            .await
+            .expect(201);
+        shops.push(shop);
+    }
+    received(&shops, &send(&stack, 20).await).await;
+    let healthy = received(&shops, &send(&stack, 120).await).await;
+    shops[8].reply(Reply {
+        after: Duration::from_secs(10),
+        ..Reply::status(204)
+    });
+    shops.truncate(9);
+    let faulty = received(&shops, &send(&stack, 240).await).await;
+    println!(
+        "p50, p99 of eight healthy endpoints in ms: all ten healthy {healthy:?}, one dead and one at 10 s {faulty:?}"
+    );
+    let sql = "select state, look_at is null, has_turn, count(*) from deliveries where id > $1 group by 1, 2, 3 order by 1, 2, 3";
+    let counts: Vec<(String, bool, bool, i64)> = rows(&stack.store, sql, Uuid::nil()).await;
+    println!("deliveries by state, parked, with a turn: {counts:?}");
     stack.stop().await;
 }

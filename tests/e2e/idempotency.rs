@@ -122,7 +122,8 @@ async fn a_suspended_merchant_gets_what_it_has_and_nothing_new() {
             .await
     };
     let first = post("k").await.expect(201);
-    stack.suspend().await;
+    let suspend = "update merchants set status = 'suspended' where id = $1";
+    stack.run(suspend, stack.merchant.uuid()).await;
     let again = post("k").await;
     assert_eq!(again.headers["idempotent-replayed"], "true");
     assert_eq!(again.expect(201)["id"], first["id"]);

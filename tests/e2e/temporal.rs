@@ -1,25 +1,33 @@
 //! The engine: it may be away, it may be late, it knows no names, and it must be able to replay what it did.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use schemas::id::{DeliveryId, EndpointId};
 use serde_json::json;
+use store::deliveries::Due;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, WorkflowCountOptions,
     WorkflowFetchHistoryOptions, WorkflowHistory,
 };
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 use tests::{
-    Options, Stack,
+    Options, Receiver, Stack,
     api::{PAYER_DOCUMENT, PAYER_EMAIL, PAYER_NAME, pix},
+    bench::{append, execute, rows},
     eventually,
+    receiver::Reply,
 };
+use uuid::Uuid;
 use workflows::{
-    charge::ChargeWorkflow, delivery::DeliveryWorkflow, reconcile::ReconcileWorkflow,
-    refund::RefundWorkflow, sweep::SweepWorkflow,
+    charge::ChargeWorkflow, delivery::DeliveryWorkflow, endpoint::EndpointWorkflow,
+    reconcile::ReconcileWorkflow, refund::RefundWorkflow, sweep::SweepWorkflow,
 };
 
 /// Every kind of workflow that is recorded.
-const RECORDED: [&str; 4] = ["charge", "delivery", "reconcile", "refund"];
+const RECORDED: [&str; 5] = ["charge", "delivery", "endpoint", "reconcile", "refund"];
 
 async fn client(stack: &Stack) -> Client {
     let options = ConnectionOptions::new(stack.services.temporal_url.clone())
@@ -159,6 +167,7 @@ async fn recorded_histories_replay() {
         let options = WorkflowReplayerOptions::new()
             .register_workflow::<ChargeWorkflow>()
             .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<DeliveryWorkflow>)
+            .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<EndpointWorkflow>)
             .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<ReconcileWorkflow>)
             .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<RefundWorkflow>)
             .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<SweepWorkflow>)
@@ -181,6 +190,65 @@ async fn recorded_histories_replay() {
             "no history of {kind} was recorded"
         );
     }
+}
+
+/// The cost of waiting: 20 deliveries at once for an endpoint that takes two at a time and a second for each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_delivery_costs_few_tasks_of_its_workflow() {
+    let stack = Stack::start().await;
+    let slow = Receiver::open().await;
+    slow.reply(Reply {
+        after: Duration::from_secs(1),
+        ..Reply::status(204)
+    });
+    let added = stack
+        .api
+        .post("/v1/webhook_endpoints", &json!({ "url": slow.url }))
+        .await
+        .expect(201);
+    let endpoint: EndpointId = added["id"].as_str().expect("an id").parse().expect("an id");
+    let few = "update webhook_endpoints set slots = 2 where id = $1";
+    execute(&stack.store, few, endpoint.uuid()).await;
+    for _ in 0..20 {
+        let mut tx = stack.store.pool.begin().await.expect("a transaction");
+        let due = append(&mut tx, stack.merchant).await;
+        tx.commit().await.expect("committed");
+        stack.running.activities.starter.start_deliveries(due);
+    }
+    // a busy Temporal loses starts, and this stack has no sweep
+    let looks = std::cell::Cell::new(0_u32);
+    eventually("all are accepted", || async {
+        looks.set(looks.get() + 1);
+        if looks.get().is_multiple_of(60) {
+            let sql = "select id, merchant_id from deliveries where endpoint_id = $1 and state = 'pending'
+                and attempts = 0 and not has_turn and look_at < app_now() - interval '3 seconds'";
+            let lost: Vec<(Uuid, Uuid)> = rows(&stack.store, sql, endpoint.uuid()).await;
+            let again = |(id, merchant)| Due::again(id, merchant, endpoint.uuid(), None);
+            let starter = &stack.running.activities.starter;
+            starter.start_deliveries(lost.into_iter().map(again).collect());
+        }
+        let sql = "select id from deliveries where endpoint_id = $1 and state = 'delivered'";
+        let done: Vec<(Uuid,)> = rows(&stack.store, sql, endpoint.uuid()).await;
+        if done.len() == 20 { Ok(()) } else { Err(done.len()) }
+    })
+    .await;
+    assert_eq!(slow.arrived().len(), 20);
+    let client = client(&stack).await;
+    let sql = "select id from deliveries where endpoint_id = $1 order by id";
+    let all: Vec<(Uuid,)> = rows(&stack.store, sql, endpoint.uuid()).await;
+    let (mut tasks, mut timers) = (Vec::new(), Vec::new());
+    for (id,) in all {
+        let history = history(&client, &DeliveryId(id).to_string()).await;
+        let count = |event| history.matches(event).count();
+        tasks.push(count("\"WorkflowTaskStartedEventAttributes\""));
+        timers.push(count("\"TimerStartedEventAttributes\""));
+    }
+    println!("workflow tasks {tasks:?}, timers {timers:?}");
+    assert!(tasks.iter().all(|n| *n >= 1), "{tasks:?}");
+    // one timer until its turn; a second one for those that came before the first answer showed how slow the endpoint is
+    assert!(timers.iter().all(|n| *n <= 4), "{timers:?}");
+    assert!(tasks.iter().sum::<usize>() <= 20 * 8, "{tasks:?}");
+    stack.stop().await;
 }
 
 /// Rewrites `tests/histories`; run it when a workflow changed on purpose and no old run of it is left:
@@ -226,9 +294,16 @@ async fn record_histories() {
         .post(&format!("/v1/charges/{canceled}/cancel"), &json!({}))
         .await
         .expect(200);
+    stack.shop.answer([410]);
+    let late = stack.api.charge(&pix()).await;
+    let late = late["id"].as_str().expect("an id");
+    stack.shop.heard("charge.pending", late).await;
+    let endpoints = stack.api.get("/v1/webhook_endpoints").await.expect(200);
+    let endpoint = endpoints["data"][0]["id"].as_str().expect("an id");
     let client = client(&stack).await;
     std::fs::create_dir_all(histories()).expect("tests/histories");
     let recorded = [
+        ("endpoint-paused-and-resumed", endpoint),
         ("charge-failed-over-and-paid", id),
         ("charge-canceled", canceled),
         (

@@ -5,14 +5,20 @@ use std::{fmt::Debug, future::Future, time::Duration};
 use tokio::time::Instant;
 
 pub mod api;
+pub mod bench;
 mod connections;
+pub mod dump;
 pub mod proxy;
+pub mod receiver;
 pub mod shop;
 pub mod simulator;
 pub mod stack;
+pub mod statements;
 
 pub use api::Api;
+pub use bench::Bench;
 pub use proxy::Proxy;
+pub use receiver::Receiver;
 pub use shop::Shop;
 pub use simulator::Simulator;
 pub use stack::{Options, Stack};

@@ -31,6 +31,7 @@ pub struct Options {
     /// Whether Kafka's topics, the relay and the sweep's schedule exist.
     pub complete: bool,
     pub max_in_flight_charges: usize,
+    pub timing: Timing,
 }
 
 impl Default for Options {
@@ -40,6 +41,7 @@ impl Default for Options {
             gateways,
             complete: false,
             max_in_flight_charges: 64,
+            timing: brisk(),
         }
     }
 }
@@ -139,7 +141,7 @@ impl Stack {
             &[Role::Api, Role::Worker]
         };
         telemetry::log(&config)?;
-        let running = start::start(&config, brisk(), roles).await?;
+        let running = start::start(&config, options.timing.clone(), roles).await?;
         let base: Url = format!("http://{}", running.addresses[&Role::Api]).parse()?;
         let config = Config {
             notifications_url: base.clone(),
@@ -231,18 +233,18 @@ impl Stack {
         self.execute("update charges set expires_at = app_now(), look_at = app_now() - interval '1 hour' where id = $1", charge).await;
     }
 
-    /// Suspends the merchant.
-    pub async fn suspend(&self) {
+    /// Runs a statement that is no part of the store; `id` is its only parameter.
+    pub async fn run(&self, sql: &'static str, id: Uuid) {
         let mut db = self.store.pool.acquire().await.expect("a connection");
         #[expect(
             clippy::disallowed_methods,
             reason = "tests reach behind the store, with statements that are no part of it"
         )]
-        sqlx::query("update merchants set status = 'suspended' where id = $1")
-            .bind(self.merchant.uuid())
+        sqlx::query(sql)
+            .bind(id)
             .execute(&mut *db)
             .await
-            .expect("a row");
+            .expect("a statement");
     }
 
     /// Cancels a charge in our rows alone, as if its cancel had crossed a payment: its instrument can still be paid at the gateway.
@@ -361,7 +363,7 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
 }
 
 /// A new database beside the one that the environment names.
-async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
+pub(crate) async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
     let mut url: Url = config
         .database_url
         .expose_secret()

@@ -26,6 +26,16 @@ pub struct DeliveryInput {
     pub delivery: DeliveryId,
     /// The endpoint has been slow lately: the first try is a regular activity, which does not hold a workflow task open.
     pub slow: bool,
+    /// How long to wait before the first try: its turn at the endpoint.
+    #[serde(default)]
+    pub after_ms: u64,
+}
+
+/// A try as a regular activity.
+pub(crate) fn regular() -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
+        .retry_policy(retry())
+        .build()
 }
 
 /// Named by the delivery's id.
@@ -55,15 +65,13 @@ impl DeliveryWorkflow {
         }
     }
 
-    /// Tries at once, then behind durable timers.
+    /// Tries at once or in its turn, then behind durable timers. A delivery that is parked ends its workflow; its endpoint starts it
+    /// again.
     #[run(name = "delivery")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
-        let DeliveryInput { delivery, slow } = ctx.state(|s| s.input);
-        let regular = || {
-            ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
-                .retry_policy(retry())
-                .build()
-        };
+        let input = ctx.state(|s| s.input);
+        let (delivery, slow) = (input.delivery, input.slow);
+        wait(ctx, input.after_ms).await;
         for n in 0..MAX_STEPS {
             ctx.state_mut(|s| s.poked = false);
             let step = if n == 0 && !slow {
@@ -81,13 +89,16 @@ impl DeliveryWorkflow {
                     let me = ctx.clone();
                     ctx.wait_condition(move |_| me.all_handlers_finished())
                         .await?;
-                    return Ok(());
+                    if !ctx.state(|s| s.poked) {
+                        return Ok(());
+                    }
                 }
             }
         }
         let again = DeliveryInput {
             delivery,
             slow: true,
+            after_ms: 0,
         };
         ctx.continue_as_new(again, temporalio_sdk::ContinueAsNewOptions::default())?;
         Ok(())

@@ -2,6 +2,7 @@
 
 pub mod charge;
 pub mod delivery;
+pub mod endpoint;
 pub mod orchestrator;
 pub mod queues;
 pub mod reconcile;

@@ -7,7 +7,7 @@ use gateways::{Gateway, GatewayNotice};
 use schemas::{
     charge::CreateCharge,
     gateway::Mode,
-    id::{ChargeId, ConnectionId, MerchantId, RefundId},
+    id::{ChargeId, ConnectionId, EndpointId, MerchantId, RefundId},
 };
 use store::{StoreError, connections::Connection, deliveries::Due, notifications::Source};
 use tokio_util::task::TaskTracker;
@@ -117,6 +117,13 @@ impl Orchestrator {
     /// Starts the workflows of deliveries whose rows are committed. Returns at once.
     pub fn start_deliveries(&self, due: Vec<Due>) {
         self.temporal.start_deliveries(due);
+    }
+
+    /// Makes a deleted endpoint's workflow discard what waits for it. Returns at once.
+    pub fn check_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) {
+        let temporal = self.temporal.clone();
+        self.tracker
+            .spawn(async move { temporal.wake_endpoint(merchant, endpoint).await });
     }
 
     /// Whether Temporal answers; charges are presented even if not.

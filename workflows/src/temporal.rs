@@ -10,7 +10,7 @@ use std::{
 
 use activities::Starter;
 use async_trait::async_trait;
-use schemas::id::{AttemptId, ChargeId, MerchantId, RefundId};
+use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
 use store::deliveries::Due;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, RetryOptions,
@@ -26,6 +26,7 @@ use crate::{
     Queues,
     charge::ChargeWorkflow,
     delivery::{DeliveryInput, DeliveryWorkflow},
+    endpoint::EndpointWorkflow,
     queues::{CHARGE_ID, ENDPOINT_ID, MERCHANT_ID, TASK_TIMEOUT},
     reconcile::ReconcileWorkflow,
     refund::RefundWorkflow,
@@ -201,12 +202,26 @@ impl Temporal {
         let input = DeliveryInput {
             delivery: due.delivery,
             slow: due.slow,
+            after_ms: due.after_ms,
         };
         let started = self
             .reachable()?
             .start_workflow(DeliveryWorkflow::run, input, options)
             .await;
         self.judge("start delivery", started.map(drop))
+    }
+
+    async fn start_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) -> Result<(), Away> {
+        let found_by = [
+            MERCHANT_ID.value_set(merchant.to_string()),
+            ENDPOINT_ID.value_set(endpoint.to_string()),
+        ];
+        let options = start_options(&self.0.queues.deliveries, endpoint.to_string(), found_by);
+        let started = self
+            .reachable()?
+            .start_workflow(EndpointWorkflow::run, endpoint, options)
+            .await;
+        self.judge("start endpoint", started.map(drop))
     }
 
     async fn start_reconciling(
@@ -295,6 +310,17 @@ impl Starter for Temporal {
             .await;
         if let Ok(false) = judge_poke("poke delivery", poked) {
             let _: Result<(), Away> = self.start_delivery(due).await;
+        }
+    }
+
+    async fn wake_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) {
+        let Ok(client) = self.reachable() else { return };
+        let handle = client.get_workflow_handle::<EndpointWorkflow>(endpoint.to_string());
+        let woken = handle
+            .execute_update(EndpointWorkflow::wake, (), poke_options())
+            .await;
+        if let Ok(false) = judge_poke("wake endpoint", woken) {
+            let _: Result<(), Away> = self.start_endpoint(merchant, endpoint).await;
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
     Temporal,
     charge::ChargeWorkflow,
     delivery::DeliveryWorkflow,
+    endpoint::EndpointWorkflow,
     reconcile::ReconcileWorkflow,
     refund::RefundWorkflow,
     sweep::SweepWorkflow,
@@ -142,7 +143,10 @@ fn options(
         .register_activities(Registered(activities));
     Ok(match queue {
         Queue::Charges => options.register_workflow::<ChargeWorkflow>()?.build(),
-        Queue::Deliveries => options.register_workflow::<DeliveryWorkflow>()?.build(),
+        Queue::Deliveries => options
+            .register_workflow::<DeliveryWorkflow>()?
+            .register_workflow::<EndpointWorkflow>()?
+            .build(),
         Queue::Upkeep => options
             .register_workflow::<ReconcileWorkflow>()?
             .register_workflow::<RefundWorkflow>()?

@@ -14,8 +14,10 @@ use crate::{
     outside::{self, Broken},
 };
 
+mod retry_after;
 mod webhook;
 
+pub use retry_after::retry_after;
 pub use webhook::{AddressError, check_webhook_url, webhook_client};
 
 /// What tells us apart in gateways' logs; Asaas demands one.
@@ -189,9 +191,12 @@ impl Answer {
     fn retry_after(&self) -> Option<Duration> {
         // a quota's reset comes with every answer, and is a wait only where the quota is used up
         let quota = || self.headers.get(QUOTA_RESET).filter(|_| self.status == 429);
-        let asked = self.headers.get(header::RETRY_AFTER).or_else(quota)?;
-        let seconds = asked.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+        let until_reset = || {
+            let seconds = quota()?.to_str().ok()?.trim().parse().ok()?;
+            Some(Duration::from_secs(seconds))
+        };
+        let asked = retry_after(&self.headers, None).or_else(until_reset)?;
+        Some(asked.min(MAX_RETRY_AFTER))
     }
 }
 

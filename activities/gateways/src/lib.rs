@@ -92,6 +92,11 @@ pub trait Gateway: Send + Sync {
     /// Registers our notification address. A stranger's address is replaced only when `replace` says so.
     async fn subscribe(&self, url: &Url, replace: bool) -> Result<Subscription, GatewayError>;
 
+    /// Whether the gateway has one notification address only, so that registering ours replaces the former one.
+    fn has_one_address(&self) -> bool {
+        false
+    }
+
     /// Takes `url` back, if it is still registered; in its place comes `former`, the address that ours replaced.
     async fn unsubscribe(&self, url: &Url, former: Option<&Url>) -> Result<(), GatewayError>;
 

@@ -6,13 +6,15 @@ mod attempt;
 mod begin;
 mod choose;
 mod direct;
+pub(crate) mod due;
 mod end;
 mod failure;
-pub(crate) mod look;
+mod look;
 pub(crate) mod money;
 mod preview;
 mod resolve;
 pub(crate) mod reversal;
+mod rounds;
 mod settle;
 
 use std::sync::Arc;

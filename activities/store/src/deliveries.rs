@@ -1,5 +1,7 @@
 //! Deliveries: one event for one endpoint, tried until it is accepted.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use schemas::{
     delivery::State,
@@ -13,6 +15,9 @@ use uuid::Uuid;
 
 use crate::{StoreError, error::parse, sweep::interval};
 
+pub mod queue;
+pub mod resend;
+
 /// A committed delivery whose workflow is to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -23,6 +28,8 @@ pub struct Due {
     pub charge: Option<ChargeId>,
     /// Its endpoint has been slow lately.
     pub slow: bool,
+    /// How long its workflow waits before the first try.
+    pub after_ms: u64,
 }
 
 /// All that one try needs.
@@ -42,17 +49,48 @@ pub struct Work {
     /// The endpoint's failures in a row.
     pub failures: i32,
     pub slow_until: Option<DateTime<Utc>>,
-    pub probe_at: Option<DateTime<Utc>>,
+    /// When the delivery is due; `None`: parked, until its endpoint gives it a turn.
+    pub look_at: Option<DateTime<Utc>>,
+    /// `look_at` is a turn at its endpoint.
+    pub has_turn: bool,
+    pub terms: Terms,
+    /// Until when turns are given at the endpoint.
+    pub next_turn_at: Option<DateTime<Utc>>,
+    /// The endpoint's parked deliveries are being given their turns.
+    pub draining: bool,
     pub now: DateTime<Utc>,
+}
+
+/// How fast an endpoint takes deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    pub rate_per_s: u32,
+    /// Posts in flight.
+    pub slots: u32,
+    /// The smoothed time until it answers, as last written; zero if it was never worth writing.
+    pub answer: Duration,
+}
+
+impl Terms {
+    pub(crate) fn read(rate_per_s: i32, slots: i32, answer_ms: Option<i32>) -> Self {
+        let positive = |n: i32| u32::try_from(n).unwrap_or(1).max(1);
+        let answer_ms = u64::try_from(answer_ms.unwrap_or(0)).unwrap_or(0);
+        Self {
+            rate_per_s: positive(rate_per_s),
+            slots: positive(slots),
+            answer: Duration::from_millis(answer_ms),
+        }
+    }
 }
 
 /// Reads a delivery with its event and endpoint.
 pub async fn load(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Work>, StoreError> {
     let row = sqlx::query!(
-        r#"select d.merchant_id, d.mode, d.state, d.attempts, d.created_at, d.endpoint_id,
+        r#"select d.merchant_id, d.mode, d.state, d.attempts, d.created_at, d.endpoint_id, d.look_at, d.has_turn,
                   v.id as event_id, v.type as event_type, v.subject_type, v.subject_id, v.sequence, v.data,
                   v.created_at as event_created_at,
-                  w.url, w.api_version, w.secret_sealed, w.status as endpoint_status, w.failures, w.slow_until, w.probe_at,
+                  w.url, w.api_version, w.secret_sealed, w.status as endpoint_status, w.failures, w.slow_until,
+                  w.rate_per_s, w.slots, w.answer_ms, w.next_turn_at, w.draining,
                   app_now() as "now!"
              from deliveries d
              join events v on v.id = d.event_id
@@ -89,7 +127,11 @@ pub async fn load(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Work>,
         endpoint_status: parse("webhook_endpoints.status", &row.endpoint_status)?,
         failures: row.failures,
         slow_until: row.slow_until,
-        probe_at: row.probe_at,
+        look_at: row.look_at,
+        has_turn: row.has_turn,
+        terms: Terms::read(row.rate_per_s, row.slots, row.answer_ms),
+        next_turn_at: row.next_turn_at,
+        draining: row.draining,
         now: row.now,
     }))
 }
@@ -103,59 +145,40 @@ pub struct Tried<'a> {
     pub duration_ms: i64,
     /// Where the delivery stands now.
     pub state: State,
+    /// The next try of one that stays pending; `None`: it is parked.
     pub look_at: Option<DateTime<Utc>>,
 }
 
-/// Records one try of a delivery that is still pending.
+/// Records one try, in one statement; a delivery that is no longer pending stays as it is.
 pub async fn record(
     db: &mut PgConnection,
     work: &Work,
     tried: &Tried<'_>,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     let result = tried.status.map_or_else(
         || tried.error.unwrap_or("no answer").to_owned(),
         |s| s.to_string(),
     );
-    let n = sqlx::query_scalar!(
-        "update deliveries
-            set attempts = attempts + 1, state = $2, look_at = $3, last_result = $4,
-                delivered_at = case when $2 = 'delivered' then app_now() end
-          where id = $1 and state = 'pending'
-         returning attempts",
+    sqlx::query!(
+        "with tried as (
+             update deliveries
+                set attempts = attempts + 1, state = $2, look_at = $3, has_turn = false, last_result = $4,
+                    delivered_at = case when $2 = 'delivered' then app_now() end
+              where id = $1 and state = 'pending'
+             returning attempts)
+         insert into delivery_attempts (id, merchant_id, mode, delivery_id, n, status, error, duration_ms)
+         select $5, $6, $7, $1, coalesce((select attempts from tried), $8), $9, $10, $11",
         work.delivery.uuid(),
         tried.state.as_ref(),
         tried.look_at,
         result,
-    )
-    .fetch_optional(&mut *db)
-    .await?;
-    sqlx::query!(
-        "insert into delivery_attempts (id, merchant_id, mode, delivery_id, n, status, error, duration_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
         crate::new_id(),
         work.merchant.uuid(),
         work.mode.as_ref(),
-        work.delivery.uuid(),
-        n.unwrap_or(work.attempts + 1),
+        work.attempts + 1,
         tried.status.map(i32::from),
         tried.error,
         tried.duration_ms,
-    )
-    .execute(db)
-    .await?;
-    Ok(n.is_some())
-}
-
-/// When somebody must look at a delivery again; nothing was sent.
-pub async fn postpone(
-    db: &mut PgConnection,
-    id: DeliveryId,
-    look_at: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update deliveries set look_at = $2 where id = $1 and state = 'pending'",
-        id.uuid(),
-        look_at
     )
     .execute(db)
     .await?;
@@ -164,7 +187,7 @@ pub async fn postpone(
 
 /// Ends a delivery whose endpoint was deleted.
 pub async fn discard(db: &mut PgConnection, id: DeliveryId) -> Result<(), StoreError> {
-    sqlx::query!("update deliveries set state = 'discarded', look_at = null where id = $1 and state = 'pending'", id.uuid())
+    sqlx::query!("update deliveries set state = 'discarded', look_at = null, has_turn = false where id = $1 and state = 'pending'", id.uuid())
         .execute(db)
         .await?;
     Ok(())
@@ -180,19 +203,19 @@ pub enum Health {
     Paused,
 }
 
-/// Notes that an endpoint accepted a delivery. A healthy endpoint's row is not written.
+/// Notes that an endpoint accepted a delivery; a paused one is active again and drained. A healthy endpoint's row is not written.
 pub async fn endpoint_accepted(db: &mut PgConnection, work: &Work) -> Result<Health, StoreError> {
     if work.failures == 0 && work.endpoint_status == webhook_endpoint::Status::Active {
         return Ok(Health::Unchanged);
     }
     let resumed = sqlx::query_scalar!(
-        r#"with before as (select status from webhook_endpoints where id = $1 for update)
-           update webhook_endpoints w
-              set failures = 0, failing_since = null, paused_at = null, probe_at = null,
-                  status = case when w.status = 'paused' then 'active' else w.status end
-             from before
-            where w.id = $1
-           returning before.status = 'paused' as "resumed!""#,
+        r#"update webhook_endpoints
+              set failures = 0, failing_since = null, paused_at = null,
+                  status = case when status = 'paused' then 'active' else status end,
+                  draining = draining or status = 'paused',
+                  next_check_at = case when status = 'paused' then app_now() else next_check_at end
+            where id = $1
+           returning old.status = 'paused' as "resumed!""#,
         work.endpoint.uuid(),
     )
     .fetch_one(db)
@@ -220,17 +243,17 @@ pub async fn endpoint_failed(
     policy: PausePolicy,
 ) -> Result<Health, StoreError> {
     let now_paused = sqlx::query_scalar!(
-        r#"with before as (select status, failures, failing_since from webhook_endpoints where id = $1 for update),
-           verdict as (
+        r#"with verdict as (
                select status = 'active' and ($2 or (failures + 1 >= $3
                       and coalesce(failing_since, app_now()) <= app_now() - $4::interval)) as pause
-                 from before)
+                 from webhook_endpoints where id = $1 for no key update)
            update webhook_endpoints w
               set failures = w.failures + 1,
                   failing_since = coalesce(w.failing_since, app_now()),
                   status = case when verdict.pause then 'paused' else w.status end,
                   paused_at = case when verdict.pause then app_now() else w.paused_at end,
-                  probe_at = case when verdict.pause or w.status = 'paused' then app_now() + $5::interval end
+                  draining = w.draining and not verdict.pause,
+                  next_check_at = case when verdict.pause then app_now() + $5::interval else w.next_check_at end
              from verdict
             where w.id = $1
            returning verdict.pause as "pause!""#,
@@ -249,57 +272,22 @@ pub async fn endpoint_failed(
     })
 }
 
-/// Remembers that an endpoint is slow, until `until`.
-pub async fn endpoint_is_slow(
+/// Notes how long an endpoint takes to answer, and until when it counts as slow.
+pub async fn endpoint_answers(
     db: &mut PgConnection,
     endpoint: EndpointId,
-    until: DateTime<Utc>,
+    answer: Duration,
+    slow_until: Option<DateTime<Utc>>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update webhook_endpoints set slow_until = $2 where id = $1",
+        "update webhook_endpoints set answer_ms = $2, slow_until = coalesce($3, slow_until) where id = $1",
         endpoint.uuid(),
-        until
+        i32::try_from(answer.as_millis()).unwrap_or(i32::MAX),
+        slow_until,
     )
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// Lets one delivery try a paused endpoint; the next chance is `again_at`.
-pub async fn take_probe(
-    db: &mut PgConnection,
-    endpoint: EndpointId,
-    again_at: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        "update webhook_endpoints set probe_at = $2
-          where id = $1 and status = 'paused' and (probe_at is null or probe_at <= app_now())",
-        endpoint.uuid(),
-        again_at,
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Spreads an endpoint's waiting deliveries from now on, `per_second` at most; the sweep pokes each in its turn.
-pub async fn drain_backlog(
-    db: &mut PgConnection,
-    endpoint: EndpointId,
-    per_second: i32,
-) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
-        "update deliveries d
-            set look_at = app_now() + interval '1 second' * (turn.n / greatest($2, 1))
-           from (select id, row_number() over (order by id) - 1 as n from deliveries
-                  where endpoint_id = $1 and state = 'pending') turn
-          where d.id = turn.id",
-        endpoint.uuid(),
-        per_second,
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected())
 }
 
 impl Due {
@@ -311,6 +299,7 @@ impl Due {
             endpoint: endpoint.into(),
             charge: charge.map(Into::into),
             slow: true,
+            after_ms: 0,
         }
     }
 }

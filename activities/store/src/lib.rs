@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 pub mod api_keys;
 pub mod attempts;
+pub mod audit;
 pub mod breakers;
 pub mod chance;
 pub mod charges;
@@ -42,6 +43,9 @@ pub mod webhook_endpoints;
 pub use chance::{chance, new_id};
 pub use error::StoreError;
 use vault::DataKey;
+
+/// A connection of the pool; given back when dropped.
+pub type PoolConnection = sqlx::pool::PoolConnection<sqlx::Postgres>;
 
 /// An open transaction: rolled back unless committed.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;

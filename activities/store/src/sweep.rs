@@ -114,6 +114,7 @@ pub async fn overdue_s(db: &mut PgConnection) -> Result<f64, StoreError> {
                       (select min(look_at) from charges where look_at is not null),
                       (select min(look_at) from attempts where look_at is not null),
                       (select min(look_at) from deliveries where look_at is not null),
+                      (select min(next_check_at) from webhook_endpoints where next_check_at is not null),
                       (select min(look_at) from refunds where look_at is not null),
                       (select min(look_at) from notification_tokens where look_at is not null),
                       (select min(received_at) from notification_facts where handled_at is null))))::float8 as "age!""#

@@ -14,6 +14,10 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError, deliveries::Work, error::parse, page::Range, vault::Place};
 
+mod locked;
+
+pub use locked::{LockedEndpoint, lock, overdue, save};
+
 /// The most endpoints of one merchant in one mode.
 pub const MAX_ENDPOINTS: i64 = 20;
 const SECRET_BYTES: usize = 32;
@@ -168,7 +172,7 @@ pub async fn list(
     Ok(range.cut(rows))
 }
 
-/// Deletes an endpoint: what waits for it is discarded. `false` if this merchant has no such endpoint.
+/// Deletes an endpoint; its next check discards what waits for it. `false` if this merchant has no such endpoint.
 pub async fn delete(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -176,20 +180,16 @@ pub async fn delete(
     id: EndpointId,
 ) -> Result<bool, StoreError> {
     let deleted = sqlx::query!(
-        "with gone as (
-             update webhook_endpoints set status = 'deleted', deleted_at = app_now()
-              where id = $1 and merchant_id = $2 and mode = $3 and status <> 'deleted' returning id),
-         waiting as (
-             update deliveries set state = 'discarded', look_at = null
-              where endpoint_id in (select id from gone) and state = 'pending')
-         select id from gone",
+        "update webhook_endpoints
+            set status = 'deleted', deleted_at = app_now(), draining = true, next_check_at = app_now()
+          where id = $1 and merchant_id = $2 and mode = $3 and status <> 'deleted'",
         id.uuid(),
         merchant.uuid(),
         mode.as_ref(),
     )
-    .fetch_optional(db)
+    .execute(db)
     .await?;
-    Ok(deleted.is_some())
+    Ok(deleted.rows_affected() == 1)
 }
 
 /// The key of an endpoint's signatures.

@@ -139,6 +139,7 @@ pub async fn delete(
     let id = path_id(&id, "webhook endpoint")?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
     if webhook_endpoints::delete(&mut db, caller.merchant, caller.mode, id).await? {
+        app.orchestrator.check_endpoint(caller.merchant, id);
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Error::not_found("webhook endpoint"))

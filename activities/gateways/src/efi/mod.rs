@@ -257,6 +257,10 @@ impl Gateway for Efi {
         self.pix.subscribe(url, replace, deadline).await
     }
 
+    fn has_one_address(&self) -> bool {
+        true
+    }
+
     async fn unsubscribe(&self, url: &Url, former: Option<&Url>) -> Result<(), GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         self.pix.unsubscribe(url, former, deadline).await

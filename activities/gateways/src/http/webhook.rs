@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use reqwest::{
@@ -12,6 +13,9 @@ use reqwest::{
 use url::{Host, Url};
 
 use super::base;
+
+/// Below the 5 s after which common servers close an idle connection, so that we close it first.
+const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// Why an address is not called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +53,8 @@ pub fn check_webhook_url(url: &Url, allow_private: bool) -> Result<(), AddressEr
 pub fn webhook_client(allow_private: bool) -> Result<Client, reqwest::Error> {
     let builder = base()
         .user_agent("payment-orchestrator-webhooks/1")
-        .tcp_nodelay(true);
+        .tcp_nodelay(true)
+        .pool_idle_timeout(POOL_IDLE);
     if allow_private {
         builder.build()
     } else {

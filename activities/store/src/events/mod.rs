@@ -39,6 +39,7 @@ pub fn masked(charge: &Charge) -> Value {
 }
 
 /// Writes an event and one delivery for each endpoint that listens for it; the answer is what to start after the commit.
+/// Deliveries to paused and draining endpoints are parked: their endpoints start them.
 pub async fn append(db: &mut PgConnection, new: &New) -> Result<(EventId, Vec<Due>), StoreError> {
     let id = crate::new_id();
     let rows = sqlx::query!(
@@ -46,14 +47,16 @@ pub async fn append(db: &mut PgConnection, new: &New) -> Result<(EventId, Vec<Du
                insert into events (id, merchant_id, mode, type, subject_type, subject_id, sequence, data)
                values ($1, $2, $3, $4, $5, $6, $7, $8)),
            target as (
-               select id, coalesce(slow_until > app_now(), false) as slow from webhook_endpoints
+               select id, coalesce(slow_until > app_now(), false) as slow, status = 'paused' or draining as parked
+                 from webhook_endpoints
                 where merchant_id = $2 and mode = $3 and status <> 'deleted' and (events = '{}' or $4 = any(events))),
            delivery as (
                insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, look_at)
-               select uuidv7(), $2, $3, $1, $4, $6, target.id, app_now() from target
+               select uuidv7(), $2, $3, $1, $4, $6, target.id, case when not target.parked then app_now() end from target
                returning id, endpoint_id)
            select delivery.id, delivery.endpoint_id, target.slow as "slow!"
              from delivery join target on target.id = delivery.endpoint_id
+            where not target.parked
             order by delivery.id"#,
         id,
         new.merchant.uuid(),
@@ -74,6 +77,7 @@ pub async fn append(db: &mut PgConnection, new: &New) -> Result<(EventId, Vec<Du
             endpoint: row.endpoint_id.into(),
             charge: (new.subject == SubjectKind::Charge).then(|| new.subject_id.into()),
             slow: row.slow,
+            after_ms: 0,
         })
         .collect();
     Ok((EventId(id), due))

@@ -1,0 +1,194 @@
+//! An endpoint's own checks: one probe while it is paused, turns for what was parked, discarding what a deleted one leaves.
+
+use std::time::Duration;
+
+use schemas::{Instant, delivery::State, id::EndpointId, webhook_endpoint::Status};
+use store::{
+    StoreError, Tx,
+    deliveries::{
+        self,
+        queue::{self, Turns},
+    },
+    webhook_endpoints::{self, LockedEndpoint},
+};
+
+use super::EARLY;
+use crate::{Activities, DeliveryStep, delta, ms, until};
+
+/// A drain gives turns for this long at a time, and again when half of it is over.
+const DRAIN_AHEAD: Duration = Duration::from_secs(10);
+/// The most turns given at a time.
+const DRAIN_PAGE: i64 = 1_000;
+/// The most rows discarded or given up by one statement, and the statements of one step.
+const PAGE: i64 = 1_000;
+const PAGES: usize = 20;
+/// Between two checks of an endpoint, at least.
+const CHECK_AGAIN: Duration = Duration::from_secs(1);
+/// When nothing is parked any more, transactions that read the endpoint's former state may still park something: it is checked
+/// after this,
+const SETTLE_SOON: Duration = Duration::from_secs(5);
+/// and once more after this, which is longer than any transaction.
+const SETTLE: Duration = Duration::from_mins(1);
+
+impl Activities {
+    /// Takes one step with an endpoint whose `next_check_at` has come.
+    pub async fn check_endpoint(&self, id: EndpointId) -> Result<DeliveryStep, StoreError> {
+        let mut tx = self.store.pool.begin().await?;
+        let Some(endpoint) = webhook_endpoints::lock(&mut tx, id).await? else {
+            return Ok(DeliveryStep::Done);
+        };
+        let check_at = match endpoint.next_check_at {
+            Some(at) => at,
+            // paused by an older version, which kept its probes elsewhere
+            None if endpoint.status == Status::Paused => endpoint.now,
+            None => return Ok(DeliveryStep::Done),
+        };
+        if check_at > endpoint.now + delta(EARLY) {
+            return Ok(next_check(&endpoint));
+        }
+        match endpoint.status {
+            Status::Paused => self.probe(tx, endpoint).await,
+            Status::Active => self.drain(tx, endpoint).await,
+            Status::Deleted => self.discard_waiting(tx, endpoint).await,
+        }
+    }
+
+    /// Posts one delivery to a paused endpoint.
+    async fn probe(
+        &self,
+        mut tx: Tx,
+        mut endpoint: LockedEndpoint,
+    ) -> Result<DeliveryStep, StoreError> {
+        let probe = queue::next_probe(&mut tx, endpoint.id, endpoint.probed).await?;
+        endpoint.probed = probe.map(|id| id.uuid());
+        endpoint.next_check_at = Some(endpoint.now + delta(self.timing.pause.probe_every));
+        webhook_endpoints::save(&mut tx, &endpoint).await?;
+        tx.commit().await?;
+        self.give_up_parked(&endpoint).await?;
+        let Some(probe) = probe else {
+            return Ok(next_check(&endpoint));
+        };
+        let mut db = self.store.pool.acquire().await?;
+        let work = deliveries::load(&mut db, probe).await?;
+        let Some(work) = work.filter(|work| work.state == State::Pending) else {
+            return Ok(next_check(&endpoint));
+        };
+        let tried = Box::pin(self.try_once(db, work)).await?;
+        if tried.wakes_endpoint {
+            return Ok(DeliveryStep::Again { after_ms: 0 });
+        }
+        Ok(next_check(&endpoint))
+    }
+
+    /// Parked deliveries make no tries that could find them too old.
+    async fn give_up_parked(&self, endpoint: &LockedEndpoint) -> Result<(), StoreError> {
+        let give_up_after = u64::try_from(self.timing.delivery.give_up_after_s).unwrap_or(u64::MAX);
+        let before = endpoint.now - delta(Duration::from_secs(give_up_after));
+        let mut db = self.store.pool.acquire().await?;
+        for _ in 0..PAGES {
+            let given_up = queue::give_up_page(&mut db, endpoint.id, before, PAGE).await?;
+            if given_up > 0 {
+                tracing::error!(endpoint = %endpoint.id, given_up, "deliveries were given up: the endpoint was paused for too long");
+                metrics::counter!("deliveries_failed_total").increment(given_up);
+            }
+            if given_up < PAGE.unsigned_abs() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives parked deliveries their turns, oldest first, for the next few seconds.
+    async fn drain(
+        &self,
+        mut tx: Tx,
+        mut endpoint: LockedEndpoint,
+    ) -> Result<DeliveryStep, StoreError> {
+        let now = endpoint.now;
+        let spacing = self.deliverer.spacing(endpoint.id, endpoint.terms);
+        let first_at = endpoint.next_turn_at.unwrap_or(now).max(now);
+        let free = (DRAIN_AHEAD.as_nanos())
+            .saturating_sub(until(first_at, now).as_nanos())
+            .div_ceil(spacing.as_nanos());
+        let turns = Turns {
+            count: i64::try_from(free).unwrap_or(DRAIN_PAGE).min(DRAIN_PAGE),
+            first_at,
+            spacing: delta(spacing),
+        };
+        let given = queue::claim_parked(&mut tx, endpoint.id, turns).await?;
+        if let Some((_, last_at)) = given.last() {
+            endpoint.next_turn_at = Some(*last_at + delta(spacing));
+        }
+        if i64::try_from(given.len()).unwrap_or(i64::MAX) < turns.count {
+            settle(&mut endpoint);
+        } else {
+            let refill_at = endpoint.next_turn_at.unwrap_or(now) - delta(DRAIN_AHEAD / 2);
+            endpoint.next_check_at = Some(refill_at.max(now + delta(CHECK_AGAIN)));
+        }
+        webhook_endpoints::save(&mut tx, &endpoint).await?;
+        tx.commit().await?;
+        if !given.is_empty() {
+            tracing::info!(endpoint = %endpoint.id, given = given.len(), "parked deliveries got their turns");
+        }
+        let due = given.into_iter().map(|(mut due, at)| {
+            due.after_ms = ms(until(at, now));
+            due
+        });
+        self.starter.start_deliveries(due.collect());
+        Ok(next_check(&endpoint))
+    }
+
+    /// Discards what waits for a deleted endpoint, in pages outside of the endpoint's lock.
+    async fn discard_waiting(
+        &self,
+        tx: Tx,
+        endpoint: LockedEndpoint,
+    ) -> Result<DeliveryStep, StoreError> {
+        drop(tx);
+        let mut db = self.store.pool.acquire().await?;
+        for _ in 0..PAGES {
+            if queue::discard_page(&mut db, endpoint.id, PAGE).await? < PAGE.unsigned_abs() {
+                drop(db);
+                return self.settle_deleted(endpoint.id).await;
+            }
+        }
+        Ok(DeliveryStep::Again { after_ms: 0 })
+    }
+
+    async fn settle_deleted(&self, id: EndpointId) -> Result<DeliveryStep, StoreError> {
+        let mut tx = self.store.pool.begin().await?;
+        let Some(mut endpoint) = webhook_endpoints::lock(&mut tx, id).await? else {
+            return Ok(DeliveryStep::Done);
+        };
+        settle(&mut endpoint);
+        webhook_endpoints::save(&mut tx, &endpoint).await?;
+        tx.commit().await?;
+        Ok(next_check(&endpoint))
+    }
+}
+
+/// Nothing is parked any more: the endpoint is checked twice more, and then rests.
+fn settle(endpoint: &mut LockedEndpoint) {
+    let now = endpoint.now;
+    let settled = endpoint
+        .drained_at
+        .is_some_and(|at| at + delta(SETTLE) <= now);
+    endpoint.next_check_at = if endpoint.draining {
+        endpoint.drained_at = Some(now);
+        Some(now + delta(SETTLE_SOON))
+    } else if settled {
+        None
+    } else {
+        Some(now + delta(SETTLE))
+    };
+    endpoint.draining = false;
+}
+
+fn next_check(endpoint: &LockedEndpoint) -> DeliveryStep {
+    endpoint
+        .next_check_at
+        .map_or(DeliveryStep::Done, |at: Instant| {
+            let wait = until(at, endpoint.now).max(CHECK_AGAIN);
+            DeliveryStep::Again { after_ms: ms(wait) }
+        })
+}

@@ -1,0 +1,113 @@
+//! One POST, signed by Standard Webhooks.
+
+use std::time::Duration;
+
+use gateways::outside;
+use reqwest::{Response, StatusCode, header};
+use standardwebhooks::Webhook;
+use store::{StoreError, deliveries::Work};
+use url::Url;
+
+use crate::{Activities, delta};
+
+/// How much of an answer is read, so that its connection can be used again; the rest is cut off with the connection.
+const MAX_ANSWER: usize = 64 << 10;
+/// How long the rest of an answer may take once its status is known.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What the merchant's server did.
+pub(super) struct Answer {
+    pub status: Option<StatusCode>,
+    /// What happened on the wire, if no answer came.
+    pub error: Option<&'static str>,
+    pub retry_after_s: Option<i64>,
+    pub took: Duration,
+}
+
+impl Answer {
+    fn lost(error: &'static str, took: Duration) -> Self {
+        Self {
+            status: None,
+            error: Some(error),
+            retry_after_s: None,
+            took,
+        }
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        self.status.is_some_and(|status| status.is_success())
+    }
+}
+
+impl Activities {
+    /// Posts an event. No database connection is held meanwhile.
+    pub(super) async fn post(&self, work: &Work, secret: &str) -> Result<Answer, StoreError> {
+        let body =
+            serde_json::to_vec(&work.event).map_err(|why| StoreError::corrupt("events", why))?;
+        let id = work.event.id.to_string();
+        let at = work.now.timestamp();
+        let signature = Webhook::new(secret)
+            .and_then(|key| key.sign(&id, at, &body))
+            .map_err(|why| StoreError::corrupt("webhook_endpoints.secret_sealed", why))?;
+        let allowed = Url::parse(&work.url).ok().filter(|url| {
+            gateways::http::check_webhook_url(url, self.deliverer.allow_private).is_ok()
+        });
+        let Some(url) = allowed else {
+            return Ok(Answer::lost("address_not_allowed", Duration::ZERO));
+        };
+        let started = outside::instant();
+        let sent = self
+            .deliverer
+            .client
+            .post(url)
+            .timeout(self.timing.delivery_call)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", at)
+            .header("webhook-signature", signature)
+            .body(body)
+            .send()
+            .await;
+        let took = outside::instant() - started;
+        Ok(match sent {
+            Ok(answer) => {
+                let answered_at = work.now + delta(took);
+                let retry_after = gateways::http::retry_after(answer.headers(), Some(answered_at));
+                let status = answer.status();
+                discard(answer).await;
+                Answer {
+                    status: Some(status),
+                    error: None,
+                    retry_after_s: retry_after
+                        .map(|wait| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX)),
+                    took,
+                }
+            }
+            Err(error) => Answer::lost(what_happened(&error), took),
+        })
+    }
+}
+
+/// Reads the body to its end: only then can the connection be used again.
+async fn discard(mut answer: Response) {
+    let reading = async {
+        let mut read = 0;
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            read += chunk.len();
+            if read > MAX_ANSWER {
+                return;
+            }
+        }
+    };
+    let _ = outside::timeout(ANSWER_TIMEOUT, reading).await;
+}
+
+fn what_happened(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "timeout"
+    } else if error.is_connect() {
+        "connect"
+    } else {
+        "broken"
+    }
+}

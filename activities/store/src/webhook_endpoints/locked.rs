@@ -1,0 +1,98 @@
+//! An endpoint that is probed, drained or emptied: loaded under its lock, saved once.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use schemas::{
+    id::{EndpointId, MerchantId},
+    webhook_endpoint::Status,
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{StoreError, deliveries::Terms, error::parse, sweep::interval};
+
+/// An endpoint under its lock.
+#[derive(Debug)]
+pub struct LockedEndpoint {
+    pub id: EndpointId,
+    pub merchant: MerchantId,
+    pub status: Status,
+    pub terms: Terms,
+    /// Until when turns are given.
+    pub next_turn_at: Option<DateTime<Utc>>,
+    /// Parked deliveries are being given their turns.
+    pub draining: bool,
+    /// When the last of them had been given one.
+    pub drained_at: Option<DateTime<Utc>>,
+    /// The delivery of the last probe.
+    pub probed: Option<Uuid>,
+    pub next_check_at: Option<DateTime<Utc>>,
+    /// Read after the lock was taken.
+    pub now: DateTime<Utc>,
+}
+
+/// Locks an endpoint, without hindering deliveries that are written for it.
+pub async fn lock(
+    db: &mut PgConnection,
+    id: EndpointId,
+) -> Result<Option<LockedEndpoint>, StoreError> {
+    let row = sqlx::query!(
+        "select merchant_id, status, rate_per_s, slots, answer_ms, next_turn_at, draining, drained_at, probed, next_check_at
+           from webhook_endpoints where id = $1 for no key update",
+        id.uuid(),
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(LockedEndpoint {
+        id,
+        merchant: row.merchant_id.into(),
+        status: parse("webhook_endpoints.status", &row.status)?,
+        terms: Terms::read(row.rate_per_s, row.slots, row.answer_ms),
+        next_turn_at: row.next_turn_at,
+        draining: row.draining,
+        drained_at: row.drained_at,
+        probed: row.probed,
+        next_check_at: row.next_check_at,
+        now: crate::now(db).await?,
+    }))
+}
+
+/// Writes what a check changed.
+pub async fn save(db: &mut PgConnection, endpoint: &LockedEndpoint) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update webhook_endpoints
+            set next_turn_at = $2, draining = $3, drained_at = $4, probed = $5, next_check_at = $6
+          where id = $1",
+        endpoint.id.uuid(),
+        endpoint.next_turn_at,
+        endpoint.draining,
+        endpoint.drained_at,
+        endpoint.probed,
+        endpoint.next_check_at,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Endpoints whose `next_check_at` is overdue by `grace`, the most overdue first; and those that an older version paused, which
+/// have none.
+pub async fn overdue(
+    db: &mut PgConnection,
+    grace: TimeDelta,
+    limit: i64,
+) -> Result<Vec<(MerchantId, EndpointId)>, StoreError> {
+    let rows = sqlx::query!(
+        "select id, merchant_id from webhook_endpoints
+          where next_check_at < app_now() - $1::interval or (status = 'paused' and next_check_at is null)
+          order by next_check_at, id limit $2",
+        interval(grace),
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.merchant_id.into(), row.id.into()))
+        .collect())
+}

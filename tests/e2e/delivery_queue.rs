@@ -1,0 +1,393 @@
+//! Endpoints that are slow, dead, paused or deleted, with many deliveries: nothing polls, nothing starves, nothing is lost.
+
+use std::time::{Duration, Instant};
+
+use activities::{DeliveryStep, Timing};
+use chrono::{DateTime, TimeDelta, Utc};
+use schemas::{
+    gateway::Mode,
+    id::{DeliveryId, EndpointId},
+};
+use store::{
+    deliveries::{self, Due, Health, PausePolicy},
+    sweep, webhook_endpoints,
+};
+use tests::{Bench, Receiver, bench::append, eventually, receiver::Reply, statements::Statements};
+use tokio::task::JoinSet;
+
+const MANY: u64 = 100_000;
+
+/// Parks 10⁵ deliveries of one event at an endpoint.
+const PARK_MANY: &str = "insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, look_at)
+    select uuidv7(), w.merchant_id, w.mode, (select id from events limit 1), 'charge.paid', uuidv7(), w.id, null
+      from webhook_endpoints w, generate_series(1, 100000) where w.id = $1";
+const PAUSE: &str = "update webhook_endpoints set status = 'paused', paused_at = app_now(), next_check_at = app_now() where id = $1";
+/// A minute passes for an endpoint.
+const A_MINUTE_LATER: &str = "update webhook_endpoints
+    set next_turn_at = next_turn_at - interval '1 minute', next_check_at = next_check_at - interval '1 minute',
+        drained_at = drained_at - interval '1 minute' where id = $1";
+
+#[derive(sqlx::FromRow, Debug, PartialEq, Eq)]
+struct Row {
+    state: String,
+    attempts: i32,
+    look_at: Option<DateTime<Utc>>,
+    has_turn: bool,
+}
+
+async fn row(bench: &Bench, id: DeliveryId) -> Row {
+    let sql = "select state, attempts, look_at, has_turn from deliveries where id = $1";
+    bench.rows(sql, id.uuid()).await.remove(0)
+}
+
+/// How many deliveries of an endpoint are in each state, with a time and without.
+async fn counts(bench: &Bench, endpoint: EndpointId) -> Vec<(String, bool, i64)> {
+    let sql = "select state, look_at is null, count(*) from deliveries where endpoint_id = $1 group by 1, 2 order by 1, 2";
+    bench.rows(sql, endpoint.uuid()).await
+}
+
+async fn status(bench: &Bench, endpoint: EndpointId) -> (String, bool, Option<DateTime<Utc>>) {
+    let sql = "select status, draining, next_check_at from webhook_endpoints where id = $1";
+    bench.rows(sql, endpoint.uuid()).await.remove(0)
+}
+
+fn after(step: DeliveryStep) -> Option<u64> {
+    match step {
+        DeliveryStep::Again { after_ms } => Some(after_ms),
+        DeliveryStep::Done => None,
+    }
+}
+
+async fn deliver(bench: &Bench, id: DeliveryId) -> DeliveryStep {
+    Box::pin(bench.activities.deliver_once(id))
+        .await
+        .expect("the store answers")
+}
+
+async fn check(bench: &Bench, endpoint: EndpointId) -> DeliveryStep {
+    Box::pin(bench.activities.check_endpoint(endpoint))
+        .await
+        .expect("the store answers")
+}
+
+#[tokio::test]
+async fn a_delivery_without_a_slot_waits_for_its_turn_and_nothing_polls() {
+    let bench = Bench::start(Timing::default()).await;
+    let shop = Receiver::open().await;
+    let (endpoint, _) = bench.endpoint(&shop.url).await;
+    let few = "update webhook_endpoints set slots = 2, rate_per_s = 10 where id = $1";
+    bench.execute(few, endpoint.uuid()).await;
+    let mut due = Vec::new();
+    for _ in 0..10 {
+        due.extend(bench.event().await.into_iter().map(|due| due.delivery));
+    }
+    shop.hold();
+    let mut posts = JoinSet::new();
+    for delivery in [due[0], due[1]] {
+        let activities = bench.activities.clone();
+        posts.spawn(async move { Box::pin(activities.deliver_once(delivery)).await });
+    }
+    eventually("two posts are in flight", || async {
+        let n = shop.arrived().len();
+        if n == 2 { Ok(()) } else { Err(n) }
+    })
+    .await;
+    let pool = &bench.store.pool;
+    assert_eq!(u32::try_from(pool.num_idle()).unwrap(), pool.size());
+
+    let statements = Statements::count();
+    let mut turns = Vec::new();
+    for delivery in &due[2..] {
+        turns.push(after(deliver(&bench, *delivery).await).expect("a turn"));
+        assert_eq!(statements.take(), 2, "its row is read, and written once");
+    }
+    for pair in turns.windows(2) {
+        assert!(pair[1] > pair[0], "{turns:?}");
+    }
+    // woken before its time: it sleeps again for what is left, and writes nothing
+    let last = *due.last().unwrap();
+    let before = row(&bench, last).await;
+    statements.take();
+    assert!(after(deliver(&bench, last).await).expect("a wait") >= 300);
+    assert_eq!(statements.take(), 1);
+    drop(statements);
+    assert_eq!(row(&bench, last).await, before);
+    assert_eq!(before.attempts, 0, "being postponed is no try");
+    assert!(before.has_turn && before.look_at.is_some());
+
+    shop.release();
+    while let Some(done) = posts.join_next().await {
+        assert_eq!(done.unwrap().unwrap(), DeliveryStep::Done);
+    }
+    // both slots are free, and still a new delivery queues behind those that wait
+    let new = bench.event().await[0].delivery;
+    assert!(after(deliver(&bench, new).await).is_some());
+    assert!(row(&bench, new).await.look_at > before.look_at);
+    bench
+        .execute(
+            "update deliveries set look_at = app_now() where id = $1",
+            due[2].uuid(),
+        )
+        .await;
+    assert_eq!(deliver(&bench, due[2]).await, DeliveryStep::Done);
+    assert_eq!(shop.arrived().len(), 3);
+    assert_eq!(row(&bench, due[2]).await.state, "delivered");
+}
+
+#[tokio::test]
+async fn what_is_further_behind_than_a_minute_is_parked_and_drained_in_its_order() {
+    let bench = Bench::start(Timing::default()).await;
+    let shop = Receiver::open().await;
+    let (endpoint, _) = bench.endpoint(&shop.url).await;
+    let behind = "update webhook_endpoints set next_turn_at = app_now() + interval '61 seconds' where id = $1";
+    let due: Vec<Due> = bench.event().await;
+    bench.execute(behind, endpoint.uuid()).await;
+    assert_eq!(deliver(&bench, due[0].delivery).await, DeliveryStep::Done);
+    assert_eq!(bench.asked().endpoints, [endpoint]);
+    // those that follow cost nothing at all
+    assert!(bench.event().await.is_empty());
+    assert_eq!(
+        counts(&bench, endpoint).await,
+        [("pending".into(), true, 2)]
+    );
+    assert!(after(check(&bench, endpoint).await).expect("a wait") > 40_000);
+    bench.execute(A_MINUTE_LATER, endpoint.uuid()).await;
+    check(&bench, endpoint).await;
+    let given = bench.asked().deliveries;
+    assert_eq!(given.len(), 2);
+    assert_eq!(given[0].delivery, due[0].delivery);
+    assert!(!status(&bench, endpoint).await.1);
+}
+
+#[tokio::test]
+async fn two_endpoints_that_pause_together_do_not_wait_for_each_other() {
+    let bench = Bench::start(Timing::default()).await;
+    let shop = Receiver::open().await;
+    let (one, _) = bench.endpoint(&shop.url).await;
+    let (two, _) = bench.endpoint(&shop.url).await;
+    let due = bench.event().await;
+    let policy = PausePolicy {
+        failures: 20,
+        over: TimeDelta::minutes(5),
+        probe_every: TimeDelta::minutes(10),
+    };
+    let mut txs = Vec::new();
+    for due in &due {
+        let mut tx = bench.store.pool.begin().await.unwrap();
+        let work = deliveries::load(&mut tx, due.delivery)
+            .await
+            .unwrap()
+            .unwrap();
+        let health = deliveries::endpoint_failed(&mut tx, &work, true, policy).await;
+        assert_eq!(health.unwrap(), Health::Paused);
+        txs.push(tx);
+    }
+    // each has paused its endpoint, and now tells all of them so; a charge's event is written meanwhile
+    let telling = async {
+        for tx in &mut txs {
+            assert_eq!(append(tx, bench.merchant).await.len(), 1);
+        }
+        assert_eq!(bench.event().await.len(), 2);
+    };
+    tokio::time::timeout(Duration::from_secs(10), telling)
+        .await
+        .expect("no transaction waits for another");
+    for tx in txs {
+        tx.commit().await.unwrap();
+    }
+    for endpoint in [one, two] {
+        assert_eq!(status(&bench, endpoint).await.0, "paused");
+    }
+    assert!(
+        bench.event().await.is_empty(),
+        "paused endpoints start nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_deleted_in_pages() {
+    let bench = Bench::start(Timing::default()).await;
+    let shop = Receiver::open().await;
+    let (endpoint, _) = bench.endpoint(&shop.url).await;
+    let first = bench.event().await[0].delivery;
+    assert_eq!(bench.execute(PARK_MANY, endpoint.uuid()).await, MANY);
+    bench.execute(PAUSE, endpoint.uuid()).await;
+    shop.reply(Reply::status(500));
+    // its one delivery with a time finds the pause, and waits without one
+    assert_eq!(deliver(&bench, first).await, DeliveryStep::Done);
+    let mut db = bench.db().await;
+    let swept = sweep::deliveries(&mut db, TimeDelta::zero(), 10).await;
+    assert!(swept.unwrap().is_empty(), "no sweep comes back to them");
+
+    let began = Instant::now();
+    let statements = Statements::count();
+    let wait = after(check(&bench, endpoint).await).expect("a wait");
+    let cost = statements.take();
+    assert!((590_000..=600_000).contains(&wait), "{wait}");
+    assert!(cost <= 10, "{cost} statements for a probe");
+    assert!(after(check(&bench, endpoint).await).expect("a wait") > 500_000);
+    drop(statements);
+    assert_eq!(shop.arrived().len(), 1);
+    // the next probe is another one, in case it is this delivery that is never accepted
+    bench
+        .execute(
+            "update webhook_endpoints set next_check_at = app_now() where id = $1",
+            endpoint.uuid(),
+        )
+        .await;
+    check(&bench, endpoint).await;
+    let tried = "select id from deliveries where endpoint_id = $1 and attempts > 0 order by id";
+    assert_eq!(
+        bench
+            .rows::<(uuid::Uuid,)>(tried, endpoint.uuid())
+            .await
+            .len(),
+        2
+    );
+    println!("two probes of 10⁵: {:?}", began.elapsed());
+
+    let began = Instant::now();
+    let deleted = webhook_endpoints::delete(&mut db, bench.merchant, Mode::Test, endpoint).await;
+    assert!(deleted.unwrap());
+    println!("delete: {:?}", began.elapsed());
+    drop(db);
+    let mut steps = 1;
+    while check(&bench, endpoint).await == (DeliveryStep::Again { after_ms: 0 }) {
+        steps += 1;
+    }
+    println!("10⁵ discarded in {steps} steps: {:?}", began.elapsed());
+    assert_eq!(
+        counts(&bench, endpoint).await,
+        [("discarded".into(), true, 100_001)]
+    );
+    for _ in 0..2 {
+        bench.execute(A_MINUTE_LATER, endpoint.uuid()).await;
+        check(&bench, endpoint).await;
+    }
+    assert_eq!(status(&bench, endpoint).await.2, None, "it rests");
+}
+
+#[tokio::test]
+async fn a_resumed_endpoint_gets_what_waited_in_pages_at_its_rate_oldest_first() {
+    let bench = Bench::start(Timing::default()).await;
+    let shop = Receiver::open().await;
+    let (endpoint, _) = bench.endpoint(&shop.url).await;
+    let probe = bench.event().await[0].delivery;
+    bench.execute(PARK_MANY, endpoint.uuid()).await;
+    let less = "delete from deliveries where id in
+        (select id from deliveries where endpoint_id = $1 and look_at is null order by id offset 10000)";
+    bench.execute(less, endpoint.uuid()).await;
+    bench.execute(PAUSE, endpoint.uuid()).await;
+    // the probe is accepted
+    assert_eq!(
+        check(&bench, endpoint).await,
+        DeliveryStep::Again { after_ms: 0 }
+    );
+    assert_eq!(row(&bench, probe).await.state, "delivered");
+    assert_eq!(status(&bench, endpoint).await.0, "active");
+    assert!(
+        bench.event().await.is_empty(),
+        "a new one waits behind those that waited"
+    );
+
+    let (began, mut given, mut pages) = (Instant::now(), Vec::new(), 0);
+    while after(check(&bench, endpoint).await).is_some() {
+        let page = bench.asked().deliveries;
+        assert!(page.len() <= 1_000, "{}", page.len());
+        for pair in page.windows(2) {
+            assert!(pair[1].after_ms >= pair[0].after_ms + 9, "at its rate");
+        }
+        assert!(page.iter().all(|due| due.after_ms <= 10_010));
+        given.extend(page.into_iter().map(|due| due.delivery.uuid()));
+        pages += 1;
+        assert!(pages < 50, "it ends");
+        bench.execute(A_MINUTE_LATER, endpoint.uuid()).await;
+    }
+    println!("10⁴ given in {pages} pages: {:?}", began.elapsed());
+    assert_eq!(given.len(), 10_001);
+    assert!(given.is_sorted(), "oldest first, each once");
+    assert_eq!(
+        status(&bench, endpoint).await,
+        ("active".into(), false, None)
+    );
+    assert_eq!(
+        bench.event().await.len(),
+        1,
+        "what comes now is sent at once"
+    );
+}
+
+#[tokio::test]
+async fn parked_deliveries_are_given_up_after_thirty_days() {
+    let bench = Bench::start(Timing::default()).await;
+    let shop = Receiver::open().await;
+    let (endpoint, _) = bench.endpoint(&shop.url).await;
+    bench.event().await;
+    bench.event().await;
+    bench.execute(PAUSE, endpoint.uuid()).await;
+    let old = "update deliveries set look_at = null, created_at = created_at - interval '31 days'
+        where id = (select min(id::text)::uuid from deliveries where endpoint_id = $1)";
+    bench.execute(old, endpoint.uuid()).await;
+    bench
+        .execute(
+            "update deliveries set look_at = null where endpoint_id = $1",
+            endpoint.uuid(),
+        )
+        .await;
+    shop.reply(Reply::status(500));
+    check(&bench, endpoint).await;
+    let expected = [("failed".into(), true, 1), ("pending".into(), true, 1)];
+    assert_eq!(counts(&bench, endpoint).await, expected);
+}
+
+#[tokio::test]
+async fn retry_after_is_obeyed_in_both_forms_up_to_twelve_hours() {
+    let bench = Bench::start(Timing::default()).await;
+    let shop = Receiver::open().await;
+    bench.endpoint(&shop.url).await;
+    let mut db = bench.db().await;
+    let now = store::now(&mut db).await.unwrap();
+    drop(db);
+    let date = |s| {
+        (now + TimeDelta::seconds(s))
+            .format("%a, %d %b %Y %H:%M:%S GMT")
+            .to_string()
+    };
+    let hours = 3_600;
+    for (asked, expected_s) in [
+        ("60".to_owned(), 60..=66),
+        (date(60), 55..=66),
+        (date(-60), 5..=6),
+        (date(13 * hours), 12 * hours..=14 * hours),
+        ("1".to_owned(), 5..=6),
+    ] {
+        shop.reply(Reply {
+            retry_after: Some(asked.clone()),
+            ..Reply::status(503)
+        });
+        let id = bench.event().await[0].delivery;
+        let wait_s = after(deliver(&bench, id).await).expect("a wait") / 1_000;
+        let wait_s = i64::try_from(wait_s).unwrap();
+        assert!(expected_s.contains(&wait_s), "{asked}: {wait_s} s");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_read_to_their_end_so_that_connections_are_kept() {
+    let bench = Bench::start(Timing::default()).await;
+    let shop = Receiver::open().await;
+    bench.endpoint(&shop.url).await;
+    let long = |body_bytes| Reply {
+        body_bytes,
+        ..Reply::status(200)
+    };
+    for (reply, connections) in [(long(48 << 10), 1), (long(16 << 20), 5)] {
+        shop.reply(reply);
+        for _ in 0..5 {
+            let id = bench.event().await[0].delivery;
+            assert_eq!(deliver(&bench, id).await, DeliveryStep::Done);
+            assert_eq!(row(&bench, id).await.state, "delivered");
+        }
+        assert_eq!(shop.connections(), connections);
+    }
+}

@@ -1,0 +1,171 @@
+//! The activities without Temporal, on a database of their own: a starter that only notes what it is asked for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use activities::{
+    Activities, Starter, Timing,
+    bulkhead::{Bulkhead, Limits},
+    delivery::Deliverer,
+};
+use async_trait::async_trait;
+use orchestrator::{Config, migrate, start};
+use schemas::{
+    event::{SubjectKind, Type},
+    gateway::Mode,
+    id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId},
+};
+use serde_json::json;
+use store::{PgConnection, Store, deliveries::Due, events, merchants, webhook_endpoints};
+use url::Url;
+use uuid::Uuid;
+
+use crate::stack::database;
+
+/// What the activities asked for.
+#[derive(Default)]
+pub struct Asked {
+    pub deliveries: Vec<Due>,
+    pub endpoints: Vec<EndpointId>,
+}
+
+/// Notes, and starts nothing.
+#[derive(Default)]
+pub struct Notes(Mutex<Asked>);
+
+impl Notes {
+    fn inside(&self) -> MutexGuard<'_, Asked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Starter for Notes {
+    fn temporal_is_here(&self) {}
+    fn start_deliveries(&self, due: Vec<Due>) {
+        self.inside().deliveries.extend(due);
+    }
+    fn start_reconcile(&self, _: MerchantId, _: ChargeId, _: AttemptId) {}
+    async fn poke_charge(&self, _: MerchantId, _: ChargeId) {}
+    async fn poke_refund(&self, _: MerchantId, _: ChargeId, _: RefundId) {}
+    async fn poke_delivery(&self, _: Due) {}
+    async fn wake_endpoint(&self, _: MerchantId, endpoint: EndpointId) {
+        self.inside().endpoints.push(endpoint);
+    }
+    async fn poke_reconcile(&self, _: MerchantId, _: ChargeId, _: AttemptId) {}
+}
+
+/// The activities, with one merchant.
+pub struct Bench {
+    pub activities: Arc<Activities>,
+    pub store: Store,
+    pub merchant: MerchantId,
+    notes: Arc<Notes>,
+}
+
+impl Bench {
+    /// A new database, migrated.
+    pub async fn start(timing: Timing) -> Self {
+        Box::pin(Self::try_start(timing))
+            .await
+            .expect("a bench: run tests with `make test`, which starts the services")
+    }
+
+    async fn try_start(timing: Timing) -> anyhow::Result<Self> {
+        let mut config = Config::from_env()?;
+        config.database_url = database(&config, &format!("t_{}", Uuid::now_v7().simple())).await?;
+        config.database_connections = 12;
+        migrate::tables(&config).await?;
+        let store = start::open_store(&config).await?;
+        let mut db = store.pool.acquire().await?;
+        let merchant = merchants::insert(&mut db, store.master(), "Loja").await?;
+        drop(db);
+        let notes = Arc::new(Notes::default());
+        let activities = Activities {
+            store: store.clone(),
+            accounts: start::accounts(&config, &store),
+            bulkhead: Bulkhead::new(Limits::default()),
+            deliverer: Deliverer::new(gateways::http::webhook_client(true)?, true),
+            starter: notes.clone(),
+            timing,
+        };
+        Ok(Self {
+            activities: Arc::new(activities),
+            store,
+            merchant,
+            notes,
+        })
+    }
+
+    pub async fn db(&self) -> store::PoolConnection {
+        self.store.pool.acquire().await.expect("a connection")
+    }
+
+    /// What was asked for since the last call.
+    pub fn asked(&self) -> Asked {
+        std::mem::take(&mut *self.notes.inside())
+    }
+
+    /// An endpoint with its secret.
+    pub async fn endpoint(&self, url: &Url) -> (EndpointId, String) {
+        let request = serde_json::from_value(json!({ "url": url })).expect("a request");
+        let (owner, id) = ((self.merchant, Mode::Test), EndpointId(store::new_id()));
+        let mut db = self.db().await;
+        let endpoint = webhook_endpoints::insert(&mut db, &self.store, owner, id, &request).await;
+        let endpoint = endpoint.expect("a row").expect("few endpoints");
+        (id, endpoint.secret.expect("a secret"))
+    }
+
+    /// Writes an event of no charge; returns its deliveries.
+    pub async fn event(&self) -> Vec<Due> {
+        let mut db = self.db().await;
+        append(&mut db, self.merchant).await
+    }
+
+    /// Runs a statement of the test's own; `$1` is `id`.
+    pub async fn execute(&self, sql: &'static str, id: Uuid) -> u64 {
+        execute(&self.store, sql, id).await
+    }
+
+    /// Reads rows with a statement of the test's own; `$1` is `id`.
+    pub async fn rows<T: Row>(&self, sql: &'static str, id: Uuid) -> Vec<T> {
+        rows(&self.store, sql, id).await
+    }
+}
+
+/// A row of a test's own statement.
+pub trait Row: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin {}
+impl<T: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin> Row for T {}
+
+/// Runs a statement of the test's own; `$1` is `id`.
+pub async fn execute(store: &Store, sql: &'static str, id: Uuid) -> u64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests reach behind the store, with statements that are no part of it"
+    )]
+    let done = sqlx::query(sql).bind(id).execute(&store.pool).await;
+    done.expect("the statement runs").rows_affected()
+}
+
+/// Reads rows with a statement of the test's own; `$1` is `id`.
+pub async fn rows<T: Row>(store: &Store, sql: &'static str, id: Uuid) -> Vec<T> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests reach behind the store, with statements that are no part of it"
+    )]
+    let rows = sqlx::query_as(sql).bind(id).fetch_all(&store.pool).await;
+    rows.expect("rows")
+}
+
+/// Writes an event of no charge in the caller's transaction; returns its deliveries.
+pub async fn append(db: &mut PgConnection, merchant: MerchantId) -> Vec<Due> {
+    let new = events::New {
+        merchant,
+        mode: Mode::Test,
+        kind: Type::ChargePaid,
+        subject: SubjectKind::Charge,
+        subject_id: store::new_id(),
+        sequence: 1,
+        data: json!({}),
+    };
+    events::append(db, &new).await.expect("rows").1
+}

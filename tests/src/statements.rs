@@ -1,0 +1,53 @@
+//! Counts the SQL statements of a thread, as sqlx logs them: `begin` and `commit` are not among them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tracing::{
+    Event, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
+    subscriber::DefaultGuard,
+};
+
+/// Counts until dropped.
+pub struct Statements {
+    count: Arc<AtomicUsize>,
+    _guard: DefaultGuard,
+}
+
+impl Statements {
+    /// Counts the statements of this thread from now on.
+    pub fn count() -> Self {
+        let count = Arc::<AtomicUsize>::default();
+        let guard = tracing::subscriber::set_default(Counter(count.clone()));
+        Self {
+            count,
+            _guard: guard,
+        }
+    }
+
+    /// How many there were since the last call.
+    pub fn take(&self) -> usize {
+        self.count.swap(0, Ordering::Relaxed)
+    }
+}
+
+struct Counter(Arc<AtomicUsize>);
+
+impl Subscriber for Counter {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query"
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
