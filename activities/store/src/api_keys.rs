@@ -11,16 +11,7 @@ use secrecy::SecretString;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-<<<<<<< HEAD
-use crate::{StoreError, error::parse, merchants, vault};
-=======
-use crate::{
-    StoreError,
-    error::{from_json, parse},
-    sweep::interval,
-    vault,
-};
->>>>>>> main
+use crate::{StoreError, error::parse, merchants, sweep::interval, vault};
 
 const SECRET_BYTES: usize = 24;
 /// How much of a secret's end is kept readable, so that people can tell keys apart.
@@ -78,13 +69,10 @@ pub async fn find(db: &mut PgConnection, secret: &str) -> Result<Option<Key>, St
     .fetch_optional(&mut *db)
     .await?;
     let Some(row) = row else { return Ok(None) };
-<<<<<<< HEAD
     let merchant = MerchantId::from(row.merchant_id);
-=======
     if row.is_stale {
         note_use(db, row.id).await?;
     }
->>>>>>> main
     Ok(Some(Key {
         id: row.id.into(),
         merchant,
