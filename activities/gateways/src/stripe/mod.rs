@@ -31,6 +31,7 @@ mod intent;
 mod notification;
 mod read;
 mod refund;
+mod search;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ mod tests;
 use call::{is_replayed, unreadable};
 use intent::Intent;
 pub(crate) use refund::refundable;
+use search::Searches;
 use session::Session;
 
 /// Keys are kept for at least a day; an hour is left for clocks and retries.
@@ -50,6 +52,7 @@ pub struct Stripe {
     base: Url,
     key: SecretString,
     webhook_secrets: Vec<SecretString>,
+    searches: Searches,
 }
 
 impl Stripe {
@@ -58,10 +61,11 @@ impl Stripe {
         endpoints: &Endpoints,
     ) -> Result<Self, GatewayError> {
         Ok(Self {
-            client: http::client(None, None)?,
+            client: http::shared()?,
             base: endpoints.stripe.clone(),
             key: credentials.secret_key.clone(),
             webhook_secrets: credentials.webhook_secrets.clone(),
+            searches: Searches::default(),
         })
     }
 
@@ -127,11 +131,7 @@ impl Gateway for Stripe {
         };
         let answer = self
             .create(path, &form::of(order), &order.reference, deadline)
-            .await
-            .map_err(|error| match error.code.as_str() {
-                error::INVALID_DOCUMENT => error.about_document(&order.payer.document),
-                _ => error,
-            })?;
+            .await?;
         self.created(order, &answer, deadline)
             .await
             .map_err(GatewayError::after_an_effect)
