@@ -2,31 +2,43 @@
 
 use std::{
     io::{Read, Write},
-    path::{Path, PathBuf},
+    path::Path,
+    time::Duration,
 };
 
-use anyhow::{Context, bail};
+use activities::Activities;
+use anyhow::Context;
+use chrono::SecondsFormat;
 use clap::{Parser, Subcommand};
 use schemas::{
     Instant,
-    gateway::Mode,
-    id::{ConnectionId, MerchantId},
-    merchant::{Permission, Settings},
+    id::{ConnectionId, DeliveryId, EndpointId, EventId},
     message::Topic,
 };
-use secrecy::ExposeSecret;
-use store::{api_keys, merchants};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use workflows::Temporal;
 
+use self::operator::By;
 use crate::{
     Config, Role, config, migrate,
-    start::{self, ALL, open_store},
+    start::{self, ALL, activities, open_store},
     telemetry,
 };
 
+mod audit;
+mod breakers;
+mod charges;
 mod connections;
 mod events;
+mod keys;
+mod merchants;
 mod notifications;
+mod operator;
+mod payers;
+
+/// How long Temporal may take to answer.
+const TEMPORAL_WITHIN: Duration = Duration::from_secs(5);
 
 /// Payment Orchestrator. Configured by environment variables: see `orchestrator config`.
 #[derive(Debug, Parser)]
@@ -54,52 +66,35 @@ enum Command {
     },
     /// Explain the environment variables.
     Config,
-    /// Merchants.
+    /// Merchants: create, settings, suspend, reactivate, close.
     #[command(subcommand)]
-    Merchant(MerchantCommand),
-    /// API keys.
+    Merchant(merchants::Command),
+    /// API keys: create, list, roll, revoke.
     #[command(subcommand)]
-    Key(KeyCommand),
+    Key(keys::Command),
     /// Accounts at gateways.
     #[command(subcommand)]
     Connection(connections::Command),
+    /// Circuit breakers: hold, release.
+    #[command(subcommand)]
+    Breaker(breakers::Command),
+    /// Charges that a person must decide about.
+    #[command(subcommand)]
+    Charge(charges::Command),
+    /// Payers and their personal data.
+    #[command(subcommand)]
+    Payer(payers::Command),
+    /// Deliveries of events to merchants' servers.
+    #[command(subcommand)]
+    Delivery(DeliveryCommand),
+    /// List what was done by hand: when, who, what, to what, why.
+    Audit(audit::Query),
     /// What gateways told us.
     #[command(subcommand)]
     Notifications(NotificationsCommand),
-    /// The streams in Kafka.
+    /// Events: resend one to its merchant, watch the streams in Kafka.
     #[command(subcommand)]
     Events(EventsCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum MerchantCommand {
-    /// Create a merchant; prints its id.
-    Create { name: String },
-    /// Print a merchant's settings, or replace them.
-    Settings {
-        merchant: MerchantId,
-        /// A JSON file with the settings, or `-` for standard input. What is left out takes its default.
-        #[arg(long)]
-        set: Option<PathBuf>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum KeyCommand {
-    /// Create an API key; prints its secret, which cannot be had again.
-    Create {
-        #[arg(long)]
-        merchant: MerchantId,
-        /// `test` or `live`.
-        #[arg(long, default_value = "test")]
-        mode: Mode,
-        /// `read`, `payments` or `configuration`; each includes the ones before it.
-        #[arg(long, default_value = "payments")]
-        permission: Permission,
-        /// The merchant's own name for it.
-        #[arg(long, default_value = "")]
-        label: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -119,7 +114,26 @@ enum NotificationsCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum DeliveryCommand {
+    /// Try a delivery now. One that was delivered, failed or discarded is delivered again as a new one, whose id is printed.
+    Retry {
+        delivery: DeliveryId,
+        #[command(flatten)]
+        by: By,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum EventsCommand {
+    /// Deliver an event once more: to each endpoint that listens for it, or to one. Prints the new deliveries.
+    Resend {
+        event: EventId,
+        /// Only to this endpoint, whatever it listens for.
+        #[arg(long)]
+        endpoint: Option<EndpointId>,
+        #[command(flatten)]
+        by: By,
+    },
     /// Print messages as they arrive, until interrupted.
     Tail {
         /// `gateway.attempts.v1`, `gateway.health.v1` or `charge.events.v1`; all of them unless told.
@@ -149,24 +163,38 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate { check: false } => migrate::migrate(&config).await,
         Command::Migrate { check: true } => migrate::check(&config).await,
         Command::Config => Ok(()),
-        Command::Merchant(MerchantCommand::Create { name }) => {
-            create_merchant(&config, &name).await
-        }
-        Command::Merchant(MerchantCommand::Settings { merchant, set }) => {
-            settings(&config, merchant, set).await
-        }
-        Command::Key(KeyCommand::Create {
-            merchant,
-            mode,
-            permission,
-            label,
-        }) => create_key(&config, merchant, (mode, permission), &label).await,
+        Command::Merchant(command) => merchants::run(&config, command).await,
+        Command::Key(command) => keys::run(&config, command).await,
         Command::Connection(command) => connections::run(&config, command).await,
         Command::Notifications(NotificationsCommand::Replay {
             connection,
             since,
             unreadable,
         }) => notifications::replay(&config, connection, since, unreadable).await,
+        Command::Breaker(command) => breakers::run(&config, command).await,
+        Command::Charge(command) => charges::run(&config, command).await,
+        Command::Payer(command) => payers::run(&config, command).await,
+        Command::Audit(query) => audit::list(&config, query).await,
+        Command::Delivery(DeliveryCommand::Retry { delivery, by }) => {
+            let by = by.operator()?;
+            let tried = working(&config)
+                .await?
+                .retry_delivery(delivery, &by)
+                .await?;
+            say(&tried.to_string())
+        }
+        Command::Events(EventsCommand::Resend {
+            event,
+            endpoint,
+            by,
+        }) => {
+            let by = by.operator()?;
+            let wanted = (event, endpoint);
+            for delivery in working(&config).await?.resend_event(wanted, &by).await? {
+                say(&delivery.to_string())?;
+            }
+            Ok(())
+        }
         Command::Events(EventsCommand::Tail {
             topic,
             from_beginning,
@@ -196,34 +224,6 @@ async fn serve(config: &Config, roles: &[Role]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn create_merchant(config: &Config, name: &str) -> anyhow::Result<()> {
-    if name.trim().is_empty() {
-        bail!("a merchant needs a name");
-    }
-    let store = open_store(config).await?;
-    let mut db = store.pool.acquire().await?;
-    let id = merchants::insert(&mut db, store.master(), name.trim()).await?;
-    say(&id.to_string())
-}
-
-async fn settings(
-    config: &Config,
-    merchant: MerchantId,
-    set: Option<PathBuf>,
-) -> anyhow::Result<()> {
-    let store = open_store(config).await?;
-    let mut db = store.pool.acquire().await?;
-    let Some((_, current)) = merchants::find(&mut db, merchant).await? else {
-        bail!("there is no merchant {merchant}")
-    };
-    let Some(path) = set else {
-        return say(&serde_json::to_string_pretty(&current)?);
-    };
-    let settings: Settings =
-        serde_json::from_str(&read(&path, "settings")?).context("the settings are not valid")?;
-    Ok(merchants::set_settings(&mut db, merchant, &settings).await?)
-}
-
 /// A file's text, or standard input's.
 fn read(path: &Path, what: &str) -> anyhow::Result<String> {
     let mut text = String::new();
@@ -236,17 +236,94 @@ fn read(path: &Path, what: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading {what} from {}", path.display()))
 }
 
-async fn create_key(
-    config: &Config,
-    merchant: MerchantId,
-    (mode, permission): (Mode, Permission),
-    label: &str,
-) -> anyhow::Result<()> {
+/// An instant as commands print it.
+fn shown(at: Instant) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// What acts on charges and deliveries, with Temporal if it answers; without it the sweep does what is left.
+async fn working(config: &Config) -> anyhow::Result<Activities> {
     let store = open_store(config).await?;
-    let mut db = store.pool.acquire().await?;
-    if merchants::find(&mut db, merchant).await?.is_none() {
-        bail!("there is no merchant {merchant}");
+    let tracker = TaskTracker::new();
+    let temporal = Temporal::connect(
+        config.temporal(),
+        config.queues(),
+        &tracker,
+        &CancellationToken::new(),
+    );
+    if tokio::time::timeout(TEMPORAL_WITHIN, temporal.client())
+        .await
+        .is_err()
+    {
+        tracing::warn!("Temporal is away: the sweep will do what this leaves");
     }
-    let (_, secret) = api_keys::insert(&mut db, merchant, mode, permission, label).await?;
-    say(secret.expose_secret())
+    activities(config, config.timing(), (&store, &temporal, &tracker))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("orchestrator").chain(line.split(' ')))
+    }
+
+    #[test]
+    fn every_command_has_a_help_text() {
+        let cli = Cli::command();
+        cli.clone().debug_assert();
+        let mut left = vec![cli];
+        while let Some(command) = left.pop() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            left.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn what_is_changed_by_hand_needs_a_reason() {
+        let id = uuid::Uuid::nil();
+        let (key, merchant) = (schemas::id::ApiKeyId(id), schemas::id::MerchantId(id));
+        let (connection, charge) = (ConnectionId(id), schemas::id::ChargeId(id));
+        let (event, delivery) = (EventId(id), DeliveryId(id));
+        let payer = schemas::id::PayerId(id);
+        for line in [
+            format!("key revoke {key}"),
+            format!("key roll {key} --overlap-hours 2"),
+            format!("merchant suspend {merchant}"),
+            format!("merchant reactivate {merchant}"),
+            format!("merchant close {merchant}"),
+            format!("connection replace-credentials {connection} --credentials -"),
+            format!("connection rotate-address {connection}"),
+            format!("breaker hold {connection} --state open --minutes 30 --api efi_pix"),
+            format!("breaker release {connection}"),
+            format!("charge resolve {charge} --as paid_elsewhere"),
+            format!("payer erase {payer}"),
+            format!("events resend {event}"),
+            format!("delivery retry {delivery}"),
+        ] {
+            let refused = parse(&format!("{line} --author ana"));
+            assert!(refused.is_err(), "{line}");
+            let taken = parse(&format!("{line} --author ana --reason leaked"));
+            assert!(taken.is_ok(), "{line}: {:?}", taken.err());
+        }
+    }
+
+    #[test]
+    fn a_payer_is_found_by_a_charge_or_by_a_merchants_document() {
+        let id = uuid::Uuid::nil();
+        let (charge, merchant) = (schemas::id::ChargeId(id), schemas::id::MerchantId(id));
+        for (line, fits) in [
+            ("payer find".to_owned(), false),
+            (format!("payer find --charge {charge}"), true),
+            ("payer find --document -".to_owned(), false),
+            (
+                format!("payer find --document - --merchant {merchant}"),
+                true,
+            ),
+        ] {
+            assert_eq!(parse(&line).is_ok(), fits, "{line}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod market;
 mod part;
 mod probe;
 mod report;
+mod rows;
 mod sale;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -18,8 +19,13 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::{
-    count::Books, kafka::Outbox, market::Market, part::Part, probe::Probe, report::Phase,
-    sale::Buyer,
+    count::Books,
+    kafka::Outbox,
+    market::Market,
+    part::Part,
+    probe::Probe,
+    report::{Line, Phase},
+    sale::{Buyer, Sale},
 };
 
 /// A gateway's answer takes as long, so that a kill meets calls under way.
@@ -84,7 +90,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let outbox = Outbox::watch(&arguments).await?;
 
     let probe = Probe::start(&api);
-    let market = Market::open(Buyer::new(&api, &simulators), arguments.rate);
+    let buyer = Buyer::new(&api, &simulators);
+    let market = Market::open(buyer.clone(), arguments.rate);
     let (calm, down) = (
         Duration::from_secs(arguments.calm_s),
         Duration::from_secs(arguments.down_s),
@@ -106,20 +113,24 @@ async fn main() -> anyhow::Result<ExitCode> {
         .iter()
         .filter(|sale| away.is_some_and(|away| away.holds(sale)))
         .collect();
-    let books = Books {
+    let mut books = Books {
         api: &api,
         simulators: &simulators,
         shop: &shop,
         outbox: &outbox,
+        database: &arguments.database,
         temporal: &arguments.temporal,
         sales: &sales,
+        canceled: false,
         presented_alone: &presented_alone,
     };
     let begun = Instant::now();
-    let mut lines = books.count().await?;
-    while !report::is_right(&lines) && begun.elapsed() < SETTLE_WITHIN {
-        sleep(Duration::from_secs(1)).await;
-        lines = books.count().await?;
+    let mut lines = count_until_right(&books).await?;
+    if report::is_right(&lines) {
+        let canceled = cancel_what_is_open(&buyer, &sales).await;
+        books.canceled = true;
+        lines = count_until_right(&books).await?;
+        lines.push(canceled);
     }
     report::print(&phases, &sales, &lines, begun.elapsed())?;
     Ok(if report::is_right(&lines) {
@@ -127,6 +138,31 @@ async fn main() -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+async fn count_until_right(books: &Books<'_>) -> anyhow::Result<Vec<Line>> {
+    let begun = Instant::now();
+    loop {
+        let lines = books.count().await?;
+        if report::is_right(&lines) || begun.elapsed() >= SETTLE_WITHIN {
+            return Ok(lines);
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Cancels the sales that were left open; each cancel must end.
+async fn cancel_what_is_open(buyer: &Buyer, sales: &[Sale]) -> Line {
+    let open: Vec<_> = sales.iter().filter(|sale| sale.left_open).collect();
+    let mut broken = Vec::new();
+    for sale in &open {
+        broken.extend(buyer.cancel(sale).await.err());
+    }
+    Line {
+        promise: "the cancel of each charge that was left open ended",
+        counted: open.len(),
+        broken,
+    }
 }
 
 /// All gateways, with a latency, and persistent in telling us.

@@ -20,6 +20,8 @@ const AGAIN_LONGEST: Duration = Duration::from_secs(2);
 const PAYER_THINKS: Duration = Duration::from_millis(200);
 /// Every so many charges one request to Efí takes effect, and its answer is lost.
 const ANSWER_LOST_EVERY: u32 = 15;
+/// Every so many charges are not paid: they are canceled at the end.
+const LEFT_OPEN_EVERY: u32 = 8;
 /// Of those, every so many cannot be looked up either: the charge moves on, and leaves an orphan.
 const LOOK_UP_FAILS_EVERY: u32 = 45;
 
@@ -28,6 +30,8 @@ const LOOK_UP_FAILS_EVERY: u32 = 45;
 pub(crate) struct Sale {
     pub description: String,
     pub key: String,
+    /// The payer does not pay: it is canceled at the end.
+    pub left_open: bool,
     /// The charge, if one was ever answered.
     pub charge: Option<String>,
     /// Its status in the first answer that had one.
@@ -63,6 +67,7 @@ impl Buyer {
         let mut sale = Sale {
             description: format!("chaos {n}"),
             key: Uuid::new_v4().to_string(),
+            left_open: n.is_multiple_of(LEFT_OPEN_EVERY),
             charge: None,
             first_status: String::new(),
             tries: 0,
@@ -106,7 +111,7 @@ impl Buyer {
                 charge = shown;
             }
         }
-        if charge["status"] == "pending" {
+        if charge["status"] == "pending" && !sale.left_open {
             sleep(PAYER_THINKS).await;
             self.pay(&sale.description, &charge["gateway"]["kind"])
                 .await?;
@@ -135,6 +140,23 @@ impl Buyer {
             }
             wait = AGAIN_LONGEST.min(wait * 2);
         }
+    }
+
+    /// Cancels a sale that was left open, for as long as the answer is that it is under way.
+    pub(crate) async fn cancel(&self, sale: &Sale) -> Result<(), String> {
+        let id = sale.charge.as_deref().unwrap_or_default();
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let asked = self.http.post(self.url(&format!("v1/charges/{id}/cancel")));
+            match self.send(asked).await {
+                Ok((StatusCode::OK, charge)) if charge["status"] == "canceled" => return Ok(()),
+                Ok((status, body)) if status.is_client_error() || status.as_u16() == 200 => {
+                    return Err(format!("{id}: answered {status}: {body}"));
+                }
+                Ok(_) | Err(_) => sleep(AGAIN).await,
+            }
+        }
+        Err(format!("{id}: its cancel has no end"))
     }
 
     async fn send(&self, asked: reqwest::RequestBuilder) -> reqwest::Result<(StatusCode, Value)> {

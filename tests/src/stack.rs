@@ -246,6 +246,20 @@ impl Stack {
         self.execute("update charges set expires_at = app_now(), look_at = app_now() - interval '1 hour' where id = $1", charge).await;
     }
 
+    /// Runs a statement that is no part of the store; `id` is its only parameter.
+    pub async fn run(&self, sql: &'static str, id: Uuid) {
+        let mut db = self.store.pool.acquire().await.expect("a connection");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests reach behind the store, with statements that are no part of it"
+        )]
+        sqlx::query(sql)
+            .bind(id)
+            .execute(&mut *db)
+            .await
+            .expect("a statement");
+    }
+
     /// Cancels a charge in our rows alone, as if its cancel had crossed a payment: its instrument can still be paid at the gateway.
     pub async fn cancel_in_our_rows_alone(&self, charge: &str) {
         let attempts = "update attempts set state = 'voided' where charge_id = $1";

@@ -81,6 +81,12 @@ async fn instrument(
     if observed.status.is_payable() && attempt.state.is_gone() {
         return arm(db, charge, &attempt, applied).await;
     }
+    if attempt.state == State::Abandoned && !observed.status.is_payable() {
+        // it may have objects that this answer does not name: its workflow decides when all of them are gone
+        attempts::set_look_at(db, id, Some(charge.now), false).await?;
+        applied.reconcile.push(id);
+        return Ok(());
+    }
     let (state, status) = match observed.status {
         GatewayStatus::Overdue => (None, Some(Status::Overdue)),
         GatewayStatus::Canceled => (Some(State::Voided), Some(closed_as(charge))),
@@ -99,8 +105,7 @@ async fn instrument(
     if is_shown && status.as_ref().is_some_and(|next| !allowed(next)) {
         return Ok(());
     }
-    // an orphan may have objects that this answer does not name: OrphanWorkflow decides when all of them are gone
-    if let Some(state) = state.filter(|_| attempt.state != State::Abandoned) {
+    if let Some(state) = state {
         attempts::shift(db, id, attempt.state, &Outcome::of(state)).await?;
     }
     if let Some(status) = status.filter(|_| is_shown) {
@@ -174,32 +179,25 @@ async fn receive(
     if !payments::insert(db, &new).await? {
         return Ok(());
     }
-    let first = charge.amount_paid == 0;
+    // one that was paid elsewhere, as an operator stated, is paid twice by its first payment here
+    let first = charge.amount_paid == 0 && charge.status != Status::Paid;
     charges::add_paid(db, charge, payment.amount).await?;
-    attempts::shift(db, id, attempt.state, &Outcome::of(State::Paid)).await?;
+    // an orphan that is paid may have further objects under its reference, which must not stay payable
+    let is_orphan = attempt.state == State::Abandoned || attempt.state.is_gone();
+    let paid = Outcome {
+        look_at: is_orphan.then_some(charge.now),
+        ..Outcome::of(State::Paid)
+    };
+    if attempts::shift(db, id, attempt.state, &paid).await? && is_orphan {
+        applied.reconcile.push(id);
+    }
     if !first {
         applied.due.extend(
             charges::record(db, &acts.store, charge, event::Type::ChargeDuplicatePayment).await?,
         );
         return Ok(());
     }
-    let late = matches!(
-        charge.status,
-        Status::Expired | Status::Canceled | Status::Failed
-    );
-    let other = if late {
-        charges::sibling(db, charge).await?
-    } else {
-        None
-    };
-    if let Some(other) = other {
-        charges::set_status(db, charge, Status::Paid, None).await?;
-        let due = charges::record_duplicate_of(db, &acts.store, charge, other).await?;
-        applied.due.extend(due);
-    } else {
-        let due = charges::transition(db, &acts.store, charge, Status::Paid, None).await?;
-        applied.due.extend(due.unwrap_or_default());
-    }
+    applied.due.extend(record_paid(acts, db, charge).await?);
     for other in attempts::of_charge(db, charge.id).await? {
         if other.state == State::Presented {
             let unwanted = Outcome {
@@ -211,6 +209,29 @@ async fn receive(
         }
     }
     Ok(())
+}
+
+/// Makes a charge paid. Money for a charge that was no longer payable, whose reference another charge has by now, is a duplicate.
+async fn record_paid(
+    acts: &Activities,
+    db: &mut PgConnection,
+    charge: &mut Locked,
+) -> Result<Vec<Due>, StoreError> {
+    let late = matches!(
+        charge.status,
+        Status::Expired | Status::Canceled | Status::Failed
+    );
+    let other = if late {
+        charges::sibling(db, charge).await?
+    } else {
+        None
+    };
+    let Some(other) = other else {
+        let due = charges::transition(db, &acts.store, charge, Status::Paid, None).await?;
+        return Ok(due.unwrap_or_default());
+    };
+    charges::set_status(db, charge, Status::Paid, None).await?;
+    charges::record_duplicate_of(db, &acts.store, charge, other).await
 }
 
 async fn of(

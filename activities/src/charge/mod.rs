@@ -7,13 +7,15 @@ mod begin;
 mod choose;
 pub mod detached;
 mod direct;
+pub(crate) mod due;
 mod end;
 mod failure;
-pub(crate) mod look;
+mod look;
 pub(crate) mod money;
 mod preview;
 mod resolve;
 pub(crate) mod reversal;
+mod rounds;
 mod settle;
 
 use std::sync::Arc;
@@ -41,6 +43,7 @@ impl Activities {
             method: asked.method,
             created_at: attempt.started_at,
             expires_at: asked.expires_at,
+            gateway_id: attempt.gateway_charge_id.clone(),
         };
         Ok((gateway, lookup))
     }

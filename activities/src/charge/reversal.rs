@@ -13,7 +13,7 @@ use store::{
 
 use super::{
     Applied,
-    look::{due_end, next_turn},
+    due::{due_end, next_turn},
     money,
 };
 use crate::Activities;

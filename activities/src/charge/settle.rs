@@ -18,8 +18,8 @@ use super::{
     apply::{Applied, apply},
     attempt::Called,
     begin::Call,
+    due::next_turn,
     failure::declined,
-    look::next_turn,
 };
 use crate::{Activities, Step, attention, delta, until};
 

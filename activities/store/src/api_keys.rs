@@ -1,5 +1,6 @@
 //! API keys: stored hashed, told once.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
 use schemas::{
     gateway::Mode,
@@ -8,10 +9,12 @@ use schemas::{
 };
 use secrecy::SecretString;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
     StoreError,
     error::{from_json, parse},
+    sweep::interval,
     vault,
 };
 
@@ -58,18 +61,22 @@ pub async fn insert(
     Ok((id.into(), secret.into()))
 }
 
-/// The key of that secret, unless it was revoked.
+/// The key of that secret, unless it was revoked or its time is over.
 pub async fn find(db: &mut PgConnection, secret: &str) -> Result<Option<Key>, StoreError> {
     let hash = vault::fingerprint(secret);
     let row = sqlx::query!(
-        "select k.id, k.merchant_id, k.mode, k.permission, m.status, m.settings
-           from api_keys k join merchants m on m.id = k.merchant_id
-          where k.hash = $1 and k.revoked_at is null",
+        r#"select k.id, k.merchant_id, k.mode, k.permission, m.status, m.settings,
+                  coalesce(k.last_used_at < app_now() - interval '1 hour', true) as "is_stale!"
+             from api_keys k join merchants m on m.id = k.merchant_id
+            where k.hash = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > app_now())"#,
         hash.as_slice(),
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     let Some(row) = row else { return Ok(None) };
+    if row.is_stale {
+        note_use(db, row.id).await?;
+    }
     Ok(Some(Key {
         id: row.id.into(),
         merchant: row.merchant_id.into(),
@@ -78,6 +85,129 @@ pub async fn find(db: &mut PgConnection, secret: &str) -> Result<Option<Key>, St
         merchant_status: parse("merchants.status", &row.status)?,
         settings: from_json("merchants.settings", row.settings)?,
     }))
+}
+
+/// Notes that a key was used: one write an hour, and none that waits for another.
+async fn note_use(db: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update api_keys set last_used_at = app_now()
+          where id = (select id from api_keys
+                       where id = $1 and coalesce(last_used_at < app_now() - interval '1 hour', true)
+                         for no key update skip locked)",
+        id,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A key without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRow {
+    pub id: ApiKeyId,
+    pub merchant: MerchantId,
+    pub mode: Mode,
+    pub permission: Permission,
+    pub label: String,
+    /// The last characters of the secret.
+    pub hint: String,
+    pub created_at: DateTime<Utc>,
+    /// To the hour.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it stops proving, if it was rolled.
+    pub expires_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+struct Row {
+    id: Uuid,
+    merchant_id: Uuid,
+    mode: String,
+    permission: String,
+    label: String,
+    hint: String,
+    created_at: DateTime<Utc>,
+    last_used_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    fn read(self) -> Result<KeyRow, StoreError> {
+        Ok(KeyRow {
+            id: self.id.into(),
+            merchant: self.merchant_id.into(),
+            mode: parse("api_keys.mode", &self.mode)?,
+            permission: parse("api_keys.permission", &self.permission)?,
+            label: self.label,
+            hint: self.hint,
+            created_at: self.created_at,
+            last_used_at: self.last_used_at,
+            expires_at: self.expires_at,
+            revoked_at: self.revoked_at,
+        })
+    }
+}
+
+/// A merchant's keys in a mode, oldest first.
+pub async fn list(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+    mode: Mode,
+) -> Result<Vec<KeyRow>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select id, merchant_id, mode, permission, label, hint, created_at, last_used_at, expires_at, revoked_at
+           from api_keys where merchant_id = $1 and mode = $2 order by id",
+        merchant.uuid(),
+        mode.as_ref(),
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// Locks the key of that id until the transaction ends.
+pub async fn lock(db: &mut PgConnection, id: ApiKeyId) -> Result<Option<KeyRow>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, merchant_id, mode, permission, label, hint, created_at, last_used_at, expires_at, revoked_at
+           from api_keys where id = $1 for update",
+        id.uuid(),
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Row::read).transpose()
+}
+
+/// Lets a locked key end after `overlap`, at the latest, since `by` replaces it; the answer is when it ends.
+pub async fn expire(
+    db: &mut PgConnection,
+    id: ApiKeyId,
+    by: ApiKeyId,
+    overlap: TimeDelta,
+) -> Result<DateTime<Utc>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"update api_keys
+              set replaced_by = $2, expires_at = least(coalesce(expires_at, 'infinity'), app_now() + $3::interval)
+            where id = $1 returning expires_at as "expires_at!""#,
+        id.uuid(),
+        by.uuid(),
+        interval(overlap),
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+/// Revokes all keys of a merchant; the answer is how many were in use.
+pub async fn revoke_all(db: &mut PgConnection, merchant: MerchantId) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "update api_keys set revoked_at = app_now() where merchant_id = $1 and revoked_at is null",
+        merchant.uuid(),
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Revokes a key; `false` if this merchant has no such key in use.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
-    breaker::{Breaker, Hold, Probe, Settings, Transition, Window},
+    breaker::{Breaker, Hold, Probe, Settings, State, Transition, Window},
     connection,
     gateway::{ApiFamily, GatewayKind, Mode},
     id::{AttemptId, ConnectionId, MerchantId},
@@ -16,6 +16,9 @@ use crate::{StoreError, error::parse, outbox, sweep::interval};
 
 /// The error code of attempts that never reached for the gateway, for want of a free slot.
 pub const BULKHEAD: &str = "bulkhead";
+
+/// The author of transitions that no person made.
+const BREAKER: &str = "breaker";
 
 /// A connection of the active policy, with its breaker for the method's API family.
 #[derive(Clone, Debug)]
@@ -237,14 +240,24 @@ async fn record(
     locked: &Locked,
     transition: Transition,
 ) -> Result<(), StoreError> {
+    let Transition { from, to, why } = transition;
+    write_transition(db, locked, (from, to, why.as_ref(), BREAKER)).await
+}
+
+async fn write_transition(
+    db: &mut PgConnection,
+    locked: &Locked,
+    (from, to, why, author): (State, State, &str, &str),
+) -> Result<(), StoreError> {
     let id = sqlx::query_scalar!(
         "insert into breaker_transitions (connection_id, family, from_state, to_state, why, author)
-         values ($1, $2, $3, $4, $5, 'breaker') returning id",
+         values ($1, $2, $3, $4, $5, $6) returning id",
         locked.connection.uuid(),
         locked.family.as_ref(),
-        transition.from.as_ref(),
-        transition.to.as_ref(),
-        transition.why.as_ref(),
+        from.as_ref(),
+        to.as_ref(),
+        why,
+        author,
     )
     .fetch_one(&mut *db)
     .await?;
@@ -253,9 +266,9 @@ async fn record(
         connection: locked.connection,
         gateway: locked.gateway,
         family: locked.family,
-        from: transition.from,
-        to: transition.to,
-        why: transition.why.to_string(),
+        from,
+        to,
+        why: why.to_owned(),
         open_until: locked.breaker.open_until,
     };
     let message = CloudEvent::new(
@@ -266,6 +279,49 @@ async fn record(
         data,
     );
     outbox::insert(db, Topic::GatewayHealth, &message).await
+}
+
+/// The API families of a connection, each with a breaker.
+pub async fn families(
+    db: &mut PgConnection,
+    connection: ConnectionId,
+) -> Result<Vec<ApiFamily>, StoreError> {
+    let families = sqlx::query_scalar!(
+        "select family from circuit_breakers where connection_id = $1 order by family",
+        connection.uuid(),
+    )
+    .fetch_all(db)
+    .await?;
+    families
+        .iter()
+        .map(|family| parse("circuit_breakers.family", family))
+        .collect()
+}
+
+/// Holds a locked breaker by hand, or with `None` releases it. It is a row and a message like any transition.
+pub async fn hold(
+    db: &mut PgConnection,
+    locked: &mut Locked,
+    hold: Option<Hold>,
+    author: &str,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update circuit_breakers set hold = $3, hold_until = $4, hold_reason = $5, sequence = sequence + 1
+          where connection_id = $1 and family = $2",
+        locked.connection.uuid(),
+        locked.family.as_ref(),
+        hold.as_ref().map(|hold| hold.kind.as_ref()),
+        hold.as_ref().map(|hold| hold.until),
+        hold.as_ref().map(|hold| hold.reason.as_str()),
+    )
+    .execute(&mut *db)
+    .await?;
+    locked.sequence += 1;
+    let why = hold.as_ref().map_or("released", |hold| hold.kind.as_ref());
+    let state = locked.breaker.state;
+    let moved = (state, state, why, author);
+    locked.breaker.hold.clone_from(&hold);
+    write_transition(db, locked, moved).await
 }
 
 /// What the attempts that ended since `since` amount to. `slow_call_ms`: a longer call counts as failed.

@@ -1,6 +1,5 @@
 //! Merchants' accounts at gateways: never deleted, their credentials sealed in versions.
 
-use rand::Rng;
 use schemas::{
     connection::Status,
     gateway::{ApiFamily, GatewayKind, Mode},
@@ -16,8 +15,6 @@ use crate::{
     error::parse,
     vault::{self, Place},
 };
-
-const PATH_SECRET_BYTES: usize = 24;
 
 pub mod addresses;
 pub mod turns;
@@ -63,9 +60,7 @@ pub async fn insert(
 ) -> Result<SecretString, StoreError> {
     let merchant = new.merchant.uuid();
     let key = store.merchant_key(db, merchant).await?;
-    let mut bytes = [0; PATH_SECRET_BYTES];
-    rand::rng().fill_bytes(&mut bytes);
-    let secret = hex::encode(bytes);
+    let secret = addresses::new_secret();
     sqlx::query!(
         "insert into gateway_connections (id, merchant_id, mode, gateway, label, fingerprint, path_secret_sealed,
                                           path_secret_hashes, replace_address)
@@ -126,6 +121,21 @@ pub async fn add_credentials(
     )
     .fetch_one(db)
     .await?)
+}
+
+/// Locks a connection until the transaction ends.
+pub async fn lock(
+    db: &mut PgConnection,
+    id: ConnectionId,
+) -> Result<Option<Connection>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "select id, merchant_id, mode, gateway, label, status, fingerprint from gateway_connections where id = $1 for update",
+        id.uuid(),
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Row::read).transpose()
 }
 
 /// The newest version of a connection's credentials, opened.

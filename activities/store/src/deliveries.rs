@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{StoreError, error::parse, sweep::interval};
 
 pub mod queue;
+pub mod resend;
 
 /// A committed delivery whose workflow is to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 pub mod api_keys;
 pub mod attempts;
+pub mod audit;
 pub mod breakers;
 pub mod chance;
 pub mod charges;

@@ -1,5 +1,6 @@
 //! Merchants.
 
+use chrono::{DateTime, Utc};
 use schemas::{
     id::MerchantId,
     merchant::{Settings, Status},
@@ -80,4 +81,84 @@ pub async fn set_settings(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// A merchant's status under its row's lock.
+#[derive(Clone, Copy, Debug)]
+pub struct LockedStatus {
+    pub status: Status,
+    pub since: DateTime<Utc>,
+    pub now: DateTime<Utc>,
+}
+
+/// Locks a merchant's status until the transaction ends.
+pub async fn lock_status(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+) -> Result<Option<LockedStatus>, StoreError> {
+    let row = sqlx::query!(
+        r#"with locked as materialized (
+               select status, status_since from merchants where id = $1 for no key update)
+           select locked.*, app_now() as "now!" from locked"#,
+        merchant.uuid(),
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        Ok(LockedStatus {
+            status: parse("merchants.status", &row.status)?,
+            since: row.status_since,
+            now: row.now,
+        })
+    })
+    .transpose()
+}
+
+/// Changes what a merchant may do, from its next request on.
+pub async fn set_status(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+    status: Status,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update merchants set status = $2, status_since = app_now() where id = $1",
+        merchant.uuid(),
+        status.as_ref(),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What is not finished for a merchant, by kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenBusiness {
+    pub charges: i64,
+    pub attempts: i64,
+    pub refunds: i64,
+    pub disputes: i64,
+}
+
+/// Counts what is not finished for a merchant. Reads all its charges, and may take minutes.
+pub async fn open_business(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+) -> Result<OpenBusiness, StoreError> {
+    sqlx::query!(r#"select set_config('statement_timeout', '300000', true) as "set!""#)
+        .fetch_one(&mut *db)
+        .await?;
+    Ok(sqlx::query_as!(
+        OpenBusiness,
+        r#"select
+             (select count(*) from charges where merchant_id = $1
+                 and status in ('processing', 'pending', 'overdue', 'needs_review')) as "charges!",
+             (select count(*) from attempts where merchant_id = $1
+                 and state in ('open', 'presented', 'abandoned')) as "attempts!",
+             (select count(*) from refunds where merchant_id = $1 and status in ('pending', 'needs_review')) as "refunds!",
+             (select count(*) from disputes where merchant_id = $1
+                 and status in ('needs_response', 'under_review')) as "disputes!""#,
+        merchant.uuid(),
+    )
+    .fetch_one(db)
+    .await?)
 }

@@ -1,8 +1,11 @@
 //! Merchants' accounts at gateways.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use activities::connection::{self, NewConnection};
+use activities::{
+    connection::{self, NewConnection},
+    operations::{address, credentials},
+};
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use schemas::{
@@ -11,7 +14,7 @@ use schemas::{
     id::{ConnectionId, MerchantId},
 };
 
-use super::{read, say};
+use super::{operator::By, read, say};
 use crate::{
     Config,
     start::{accounts, open_store},
@@ -33,6 +36,24 @@ pub(super) enum Command {
     Drain { connection: ConnectionId },
     /// Give it charges again.
     Activate { connection: ConnectionId },
+    /// Replace its credentials by others of the same account, for its open charges too: before a certificate expires, after a key
+    /// leaked. The gateway is called first; nothing is stored if it refuses them, or if they open another account.
+    ReplaceCredentials {
+        connection: ConnectionId,
+        /// A JSON file with the credentials, or `-` for standard input. Never given as arguments, which others can read.
+        #[arg(long)]
+        credentials: PathBuf,
+        #[command(flatten)]
+        by: By,
+    },
+    /// Give its notification address a new secret, and register it at the gateway. The former address works until the gateway has the
+    /// new one, and 14 days after. Boletos and card links that Efí Cobranças has already keep the former address; what they report
+    /// later is found in Efí's lists.
+    RotateAddress {
+        connection: ConnectionId,
+        #[command(flatten)]
+        by: By,
+    },
     /// Put it away, once none of its charges may still be paid: takes our notification address back at the gateway, and restores
     /// the one that it had replaced.
     Archive { connection: ConnectionId },
@@ -76,6 +97,21 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
         }
         Command::Drain { connection } => use_for(config, connection, Status::Draining).await,
         Command::Activate { connection } => use_for(config, connection, Status::Active).await,
+        Command::ReplaceCredentials {
+            connection,
+            credentials,
+            by,
+        } => {
+            let given = read_credentials(&credentials)?;
+            let store = open_store(config).await?;
+            let accounts = accounts(config, &store);
+            let wanted = (connection, &given);
+            let version = credentials::replace(&store, &accounts, wanted, &by.operator()?).await?;
+            say(&format!(
+                "{connection} has version {version} of its credentials"
+            ))
+        }
+        Command::RotateAddress { connection, by } => rotate(config, connection, &by).await,
         Command::Archive { connection: id } => {
             let store = open_store(config).await?;
             let archived = connection::archive(&store, &accounts(config, &store), id).await?;
@@ -87,6 +123,29 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
             say(&format!("{id} is archived"))
         }
     }
+}
+
+async fn rotate(config: &Config, id: ConnectionId, by: &By) -> anyhow::Result<()> {
+    let store = open_store(config).await?;
+    let accounts = accounts(config, &store);
+    let rotated = address::rotate(&store, &accounts, id, &by.operator()?).await?;
+    if let Err(why) = rotated.registered {
+        bail!(
+            "{id} has a new notification address, which its gateway does not have yet ({why}): it is registered again by itself, and the former one works meanwhile"
+        );
+    }
+    say(&format!("{id} has a new notification address"))
+}
+
+/// Credentials from a file; nothing of them is repeated in an error.
+fn read_credentials(path: &Path) -> anyhow::Result<serde_json::Value> {
+    serde_json::from_str(&read(path, "credentials")?).map_err(|error| {
+        anyhow::anyhow!(
+            "the credentials are not JSON (line {}, column {})",
+            error.line(),
+            error.column()
+        )
+    })
 }
 
 async fn use_for(config: &Config, id: ConnectionId, status: Status) -> anyhow::Result<()> {
@@ -103,14 +162,7 @@ async fn use_for(config: &Config, id: ConnectionId, status: Status) -> anyhow::R
 }
 
 async fn add(config: &Config, add: AddConnection) -> anyhow::Result<()> {
-    let text = read(&add.credentials, "credentials")?;
-    let credentials = serde_json::from_str(&text).map_err(|error| {
-        anyhow::anyhow!(
-            "the credentials are not JSON (line {}, column {})",
-            error.line(),
-            error.column()
-        )
-    })?;
+    let credentials = read_credentials(&add.credentials)?;
     let store = open_store(config).await?;
     let new = NewConnection {
         merchant: add.merchant,

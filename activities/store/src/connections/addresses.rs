@@ -1,5 +1,6 @@
 //! Where a connection's gateway notifies: the secret in our address, and whose address ours replaced.
 
+use rand::Rng;
 use schemas::id::ConnectionId;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
@@ -11,6 +12,17 @@ use crate::{
     Store, StoreError,
     vault::{self, Place},
 };
+
+const PATH_SECRET_BYTES: usize = 24;
+
+pub mod rotation;
+
+/// A new secret for a notification path.
+pub(super) fn new_secret() -> String {
+    let mut bytes = [0; PATH_SECRET_BYTES];
+    rand::rng().fill_bytes(&mut bytes);
+    hex::encode(bytes)
+}
 
 pub(super) fn path_secret_place(merchant: Uuid, connection: Uuid) -> Place {
     Place::new(
@@ -110,7 +122,10 @@ pub async fn by_path_secret(
     secret: &SecretString,
 ) -> Result<Option<Connection>, StoreError> {
     let hashes = sqlx::query_scalar!(
-        "select path_secret_hashes from gateway_connections where id = $1",
+        r#"select path_secret_hashes
+                  || array(select hash from former_path_secrets
+                            where connection_id = $1 and (expires_at is null or expires_at > app_now())) as "hashes!"
+             from gateway_connections where id = $1"#,
         id.uuid()
     )
     .fetch_optional(&mut *db)

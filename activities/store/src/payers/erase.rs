@@ -150,3 +150,14 @@ pub async fn find_by_document(
     .await?;
     Ok(id.map(PayerId))
 }
+
+/// The payer of a charge.
+pub async fn of_charge(
+    db: &mut PgConnection,
+    charge: ChargeId,
+) -> Result<Option<PayerId>, StoreError> {
+    let id = sqlx::query_scalar!("select payer_id from charges where id = $1", charge.uuid())
+        .fetch_optional(db)
+        .await?;
+    Ok(id.map(PayerId))
+}

@@ -1,0 +1,85 @@
+//! Further rounds of a charge's connections after every one of them definitely failed.
+
+use std::time::Duration;
+
+use schemas::{
+    attempt::{ErrorClass, State},
+    breaker::State as BreakerState,
+    retry::Backoff,
+    route,
+};
+use store::{attempts, charges};
+
+use crate::{delta, until};
+
+/// The most attempts of one charge, repeats included.
+const MAX_ATTEMPTS: usize = 20;
+
+/// When the connections are tried once more.
+pub(super) enum Round {
+    Now,
+    After(Duration),
+    Never,
+}
+
+/// Every gateway was tried and none has it: when to go round again, until the charge's time is over.
+pub(super) fn next_round(
+    charge: &charges::Locked,
+    earlier: &[attempts::Row],
+    rounds: Backoff,
+) -> Round {
+    let Some(last) = earlier.last() else {
+        return Round::Never;
+    };
+    if !earlier.iter().any(may_try_again) || earlier.len() >= MAX_ATTEMPTS {
+        return Round::Never;
+    }
+    let round = earlier
+        .iter()
+        .filter(|a| a.connection == last.connection)
+        .count();
+    let n = u32::try_from(round.saturating_sub(1)).unwrap_or(u32::MAX);
+    let pause = Duration::from_millis(rounds.delay_ms(n));
+    let next_at = last
+        .started_at
+        .max(last.ended_at.unwrap_or(last.started_at))
+        + delta(pause);
+    if charge.now < next_at {
+        Round::After(until(next_at, charge.now))
+    } else {
+        Round::Now
+    }
+}
+
+/// Nothing exists at that gateway, and it may take the charge later.
+fn may_try_again(attempt: &attempts::Row) -> bool {
+    match attempt.state {
+        State::NotCreated => attempt.error_class != Some(ErrorClass::Denied),
+        State::Voided | State::Absent => true,
+        _ => false,
+    }
+}
+
+/// In a new round a connection is free again where nothing it did lasts: a rejection does, and refused credentials do until the breaker
+/// has closed since.
+pub(super) fn forget_tries(candidates: &mut [route::Candidate], earlier: &[attempts::Row]) {
+    for candidate in candidates {
+        let tries = || {
+            earlier
+                .iter()
+                .filter(|a| a.connection == candidate.connection)
+        };
+        let denials = tries().filter(|a| is_denied(a)).count();
+        let restored = |a: &attempts::Row| {
+            candidate.breaker.closed_at > a.ended_at
+                && candidate.breaker.state == BreakerState::Closed
+        };
+        let lasts =
+            tries().any(|a| !(may_try_again(a) || (is_denied(a) && denials == 1 && restored(a))));
+        candidate.tried = tries().next().is_some() && lasts;
+    }
+}
+
+fn is_denied(attempt: &attempts::Row) -> bool {
+    attempt.state == State::NotCreated && attempt.error_class == Some(ErrorClass::Denied)
+}

@@ -1,0 +1,168 @@
+//! A connection's notification address, given a new secret: the former one proves until the gateway has the new address, and a
+//! while after.
+
+use chrono::TimeDelta;
+use gateways::Subscription;
+use schemas::{connection::Status, id::ConnectionId, retry::Backoff};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use store::{
+    PgConnection, Store, StoreError,
+    audit::Action,
+    connections::{
+        self, Connection,
+        addresses::{
+            self,
+            rotation::{self, Former},
+        },
+    },
+};
+
+use super::{Deed, OperationError, Operator};
+use crate::{
+    Activities,
+    accounts::Accounts,
+    connection::{address, remember},
+    delta,
+};
+
+/// How long a former secret proves once the gateway has the new address: what was under way, and what is repeated, still arrives.
+const OVERLAP: TimeDelta = TimeDelta::days(14);
+/// Between tries to register the new address.
+const REGISTER_AGAIN: Backoff = Backoff {
+    initial_ms: 60_000,
+    factor: 2,
+    max_ms: 3_600_000,
+};
+/// The most former secrets that one round works on.
+const PAGE: i64 = 20;
+
+/// A notification address with a new secret.
+#[derive(Debug)]
+pub struct Rotated {
+    /// Whether the gateway has it; if not, registering it is tried again by itself, and the former one proves meanwhile.
+    pub registered: Result<(), String>,
+}
+
+/// Gives a connection's notification address a new secret and registers it at the gateway. Where an earlier rotation is not
+/// finished, finishes that one.
+pub async fn rotate(
+    store: &Store,
+    accounts: &Accounts,
+    id: ConnectionId,
+    by: &Operator,
+) -> Result<Rotated, OperationError> {
+    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let about = connections::lock(&mut tx, id).await?;
+    let about = about.ok_or_else(|| OperationError::not_found("connection", id))?;
+    if about.status == Status::Archived {
+        return Err(OperationError::Refused(format!(
+            "{id} is archived, and its address is not registered any more: there is nothing to rotate"
+        )));
+    }
+    if rotation::unconfirmed(&mut tx, store, id).await?.is_empty() {
+        rotation::rotate(&mut tx, store, id, pause(0)).await?;
+        let deed = Deed {
+            merchant: about.merchant,
+            mode: Some(about.mode),
+            action: Action::AddressRotated,
+            subject: id.to_string(),
+            details: json!({}),
+        };
+        by.note(&mut tx, deed).await?;
+    }
+    tx.commit().await.map_err(StoreError::from)?;
+    let registered = register(store, accounts, &about).await?;
+    Ok(Rotated { registered })
+}
+
+/// Registers the newest address at the gateway, takes the former ones back there, and lets their secrets end.
+async fn register(
+    store: &Store,
+    accounts: &Accounts,
+    about: &Connection,
+) -> Result<Result<(), String>, StoreError> {
+    let id = about.id;
+    let mut db = store.pool.acquire().await?;
+    let former = rotation::unconfirmed(&mut db, store, id).await?;
+    let secret = addresses::path_secret(&mut db, store, id).await?;
+    let gateway = accounts.open(&mut db, id).await?;
+    drop(db);
+    let at = |secret: &str| address(&accounts.notifications, id, secret);
+    // what stands there is this connection's own, or a stranger's that stays
+    let done = match gateway.subscribe(&at(secret.expose_secret()), false).await {
+        Ok(Subscription::Taken { by }) => {
+            return Ok(Err(format!(
+                "another address is registered at the gateway: {by}"
+            )));
+        }
+        Ok(done) => done,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let mut tx = store.pool.begin().await?;
+    remember(&mut tx, store, (about.gateway, id), &done).await?;
+    tx.commit().await?;
+    if !gateway.has_one_address() {
+        for former in &former {
+            let url = at(former.secret.expose_secret());
+            if let Err(error) = gateway.unsubscribe(&url, None).await {
+                return Ok(Err(format!(
+                    "the former address could not be taken back: {error}"
+                )));
+            }
+        }
+    }
+    let mut tx = store.pool.begin().await?;
+    for former in &former {
+        rotation::confirm(&mut tx, former, OVERLAP).await?;
+    }
+    tx.commit().await?;
+    Ok(Ok(()))
+}
+
+impl Activities {
+    /// Registers new addresses that their gateways do not have yet, and forgets former secrets whose time is over.
+    pub async fn finish_rotations(&self) -> Result<(), StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        rotation::forget_expired(&mut db).await?;
+        let due = rotation::due(&mut db, &self.store, PAGE).await?;
+        drop(db);
+        for former in due {
+            if let Err(error) = self.finish_rotation(&former).await {
+                tracing::error!(connection = %former.connection, %error, "could not finish the rotation of an address");
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish_rotation(&self, former: &Former) -> Result<(), StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        // first, so that a row that fails does not come first again
+        postpone(&mut db, former).await?;
+        let about = connections::find(&mut db, former.connection).await?;
+        drop(db);
+        let Some(about) = about.filter(|about| about.status != Status::Archived) else {
+            return Ok(());
+        };
+        match register(&self.store, &self.accounts, &about).await? {
+            Ok(()) => {
+                tracing::info!(connection = %about.id, gateway = %about.gateway, "the gateway has the new address");
+            }
+            Err(why) => {
+                tracing::warn!(connection = %about.id, gateway = %about.gateway, why, "the gateway does not have the new address yet");
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn postpone(db: &mut PgConnection, former: &Former) -> Result<(), StoreError> {
+    let checks = u32::try_from(former.checks).unwrap_or(u32::MAX);
+    rotation::postpone(db, former, pause(checks)).await
+}
+
+fn pause(checks: u32) -> TimeDelta {
+    delta(std::time::Duration::from_millis(
+        REGISTER_AGAIN.delay_ms(checks),
+    ))
+}

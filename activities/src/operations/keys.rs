@@ -1,0 +1,83 @@
+//! API keys: listed, revoked, rolled.
+
+use chrono::TimeDelta;
+use schemas::id::ApiKeyId;
+use secrecy::SecretString;
+use serde_json::json;
+use store::{
+    Store, StoreError,
+    api_keys::{self, KeyRow},
+    audit::Action,
+};
+
+use super::{Deed, OperationError, Operator};
+
+/// The longest time for which a rolled key still proves.
+const MAX_OVERLAP: TimeDelta = TimeDelta::days(30);
+
+/// A key in place of another.
+#[derive(Debug)]
+pub struct Rolled {
+    pub id: ApiKeyId,
+    /// Shown once.
+    pub secret: SecretString,
+    /// When the former key stops proving.
+    pub former_ends_at: schemas::Instant,
+}
+
+/// Revokes a key at once.
+pub async fn revoke(store: &Store, id: ApiKeyId, by: &Operator) -> Result<(), OperationError> {
+    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let key = api_keys::lock(&mut tx, id).await?;
+    let key = key.ok_or_else(|| OperationError::not_found("API key", id))?;
+    if !api_keys::revoke(&mut tx, key.merchant, id).await? {
+        return Err(OperationError::Refused(format!("{id} is revoked already")));
+    }
+    by.note(&mut tx, deed(&key, Action::ApiKeyRevoked, json!({})))
+        .await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// Makes a key that may do the same; the former one proves for `overlap` more.
+pub async fn roll(
+    store: &Store,
+    id: ApiKeyId,
+    overlap: TimeDelta,
+    by: &Operator,
+) -> Result<Rolled, OperationError> {
+    if overlap < TimeDelta::zero() || overlap > MAX_OVERLAP {
+        let why = format!("the overlap is 0 to {} hours", MAX_OVERLAP.num_hours());
+        return Err(OperationError::Refused(why));
+    }
+    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let key = api_keys::lock(&mut tx, id).await?;
+    let key = key.ok_or_else(|| OperationError::not_found("API key", id))?;
+    if key.revoked_at.is_some() || key.expires_at.is_some() {
+        return Err(OperationError::Refused(format!(
+            "{id} was revoked or rolled before: create a new key with `orchestrator key create`"
+        )));
+    }
+    let (new, secret) =
+        api_keys::insert(&mut tx, key.merchant, key.mode, key.permission, &key.label).await?;
+    let former_ends_at = api_keys::expire(&mut tx, id, new, overlap).await?;
+    let details = json!({ "replaced_by": new, "expires_at": former_ends_at });
+    by.note(&mut tx, deed(&key, Action::ApiKeyRolled, details))
+        .await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(Rolled {
+        id: new,
+        secret,
+        former_ends_at,
+    })
+}
+
+fn deed(key: &KeyRow, action: Action, details: serde_json::Value) -> Deed {
+    Deed {
+        merchant: key.merchant,
+        mode: Some(key.mode),
+        action,
+        subject: key.id.to_string(),
+        details,
+    }
+}

@@ -1,0 +1,43 @@
+//! Payers erased on demand.
+
+use schemas::id::PayerId;
+use serde_json::json;
+use store::{
+    Store, StoreError,
+    audit::Action,
+    payers::erase::{self, Erasure},
+};
+
+use super::{Deed, OperationError, Operator};
+
+/// Erases a payer: the key of all personal data is destroyed. Refused, naming the charges, while anything of the payer's is
+/// unresolved.
+pub async fn erase(store: &Store, id: PayerId, by: &Operator) -> Result<(), OperationError> {
+    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    match erase::erase(&mut tx, id).await? {
+        Erasure::Erased { merchant, mode } => {
+            let deed = Deed {
+                merchant,
+                mode: Some(mode),
+                action: Action::PayerErased,
+                subject: id.to_string(),
+                details: json!({}),
+            };
+            by.note(&mut tx, deed).await?;
+            tx.commit().await.map_err(StoreError::from)?;
+            Ok(())
+        }
+        Erasure::NoPayer => Err(OperationError::not_found("payer", id)),
+        Erasure::AlreadyErased => Err(OperationError::Refused(format!("{id} is erased already"))),
+        Erasure::Unresolved(open) => {
+            let named: Vec<String> = open
+                .iter()
+                .map(|it| format!("{} ({})", it.charge, it.why))
+                .collect();
+            Err(OperationError::Refused(format!(
+                "{id} cannot be erased yet, since these charges are not resolved: {}. Wait for them, cancel them, or resolve them (`orchestrator charge resolve`)",
+                named.join(", ")
+            )))
+        }
+    }
+}

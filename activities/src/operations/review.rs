@@ -1,0 +1,141 @@
+//! Charges whose outcome could not be established, resolved by a person who looked at the gateway.
+
+use schemas::{
+    attempt::State,
+    charge::Status,
+    id::{AttemptId, ChargeId},
+};
+use serde_json::json;
+use store::{
+    PgConnection, StoreError, attempts,
+    attempts::Outcome,
+    audit::Action,
+    charges::{self, Locked},
+};
+use strum::{AsRefStr, Display, EnumString};
+
+use super::{Deed, OperationError, Operator};
+use crate::{Activities, delta};
+
+/// What becomes of a charge that needed review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, Display, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum Resolution {
+    /// The payer paid in another way: the charge is paid, nothing more may be paid on it, and none of it can be refunded here.
+    PaidElsewhere,
+    /// Nothing may be paid on it any more: the charge is canceled.
+    Void,
+    /// It stands as it is: paid if money was received, else payable by the instrument that is presented.
+    Keep,
+}
+
+impl Activities {
+    /// Resolves a charge in `needs_review`. The answer is its new status.
+    pub async fn resolve_charge(
+        &self,
+        (id, resolution): (ChargeId, Resolution),
+        by: &Operator,
+    ) -> Result<Status, OperationError> {
+        let mut tx = self.store.pool.begin().await.map_err(StoreError::from)?;
+        let charge = charges::lock(&mut tx, id).await?;
+        let mut charge = charge.ok_or_else(|| OperationError::not_found("charge", id))?;
+        if charge.status != Status::NeedsReview {
+            return Err(OperationError::Refused(format!(
+                "{id} is {}: only a charge that needs review can be resolved",
+                charge.status
+            )));
+        }
+        let rows = attempts::of_charge(&mut tx, id).await?;
+        let next = outcome(&charge, &rows, resolution)?;
+        let due = charges::transition(&mut tx, &self.store, &mut charge, next, None).await?;
+        let due = due.ok_or_else(|| {
+            OperationError::Refused(format!("{id} cannot become {next} from needs_review"))
+        })?;
+        let orphans = if next.is_payable() || charge.amount_paid > 0 {
+            Vec::new()
+        } else {
+            abandon(&mut tx, &charge, &rows).await?
+        };
+        let look_at = match next {
+            Status::Canceled => self
+                .timing
+                .late_looks
+                .first()
+                .map(|p| charge.now + delta(*p)),
+            status if status.is_payable() => Some(charge.now),
+            _ => None,
+        };
+        charges::set_look_at(&mut tx, id, look_at, 0).await?;
+        let deed = Deed {
+            merchant: charge.merchant,
+            mode: Some(charge.mode),
+            action: Action::ChargeResolved,
+            subject: id.to_string(),
+            details: json!({ "resolution": resolution.as_ref(), "status": next }),
+        };
+        by.note(&mut tx, deed).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        for due in due {
+            self.starter.poke_delivery(due).await;
+        }
+        for attempt in orphans {
+            self.starter
+                .poke_reconcile(charge.merchant, id, attempt)
+                .await;
+        }
+        self.starter.poke_charge(charge.merchant, id).await;
+        Ok(next)
+    }
+}
+
+/// What the charge becomes.
+fn outcome(
+    charge: &Locked,
+    rows: &[attempts::Row],
+    resolution: Resolution,
+) -> Result<Status, OperationError> {
+    let has_money = charge.amount_paid > charge.amount_refunded + charge.amount_disputed;
+    let presented = rows.iter().any(|row| row.state == State::Presented);
+    match resolution {
+        Resolution::Keep if has_money => Ok(Status::Paid),
+        Resolution::Keep if presented => Ok(Status::Pending),
+        Resolution::Keep => Err(OperationError::Refused(format!(
+            "{} has received no money and shows no instrument, so that there is nothing to keep: resolve it as void or paid_elsewhere",
+            charge.id
+        ))),
+        Resolution::Void | Resolution::PaidElsewhere if has_money => {
+            Err(OperationError::Refused(format!(
+                "{} has received money: keep it, and refund the money if it is not due",
+                charge.id
+            )))
+        }
+        Resolution::Void => Ok(Status::Canceled),
+        Resolution::PaidElsewhere => Ok(Status::Paid),
+    }
+}
+
+/// Leaves every instrument that may exist to be voided; the answer is their attempts.
+async fn abandon(
+    db: &mut PgConnection,
+    charge: &Locked,
+    rows: &[attempts::Row],
+) -> Result<Vec<AttemptId>, StoreError> {
+    let mut orphans = Vec::new();
+    for row in rows {
+        match row.state {
+            State::Presented => {
+                let unwanted = Outcome {
+                    look_at: Some(charge.now),
+                    ..Outcome::of(State::Abandoned)
+                };
+                attempts::shift(db, row.id, row.state, &unwanted).await?;
+            }
+            State::Abandoned => {
+                attempts::set_look_at(db, row.id, Some(charge.now), false).await?;
+            }
+            _ => continue,
+        }
+        orphans.push(row.id);
+    }
+    Ok(orphans)
+}

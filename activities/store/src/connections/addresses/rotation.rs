@@ -1,0 +1,178 @@
+//! Replacing the secret of a notification path: the former one proves until the gateway has the new address, and a while after.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use schemas::id::ConnectionId;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{new_secret, path_secret, path_secret_place};
+use crate::{
+    Store, StoreError,
+    sweep::interval,
+    vault::{self, Place},
+};
+
+fn former_secret_place(merchant: Uuid, connection: Uuid) -> Place {
+    Place::new(merchant, "former_path_secrets", "secret_sealed", connection)
+}
+
+/// A secret that was replaced.
+#[derive(Debug)]
+pub struct Former {
+    pub connection: ConnectionId,
+    hash: Vec<u8>,
+    pub secret: SecretString,
+    /// None until the gateway has the new address.
+    pub expires_at: Option<DateTime<Utc>>,
+    pub checks: i32,
+}
+
+/// Gives a locked connection a new secret. The former one is checked again after `again`.
+pub async fn rotate(
+    db: &mut PgConnection,
+    store: &Store,
+    id: ConnectionId,
+    again: TimeDelta,
+) -> Result<(), StoreError> {
+    let former = path_secret(db, store, id).await?;
+    let secret = new_secret();
+    let merchant = sqlx::query_scalar!(
+        "select merchant_id from gateway_connections where id = $1",
+        id.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let key = store.merchant_key(db, merchant).await?;
+    let former = former.expose_secret();
+    let hash = vault::fingerprint(former);
+    sqlx::query!(
+        "insert into former_path_secrets (connection_id, hash, merchant_id, mode, secret_sealed, next_check_at)
+         select id, $2, merchant_id, mode, $3, app_now() + $4::interval from gateway_connections where id = $1",
+        id.uuid(),
+        hash.as_slice(),
+        key.seal(&former_secret_place(merchant, id.uuid()), former.as_bytes()),
+        interval(again),
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "update gateway_connections set path_secret_sealed = $2, path_secret_hashes = $3 where id = $1",
+        id.uuid(),
+        key.seal(&path_secret_place(merchant, id.uuid()), secret.as_bytes()),
+        &[vault::fingerprint(&secret).to_vec()],
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The former secrets of a connection whose new address the gateway does not have yet, oldest first.
+pub async fn unconfirmed(
+    db: &mut PgConnection,
+    store: &Store,
+    id: ConnectionId,
+) -> Result<Vec<Former>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select connection_id, hash, merchant_id, secret_sealed, expires_at, checks from former_path_secrets
+          where connection_id = $1 and expires_at is null order by replaced_at",
+        id.uuid(),
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    read(db, store, rows).await
+}
+
+/// The former secrets that are due to be checked, longest overdue first.
+pub async fn due(
+    db: &mut PgConnection,
+    store: &Store,
+    limit: i64,
+) -> Result<Vec<Former>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "select connection_id, hash, merchant_id, secret_sealed, expires_at, checks from former_path_secrets
+          where next_check_at <= app_now() order by next_check_at limit $1",
+        limit,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    read(db, store, rows).await
+}
+
+struct Row {
+    connection_id: Uuid,
+    hash: Vec<u8>,
+    merchant_id: Uuid,
+    secret_sealed: Vec<u8>,
+    expires_at: Option<DateTime<Utc>>,
+    checks: i32,
+}
+
+async fn read(
+    db: &mut PgConnection,
+    store: &Store,
+    rows: Vec<Row>,
+) -> Result<Vec<Former>, StoreError> {
+    let mut former = Vec::with_capacity(rows.len());
+    for row in rows {
+        let key = store.merchant_key(db, row.merchant_id).await?;
+        let place = former_secret_place(row.merchant_id, row.connection_id);
+        let plain = key.open(&place, &row.secret_sealed)?;
+        let secret = std::str::from_utf8(&plain)
+            .map_err(|why| StoreError::corrupt("former_path_secrets.secret_sealed", why))?;
+        former.push(Former {
+            connection: row.connection_id.into(),
+            hash: row.hash,
+            secret: SecretString::from(secret),
+            expires_at: row.expires_at,
+            checks: row.checks,
+        });
+    }
+    Ok(former)
+}
+
+/// The gateway has the new address: the former secret proves for `overlap` more.
+pub async fn confirm(
+    db: &mut PgConnection,
+    former: &Former,
+    overlap: TimeDelta,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update former_path_secrets set expires_at = app_now() + $3::interval, next_check_at = app_now() + $3::interval
+          where connection_id = $1 and hash = $2 and expires_at is null",
+        former.connection.uuid(),
+        former.hash,
+        interval(overlap),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The gateway does not have the new address yet: it is registered again after `pause`.
+pub async fn postpone(
+    db: &mut PgConnection,
+    former: &Former,
+    pause: TimeDelta,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "update former_path_secrets set next_check_at = app_now() + $3::interval, checks = checks + 1
+          where connection_id = $1 and hash = $2",
+        former.connection.uuid(),
+        former.hash,
+        interval(pause),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Deletes the former secrets whose time is over.
+pub async fn forget_expired(db: &mut PgConnection) -> Result<u64, StoreError> {
+    let done = sqlx::query!("delete from former_path_secrets where expires_at <= app_now()")
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,35 @@
+//! Charges that a person must decide about.
+
+use activities::operations::review::Resolution;
+use clap::Subcommand;
+use schemas::id::ChargeId;
+
+use super::{operator::By, say, working};
+use crate::Config;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Resolve a charge in `needs_review`, after looking at its gateway.
+    Resolve {
+        charge: ChargeId,
+        /// `paid_elsewhere`: the payer paid in another way; the charge becomes paid and can no longer be paid. `void`: it becomes
+        /// canceled and can no longer be paid. `keep`: it stands as it is, paid if money was received, else payable.
+        #[arg(long = "as")]
+        resolution: Resolution,
+        #[command(flatten)]
+        by: By,
+    },
+}
+
+/// Runs a command.
+pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
+    let Command::Resolve {
+        charge,
+        resolution,
+        by,
+    } = command;
+    let activities = working(config).await?;
+    let wanted = (charge, resolution);
+    let status = activities.resolve_charge(wanted, &by.operator()?).await?;
+    say(&format!("{charge} is {status}"))
+}

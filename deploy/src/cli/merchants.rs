@@ -1,0 +1,89 @@
+//! Merchants.
+
+use std::path::PathBuf;
+
+use activities::operations::merchants as operations;
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use schemas::{id::MerchantId, merchant::Settings};
+use store::{Store, merchants};
+
+use super::{operator::By, read, say};
+use crate::{Config, start::open_store};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a merchant; prints its id.
+    Create { name: String },
+    /// Print a merchant's settings, or replace them.
+    Settings {
+        merchant: MerchantId,
+        /// A JSON file with the settings, or `-` for standard input. What is left out takes its default.
+        #[arg(long)]
+        set: Option<PathBuf>,
+    },
+    /// Let a merchant create nothing new. Its charges are still paid, canceled and refunded, and its events delivered.
+    Suspend {
+        merchant: MerchantId,
+        #[command(flatten)]
+        by: By,
+    },
+    /// Let a suspended merchant create again.
+    Reactivate {
+        merchant: MerchantId,
+        #[command(flatten)]
+        by: By,
+    },
+    /// Close a merchant for good and revoke all its keys. It must have been suspended for a minute, and have no open charge, refund or
+    /// dispute.
+    Close {
+        merchant: MerchantId,
+        #[command(flatten)]
+        by: By,
+    },
+}
+
+/// Runs a command.
+pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
+    if let Command::Create { name } = &command
+        && name.trim().is_empty()
+    {
+        bail!("a merchant needs a name");
+    }
+    let store = open_store(config).await?;
+    match command {
+        Command::Create { name } => {
+            let mut db = store.pool.acquire().await?;
+            let id = merchants::insert(&mut db, store.master(), name.trim()).await?;
+            say(&id.to_string())
+        }
+        Command::Settings { merchant, set } => settings(&store, merchant, set).await,
+        Command::Suspend { merchant, by } => {
+            operations::suspend(&store, merchant, &by.operator()?).await?;
+            say(&format!("{merchant} is suspended"))
+        }
+        Command::Reactivate { merchant, by } => {
+            operations::reactivate(&store, merchant, &by.operator()?).await?;
+            say(&format!("{merchant} is active"))
+        }
+        Command::Close { merchant, by } => {
+            let revoked = operations::close(&store, merchant, &by.operator()?).await?;
+            say(&format!(
+                "{merchant} is closed; {revoked} keys were revoked"
+            ))
+        }
+    }
+}
+
+async fn settings(store: &Store, merchant: MerchantId, set: Option<PathBuf>) -> anyhow::Result<()> {
+    let mut db = store.pool.acquire().await?;
+    let Some((_, current)) = merchants::find(&mut db, merchant).await? else {
+        bail!("there is no merchant {merchant}")
+    };
+    let Some(path) = set else {
+        return say(&serde_json::to_string_pretty(&current)?);
+    };
+    let settings: Settings =
+        serde_json::from_str(&read(&path, "settings")?).context("the settings are not valid")?;
+    Ok(merchants::set_settings(&mut db, merchant, &settings).await?)
+}
