@@ -17,6 +17,7 @@ pub mod connection;
 pub mod delivery;
 pub mod notified;
 pub mod operations;
+pub mod partitions;
 pub mod reconcile;
 pub mod refund;
 pub mod registered;
@@ -30,6 +31,26 @@ use bulkhead::Bulkhead;
 pub use registered::Registered;
 pub use step::{DeliveryStep, Pace, Progress, Step};
 
+/// What a workflow serves.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject {
+    Charge(MerchantId, ChargeId),
+    /// An attempt that was left behind.
+    Orphan(MerchantId, ChargeId, AttemptId),
+    Refund(MerchantId, ChargeId, RefundId),
+    Delivery(Due),
+    Endpoint(MerchantId, EndpointId),
+}
+
+/// What came of a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    Now,
+    AlreadyRuns,
+    /// Temporal did not answer.
+    Away,
+}
+
 /// Starts and pokes workflows; handed in by `workflows`.
 #[async_trait]
 pub trait Starter: Send + Sync {
@@ -39,6 +60,25 @@ pub trait Starter: Send + Sync {
     fn start_deliveries(&self, due: Vec<Due>);
     /// Starts the workflow that closes an abandoned attempt; returns at once.
     fn start_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
+    /// Starts the workflow of an overdue row. By default that is left to `wake`.
+    async fn start(&self, _subject: Subject) -> Started {
+        Started::AlreadyRuns
+    }
+    /// Wakes the workflow of an overdue row; `false` if it does not answer.
+    async fn wake(&self, subject: Subject) -> bool {
+        match subject {
+            Subject::Charge(merchant, charge) => self.poke_charge(merchant, charge).await,
+            Subject::Orphan(merchant, charge, attempt) => {
+                self.poke_reconcile(merchant, charge, attempt).await;
+            }
+            Subject::Refund(merchant, charge, refund) => {
+                self.poke_refund(merchant, charge, refund).await;
+            }
+            Subject::Delivery(due) => self.poke_delivery(due).await,
+            Subject::Endpoint(merchant, endpoint) => self.wake_endpoint(merchant, endpoint).await,
+        }
+        true
+    }
     /// Makes a charge's workflow look at its row; starts it if it is closed or unknown.
     async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId);
     /// The same for a refund's.

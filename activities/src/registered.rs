@@ -134,7 +134,19 @@ impl Registered {
         };
         tokio::select! {
             swept = Box::pin(self.0.sweep_once()) => Ok(swept?),
+            // another one has taken its place; what it has not marked is that one's
+            () = ctx.cancelled() => Ok(()),
             never = beating => never,
         }
+    }
+
+    /// Creates partitions ahead of time.
+    #[activity(name = "create_partitions")]
+    pub async fn create_partitions(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        Ok(self.0.create_partitions().await?)
     }
 }

@@ -10,7 +10,8 @@ use schemas::{
 };
 use store::{
     deliveries::{self, Due, Health, PausePolicy},
-    sweep, webhook_endpoints,
+    sweep::{self, Kind, Page},
+    webhook_endpoints,
 };
 use tests::{Bench, Receiver, bench::append, eventually, receiver::Reply, statements::Statements};
 use tokio::task::JoinSet;
@@ -216,7 +217,12 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
     // its one delivery with a time finds the pause, and waits without one
     assert_eq!(deliver(&bench, first).await, DeliveryStep::Done);
     let mut db = bench.db().await;
-    let swept = sweep::deliveries(&mut db, TimeDelta::zero(), 10).await;
+    let all = Page {
+        grace: TimeDelta::zero(),
+        checks: (0, i32::MAX),
+        limit: 10,
+    };
+    let swept = sweep::page(&mut db, Kind::Delivery, all).await;
     assert!(swept.unwrap().is_empty(), "no sweep comes back to them");
 
     let began = Instant::now();

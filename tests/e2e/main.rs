@@ -13,6 +13,7 @@ mod methods;
 mod notifications;
 mod operations;
 mod privacy;
+mod recovery;
 mod refunds;
 mod rules;
 mod temporal;

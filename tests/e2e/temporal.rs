@@ -29,7 +29,7 @@ use workflows::{
 /// Every kind of workflow that is recorded.
 const RECORDED: [&str; 5] = ["charge", "delivery", "endpoint", "reconcile", "refund"];
 
-async fn client(stack: &Stack) -> Client {
+pub(crate) async fn client(stack: &Stack) -> Client {
     let options = ConnectionOptions::new(stack.services.temporal_url.clone())
         .identity("tests")
         .build();

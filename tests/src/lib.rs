@@ -5,6 +5,7 @@ use std::{fmt::Debug, future::Future, time::Duration};
 use tokio::time::Instant;
 
 pub mod api;
+pub mod backlog;
 pub mod bench;
 mod connections;
 pub mod dump;

@@ -18,6 +18,7 @@ use crate::{
     charge::ChargeWorkflow,
     delivery::DeliveryWorkflow,
     endpoint::EndpointWorkflow,
+    partitions::PartitionsWorkflow,
     reconcile::ReconcileWorkflow,
     refund::RefundWorkflow,
     sweep::SweepWorkflow,
@@ -151,6 +152,7 @@ fn options(
             .register_workflow::<ReconcileWorkflow>()?
             .register_workflow::<RefundWorkflow>()?
             .register_workflow::<SweepWorkflow>()?
+            .register_workflow::<PartitionsWorkflow>()?
             .register_workflow::<CatchUpWorkflow>()?
             .register_workflow::<WatchWorkflow>()?
             .build(),
