@@ -67,7 +67,7 @@ pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<As
         }
         Created::New => id,
         Created::Replayed(first) | Created::Open(first) => first,
-        Created::OtherRequest | Created::Conflict(_) | Created::PastDue => {
+        Created::OtherRequest | Created::Conflict(_) | Created::PastDue | Created::DueTooFar => {
             return Ok(Asked::Nothing(format!("{created:?}")));
         }
     };

@@ -232,6 +232,13 @@ impl Stack {
         }
     }
 
+    /// Where the process's metrics are.
+    pub fn metrics(&self) -> Url {
+        let address = self.running.metrics.expect("the API runs here");
+        let url = format!("http://{address}/metrics");
+        url.parse().expect("a URL")
+    }
+
     /// Reads all kept notifications again, as `orchestrator notifications replay` does.
     pub async fn replay(&self) -> activities::notified::Replayed {
         let filter = store::notifications::kept::Filter::default();
@@ -406,6 +413,7 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
     config.kafka_topic_prefix = format!("{name}.");
     config.kafka_partitions = 1;
     (config.api_port, config.worker_port, config.relay_port) = (0, 0, 0);
+    config.metrics_port = 0;
     config.answer_within_s = options.answer_within_s;
     (
         config.sweep_every_s,
