@@ -81,7 +81,7 @@ impl Accounts {
         mode: Mode,
         json: serde_json::Value,
     ) -> Result<Arc<dyn Gateway>, StoreError> {
-        let credentials = gateways::read_credentials(kind, json).map_err(|wrong| {
+        let credentials = gateways::stored_credentials(kind, json).map_err(|wrong| {
             StoreError::corrupt(
                 "gateway_credentials",
                 wrong.first().map_or("", |e| e.param.as_str()),

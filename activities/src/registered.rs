@@ -24,7 +24,7 @@ impl Registered {
         _ctx: ActivityContext,
         charge: ChargeId,
     ) -> Result<Progress, ActivityError> {
-        Ok(Box::pin(self.0.attempt_charge(charge)).await?)
+        Ok(self.0.attempt_or_detach(charge).await?)
     }
 
     /// Applies what gateways said meanwhile, and decides what is next.

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
 };
 use gateways::{NotificationError, Received};
@@ -16,7 +16,7 @@ use store::{
 
 use crate::{
     App, Code, Error,
-    input::{Body, path_id},
+    input::{Body, Path, path_id},
 };
 
 /// `POST /notifications/{connection}/{secret}`. Always exactly 200 once stored: Asaas takes nothing else.

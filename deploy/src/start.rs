@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use activities::{
     Activities, Timing,
+    accepted::Accepted,
     accounts::Accounts,
     bulkhead::{Bulkhead, Limits},
+    charge::detached::Detached,
     delivery::Deliverer,
     relay::Relay,
 };
@@ -19,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use workflows::{Orchestrator, Temporal, worker, worker::Queue};
 
-use crate::{Config, health, telemetry};
+use crate::{Config, health, serve, telemetry};
 
 /// How long a process that is told to stop may take to finish what it does.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -45,6 +47,8 @@ pub const ALL: [Role; 3] = [Role::Api, Role::Worker, Role::Relay];
 pub struct Running {
     /// Where each role listens.
     pub addresses: BTreeMap<Role, SocketAddr>,
+    /// Where the API's metrics are, if this process has that role.
+    pub metrics: Option<SocketAddr>,
     pub store: Store,
     pub activities: Arc<Activities>,
     tracker: TaskTracker,
@@ -72,35 +76,50 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
     telemetry::metrics();
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let (mut listeners, addresses) = listen(config, roles).await?;
+    let scraped = listen_for_metrics(config, roles).await?;
     let config = &reachable(config, &addresses)?;
     let store = open_store(config).await?;
     let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker, &stop);
-    let activities = Arc::new(activities(config, timing, &store, &temporal)?);
+    let activities = Arc::new(activities(config, timing, (&store, &temporal, &tracker))?);
     let queues = queues(roles);
     if !queues.is_empty() {
         let (temporal, activities, stop) = (temporal.clone(), activities.clone(), stop.clone());
-        tracker.spawn(async move { worker::run(&temporal, &activities, &queues, &stop).await });
+        let sizes = config.sizes();
+        tracker.spawn(async move {
+            worker::run(&temporal, &activities, (&queues, sizes), &stop).await;
+        });
     }
+    let parts = health::Parts::new(store.clone(), temporal.clone());
+    let inside = health::router(parts.clone()).merge(health::metrics_router(parts.clone()));
+    let limits = serve::Limits::default();
     for role in roles {
-        let mut router = health::router(store.clone(), temporal.clone());
-        match role {
+        let router = match role {
             Role::Api => {
                 let orchestrator =
                     Orchestrator::new(temporal.clone(), activities.clone(), tracker.clone());
-                router = api(config, &store, orchestrator, (&tracker, &stop)).merge(router);
+                api(config, &store, orchestrator, (&tracker, &stop))
+                    .merge(health::router(parts.clone()))
             }
-            Role::Worker => {}
+            Role::Worker => inside.clone(),
             Role::Relay => {
                 let (relay, stop) = (Relay::new(store.clone(), config.kafka())?, stop.clone());
                 tracker.spawn(async move { relay.run(&stop).await });
+                inside.clone()
             }
-        }
+        };
         if let Some(listener) = listeners.remove(role) {
-            serve(listener, router, (&tracker, &stop));
+            let until = (tracker.clone(), stop.clone());
+            tracker.spawn(serve::serve(listener, router, limits, until));
         }
+    }
+    let metrics = scraped.as_ref().map(TcpListener::local_addr).transpose()?;
+    if let Some(listener) = scraped {
+        let until = (tracker.clone(), stop.clone());
+        tracker.spawn(serve::serve(listener, inside, limits, until));
     }
     Ok(Running {
         addresses,
+        metrics,
         store,
         activities,
         tracker,
@@ -130,8 +149,7 @@ pub fn accounts(config: &Config, store: &Store) -> Accounts {
 pub(crate) fn activities(
     config: &Config,
     timing: Timing,
-    store: &Store,
-    temporal: &Temporal,
+    (store, temporal, tracker): (&Store, &Temporal, &TaskTracker),
 ) -> anyhow::Result<Activities> {
     let private = config.allow_private_webhooks;
     Ok(Activities {
@@ -140,6 +158,8 @@ pub(crate) fn activities(
         bulkhead: Bulkhead::new(Limits {
             max_calls_in_flight: config.max_calls_in_flight,
         }),
+        accepted: Accepted::default(),
+        detached: Detached::new(tracker.clone()),
         deliverer: Deliverer::new(gateways::http::webhook_client(private)?, private),
         starter: Arc::new(temporal.clone()),
         timing,
@@ -168,7 +188,8 @@ fn api(
     tracker.spawn(async move { until.run_until_cancelled(listening.listen()).await });
     let behaviour = api::Config {
         answer_within: config.answer_within(),
-        max_in_flight_charges: config.max_in_flight_charges,
+        requests_at_work: config.requests_at_work(),
+        max_waiting_callers: config.max_waiting_callers,
         allow_private_webhooks: config.allow_private_webhooks,
         docs_url: config.docs_url.clone(),
     };
@@ -193,16 +214,32 @@ async fn listen(
             Role::Worker => config.worker_port,
             Role::Relay => config.relay_port,
         };
-        let wanted = SocketAddr::new(config.host, port);
-        let listener = TcpListener::bind(wanted)
-            .await
-            .with_context(|| format!("cannot listen on {wanted}"))?;
+        let listener = bind(config, port).await?;
         let address = listener.local_addr()?;
         tracing::info!(%role, %address, "listening");
         addresses.insert(*role, address);
         listeners.insert(*role, listener);
     }
     Ok((listeners, addresses))
+}
+
+/// The API's metrics have a port of their own: its other one is open to everybody.
+async fn listen_for_metrics(
+    config: &Config,
+    roles: &[Role],
+) -> anyhow::Result<Option<TcpListener>> {
+    if roles.contains(&Role::Api) {
+        bind(config, config.metrics_port).await.map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+async fn bind(config: &Config, port: u16) -> anyhow::Result<TcpListener> {
+    let wanted = SocketAddr::new(config.host, port);
+    TcpListener::bind(wanted)
+        .await
+        .with_context(|| format!("cannot listen on {wanted}"))
 }
 
 /// With any free port (0) for the API, gateways reach us at the one that it got.
@@ -212,18 +249,4 @@ fn reachable(config: &Config, addresses: &BTreeMap<Role, SocketAddr>) -> anyhow:
         config.notifications_url = format!("http://{address}").parse()?;
     }
     Ok(config)
-}
-
-fn serve(
-    listener: TcpListener,
-    router: Router,
-    (tracker, stop): (&TaskTracker, &CancellationToken),
-) {
-    let stop = stop.clone();
-    tracker.spawn(async move {
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "stopped listening");
-        }
-    });
 }

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod cancel;
+mod capacity;
 mod charges;
 mod deliveries;
 mod delivery_queue;

@@ -12,6 +12,8 @@ pub mod dump;
 pub mod proxy;
 pub mod receiver;
 pub mod shop;
+#[path = "../simulation/mod.rs"]
+pub mod simulation;
 pub mod simulator;
 pub mod stack;
 pub mod statements;

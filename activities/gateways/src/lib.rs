@@ -119,10 +119,28 @@ pub fn open(
     })
 }
 
+/// Whether a payment by `method` can be given back through this gateway's API; if not, why, for people. The same for every
+/// account, so that no client needs to be opened.
+pub fn refundable(gateway: GatewayKind, method: Kind) -> Result<(), &'static str> {
+    match gateway {
+        GatewayKind::Efi => efi::refundable(method),
+        GatewayKind::Stripe => stripe::refundable(method),
+        GatewayKind::Asaas => asaas::refundable(method),
+    }
+}
+
 /// Reads the credentials a merchant gave for `kind`, naming every wrong field.
 pub fn read_credentials(
     kind: GatewayKind,
     json: serde_json::Value,
 ) -> Result<Credentials, Vec<schemas::problem::FieldError>> {
     credentials::read(kind, json)
+}
+
+/// Reads credentials as they are stored; fields that a newer version added are ignored.
+pub fn stored_credentials(
+    kind: GatewayKind,
+    json: serde_json::Value,
+) -> Result<Credentials, Vec<schemas::problem::FieldError>> {
+    credentials::read(kind, credentials::known(kind, json))
 }

@@ -32,6 +32,8 @@ mod status;
 mod tests;
 mod webhook;
 
+pub(crate) use refund::refundable;
+
 const VISIBILITY_LAG: Duration = Duration::from_secs(5);
 /// The most pages of what carries one reference or belongs to one payment; more would be a fault of ours.
 const MAX_PAGES: usize = 5;
@@ -89,7 +91,7 @@ impl Gateway for Asaas {
     }
 
     fn refundable(&self, method: Kind) -> Result<(), &'static str> {
-        refund::refundable(method)
+        refundable(method)
     }
 
     fn refund_idempotent_for(&self, _method: Kind) -> Option<Duration> {

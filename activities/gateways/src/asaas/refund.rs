@@ -37,7 +37,7 @@ pub(super) struct Refund {
 }
 
 /// Whether a payment by `method` can be given back through the API.
-pub(super) fn refundable(method: Kind) -> Result<(), &'static str> {
+pub(crate) fn refundable(method: Kind) -> Result<(), &'static str> {
     match method {
         Kind::Pix | Kind::Card => Ok(()),
         Kind::Boleto => Err(NO_BOLETO),

@@ -117,6 +117,14 @@ fn is_of_cobrancas(charge: &str) -> bool {
     !charge.is_empty() && charge.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether a payment by `method` can be given back through the API.
+pub(crate) fn refundable(method: Kind) -> Result<(), &'static str> {
+    match method {
+        Kind::Pix | Kind::Card => Ok(()),
+        Kind::Boleto => Err(NO_BOLETO_BACK),
+    }
+}
+
 #[async_trait]
 impl Gateway for Efi {
     fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
@@ -168,10 +176,7 @@ impl Gateway for Efi {
     }
 
     fn refundable(&self, method: Kind) -> Result<(), &'static str> {
-        match method {
-            Kind::Pix | Kind::Card => Ok(()),
-            Kind::Boleto => Err(NO_BOLETO_BACK),
-        }
+        refundable(method)
     }
 
     fn refund_idempotent_for(&self, method: Kind) -> Option<Duration> {

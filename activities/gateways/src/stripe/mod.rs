@@ -38,6 +38,7 @@ mod tests;
 
 use call::{is_replayed, unreadable};
 use intent::Intent;
+pub(crate) use refund::refundable;
 use search::Searches;
 use session::Session;
 
@@ -163,7 +164,7 @@ impl Gateway for Stripe {
     }
 
     fn refundable(&self, method: Kind) -> Result<(), &'static str> {
-        refund::refundable(method)
+        refundable(method)
     }
 
     fn refund_idempotent_for(&self, _method: Kind) -> Option<Duration> {
