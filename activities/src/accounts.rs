@@ -38,6 +38,11 @@ impl Accounts {
         }
     }
 
+    /// Where what belongs to the connections is stored.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Where the gateways are in `mode`.
     pub fn endpoints(&self, mode: Mode) -> &Endpoints {
         &self.endpoints[&mode]
@@ -81,7 +86,7 @@ impl Accounts {
         mode: Mode,
         json: serde_json::Value,
     ) -> Result<Arc<dyn Gateway>, StoreError> {
-        let credentials = gateways::read_credentials(kind, json).map_err(|wrong| {
+        let credentials = gateways::stored_credentials(kind, json).map_err(|wrong| {
             StoreError::corrupt(
                 "gateway_credentials",
                 wrong.first().map_or("", |e| e.param.as_str()),

@@ -32,8 +32,10 @@ pub async fn authenticate(
     let secret = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .map(str::trim)
+        .and_then(|value| value.split_once(' '))
+        // RFC 9110 §11.1: the scheme's case does not matter
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, secret)| secret.trim())
         .filter(|secret| secret.starts_with("sk_") && secret.len() <= MAX_KEY)
         .ok_or_else(wrong)?;
     let mut db = app

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, rejection::BytesRejection},
+    extract::rejection::BytesRejection,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -13,6 +13,8 @@ use schemas::{
 use store::StoreError;
 use strum::{AsRefStr, EnumString, IntoStaticStr};
 use url::Url;
+
+use crate::input::Path;
 
 /// Stable names of what can go wrong. Each is explained at its `doc_url`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, EnumString, IntoStaticStr)]
@@ -38,6 +40,8 @@ pub enum Code {
     FallbackRequired,
     TooManyEndpoints,
     InvalidNotification,
+    RequestTimeout,
+    InternalError,
     Overloaded,
     Unavailable,
 }
@@ -62,6 +66,8 @@ impl Code {
             Self::ReferenceInUse | Self::ChargeNotCancelable | Self::ChargeNotRefundable => {
                 StatusCode::CONFLICT
             }
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -144,6 +150,14 @@ impl Code {
                 "The notification could not be verified",
                 "Its signature or token is wrong.",
             ),
+            Self::RequestTimeout => (
+                "The body did not arrive in time",
+                "Nothing was stored. Send the whole body at once, and repeat the request.",
+            ),
+            Self::InternalError => (
+                "Something of ours failed",
+                "It is a fault of ours: quote `request_id`. A repeat with the same Idempotency-Key is safe, and may fail in the same way.",
+            ),
             Self::Overloaded => (
                 "Too many charges are being created at this moment",
                 "Nothing was stored. Repeat the request with the same Idempotency-Key after `Retry-After` seconds.",
@@ -156,7 +170,10 @@ impl Code {
     }
 
     fn is_retryable(self) -> bool {
-        matches!(self, Self::Overloaded | Self::Unavailable)
+        matches!(
+            self,
+            Self::RequestTimeout | Self::Overloaded | Self::Unavailable
+        )
     }
 }
 
@@ -213,6 +230,19 @@ impl Error {
         Self::new(
             Code::NotFound,
             format!("there is no such {what} in this mode"),
+        )
+    }
+
+    #[cfg(test)]
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The key of another request.
+    pub(crate) fn key_reused() -> Self {
+        Self::new(
+            Code::IdempotencyKeyReused,
+            "this Idempotency-Key came with another body before; nothing was stored",
         )
     }
 

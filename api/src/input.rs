@@ -1,16 +1,18 @@
 //! What callers send, read so that every wrong field is named at once.
 
-use std::{borrow::Cow, str::FromStr};
+use std::{borrow::Cow, str::FromStr, time::Duration};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request},
-    http::HeaderMap,
+    extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection},
+    http::{HeaderMap, request::Parts},
 };
 use schemas::{
     page::{DEFAULT_LIMIT, MAX_LIMIT},
     problem::FieldError,
+    text,
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use store::page::Range;
 use url::form_urlencoded;
@@ -19,6 +21,12 @@ use uuid::Uuid;
 use crate::{Code, Error};
 
 const MAX_IDEMPOTENCY_KEY: usize = 255;
+/// How long a request's body may take to arrive: a client that sends it byte by byte holds a connection no longer than this.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// What stands for bytes that are no UTF-8.
+const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
+/// Four hexadecimal digits after `\u`.
+const ESCAPE_LEN: usize = 6;
 
 /// A JSON body of any shape: the handler checks it after it knows who sends it.
 pub struct Body(pub Bytes);
@@ -27,14 +35,30 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        Ok(Self(Bytes::from_request(request, state).await?))
+        arrive(request, state, BODY_WITHIN).await.map(Self)
     }
 }
 
+async fn arrive<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    within: Duration,
+) -> Result<Bytes, Error> {
+    let arrived = tokio::time::timeout(within, Bytes::from_request(request, state)).await;
+    let late = |_| Error::new(Code::RequestTimeout, "the body did not arrive in time");
+    Ok(arrived.map_err(late)??)
+}
+
 impl Body {
-    /// The body as JSON.
+    /// The body as JSON. A half of a surrogate pair alone, which JSON can write and no text can hold, becomes a NUL: the check of
+    /// the request names its field.
     pub fn json(&self) -> Result<Value, Error> {
-        serde_json::from_slice(&self.0).map_err(|error| {
+        let read = serde_json::from_slice(&self.0);
+        let read = read.or_else(|error| match without_lone_surrogates(&self.0) {
+            Some(body) => serde_json::from_slice(&body),
+            None => Err(error),
+        });
+        read.map_err(|error| {
             Error::new(
                 Code::MalformedBody,
                 format!(
@@ -56,6 +80,62 @@ impl Body {
             self.json()
         }
     }
+}
+
+/// Returns `body` with `\u0000` in place of each escaped half of a surrogate pair that is alone; `None` if there is none.
+fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
+    let escape = |at: usize| {
+        let digits = body.get(at..at + ESCAPE_LEN)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let (mut kept, mut found, mut at) = (Vec::with_capacity(body.len()), false, 0);
+    while at < body.len() {
+        let length = match escape(at) {
+            Some(0xD800..=0xDBFF) if matches!(escape(at + ESCAPE_LEN), Some(0xDC00..=0xDFFF)) => {
+                2 * ESCAPE_LEN
+            }
+            Some(0xD800..=0xDFFF) => {
+                kept.extend_from_slice(b"\\u0000");
+                found = true;
+                at += ESCAPE_LEN;
+                continue;
+            }
+            // an escaped backslash is no beginning of an escape
+            _ if body[at] == b'\\' => 2,
+            _ => 1,
+        };
+        kept.extend_from_slice(&body[at..(at + length).min(body.len())]);
+        at += length;
+    }
+    found.then_some(kept)
+}
+
+/// The parameters of the path; an address that is not UTF-8 is a problem like any other.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let read = axum::extract::Path::from_request_parts(parts, state).await;
+        match read {
+            Ok(axum::extract::Path(parameters)) => Ok(Self(parameters)),
+            Err(PathRejection::FailedToDeserializePathParams(why)) => match why.into_kind() {
+                ErrorKind::InvalidUtf8InPathParam { key } => Err(not_text(&key)),
+                _ => Err(Error::new(Code::NotFound, "this address does not exist")),
+            },
+            Err(_) => Err(Error::new(Code::NotFound, "this address does not exist")),
+        }
+    }
+}
+
+fn not_text(name: &str) -> Error {
+    let wrong = FieldError::new(
+        name,
+        "characters",
+        "must be UTF-8 without control characters",
+    );
+    Error::fields(Code::InvalidRequest, vec![wrong])
 }
 
 /// The `Idempotency-Key`, if one was sent.
@@ -83,6 +163,9 @@ fn no_key(why: &str) -> Error {
 
 /// An id in the path; one that cannot be ours is not found.
 pub fn path_id<T: FromStr>(text: &str, what: &str) -> Result<T, Error> {
+    if text::normal(text).is_err() {
+        return Err(not_text("id"));
+    }
     text.parse().map_err(|_| Error::not_found(what))
 }
 
@@ -105,11 +188,15 @@ impl<'a> Params<'a> {
     pub fn optional<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
         let at = self.pairs.iter().position(|(key, _)| key == name)?;
         let (_, value) = self.pairs.remove(at);
-        let read = value.parse().ok();
-        if read.is_none() {
-            self.errors.push(FieldError::new(name, "invalid", expected));
-        }
-        read
+        let read = match text::normal(&value) {
+            Ok(text) if text.is_empty() => Err(("required", "must not be blank")),
+            Ok(text) if !text.contains(REPLACEMENT) => {
+                text.parse().map_err(|_| ("invalid", expected))
+            }
+            _ => Err(("characters", "must be UTF-8 without control characters")),
+        };
+        read.map_err(|(code, why)| self.errors.push(FieldError::new(name, code, why)))
+            .ok()
     }
 
     /// `limit`, `starting_after` and `ending_before`; `Id` is the kind of the list's ids.
@@ -159,5 +246,61 @@ impl<'a> Params<'a> {
         } else {
             Err(Error::fields(Code::InvalidRequest, self.errors))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body as Sent;
+    use futures::stream;
+
+    fn wrong(query: &str) -> String {
+        let mut params = Params::new(Some(query));
+        let _: Option<String> = params.optional("reference", "must be text");
+        params.finish().expect_err("is wrong").detail().to_owned()
+    }
+
+    #[test]
+    fn a_parameter_that_is_no_text_is_named() {
+        for query in ["reference=%00", "reference=a%0Ab", "reference=%FF"] {
+            assert!(
+                wrong(query).contains("`reference` must be UTF-8"),
+                "{query}"
+            );
+        }
+        assert!(wrong("reference=").contains("`reference` must not be blank"));
+        assert!(wrong("reference=%20").contains("`reference` must not be blank"));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_read_as_a_control_character() {
+        for (body, text) in [
+            (r#"{"a":"\ud800"}"#, "\0"),
+            (r#"{"a":"x\uDC00y"}"#, "x\0y"),
+            (r#"{"a":"\ud83d\ude00\ud83d"}"#, "😀\0"),
+            (r#"{"a":"\\\ud800"}"#, "\\\0"),
+        ] {
+            let read = Body(Bytes::from_static(body.as_bytes())).json();
+            assert_eq!(read.expect("JSON")["a"], text, "{body}");
+        }
+        for body in [r#"{"a":"\ud8"}"#, r#"{"a":"\u"#, "{\"a\":\"\\", "{", ""] {
+            let read = Body(Bytes::from_static(body.as_bytes())).json();
+            assert_eq!(
+                read.expect_err("no JSON").code(),
+                Code::MalformedBody,
+                "{body}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up() {
+        let never = Sent::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let read = arrive(Request::new(never), &(), Duration::from_millis(1)).await;
+        assert_eq!(
+            read.err().map(|error| error.code()),
+            Some(Code::RequestTimeout)
+        );
     }
 }

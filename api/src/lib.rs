@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    middleware,
     routing::{get, post},
 };
 use schemas::{
@@ -142,10 +141,11 @@ pub fn router(app: App) -> Router {
             post(notifications::receive),
         )
         .layer(DefaultBodyLimit::max(MAX_NOTIFICATION));
-    merchants
+    let docs = app.config.docs_url.clone();
+    let routes = merchants
         .merge(gateways)
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
-        .layer(middleware::from_fn_with_state(app.clone(), log::log))
-        .with_state(app)
+        .with_state(app);
+    log::wrap(routes, docs)
 }

@@ -58,6 +58,9 @@ pub struct Config {
     /// Default 8080.
     #[serde(default = "default_api_port")]
     pub api_port: u16,
+    /// Metrics of the API, apart from its clients' port. Default 8084.
+    #[serde(default = "default_metrics_port")]
+    pub metrics_port: u16,
     /// Health and metrics of the worker. Default 8081.
     #[serde(default = "default_worker_port")]
     pub worker_port: u16,
@@ -307,6 +310,9 @@ fn default_host() -> IpAddr {
 }
 fn default_api_port() -> u16 {
     8080
+}
+fn default_metrics_port() -> u16 {
+    8084
 }
 fn default_worker_port() -> u16 {
     8081

@@ -1,10 +1,14 @@
 //! Whether a process is alive, ready, and what it counts.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use serde_json::{Value, json};
-use store::{Store, StoreError, outbox, sweep};
+use store::{Store, StoreError, connections::feeds, outbox, sweep};
+use tokio::sync::Mutex;
 use workflows::Temporal;
 
 use crate::telemetry;
@@ -12,19 +16,41 @@ use crate::telemetry;
 /// How long the database may take to show that it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long what was read from the database for `/metrics` is good for.
+const GAUGES_LAST: Duration = Duration::from_secs(10);
+
+/// What health and metrics are read from. Cheap to clone.
 #[derive(Clone)]
-struct Parts {
+pub(crate) struct Parts {
     store: Store,
     temporal: Temporal,
+    /// When the gauges were last read.
+    gauges_at: Arc<Mutex<Option<Instant>>>,
 }
 
-/// `/healthz` (the process runs), `/readyz` (it can take work), `/metrics` (Prometheus).
-pub(crate) fn router(store: Store, temporal: Temporal) -> Router {
+impl Parts {
+    pub(crate) fn new(store: Store, temporal: Temporal) -> Self {
+        Self {
+            store,
+            temporal,
+            gauges_at: Arc::default(),
+        }
+    }
+}
+
+/// `/healthz` (the process runs), `/readyz` (it can take work).
+pub(crate) fn router(parts: Parts) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .with_state(parts)
+}
+
+/// `/metrics` (Prometheus): never on a port that clients reach.
+pub(crate) fn metrics_router(parts: Parts) -> Router {
+    Router::new()
         .route("/metrics", get(metrics))
-        .with_state(Parts { store, temporal })
+        .with_state(parts)
 }
 
 /// Ready is whoever reaches the database: charges are presented without Temporal too.
@@ -44,15 +70,30 @@ async fn ready(State(parts): State<Parts>) -> (StatusCode, Json<Value>) {
 
 async fn metrics(State(parts): State<Parts>) -> String {
     let handle = telemetry::metrics();
-    if let Err(error) = gauges(&parts).await {
-        tracing::warn!(%error, "some metrics could not be read");
-    }
+    refresh(&parts).await;
     handle.render()
 }
 
-/// What is read from the database whenever somebody asks: the watcher of the watcher, and what waits for Kafka.
+/// Reads the gauges from the database, unless that was done a moment ago, however it went.
+async fn refresh(parts: &Parts) {
+    let mut gauges_at = parts.gauges_at.lock().await;
+    if gauges_at.is_some_and(|at| at.elapsed() < GAUGES_LAST) {
+        return;
+    }
+    *gauges_at = Some(Instant::now());
+    match tokio::time::timeout(PING_TIMEOUT, gauges(parts)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "some metrics could not be read"),
+        Err(_) => tracing::warn!("some metrics could not be read in time"),
+    }
+}
+
+/// What is read from the database for `/metrics`: the watcher of the watcher, and what waits for Kafka.
 async fn gauges(parts: &Parts) -> Result<(), StoreError> {
     let mut db = parts.store.pool.acquire().await?;
+    for (api, age_s) in feeds::oldest_s(&mut db).await? {
+        ::metrics::gauge!("catch_up_oldest_watermark_seconds", "api" => api).set(age_s);
+    }
     let overdue = sweep::overdue_s(&mut db).await?;
     let backlog = outbox::backlog(&mut db).await?;
     let oldest_s = overdue.iter().map(|(_, age_s)| *age_s).fold(0.0, f64::max);

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod health;
 pub mod migrate;
+mod serve;
 pub mod start;
 pub mod telemetry;
 

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use workflows::{Orchestrator, Temporal, worker, worker::Queue};
 
-use crate::{Config, health, telemetry};
+use crate::{Config, health, serve, telemetry};
 
 /// How long a process that is told to stop may take to finish what it does.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -47,6 +47,8 @@ pub const ALL: [Role; 3] = [Role::Api, Role::Worker, Role::Relay];
 pub struct Running {
     /// Where each role listens.
     pub addresses: BTreeMap<Role, SocketAddr>,
+    /// Where the API's metrics are, if this process has that role.
+    pub metrics: Option<SocketAddr>,
     pub store: Store,
     pub activities: Arc<Activities>,
     tracker: TaskTracker,
@@ -74,6 +76,7 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
     telemetry::metrics();
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let (mut listeners, addresses) = listen(config, roles).await?;
+    let scraped = listen_for_metrics(config, roles).await?;
     let config = &reachable(config, &addresses)?;
     let store = open_store(config).await?;
     let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker, &stop);
@@ -86,26 +89,37 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
             worker::run(&temporal, &activities, (&queues, sizes), &stop).await;
         });
     }
+    let parts = health::Parts::new(store.clone(), temporal.clone());
+    let inside = health::router(parts.clone()).merge(health::metrics_router(parts.clone()));
+    let limits = serve::Limits::default();
     for role in roles {
-        let mut router = health::router(store.clone(), temporal.clone());
-        match role {
+        let router = match role {
             Role::Api => {
                 let orchestrator =
                     Orchestrator::new(temporal.clone(), activities.clone(), tracker.clone());
-                router = api(config, &store, orchestrator, (&tracker, &stop)).merge(router);
+                api(config, &store, orchestrator, (&tracker, &stop))
+                    .merge(health::router(parts.clone()))
             }
-            Role::Worker => {}
+            Role::Worker => inside.clone(),
             Role::Relay => {
                 let (relay, stop) = (Relay::new(store.clone(), config.kafka())?, stop.clone());
                 tracker.spawn(async move { relay.run(&stop).await });
+                inside.clone()
             }
-        }
+        };
         if let Some(listener) = listeners.remove(role) {
-            serve(listener, router, (&tracker, &stop));
+            let until = (tracker.clone(), stop.clone());
+            tracker.spawn(serve::serve(listener, router, limits, until));
         }
+    }
+    let metrics = scraped.as_ref().map(TcpListener::local_addr).transpose()?;
+    if let Some(listener) = scraped {
+        let until = (tracker.clone(), stop.clone());
+        tracker.spawn(serve::serve(listener, inside, limits, until));
     }
     Ok(Running {
         addresses,
+        metrics,
         store,
         activities,
         tracker,
@@ -200,16 +214,32 @@ async fn listen(
             Role::Worker => config.worker_port,
             Role::Relay => config.relay_port,
         };
-        let wanted = SocketAddr::new(config.host, port);
-        let listener = TcpListener::bind(wanted)
-            .await
-            .with_context(|| format!("cannot listen on {wanted}"))?;
+        let listener = bind(config, port).await?;
         let address = listener.local_addr()?;
         tracing::info!(%role, %address, "listening");
         addresses.insert(*role, address);
         listeners.insert(*role, listener);
     }
     Ok((listeners, addresses))
+}
+
+/// The API's metrics have a port of their own: its other one is open to everybody.
+async fn listen_for_metrics(
+    config: &Config,
+    roles: &[Role],
+) -> anyhow::Result<Option<TcpListener>> {
+    if roles.contains(&Role::Api) {
+        bind(config, config.metrics_port).await.map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+async fn bind(config: &Config, port: u16) -> anyhow::Result<TcpListener> {
+    let wanted = SocketAddr::new(config.host, port);
+    TcpListener::bind(wanted)
+        .await
+        .with_context(|| format!("cannot listen on {wanted}"))
 }
 
 /// With any free port (0) for the API, gateways reach us at the one that it got.
@@ -219,18 +249,4 @@ fn reachable(config: &Config, addresses: &BTreeMap<Role, SocketAddr>) -> anyhow:
         config.notifications_url = format!("http://{address}").parse()?;
     }
     Ok(config)
-}
-
-fn serve(
-    listener: TcpListener,
-    router: Router,
-    (tracker, stop): (&TaskTracker, &CancellationToken),
-) {
-    let stop = stop.clone();
-    tracker.spawn(async move {
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "stopped listening");
-        }
-    });
 }

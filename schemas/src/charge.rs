@@ -105,7 +105,6 @@ impl Status {
 
 /// What a merchant sends to create a charge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct CreateCharge {
     /// Amount in centavos: `12345` is R$ 123,45.
     #[schemars(range(min = 1, max = 99_999_999_999_i64))]

@@ -12,7 +12,6 @@ const WHOLE_BPS: i64 = 10_000;
 
 /// One price: a part of the amount and a fixed sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Price {
     /// Basis points of the amount: `119` is 1.19%.
     #[serde(default)]

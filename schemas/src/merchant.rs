@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use strum::{AsRefStr, Display, EnumString};
 
 use crate::{breaker, fee::Prices, payment_method::Kind};
@@ -81,7 +82,7 @@ pub enum OnUnknown {
 
 /// A merchant's settings. Every one has a default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Settings {
     pub duplicate_reference: DuplicateReference,
     /// By payment method: `{"boleto": "hold"}`. Where nothing is told, a boleto waits for up to a minute, and then goes on.
@@ -89,4 +90,69 @@ pub struct Settings {
     pub breaker: breaker::Settings,
     /// What the gateways keep of a payment, where it differs from their lists: `{"efi": {"pix": {"bps": 99}}}`.
     pub prices: Prices,
+}
+
+impl Settings {
+    /// Reads settings as they are stored, by whatever version. A field that this version cannot read keeps its default, so that
+    /// one merchant's settings never stop a charge; the second value names those fields.
+    pub fn read(stored: &Value) -> (Self, Vec<&'static str>) {
+        let mut unreadable = Vec::new();
+        let settings = Self {
+            duplicate_reference: field(stored, "duplicate_reference", &mut unreadable),
+            on_unknown: field(stored, "on_unknown", &mut unreadable),
+            breaker: field(stored, "breaker", &mut unreadable),
+            prices: field(stored, "prices", &mut unreadable),
+        };
+        if !stored.is_object() {
+            unreadable.push("settings");
+        }
+        (settings, unreadable)
+    }
+}
+
+fn field<T: Default + DeserializeOwned>(
+    stored: &Value,
+    name: &'static str,
+    unreadable: &mut Vec<&'static str>,
+) -> T {
+    match stored.get(name).map(T::deserialize) {
+        None => T::default(),
+        Some(Ok(value)) => value,
+        Some(Err(_)) => {
+            unreadable.push(name);
+            T::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn settings_of_a_newer_version_are_read_as_far_as_they_are_understood() {
+        let stored = json!({
+            "duplicate_reference": "ask_the_merchant", "colour": "red", "on_unknown": { "boleto": "hold" },
+            "breaker": { "open_s": 7, "half_life_s": 3 },
+            "prices": { "efi": { "pix": { "bps": 99, "tier": 2 } } },
+        });
+        let (settings, unreadable) = Settings::read(&stored);
+        assert_eq!(unreadable, ["duplicate_reference"]);
+        assert_eq!(settings.duplicate_reference, DuplicateReference::ReturnOpen);
+        assert_eq!(settings.on_unknown[&Kind::Boleto], OnUnknown::Hold);
+        assert_eq!(settings.breaker.open_s, 7);
+        assert_eq!(Settings::read(&json!(3)).1, ["settings"]);
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let settings = Settings {
+            duplicate_reference: DuplicateReference::Reject,
+            on_unknown: BTreeMap::from([(Kind::Pix, OnUnknown::Hold)]),
+            ..Settings::default()
+        };
+        let stored = serde_json::to_value(&settings).expect("settings serialize");
+        assert_eq!(Settings::read(&stored), (settings, Vec::new()));
+    }
 }

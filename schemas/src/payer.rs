@@ -3,23 +3,27 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::document::Document;
+use crate::{contact, document::Document};
 
 /// The person or company that pays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Payer {
-    /// Full name or company name.
-    #[schemars(length(min = 1, max = 100))]
+    /// Full name or company name: at least one letter.
+    #[schemars(length(min = 1, max = 100), extend("format" = contact::NAME_FORMAT))]
     pub name: String,
     /// CPF or CNPJ (alphanumeric too), with or without punctuation; returned without.
     pub document: Document,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(email, length(max = 254))]
     pub email: Option<String>,
-    /// Brazilian mobile or land line with area code: 10 or 11 digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[0-9]{10,11}$"))]
+    /// Brazilian mobile (11 digits) or landline (10 digits) with its area code. Sent with or without punctuation and `+55`;
+    /// returned as digits.
+    #[serde(
+        default,
+        deserialize_with = "contact::read_phone",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(extend("format" = contact::PHONE_FORMAT))]
     pub phone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
@@ -27,24 +31,24 @@ pub struct Payer {
 
 /// A Brazilian address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Address {
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), extend("format" = contact::ADDRESS_FORMAT))]
     pub street: String,
     /// `S/N` where there is none.
-    #[schemars(length(min = 1, max = 20))]
+    #[schemars(length(min = 1, max = 20), extend("format" = contact::ADDRESS_FORMAT))]
     pub number: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 60))]
+    #[schemars(length(min = 1, max = 60), extend("format" = contact::ADDRESS_FORMAT))]
     pub complement: Option<String>,
-    #[schemars(length(min = 1, max = 60))]
+    #[schemars(length(min = 1, max = 60), extend("format" = contact::ADDRESS_FORMAT))]
     pub district: String,
-    #[schemars(length(min = 1, max = 60))]
+    #[schemars(length(min = 1, max = 60), extend("format" = contact::NAME_FORMAT))]
     pub city: String,
-    /// Two letters, e.g. `SP`.
-    #[schemars(regex(pattern = r"^[A-Z]{2}$"))]
+    /// One of the 27, e.g. `SP`.
+    #[schemars(extend("enum" = contact::STATES))]
     pub state: String,
-    /// CEP: eight digits.
-    #[schemars(regex(pattern = r"^[0-9]{8}$"))]
+    /// CEP. Sent with or without punctuation; returned as eight digits.
+    #[serde(deserialize_with = "contact::read_postal_code")]
+    #[schemars(extend("format" = contact::POSTAL_CODE_FORMAT))]
     pub postal_code: String,
 }

@@ -1,11 +1,16 @@
 //! How a payer pays.
 
-use chrono::{Days, NaiveDate};
+use chrono::{Days, Months, NaiveDate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumIter, EnumString};
 
 use crate::{Instant, calendar, problem::FieldError};
+
+/// An address that a browser opens as a page.
+const HTTP_URL: &str = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]+";
+/// How far ahead a due date may be: gateways refuse what is later, and a boleto's due factor repeats.
+const DUE_WITHIN: Months = Months::new(60);
 
 /// A payment method without its parameters.
 #[derive(
@@ -35,7 +40,7 @@ pub enum Kind {
 
 /// How the payer will pay, with the method's own parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum PaymentMethod {
     /// Pix: an instant transfer started with a QR code or its text.
     Pix {
@@ -49,7 +54,7 @@ pub enum PaymentMethod {
     },
     /// Boleto: a bank slip, paid at any bank until its last day.
     Boleto {
-        /// The last day on which it costs its amount, in Brazil (`America/Sao_Paulo`).
+        /// The last day on which it costs its amount, in Brazil (`America/Sao_Paulo`); at most five years ahead.
         due_date: NaiveDate,
         /// For how many days after it the boleto can still be paid; none unless told.
         #[serde(default)]
@@ -75,11 +80,11 @@ pub enum PaymentMethod {
         #[serde(default = "one")]
         #[schemars(range(min = 1, max = 12))]
         max_installments: u16,
-        /// Where the gateway's page sends the payer afterwards.
-        #[schemars(url, length(max = 500))]
+        /// Where the gateway's page sends the payer afterwards: `http` or `https`.
+        #[schemars(url, regex(pattern = HTTP_URL), length(max = 500))]
         success_url: String,
-        /// Where it sends a payer who gave up.
-        #[schemars(url, length(max = 500))]
+        /// Where it sends a payer who gave up: `http` or `https`.
+        #[schemars(url, regex(pattern = HTTP_URL), length(max = 500))]
         cancel_url: String,
         /// Seconds until the link can no longer be paid, from half an hour to a day; a day unless told.
         #[serde(default = "a_day_s")]
@@ -90,9 +95,8 @@ pub enum PaymentMethod {
 
 /// When something must be paid, and what it costs before and after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Due {
-    /// The last day on which it costs its amount, in Brazil (`America/Sao_Paulo`).
+    /// The last day on which it costs its amount, in Brazil (`America/Sao_Paulo`); at most five years ahead.
     pub due_date: NaiveDate,
     /// For how many days after it can still be paid; none unless told.
     #[serde(default)]
@@ -113,7 +117,6 @@ pub struct Due {
 
 /// A discount for whoever pays early.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Discount {
     /// What is taken off, in centavos; less than the charge's amount.
     #[schemars(range(min = 1))]
@@ -242,6 +245,12 @@ impl Due {
         calendar::business_day_from(last)
     }
 
+    /// Returns whether the due date is further ahead of `now` than it may be.
+    pub fn is_too_far(&self, now: Instant) -> bool {
+        let last = calendar::today(now).checked_add_months(DUE_WITHIN);
+        last.is_some_and(|last| self.due_date > last)
+    }
+
     /// The last instant of that day in Brazil.
     pub fn payable_until(&self) -> Instant {
         calendar::end_of(self.last_day())
@@ -277,6 +286,21 @@ mod tests {
             panic!("a boleto ends on a day")
         };
         assert_eq!(end.to_rfc3339(), "2026-12-01T02:59:59+00:00");
+    }
+
+    #[test]
+    fn a_due_date_is_at_most_five_years_ahead() {
+        // still the 25th in Brazil
+        let now = "2026-11-26T02:30:00Z".parse().expect("an instant");
+        for (due_date, too_far) in [
+            ("2031-11-25", false),
+            ("2031-11-26", true),
+            ("2060-01-05", true),
+            ("9999-12-31", true),
+        ] {
+            let due = boleto(due_date, 120, None).due().expect("a due date");
+            assert_eq!(due.is_too_far(now), too_far, "{due_date}");
+        }
     }
 
     #[test]

@@ -79,7 +79,6 @@ pub enum Origin {
 
 /// What a merchant sends to give money back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct CreateRefund {
     /// In centavos; all that is left unless told.
     #[serde(default, skip_serializing_if = "Option::is_none")]

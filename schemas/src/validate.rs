@@ -1,4 +1,8 @@
-//! Requests checked against their own JSON Schema, so that a limit is written once, and every wrong field is named.
+//! Requests brought into their canonical form and checked against their own JSON Schema, so that a limit is written once, and
+//! every wrong field is named.
+//!
+//! Requests are read strictly, and only here: the types themselves ignore unknown fields, since they are read from the database
+//! too, where a newer version may have written more.
 
 use jsonschema::{
     ValidationError, Validator,
@@ -10,12 +14,60 @@ use schemars::{
     transform::{RecursiveTransform, Transform},
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Number, Value, json};
 
 use crate::{
+    contact,
     document::{self, Document},
     problem::FieldError,
+    text,
 };
+
+#[cfg(test)]
+mod tests;
+
+/// Floating-point numbers from here on stand for more than one integer.
+const INTEGERS_END: f64 = 9_007_199_254_740_992.0;
+
+/// A format of ours: its name, what has it, and what is expected, for people.
+type Format = (&'static str, fn(&str) -> bool, &'static str);
+
+const FORMATS: [Format; 5] = [
+    (
+        document::FORMAT,
+        |text| text.parse::<Document>().is_ok(),
+        "must be a CPF or a CNPJ with correct check digits",
+    ),
+    (
+        contact::NAME_FORMAT,
+        contact::is_name,
+        "must be a name, with letters",
+    ),
+    (
+        contact::ADDRESS_FORMAT,
+        contact::is_address_line,
+        "must have letters or digits",
+    ),
+    (
+        contact::PHONE_FORMAT,
+        |text| contact::phone(text).is_some(),
+        "must be a Brazilian mobile (11 digits) or landline (10 digits) with its area code",
+    ),
+    (
+        contact::POSTAL_CODE_FORMAT,
+        |text| contact::postal_code(text).is_some(),
+        "must be a CEP: eight digits",
+    ),
+];
+
+/// A request that passed its check.
+#[derive(Clone, Debug)]
+pub struct Checked<T> {
+    pub request: T,
+    /// What was sent, in the form that is the same for the same request in every version: RFC 8785, without null members, integers
+    /// without fraction, texts normalized.
+    pub canonical: Vec<u8>,
+}
 
 /// Checks requests of type `T`. Build it once.
 pub struct Checker<T> {
@@ -26,9 +78,11 @@ pub struct Checker<T> {
 impl<T: JsonSchema + DeserializeOwned> Checker<T> {
     /// Compiles the schema of `T`.
     pub fn new() -> Self {
-        let validator = jsonschema::options()
-            .should_validate_formats(true)
-            .with_format(document::FORMAT, |text| text.parse::<Document>().is_ok())
+        let mut options = jsonschema::options().should_validate_formats(true);
+        for (name, has, _) in FORMATS {
+            options = options.with_format(name, has);
+        }
+        let validator = options
             .build(request_schema::<T>().as_value())
             .expect("our own schemas compile");
         Self {
@@ -38,24 +92,110 @@ impl<T: JsonSchema + DeserializeOwned> Checker<T> {
     }
 
     /// The request, or every wrong field. Messages never repeat what was sent.
-    pub fn check(&self, value: Value) -> Result<T, Vec<FieldError>> {
-        let mut errors: Vec<FieldError> = self
-            .validator
-            .iter_errors(&value)
-            .flat_map(|e| explain(&e))
-            .collect();
-        if errors.is_empty() {
-            return serde_json::from_value(value).map_err(|_| {
-                vec![FieldError::new(
-                    "",
-                    "invalid",
-                    "does not have the documented shape",
-                )]
-            });
+    pub fn check(&self, value: Value) -> Result<Checked<T>, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let whole = normal("", value, &mut errors);
+        let given = without(&whole, Value::is_null);
+        if given != whole {
+            // null is the absence of a field, and that field must be one of the request's all the same
+            errors.extend(self.errors(&whole).filter(|error| error.code == "unknown"));
         }
+        if errors.is_empty() && self.validator.is_valid(&given) {
+            return T::deserialize(&given)
+                .map(|request| Checked {
+                    request,
+                    canonical: canonical(&given),
+                })
+                .map_err(|_| {
+                    vec![FieldError::new(
+                        "",
+                        "invalid",
+                        "does not have the documented shape",
+                    )]
+                });
+        }
+        // a required text that is blank is missing, which says more than its length
+        let filled = without(&given, |value| *value == "");
+        errors.extend(
+            self.errors(&filled)
+                .filter(|error| error.code == "required"),
+        );
+        errors.extend(self.errors(&given));
         errors.sort_by(|a, b| a.param.cmp(&b.param));
         errors.dedup_by(|a, b| a.param == b.param);
         Err(errors)
+    }
+
+    fn errors(&self, value: &Value) -> impl Iterator<Item = FieldError> {
+        let errors: Vec<_> = self
+            .validator
+            .iter_errors(value)
+            .flat_map(|error| explain(&error))
+            .collect();
+        errors.into_iter()
+    }
+}
+
+/// Returns the bytes of `value` in its canonical form (RFC 8785).
+fn canonical(value: &Value) -> Vec<u8> {
+    serde_json_canonicalizer::to_vec(value).expect("JSON serializes")
+}
+
+/// Returns `value` with its texts and integers as they are kept; what cannot be kept is added to `errors`.
+fn normal(at: &str, value: Value, errors: &mut Vec<FieldError>) -> Value {
+    match value {
+        Value::String(text) => Value::String(normal_text(at, text, errors)),
+        Value::Number(number) => Value::Number(whole_number(&number).unwrap_or(number)),
+        Value::Array(items) => {
+            let items = items.into_iter().enumerate();
+            Value::Array(
+                items
+                    .map(|(index, item)| normal(&join(at, &index.to_string()), item, errors))
+                    .collect(),
+            )
+        }
+        Value::Object(members) => {
+            let mut kept = Map::new();
+            for (name, member) in members {
+                let at = join(at, &printable(&name));
+                let name = normal_text(&at, name, errors);
+                let member = normal(&at, member, errors);
+                if kept.insert(name, member).is_some() {
+                    errors.push(FieldError::new(at, "duplicate", "is given twice"));
+                }
+            }
+            Value::Object(kept)
+        }
+        Value::Null | Value::Bool(_) => value,
+    }
+}
+
+fn normal_text(at: &str, given: String, errors: &mut Vec<FieldError>) -> String {
+    text::normal(&given).unwrap_or_else(|why| {
+        errors.push(FieldError::new(at, "characters", why.to_string()));
+        given
+    })
+}
+
+/// Returns the integer that `100.0` or `1.2345e4` stands for, as JSON Schema and most serializers mean it.
+fn whole_number(number: &Number) -> Option<Number> {
+    let value = number.as_f64().filter(|_| number.is_f64())?;
+    if value.fract() != 0.0 || value.abs() >= INTEGERS_END {
+        return None;
+    }
+    format!("{value:.0}").parse::<i64>().ok().map(Number::from)
+}
+
+/// Returns `value` without the members, at any depth, that `gone` selects.
+fn without(value: &Value, gone: fn(&Value) -> bool) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(_, member)| !gone(member))
+            .map(|(name, member)| (name.clone(), without(member, gone)))
+            .collect(),
+        Value::Array(items) => items.iter().map(|item| without(item, gone)).collect(),
+        _ => value.clone(),
     }
 }
 
@@ -65,11 +205,12 @@ impl<T: JsonSchema + DeserializeOwned> Default for Checker<T> {
     }
 }
 
-/// The schema of a request: what may be left out may not be null instead.
+/// The schema of a request: without null, which is the absence of a field, and without fields that are not documented.
 pub fn request_schema<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12()
         .for_deserialize()
         .with_transform(RecursiveTransform(NoNull))
+        .with_transform(RecursiveTransform(NothingElse))
         .into_generator()
         .into_root_schema_for::<T>()
 }
@@ -101,6 +242,20 @@ impl Transform for NoNull {
         }
         if object.get("default") == Some(&Value::Null) {
             object.remove("default");
+        }
+    }
+}
+
+#[derive(Clone)]
+struct NothingElse;
+
+impl Transform for NothingElse {
+    fn transform(&mut self, schema: &mut Schema) {
+        if let Some(object) = schema.as_object_mut()
+            && object.contains_key("properties")
+            && !object.contains_key("additionalProperties")
+        {
+            object.insert("additionalProperties".to_owned(), Value::Bool(false));
         }
     }
 }
@@ -164,11 +319,13 @@ fn explain(error: &ValidationError<'_>) -> Vec<FieldError> {
 }
 
 fn format_message(format: &str) -> String {
-    if format == document::FORMAT {
-        "must be a CPF or a CNPJ with correct check digits".to_owned()
-    } else {
-        format!("must be a valid {format}")
-    }
+    FORMATS
+        .iter()
+        .find(|(name, ..)| *name == format)
+        .map_or_else(
+            || format!("must be a valid {format}"),
+            |(.., expected)| (*expected).to_owned(),
+        )
 }
 
 /// Of the shapes of a union, the errors of the one whose `type` was meant.
@@ -209,77 +366,4 @@ fn join(at: &str, name: &str) -> String {
 /// A key that the caller chose, short enough and harmless to repeat.
 fn printable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(64).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::charge::CreateCharge;
-
-    fn params(body: Value) -> Vec<(String, String)> {
-        let errors = Checker::<CreateCharge>::new()
-            .check(body)
-            .expect_err("is wrong");
-        errors.into_iter().map(|e| (e.param, e.code)).collect()
-    }
-
-    fn good() -> Value {
-        json!({
-            "amount": 12345,
-            "payer": { "name": "Maria", "document": "529.982.247-25" },
-            "payment_method": { "type": "pix" },
-        })
-    }
-
-    #[test]
-    fn a_short_request_is_enough() {
-        let charge = Checker::<CreateCharge>::new()
-            .check(good())
-            .expect("is right");
-        assert_eq!(
-            charge.payment_method.life(),
-            crate::payment_method::Life::Seconds(3600)
-        );
-        assert_eq!(charge.payer.document.as_str(), "52998224725");
-    }
-
-    #[test]
-    fn every_wrong_field_is_named_at_once_and_no_value_repeated() {
-        let body = json!({
-            "amount": "12", "colour": 1, "currency": "USD", "reference": "",
-            "payer": { "document": "52998224724", "email": "no", "phone": null },
-            "payment_method": { "type": "pix", "expires_in": 1 },
-            "metadata": { "a": 1 },
-        });
-        let errors = Checker::<CreateCharge>::new()
-            .check(body.clone())
-            .expect_err("is wrong");
-        assert!(errors.iter().all(|e| !e.message.contains("52998224724")));
-        let expected = [
-            "amount",
-            "colour",
-            "currency",
-            "metadata.a",
-            "payer.document",
-            "payer.email",
-            "payer.name",
-            "payer.phone",
-            "payment_method.expires_in",
-            "reference",
-        ];
-        assert_eq!(
-            params(body).into_iter().map(|(p, _)| p).collect::<Vec<_>>(),
-            expected
-        );
-    }
-
-    #[test]
-    fn an_unknown_payment_method_is_named() {
-        let mut body = good();
-        body["payment_method"] = json!({ "type": "cash" });
-        assert_eq!(
-            params(body),
-            [("payment_method.type".to_owned(), "enum".to_owned())]
-        );
-    }
 }

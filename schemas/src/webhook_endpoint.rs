@@ -33,7 +33,6 @@ pub enum Status {
 
 /// What a merchant sends to listen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct CreateWebhookEndpoint {
     /// Where events are posted. HTTPS, and not an address of a private network.
     #[schemars(length(max = 500))]

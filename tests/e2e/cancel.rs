@@ -1,5 +1,6 @@
 //! Making a charge unpayable: the gateway first, and paid wins.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Stack, api::pix, eventually};
 
@@ -27,6 +28,38 @@ async fn a_canceled_charge_can_no_longer_be_paid_at_its_gateway() {
         charge["id"],
         "canceling again changes nothing"
     );
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_under_a_key_is_done_once_and_its_repeat_answers_what_came_of_it() {
+    let stack = Stack::start().await;
+    let (charge, other) = (
+        stack.api.charge(&pix()).await,
+        stack.api.charge(&pix()).await,
+    );
+    let cancel = async |charge: &Value| {
+        let path = format!(
+            "/v1/charges/{}/cancel",
+            charge["id"].as_str().expect("an id")
+        );
+        stack
+            .api
+            .send(Method::POST, &path, Some("k"), Some(&json!({})))
+            .await
+    };
+    let first = cancel(&charge).await;
+    assert!(!first.headers.contains_key("idempotent-replayed"));
+    assert_eq!(first.expect(200)["status"], "canceled");
+    let again = cancel(&charge).await;
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    assert_eq!(again.expect(200)["status"], "canceled");
+    assert_eq!(
+        cancel(&other).await.expect(422)["code"],
+        "idempotency_key_reused"
+    );
+    let id = other["id"].as_str().expect("an id");
+    assert_eq!(stack.api.show(id).await["status"], "pending");
     stack.stop().await;
 }
 

@@ -186,3 +186,132 @@ async fn a_charge_without_what_a_gateway_wants_tells_which_fallbacks_it_gave_up(
         stack.stop().await;
     }
 }
+
+/// Raw bytes of a request's body, which a JSON writer would not produce.
+async fn raw(stack: &Stack, path: &str, scheme: &str, body: &str) -> (u16, Value) {
+    let answer = tests::http()
+        .post(stack.api.base.join(path).expect("a path"))
+        .header("authorization", format!("{scheme} {}", stack.api.key))
+        .header("idempotency-key", uuid::Uuid::new_v4().to_string())
+        .body(body.to_owned())
+        .send()
+        .await
+        .expect("an answer");
+    let status = answer.status().as_u16();
+    (status, answer.json().await.expect("JSON"))
+}
+
+fn first_wrong(problem: &Value) -> (&str, &str) {
+    (
+        problem["code"].as_str().unwrap_or_default(),
+        problem["param"].as_str().unwrap_or_default(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_database_can_hold_is_a_mistake_that_is_named_wherever_it_stands() {
+    let stack = Stack::start().await;
+    let charge = stack.api.charge(&pix()).await;
+    let id = charge["id"].as_str().expect("an id");
+    for bad in ["a\0b", "a\nb", "\u{202E}x"] {
+        for field in ["description", "reference", "payer.name", "metadata.a"] {
+            let mut body = pix();
+            match field.split_once('.') {
+                Some((object, name)) => body[object][name] = json!(bad),
+                None => body[field] = json!(bad),
+            }
+            let problem = stack.api.post("/v1/charges", &body).await.expect(422);
+            assert_eq!(first_wrong(&problem), ("invalid_request", field), "{bad:?}");
+        }
+        for (path, body, field) in [
+            (
+                format!("/v1/charges/{id}/refunds"),
+                json!({ "reason": bad }),
+                "reason",
+            ),
+            (
+                "/v1/webhook_endpoints".to_owned(),
+                json!({ "url": stack.shop.url, "description": bad }),
+                "description",
+            ),
+        ] {
+            let problem = stack.api.post(&path, &body).await.expect(422);
+            assert_eq!(first_wrong(&problem), ("invalid_request", field), "{bad:?}");
+        }
+    }
+    for (path, field) in [
+        ("/v1/charges?reference=%00", "reference"),
+        ("/v1/charges?reference=%FF", "reference"),
+        ("/v1/refunds?charge=%00", "charge"),
+        ("/v1/events?type=a%0A", "type"),
+        ("/v1/charges/%00", "id"),
+        ("/v1/charges/%ff", "id"),
+        ("/v1/charges/%ff/timeline", "id"),
+    ] {
+        let problem = stack.api.get(path).await.expect(422);
+        assert_eq!(first_wrong(&problem), ("invalid_request", field), "{path}");
+    }
+    let lone = pix().to_string().replace("Pedido 123", "\\ud800");
+    let (status, problem) = raw(&stack, "/v1/charges", "Bearer", &lone).await;
+    assert_eq!(
+        (status, first_wrong(&problem)),
+        (422, ("invalid_request", "description"))
+    );
+    let charges = stack.api.get("/v1/charges").await.expect(200);
+    assert_eq!(charges["data"].as_array().map(Vec::len), Some(1));
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_languages_write_is_understood() {
+    let stack = Stack::start().await;
+    let body = json!({
+        "amount": 12345.0, "currency": null, "reference": null, "description": "  Jose\u{301} ",
+        "payer": {
+            "name": "Maria da Silva", "document": "529.982.247-25", "email": "maria@example.com", "phone": "+55 (11) 98765-4321",
+            "address": {
+                "street": "Rua A", "number": "1", "complement": null, "district": "Centro", "city": "São Paulo", "state": "SP",
+                "postal_code": "01310-100",
+            },
+        },
+        "payment_method": { "type": "pix", "expires_in": 3600.0, "due": null },
+    });
+    for scheme in ["bearer", "BEARER"] {
+        let text = body.to_string().replace("12345.0", "1.2345e4");
+        let (status, charge) = raw(&stack, "/v1/charges", scheme, &text).await;
+        assert_eq!(status, 201, "{charge}");
+        assert_eq!(charge["amount"], 12345);
+        assert_eq!(charge["description"], "José");
+        assert_eq!(charge["payer"]["phone"], "11987654321");
+        assert_eq!(charge["payer"]["address"]["postal_code"], "01310100");
+    }
+    let mut far = body;
+    far["payment_method"] =
+        json!({ "type": "boleto", "due_date": "9999-12-31", "days_after_due": 120 });
+    let problem = stack.api.post("/v1/charges", &far).await.expect(422);
+    assert_eq!(
+        first_wrong(&problem),
+        ("invalid_request", "payment_method.due_date")
+    );
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_not_on_the_port_of_clients() {
+    let stack = Stack::start().await;
+    assert_eq!(
+        stack.api.get("/metrics").await.expect(404)["code"],
+        "not_found"
+    );
+    let own = Method::from_bytes(b"ZZTOP1").expect("a method");
+    stack
+        .api
+        .send(own, "/v1/charges", None, None)
+        .await
+        .expect(405);
+    let answer = tests::http().get(stack.metrics()).send().await;
+    let text = answer.expect("an answer").text().await.expect("text");
+    assert!(text.contains("oldest_look_at_overdue_seconds"), "{text}");
+    assert!(!text.contains("ZZTOP1"), "a client's own word is no label");
+    stack.stop().await;
+}

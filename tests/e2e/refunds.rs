@@ -302,3 +302,27 @@ async fn a_dispute_that_nobody_told_us_of_stops_a_refund() {
     assert_eq!(paid.at_gateway().await, 0);
     paid.stack.stop().await;
 }
+
+/// More requests at once than the process has connections to the database, each of them under the charge's lock.
+const MORE_THAN_CONNECTIONS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_refunds_at_once_wait_for_each_other_and_for_nothing_else() {
+    let paid = paid(GatewayKind::Efi, &pix()).await;
+    let some = json!({ "amount": 100 });
+    let asked = (0..MORE_THAN_CONNECTIONS).map(|_| paid.refund(some.clone()));
+    for refund in futures::future::join_all(asked).await {
+        refund.expect(201);
+    }
+    let refunded = 100 * MORE_THAN_CONNECTIONS;
+    eventually("all of them succeed", || async {
+        let charge = paid.stack.api.show(&paid.charge).await;
+        if charge["amount_refunded"] == refunded {
+            Ok(())
+        } else {
+            Err(charge["amount_refunded"].clone())
+        }
+    })
+    .await;
+    paid.stack.stop().await;
+}

@@ -167,7 +167,7 @@ async fn a_gateway_that_forgot_a_presented_charge_is_an_alarm_and_moves_nothing(
         .send()
         .await
         .expect("an answer");
-    let metrics = stack.api.base.join("/metrics").expect("a URL");
+    let metrics = stack.metrics();
     eventually("the alarm is raised", || async {
         let answer = tests::http()
             .get(metrics.clone())

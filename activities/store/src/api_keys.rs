@@ -11,12 +11,7 @@ use secrecy::SecretString;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{
-    StoreError,
-    error::{from_json, parse},
-    sweep::interval,
-    vault,
-};
+use crate::{StoreError, error::parse, merchants, sweep::interval, vault};
 
 const SECRET_BYTES: usize = 24;
 /// How much of a secret's end is kept readable, so that people can tell keys apart.
@@ -74,16 +69,17 @@ pub async fn find(db: &mut PgConnection, secret: &str) -> Result<Option<Key>, St
     .fetch_optional(&mut *db)
     .await?;
     let Some(row) = row else { return Ok(None) };
+    let merchant = MerchantId::from(row.merchant_id);
     if row.is_stale {
         note_use(db, row.id).await?;
     }
     Ok(Some(Key {
         id: row.id.into(),
-        merchant: row.merchant_id.into(),
+        merchant,
         mode: parse("api_keys.mode", &row.mode)?,
         permission: parse("api_keys.permission", &row.permission)?,
         merchant_status: parse("merchants.status", &row.status)?,
-        settings: from_json("merchants.settings", row.settings)?,
+        settings: merchants::settings(merchant, &row.settings),
     }))
 }
 

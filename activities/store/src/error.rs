@@ -48,6 +48,18 @@ pub(crate) fn from_json<T: serde::de::DeserializeOwned>(
     serde_json::from_value(json).map_err(|why| StoreError::corrupt(what, why))
 }
 
+/// Reads a value from the JSON that a column of `row` holds; the default where this version cannot: a newer one wrote what this
+/// one does not know, and the row's other columns are as good as before.
+pub(crate) fn from_json_or_default<T: serde::de::DeserializeOwned + Default>(
+    (what, row): (&'static str, uuid::Uuid),
+    json: serde_json::Value,
+) -> T {
+    serde_json::from_value(json).unwrap_or_else(|why| {
+        tracing::error!(what, %row, %why, "a stored value is not readable by this version; its default is used");
+        T::default()
+    })
+}
+
 /// Writes a value as the JSON that a column holds.
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> serde_json::Value {
     serde_json::to_value(value).expect("our own types serialize")

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
-    error::{from_json, parse, to_json},
+    error::{parse, to_json},
     vault::{DataKey, Place},
 };
 
@@ -61,10 +61,19 @@ pub async fn find(
     row.map(|row| {
         Ok((
             parse("merchants.status", &row.status)?,
-            from_json("merchants.settings", row.settings)?,
+            settings(merchant, &row.settings),
         ))
     })
     .transpose()
+}
+
+/// Reads a merchant's stored settings: never an error, so that one merchant's row stops nothing.
+pub(crate) fn settings(merchant: MerchantId, stored: &serde_json::Value) -> Settings {
+    let (settings, unreadable) = Settings::read(stored);
+    if !unreadable.is_empty() {
+        tracing::error!(%merchant, ?unreadable, "stored settings are not readable by this version; their defaults are used");
+    }
+    settings
 }
 
 /// Changes how a merchant wants things done, from the next decision on.

@@ -18,9 +18,13 @@ pub struct Message {
     pub message: serde_json::Value,
 }
 
+/// As far as waiting messages are counted: a longer backlog is not read for the sake of a number.
+const COUNTED: i64 = 10_000;
+
 /// How much waits to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog {
+    /// At most 10,000.
     pub messages: i64,
     /// For how many seconds the oldest has waited.
     pub oldest_age_s: f64,
@@ -75,9 +79,10 @@ pub async fn delete(db: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError
 pub async fn backlog(db: &mut PgConnection) -> Result<Backlog, StoreError> {
     Ok(sqlx::query_as!(
         Backlog,
-        r#"select count(*) as "messages!",
-                  coalesce(extract(epoch from app_now() - min(created_at)), 0)::float8 as "oldest_age_s!"
-             from outbox"#,
+        r#"select (select count(*) from (select from outbox limit $1) as waiting) as "messages!",
+                  coalesce(extract(epoch from app_now() - (select created_at from outbox order by id limit 1)), 0)::float8
+                      as "oldest_age_s!""#,
+        COUNTED,
     )
     .fetch_one(db)
     .await?)

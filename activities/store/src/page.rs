@@ -2,6 +2,9 @@
 
 use uuid::Uuid;
 
+#[cfg(test)]
+mod tests;
+
 /// What part of a list is wanted. At most one of the cursors is set.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     StoreError,
     deliveries::Due,
-    error::{from_json, parse, to_json},
+    error::{from_json_or_default, parse, to_json},
     events,
     page::Range,
 };
@@ -132,11 +132,10 @@ impl Columns {
             origin: parse("refunds.origin", &self.origin)?,
             amount: self.amount,
             reason: self.reason,
-            metadata: from_json("refunds.metadata", self.metadata)?,
+            metadata: from_json_or_default(("refunds.metadata", self.id), self.metadata),
             failure: self
                 .failure
-                .map(|json| from_json("refunds.failure", json))
-                .transpose()?,
+                .and_then(|json| from_json_or_default(("refunds.failure", self.id), json)),
             order: self.gateway_order,
             gateway_refund_id: self.gateway_refund_id,
             runner: self.runner,

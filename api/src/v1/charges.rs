@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,7 @@ use schemas::{
     problem::FieldError,
     route::Fallback,
     timeline::Timeline,
+    validate::Checked,
 };
 use store::{
     StoreError,
@@ -23,7 +24,7 @@ use store::{
         create::{self, Created},
         list::Filter,
     },
-    idempotency,
+    idempotency::{self, Claim},
     listen::Waiter,
     timeline,
 };
@@ -33,15 +34,20 @@ use crate::{
     App, Code, Error,
     admission::{Permit, Work},
     auth::{Caller, authenticate},
-    input::{Body, Params, needed_idempotency_key, path_id},
+    input::{Body, Params, Path, idempotency_key, needed_idempotency_key, path_id},
 };
 
 /// Tells that the answer is an earlier request's.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Marks an answer whose charge is that of an earlier request under another `Idempotency-Key` and the same `reference`.
+const OPEN_CHARGE_RETURNED: HeaderName = HeaderName::from_static("open-charge-returned");
+const TRUE: HeaderValue = HeaderValue::from_static("true");
 /// What two connections make possible.
 const WITH_FALLBACK: usize = 2;
 
-/// `POST /v1/charges`: 201 with the charge as it stands, at the latest after `answer_within`.
+/// `POST /v1/charges`: 201 with the charge as it stands, at the latest after `answer_within`; that may be `failed`, since the
+/// charge exists and says why. 200 with `Open-Charge-Returned: true` where an open charge under the same reference, for the same
+/// amount, method and payer, stands for this one.
 pub async fn create(
     State(app): State<App>,
     headers: HeaderMap,
@@ -52,10 +58,11 @@ pub async fn create(
     let caller = authenticate(&app, &headers, Permission::Payments).await?;
     let _place = app.admission.place(Work::Create, caller.merchant)?;
     let key = needed_idempotency_key(&headers)?;
-    let request = app
+    let checked = app
         .charges
         .check(body.json()?)
         .map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
+    let request = &checked.request;
     let wrong = request.payment_method.check(request.amount);
     if !wrong.is_empty() {
         return Err(Error::fields(Code::InvalidRequest, wrong));
@@ -67,7 +74,7 @@ pub async fn create(
         headers: &headers,
         deadline,
     };
-    match insert(&app, &caller, (id, key), &request).await? {
+    match insert(&app, &caller, (id, key), &checked).await? {
         Created::New => {
             let waiter = app.outcomes.register(id);
             app.orchestrator
@@ -77,17 +84,22 @@ pub async fn create(
         Created::Replayed(first) => {
             let shown = waiting.settled(first, permit).await?;
             let mut response = created(shown);
-            response
-                .headers_mut()
-                .insert(REPLAYED, HeaderValue::from_static("true"));
+            response.headers_mut().insert(REPLAYED, TRUE);
             Ok(response)
         }
-        Created::Open(open) => Ok(Json(waiting.settled(open, permit).await?).into_response()),
-        Created::OtherRequest => Err(Error::new(
-            Code::IdempotencyKeyReused,
-            "this Idempotency-Key came with another body before; nothing was stored",
-        )),
-        Created::PastDue => Err(past_due(&request)),
+        Created::Open(open) => {
+            let shown = waiting.settled(open, permit).await?;
+            Ok(([(OPEN_CHARGE_RETURNED, TRUE)], Json(shown)).into_response())
+        }
+        Created::OtherRequest => Err(Error::key_reused()),
+        Created::PastDue => {
+            let expected = "must be such that it can still be paid today";
+            Err(wrong_due_date(request, "minimum", expected))
+        }
+        Created::DueTooFar => {
+            let expected = "must be at most five years ahead";
+            Err(wrong_due_date(request, "maximum", expected))
+        }
         Created::Conflict(open) => Err(Error::new(
             Code::ReferenceInUse,
             format!("the charge {open} with this reference is still open"),
@@ -100,9 +112,8 @@ async fn insert(
     app: &App,
     caller: &Caller,
     (id, key): (ChargeId, &str),
-    request: &CreateCharge,
+    Checked { request, canonical }: &Checked<CreateCharge>,
 ) -> Result<Created, Error> {
-    caller.may_create()?;
     let preview = app
         .orchestrator
         .preview(caller.merchant, caller.mode, request)
@@ -114,19 +125,20 @@ async fn insert(
         .store
         .merchant_key(&mut tx, caller.merchant.uuid())
         .await?;
-    let canonical =
-        serde_json::to_vec(request).map_err(|why| StoreError::corrupt("request", why))?;
     let new = create::New {
         id,
         merchant: caller.merchant,
         mode: caller.mode,
         request,
-        idempotency: &idempotency::Request::new(&merchant_key, "charges.create", key, &canonical),
+        idempotency: &idempotency::Request::new(&merchant_key, "charges.create", key, canonical),
         duplicate_reference: caller.settings.duplicate_reference,
         fallbacks: &preview.fallbacks,
     };
     let created = create::insert(&mut tx, &app.store, &new).await?;
-    // a repeat of a request that was taken is answered, whatever has become of the routes since
+    // a repeat of a request that was taken is answered, whatever has become of the merchant and its routes since
+    if matches!(created, Created::New) {
+        caller.may_create()?;
+    }
     match created {
         Created::New if routed == 0 => Err(Error::new(
             Code::NoGatewayConnection,
@@ -148,7 +160,9 @@ async fn insert(
             ),
         )),
         Created::New if too_few => Err(Error::fields(Code::FallbackRequired, lacking)),
-        Created::OtherRequest | Created::Conflict(_) | Created::PastDue => Ok(created),
+        Created::OtherRequest | Created::Conflict(_) | Created::PastDue | Created::DueTooFar => {
+            Ok(created)
+        }
         Created::New | Created::Replayed(_) | Created::Open(_) => {
             tx.commit().await.map_err(StoreError::from)?;
             Ok(created)
@@ -156,16 +170,12 @@ async fn insert(
     }
 }
 
-fn past_due(request: &CreateCharge) -> Error {
+fn wrong_due_date(request: &CreateCharge, code: &str, expected: &str) -> Error {
     let field = match request.payment_method.kind() {
         Kind::Pix => "payment_method.due.due_date",
         Kind::Boleto | Kind::Card => "payment_method.due_date",
     };
-    let wrong = FieldError::new(
-        field,
-        "minimum",
-        "must be such that it can still be paid today",
-    );
+    let wrong = FieldError::new(field, code, expected);
     Error::fields(Code::InvalidRequest, vec![wrong])
 }
 
@@ -262,7 +272,8 @@ pub async fn list(
     Ok(Json(Page { data, has_more }))
 }
 
-/// `POST /v1/charges/{id}/cancel`: 200 with the charge as it ended, which may be paid; 202 while the gateway has not answered.
+/// `POST /v1/charges/{id}/cancel`: 200 with the charge as it ended, which may be paid; 202 while the gateway has not answered. A
+/// repeat under the same `Idempotency-Key` returns the charge as it stands.
 pub async fn cancel(
     State(app): State<App>,
     headers: HeaderMap,
@@ -273,14 +284,17 @@ pub async fn cancel(
     let caller = authenticate(&app, &headers, Permission::Payments).await?;
     let _place = app.admission.place(Work::Change, caller.merchant)?;
     let id = path_id(&id, "charge")?;
+    let key = idempotency_key(&headers)?;
     let mut waiter = app.outcomes.register(id);
-    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
-    let asked = charges::request_cancel(&mut db, caller.merchant, caller.mode, id).await?;
-    drop(db);
+    let (asked, replayed) = request_cancel(&app, &caller, id, key).await?;
+    let mut marks = HeaderMap::new();
+    if replayed {
+        marks.insert(REPLAYED, TRUE);
+    }
     if !asked {
         let shown = show(&app, &caller, id).await?;
-        if shown.status == Status::Canceled {
-            return Ok(Json(shown).into_response());
+        if replayed || shown.status == Status::Canceled {
+            return Ok((marks, Json(shown)).into_response());
         }
         return Err(Error::new(
             Code::ChargeNotCancelable,
@@ -299,7 +313,34 @@ pub async fn cancel(
         StatusCode::ACCEPTED
     };
     let _permit = app.admission.answer(&headers).await;
-    Ok((status, Json(show(&app, &caller, id).await?)).into_response())
+    Ok((status, marks, Json(show(&app, &caller, id).await?)).into_response())
+}
+
+/// Returns whether the charge could be asked to end, and whether the same request came before under its key.
+async fn request_cancel(
+    app: &App,
+    caller: &Caller,
+    id: ChargeId,
+    key: Option<&str>,
+) -> Result<(bool, bool), Error> {
+    let (merchant, mode) = (caller.merchant, caller.mode);
+    let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
+    let mut claim = Claim::New;
+    if let Some(key) = key {
+        let merchant_key = app.store.merchant_key(&mut tx, merchant.uuid()).await?;
+        let charge = id.to_string();
+        let request =
+            idempotency::Request::new(&merchant_key, "charges.cancel", key, charge.as_bytes());
+        claim = idempotency::claim(&mut tx, (merchant, mode), &request, id.uuid()).await?;
+    }
+    if claim == Claim::Other {
+        return Err(Error::key_reused());
+    }
+    let asked = charges::request_cancel(&mut tx, merchant, mode, id).await?;
+    if asked {
+        tx.commit().await.map_err(StoreError::from)?;
+    }
+    Ok((asked, claim != Claim::New))
 }
 
 /// `GET /v1/charges/{id}/timeline`: everything that happened to it, oldest first.

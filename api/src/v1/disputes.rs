@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::HeaderMap,
 };
 use schemas::{dispute::Dispute, id::DisputeId, merchant::Permission, page::Page};
@@ -11,7 +11,7 @@ use store::{StoreError, disputes};
 use crate::{
     App, Error,
     auth::authenticate,
-    input::{Params, path_id},
+    input::{Params, Path, path_id},
 };
 
 /// `GET /v1/disputes`: newest first; `charge` filters.

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::HeaderMap,
 };
 use schemas::{
@@ -19,7 +19,7 @@ use store::{
 use crate::{
     App, Error,
     auth::authenticate,
-    input::{Params, path_id},
+    input::{Params, Path, path_id},
 };
 
 /// `GET /v1/events`: newest first; `type` and `charge` filter. What was listed once is never followed by something older.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -18,6 +18,7 @@ use schemas::{
     problem::FieldError,
     refund::{CreateRefund, Origin, Refund, Status},
     retry::Backoff,
+    validate::Checked,
 };
 use store::{
     PgConnection, StoreError,
@@ -33,7 +34,7 @@ use crate::{
     App, Code, Error,
     admission::Work,
     auth::{Caller, authenticate},
-    input::{Body, Params, needed_idempotency_key, path_id},
+    input::{Body, Params, Path, needed_idempotency_key, path_id},
 };
 
 /// Between looks at a refund whose caller waits: soon at first, and seldom at a gateway that takes its time.
@@ -59,11 +60,11 @@ pub async fn create(
     let _place = app.admission.place(Work::Change, caller.merchant)?;
     let key = needed_idempotency_key(&headers)?;
     let charge: ChargeId = path_id(&charge, "charge")?;
-    let request = app
+    let checked = app
         .refunds
         .check(body.json_or_empty()?)
         .map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
-    let (id, is_new) = insert(&app, &caller, (charge, key), &request).await?;
+    let (id, is_new) = insert(&app, &caller, (charge, key), &checked).await?;
     if is_new {
         app.orchestrator.begin_refund(caller.merchant, charge, id);
     }
@@ -78,17 +79,16 @@ pub async fn create(
     Ok(response)
 }
 
-/// Reserves the amount, unless the same request came before.
+/// Reserves the amount, unless the same request came before. All of it takes one connection to the database.
 async fn insert(
     app: &App,
     caller: &Caller,
     (id, key): (ChargeId, &str),
-    request: &CreateRefund,
+    Checked { request, canonical }: &Checked<CreateRefund>,
 ) -> Result<(RefundId, bool), Error> {
     let owner = (caller.merchant, caller.mode);
     let refund = RefundId(store::new_id());
-    let canonical =
-        serde_json::to_vec(&(id, request)).map_err(|why| StoreError::corrupt("request", why))?;
+    let canonical = [id.to_string().as_bytes(), canonical].concat();
     let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
     let merchant_key = app
         .store
@@ -98,19 +98,14 @@ async fn insert(
     match idempotency::claim(&mut tx, owner, &claimed, refund.uuid()).await? {
         Claim::New => {}
         Claim::Same(first) => return Ok((first.into(), false)),
-        Claim::Other => {
-            return Err(Error::new(
-                Code::IdempotencyKeyReused,
-                "this Idempotency-Key came with another body before; nothing was stored",
-            ));
-        }
+        Claim::Other => return Err(Error::key_reused()),
     }
     let charge = charges::lock(&mut tx, id).await?;
     let mut charge = charge
         .filter(|charge| (charge.merchant, charge.mode) == owner)
         .ok_or_else(|| Error::not_found("charge"))?;
     let (payment, amount) = choose(&mut tx, &charge, request).await?;
-    may_refund(app, &charge, &payment).await?;
+    may_refund(&charge, &payment)?;
     charge.amount_refund_pending += amount;
     charges::save_sums(&mut tx, &charge).await?;
     let new = refunds::New {
@@ -197,9 +192,8 @@ fn nothing_left(charge: &Locked) -> Error {
 }
 
 /// What this gateway cannot give back is told before anybody is asked.
-async fn may_refund(app: &App, charge: &Locked, payment: &Payment) -> Result<(), Error> {
-    let gateway = app.orchestrator.gateway(payment.connection).await?;
-    if let Err(why) = gateway.refundable(payment.method) {
+fn may_refund(charge: &Locked, payment: &Payment) -> Result<(), Error> {
+    if let Err(why) = gateways::refundable(payment.gateway, payment.method) {
         return Err(Error::new(
             Code::RefundNotSupported,
             format!(

@@ -2,8 +2,8 @@
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
-    http::{HeaderMap, StatusCode},
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use schemas::{
@@ -11,6 +11,7 @@ use schemas::{
     merchant::Permission,
     page::Page,
     problem::FieldError,
+    validate::Checked,
     webhook_endpoint::{CreateWebhookEndpoint, WebhookEndpoint},
 };
 use store::{
@@ -19,10 +20,11 @@ use store::{
     webhook_endpoints,
 };
 
+use super::charges::REPLAYED;
 use crate::{
     App, Code, Error,
     auth::{Caller, authenticate},
-    input::{Body, Params, idempotency_key, path_id},
+    input::{Body, Params, Path, idempotency_key, path_id},
 };
 
 /// `POST /v1/webhook_endpoints`: 201 with the secret; a repeat under the same `Idempotency-Key` tells it again.
@@ -32,30 +34,35 @@ pub async fn create(
     body: Body,
 ) -> Result<Response, Error> {
     let caller = authenticate(&app, &headers, Permission::Configuration).await?;
-    caller.may_create()?;
     let key = idempotency_key(&headers)?;
-    let request = app
+    let checked = app
         .endpoints
         .check(body.json()?)
         .map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
-    gateways::http::check_webhook_url(&request.url, app.config.allow_private_webhooks).map_err(
-        |why| {
+    gateways::http::check_webhook_url(&checked.request.url, app.config.allow_private_webhooks)
+        .map_err(|why| {
             Error::fields(
                 Code::InvalidRequest,
                 vec![FieldError::new("url", "address", why.to_string())],
             )
-        },
-    )?;
-    let endpoint = insert(&app, &caller, key, &request).await?;
-    Ok((StatusCode::CREATED, Json(endpoint)).into_response())
+        })?;
+    let (endpoint, is_new) = insert(&app, &caller, key, &checked).await?;
+    let mut response = (StatusCode::CREATED, Json(endpoint)).into_response();
+    if !is_new {
+        response
+            .headers_mut()
+            .insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }
 
+/// Returns the endpoint, and whether it is a new one: it is not if the same request came before.
 async fn insert(
     app: &App,
     caller: &Caller,
     key: Option<&str>,
-    request: &CreateWebhookEndpoint,
-) -> Result<WebhookEndpoint, Error> {
+    Checked { request, canonical }: &Checked<CreateWebhookEndpoint>,
+) -> Result<(WebhookEndpoint, bool), Error> {
     let (owner, id) = ((caller.merchant, caller.mode), EndpointId(store::new_id()));
     let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
     if let Some(key) = key {
@@ -63,25 +70,20 @@ async fn insert(
             .store
             .merchant_key(&mut tx, caller.merchant.uuid())
             .await?;
-        let canonical =
-            serde_json::to_vec(request).map_err(|why| StoreError::corrupt("request", why))?;
         let claimed =
-            idempotency::Request::new(&merchant_key, "webhook_endpoints.create", key, &canonical);
+            idempotency::Request::new(&merchant_key, "webhook_endpoints.create", key, canonical);
         match idempotency::claim(&mut tx, owner, &claimed, id.uuid()).await? {
             Claim::New => {}
-            Claim::Other => {
-                return Err(Error::new(
-                    Code::IdempotencyKeyReused,
-                    "this Idempotency-Key came with another body before",
-                ));
-            }
+            Claim::Other => return Err(Error::key_reused()),
             Claim::Same(first) => {
                 let told = webhook_endpoints::with_secret(&mut tx, &app.store, owner, first.into())
                     .await?;
-                return told.ok_or_else(|| Error::not_found("webhook endpoint"));
+                let told = told.ok_or_else(|| Error::not_found("webhook endpoint"))?;
+                return Ok((told, false));
             }
         }
     }
+    caller.may_create()?;
     let inserted = webhook_endpoints::insert(&mut tx, &app.store, owner, id, request).await?;
     let endpoint = inserted.ok_or_else(|| {
         Error::new(
@@ -93,7 +95,7 @@ async fn insert(
         )
     })?;
     tx.commit().await.map_err(StoreError::from)?;
-    Ok(endpoint)
+    Ok((endpoint, true))
 }
 
 /// `GET /v1/webhook_endpoints`: newest first.

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use activities::operations::merchants as operations;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
-use schemas::{id::MerchantId, merchant::Settings};
+use schemas::{id::MerchantId, merchant::Settings, validate::Checker};
 use store::{Store, merchants};
 
 use super::{operator::By, read, say};
@@ -83,7 +83,14 @@ async fn settings(store: &Store, merchant: MerchantId, set: Option<PathBuf>) -> 
     let Some(path) = set else {
         return say(&serde_json::to_string_pretty(&current)?);
     };
-    let settings: Settings =
-        serde_json::from_str(&read(&path, "settings")?).context("the settings are not valid")?;
-    Ok(merchants::set_settings(&mut db, merchant, &settings).await?)
+    let json =
+        serde_json::from_str(&read(&path, "settings")?).context("the settings are not JSON")?;
+    let checked = Checker::<Settings>::new().check(json).map_err(|wrong| {
+        let wrong = wrong.iter().map(|e| format!("`{}` {}", e.param, e.message));
+        anyhow!(
+            "the settings are not valid: {}",
+            wrong.collect::<Vec<_>>().join("; ")
+        )
+    })?;
+    Ok(merchants::set_settings(&mut db, merchant, &checked.request).await?)
 }

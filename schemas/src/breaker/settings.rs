@@ -11,7 +11,7 @@ const WHOLE_BPS: i64 = 10_000;
 
 /// When a breaker opens and closes; a merchant may change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Settings {
     /// How far back attempts count, in seconds.
     #[schemars(range(min = 1, max = 3600))]

@@ -74,7 +74,7 @@ impl Refund {
 }
 
 /// Why not, for people.
-pub(super) fn refundable(method: Kind) -> Result<(), &'static str> {
+pub(crate) fn refundable(method: Kind) -> Result<(), &'static str> {
     match method {
         Kind::Pix | Kind::Card => Ok(()),
         Kind::Boleto => Err("Stripe cannot give a boleto back: pay the payer by other means"),

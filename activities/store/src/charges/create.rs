@@ -1,16 +1,17 @@
 //! A charge's first row.
 
 use schemas::{
-    charge::{Charge, CreateCharge},
+    charge::CreateCharge,
     gateway::Mode,
-    id::{ChargeId, MerchantId},
+    id::{ChargeId, MerchantId, PayerId},
     merchant::DuplicateReference,
     payment_method::Life,
     route::Fallback,
 };
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::view::{payer_place, view};
+use super::view::payer_place;
 use crate::{
     Store, StoreError,
     error::to_json,
@@ -45,6 +46,8 @@ pub enum Created {
     Conflict(ChargeId),
     /// Its last payable day is over already. Roll back.
     PastDue,
+    /// Its due date is further ahead than it may be. Roll back.
+    DueTooFar,
 }
 
 /// How long a committed charge may be without its first attempt before the sweep looks at it.
@@ -63,9 +66,11 @@ pub async fn insert(
         Claim::Other => return Ok(Created::OtherRequest),
     }
     let request = new.request;
+    if let Some(refused) = wrong_due_date(db, request).await? {
+        return Ok(refused);
+    }
     let (seconds, until) = match request.payment_method.life() {
         Life::Seconds(seconds) => (seconds, None),
-        Life::Until(end) if end <= crate::now(db).await? => return Ok(Created::PastDue),
         Life::Until(end) => (0, Some(end)),
     };
     let (payer, key) = payers::upsert(db, store, new.merchant, new.mode, &request.payer).await?;
@@ -113,33 +118,63 @@ pub async fn insert(
             "the open charge of a reference ended meanwhile",
         ));
     };
-    let shown = view(db, store, new.merchant, new.mode, open).await?;
-    let same = shown.is_some_and(|shown| stands_for(&shown, request));
-    if same && new.duplicate_reference == DuplicateReference::ReturnOpen {
-        idempotency::point_at(db, owner, new.idempotency, open.uuid()).await?;
-        return Ok(Created::Open(open));
+    if open.stands_for(request, payer) && new.duplicate_reference == DuplicateReference::ReturnOpen
+    {
+        idempotency::point_at(db, owner, new.idempotency, open.id).await?;
+        return Ok(Created::Open(open.id.into()));
     }
-    Ok(Created::Conflict(open))
+    Ok(Created::Conflict(open.id.into()))
+}
+
+/// A charge that keeps its reference to itself.
+struct Open {
+    id: Uuid,
+    payer_id: Uuid,
+    method: String,
+    amount: i64,
+}
+
+impl Open {
+    /// Returns whether it is the same order again: a reloaded checkout page. Another amount, method or payer (who is known by the
+    /// digest of the document) is another order under the same name.
+    fn stands_for(&self, request: &CreateCharge, payer: PayerId) -> bool {
+        self.amount == request.amount
+            && self.method == request.payment_method.kind().as_ref()
+            && self.payer_id == payer.uuid()
+    }
+}
+
+/// Returns what is wrong with the due date, if there is one, at this moment.
+async fn wrong_due_date(
+    db: &mut PgConnection,
+    request: &CreateCharge,
+) -> Result<Option<Created>, StoreError> {
+    let Some(due) = request.payment_method.due() else {
+        return Ok(None);
+    };
+    let now = crate::now(db).await?;
+    Ok(if due.payable_until() <= now {
+        Some(Created::PastDue)
+    } else if due.is_too_far(now) {
+        Some(Created::DueTooFar)
+    } else {
+        None
+    })
 }
 
 async fn open_under(
     db: &mut PgConnection,
     (merchant, mode): (MerchantId, Mode),
     reference: Option<&str>,
-) -> Result<Option<ChargeId>, StoreError> {
-    let id = sqlx::query_scalar!(
-        "select id from charges
+) -> Result<Option<Open>, StoreError> {
+    Ok(sqlx::query_as!(
+        Open,
+        "select id, payer_id, method, amount from charges
           where merchant_id = $1 and mode = $2 and reference_lock = $3 and status in ('processing', 'pending', 'overdue')",
         merchant.uuid(),
         mode.as_ref(),
         reference,
     )
     .fetch_optional(db)
-    .await?;
-    Ok(id.map(ChargeId))
-}
-
-/// The same order again: a reloaded checkout page. Another amount or method is another order under the same name.
-fn stands_for(open: &Charge, request: &CreateCharge) -> bool {
-    open.amount == request.amount && open.method() == request.payment_method.kind()
+    .await?)
 }

@@ -17,7 +17,7 @@ pub struct Filter {
     pub status: Option<Status>,
 }
 
-/// A page of charges, newest first, and whether more follow.
+/// A page of charges, newest first, and whether more follow. A charge that this version cannot read is left out.
 pub async fn list(
     db: &mut PgConnection,
     store: &Store,
@@ -43,7 +43,15 @@ pub async fn list(
     .fetch_all(&mut *db)
     .await?;
     let (ids, more) = range.cut(ids);
-    let mut charges = views(db, store, merchant, mode, &ids).await?;
+    let found = views(db, store, merchant, mode, &ids).await?;
+    let mut charges: Vec<_> = found
+        .into_iter()
+        .filter_map(|charge| {
+            charge
+                .inspect_err(|error| tracing::error!(%error, "a charge is left out of a list"))
+                .ok()
+        })
+        .collect();
     charges.sort_by_key(|charge| std::cmp::Reverse(charge.id));
     Ok((charges, more))
 }

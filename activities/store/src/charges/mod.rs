@@ -16,11 +16,13 @@ use crate::{
     Store, StoreError,
     deliveries::Due,
     error::{from_json, parse, to_json},
-    events, outbox,
+    events, merchants, outbox,
 };
 
 pub mod create;
 pub mod list;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 pub use view::view;
@@ -89,7 +91,7 @@ pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<Locked>,
         expires_at: row.expires_at,
         cancel_requested_at: row.cancel_requested_at,
         created_at: row.created_at,
-        settings: from_json("merchants.settings", row.settings)?,
+        settings: merchants::settings(row.merchant_id.into(), &row.settings),
         now: row.now,
     }))
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    error::{from_json, parse},
+    error::{from_json, from_json_or_default, parse},
     payers, payments,
     vault::{DataKey, Place},
 };
@@ -34,17 +34,19 @@ pub async fn view(
     mode: Mode,
     id: ChargeId,
 ) -> Result<Option<Charge>, StoreError> {
-    Ok(views(db, store, merchant, mode, &[id.uuid()]).await?.pop())
+    let mut found = views(db, store, merchant, mode, &[id.uuid()]).await?;
+    found.pop().transpose()
 }
 
-/// Several charges as they stand, in no particular order.
+/// Several charges as they stand, in no particular order. One that this version cannot read is an error of its own, and hides no
+/// other.
 pub async fn views(
     db: &mut PgConnection,
     store: &Store,
     merchant: MerchantId,
     mode: Mode,
     ids: &[Uuid],
-) -> Result<Vec<Charge>, StoreError> {
+) -> Result<Vec<Result<Charge, StoreError>>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
         r#"select c.id, c.status, c.amount, c.amount_paid, c.amount_refunded, c.amount_refund_pending,
@@ -78,15 +80,14 @@ pub async fn views(
         payments::of_charges(db, &paid).await?
     };
     let key = store.merchant_key(db, merchant.uuid()).await?;
-    rows.into_iter()
-        .map(|row| {
-            let mine = payments
-                .extract_if(.., |(charge, _)| *charge == row.id)
-                .map(|(_, payment)| payment)
-                .collect();
-            row.read(&key, merchant, mode, mine)
-        })
-        .collect()
+    let read = rows.into_iter().map(|row| {
+        let mine = payments
+            .extract_if(.., |(charge, _)| *charge == row.id)
+            .map(|(_, payment)| payment)
+            .collect();
+        row.read(&key, merchant, mode, mine)
+    });
+    Ok(read.collect())
 }
 
 struct Row {
@@ -146,7 +147,9 @@ impl Row {
             _ => None,
         };
         let next_action = match self.next_action {
-            Some(json) if status.is_payable() => Some(from_json("attempts.next_action", json)?),
+            Some(json) if status.is_payable() => {
+                from_json_or_default(("attempts.next_action", self.id), json)
+            }
             _ => None,
         };
         Ok(Charge {
@@ -175,11 +178,10 @@ impl Row {
             payments,
             failure: self
                 .failure
-                .map(|json| from_json("charges.failure", json))
-                .transpose()?,
-            fallbacks: from_json("charges.fallbacks", self.fallbacks)?,
+                .and_then(|json| from_json_or_default(("charges.failure", self.id), json)),
+            fallbacks: from_json_or_default(("charges.fallbacks", self.id), self.fallbacks),
             unresolved_attempt: self.unresolved_attempt,
-            metadata: from_json("charges.metadata", self.metadata)?,
+            metadata: from_json_or_default(("charges.metadata", self.id), self.metadata),
             created_at: self.created_at,
             paid_at: self.paid_at,
             expired_at: self.expired_at,
