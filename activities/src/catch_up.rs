@@ -51,6 +51,12 @@ const WAKE_WITHIN: Duration = Duration::from_secs(10);
 /// The share of a wait that chance adds to it, in tenths.
 const SPREAD: u32 = 2;
 
+/// A part of a lane's work that is done.
+enum Part {
+    Claimed(Option<Claimed>),
+    Read,
+}
+
 /// How a turn ended.
 enum Turn {
     /// Everything is read.
@@ -85,19 +91,35 @@ impl Activities {
         slots: usize,
         end: Instant,
     ) -> Result<(), StoreError> {
-        let mut reading = FuturesUnordered::new();
+        // claims wait beside the readings: while a claim waited for a connection, those that hold one would stand still
+        let mut work = FuturesUnordered::new();
+        let (mut reading, mut claims, mut more) = (0, false, true);
         loop {
-            while reading.len() < slots && outside::instant() < end {
-                let mut db = self.store.pool.acquire().await?;
-                let claimed = feeds::claim(&mut db, of, delta(LEASE)).await?;
-                drop(db);
-                let Some(claimed) = claimed else { break };
-                reading.push(self.read_feed(claimed).boxed());
+            if more && !claims && reading < slots && outside::instant() < end {
+                work.push(self.claim(of).boxed());
+                claims = true;
             }
-            if reading.next().await.is_none() {
-                return Ok(());
+            match work.next().await.transpose()? {
+                None => return Ok(()),
+                Some(Part::Claimed(None)) => (claims, more) = (false, false),
+                Some(Part::Claimed(Some(claimed))) => {
+                    (claims, reading) = (false, reading + 1);
+                    work.push(self.read_claimed(claimed).boxed());
+                }
+                Some(Part::Read) => (reading, more) = (reading - 1, true),
             }
         }
+    }
+
+    async fn claim(&self, of: (ApiFamily, bool)) -> Result<Part, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let claimed = feeds::claim(&mut db, of, delta(LEASE)).await?;
+        Ok(Part::Claimed(claimed))
+    }
+
+    async fn read_claimed(&self, claimed: Claimed) -> Result<Part, StoreError> {
+        self.read_feed(claimed).await;
+        Ok(Part::Read)
     }
 
     async fn read_feed(&self, claimed: Claimed) {

@@ -159,6 +159,19 @@ impl Database {
         Ok(())
     }
 
+    /// Leaves only these merchants' connections, whose lists are read until now.
+    pub(super) async fn only(&mut self, merchants: Vec<Uuid>) -> anyhow::Result<()> {
+        let merchants: Vec<_> = merchants.iter().map(|id| format!("'{id}'")).collect();
+        let sql = format!(
+            "set session_replication_role = replica;
+             delete from gateway_connections where merchant_id not in ({});
+             update gateway_connections set caught_up_at = app_now();
+             set session_replication_role = origin;",
+            merchants.join(", ")
+        );
+        run(&mut self.watcher, &sql).await
+    }
+
     /// What a query finds.
     #[expect(
         clippy::disallowed_methods,
@@ -183,6 +196,17 @@ impl Database {
             )
             .await?;
         Ok((rows[0].get("run"), rows[0].get("wait")))
+    }
+
+    /// What connections did last that are in a transaction and stand still.
+    pub(super) async fn idle(&mut self) -> anyhow::Result<String> {
+        let rows = self
+            .rows(
+                "select coalesce(string_agg(state || ': ' || left(query, 100), '; '), '') as does from pg_stat_activity
+                  where datname = current_database() and pid <> pg_backend_pid() and state like 'idle in%'",
+            )
+            .await?;
+        Ok(rows[0].get("does"))
     }
 
     /// How many connections are checked out.

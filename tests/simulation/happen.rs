@@ -1,7 +1,5 @@
 //! What happens beside the workflows: merchants, payers, gateways' panels and mail, the sweep.
 
-use std::sync::atomic::Ordering;
-
 use axum::{body::Body, http::Request};
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::id::ChargeId;
@@ -71,7 +69,7 @@ impl World {
                     .note(|| format!("{}: {weather:?}", GATEWAYS[gateway]));
                 self.wire.set_weather(gateway, weather);
                 let refuses = if weather == Weather::Flaky(0) { 0 } else { 200 };
-                self.shop.refuses.store(refuses, Ordering::Relaxed);
+                self.wire.refuse_deliveries(refuses);
             }
             Happening::Temporal { away } => {
                 self.borders.note(|| format!("Temporal away: {away}"));
@@ -97,8 +95,6 @@ impl World {
         if !self.healed {
             self.endanger(&mut task);
         }
-        // a sweep may deliver
-        task.waits_for_sockets = what == "sweep";
         self.spawn(task, || what.to_owned());
     }
 
@@ -393,7 +389,7 @@ impl World {
         self.borders.note(|| "all is well from now on".to_owned());
         self.healed = true;
         self.wire.heal();
-        self.shop.refuses.store(0, Ordering::Relaxed);
+        self.wire.refuse_deliveries(0);
         self.engine.lock().away = false;
         for task in self.tasks.values_mut() {
             task.crash = None;

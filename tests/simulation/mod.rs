@@ -7,7 +7,6 @@ mod database;
 mod flows;
 mod happen;
 mod plan;
-mod shop;
 mod statements;
 mod tasks;
 mod wire;

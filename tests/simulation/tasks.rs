@@ -33,7 +33,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// After so many, a task without a connection is believed to wait for another one.
 const SURE: u32 = YIELDS + 5;
 /// How often others are let go on (a connection on its way back to the pool) before a tick.
-const YIELDS: u32 = 10;
+const YIELDS: u32 = 200;
 
 /// What a task came to.
 pub(super) enum Came {
@@ -89,8 +89,6 @@ pub(super) struct Task {
     pub blocked: bool,
     /// Connections it holds while it stands.
     pub held: usize,
-    /// It speaks to a merchant's server over a socket.
-    pub waits_for_sockets: bool,
 }
 
 #[derive(Default)]
@@ -130,7 +128,6 @@ impl Task {
             borders: 0,
             blocked: false,
             held: 0,
-            waits_for_sockets: false,
         }
     }
 
@@ -200,11 +197,7 @@ impl Task {
                         }
                         _ => None,
                     }
-                } else if busy == 0
-                    && (arrived
-                        || n > SURE && !self.waits_for_sockets
-                        || n > SURE * 10 && waits(borders, id))
-                {
+                } else if busy == 0 && (arrived || n > SURE) {
                     self.blocked = !waits(borders, id);
                     Some(0)
                 } else {

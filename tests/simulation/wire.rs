@@ -1,7 +1,10 @@
 //! The wire to the simulated gateways, with its faults, and the clock of the process.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -19,6 +22,9 @@ use super::borders::{Border, Borders};
 
 /// The parts of the gateways, by the names of their simulators; their hosts are these names under `.test`.
 pub(super) const GATEWAYS: [&str; 4] = ["asaas", "efi", "efi_cobrancas", "stripe"];
+
+/// The merchants' servers.
+const SHOP: &str = "shop";
 
 /// How a gateway is for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +88,8 @@ pub(super) struct Wire {
     pub borders: Borders,
     pub gateways: Arc<InProcess>,
     pub weather: std::sync::Mutex<[Weather; 4]>,
+    /// Of a thousand deliveries, the merchants' servers do not accept so many.
+    pub refusals: AtomicU64,
     /// The monotonic clock at the beginning of the process.
     pub base: (Instant, DateTime<Utc>),
 }
@@ -99,6 +107,27 @@ impl Wire {
 
     pub(super) fn heal(&self) {
         *self.weather.lock().expect("one thread") = [Weather::Flaky(0); 4];
+    }
+
+    pub(super) fn refuse_deliveries(&self, per_mille: u64) {
+        self.refusals.store(per_mille, Ordering::Relaxed);
+    }
+
+    /// What a merchant's server answers.
+    fn deliver(&self, within: Duration) -> Result<Exchanged, Broken> {
+        let status = |status| Ok((status, HeaderMap::new(), Vec::new()));
+        if !self.borders.chance(self.refusals.load(Ordering::Relaxed)) {
+            return status(200);
+        }
+        match self.borders.draw(4) {
+            0 => Err(Broken::Connect),
+            1 => {
+                self.advance(TimeDelta::from_std(within).unwrap_or(TimeDelta::zero()));
+                Err(Broken::Timeout)
+            }
+            2 => status(503),
+            _ => status(500),
+        }
     }
 
     fn fate(&self, gateway: &str, method: &Method, path: &str) -> Fate {
@@ -236,8 +265,12 @@ impl Outside for Wire {
             return Ok((status.as_u16(), headers, body));
         }
         self.borders.wait(Border::Call(what.clone())).await;
-        let fate = self.fate(&gateway, &method, &path);
-        let came = self.meet(fate, (&gateway, request, within)).await;
+        let (fate, came) = if gateway == SHOP {
+            (Fate::Passes, self.deliver(within))
+        } else {
+            let fate = self.fate(&gateway, &method, &path);
+            (fate, self.meet(fate, (&gateway, request, within)).await)
+        };
         let (task, status) = (
             self.borders.lock().current.unwrap_or_default(),
             came.as_ref().map(|(status, ..)| *status),

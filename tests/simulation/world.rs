@@ -28,7 +28,6 @@ use super::{
     database::Database,
     flows::{At, Call, Engine, Flow, Key},
     plan::{Happening, Hardship, Merchant, Plan},
-    shop::Shop,
     statements::Statements,
     tasks::{Came, Crash, Of, Stretch, Task},
     wire::{GATEWAYS, Weather, Wire},
@@ -77,7 +76,6 @@ pub(super) struct World {
     pub plan: Plan,
     pub healed: bool,
     pub stretches: u64,
-    pub shop: Shop,
     /// What payers paid: gateway, reference, centavos.
     pub paid: Vec<(&'static str, String, i64)>,
     /// The oldest overdue time at the last sweep, when that was, and how often it was the same.
@@ -103,6 +101,7 @@ impl World {
             borders: borders.clone(),
             gateways: gateways.clone(),
             weather: std::sync::Mutex::new([Weather::Flaky(0); 4]),
+            refusals: std::sync::atomic::AtomicU64::new(0),
             base: (tokio::time::Instant::now(), beginning()),
         });
         outside::replace(Some(wire.clone()));
@@ -114,7 +113,7 @@ impl World {
             endpoints()?,
             endpoints()?,
         );
-        let shop = Shop::open(borders.clone()).await?;
+        let shop: Url = "https://shop.test/hooks".parse()?;
         database.warm().await?;
         let mut merchants = Vec::new();
         for (n, kinds) in MERCHANTS.into_iter().enumerate() {
@@ -122,7 +121,7 @@ impl World {
             let at = (&borders, &store, &accounts);
             let id = merchant(at, (n, kinds), &gateways.client_pem).await?;
             if n % 3 == 0 {
-                listen(&store, id, &shop.url).await?;
+                listen(&store, id, &shop).await?;
             }
             merchants.push(Merchant { id });
         }
@@ -147,7 +146,6 @@ impl World {
             plan: Plan::default(),
             healed: false,
             stretches: 0,
-            shop,
             paid: Vec::new(),
             swept: Default::default(),
             reversal: None,
@@ -173,8 +171,10 @@ impl World {
         self.paid.clear();
         self.swept = Default::default();
         self.database.warm().await?;
-        self.log_in().await?;
         self.plan = super::plan::draw(&self.borders, &self.merchants, self.hardship);
+        let merchants = self.plan.orders.iter().map(|order| order.merchant.uuid());
+        self.database.only(merchants.collect()).await?;
+        self.log_in().await?;
         for (at, what) in std::mem::take(&mut self.plan.happenings) {
             self.plan_for(at, what);
         }
@@ -276,8 +276,12 @@ impl World {
         let tasks = self.tasks.values().filter_map(|task| task.paused_until);
         let timers: Vec<_> = {
             let shared = self.borders.lock();
+            let stands = |task| {
+                let task: Option<&Task> = self.tasks.get(task);
+                task.is_some_and(|task| task.paused_until.is_some_and(|until| until > now))
+            };
             let times = shared.tickets.values().filter_map(|t| match t.border {
-                Border::Time(at) => Some(at),
+                Border::Time(at) if !stands(&t.task) => Some(at),
                 _ => None,
             });
             times.collect()
@@ -380,8 +384,7 @@ impl World {
     pub(super) fn endanger(&self, task: &mut Task) {
         let border = || u32::try_from(self.borders.draw(9) + 1).unwrap_or(1);
         if self.borders.chance(self.plan.crashes) {
-            // a server that is on a socket has the request, or has it not
-            let within = self.borders.chance(300) && !task.waits_for_sockets;
+            let within = self.borders.chance(300);
             let border = border();
             task.crash = Some(Crash { border, within });
         }
@@ -522,7 +525,9 @@ impl World {
         match task.run(id, at, others).await? {
             Stretch::Border => {
                 if task.held > 0 && calls(&self.borders, id) {
-                    let what = format!("t{id} ({:?}) holds a connection during a call", task.of);
+                    let of = task.of;
+                    let does = self.database.idle().await?;
+                    let what = format!("t{id} ({of:?}) holds a connection during a call: {does}");
                     self.borders.violated(10, what);
                 }
             }
@@ -659,20 +664,12 @@ fn activity(acts: Arc<Activities>, worker: usize, key: Key, call: Call) -> Task 
         Call::Refund => Task::new(of, worker, async move {
             Came::Step(Box::pin(acts.refund_once(id.into())).await)
         }),
-        Call::Check => {
-            let mut task = Task::new(of, worker, async move {
-                Came::Delivery(Box::pin(acts.check_endpoint(id.into())).await)
-            });
-            task.waits_for_sockets = true;
-            task
-        }
-        Call::Deliver => {
-            let mut task = Task::new(of, worker, async move {
-                Came::Delivery(Box::pin(acts.deliver_once(id.into())).await)
-            });
-            task.waits_for_sockets = true;
-            task
-        }
+        Call::Check => Task::new(of, worker, async move {
+            Came::Delivery(Box::pin(acts.check_endpoint(id.into())).await)
+        }),
+        Call::Deliver => Task::new(of, worker, async move {
+            Came::Delivery(Box::pin(acts.deliver_once(id.into())).await)
+        }),
     }
 }
 

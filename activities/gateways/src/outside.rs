@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use reqwest::{Request, header::HeaderMap};
+use reqwest::{Request, RequestBuilder, header::HeaderMap};
 use tokio::time::Instant;
 
 /// An answer as it came over the wire: status, headers, body.
@@ -61,6 +61,16 @@ pub fn instant() -> Instant {
 /// The wall clock. What decides about rows is PostgreSQL's.
 pub fn now() -> SystemTime {
     replaced().map_or_else(SystemTime::now, |outside| outside.now())
+}
+
+/// Sends a request over the replaced wire; `None` if the wire is the real one.
+pub async fn exchange(
+    request: RequestBuilder,
+    within: Duration,
+) -> Option<Result<Exchanged, Broken>> {
+    let outside = replaced()?;
+    let request = request.build().ok()?;
+    Some(outside.exchange(request, within).await)
 }
 
 /// Waits for `length`.

@@ -25,6 +25,22 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    fn of(
+        status: Option<StatusCode>,
+        headers: &header::HeaderMap,
+        (work, took): (&Work, Duration),
+    ) -> Self {
+        let answered_at = work.now + delta(took);
+        let retry_after = gateways::http::retry_after(headers, Some(answered_at));
+        Self {
+            status,
+            error: None,
+            retry_after_s: retry_after
+                .map(|wait| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX)),
+            took,
+        }
+    }
+
     fn lost(error: &'static str, took: Duration) -> Self {
         Self {
             status: None,
@@ -56,7 +72,7 @@ impl Activities {
             return Ok(Answer::lost("address_not_allowed", Duration::ZERO));
         };
         let started = outside::instant();
-        let sent = self
+        let request = self
             .deliverer
             .client
             .post(url)
@@ -65,23 +81,25 @@ impl Activities {
             .header("webhook-id", id)
             .header("webhook-timestamp", at)
             .header("webhook-signature", signature)
-            .body(body)
-            .send()
-            .await;
+            .body(body);
+        if let Some(replaced) = request.try_clone()
+            && let Some(exchanged) = outside::exchange(replaced, self.timing.delivery_call).await
+        {
+            let took = outside::instant() - started;
+            return Ok(match exchanged {
+                Ok((status, headers, _)) => {
+                    Answer::of(StatusCode::from_u16(status).ok(), &headers, (work, took))
+                }
+                Err(_) => Answer::lost("broken", took),
+            });
+        }
+        let sent = request.send().await;
         let took = outside::instant() - started;
         Ok(match sent {
             Ok(answer) => {
-                let answered_at = work.now + delta(took);
-                let retry_after = gateways::http::retry_after(answer.headers(), Some(answered_at));
-                let status = answer.status();
+                let read = Answer::of(Some(answer.status()), answer.headers(), (work, took));
                 discard(answer).await;
-                Answer {
-                    status: Some(status),
-                    error: None,
-                    retry_after_s: retry_after
-                        .map(|wait| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX)),
-                    took,
-                }
+                read
             }
             Err(error) => Answer::lost(what_happened(&error), took),
         })
