@@ -1,10 +1,16 @@
 //! The one place where HTTP clients are built and their failures are named: timeouts, TLS, tracing.
 
-use std::{error::Error, io, time::Duration};
+use std::{
+    error::Error,
+    io,
+    sync::OnceLock,
+    time::{Duration, SystemTime},
+};
 
 use reqwest::{
     Certificate, Client, ClientBuilder, Identity, RequestBuilder, header, redirect::Policy,
 };
+use rustls::AlertDescription;
 use schemas::attempt::ErrorClass;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -15,6 +21,8 @@ use crate::{
 };
 
 mod retry_after;
+#[cfg(test)]
+mod tests;
 mod webhook;
 
 pub use retry_after::retry_after;
@@ -27,6 +35,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below what load balancers allow an idle connection, so that we close it first.
 const POOL_IDLE: Duration = Duration::from_secs(50);
+/// Connections to one host that are kept for later calls.
+const MAX_IDLE_PER_HOST: usize = 512;
 /// The longest answer that is read.
 const MAX_BODY: usize = 1 << 20;
 /// The longest `Retry-After` that is believed.
@@ -35,6 +45,9 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 const QUOTA_RESET: &str = "ratelimit-reset";
 /// The longest text of a gateway that is kept.
 const MAX_MESSAGE: usize = 300;
+
+/// The code of an answer that something in front of the gateway gave: a proxy, a firewall, a content network.
+pub(crate) const FOREIGN: &str = "not_from_gateway";
 
 /// Whether a request may leave something behind at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +62,16 @@ pub(crate) enum Effect {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
 
+impl Effect {
+    /// Returns what is known when no answer of the gateway came.
+    pub(crate) fn lost(self) -> ErrorClass {
+        match self {
+            Self::Creates => ErrorClass::Unknown,
+            Self::Reads => ErrorClass::NotCreated,
+        }
+    }
+}
+
 impl Deadline {
     pub(crate) fn after(within: Duration) -> Self {
         Self(outside::instant() + within)
@@ -56,6 +79,11 @@ impl Deadline {
 
     fn left(self) -> Option<Duration> {
         Some(self.0.saturating_duration_since(outside::instant())).filter(|left| !left.is_zero())
+    }
+
+    /// Returns whether a call that takes so long would still be over in time.
+    pub(crate) fn allows(self, call: Duration) -> bool {
+        self.left().is_some_and(|left| left >= call)
     }
 }
 
@@ -67,6 +95,17 @@ pub(crate) struct Answer {
     body: Vec<u8>,
 }
 
+/// Returns the client of all gateways that know us by a key alone. All merchants share it, and with it the connections to each
+/// gateway's host.
+pub(crate) fn shared() -> Result<Client, GatewayError> {
+    static SHARED: OnceLock<Client> = OnceLock::new();
+    if let Some(client) = SHARED.get() {
+        return Ok(client.clone());
+    }
+    let built = client(None, None)?;
+    Ok(SHARED.get_or_init(|| built).clone())
+}
+
 /// A client for gateways: `identity` proves us, `authority` is trusted besides the system's.
 pub(crate) fn client(
     identity: Option<Identity>,
@@ -75,7 +114,10 @@ pub(crate) fn client(
     let mut builder = base()
         .user_agent(USER_AGENT)
         .tcp_nodelay(true)
-        .pool_idle_timeout(POOL_IDLE);
+        // over HTTP/2 all calls to a host share one connection, and those above its limit of streams wait for a gateway that hangs
+        .http1_only()
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(MAX_IDLE_PER_HOST);
     if let Some(identity) = identity {
         builder = builder.identity(identity);
     }
@@ -165,6 +207,21 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
+    /// Returns whether something in front of the gateway answered: gateways redirect nobody, and write JSON or nothing.
+    pub(crate) fn is_foreign(&self) -> bool {
+        (300..400).contains(&self.status) || !(self.is_blank() || self.json().is_object())
+    }
+
+    fn is_blank(&self) -> bool {
+        self.body.iter().all(u8::is_ascii_whitespace)
+    }
+
+    /// Returns when the gateway answered, by its own clock.
+    pub(crate) fn date(&self) -> Option<SystemTime> {
+        let date = self.headers.get(header::DATE)?.to_str().ok()?;
+        httpdate::parse_http_date(date).ok()
+    }
+
     /// The answer as an error, by its status alone; `code` and `message` are the gateway's words. Each gateway refines it.
     pub(crate) fn error(
         &self,
@@ -172,22 +229,53 @@ impl Answer {
         code: Option<&str>,
         message: Option<&str>,
     ) -> GatewayError {
-        let class = match self.status {
-            401 | 403 => ErrorClass::Denied,
-            402 => ErrorClass::Declined,
-            429 => ErrorClass::Throttled,
-            408 | 409 | 424 | 500.. => lost(effect),
-            _ => ErrorClass::Refused,
-        };
+        if self.is_foreign() {
+            return self.foreign(effect);
+        }
         let code = code.map_or_else(|| format!("http_{}", self.status), ToOwned::to_owned);
         let message =
             message.map_or_else(|| format!("the gateway answered {}", self.status), shorten);
+        GatewayError {
+            retry_after: self.retry_after(),
+            ..GatewayError::new(self.class(effect), code, message)
+        }
+    }
+
+    fn class(&self, effect: Effect) -> ErrorClass {
+        match (self.status, self.is_blank()) {
+            (401 | 403, _) => ErrorClass::Denied,
+            (429, _) => ErrorClass::Throttled,
+            (408 | 409 | 424 | 500.., _) => effect.lost(),
+            (402, false) => ErrorClass::Declined,
+            // without a body nothing shows that the gateway itself refused
+            (404 | 405 | 413, true) if effect == Effect::Creates => ErrorClass::NotCreated,
+            (_, true) if effect == Effect::Creates => ErrorClass::Unknown,
+            _ => ErrorClass::Refused,
+        }
+    }
+
+    /// Of these statuses it is known that what answered passes nothing on.
+    fn foreign(&self, effect: Effect) -> GatewayError {
+        let class = match (effect, self.status) {
+            (Effect::Creates, 300..400 | 403 | 404 | 405 | 413 | 429) => ErrorClass::NotCreated,
+            _ => effect.lost(),
+        };
+        let code = if self.status >= 500 {
+            format!("http_{}", self.status)
+        } else {
+            FOREIGN.to_owned()
+        };
+        let message = format!(
+            "something in front of the gateway answered {}, not the gateway itself",
+            self.status
+        );
         GatewayError {
             retry_after: self.retry_after(),
             ..GatewayError::new(class, code, message)
         }
     }
 
+    /// Both forms of the header: seconds, or a date, which the answer's own date makes a duration whatever our clock says.
     fn retry_after(&self) -> Option<Duration> {
         // a quota's reset comes with every answer, and is a wait only where the quota is used up
         let quota = || self.headers.get(QUOTA_RESET).filter(|_| self.status == 429);
@@ -200,17 +288,9 @@ impl Answer {
     }
 }
 
-/// What is known when no answer came.
-fn lost(effect: Effect) -> ErrorClass {
-    match effect {
-        Effect::Creates => ErrorClass::Unknown,
-        Effect::Reads => ErrorClass::NotCreated,
-    }
-}
-
 fn unreadable(effect: Effect) -> GatewayError {
     GatewayError::new(
-        lost(effect),
+        effect.lost(),
         "unreadable",
         "the gateway's answer could not be read",
     )
@@ -219,7 +299,7 @@ fn unreadable(effect: Effect) -> GatewayError {
 /// What happened on the wire. The error's own text is not kept: it may hold the URL, and that a secret.
 fn transport(error: &reqwest::Error, effect: Effect) -> GatewayError {
     match tls(error) {
-        Some(rustls::Error::AlertReceived(_)) => {
+        Some(rustls::Error::AlertReceived(alert)) if is_about_certificate(*alert) => {
             return GatewayError::new(
                 ErrorClass::Denied,
                 "certificate_refused",
@@ -264,16 +344,34 @@ fn name(broken: Broken, effect: Effect) -> GatewayError {
             "the gateway took no connection",
         ),
         Broken::Timeout => GatewayError::new(
-            lost(effect),
+            effect.lost(),
             "timeout",
             "the gateway did not answer in time",
         ),
         Broken::Reset => GatewayError::new(
-            lost(effect),
+            effect.lost(),
             "reset",
             "the connection broke before the answer was complete",
         ),
     }
+}
+
+/// Returns whether a peer's alert refuses our certificate. Any other may come after the request took effect.
+fn is_about_certificate(alert: AlertDescription) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::CertificateRequired
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+            | Alert::HandshakeFailure
+    )
 }
 
 /// The TLS failure beneath an error. An `io::Error` hides what it wraps from `source`.

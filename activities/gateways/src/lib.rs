@@ -8,6 +8,7 @@ use url::Url;
 
 pub mod answer;
 pub mod asaas;
+mod contact;
 pub mod credentials;
 pub mod efi;
 pub mod endpoints;
@@ -17,6 +18,7 @@ mod money;
 pub mod notification;
 pub mod order;
 pub mod outside;
+mod pix_code;
 pub mod stripe;
 
 pub use answer::{
@@ -50,7 +52,7 @@ pub trait Gateway: Send + Sync {
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError>;
 
-    /// Everything at the gateway that carries this reference, as it stands now (Asaas may hold several).
+    /// Everything at the gateway that carries this reference, or the id that is known, as it stands now (Asaas may hold several).
     async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError>;
 
     /// Makes the charge unpayable and answers how it really ended: it may have been paid meanwhile.

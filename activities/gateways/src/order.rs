@@ -44,6 +44,8 @@ pub struct ChargeLookup {
     pub created_at: Instant,
     /// The last instant at which the charge may be paid.
     pub expires_at: Instant,
+    /// The charge's id at its gateway, once known: read by it, where a search by reference would be slow, late or incomplete.
+    pub gateway_id: Option<String>,
 }
 
 impl ChargeOrder {
@@ -55,6 +57,7 @@ impl ChargeOrder {
             method: self.method.clone(),
             created_at: self.created_at,
             expires_at: self.expires_at,
+            gateway_id: None,
         }
     }
 }

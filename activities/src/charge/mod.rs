@@ -42,6 +42,7 @@ impl Activities {
             method: asked.method,
             created_at: attempt.started_at,
             expires_at: asked.expires_at,
+            gateway_id: attempt.gateway_charge_id.clone(),
         };
         Ok((gateway, lookup))
     }

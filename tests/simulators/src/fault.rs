@@ -1,9 +1,14 @@
 //! What goes wrong, on demand.
 
-use std::sync::Mutex;
+use std::{collections::BTreeMap, sync::Mutex};
 
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, Response, StatusCode, header},
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::sim::lock;
 
@@ -14,7 +19,7 @@ pub(crate) enum Kind {
     Down,
     /// The TLS listener refuses every client certificate, until healed.
     CertificateRefused,
-    /// Answered so, without an effect unless `after`.
+    /// Answered so, without an effect unless `after`; with `body` and `headers`, if they are given, instead of the gateway's own error.
     Status,
     /// A wait before the effect, or `after` it.
     Delay,
@@ -28,6 +33,8 @@ pub(crate) enum Kind {
     Truncated,
     /// The effect happens, and the body comes byte by byte, `delay_ms` apart.
     Trickle,
+    /// The effect happens, and Pix codes in the answer end in a checksum that is wrong.
+    OddCode,
 }
 
 /// One of so many requests takes `delay_p99_ms`.
@@ -48,6 +55,12 @@ pub(crate) struct Fault {
     #[serde(default)]
     delay_p99_ms: Option<u64>,
     pub retry_after_s: Option<u64>,
+    /// What a `status` answers: a text as it is (HTML of a proxy, nothing at all), anything else as JSON.
+    #[serde(default)]
+    body: Option<Value>,
+    /// Of that answer.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     /// Only requests with this method.
     method: Option<String>,
     /// Only requests whose path begins so.
@@ -77,7 +90,38 @@ impl Fault {
         if self.delay_max_ms.is_some_and(|max| max < self.delay_ms) {
             return Err("delay_max_ms is less than delay_ms");
         }
+        if self.headers().count() < self.headers.len() {
+            return Err("headers has a name or a value that no header can have");
+        }
+        if self.kind != Kind::Status && (self.body.is_some() || !self.headers.is_empty()) {
+            return Err("only status has a body and headers");
+        }
         Ok(())
+    }
+
+    fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        self.headers.iter().filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_str(value).ok()?))
+        })
+    }
+
+    /// The answer of a `status`; `refusal`: the gateway's own error of that status.
+    pub(crate) fn answer(
+        &self,
+        refusal: impl FnOnce(StatusCode) -> Response<Body>,
+    ) -> Response<Body> {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let mut response = match &self.body {
+            None => refusal(status),
+            Some(body) => chosen(status, body),
+        };
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        headers.extend(self.headers());
+        response
     }
 
     fn is_about(&self, method: &str, path: &str) -> bool {
@@ -101,6 +145,21 @@ impl Fault {
         }
         drawn
     }
+}
+
+fn chosen(status: StatusCode, body: &Value) -> Response<Body> {
+    let (kind, text) = match body {
+        Value::String(text) => ("text/html; charset=utf-8", text.clone()),
+        json => ("application/json", json.to_string()),
+    };
+    let is_empty = text.is_empty();
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    if !is_empty {
+        let kind = HeaderValue::from_static(kind);
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    }
+    response
 }
 
 /// All that is wrong now.

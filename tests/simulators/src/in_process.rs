@@ -17,7 +17,9 @@ use crate::{
     certificates::Certificates,
     cobrancas,
     control::Book,
-    efi, notify,
+    efi,
+    listener::dated,
+    notify,
     sim::{Sim, lock},
     stripe,
 };
@@ -86,7 +88,8 @@ impl InProcess {
         let (book, router) = &self.gateways[gateway];
         book.due();
         let answer = router.clone().oneshot(request).await;
-        let (parts, body) = answer.unwrap_or_else(|never| match never {}).into_parts();
+        let answer = dated(book, answer.unwrap_or_else(|never| match never {}));
+        let (parts, body) = answer.into_parts();
         let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
         (parts.status, parts.headers, body.to_vec())
     }

@@ -10,7 +10,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderValue, Request, Response, StatusCode, header},
+    http::{HeaderValue, Request, Response, header},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -30,6 +30,7 @@ use crate::{
 };
 
 const BACKLOG: u32 = 1024;
+const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 
 /// A charge that a request was about: put into the answer's extensions.
 #[derive(Clone)]
@@ -211,6 +212,7 @@ async fn answer(
             .map(|About(reference)| reference.clone());
         after(book, &faults, response).await
     };
+    let outcome = outcome.map(|response| dated(book, response));
     let status = outcome
         .as_ref()
         .ok()
@@ -263,6 +265,7 @@ async fn after(
             Kind::Status if fault.after => response = broken(book, fault),
             Kind::ResetAfter => return Err(Cut),
             Kind::Malformed => response = broken_body::halved(response).await,
+            Kind::OddCode => response = broken_body::odd_codes(response).await,
             Kind::Truncated => response = broken_body::truncated(response).await,
             Kind::Trickle => response = broken_body::trickling(response, fault.delay_ms).await,
             _ => {}
@@ -272,12 +275,14 @@ async fn after(
 }
 
 fn broken(book: &Arc<dyn Book>, fault: &Fault) -> Response<Body> {
-    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    let mut response = book.refusal(status);
-    if let Some(seconds) = fault.retry_after_s {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    fault.answer(|status| book.refusal(status))
+}
+
+/// When it answers, by the simulator's own clock.
+pub(crate) fn dated(book: &Arc<dyn Book>, mut response: Response<Body>) -> Response<Body> {
+    let date = book.sim().now().format(HTTP_DATE).to_string();
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().entry(header::DATE).or_insert(date);
     }
     response
 }

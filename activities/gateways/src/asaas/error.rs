@@ -9,15 +9,30 @@ use crate::{
 
 /// The customer of a payment is not there.
 pub(super) const NO_CUSTOMER: &str = "invalid_customer";
+/// Of the account: its commercial data are not approved, so that it may not charge by this method at all.
+const INVALID_BILLING_TYPE: &str = "invalid_billingType";
 /// Nothing is there: often with an empty body, so that the status counts and not a code.
 const ABSENT: &str = "http_404";
+
+/// The code of an answer that is not understood.
+pub(super) const UNREADABLE: &str = "unreadable";
 
 /// An answer that is no success. Descriptions are Asaas's own texts and repeat no value; a body may also be HTML or empty.
 pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     let body = answer.json();
     let first = &body["errors"][0];
     let code = first["code"].as_str().filter(|_| answer.status != 404);
-    answer.error(effect, code, first["description"].as_str())
+    let generic = answer.error(effect, code, first["description"].as_str());
+    let class = class(&generic);
+    GatewayError { class, ..generic }
+}
+
+/// What a refusal means, where its status alone does not tell.
+fn class(error: &GatewayError) -> ErrorClass {
+    match (error.class, error.code.as_str()) {
+        (ErrorClass::Refused, INVALID_BILLING_TYPE) => ErrorClass::Denied,
+        (class, _) => class,
+    }
 }
 
 /// Nothing is there.
@@ -25,40 +40,46 @@ pub(super) fn is_absent(error: &GatewayError) -> bool {
     error.code == ABSENT
 }
 
+/// The failure to give a payment back: what is not there, as Asaas says without a word, can never be.
+pub(super) fn without_a_payment(error: GatewayError) -> GatewayError {
+    if is_absent(&error) {
+        let class = ErrorClass::Refused;
+        return GatewayError { class, ..error };
+    }
+    error
+}
+
 /// Asaas answered, and will not do it: absent, or in another state.
 pub(super) fn is_definite(error: &GatewayError) -> bool {
     error.class == ErrorClass::Refused
 }
 
-/// Whether it is about the payer's CPF or CNPJ. One code serves many objects: only the text tells which.
-pub(super) fn is_of_document(error: &GatewayError) -> bool {
-    let names_it = || {
-        let text = error.message.to_uppercase();
-        text.contains("CPF") || text.contains("CNPJ")
-    };
-    error.class == ErrorClass::Refused
-        && (error.code == "invalid_cpfCnpj" || (error.code == "invalid_object" && names_it()))
+/// What the payer is to be shown came, and could not be read.
+pub(super) fn is_unreadable(error: &GatewayError) -> bool {
+    error.code == UNREADABLE
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(code: &str, message: &str) -> GatewayError {
-        GatewayError::new(ErrorClass::Refused, code, message)
-    }
-
     #[test]
-    fn only_a_refusal_of_the_document_is_about_it() {
-        let text = "O CPF/CNPJ informado é inválido.";
-        assert!(is_of_document(&refused("invalid_object", text)));
-        assert!(is_of_document(&refused("invalid_cpfCnpj", "")));
-        assert!(!is_of_document(&refused(
-            "invalid_object",
-            "O campo callback é inválido."
-        )));
-        assert!(!is_of_document(&refused("invalid_value", text)));
-        let lost = GatewayError::new(ErrorClass::Unknown, "invalid_object", text);
-        assert!(!is_of_document(&lost));
+    fn only_what_is_of_the_account_is_denied() {
+        use ErrorClass::{Denied, Refused, Unknown};
+        for (code, class_before, expected) in [
+            ("invalid_billingType", Refused, Denied),
+            ("invalid_billingType", Unknown, Unknown),
+            ("invalid_customer", Refused, Refused),
+            ("invalid_object", Refused, Refused),
+            ("invalid_value", Refused, Refused),
+            ("invalid_dueDate", Refused, Refused),
+            ("invalid_email", Refused, Refused),
+            ("invalid_mobilePhone", Refused, Refused),
+            ("invalid_action", Refused, Refused),
+            ("invalid_access_token", Denied, Denied),
+        ] {
+            let error = GatewayError::new(class_before, code, "");
+            assert_eq!(class(&error), expected, "{code}");
+        }
     }
 }

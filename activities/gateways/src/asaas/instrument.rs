@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use schemas::{
-    Instant, boleto_line::BoletoLine, br_code::BrCode, next_action::NextAction,
-    payment_method::Kind,
-};
+use schemas::{Instant, boleto_line::BoletoLine, next_action::NextAction, payment_method::Kind};
 use serde::Deserialize;
 
 use super::{
@@ -15,7 +12,7 @@ use super::{
 use crate::{
     ChargeLookup, GatewayCharge, GatewayError,
     http::{Deadline, Effect},
-    outside,
+    outside, pix_code,
 };
 
 /// How long a boleto waits for its Pix code, which is welcome and not needed.
@@ -24,14 +21,14 @@ const PIX_OF_BOLETO: Duration = Duration::from_secs(2);
 /// The Pix code of a payment.
 #[derive(Deserialize)]
 struct Code {
-    payload: String,
+    payload: Option<String>,
 }
 
 /// A boleto's line to type.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
-    identification_field: String,
+    identification_field: Option<String>,
 }
 
 impl Asaas {
@@ -56,8 +53,8 @@ impl Asaas {
         Ok(charge)
     }
 
-    /// The same; without what the payer is shown where Asaas will not give it (an account without a Pix key, say): such a payment
-    /// must still be seen to be made unpayable.
+    /// The same; without what the payer is shown where Asaas will not give it (an account without a Pix key, say), or gives what
+    /// cannot be read: such a payment must still be seen to be made unpayable.
     pub(super) async fn seen(
         &self,
         payment: &Payment,
@@ -65,7 +62,9 @@ impl Asaas {
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         match self.shown(payment, order, deadline).await {
-            Err(error) if error::is_definite(&error) => payment.to_charge(None),
+            Err(error) if error::is_definite(&error) || error::is_unreadable(&error) => {
+                payment.to_charge(None)
+            }
             shown => shown,
         }
     }
@@ -108,10 +107,8 @@ impl Asaas {
             .get(&["payments", id, "pixQrCode"], &[], deadline)
             .await?;
         let code: Code = answer.read(Effect::Reads)?;
-        match BrCode::parse(&code.payload) {
-            Ok(_) => Ok(code.payload),
-            Err(_) => Err(unreadable("the payment has no readable Pix code")),
-        }
+        pix_code::as_issued("asaas", code.payload.as_deref())
+            .ok_or_else(|| unreadable("the payment came without its Pix code"))
     }
 
     async fn line(&self, id: &str, deadline: Deadline) -> Result<BoletoLine, GatewayError> {
@@ -119,7 +116,7 @@ impl Asaas {
             .get(&["payments", id, "identificationField"], &[], deadline)
             .await?;
         let line: Line = answer.read(Effect::Reads)?;
-        BoletoLine::from_line(&line.identification_field)
+        BoletoLine::from_line(line.identification_field.as_deref().unwrap_or_default())
             .map_err(|_| unreadable("the boleto has no readable line"))
     }
 }

@@ -50,7 +50,7 @@ impl Asaas {
         endpoints: &Endpoints,
     ) -> Result<Self, GatewayError> {
         Ok(Self {
-            client: http::client(None, None)?,
+            client: http::shared()?,
             base: endpoints.asaas.clone(),
             key: credentials.api_key.clone(),
             webhook_tokens: credentials.webhook_tokens.clone(),

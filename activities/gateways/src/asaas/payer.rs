@@ -2,11 +2,12 @@
 
 use schemas::payer::Payer;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Asaas, error};
+use super::Asaas;
 use crate::{
     GatewayError,
+    contact::{self, Phone},
     http::{Deadline, Effect},
 };
 
@@ -29,17 +30,6 @@ impl Asaas {
         payer: &Payer,
         deadline: Deadline,
     ) -> Result<String, GatewayError> {
-        let customer = self.customer_of(payer, deadline).await;
-        customer.map_err(|error| {
-            if error::is_of_document(&error) {
-                error.about_document(&payer.document)
-            } else {
-                error
-            }
-        })
-    }
-
-    async fn customer_of(&self, payer: &Payer, deadline: Deadline) -> Result<String, GatewayError> {
         let query = [("cpfCnpj", payer.document.as_str().to_owned())];
         let known: Vec<Customer> = self.list(&["customers"], &query, (PAGES, deadline)).await?;
         let quiet = known
@@ -48,21 +38,56 @@ impl Asaas {
         if let Some(customer) = quiet {
             return Ok(customer.id);
         }
-        let mut body = json!({
-            "name": payer.name,
-            "cpfCnpj": payer.document.as_str(),
-            "notificationDisabled": true,
-        });
-        if let Some(email) = &payer.email {
-            body["email"] = email.clone().into();
-        }
-        if let Some(phone) = &payer.phone {
-            body["mobilePhone"] = phone.clone().into();
-        }
+        let body = body(payer);
         // a customer that is created twice does no harm
         let made = self
             .post(&["customers"], &body, (deadline, Effect::Reads))
             .await?;
         Ok(made.read::<Customer>(Effect::Reads)?.id)
+    }
+}
+
+/// What does not fit is left out: Asaas needs neither, and refuses a landline as a mobile.
+fn body(payer: &Payer) -> Value {
+    let mut body = json!({
+        "name": payer.name,
+        "cpfCnpj": payer.document.as_str(),
+        "notificationDisabled": true,
+    });
+    if let Some(email) = contact::email(payer) {
+        body["email"] = email.into();
+    }
+    match contact::phone(payer) {
+        Some(Phone::Mobile(digits)) => body["mobilePhone"] = digits.into(),
+        Some(Phone::Landline(digits)) => body["phone"] = digits.into(),
+        None => {}
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_goes_only_where_it_fits() {
+        let mut payer = Payer {
+            name: "Maria".to_owned(),
+            document: "52998224725".parse().expect("a CPF"),
+            email: Some("maria@localhost".to_owned()),
+            phone: None,
+            address: None,
+        };
+        for (phone, mobile, landline) in [
+            ("11987654321", true, false),
+            ("1133334444", false, true),
+            ("00123456789", false, false),
+        ] {
+            payer.phone = Some(phone.to_owned());
+            let body = body(&payer);
+            assert_eq!(body.get("mobilePhone").is_some(), mobile, "{phone}");
+            assert_eq!(body.get("phone").is_some(), landline, "{phone}");
+            assert!(body.get("email").is_none());
+        }
     }
 }

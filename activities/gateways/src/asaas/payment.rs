@@ -7,6 +7,7 @@ use serde_json::{Number, Value};
 
 use super::{
     day::{day, instant},
+    error::UNREADABLE,
     order::billing_type,
     refund::{self, Refund},
     status,
@@ -198,7 +199,7 @@ impl Payment {
 }
 
 pub(super) fn unreadable(what: &str) -> GatewayError {
-    GatewayError::new(ErrorClass::Unknown, "unreadable", what)
+    GatewayError::new(ErrorClass::Unknown, UNREADABLE, what)
 }
 
 #[cfg(test)]

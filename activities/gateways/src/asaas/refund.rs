@@ -138,7 +138,8 @@ impl Asaas {
         let path = ["payments", &order.payment, "refund"];
         let answer = self
             .post(&path, &body(order), (deadline, Effect::Creates))
-            .await?;
+            .await
+            .map_err(error::without_a_payment)?;
         let charge = answer.read::<Payment>(Effect::Creates)?.to_charge(None);
         let told = charge
             .map_err(GatewayError::after_an_effect)

@@ -7,10 +7,15 @@ use schemas::Instant;
 use secrecy::{ExposeSecret, SecretString};
 use x509_parser::pem::Pem;
 
+/// How each block of PEM begins.
+const BEGIN: &str = "-----BEGIN";
+/// What shows that a private key has a password.
+const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
 /// PEM lines have this many characters.
 const LINE: usize = 64;
 
-/// PEM (certificate and key), or the `.p12` file with its empty password in base64. The error tells what is wrong, and repeats nothing.
+/// PEM (certificate and key) as it is, with `\n` for its line ends, or in base64; or the `.p12` file with its empty password in
+/// base64. The error tells what is wrong, and repeats nothing.
 pub(crate) fn identity(certificate: &SecretString) -> Result<Identity, &'static str> {
     let pem = pem(certificate)?;
     Identity::from_pem(pem.expose_secret().as_bytes())
@@ -33,15 +38,33 @@ pub(super) fn ends_at(certificate: &SecretString) -> Result<Instant, &'static st
 
 fn pem(certificate: &SecretString) -> Result<SecretString, &'static str> {
     let text = certificate.expose_secret();
-    if text.contains("-----BEGIN") {
-        return Ok(certificate.clone());
+    if text.contains(BEGIN) {
+        return unescaped(text);
     }
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    let der = STANDARD
+    let bytes = STANDARD
         .decode(compact)
         .map_err(|_| "must be PEM, or a .p12 file in base64")?;
-    let store = KeyStore::from_pkcs12(&der, "", Pkcs12ImportPolicy::Relaxed)
-        .map_err(|_| "is not a .p12 file with an empty password")?;
+    // a secret store, or a variable of an environment, holds the PEM itself in base64
+    match str::from_utf8(&bytes) {
+        Ok(text) if text.contains(BEGIN) => unescaped(text),
+        _ => of_p12(&bytes),
+    }
+}
+
+/// PEM with real line ends: a file of settings often holds them as `\n`.
+fn unescaped(pem: &str) -> Result<SecretString, &'static str> {
+    if ENCRYPTED.iter().any(|mark| pem.contains(mark)) {
+        return Err(
+            "its private key has a password: remove it, e.g. with `openssl pkey -in key.pem -out plain.pem`",
+        );
+    }
+    Ok(pem.replace("\\r", "").replace("\\n", "\n").into())
+}
+
+fn of_p12(der: &[u8]) -> Result<SecretString, &'static str> {
+    let store = KeyStore::from_pkcs12(der, "", Pkcs12ImportPolicy::Relaxed)
+        .map_err(|error| p12_error(&error))?;
     let (_, chain) = store
         .private_key_chain()
         .ok_or("the .p12 file holds no private key")?;
@@ -50,6 +73,17 @@ fn pem(certificate: &SecretString) -> Result<SecretString, &'static str> {
         pem += &block("CERTIFICATE", certificate.as_der());
     }
     Ok(pem.into())
+}
+
+/// With a wrong password the file's own digest differs; one without a digest does not decrypt.
+fn p12_error(error: &p12_keystore::error::Error) -> &'static str {
+    use p12_keystore::error::Error;
+    match error {
+        Error::MacError(_) | Error::UnpadError | Error::Pkcs5Error(_) => {
+            "the .p12 file has a password: export it again with an empty one, as Efí issues it, or give certificate and key as PEM"
+        }
+        _ => "is neither PEM nor a .p12 file",
+    }
 }
 
 fn block(kind: &str, der: &[u8]) -> String {
@@ -67,9 +101,66 @@ fn block(kind: &str, der: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use p12_keystore::KeyStoreEntry;
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;
+
+    fn made() -> (KeyPair, rcgen::Certificate) {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::default().self_signed(&key);
+        (key, certificate.expect("a certificate"))
+    }
+
+    fn p12(password: &str) -> String {
+        let (key, certificate) = made();
+        let certificate = p12_keystore::Certificate::from_der(certificate.der());
+        let key = p12_keystore::PrivateKey::from_der(&key.serialize_der()).expect("a key");
+        let certificates = [certificate.expect("a certificate")];
+        let chain = p12_keystore::PrivateKeyChain::new("1", key, certificates);
+        let mut store = KeyStore::new();
+        store.add_entry("1", KeyStoreEntry::PrivateKeyChain(chain));
+        STANDARD.encode(store.writer(password).write().expect("a file"))
+    }
+
+    #[test]
+    fn a_certificate_is_read_in_each_of_the_forms_in_which_people_have_it() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (key, certificate) = made();
+        let pem = key.serialize_pem() + &certificate.pem();
+        let escaped = pem.replace("\r\n", "\n").replace('\n', "\\n");
+        for (form, text) in [
+            ("as it is", pem.clone()),
+            ("with CRLF", pem.replace("\r\n", "\n").replace('\n', "\r\n")),
+            ("with literal \\n", escaped.clone()),
+            ("with literal \\r\\n", escaped.replace("\\n", "\\r\\n")),
+            ("in base64", STANDARD.encode(&pem)),
+            ("in base64, with literal \\n", STANDARD.encode(&escaped)),
+            (".p12", p12("")),
+        ] {
+            let text = text.into();
+            assert_eq!(identity(&text).err(), None, "{form}");
+            assert!(ends_at(&text).is_ok(), "{form}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_explained() {
+        let (key, certificate) = made();
+        let encrypted = key
+            .serialize_pem()
+            .replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
+            + &certificate.pem();
+        for (text, part) in [
+            (p12("segredo"), "has a password"),
+            (encrypted, "has a password"),
+            (STANDARD.encode("neither of them"), "neither PEM nor"),
+            ("C:\\certificado.p12".to_owned(), "must be PEM"),
+        ] {
+            let why = identity(&text.into()).expect_err("not read");
+            assert!(why.contains(part), "{why}");
+        }
+    }
 
     #[test]
     fn the_end_of_the_certificate_itself_is_read() {

@@ -4,32 +4,85 @@ use schemas::attempt::ErrorClass;
 use serde_json::Value;
 
 use crate::{
-    ChargeOrder, GatewayError,
+    GatewayError,
     http::{Answer, Effect},
 };
 
 /// The charge, or the return, exists already under our own id.
 const TAKEN: [&str; 2] = ["txid_duplicado", "devolucao_id_duplicado"];
 
+/// Of this account, its limits and its configuration: any other order would be refused too.
+const ACCOUNTS: [&str; 13] = [
+    // API Pix: the key is not this account's; its owner's document may not issue; a missing permission
+    "chave_invalida",
+    "documento_bloqueado",
+    "AcessoNegado",
+    // API Cobranças: no permission, this method is not available, not authorized, no such account, for approved clients alone
+    "3500001",
+    "3500007",
+    "3500008",
+    "3500050",
+    "3500087",
+    // service not available to the account, above its operational limit, daily and monthly limits, its application's authorization
+    "4600035",
+    "4600037",
+    "4600209",
+    "4600211",
+    "4600224",
+];
+
+/// The endpoint's quota is used up.
+const QUOTAS: [&str; 2] = ["3500049", "3500055"];
+
+/// The API Cobranças failed: an internal error, a timeout, an unexpected failure. Whether the charge was made is not known.
+const FAILURES: [&str; 3] = ["3500000", "4600100", "4699999"];
+
+/// What the API Cobranças says where an id that is read does not exist.
+const NO_CHARGE: [&str; 2] = ["3500010", "4600001"];
+
+/// The numbers below are statuses of HTTP, which the API Cobranças repeats in its bodies.
+const FIRST_NUMBER: u64 = 1_000;
+
 /// An answer that is no success. Decided by the name where there is one, since Efí documents some absences as 400.
 pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     let body = answer.json();
     let (code, message) = words(&body);
     let generic = answer.error(effect, code.as_deref(), message.as_deref());
-    let class = match (answer.status, code.as_deref()) {
-        // what we are configured with, not what was asked
-        (400, Some("chave_invalida")) | (_, Some("AcessoNegado")) => ErrorClass::Denied,
-        (409, Some(name)) if TAKEN.contains(&name) => ErrorClass::Unknown,
-        _ => generic.class,
-    };
+    // what failed, or is not Efí's, means nothing by its words
+    if answer.status >= 500 || answer.is_foreign() {
+        return generic;
+    }
+    let class = class(
+        answer.status,
+        (generic.code.as_str(), effect),
+        generic.class,
+    );
     GatewayError { class, ..generic }
 }
 
-/// The API Pix: Efí's `nome` and `mensagem`, or BACEN's `type` (its last part) and `title`. The API Cobranças: `error` and
-/// `error_description`, or `title` and `extras`. OAuth: `error` too. None of them repeats the payer.
+/// What a refusal means, where its status alone (`otherwise`) does not tell.
+fn class(status: u16, (name, effect): (&str, Effect), otherwise: ErrorClass) -> ErrorClass {
+    if ACCOUNTS.contains(&name) {
+        ErrorClass::Denied
+    } else if QUOTAS.contains(&name) {
+        ErrorClass::Throttled
+    } else if FAILURES.contains(&name) {
+        effect.lost()
+    } else if status == 409 && TAKEN.contains(&name) {
+        ErrorClass::Unknown
+    } else {
+        otherwise
+    }
+}
+
+/// The API Cobranças: its number `code` and `error_description`, or `title` and `extras`. The API Pix: Efí's `nome` and
+/// `mensagem`, or BACEN's `type` (its last part) and `title`. OAuth: `error`. None of them repeats the payer.
 fn words(body: &Value) -> (Option<String>, Option<String>) {
     let text = |field: &str| body[field].as_str().map(ToOwned::to_owned);
-    if let Some(name) = text("nome").or_else(|| text("error")) {
+    if let Some(name) = number(body)
+        .or_else(|| text("nome"))
+        .or_else(|| text("error"))
+    {
         let message = text("mensagem").or_else(|| described(&body["error_description"]));
         return (Some(name), message);
     }
@@ -48,21 +101,18 @@ fn words(body: &Value) -> (Option<String>, Option<String>) {
     (kind, message)
 }
 
+/// The number by which Efí's list of errors explains a refusal of the API Cobranças.
+fn number(body: &Value) -> Option<String> {
+    let code = &body["code"];
+    let number = code.as_u64().or_else(|| code.as_str()?.parse().ok())?;
+    (number >= FIRST_NUMBER).then(|| number.to_string())
+}
+
 /// BACEN's title with the field that is wrong, and never its value.
 fn with_property(title: &str, body: &Value) -> String {
     match body["violacoes"][0]["propriedade"].as_str() {
         Some(property) => format!("{title} ({property})"),
         None => title.to_owned(),
-    }
-}
-
-/// The failure to create a charge. A CNPJ with letters may be unknown here alone.
-pub(super) fn of_order(error: GatewayError, order: &ChargeOrder) -> GatewayError {
-    let words = error.message.to_lowercase();
-    if words.contains("cnpj") || words.contains("devedor") {
-        error.about_document(&order.payer.document)
-    } else {
-        error
     }
 }
 
@@ -105,6 +155,7 @@ pub(super) fn is_refusal(error: &GatewayError) -> bool {
 pub(super) fn is_absent(error: &GatewayError) -> bool {
     let name = error.code.as_str();
     name == "http_404"
+        || NO_CHARGE.contains(&name)
         || name.ends_with("nao_encontrada")
         || name.ends_with("nao_encontrado")
         || name.ends_with("NaoEncontrado")
@@ -141,19 +192,81 @@ mod tests {
             (
                 json!({ "code": 3_500_034, "error": "validation_error",
                     "error_description": { "property": "/payment/banking_billet/expire_at", "message": "no passado" } }),
-                told(
-                    "validation_error",
-                    "/payment/banking_billet/expire_at: no passado",
-                ),
+                told("3500034", "/payment/banking_billet/expire_at: no passado"),
             ),
             (
                 json!({ "status": 400, "title": "Bad Request", "detail": "…",
                     "extras": [{ "path": ["items", 0, "value"], "message": "Expected number", "code": "invalid_type" }] }),
                 (None, Some("items.0.value: Expected number".to_owned())),
             ),
+            (
+                json!({ "code": "4600209", "error": "validation_error", "error_description": "Limite de emissões diárias excedido." }),
+                told("4600209", "Limite de emissões diárias excedido."),
+            ),
+            (
+                json!({ "code": 401, "error": "unauthorized", "error_description": "Token inválido" }),
+                told("unauthorized", "Token inválido"),
+            ),
             (json!("<html>"), (None, None)),
         ] {
             assert_eq!(words(&body), expected);
         }
+    }
+
+    /// Of Efí's own lists of errors, those that a create can meet.
+    #[test]
+    fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
+        use ErrorClass::{Denied, NotCreated, Refused, Throttled, Unknown};
+        for (name, creating, reading) in [
+            ("chave_invalida", Denied, Denied),
+            ("documento_bloqueado", Denied, Denied),
+            ("AcessoNegado", Denied, Denied),
+            ("3500001", Denied, Denied),
+            ("3500007", Denied, Denied),
+            ("3500008", Denied, Denied),
+            ("3500050", Denied, Denied),
+            ("3500087", Denied, Denied),
+            ("4600035", Denied, Denied),
+            ("4600037", Denied, Denied),
+            ("4600209", Denied, Denied),
+            ("4600211", Denied, Denied),
+            ("4600224", Denied, Denied),
+            ("3500049", Throttled, Throttled),
+            ("3500055", Throttled, Throttled),
+            ("3500000", Unknown, NotCreated),
+            ("4600100", Unknown, NotCreated),
+            ("4699999", Unknown, NotCreated),
+            // a property, a third equal charge, the receiver as payer, too late a due date, too small a sum, the payer's data
+            ("3500010", Refused, Refused),
+            ("3500034", Refused, Refused),
+            ("3500006", Refused, Refused),
+            ("4600002", Refused, Refused),
+            ("4600007", Refused, Refused),
+            ("4600036", Refused, Refused),
+            ("4600060", Refused, Refused),
+            ("4600142", Refused, Refused),
+            ("4600210", Refused, Refused),
+            ("4600222", Refused, Refused),
+            ("4600414", Refused, Refused),
+            ("4600523", Refused, Refused),
+            ("json_invalido", Refused, Refused),
+            ("valor_invalido", Refused, Refused),
+            ("CobOperacaoInvalida", Refused, Refused),
+            // not a conflict by its status
+            ("txid_duplicado", Refused, Refused),
+        ] {
+            assert_eq!(
+                class(400, (name, Effect::Creates), Refused),
+                creating,
+                "{name}"
+            );
+            assert_eq!(
+                class(400, (name, Effect::Reads), Refused),
+                reading,
+                "{name}"
+            );
+        }
+        let taken = class(409, ("txid_duplicado", Effect::Creates), Unknown);
+        assert_eq!(taken, Unknown);
     }
 }

@@ -70,8 +70,15 @@ impl Efi {
             }
             None => None,
         };
-        let mutual = http::client(Some(identity), authority.clone())?;
-        let plain = http::client(None, authority)?;
+        // only a simulator has a further authority, and none for what it serves without TLS
+        let plain = match &authority {
+            Some(authority) if endpoints.efi_cobrancas.scheme() == "https" => {
+                http::client(None, Some(authority.clone()))?
+            }
+            _ => http::shared()?,
+        };
+        // its identity is the connection's: nothing of it can be shared
+        let mutual = http::client(Some(identity), authority)?;
         Ok(Self {
             pix: Pix::new(mutual, endpoints.efi_pix.clone(), credentials),
             cobrancas: Cobrancas::new(plain, endpoints.efi_cobrancas.clone(), credentials),
@@ -93,7 +100,7 @@ impl Efi {
     }
 }
 
-/// For what Efí leaves to our clock: whether a charge that it still calls active has expired, and until when a list goes.
+/// For what Efí leaves to our clock: until when a list goes, and when our certificate ends. It decides nothing about a charge.
 fn now() -> Instant {
     crate::outside::now().into()
 }
@@ -137,11 +144,10 @@ impl Gateway for Efi {
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(within);
-        let done = match order.method.kind() {
+        match order.method.kind() {
             Kind::Pix => self.pix.charge(order, deadline).await,
             Kind::Boleto | Kind::Card => self.cobrancas.charge(order, deadline).await,
-        };
-        done.map_err(|error| error::of_order(error, order))
+        }
     }
 
     async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError> {

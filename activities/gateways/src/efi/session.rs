@@ -114,7 +114,7 @@ impl Session {
     ) -> Result<Answer, GatewayError> {
         let (token, kept) = self.token(deadline, None).await?;
         let mut answer = http::send(self.request(call, &token), deadline, call.effect).await?;
-        if answer.status == 401 && kept {
+        if answer.status == 401 && kept && !answer.is_foreign() {
             let (token, _) = self.token(deadline, Some(&token)).await?;
             answer = http::send(self.request(call, &token), deadline, call.effect).await?;
         }
@@ -188,7 +188,7 @@ impl Session {
         let answer = http::send(request, deadline, Effect::Reads).await?;
         if !answer.is_success() {
             let refused = GatewayError {
-                class: refusal(answer.status),
+                class: refusal(&answer),
                 ..error::of(&answer, Effect::Reads)
             };
             return Err(refused);
@@ -202,11 +202,13 @@ impl Session {
     }
 }
 
-/// Nothing was created yet, whatever the token's answer: credentials, or a gateway that is unwell.
-fn refusal(status: u16) -> ErrorClass {
-    match status {
-        429 => ErrorClass::Throttled,
+/// Nothing was created, whatever the token's answer: credentials, or a gateway that is unwell.
+fn refusal(answer: &Answer) -> ErrorClass {
+    match answer.status {
         500.. => ErrorClass::NotCreated,
+        _ if answer.is_foreign() => ErrorClass::NotCreated,
+        408 => ErrorClass::NotCreated,
+        429 => ErrorClass::Throttled,
         _ => ErrorClass::Denied,
     }
 }

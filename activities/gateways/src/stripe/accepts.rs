@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use schemas::{
+    payer::Payer,
     payment_method::{Due, PaymentMethod},
     route::Unmet,
 };
@@ -19,6 +20,8 @@ const PIX_LIFE_S: RangeInclusive<i64> = 60..=1_209_600;
 /// How many days after its making a boleto can be paid.
 const BOLETO_DAYS: RangeInclusive<i64> = 0..=60;
 
+const EMAIL: &str = "is required, at a domain that is known to the internet";
+
 /// What `order` lacks.
 pub(super) fn check(order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
     let mut unmet = Vec::new();
@@ -33,7 +36,7 @@ pub(super) fn check(order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
     let payer = &order.payer;
     match &order.method {
         PaymentMethod::Pix { expires_in, due } => {
-            need(payer.email.is_some(), "payer.email", "is required");
+            need(has_email(payer), "payer.email", EMAIL);
             need(
                 due.is_none(),
                 "payment_method.due",
@@ -47,7 +50,7 @@ pub(super) fn check(order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
             amount(order, &AMOUNT, &mut need);
         }
         PaymentMethod::Boleto { .. } => {
-            need(payer.email.is_some(), "payer.email", "is required");
+            need(has_email(payer), "payer.email", EMAIL);
             need(payer.address.is_some(), "payer.address", "is required");
             amount(order, &BOLETO_AMOUNT, &mut need);
             if let Some(due) = order.method.due() {
@@ -57,6 +60,13 @@ pub(super) fn check(order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
         PaymentMethod::Card { .. } => amount(order, &AMOUNT, &mut need),
     }
     if unmet.is_empty() { Ok(()) } else { Err(unmet) }
+}
+
+/// Stripe takes no address at a bare host (`maria@localhost`).
+fn has_email(payer: &Payer) -> bool {
+    let host = payer.email.as_deref().and_then(|it| it.rsplit_once('@'));
+    let parts = host.and_then(|(_, host)| host.rsplit_once('.'));
+    parts.is_some_and(|(name, end)| !name.is_empty() && !end.is_empty())
 }
 
 fn amount(

@@ -1,15 +1,10 @@
 //! What the payer has to do, as an intent tells it: a Pix code or a boleto's voucher. `GATEWAYS.md` §3.3 and §3.4.
 
-use schemas::{
-    boleto_line::BoletoLine, br_code::BrCode, next_action::NextAction, payment_method::Kind,
-};
+use schemas::{boleto_line::BoletoLine, next_action::NextAction, payment_method::Kind};
 use serde::Deserialize;
 
-use super::{
-    call::unreadable,
-    charge::{instant, kind},
-};
-use crate::GatewayError;
+use super::charge::{instant, kind};
+use crate::pix_code;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Action {
@@ -33,49 +28,45 @@ struct Voucher {
 }
 
 impl Action {
-    /// In our words; `None` for actions of methods that are not ours.
-    pub(super) fn to_next_action(
-        &self,
-        real_money: bool,
-    ) -> Result<Option<NextAction>, GatewayError> {
-        match (&self.pix_display_qr_code, &self.boleto_display_details) {
-            (Some(code), _) => code.read().map(Some),
-            (None, Some(voucher)) => voucher.read(real_money).map(Some),
-            (None, None) => Ok(None),
+    /// In our words; `None` for actions of methods that are not ours, and for what cannot be shown: how a charge stands must not depend
+    /// on reading its instrument.
+    pub(super) fn to_next_action(&self, real_money: bool) -> Option<NextAction> {
+        let shown = match (&self.pix_display_qr_code, &self.boleto_display_details) {
+            (Some(code), _) => code.read(),
+            (None, Some(voucher)) => voucher.read(real_money),
+            (None, None) => return None,
+        };
+        if shown.is_none() {
+            tracing::warn!("stripe's intent came with nothing readable to show to the payer");
         }
+        shown
     }
 }
 
 impl QrCode {
-    fn read(&self) -> Result<NextAction, GatewayError> {
-        let code = self
-            .data
-            .clone()
-            .filter(|code| BrCode::parse(code).is_ok())
-            .ok_or_else(|| unreadable("the intent has no readable Pix code"))?;
-        Ok(NextAction::Pix {
-            copy_paste: code,
+    fn read(&self) -> Option<NextAction> {
+        Some(NextAction::Pix {
+            copy_paste: pix_code::as_issued("stripe", self.data.as_deref())?,
             qr_code_url: self.image_url_png.clone(),
-            expires_at: ends(self.expires_at)?,
+            expires_at: instant(self.expires_at?)?,
         })
     }
 }
 
 impl Voucher {
-    fn read(&self, real_money: bool) -> Result<NextAction, GatewayError> {
+    fn read(&self, real_money: bool) -> Option<NextAction> {
         let number = self.number.as_deref().unwrap_or_default();
         let (line, barcode) = match BoletoLine::from_line(number) {
             Ok(read) => (read.line(), read.barcode().to_owned()),
-            Err(_) if !real_money => sandbox(number)
-                .ok_or_else(|| unreadable("the intent has no boleto's line of 47 digits"))?,
-            Err(_) => return Err(unreadable("the intent has no readable boleto's line")),
+            Err(_) if !real_money => sandbox(number)?,
+            Err(_) => return None,
         };
-        Ok(NextAction::Boleto {
+        Some(NextAction::Boleto {
             line,
             barcode,
             pdf_url: self.pdf.clone().or_else(|| self.hosted_voucher_url.clone()),
             copy_paste: None,
-            expires_at: ends(self.expires_at)?,
+            expires_at: instant(self.expires_at?)?,
         })
     }
 }
@@ -96,12 +87,6 @@ fn sandbox(number: &str) -> Option<(String, String)> {
     Some((number.to_owned(), parts.concat()))
 }
 
-fn ends(seconds: Option<i64>) -> Result<schemas::Instant, GatewayError> {
-    seconds
-        .and_then(instant)
-        .ok_or_else(|| unreadable("the intent does not tell until when it can be paid"))
-}
-
 /// By which method: one of ours, the first that is named.
 pub(super) fn method(types: &[String]) -> Option<Kind> {
     types.iter().find_map(|theirs| kind(theirs))
@@ -112,7 +97,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn boleto(number: &str, real_money: bool) -> Result<Option<NextAction>, GatewayError> {
+    fn boleto(number: &str, real_money: bool) -> Option<NextAction> {
         let action = json!({ "type": "boleto_display_details", "boleto_display_details": {
             "number": number, "expires_at": 1_784_257_199, "pdf": "https://pdf", "novelty": 1 } });
         let action: Action = serde_json::from_value(action).expect("an action");
@@ -121,12 +106,12 @@ mod tests {
 
     #[test]
     fn a_boletos_line_gives_its_bar_code() {
-        let Ok(Some(NextAction::Boleto {
+        let Some(NextAction::Boleto {
             line,
             barcode,
             pdf_url,
             ..
-        })) = boleto("00190500954014481606906809350314337370000000100", true)
+        }) = boleto("00190500954014481606906809350314337370000000100", true)
         else {
             panic!("a boleto")
         };
@@ -136,26 +121,30 @@ mod tests {
     }
 
     #[test]
-    fn the_sandboxs_line_is_shown_there_and_refused_where_money_moves() {
+    fn the_sandboxs_line_is_shown_there_and_not_where_money_moves() {
         let made_up = "01010101010101010101010101010101010101010101010";
         assert!(matches!(
             boleto(made_up, false),
-            Ok(Some(NextAction::Boleto { line, barcode, .. })) if line == made_up && barcode.len() == 44
+            Some(NextAction::Boleto { line, barcode, .. }) if line == made_up && barcode.len() == 44
         ));
-        assert_eq!(
-            boleto(made_up, true).expect_err("refused").code,
-            "unreadable"
-        );
-        assert_eq!(
-            boleto("123", false).expect_err("refused").code,
-            "unreadable"
-        );
+        assert_eq!(boleto(made_up, true), None);
+        assert_eq!(boleto("123", false), None);
+    }
+
+    #[test]
+    fn a_pix_code_is_shown_as_issued() {
+        let action = json!({ "pix_display_qr_code": { "data": "not readable", "expires_at": 1_784_257_199 } });
+        let action: Action = serde_json::from_value(action).expect("an action");
+        assert!(matches!(
+            action.to_next_action(true),
+            Some(NextAction::Pix { copy_paste, .. }) if copy_paste == "not readable"
+        ));
     }
 
     #[test]
     fn an_action_that_is_not_ours_shows_nothing() {
         let action: Action =
             serde_json::from_value(json!({ "type": "redirect_to_url" })).expect("an action");
-        assert_eq!(action.to_next_action(true), Ok(None));
+        assert_eq!(action.to_next_action(true), None);
     }
 }

@@ -26,10 +26,10 @@ pub(super) trait Listed: DeserializeOwned {
 }
 
 #[derive(Deserialize)]
-struct Page<T> {
+pub(super) struct Page<T> {
     #[serde(default)]
-    has_more: bool,
-    data: Vec<T>,
+    pub has_more: bool,
+    pub data: Vec<T>,
 }
 
 impl Stripe {
@@ -109,6 +109,18 @@ impl Stripe {
             .body(body)
     }
 
+    /// One page of a list, newest first.
+    pub(super) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        deadline: Deadline,
+    ) -> Result<Page<T>, GatewayError> {
+        let mut query = query.to_vec();
+        query.push(("limit", PAGE.to_owned()));
+        self.get(path, &query, deadline).await?.read(Effect::Reads)
+    }
+
     /// All of a list, newest first, in at most so many pages.
     pub(super) async fn list<T: Listed>(
         &self,
@@ -119,15 +131,11 @@ impl Stripe {
         let mut all: Vec<T> = Vec::new();
         for _ in 0..max_pages {
             let mut query = query.to_vec();
-            query.push(("limit", PAGE.to_owned()));
             query.extend(
                 all.last()
                     .map(|last| ("starting_after", last.id().to_owned())),
             );
-            let page: Page<T> = self
-                .get(path, &query, deadline)
-                .await?
-                .read(Effect::Reads)?;
+            let page: Page<T> = self.page(path, &query, deadline).await?;
             let more = page.has_more && !page.data.is_empty();
             all.extend(page.data);
             if !more {

@@ -10,8 +10,22 @@ use crate::{
 /// The intent cannot do this any more: it was paid or canceled.
 pub(super) const UNEXPECTED_STATE: &str = "payment_intent_unexpected_state";
 
-/// The payer's CPF or CNPJ is not taken.
-pub(super) const INVALID_DOCUMENT: &str = "tax_id_invalid";
+/// Ours for "an earlier request under the same key is still running": no outcome, the same key is to be sent again.
+const KEY_IN_USE: &str = "key_in_use";
+
+/// Stripe's code for nothing being there.
+const ABSENT: &str = "resource_missing";
+
+/// Of the account and its configuration: any other order would be refused too.
+const ACCOUNTS: [&str; 7] = [
+    "account_invalid",
+    "country_unsupported",
+    "livemode_mismatch",
+    "payment_method_unactivated",
+    "platform_api_key_expired",
+    "secret_key_required",
+    "testmode_charges_only",
+];
 
 /// An answer that is no success.
 pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
@@ -22,7 +36,11 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
         text("type").unwrap_or_default(),
         text("param").unwrap_or_default(),
     );
-    let code = text("code").or(text("type"));
+    let code = if is_key_in_use(answer.status, kind, text("code")) {
+        Some(KEY_IN_USE)
+    } else {
+        text("code").or(text("type"))
+    };
     // its message may repeat what was sent: the parameter's name tells enough
     let message = match (text("code"), param) {
         (Some(code), "") => format!("Stripe refused: {code}"),
@@ -31,10 +49,25 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
         (None, param) => format!("Stripe refused {param}"),
     };
     let generic = answer.error(effect, code, Some(&message));
-    GatewayError {
-        class: class(answer.status, (kind, param), generic.class),
-        ..generic
+    if answer.is_foreign() {
+        return generic;
     }
+    let of_account = text("code").is_some_and(|code| ACCOUNTS.contains(&code));
+    let class = match class(answer.status, (kind, param), generic.class) {
+        ErrorClass::Refused if of_account => ErrorClass::Denied,
+        class => class,
+    };
+    GatewayError { class, ..generic }
+}
+
+/// 409 is that alone; with other parameters under the key the status is 400.
+fn is_key_in_use(status: u16, kind: &str, code: Option<&str>) -> bool {
+    code == Some("idempotency_key_in_use") || (status == 409 && kind == "idempotency_error")
+}
+
+/// Nothing is there.
+pub(super) fn is_absent(error: &GatewayError) -> bool {
+    error.code == ABSENT
 }
 
 /// What a refusal means here, where its status alone (`otherwise`) does not tell.
@@ -53,6 +86,34 @@ fn class(status: u16, (kind, param): (&str, &str), otherwise: ErrorClass) -> Err
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_in_use_is_told_from_a_key_used_for_something_else() {
+        for (status, kind, code, in_use) in [
+            (
+                409,
+                "idempotency_error",
+                Some("idempotency_key_in_use"),
+                true,
+            ),
+            (409, "idempotency_error", None, true),
+            (
+                409,
+                "invalid_request_error",
+                Some("idempotency_key_in_use"),
+                true,
+            ),
+            (400, "idempotency_error", None, false),
+            (409, "invalid_request_error", Some("lock_timeout"), false),
+            (429, "invalid_request_error", Some("lock_timeout"), false),
+        ] {
+            assert_eq!(
+                is_key_in_use(status, kind, code),
+                in_use,
+                "{status} {kind} {code:?}"
+            );
+        }
+    }
 
     #[test]
     fn a_refusals_type_and_parameter_decide_where_its_status_does_not() {

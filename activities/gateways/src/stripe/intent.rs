@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     action::{self, Action},
-    call::{Listed, unreadable},
+    call::unreadable,
     charge::{Charge, instant},
 };
 use crate::{GatewayCharge, GatewayError, GatewayPayment, GatewayStatus};
@@ -47,12 +47,6 @@ enum Latest {
 #[derive(Debug, Deserialize)]
 struct LastError {
     code: Option<String>,
-}
-
-impl Listed for Intent {
-    fn id(&self) -> &str {
-        &self.id
-    }
 }
 
 /// Their status → ours. After an error an intent could be confirmed again, yet what was shown to the payer is dead; on a
@@ -113,7 +107,7 @@ impl Intent {
             .as_ref()
             .filter(|_| charge.status.is_payable())
         {
-            charge.next_action = action.to_next_action(self.livemode)?;
+            charge.next_action = action.to_next_action(self.livemode);
         }
         Ok(charge)
     }

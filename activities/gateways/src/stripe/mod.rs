@@ -31,12 +31,14 @@ mod intent;
 mod notification;
 mod read;
 mod refund;
+mod search;
 mod session;
 #[cfg(test)]
 mod tests;
 
 use call::{is_replayed, unreadable};
 use intent::Intent;
+use search::Searches;
 use session::Session;
 
 /// Keys are kept for at least a day; an hour is left for clocks and retries.
@@ -49,6 +51,7 @@ pub struct Stripe {
     base: Url,
     key: SecretString,
     webhook_secrets: Vec<SecretString>,
+    searches: Searches,
 }
 
 impl Stripe {
@@ -57,10 +60,11 @@ impl Stripe {
         endpoints: &Endpoints,
     ) -> Result<Self, GatewayError> {
         Ok(Self {
-            client: http::client(None, None)?,
+            client: http::shared()?,
             base: endpoints.stripe.clone(),
             key: credentials.secret_key.clone(),
             webhook_secrets: credentials.webhook_secrets.clone(),
+            searches: Searches::default(),
         })
     }
 
@@ -126,11 +130,7 @@ impl Gateway for Stripe {
         };
         let answer = self
             .create(path, &form::of(order), &order.reference, deadline)
-            .await
-            .map_err(|error| match error.code.as_str() {
-                error::INVALID_DOCUMENT => error.about_document(&order.payer.document),
-                _ => error,
-            })?;
+            .await?;
         self.created(order, &answer, deadline)
             .await
             .map_err(GatewayError::after_an_effect)

@@ -1,19 +1,12 @@
 //! Charges as they stand at Stripe now, with all that happened to their money.
 
-use schemas::{Instant, next_action::NextAction, payment_method::Kind};
+use schemas::{Instant, next_action::NextAction};
 
 use super::{Stripe, charge::Charge, intent::Intent, refund::Refund, session::Session};
 use crate::{
-    ChargeLookup, GatewayCharge, GatewayError, GatewayStatus,
-    http::{CALL_TIMEOUT, Deadline, Effect},
+    GatewayCharge, GatewayError, GatewayStatus,
+    http::{Deadline, Effect},
 };
-
-/// How far before an order's making a search begins, for clocks that differ, in seconds.
-const SEARCH_MARGIN_S: i64 = 60;
-/// Nearly all orders are sent within this, in seconds: where to look first.
-const SEARCH_FIRST_S: i64 = 120;
-/// The most pages of a search; a busier account than this cannot be searched in time.
-const MAX_PAGES: usize = 10;
 
 impl Stripe {
     /// An intent or a session by its id.
@@ -87,52 +80,6 @@ impl Stripe {
             (false, false) => GatewayStatus::Paid,
         };
         Ok(charge)
-    }
-
-    /// Everything that carries the order's reference. Lists are immediate, searches are not.
-    pub(super) async fn search(
-        &self,
-        order: &ChargeLookup,
-    ) -> Result<Vec<GatewayCharge>, GatewayError> {
-        let deadline = Deadline::after(CALL_TIMEOUT);
-        let made = order.created_at.timestamp();
-        let at_first = [
-            ("created[gte]", (made - SEARCH_MARGIN_S).to_string()),
-            ("created[lte]", (made + SEARCH_FIRST_S).to_string()),
-        ];
-        let mut ids = self.named(order, &at_first, deadline).await?;
-        if ids.is_empty() {
-            let later = [("created[gt]", (made + SEARCH_FIRST_S).to_string())];
-            ids = self.named(order, &later, deadline).await?;
-        }
-        let mut found = Vec::new();
-        for id in ids {
-            found.push(within(order.expires_at, self.read(&id, deadline).await?));
-        }
-        Ok(found)
-    }
-
-    /// The ids of what was made in that time under the order's reference.
-    async fn named(
-        &self,
-        order: &ChargeLookup,
-        query: &[(&str, String)],
-        deadline: Deadline,
-    ) -> Result<Vec<String>, GatewayError> {
-        let ours = |reference: Option<&str>| reference == Some(order.reference.as_str());
-        if order.method.kind() == Kind::Card {
-            let listed: Vec<Session> = self
-                .list(&["checkout", "sessions"], query, (MAX_PAGES, deadline))
-                .await?;
-            let listed = listed.into_iter().filter(|it| ours(it.reference()));
-            Ok(listed.map(|session| session.id).collect())
-        } else {
-            let listed: Vec<Intent> = self
-                .list(&["payment_intents"], query, (MAX_PAGES, deadline))
-                .await?;
-            let listed = listed.into_iter().filter(|it| ours(it.reference()));
-            Ok(listed.map(|intent| intent.id).collect())
-        }
     }
 }
 

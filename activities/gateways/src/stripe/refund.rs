@@ -15,8 +15,8 @@ use crate::{
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
-/// The most pages of one charge's refunds.
-const MAX_PAGES: usize = 10;
+/// The most pages of one charge's refunds: each gives at least a centavo back.
+const MAX_PAGES: usize = 100;
 
 /// A refund. Fields that we do not need are not read.
 #[derive(Debug, Deserialize)]

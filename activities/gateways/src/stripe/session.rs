@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use schemas::next_action::NextAction;
 use serde::Deserialize;
 
-use super::{
-    call::{Listed, unreadable},
-    charge::instant,
-    intent::Intent,
-};
+use super::{call::unreadable, charge::instant, intent::Intent};
 use crate::{GatewayCharge, GatewayError, GatewayStatus};
 
 /// A session. Fields that we do not need are not read.
@@ -33,12 +29,6 @@ pub(super) struct Session {
 enum Paying {
     Intent(Box<Intent>),
     Id(serde::de::IgnoredAny),
-}
-
-impl Listed for Session {
-    fn id(&self) -> &str {
-        &self.id
-    }
 }
 
 /// Their two statuses → ours. Complete and unpaid: by a method that takes its time.

@@ -99,7 +99,7 @@ macro_rules! promises_of_all {
     ($method:ident: $($more:ident),+ $(,)?) => {
         promises! { super::$method:
             a_valid_order_is_accepted,
-            a_cnpj_with_letters_that_is_refused_may_go_elsewhere,
+            a_cnpj_with_letters_may_be_refused,
             a_charge_is_created_and_shown,
             nothing_is_found_where_nothing_was_created,
             a_refused_connection_creates_nothing,
@@ -111,6 +111,13 @@ macro_rules! promises_of_all {
             a_truncated_answer_is_unknown_and_found,
             a_timeout_is_unknown,
             a_429_is_throttled_and_tells_how_long,
+            a_date_to_retry_after_is_a_wait,
+            what_a_proxy_turns_away_is_not_created,
+            a_proxys_page_after_the_effect_is_unknown_and_found,
+            an_empty_401_or_403_is_denied,
+            a_proxys_404_hides_no_charge,
+            a_charge_is_found_by_the_id_that_is_known,
+            odd_contact_data_lose_no_sale,
             refused_credentials_are_denied,
             a_lasting_401_is_denied,
             errors_tell_nothing_of_the_payer,
@@ -133,6 +140,7 @@ macro_rules! promises_of_all {
 
 mod of_pix {
     promises_of_all! { pix:
+        a_code_that_is_not_readable_is_shown_and_ended,
         a_whole_refund_is_shown,
         refunds_in_parts_are_each_shown,
         a_refund_over_the_sum_is_refused,

@@ -70,6 +70,24 @@ impl Control {
         self.post("faults", json!({ "kind": "down" })).await;
     }
 
+    /// Until healed, or as often as `more` says, requests of that method and beginning are answered so.
+    pub(crate) async fn answer(&self, of: (&str, &str), status: u16, more: Value) {
+        let mut fault = more;
+        fault["status"] = status.into();
+        self.fault("status", of, fault).await;
+    }
+
+    /// How many requests came with that method and beginning.
+    pub(crate) async fn count(&self, (method, path): (&str, &str)) -> usize {
+        let came = self.get("requests").await;
+        let all = came["requests"].as_array().cloned().unwrap_or_default();
+        let is_one = |one: &&Value| {
+            let at = one["path"].as_str().unwrap_or_default();
+            one["method"] == method && at.starts_with(path)
+        };
+        all.iter().filter(is_one).count()
+    }
+
     /// All is well again.
     pub(crate) async fn heal(&self) {
         self.ask(self.client.delete(self.at("faults"))).await;

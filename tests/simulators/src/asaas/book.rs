@@ -135,7 +135,9 @@ impl Book for Asaas {
                 "A chave de API fornecida é inválida",
             ),
             404 => Refusal::Absent.into_response(),
-            400 => wrong("invalid_value", "Falha injetada no simulador"),
+            400 | 402 | 405 | 409 | 410 | 413 | 422 => {
+                wrong("invalid_value", "Falha injetada no simulador")
+            }
             _ => status.into_response(),
         }
     }

@@ -16,7 +16,9 @@ use crate::{
     sim::lock,
 };
 
-const MOBILE_DIGITS: [usize; 2] = [10, 11];
+/// With the area code, and the 9 that a mobile begins with.
+const MOBILE_DIGITS: usize = 11;
+const LANDLINE_DIGITS: [usize; 2] = [10, 11];
 /// What may be sent and comes back.
 const FIELDS: [&str; 19] = [
     "name",
@@ -115,17 +117,40 @@ fn check(sent: &mut Map<String, Value>, alphanumeric: bool) -> Result<(), Refusa
             "O email informado é inválido.",
         ));
     }
-    if let Some(mobile) = text(sent, "mobilePhone") {
-        let digits: String = mobile.chars().filter(char::is_ascii_digit).collect();
-        if !MOBILE_DIGITS.contains(&digits.len()) {
-            return Err(Refusal::of(
-                "invalid_mobilePhone",
-                "O celular informado é inválido.",
-            ));
-        }
-        sent.insert("mobilePhone".to_owned(), digits.into());
+    let mobile = Refusal::of("invalid_mobilePhone", "O celular informado é inválido.");
+    check_phone(sent, "mobilePhone", is_mobile).map_err(|()| mobile)?;
+    let phone = Refusal::of("invalid_phone", "O telefone informado é inválido.");
+    check_phone(sent, "phone", is_phone).map_err(|()| phone)
+}
+
+fn check_phone(
+    sent: &mut Map<String, Value>,
+    name: &str,
+    is_right: fn(&str) -> bool,
+) -> Result<(), ()> {
+    let Some(phone) = text(sent, name) else {
+        return Ok(());
+    };
+    let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
+    if !is_right(&digits) {
+        return Err(());
     }
+    sent.insert(name.to_owned(), digits.into());
     Ok(())
+}
+
+/// A landline is none.
+fn is_mobile(digits: &str) -> bool {
+    digits.len() == MOBILE_DIGITS && has_area(digits) && digits[2..].starts_with('9')
+}
+
+fn is_phone(digits: &str) -> bool {
+    LANDLINE_DIGITS.contains(&digits.len()) && has_area(digits)
+}
+
+/// No area code has a zero.
+fn has_area(digits: &str) -> bool {
+    digits.bytes().take(2).all(|digit| digit != b'0')
 }
 
 /// Upper case, without punctuation.

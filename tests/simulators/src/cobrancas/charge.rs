@@ -52,6 +52,8 @@ pub(crate) struct Billet {
     pub token: String,
     /// The Pix code of a "bolix".
     pub pix: Option<String>,
+    /// Whether its last day moves to a business day.
+    pub kind_write_off: bool,
 }
 
 /// What paying late costs, and until when it is possible.
@@ -116,6 +118,27 @@ impl Billet {
         boleto::barcode(self.due, total, &self.free)
     }
 
+    /// Efí writes it off so many days after its due date, business days or not.
+    fn last_day(&self) -> NaiveDate {
+        let more = Days::new(self.terms.days_to_write_off);
+        if self.kind_write_off {
+            next_business_day(self.due) + more
+        } else {
+            self.due + more
+        }
+    }
+
+    /// Whether a further one would be the same to the payer.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.due == other.due && self.document() == other.document()
+    }
+
+    /// The payer's CPF or CNPJ.
+    pub(crate) fn document(&self) -> Option<&str> {
+        let company = &self.customer["juridical_person"]["cnpj"];
+        self.customer["cpf"].as_str().or(company.as_str())
+    }
+
     /// What it costs on a day. Half centavos are dropped.
     fn owed(&self, total: i64, on: NaiveDate) -> i64 {
         if on <= next_business_day(self.due) {
@@ -163,9 +186,7 @@ impl Charge {
         match &self.way {
             Way::None => false,
             Way::Billet(billet) => {
-                let last =
-                    next_business_day(billet.due) + Days::new(billet.terms.days_to_write_off);
-                matches!(self.status, "waiting" | "unpaid") && day(now) <= last
+                matches!(self.status, "waiting" | "unpaid") && day(now) <= billet.last_day()
             }
             Way::Link(link) => self.status == "link" && day(now) <= link.due,
         }

@@ -9,6 +9,7 @@ use axum::{
     http::Response,
     response::IntoResponse,
 };
+use chrono::Days;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +17,8 @@ use super::{
     Cobrancas, State as Held, answer,
     auth::Account,
     boleto,
-    charge::{Billet, Charge, Link, Way},
-    error::{Sent, Wrong},
+    charge::{Billet, Charge, Link, Way, day},
+    error::{DAILY_LIMIT, IDENTICAL, PAYER_IS_RECEIVER, Sent, TOO_LATE, Wrong},
     order::{BilletOrder, LinkOrder, Order},
 };
 use crate::{
@@ -82,6 +83,9 @@ fn one_step(
     let order = Order::read(body)?;
     let way = way(&order)?;
     let mut state = lock(&cobrancas.state);
+    if let Way::Billet(billet) = &way {
+        check_limits(cobrancas, &state, (&account, &order, billet))?;
+    }
     let mut charge = Charge {
         account,
         id: state.next(),
@@ -98,6 +102,52 @@ fn one_step(
     };
     charge.become_status("new", charge.created_at);
     Ok(answer(&put(cobrancas, &mut state, charge, way)))
+}
+
+/// What Efí refuses although the request has nothing wrong in it.
+fn check_limits(
+    cobrancas: &Cobrancas,
+    state: &Held,
+    (account, order, billet): (&str, &Order, &Billet),
+) -> Result<(), Wrong> {
+    let settings = lock(&cobrancas.settings).clone();
+    let today = day(cobrancas.sim.now());
+    let latest = settings.latest_due_days.map(|days| today + Days::new(days));
+    if latest.is_some_and(|latest| billet.due > latest) {
+        return Err(Wrong::limit(TOO_LATE, "vencimento máximo atingido"));
+    }
+    if settings
+        .receiver_document
+        .as_deref()
+        .is_some_and(|it| billet.document() == Some(it))
+    {
+        let text = "Recebedor e cliente não podem ser a mesma pessoa.";
+        return Err(Wrong::limit(PAYER_IS_RECEIVER, text));
+    }
+    let billets = || {
+        let mine = state.charges.values().filter(|one| one.account == account);
+        mine.filter_map(|one| match &one.way {
+            Way::Billet(billet) => Some((one, billet)),
+            _ => None,
+        })
+    };
+    let alike = billets()
+        .filter(|(one, made)| one.order.items == order.items && made.is_like(billet))
+        .count();
+    if settings.identical_charges.is_some_and(|most| alike >= most) {
+        let text = "Não é possível emitir três cobranças idênticas.";
+        return Err(Wrong::limit(IDENTICAL, text));
+    }
+    let of_today = billets()
+        .filter(|(one, _)| day(one.created_at) == today)
+        .count();
+    if settings.daily_charges.is_some_and(|most| of_today >= most) {
+        return Err(Wrong::limit(
+            DAILY_LIMIT,
+            "Limite de emissões diárias excedido.",
+        ));
+    }
+    Ok(())
 }
 
 /// Gives a charge its way to be paid, keeps it, and tells.
@@ -176,6 +226,7 @@ fn billet_way(cobrancas: &Cobrancas, order: &Order, body: &Value) -> Result<Way,
         free: cobrancas.sim.digits(boleto::FREE),
         token: token(cobrancas),
         pix: settings.bolix.then(code),
+        kind_write_off: settings.kind_write_off,
     }))
 }
 

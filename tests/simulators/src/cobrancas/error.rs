@@ -11,8 +11,16 @@ use serde_json::{Value, json};
 
 /// A field breaks a rule.
 const INVALID: u32 = 3_500_034;
-/// The charge is absent, or its state forbids it.
-const FORBIDDEN: u32 = 3_500_010;
+/// What is named is absent.
+const ABSENT: u32 = 3_500_010;
+/// The charge's state forbids it.
+const STATE: u32 = 3_500_043;
+/// Limits of the account and of one order.
+pub(super) const DAILY_LIMIT: u32 = 4_600_209;
+pub(super) const IDENTICAL: u32 = 4_600_210;
+pub(super) const PAYER_IS_RECEIVER: u32 = 4_600_222;
+pub(super) const TOO_LATE: u32 = 4_600_414;
+pub(super) const TOO_SMALL: u32 = 4_600_036;
 
 #[derive(Debug)]
 pub(super) struct Wrong {
@@ -32,16 +40,25 @@ impl Wrong {
         }
     }
 
-    /// What is asked for cannot be done.
-    pub(super) fn text(status: StatusCode, error: &str, text: &str) -> Self {
-        Self {
-            status,
-            body: json!({ "code": FORBIDDEN, "error": error, "error_description": text }),
-        }
+    /// What is asked for is not there.
+    pub(super) fn absent(status: StatusCode, error: &str, text: &str) -> Self {
+        Self::coded(status, (ABSENT, error), text)
     }
 
     pub(super) fn state(text: &str) -> Self {
-        Self::text(StatusCode::BAD_REQUEST, "invalid_operation", text)
+        Self::coded(StatusCode::BAD_REQUEST, (STATE, "invalid_operation"), text)
+    }
+
+    /// A limit of the account, or a rule about what is charged.
+    pub(super) fn limit(code: u32, text: &str) -> Self {
+        Self::coded(StatusCode::BAD_REQUEST, (code, "validation_error"), text)
+    }
+
+    fn coded(status: StatusCode, (code, error): (u32, &str), text: &str) -> Self {
+        Self {
+            status,
+            body: json!({ "code": code, "error": error, "error_description": text }),
+        }
     }
 
     pub(super) fn unauthorized(text: &str) -> Self {

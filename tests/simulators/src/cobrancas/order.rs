@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     boleto,
     charge::{Terms, day},
-    error::Wrong,
+    error::{TOO_SMALL, Wrong},
 };
 use crate::{
     document::{is_cnpj, is_cpf},
@@ -19,6 +19,10 @@ const MAX_LINES: usize = 4;
 const MAX_LINE: usize = 100;
 const MAX_LINK_MESSAGE: usize = 80;
 const MAX_DAYS_TO_WRITE_OFF: i64 = 120;
+const STATES: [&str; 27] = [
+    "AC", "AL", "AM", "AP", "BA", "CE", "DF", "ES", "GO", "MA", "MG", "MS", "MT", "PA", "PB", "PE",
+    "PI", "PR", "RJ", "RN", "RO", "RR", "RS", "SC", "SE", "SP", "TO",
+];
 
 /// What is charged, whatever the way to pay it.
 #[derive(Clone)]
@@ -170,8 +174,9 @@ impl BilletOrder {
             return Err(Wrong::property(path, "é obrigatório"));
         }
         if total < minimum {
-            let message = format!("o valor mínimo é {minimum}");
-            return Err(Wrong::property("/items", &message));
+            let message =
+                format!("valor da emissão {total} é inferior ao limite mínimo ({minimum})");
+            return Err(Wrong::limit(TOO_SMALL, &message));
         }
         customer(&billet["customer"])?;
         let due = date(sim, &billet["expire_at"], &format!("{path}/expire_at"))?;
@@ -254,17 +259,21 @@ fn customer(customer: &Value) -> Result<(), Wrong> {
             return Err(Wrong::property(&at, "CNPJ inválido"));
         }
     } else {
-        text(&customer["name"], &path("name"), MAX_TEXT)?;
+        // `^[ ]*(.+[ ]+)+.+[ ]*$`: two words at least
+        let name = text(&customer["name"], &path("name"), MAX_TEXT)?;
+        if name.split(' ').filter(|word| !word.is_empty()).count() < 2 {
+            return Err(Wrong::property(&path("name"), "deve ter nome e sobrenome"));
+        }
         if !is_cpf(text(&customer["cpf"], &path("cpf"), MAX_TEXT)?) {
             return Err(Wrong::property(&path("cpf"), "CPF inválido"));
         }
     }
     let email = optional_text(&customer["email"], &path("email"), MAX_TEXT)?;
-    if email.is_some_and(|email| !email.contains('@')) {
+    if email.is_some_and(|email| !is_email(&email)) {
         return Err(Wrong::property(&path("email"), "e-mail inválido"));
     }
     let phone = optional_text(&customer["phone_number"], &path("phone_number"), MAX_TEXT)?;
-    if phone.is_some_and(|phone| !is_digits(&phone, &[10, 11])) {
+    if phone.is_some_and(|phone| !is_phone(&phone)) {
         return Err(Wrong::property(&path("phone_number"), "telefone inválido"));
     }
     address(&customer["address"])
@@ -278,13 +287,38 @@ fn address(address: &Value) -> Result<(), Wrong> {
     for name in ["street", "number", "neighborhood", "city"] {
         text(&address[name], &path(name), MAX_TEXT)?;
     }
-    if text(&address["state"], &path("state"), MAX_TEXT)?.len() != 2 {
-        return Err(Wrong::property(&path("state"), "deve ter 2 letras"));
+    if !STATES.contains(&text(&address["state"], &path("state"), MAX_TEXT)?) {
+        return Err(Wrong::property(&path("state"), "deve ser uma UF"));
     }
     if !is_digits(text(&address["zipcode"], &path("zipcode"), MAX_TEXT)?, &[8]) {
         return Err(Wrong::property(&path("zipcode"), "deve ter 8 dígitos"));
     }
     Ok(())
+}
+
+/// `^[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}$`
+fn is_email(text: &str) -> bool {
+    let Some((name, host)) = text.split_once('@') else {
+        return false;
+    };
+    let of = |text: &str, more: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    let end = host.rsplit_once('.').filter(|(labels, _)| of(labels, ".-"));
+    let ends = end.is_some_and(|(_, end)| {
+        end.len() >= 2 && end.bytes().all(|byte| byte.is_ascii_alphabetic())
+    });
+    of(name, "._%+-") && ends
+}
+
+/// `^[1-9]{2}9?[0-9]{8}$`
+fn is_phone(text: &str) -> bool {
+    let area = text.bytes().take(2).all(|byte| byte != b'0');
+    let nine = text.len() == 10 || text.as_bytes().get(2) == Some(&b'9');
+    is_digits(text, &[10, 11]) && area && nine
 }
 
 fn is_digits(text: &str, lengths: &[usize]) -> bool {
@@ -311,8 +345,9 @@ impl LinkOrder {
             }
         };
         if method == "banking_billet" && total < minimum {
-            let message = format!("o valor mínimo é {minimum}");
-            return Err(Wrong::property("/items", &message));
+            let message =
+                format!("valor da emissão {total} é inferior ao limite mínimo ({minimum})");
+            return Err(Wrong::limit(TOO_SMALL, &message));
         }
         let delivery = &settings["request_delivery_address"];
         let Some(delivery) = delivery.as_bool() else {

@@ -122,7 +122,7 @@ pub(super) async fn notification(
     let charge = ours.find(|charge| charge.account == account && charge.token == token);
     let Some(charge) = charge else {
         let status = cobrancas.not_found();
-        return Err(Wrong::text(
+        return Err(Wrong::absent(
             status,
             "invalid_token",
             "Token de notificação inválido",
@@ -144,7 +144,7 @@ impl Cobrancas {
         let charge = charge.filter(|charge| charge.account == account).cloned();
         charge.ok_or_else(|| {
             let text = "Cobrança não encontrada";
-            Wrong::text(self.not_found(), "not_found", text)
+            Wrong::absent(self.not_found(), "not_found", text)
         })
     }
 }

@@ -133,7 +133,22 @@ async fn customers_are_checked_field_by_field() {
         (json!({ "name": "" }), "invalid_name"),
         (json!({ "cpfCnpj": "52998224726" }), "invalid_object"),
         (json!({ "email": "ana" }), "invalid_email"),
+        (json!({ "email": "ana@localhost" }), "invalid_email"),
         (json!({ "mobilePhone": "123" }), "invalid_mobilePhone"),
+        // a landline, a mobile without its 9, an area code that there is not
+        (
+            json!({ "mobilePhone": "1133334444" }),
+            "invalid_mobilePhone",
+        ),
+        (
+            json!({ "mobilePhone": "11887654321" }),
+            "invalid_mobilePhone",
+        ),
+        (
+            json!({ "mobilePhone": "01987654321" }),
+            "invalid_mobilePhone",
+        ),
+        (json!({ "phone": "33334444" }), "invalid_phone"),
     ] {
         let mut customer = json!({ "name": "Ana", "cpfCnpj": CPF });
         for (name, value) in more.as_object().unwrap() {

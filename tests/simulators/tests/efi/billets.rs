@@ -1,5 +1,6 @@
 //! API Cobranças: boletos.
 
+use chrono::{DateTime, Datelike, Days, Utc, Weekday};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -17,6 +18,9 @@ impl Shop {
             token: String::new(),
         };
         shop.authorize().await;
+        // far from every clock, beyond what Efí takes
+        let far = json!({ "latest_due_days": null });
+        shop.control("PUT", "settings", &far).await;
         shop
     }
 
@@ -155,6 +159,11 @@ async fn both_shapes_of_errors_name_the_field() {
         ("/configurations/days_to_write_off", json!(121)),
         ("/message", json!("a\nb\nc\nd\ne")),
         ("/customer/email", json!("nobody")),
+        ("/customer/email", json!("maria@localhost")),
+        ("/customer/name", json!("Maria")),
+        ("/customer/phone_number", json!("00123456789")),
+        ("/customer/phone_number", json!("11887654321")),
+        ("/customer/address/state", json!("XX")),
     ];
     for (field, value) in wrong {
         let error = post(&|body| {
@@ -184,6 +193,38 @@ async fn both_shapes_of_errors_name_the_field() {
     post(&|body| body["items"] = json!([{ "name": "x", "value": 499 }])).await;
     let none = shop.control("GET", "charges", &json!({})).await.body;
     assert_eq!(none["charges"], json!([]));
+}
+
+/// Efí's page counts days, business days or not. Which rule banks keep for a due date on a day off can be switched.
+#[tokio::test]
+async fn a_boleto_due_on_a_saturday_is_payable_that_day_or_to_monday() {
+    for (kind, payable) in [(false, [true, false, false]), (true, [true, true, false])] {
+        let shop = Shop::open().await;
+        let settings = json!({ "kind_write_off": kind });
+        shop.control("PUT", "settings", &settings).await;
+        let clock = async |seconds: i64| -> DateTime<Utc> {
+            let to = json!({ "advance_s": seconds });
+            let answer = shop.control("POST", "clock", &to).await.body;
+            answer["now"].as_str().unwrap().parse().unwrap()
+        };
+        let now = clock(0).await;
+        let days = now.date_naive().iter_days().skip(2);
+        let saturday = days
+            .take(7)
+            .find(|day| day.weekday() == Weekday::Sat)
+            .unwrap();
+        let mut body = billet();
+        let boleto = &mut body["payment"]["banking_billet"];
+        boleto["expire_at"] = saturday.to_string().into();
+        boleto["configurations"] = json!({ "days_to_write_off": 0 });
+        let made = shop.call("POST", "/v1/charge/one-step", &body).await;
+        assert_eq!(made.status, 200, "{made:?}");
+        for (after, expected) in [0, 2, 3].into_iter().zip(payable) {
+            let noon = (saturday + Days::new(after)).and_hms_opt(15, 0, 0).unwrap();
+            clock((noon.and_utc() - clock(0).await).num_seconds()).await;
+            assert_eq!(shop.held().await["payable"], expected, "{kind} {after}");
+        }
+    }
 }
 
 #[tokio::test]

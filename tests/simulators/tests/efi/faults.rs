@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::world::{TXID, World};
+use crate::world::{TXID, World, cob};
 
 impl World {
     async fn fault(&self, fault: &Value) {
@@ -169,4 +169,73 @@ async fn each_gateway_has_a_page_and_the_index_links_it() {
         );
     }
     assert_eq!(page("/_sim/nobody").await.0, 404);
+}
+
+#[tokio::test]
+async fn any_answer_can_be_chosen_with_or_without_the_effect() {
+    let world = World::start().await;
+    let put = async || {
+        let request = world.request("PUT", &format!("/v2/cob/{TXID}"));
+        let sent = request.json(&cob("123.45")).send().await.unwrap();
+        let (status, headers) = (sent.status().as_u16(), sent.headers().clone());
+        let header = move |name: &str| headers.get(name).map(|it| it.to_str().unwrap().to_owned());
+        (status, header, sent.text().await.unwrap())
+    };
+    let blocked = json!({ "nome": "documento_bloqueado", "mensagem": "…" });
+    let chosen = json!({
+        "kind": "status", "status": 400, "times": 1, "body": blocked, "headers": { "x-request-id": "r1" },
+    });
+    world.fault(&chosen).await;
+    let (status, header, text) = put().await;
+    assert_eq!(
+        (status, header("x-request-id").as_deref()),
+        (400, Some("r1"))
+    );
+    assert_eq!(header("content-type").as_deref(), Some("application/json"));
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), blocked);
+    let page = json!({
+        "kind": "status", "status": 302, "times": 1, "body": "<html>", "headers": { "server": "proxy" },
+    });
+    world.fault(&page).await;
+    let (status, header, text) = put().await;
+    assert_eq!((status, text.as_str()), (302, "<html>"));
+    assert_eq!(
+        header("content-type").as_deref(),
+        Some("text/html; charset=utf-8")
+    );
+    let empty = json!({ "kind": "status", "status": 401, "times": 1, "body": "" });
+    world.fault(&empty).await;
+    let (status, header, text) = put().await;
+    assert_eq!(
+        (status, header("content-type"), text.as_str()),
+        (401, None, "")
+    );
+    assert_eq!(world.get(&format!("/v2/cob/{TXID}")).await.status, 404);
+    let after =
+        json!({ "kind": "status", "status": 400, "times": 1, "after": true, "body": blocked });
+    world.fault(&after).await;
+    assert_eq!(put().await.0, 400);
+    assert_eq!(world.get(&format!("/v2/cob/{TXID}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_chosen_answer_that_cannot_be_is_refused() {
+    let world = World::start().await;
+    for fault in [
+        json!({ "kind": "status", "headers": { "a b": "c" } }),
+        json!({ "kind": "status", "headers": { "a": "b\n" } }),
+        json!({ "kind": "delay", "delay_ms": 1, "body": "x" }),
+    ] {
+        let answer = world.control("POST", "faults", &fault).await;
+        assert_eq!(answer.status, 422, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_odd_code_ends_in_a_checksum_that_is_none() {
+    let world = World::start().await;
+    world.fault(&json!({ "kind": "odd_code" })).await;
+    let made = world.charge(TXID).await.body;
+    let code = made["pixCopiaECola"].as_str().unwrap();
+    assert!(code.ends_with("6304ZZZZ"), "{code}");
 }

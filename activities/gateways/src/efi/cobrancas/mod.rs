@@ -96,6 +96,15 @@ impl Cobrancas {
             let charge = self.read(&listed.id.to_string(), deadline).await?;
             found.push(charge.to_charge(Some(order.expires_at), &listed.money())?);
         }
+        // the list lags behind, and our reference can be changed in the panel
+        let known = order.gateway_id.as_deref();
+        if let Some(id) = known.filter(|id| found.iter().all(|one| one.id != *id)) {
+            match self.look(id, Some(order.expires_at), deadline).await {
+                Ok(charge) => found.push(charge),
+                Err(error) if error::is_absent(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(found)
     }
 
@@ -105,8 +114,13 @@ impl Cobrancas {
         Ok(answer.read::<Data<Charge>>(Effect::Reads)?.data)
     }
 
-    /// The charge as it stands, with its money, which only the list tells.
-    async fn look(&self, id: &str, deadline: Deadline) -> Result<GatewayCharge, GatewayError> {
+    /// The charge as it stands, with its money, which only the list tells. `expires_at`: its last payable instant, if known.
+    async fn look(
+        &self,
+        id: &str,
+        expires_at: Option<Instant>,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
         let charge = self.read(id, deadline).await?;
         let made_at = charge.created_at.as_deref().and_then(local::instant);
         let mut money = Money::default();
@@ -126,7 +140,7 @@ impl Cobrancas {
                 }
             }
         }
-        charge.to_charge(None, &money)
+        charge.to_charge(expires_at, &money)
     }
 
     pub(super) async fn cancel(
@@ -142,7 +156,7 @@ impl Cobrancas {
             Err(error) if error::is_refusal(&error) => Some(error),
             Err(error) => return Err(error),
         };
-        let ended = match self.look(&charge.id, deadline).await {
+        let ended = match self.look(&charge.id, None, deadline).await {
             Ok(ended) => ended,
             Err(error) if error::is_absent(&error) => GatewayCharge {
                 status: GatewayStatus::Canceled,
@@ -183,7 +197,7 @@ impl Cobrancas {
         order: &RefundOrder,
         deadline: Deadline,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
-        let charge = self.look(&order.charge, deadline).await?;
+        let charge = self.look(&order.charge, None, deadline).await?;
         match charge.status {
             GatewayStatus::Refunded if order.is_whole => Ok(Some(done(order))),
             _ if order.is_whole => Ok(None),

@@ -10,12 +10,14 @@ use schemas::{
 use serde_json::{Value, json};
 
 use super::super::unmet;
-use crate::ChargeOrder;
+use crate::{ChargeOrder, contact};
 
 const MAX_ITEM_NAME: usize = 255;
 const MAX_PAYER_NAME: usize = 255;
 /// Banks register no smaller boleto of Efí.
 const MIN_BOLETO: i64 = 500;
+/// For how long after its due date a boleto may stay registered.
+const MAX_DAYS_TO_WRITE_OFF: i64 = 120;
 /// What is sold, where the merchant does not say.
 const ITEM: &str = "Cobrança";
 /// Interest is counted in thousandths of a percent: ten to a basis point.
@@ -29,6 +31,18 @@ pub(in crate::efi) fn lacks(order: &ChargeOrder) -> Vec<Unmet> {
     }
     if order.method.kind() == Kind::Boleto && order.amount < MIN_BOLETO {
         lacks.push(unmet("amount", "is at least R$ 5,00 for a boleto"));
+    }
+    let Some(due) = order.method.due() else {
+        return lacks;
+    };
+    let is_person = order.payer.document.kind() == DocumentKind::Cpf;
+    if is_person && !contact::has_two_names(&order.payer) {
+        let why = "has a first and a family name on a boleto of Efí";
+        lacks.push(unmet("payer.name", why));
+    }
+    if days_to_write_off(&due) > MAX_DAYS_TO_WRITE_OFF {
+        let why = "is at most 120 days here, counted to a business day";
+        lacks.push(unmet("payment_method.days_after_due", why));
     }
     lacks
 }
@@ -72,8 +86,13 @@ pub(super) fn body(order: &ChargeOrder) -> Value {
     body
 }
 
+/// Counted to the business day on which it can last be paid: Efí writes a boleto off after so many days, business days or not.
+fn days_to_write_off(due: &Due) -> i64 {
+    (due.last_day() - due.due_date).num_days()
+}
+
 fn boleto(order: &ChargeOrder, due: &Due) -> Value {
-    let mut configurations = json!({ "days_to_write_off": due.days_after_due });
+    let mut configurations = json!({ "days_to_write_off": days_to_write_off(due) });
     if due.fine_bps > 0 {
         configurations["fine"] = due.fine_bps.into();
     }
@@ -104,11 +123,11 @@ fn customer(payer: &Payer) -> Value {
             json!({ "juridical_person": { "corporate_name": payer.name, "cnpj": document } })
         }
     };
-    if let Some(email) = &payer.email {
-        customer["email"] = email.as_str().into();
+    if let Some(email) = contact::email(payer) {
+        customer["email"] = email.into();
     }
-    if let Some(phone) = &payer.phone {
-        customer["phone_number"] = phone.as_str().into();
+    if let Some(phone) = contact::phone(payer) {
+        customer["phone_number"] = phone.digits().into();
     }
     if let Some(address) = &payer.address {
         customer["address"] = json!({

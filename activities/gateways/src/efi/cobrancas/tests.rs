@@ -65,13 +65,69 @@ fn a_boleto_asks_for_what_the_documents_name() {
                 },
             },
             "expire_at": "2026-07-31",
-            "configurations": { "days_to_write_off": 30, "fine": 200, "interest": { "value": 1_000, "type": "monthly" } },
+            "configurations": { "days_to_write_off": 31, "fine": 200, "interest": { "value": 1_000, "type": "monthly" } },
             "conditional_discount": { "type": "currency", "value": 500, "until_date": "2026-07-20" },
         } },
     });
     assert_eq!(order::body(&order), expected);
     order.amount = 499;
     assert_eq!(order::lacks(&order)[0].field, "amount");
+}
+
+#[test]
+fn a_boleto_is_written_off_on_its_last_business_day() {
+    for (due_date, days_after_due, days) in [
+        // a Friday and the Saturday after it: Monday
+        ("2026-12-11", 1, 3),
+        // a Saturday: Monday
+        ("2026-12-12", 0, 2),
+        ("2026-12-14", 0, 0),
+        // Christmas is a Friday
+        ("2026-12-24", 1, 4),
+        ("2026-07-31", 30, 31),
+    ] {
+        let order = an_order(PaymentMethod::Boleto {
+            due_date: due_date.parse().expect("a day"),
+            days_after_due,
+            fine_bps: 0,
+            monthly_interest_bps: 0,
+            discount: None,
+        });
+        let body = order::body(&order);
+        let boleto = &body["payment"]["banking_billet"];
+        let sent = &boleto["configurations"]["days_to_write_off"];
+        assert_eq!(sent, days, "{due_date} + {days_after_due}");
+        assert_eq!(order::lacks(&order), []);
+    }
+    let too_long = an_order(PaymentMethod::Boleto {
+        // 120 days after it is a Saturday
+        due_date: "2026-08-14".parse().expect("a day"),
+        days_after_due: 120,
+        fine_bps: 0,
+        monthly_interest_bps: 0,
+        discount: None,
+    });
+    let lacks = order::lacks(&too_long);
+    assert_eq!(lacks[0].field, "payment_method.days_after_due");
+}
+
+#[test]
+fn contact_data_that_efi_does_not_take_is_left_out_and_a_single_name_is_unmet() {
+    let mut order = an_order(boleto());
+    order.payer.phone = Some("1133334444".to_owned());
+    let customer = |order: &_| order::body(order)["payment"]["banking_billet"]["customer"].clone();
+    assert_eq!(customer(&order)["phone_number"], "1133334444");
+    for phone in ["00123456789", "11887654321"] {
+        order.payer.phone = Some(phone.to_owned());
+        assert!(customer(&order).get("phone_number").is_none(), "{phone}");
+    }
+    order.payer.email = Some("maria@localhost".to_owned());
+    assert!(customer(&order).get("email").is_none());
+    assert_eq!(order::lacks(&order), []);
+    order.payer.name = "Maria".to_owned();
+    assert_eq!(order::lacks(&order)[0].field, "payer.name");
+    order.payer.document = "11222333000181".parse().expect("a CNPJ");
+    assert_eq!(order::lacks(&order), [], "a company may have one word");
 }
 
 #[test]

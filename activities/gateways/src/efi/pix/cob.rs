@@ -4,7 +4,6 @@ use chrono::{Days, NaiveDate, TimeDelta};
 use schemas::{
     Instant,
     attempt::ErrorClass,
-    br_code::BrCode,
     calendar::{self, business_day_from},
     next_action::NextAction,
     payment_method::Due,
@@ -12,7 +11,7 @@ use schemas::{
 use serde::Deserialize;
 
 use super::{infraction::Infraction, received::Received, refund};
-use crate::{GatewayCharge, GatewayError, GatewayStatus, money};
+use crate::{GatewayCharge, GatewayError, GatewayStatus, money, pix_code};
 
 /// A charge, immediate or with a due date. Fields that we do not need are not read, so that they cannot break anything.
 #[derive(Debug, Deserialize)]
@@ -54,6 +53,9 @@ struct Amount {
     original: String,
 }
 
+/// Not paid and not removed.
+const ACTIVE: &str = "ATIVA";
+
 /// Where a charge stands in its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Time {
@@ -66,9 +68,9 @@ enum Time {
 /// Their status → ours. `ATIVA` outlives its time: there is no status for that.
 fn status(theirs: &str, time: Time) -> Option<GatewayStatus> {
     Some(match (theirs, time) {
-        ("ATIVA", Time::Running) => GatewayStatus::Pending,
-        ("ATIVA", Time::Late) => GatewayStatus::Overdue,
-        ("ATIVA", Time::Over) => GatewayStatus::Expired,
+        (ACTIVE, Time::Running) => GatewayStatus::Pending,
+        (ACTIVE, Time::Late) => GatewayStatus::Overdue,
+        (ACTIVE, Time::Over) => GatewayStatus::Expired,
         ("CONCLUIDA", _) => GatewayStatus::Paid,
         ("REMOVIDA_PELO_USUARIO_RECEBEDOR" | "REMOVIDA_PELO_PSP", _) => GatewayStatus::Canceled,
         _ => return None,
@@ -112,27 +114,32 @@ impl Calendar {
 }
 
 impl Cob {
-    /// The charge in our words, at `now`, with what is claimed back of it.
+    /// Returns whether Efí would still take a payment for it, whatever its time.
+    pub(super) fn is_active(&self) -> bool {
+        self.status == ACTIVE
+    }
+
+    /// The charge in our words, with what is claimed back of it. `told_at`: when Efí told it, by its own clock; none: as if it were
+    /// still in its time.
     pub(super) fn to_charge(
         &self,
-        now: Instant,
+        told_at: Option<Instant>,
         infractions: &[Infraction],
     ) -> Result<GatewayCharge, GatewayError> {
         let unreadable = |what| GatewayError::new(ErrorClass::Unknown, "unreadable", what);
-        let (expires_at, time) = self.calendario.read(now);
+        let made_at = self.calendario.criacao;
+        let (expires_at, time) = self.calendario.read(told_at.unwrap_or(made_at));
         let status = status(&self.status, time)
             .ok_or_else(|| unreadable("the charge has a status that is not known"))?;
         let amount = money::centavos(&self.valor.original)
             .ok_or_else(|| unreadable("the charge's amount is not readable"))?;
-        let next_action = match &self.pix_copia_e_cola {
-            _ if !status.is_payable() => None,
-            Some(code) if BrCode::parse(code).is_ok() => Some(NextAction::Pix {
-                copy_paste: code.clone(),
-                qr_code_url: None,
-                expires_at,
-            }),
-            _ => return Err(unreadable("the charge has no readable Pix code")),
-        };
+        let code = self.pix_copia_e_cola.as_deref();
+        let code = code.filter(|_| status.is_payable());
+        let next_action = pix_code::as_issued("efi", code).map(|copy_paste| NextAction::Pix {
+            copy_paste,
+            qr_code_url: None,
+            expires_at,
+        });
         let mut disputes: Vec<_> = infractions
             .iter()
             .filter_map(Infraction::to_dispute)
@@ -182,6 +189,28 @@ mod tests {
         ] {
             assert_eq!(status(theirs, time), ours, "{theirs} {time:?}");
         }
+    }
+
+    #[test]
+    fn a_charge_is_over_by_efis_clock_and_active_until_it_is_removed() {
+        let cob: Cob = serde_json::from_value(serde_json::json!({
+            "calendario": { "criacao": "2026-07-14T20:15:00Z", "expiracao": 3600 }, "txid": "t", "status": "ATIVA",
+            "valor": { "original": "1.00" }, "pixCopiaECola": "not a code that we can read",
+        }))
+        .expect("a cob");
+        let at = |told_at: Option<&str>| {
+            let told_at = told_at.map(|at| at.parse().expect("an instant"));
+            let charge = cob.to_charge(told_at, &[]).expect("a charge");
+            (charge.status, charge.next_action.is_some())
+        };
+        assert!(cob.is_active());
+        let running = (GatewayStatus::Pending, true);
+        assert_eq!(at(Some("2026-07-14T21:14:59Z")), running);
+        assert_eq!(
+            at(Some("2026-07-14T21:15:00Z")),
+            (GatewayStatus::Expired, false)
+        );
+        assert_eq!(at(None), running);
     }
 
     /// BACEN's examples of `validadeAposVencimento`.

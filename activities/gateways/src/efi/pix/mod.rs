@@ -1,7 +1,7 @@
 //! Efí's API Pix: charges under our own `txid`, immediate (`cob`) or with a due date (`cobv`). `GATEWAYS.md` §2.2 to §2.6.
 
 use reqwest::{Client, Method};
-use schemas::attempt::ErrorClass;
+use schemas::{Instant, attempt::ErrorClass};
 use serde_json::json;
 use url::Url;
 
@@ -13,7 +13,7 @@ use crate::{
     ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
     RefundOrder,
     credentials::EfiCredentials,
-    http::{Deadline, Effect},
+    http::{Answer, Deadline, Effect},
 };
 
 mod address;
@@ -28,12 +28,33 @@ mod refund;
 mod tests;
 
 use cob::Cob;
+use infraction::Infraction;
 pub(super) use notification::read as read_notification;
 pub(super) use order::lacks;
 use refund::Returned;
 
 /// Both kinds of charges, the more frequent first.
 const FAMILIES: [&str; 2] = ["cob", "cobv"];
+
+/// A charge as Efí told it.
+struct Told {
+    cob: Cob,
+    /// When, by Efí's clock: an active charge has expired or not at this instant, and never by ours.
+    at: Option<Instant>,
+}
+
+impl Told {
+    fn read(answer: &Answer, effect: Effect) -> Result<Self, GatewayError> {
+        Ok(Self {
+            cob: answer.read(effect)?,
+            at: answer.date().map(Into::into),
+        })
+    }
+
+    fn to_charge(&self, claims: &[Infraction]) -> Result<GatewayCharge, GatewayError> {
+        self.cob.to_charge(self.at, claims)
+    }
+}
 
 /// The API Pix of an account, with one Pix key.
 pub(super) struct Pix {
@@ -57,14 +78,18 @@ impl Pix {
         let body = order::body(order, &self.pix_key);
         let path = ["v2", order::family(&order.method), order.reference.as_str()];
         let call = Call::create(Method::PUT, &path, &body);
-        match self.session.send(&call, deadline).await {
-            Ok(answer) => answer
-                .read::<Cob>(Effect::Creates)?
-                .to_charge(now(), &[])
-                .map_err(GatewayError::after_an_effect),
-            Err(error) if error::is_taken(&error) => self.adopt(order, error, deadline).await,
-            Err(error) => Err(error),
+        let made = match self.session.send(&call, deadline).await {
+            Ok(answer) => Told::read(&answer, Effect::Creates)
+                .and_then(|told| told.to_charge(&[]))
+                .map_err(GatewayError::after_an_effect)?,
+            Err(error) if error::is_taken(&error) => self.adopt(order, error, deadline).await?,
+            Err(error) => return Err(error),
+        };
+        if made.status.is_payable() && made.next_action.is_none() {
+            let what = "the charge came without its Pix code";
+            return Err(GatewayError::new(ErrorClass::Unknown, "unreadable", what));
         }
+        Ok(made)
     }
 
     /// What stands under our `txid` after it was refused: ours, unless it asks for something else.
@@ -78,7 +103,7 @@ impl Pix {
             .read((order::family(&order.method), &order.reference), deadline)
             .await
             .map_err(GatewayError::after_an_effect)?;
-        match found.map(|cob| cob.to_charge(now(), &[])) {
+        match found.map(|told| told.to_charge(&[])) {
             Some(Ok(charge)) if charge.amount == order.amount => Ok(charge),
             Some(Ok(_)) => Err(GatewayError::new(
                 ErrorClass::Refused,
@@ -98,39 +123,43 @@ impl Pix {
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
         let named = (order::family(&order.method), order.reference.as_str());
         match self.read(named, deadline).await? {
-            Some(cob) => Ok(vec![self.complete(&cob, deadline).await?]),
+            Some(told) => Ok(vec![self.complete(&told, deadline).await?]),
             None => Ok(Vec::new()),
         }
     }
 
     /// With what is claimed back of it, which only a paid charge can have.
-    async fn complete(&self, cob: &Cob, deadline: Deadline) -> Result<GatewayCharge, GatewayError> {
-        let Some(first) = cob.pix.iter().map(|pix| pix.horario).min() else {
-            return cob.to_charge(now(), &[]);
+    async fn complete(
+        &self,
+        told: &Told,
+        deadline: Deadline,
+    ) -> Result<GatewayCharge, GatewayError> {
+        let Some(first) = told.cob.pix.iter().map(|pix| pix.horario).min() else {
+            return told.to_charge(&[]);
         };
-        let mut claims = self
-            .infractions((first, now().max(first)), deadline)
-            .await?;
+        let until = told.at.unwrap_or_else(now).max(first);
+        let mut claims = self.infractions((first, until), deadline).await?;
         claims.retain(|claim| {
-            let mut received = cob.pix.iter();
+            let mut received = told.cob.pix.iter();
             received.any(|pix| pix.end_to_end_id == claim.end_to_end_id)
         });
-        cob.to_charge(now(), &claims)
+        told.to_charge(&claims)
     }
 
     async fn read(
         &self,
         (family, txid): (&str, &str),
         deadline: Deadline,
-    ) -> Result<Option<Cob>, GatewayError> {
+    ) -> Result<Option<Told>, GatewayError> {
         let path = ["v2", family, txid];
         match self.session.send(&Call::read(&path), deadline).await {
-            Ok(answer) => answer.read(Effect::Reads).map(Some),
+            Ok(answer) => Told::read(&answer, Effect::Reads).map(Some),
             Err(error) if error::is_absent(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
+    /// Removes the charge whatever its time: one that has expired stays active at Efí, and its payment could still arrive.
     pub(super) async fn cancel(
         &self,
         charge: &GatewayCharge,
@@ -145,14 +174,16 @@ impl Pix {
                 Err(error) if error::is_absent(&error) || error::is_refusal(&error) => Some(error),
                 Err(error) => return Err(error),
             };
-            let Some(cob) = self.read((family, &charge.id), deadline).await? else {
+            let Some(told) = self.read((family, &charge.id), deadline).await? else {
                 continue;
             };
-            let ended = self.complete(&cob, deadline).await?;
-            return match refusal {
-                Some(refusal) if ended.status.is_payable() => Err(refusal),
-                _ => Ok(ended),
-            };
+            if told.cob.is_active() {
+                let kept = "Efí accepted the removal and still shows the charge as active";
+                return Err(refusal.unwrap_or_else(|| {
+                    GatewayError::new(ErrorClass::Unknown, "still_payable", kept)
+                }));
+            }
+            return self.complete(&told, deadline).await;
         }
         Ok(GatewayCharge {
             status: GatewayStatus::Canceled,

@@ -24,7 +24,7 @@ fn a_paid_cob_tells_the_money_and_unknown_fields_do_no_harm() {
         "horario":"2026-07-14T20:30:00.000Z","gnExtras":{"tarifa":"1.47","pagador":{"nome":"x"}}}]}"#,
     )
     .expect("a cob");
-    let charge = cob.to_charge(Instant::UNIX_EPOCH, &[]).expect("a charge");
+    let charge = cob.to_charge(None, &[]).expect("a charge");
     assert_eq!(charge.status, GatewayStatus::Paid);
     let payment = &charge.payments[0];
     assert_eq!(
@@ -144,9 +144,7 @@ fn a_claim_and_what_it_took_back_are_one_dispute() {
     }))
     .expect("an infraction");
     let ids = |claims: &[Infraction]| -> Vec<String> {
-        let charge = cob
-            .to_charge(Instant::UNIX_EPOCH, claims)
-            .expect("a charge");
+        let charge = cob.to_charge(None, claims).expect("a charge");
         assert_eq!(charge.refunds, []);
         charge.disputes.into_iter().map(|one| one.id).collect()
     };

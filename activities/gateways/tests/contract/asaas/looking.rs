@@ -134,3 +134,33 @@ async fn a_customer_that_is_not_there_any_more_is_made_anew() {
         .expect("a charge");
     assert_eq!(charge.customer, Some(customer));
 }
+
+#[tokio::test]
+async fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
+    let bench = pix().await;
+    for (code, class) in [
+        ("invalid_billingType", ErrorClass::Denied),
+        ("invalid_value", ErrorClass::Refused),
+        ("invalid_dueDate", ErrorClass::Refused),
+    ] {
+        let body = json!({ "errors": [{ "code": code, "description": "…" }] });
+        let more = json!({ "times": 1, "body": body });
+        bench.control.answer(bench.creates(), 400, more).await;
+        let done = bench.gateway.charge(&bench.order, WITHIN).await;
+        let error = done.expect_err("refused");
+        assert_eq!((error.class, error.code.as_str()), (class, code));
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_charge_that_is_not_listed_is_found_by_its_id() {
+    let bench = pix().await;
+    bench.control.set(json!({ "list_deleted": false })).await;
+    let charge = bench.charged().await;
+    bench.gateway.cancel(&charge).await.expect("canceled");
+    let mut lookup = bench.order.lookup();
+    assert_eq!(bench.gateway.find(&lookup).await, Ok(Vec::new()));
+    lookup.gateway_id = Some(charge.id);
+    let found = bench.gateway.find(&lookup).await.expect("an answer");
+    assert_eq!(found[0].status, GatewayStatus::Canceled);
+}

@@ -1,11 +1,13 @@
 //! What only Efí's API Cobranças promises.
 
+use chrono::{Datelike, Weekday};
+use gateways::GatewayError;
 use gateways::{GatewayStatus, RefundOrder};
-use schemas::{attempt::ErrorClass, dispute};
+use schemas::{attempt::ErrorClass, calendar, dispute, payment_method::PaymentMethod};
 use serde_json::json;
 
-use super::{boleto, card};
-use crate::bench::WITHIN;
+use super::{boleto, by_boleto, card, cobrancas};
+use crate::bench::{Bench, WITHIN, day_in};
 
 /// Efí keeps no reference of a card's refund.
 #[tokio::test]
@@ -57,4 +59,124 @@ async fn what_a_boleto_costs_when_late_is_what_was_received() {
     let found = bench.found().await;
     assert_eq!(found.amount, bench.order.amount);
     assert!(found.payments[0].amount > bench.order.amount);
+}
+
+/// Charges under another reference, which must fail.
+async fn refused(bench: &Bench) -> GatewayError {
+    let order = bench.another_order();
+    let done = bench.gateway.charge(&order, WITHIN).await;
+    let error = done.expect_err("refused");
+    assert_eq!(bench.gateway.find(&order.lookup()).await, Ok(Vec::new()));
+    error
+}
+
+#[tokio::test]
+async fn limits_of_the_account_are_denied_and_rules_about_an_order_refused() {
+    use ErrorClass::{Denied, Refused};
+    let bench = boleto().await;
+    bench.charged().await;
+    for (setting, value, class, code) in [
+        ("daily_charges", json!(1), Denied, "4600209"),
+        ("identical_charges", json!(1), Refused, "4600210"),
+        (
+            "receiver_document",
+            json!("52998224725"),
+            Refused,
+            "4600222",
+        ),
+        ("latest_due_days", json!(1), Refused, "4600414"),
+        ("minimum_billet", json!(100_000), Refused, "4600036"),
+    ] {
+        bench.control.set(json!({ setting: value })).await;
+        let error = refused(&bench).await;
+        assert_eq!((error.class, error.code.as_str()), (class, code));
+        let none = json!({
+            "daily_charges": null, "identical_charges": null, "receiver_document": null, "latest_due_days": null,
+            "minimum_billet": 500,
+        });
+        bench.control.set(none).await;
+    }
+    for (code, class) in [
+        (4_600_035, Denied),
+        (4_600_037, Denied),
+        (4_600_211, Denied),
+        (4_600_224, Denied),
+        (3_500_001, Denied),
+        (3_500_008, Denied),
+        (3_500_049, ErrorClass::Throttled),
+        (3_500_034, Refused),
+    ] {
+        let body = json!({ "code": code, "error": "validation_error", "error_description": "…" });
+        let more = json!({ "times": 1, "body": body });
+        bench.control.answer(bench.creates(), 400, more).await;
+        let error = refused(&bench).await;
+        assert_eq!((error.class, error.code), (class, code.to_string()));
+    }
+}
+
+/// Efí's own timeout comes as a refusal, and nothing says that the boleto was not made.
+#[tokio::test]
+async fn a_failure_told_as_a_refusal_is_unknown_and_found() {
+    let bench = boleto().await;
+    let body = json!({ "code": 4_600_100, "error": "timeout", "error_description": "Timeout" });
+    let more = json!({ "times": 1, "after": true, "body": body });
+    bench.control.answer(bench.creates(), 400, more).await;
+    let done = bench.gateway.charge(&bench.order, WITHIN).await;
+    assert_eq!(done.expect_err("lost").class, ErrorClass::Unknown);
+    assert_eq!(bench.found().await.status, GatewayStatus::Pending);
+}
+
+#[tokio::test]
+async fn a_charge_that_is_not_listed_yet_is_found_by_its_id() {
+    let bench = boleto().await;
+    bench.control.set(json!({ "list_lag_ms": 600_000 })).await;
+    let charge = bench.charged().await;
+    let mut lookup = bench.order.lookup();
+    assert_eq!(bench.gateway.find(&lookup).await, Ok(Vec::new()));
+    lookup.gateway_id = Some(charge.id.clone());
+    let found = bench.gateway.find(&lookup).await.expect("an answer");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].next_action, charge.next_action);
+    lookup.gateway_id = Some("999".to_owned());
+    assert_eq!(bench.gateway.find(&lookup).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_boleto_is_payable_to_its_last_business_day() {
+    let friday = (3..10)
+        .map(day_in)
+        .find(|day| day.weekday() == Weekday::Fri);
+    let mut method = by_boleto();
+    let PaymentMethod::Boleto {
+        due_date,
+        days_after_due,
+        ..
+    } = &mut method
+    else {
+        panic!("a boleto")
+    };
+    (*due_date, *days_after_due) = (friday.expect("a Friday"), 1);
+    let bench = cobrancas(method).await;
+    bench.charged().await;
+    let last = bench.order.method.due().expect("a due date").last_day();
+    let until_noon_of =
+        |day| calendar::end_of(day) - chrono::TimeDelta::hours(12) - crate::bench::now();
+    let payable =
+        async || bench.control.charges(&bench.order.reference).await[0]["payable"].clone();
+    bench
+        .control
+        .advance(until_noon_of(last).num_seconds())
+        .await;
+    assert_eq!(payable().await, true, "on {last}");
+    bench.control.advance(24 * 60 * 60).await;
+    assert_eq!(payable().await, false);
+}
+
+#[tokio::test]
+async fn a_single_name_is_named_beforehand_and_refused_by_efi() {
+    let mut bench = boleto().await;
+    bench.order.payer.name = "Maria".to_owned();
+    let unmet = bench.gateway.accepts(&bench.order).expect_err("unmet");
+    assert_eq!(unmet[0].field, "payer.name");
+    assert_eq!(refused(&bench).await.class, ErrorClass::Refused);
 }

@@ -96,3 +96,52 @@ async fn a_refund_of_a_pix_that_came_before_is_caught_up() {
     };
     assert_eq!(refund.amount, 1_000);
 }
+
+#[tokio::test]
+async fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
+    use ErrorClass::{Denied, Refused};
+    let bench = pix().await;
+    for (name, class) in [
+        ("documento_bloqueado", Denied),
+        ("chave_invalida", Denied),
+        ("valor_invalido", Refused),
+        ("json_invalido", Refused),
+    ] {
+        let body = json!({ "nome": name, "mensagem": "…" });
+        let more = json!({ "times": 1, "body": body });
+        bench.control.answer(bench.creates(), 400, more).await;
+        let done = bench.gateway.charge(&bench.order, WITHIN).await;
+        let error = done.expect_err("refused");
+        assert_eq!((error.class, error.code.as_str()), (class, name));
+    }
+    let found = bench.gateway.find(&bench.order.lookup()).await;
+    assert_eq!(found, Ok(Vec::new()));
+}
+
+/// A cob has no status for the end of its time, and our clock may be wrong by hours.
+#[tokio::test]
+async fn efis_clock_says_when_a_charge_is_over() {
+    let bench = pix().await;
+    bench.charged().await;
+    assert_eq!(bench.found().await.status, GatewayStatus::Pending);
+    bench.control.advance(2 * 60 * 60).await;
+    assert_eq!(bench.found().await.status, GatewayStatus::Expired);
+}
+
+#[tokio::test]
+async fn a_charge_past_its_time_is_removed_all_the_same() {
+    let bench = pix().await;
+    let charge = bench.charged().await;
+    let reference = &bench.order.reference;
+    bench.control.act(reference, "expire", json!({})).await;
+    let at_efi = async || bench.control.charges(reference).await[0]["status"].clone();
+    assert_eq!(at_efi().await, "ATIVA");
+    // refused for another reason, it stays active: that is no end
+    let more = json!({ "times": 1, "body": { "nome": "valor_invalido", "mensagem": "…" } });
+    bench.control.answer(("PATCH", "/v2/cob/"), 400, more).await;
+    let refused = bench.gateway.cancel(&charge).await;
+    assert_eq!(refused.expect_err("active").class, ErrorClass::Refused);
+    let ended = bench.gateway.cancel(&charge).await.expect("removed");
+    assert_eq!(ended.status, GatewayStatus::Canceled);
+    assert_eq!(at_efi().await, "REMOVIDA_PELO_USUARIO_RECEBEDOR");
+}

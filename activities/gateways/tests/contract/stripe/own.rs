@@ -1,9 +1,20 @@
 //! What only Stripe does: keys that keep answers, pages that survive a decline, money that clears later.
 
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, State},
+};
 use chrono::TimeDelta;
-use gateways::{ChargeOrder, GatewayStatus, Means, RefundStatus};
-use schemas::{attempt::ErrorClass, payment_method::Kind};
+use gateways::{ChargeOrder, Endpoints, GatewayStatus, Means, RefundStatus};
+use schemas::{attempt::ErrorClass, gateway::GatewayKind, payment_method::Kind};
 use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinSet};
 use url::Url;
 
 use super::{boleto, by_boleto, by_card, by_pix, card, open, pix};
@@ -42,6 +53,126 @@ async fn another_body_under_the_same_key_is_unknown() {
     };
     let done = bench.gateway.charge(&other, WITHIN).await;
     assert_eq!(done.expect_err("refused").class, ErrorClass::Unknown);
+}
+
+/// As after a takeover: the same key is to be sent again, and this answer is no outcome.
+#[tokio::test]
+async fn a_key_in_use_is_told_apart() {
+    let (bench, api) = open("loja", by_pix()).await;
+    behave(&api, json!({ "execution_ms": 1_500 })).await;
+    let charge = || bench.gateway.charge(&bench.order, WITHIN);
+    let (one, other) = tokio::join!(charge(), charge());
+    let (made, in_use) = if one.is_ok() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let error = in_use.expect_err("in use");
+    assert_eq!(
+        (error.class, error.code.as_str()),
+        (ErrorClass::Unknown, "key_in_use")
+    );
+    behave(&api, json!({ "execution_ms": 0 })).await;
+    assert_eq!(charge().await.expect("a replay").id, made.expect("made").id);
+}
+
+#[tokio::test]
+async fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
+    let bench = pix().await;
+    for (code, class) in [
+        ("testmode_charges_only", ErrorClass::Denied),
+        ("payment_method_unactivated", ErrorClass::Denied),
+        ("amount_too_large", ErrorClass::Refused),
+        ("email_invalid", ErrorClass::Refused),
+    ] {
+        let body = json!({ "error": { "type": "invalid_request_error", "code": code } });
+        let more = json!({ "times": 1, "body": body });
+        bench.control.answer(bench.creates(), 400, more).await;
+        let done = bench.gateway.charge(&bench.order, WITHIN).await;
+        let error = done.expect_err("refused");
+        assert_eq!((error.class, error.code.as_str()), (class, code));
+    }
+}
+
+/// However busy the account is: what one call could not read the next goes on with.
+#[tokio::test]
+async fn a_search_that_was_cut_short_goes_on() {
+    const LISTED: (&str, &str) = ("GET", "/v1/payment_intents");
+    let bench = pix().await;
+    let wanted = bench.charged().await;
+    // two further pages of a hundred before the one that holds it
+    for _ in 0..210 {
+        let other = bench.another_order();
+        let made = bench.gateway.charge(&other, WITHIN).await;
+        made.expect("a charge");
+    }
+    bench
+        .control
+        .answer(LISTED, 503, json!({ "skip": 2 }))
+        .await;
+    let lookup = bench.order.lookup();
+    let cut = bench.gateway.find(&lookup).await;
+    assert_eq!(cut.expect_err("cut short").class, ErrorClass::NotCreated);
+    bench.control.heal().await;
+    let before = bench.control.count(LISTED).await;
+    for _ in 0..2 {
+        let found = bench.gateway.find(&lookup).await.expect("an answer");
+        assert_eq!((found.len(), &found[0].id), (1, &wanted.id));
+    }
+    // one page and the charge itself, twice
+    assert_eq!(bench.control.count(LISTED).await - before, 4);
+}
+
+#[tokio::test]
+async fn a_known_id_needs_no_search() {
+    let bench = pix().await;
+    let charge = bench.charged().await;
+    let more = json!({ "times": 100 });
+    bench
+        .control
+        .answer(("GET", "/v1/payment_intents?"), 503, more)
+        .await;
+    let mut lookup = bench.order.lookup();
+    lookup.gateway_id = Some(charge.id.clone());
+    let list = ("GET", "/v1/payment_intents");
+    let before = bench.control.count(list).await;
+    let found = bench.gateway.find(&lookup).await.expect("an answer");
+    assert_eq!(found[0].id, charge.id);
+    assert_eq!(bench.control.count(list).await - before, 1);
+    lookup.gateway_id = Some("pi_none".to_owned());
+    assert_eq!(bench.gateway.find(&lookup).await, Ok(Vec::new()));
+}
+
+/// Merchants share the connections to a gateway: none pays for a handshake of its own.
+#[tokio::test]
+async fn accounts_share_connections() {
+    type Ports = Arc<Mutex<HashSet<u16>>>;
+    async fn balance(
+        ConnectInfo(peer): ConnectInfo<SocketAddr>,
+        State(ports): State<Ports>,
+    ) -> Json<Value> {
+        ports.lock().expect("nobody panicked").insert(peer.port());
+        Json(json!({ "livemode": false, "id": "acct_1" }))
+    }
+    let ports = Ports::default();
+    let app = Router::new().fallback(balance).with_state(ports.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let at = listener.local_addr().expect("an address");
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    // ends with it
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, app).await });
+    let endpoints = Endpoints {
+        stripe: Url::parse(&format!("http://{at}")).expect("an address"),
+        ..Endpoints::sandbox()
+    };
+    for name in ["one", "two", "three"] {
+        let key = json!({ "secret_key": format!("sk_test_{name}") });
+        let key = gateways::read_credentials(GatewayKind::Stripe, key).expect("a key");
+        let gateway = gateways::open(&key, &endpoints).expect("a gateway");
+        gateway.probe().await.expect("an account");
+    }
+    assert_eq!(ports.lock().expect("nobody panicked").len(), 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use gateways::{GatewayError, GatewayStatus};
 use schemas::{
     attempt::ErrorClass, boleto_line::BoletoLine, br_code::BrCode, next_action::NextAction,
@@ -9,7 +10,7 @@ use schemas::{
 };
 use serde_json::json;
 
-use crate::bench::{Bench, WITHIN};
+use crate::bench::{Bench, WITHIN, now};
 
 /// Charges, which must fail.
 async fn fails(bench: &Bench) -> GatewayError {
@@ -147,6 +148,90 @@ pub(crate) async fn a_429_is_throttled_and_tells_how_long(bench: &Bench) {
     nothing_is_found_where_nothing_was_created(bench).await;
 }
 
+/// The wait is told by the gateway's own clock: ours may be wrong.
+pub(crate) async fn a_date_to_retry_after_is_a_wait(bench: &Bench) {
+    let until = now() + TimeDelta::seconds(60);
+    let headers = json!({ "retry-after": until.format("%a, %d %b %Y %H:%M:%S GMT").to_string() });
+    let more = json!({ "times": 1, "headers": headers });
+    bench.control.answer(bench.creates(), 503, more).await;
+    let wait = fails(bench).await.retry_after.expect("a wait");
+    assert!((55..=60).contains(&wait.as_secs()), "{wait:?}");
+}
+
+/// A page of a proxy or a firewall.
+const PAGE: &str = "<html><body>Attention Required!</body></html>";
+
+pub(crate) async fn what_a_proxy_turns_away_is_not_created(bench: &Bench) {
+    for status in [302, 403, 404, 405, 413, 429] {
+        let more = json!({ "times": 1, "body": PAGE });
+        bench.control.answer(bench.creates(), status, more).await;
+        let error = fails(bench).await;
+        assert_eq!(error.class, ErrorClass::NotCreated, "{status}");
+        assert_eq!(error.code, "not_from_gateway");
+        assert!(error.class.counts_against_gateway());
+    }
+    nothing_is_found_where_nothing_was_created(bench).await;
+}
+
+pub(crate) async fn a_proxys_page_after_the_effect_is_unknown_and_found(bench: &Bench) {
+    let more = json!({ "times": 1, "after": true, "body": PAGE });
+    bench.control.answer(bench.creates(), 400, more).await;
+    assert_eq!(fails(bench).await.class, ErrorClass::Unknown);
+    is_found(bench).await;
+}
+
+pub(crate) async fn an_empty_401_or_403_is_denied(bench: &Bench) {
+    for status in [401, 403] {
+        let more = json!({ "body": "" });
+        bench.control.answer(bench.creates(), status, more).await;
+        assert_eq!(fails(bench).await.class, ErrorClass::Denied, "{status}");
+        bench.control.heal().await;
+    }
+    nothing_is_found_where_nothing_was_created(bench).await;
+}
+
+/// As a proxy answers while the gateway is away: no charge is absent by its word.
+pub(crate) async fn a_proxys_404_hides_no_charge(bench: &Bench) {
+    let charge = bench.charged().await;
+    let fault = json!({ "kind": "status", "status": 404, "body": PAGE });
+    bench.control.post("faults", fault).await;
+    let lookup = bench.order.lookup();
+    let found = bench.gateway.find(&lookup).await;
+    assert_eq!(found.expect_err("hidden").class, ErrorClass::NotCreated);
+    let ended = bench.gateway.cancel(&charge).await;
+    assert_eq!(ended.expect_err("not ended").class, ErrorClass::NotCreated);
+    bench.control.heal().await;
+    is_found(bench).await;
+}
+
+pub(crate) async fn a_charge_is_found_by_the_id_that_is_known(bench: &Bench) {
+    let charge = bench.charged().await;
+    let mut lookup = bench.order.lookup();
+    lookup.gateway_id = Some(charge.id.clone());
+    let found = bench.gateway.find(&lookup).await.expect("an answer");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0].id, found[0].status), (&charge.id, charge.status));
+    assert!(found[0].next_action.is_some());
+}
+
+/// What our reader thinks of a code decides nothing: neither of its showing nor of its end.
+pub(crate) async fn a_code_that_is_not_readable_is_shown_and_ended(bench: &Bench) {
+    let fault = json!({ "kind": "odd_code" });
+    bench.control.post("faults", fault).await;
+    for charge in [bench.charged().await, bench.found().await] {
+        let Some(NextAction::Pix { copy_paste, .. }) = charge.next_action else {
+            panic!("{charge:?} shows no code")
+        };
+        assert!(copy_paste.ends_with("6304ZZZZ"), "{copy_paste}");
+        BrCode::parse(&copy_paste).expect_err("not readable");
+    }
+    let charge = bench.found().await;
+    let ended = bench.gateway.cancel(&charge).await.expect("ended");
+    assert!(!ended.status.is_payable());
+    let left = bench.control.charges(&bench.order.reference).await;
+    assert!(left.iter().all(|charge| charge["payable"] == false));
+}
+
 pub(crate) async fn refused_credentials_are_denied(bench: &Bench) {
     let done = bench.stranger.charge(&bench.order, WITHIN).await;
     assert_eq!(done.expect_err("refused").class, ErrorClass::Denied);
@@ -172,15 +257,35 @@ pub(crate) async fn errors_tell_nothing_of_the_payer(bench: &Bench) {
     }
 }
 
-/// Where a gateway may not know them yet.
-pub(crate) async fn a_cnpj_with_letters_that_is_refused_may_go_elsewhere(bench: &Bench) {
+/// Where a gateway may not know them yet: its refusal lets the next connection be tried.
+pub(crate) async fn a_cnpj_with_letters_may_be_refused(bench: &Bench) {
     let mut order = bench.order.clone();
     order.payer.document = "12ABC34501DE35".parse().expect("a CNPJ");
     let known = |known: bool| json!({ "alphanumeric_cnpj": known });
     bench.control.set(known(false)).await;
     let done = bench.gateway.charge(&order, WITHIN).await;
-    assert_eq!(done.expect_err("refused").class, ErrorClass::NotCreated);
+    assert_eq!(done.expect_err("refused").class, ErrorClass::Refused);
     bench.control.set(known(true)).await;
     order.reference = bench.another_order().reference;
     bench.gateway.charge(&order, WITHIN).await.expect("taken");
+}
+
+/// Contact data that a gateway does not take are left out, and the sale is made.
+pub(crate) async fn odd_contact_data_lose_no_sale(bench: &Bench) {
+    for (email, phone) in [
+        ("maria@example.com", "1133334444"),
+        ("maria@example.com", "00123456789"),
+        ("maria@example.com", "1187654321"),
+        ("maria@localhost", "11987654321"),
+    ] {
+        let mut order = bench.another_order();
+        order.payer.document = "24971563792".parse().expect("a CPF");
+        order.payer.email = Some(email.to_owned());
+        order.payer.phone = Some(phone.to_owned());
+        if bench.gateway.accepts(&order).is_err() {
+            continue;
+        }
+        let done = bench.gateway.charge(&order, WITHIN).await;
+        assert!(done.is_ok(), "{email} {phone}: {done:?}");
+    }
 }

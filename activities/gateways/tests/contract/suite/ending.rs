@@ -79,6 +79,8 @@ pub(crate) async fn a_charge_past_its_last_instant_is_not_payable(bench: &Bench)
     bench.charged().await;
     let reference = &bench.order.reference;
     bench.control.act(reference, "expire", json!({})).await;
+    // a gateway's clock is told in whole seconds
+    bench.control.advance(1).await;
     let found = bench.found().await;
     assert!(!found.status.is_payable(), "{found:?}");
     assert_eq!(found.next_action, None);

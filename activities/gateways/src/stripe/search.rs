@@ -1,0 +1,251 @@
+//! Finding what carries an order's reference. Stripe's search lags behind, its lists do not: they are read by creation time, page by
+//! page, on accounts of any size. What one call leaves unread the next goes on with.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use schemas::{attempt::ErrorClass, payment_method::Kind};
+use serde::Deserialize;
+
+use super::{
+    Stripe,
+    call::{Form, Page},
+    error,
+    read::within,
+};
+use crate::{
+    ChargeLookup, GatewayCharge, GatewayError,
+    http::{CALL_TIMEOUT, Deadline},
+};
+
+/// How far before an order's making a search begins, for clocks that differ, in seconds.
+const MARGIN_S: i64 = 60;
+/// Nearly all orders are sent within this, in seconds: where to search first.
+const FIRST_S: i64 = 120;
+/// What is created is listed at the latest after this, in seconds: a search that found nothing is repeated from there.
+const LISTED_AFTER_S: i64 = 60;
+/// The most pages of one call.
+const MAX_PAGES: usize = 100;
+/// A page is not begun with less time than this.
+const PAGE_TAKES: Duration = Duration::from_millis(500);
+/// The most searches of an account that are remembered; one that is forgotten begins again.
+const MAX_SEARCHES: usize = 256;
+
+/// An intent or a session, as far as a search reads it.
+#[derive(Deserialize)]
+struct Entry {
+    id: String,
+    #[serde(default)]
+    created: i64,
+    client_reference_id: Option<String>,
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+impl Entry {
+    fn has(&self, reference: &str) -> bool {
+        let metadata = self.metadata.as_ref().and_then(|it| it.get("reference"));
+        [self.client_reference_id.as_ref(), metadata].contains(&Some(&reference.to_owned()))
+    }
+}
+
+/// How far a search came. Lists begin with the newest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Progress {
+    /// From when on, in seconds.
+    from: i64,
+    /// Until when; none: until now.
+    until: Option<i64>,
+    /// The last entry of the pages that were read.
+    after: Option<String>,
+    /// When the newest entry of these pages was created.
+    newest: Option<i64>,
+}
+
+impl Progress {
+    fn begin(order: &ChargeLookup) -> Self {
+        let made = order.created_at.timestamp();
+        Self {
+            from: made - MARGIN_S,
+            until: Some(made + FIRST_S),
+            after: None,
+            newest: None,
+        }
+    }
+
+    fn query(&self) -> Form {
+        let mut query = vec![("created[gte]", self.from.to_string())];
+        query.extend(self.until.map(|until| ("created[lte]", until.to_string())));
+        query.extend(self.after.as_ref().map(|id| ("starting_after", id.clone())));
+        query
+    }
+
+    /// Steps over a page in which nothing was found; returns whether all was read by now.
+    fn step(&mut self, page: &Page<Entry>) -> bool {
+        let newest = page.data.iter().map(|entry| entry.created).max();
+        self.newest = self.newest.max(newest);
+        if let (true, Some(last)) = (page.has_more, page.data.last()) {
+            self.after = Some(last.id.clone());
+            return false;
+        }
+        let ended = self.until.is_none();
+        *self = match self.until {
+            // the first window ends: from there on until now
+            Some(until) => Self {
+                from: until,
+                until: None,
+                after: None,
+                newest: None,
+            },
+            None => Self {
+                from: self
+                    .newest
+                    .map_or(self.from, |newest| self.from.max(newest - LISTED_AFTER_S)),
+                after: None,
+                newest: None,
+                until: None,
+            },
+        };
+        ended
+    }
+}
+
+/// Searches that go on with the next call, by reference, the oldest first.
+#[derive(Default)]
+pub(super) struct Searches(Mutex<VecDeque<(String, Progress)>>);
+
+impl Searches {
+    fn progress(&self, order: &ChargeLookup) -> Progress {
+        let searches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = searches.iter().find(|(of, _)| *of == order.reference);
+        kept.map_or_else(|| Progress::begin(order), |(_, progress)| progress.clone())
+    }
+
+    fn keep(&self, reference: &str, progress: &Progress) {
+        let mut searches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        searches.retain(|(of, _)| of != reference);
+        if searches.len() >= MAX_SEARCHES {
+            searches.pop_front();
+        }
+        searches.push_back((reference.to_owned(), progress.clone()));
+    }
+}
+
+impl Stripe {
+    /// Everything that carries the order's reference; by its id alone where that is known, since a key creates once.
+    pub(super) async fn search(
+        &self,
+        order: &ChargeLookup,
+    ) -> Result<Vec<GatewayCharge>, GatewayError> {
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        let ids = match &order.gateway_id {
+            Some(id) => vec![id.clone()],
+            None => self.named(order, deadline).await?,
+        };
+        let mut found = Vec::new();
+        for id in ids {
+            match self.read(&id, deadline).await {
+                Ok(charge) => found.push(within(order.expires_at, charge)),
+                Err(error) if error::is_absent(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The ids of what was made under the order's reference. Its progress is kept after each page, so that a call that is given up
+    /// costs no page twice; a page with a hit is read again by the next call.
+    async fn named(
+        &self,
+        order: &ChargeLookup,
+        deadline: Deadline,
+    ) -> Result<Vec<String>, GatewayError> {
+        let path: &[&str] = match order.method.kind() {
+            Kind::Card => &["checkout", "sessions"],
+            Kind::Pix | Kind::Boleto => &["payment_intents"],
+        };
+        let mut progress = self.searches.progress(order);
+        for _ in 0..MAX_PAGES {
+            if !deadline.allows(PAGE_TAKES) {
+                break;
+            }
+            let page: Page<Entry> = self.page(path, &progress.query(), deadline).await?;
+            let ours = page.data.iter().filter(|entry| entry.has(&order.reference));
+            let ours: Vec<_> = ours.map(|entry| entry.id.clone()).collect();
+            if !ours.is_empty() {
+                return Ok(ours);
+            }
+            let all_was_read = progress.step(&page);
+            self.searches.keep(&order.reference, &progress);
+            if all_was_read {
+                return Ok(ours);
+            }
+        }
+        Err(GatewayError::new(
+            ErrorClass::NotCreated,
+            "search_unfinished",
+            "the account lists too much to be read at once: the search goes on with the next call",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn page(has_more: bool, entries: &[(&str, i64)]) -> Page<Entry> {
+        let entry = |(id, created): &(&str, i64)| json!({ "id": id, "created": created });
+        let data: Vec<_> = entries.iter().map(entry).collect();
+        serde_json::from_value(json!({ "has_more": has_more, "data": data })).expect("a page")
+    }
+
+    fn query(progress: &Progress) -> String {
+        let fields = progress.query();
+        let fields: Vec<_> = fields.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        fields.join("&")
+    }
+
+    #[test]
+    fn a_search_goes_on_where_it_stopped_and_later_only_over_what_is_new() {
+        let order =
+            super::super::tests::order(json!({ "type": "pix", "expires_in": 3600 })).lookup();
+        let made = order.created_at.timestamp();
+        let mut search = Progress::begin(&order);
+        let window = format!("created[gte]={}&created[lte]={}", made - 60, made + 120);
+        assert_eq!(query(&search), window);
+        assert!(!search.step(&page(true, &[("pi_2", made + 9), ("pi_1", made + 8)])));
+        assert_eq!(query(&search), format!("{window}&starting_after=pi_1"));
+        assert!(!search.step(&page(false, &[("pi_0", made)])));
+        assert_eq!(query(&search), format!("created[gte]={}", made + 120));
+        assert!(!search.step(&page(true, &[("pi_9", made + 900), ("pi_8", made + 800)])));
+        assert!(search.step(&page(false, &[("pi_7", made + 700)])));
+        // all was read by now: the next time from the newest on, and a little before it
+        assert_eq!(query(&search), format!("created[gte]={}", made + 840));
+        assert!(search.step(&page(false, &[])));
+        assert_eq!(query(&search), format!("created[gte]={}", made + 840));
+    }
+
+    #[test]
+    fn the_oldest_search_is_forgotten_first() {
+        let searches = Searches::default();
+        let mut order =
+            super::super::tests::order(json!({ "type": "pix", "expires_in": 3600 })).lookup();
+        let moved = |n| Progress {
+            from: n,
+            ..Progress::begin(&order)
+        };
+        for n in 0..=MAX_SEARCHES {
+            let n = i64::try_from(n).expect("a number");
+            searches.keep(&format!("at{n}"), &moved(n));
+        }
+        let begun = Progress::begin(&order);
+        for (n, kept) in [(0, false), (1, true), (256, true)] {
+            order.reference = format!("at{n}");
+            let progress = searches.progress(&order);
+            assert_eq!(progress != begun, kept, "{n}");
+        }
+    }
+}
