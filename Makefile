@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo test check generate bench chaos fmt
+.PHONY: help up down status logs demo test verify check generate bench chaos fmt
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ demo: ## Charge, pay, fail over, recover: with what `up` started
 test: ## Test everything, on ports and state of its own, beside a running `up`
 	@tests/run.sh
 	@tests/chaos/run.sh --short
+
+verify: ## Simulate 20,000 runs with faults and crashes, from seeds
+	@tests/simulation/run.sh --seeds $(or $(SEEDS),1..20001)
 
 check: ## Format, lint, documentation, licences, generated files
 	@deploy/local/check.sh

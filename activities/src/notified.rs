@@ -137,7 +137,10 @@ impl Activities {
         Ok(())
     }
 
-    async fn fetch_token(&self, token: &Token) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
+    pub(crate) async fn fetch_token(
+        &self,
+        token: &Token,
+    ) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let Some(from) = connections::find(&mut db, token.connection).await? else {
             return Ok(Vec::new());

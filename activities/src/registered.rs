@@ -24,7 +24,7 @@ impl Registered {
         _ctx: ActivityContext,
         charge: ChargeId,
     ) -> Result<Progress, ActivityError> {
-        Ok(Box::pin(self.0.attempt_charge(charge)).await?)
+        Ok(self.0.attempt_or_detach(charge).await?)
     }
 
     /// Applies what gateways said meanwhile, and decides what is next.
@@ -134,7 +134,19 @@ impl Registered {
         };
         tokio::select! {
             swept = Box::pin(self.0.sweep_once()) => Ok(swept?),
+            // another one has taken its place; what it has not marked is that one's
+            () = ctx.cancelled() => Ok(()),
             never = beating => never,
         }
+    }
+
+    /// Creates partitions ahead of time.
+    #[activity(name = "create_partitions")]
+    pub async fn create_partitions(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        Ok(self.0.create_partitions().await?)
     }
 }

@@ -1,19 +1,52 @@
-//! What nobody has looked at in time, whatever its kind: poked, and if that does not move it, done here.
+//! Rows that no workflow has moved in time, whatever their kind. Their workflows are started, or woken if they run; rows that do not
+//! move even so are worked on here. A row that fails is postponed with its reason, and the others go on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures::{StreamExt, stream};
-use schemas::id::ChargeId;
-use store::{StoreError, notifications::strays, sweep, webhook_endpoints};
+use futures::{StreamExt, future, stream};
+use schemas::{
+    id::{ChargeId, MerchantId},
+    retry::jitter,
+};
+use store::{
+    StoreError,
+    events::order,
+    notifications::strays::{self, Stray},
+    sweep::{self, Kind, Mark, Overdue, Page, Target},
+    tokens::Token,
+};
+use strum::IntoEnumIterator;
+use tokio::sync::Semaphore;
 
-use crate::{Activities, DeliveryStep, Progress, Step, delta};
+use crate::{Activities, DeliveryStep, Progress, Started, Step, Subject, delta};
+use lanes::Lanes;
 
-/// The most rows of each kind that one sweep takes.
-const PAGE: i64 = 200;
-/// The most rows of each kind that one sweep works on itself: each may wait for a gateway that does not answer.
-const BY_HAND: i64 = 20;
-/// How many are poked at a time: one that does not answer takes two seconds.
-const AT_A_TIME: usize = 8;
+mod lanes;
+
+/// No page is begun later than this after the sweep began: what is left is the next sweep's, which begins within a minute.
+const BEGIN_WITHIN: Duration = Duration::from_mins(3);
+/// The most rows of a kind that are read to be started or woken.
+const WAKE_PAGE: i64 = 1_000;
+/// Running workflows of one kind that are woken at a time: one that does not answer takes two seconds.
+const WAKES: usize = 32;
+/// How often a row's workflow is started or woken before its row is worked on here.
+const WAKE_TIMES: i32 = 2;
+/// The most rows of a kind that are read to be worked on here.
+const HAND_PAGE: i64 = 128;
+/// Rows of one kind that are worked on here at a time: each may wait for a gateway that does not answer.
+const HANDS: usize = 32;
+/// How long one row may take here.
+const ROW_WITHIN: Duration = Duration::from_secs(30);
+/// The longest that a row which does not move is left alone, before jitter; the first time is the sweep's grace, then it doubles.
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+/// How long a row is left alone whose workflow could not be started because Temporal did not answer.
+const AWAY_PAUSE: Duration = Duration::from_secs(10);
+/// Marks that ended so long ago belong to rows that have moved.
+const FORGET_AFTER: Duration = Duration::from_hours(3);
+/// How many merchants' events are given positions in one go.
+const MERCHANTS: i64 = 200;
+/// Longer reasons are cut.
+const REASON_CHARS: usize = 200;
 /// Between tries to match a notification whose reference has our shape and no row; then it is left to a person.
 const STRAYS_AGAIN: [Duration; 4] = [
     Duration::from_mins(1),
@@ -21,97 +54,240 @@ const STRAYS_AGAIN: [Duration; 4] = [
     Duration::from_hours(1),
     Duration::from_hours(24),
 ];
-/// How many graces overdue a row must be before the sweep does the work itself.
-const STUCK: u32 = 5;
+
+/// One sweep.
+struct Run {
+    until: Instant,
+    lanes: Lanes,
+    wakes: Semaphore,
+}
+
+impl Run {
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+}
 
 impl Activities {
-    /// Pokes the workflows of rows whose `look_at` is overdue, and works on those that poking did not move.
+    /// Starts, wakes or works on everything that is overdue, until nothing is or the time is over.
     pub async fn sweep_once(&self) -> Result<(), StoreError> {
-        // who else could have started this sweep
+        // Temporal starts the sweep
         self.starter.temporal_is_here();
-        let grace = self.timing.sweep_grace;
-        let stuck = grace * STUCK;
-        self.poke_overdue(grace).await?;
-        let mut db = self.store.pool.acquire().await?;
-        sweep::ensure_partitions(&mut db).await?;
-        let charges = sweep::charges(&mut db, delta(stuck), BY_HAND).await?;
-        let told = sweep::facts(&mut db, delta(stuck), BY_HAND).await?;
-        let attempts = sweep::attempts(&mut db, delta(stuck), BY_HAND).await?;
-        let refunds = sweep::refunds(&mut db, delta(stuck), BY_HAND).await?;
-        let deliveries = sweep::deliveries(&mut db, delta(stuck), BY_HAND).await?;
-        let endpoints = webhook_endpoints::overdue(&mut db, delta(stuck), BY_HAND).await?;
-        drop(db);
-        for (_, charge) in charges.into_iter().chain(told) {
-            self.advance(charge).await?;
-        }
-        for (_, _, attempt) in attempts {
-            let _: Progress = Box::pin(self.reconcile_attempt(attempt)).await?;
-        }
-        for (_, _, refund) in refunds {
-            let _: Progress = Box::pin(self.refund_once(refund)).await?;
-        }
-        for due in deliveries {
-            let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
-        }
-        for (_, endpoint) in endpoints {
-            let _: DeliveryStep = Box::pin(self.check_endpoint(endpoint)).await?;
-        }
-        self.match_strays().await?;
-        self.finish_rotations().await?;
-        self.delete_unmatched_notifications().await?;
-        self.fetch_tokens(None).await
+        let run = Run {
+            until: Instant::now() + BEGIN_WITHIN,
+            lanes: Lanes::default(),
+            wakes: Semaphore::new(WAKES),
+        };
+        let waking = Kind::iter()
+            .filter(|kind| has_workflow(*kind))
+            .map(|kind| self.wake_overdue(kind, &run));
+        let working = Kind::iter().map(|kind| Box::pin(self.work_on_overdue(kind, &run)));
+        let (woken, worked, positions, marks, rotations, unmatched) = tokio::join!(
+            future::join_all(waking),
+            future::join_all(working),
+            self.give_positions(&run),
+            self.forget_marks(),
+            Box::pin(self.finish_rotations()),
+            Box::pin(self.delete_unmatched_notifications()),
+        );
+        // each went as far as it could: an error of one has not kept the others from it
+        let outcomes = woken.into_iter().chain(worked);
+        outcomes
+            .chain([positions, marks, rotations, unmatched])
+            .collect()
     }
 
-    async fn match_strays(&self) -> Result<(), StoreError> {
-        let mut db = self.store.pool.acquire().await?;
-        for stray in strays::due(&mut db, PAGE).await? {
-            let looks = usize::try_from(stray.looks).unwrap_or(usize::MAX);
-            let pause = STRAYS_AGAIN.get(looks).map(|pause| delta(*pause));
-            if strays::match_again(&mut db, &stray, pause).await?.is_none() && pause.is_none() {
-                tracing::error!(connection = %stray.connection, reference = stray.reference, "a notification's reference is ours by its shape, and unknown");
+    /// Starts or wakes the workflows of one kind's rows.
+    async fn wake_overdue(&self, kind: Kind, run: &Run) -> Result<(), StoreError> {
+        let wanted = Page {
+            grace: delta(self.timing.sweep_grace),
+            checks: (0, WAKE_TIMES - 1),
+            limit: WAKE_PAGE,
+        };
+        while !run.is_over() {
+            let rows = self.overdue(kind, wanted).await?;
+            let found = rows.len();
+            let marks: Vec<_> = stream::iter(rows)
+                .map(|row| self.wake(row, run))
+                .buffer_unordered(lanes::MOST + WAKES)
+                .filter_map(future::ready)
+                .collect()
+                .await;
+            self.mark(kind, &marks).await?;
+            let away = marks.iter().filter(|mark| mark.reason == AWAY).count();
+            if i64::try_from(found).is_ok_and(|found| found < WAKE_PAGE) || away * 2 > found {
+                break;
             }
         }
         Ok(())
     }
 
-    async fn poke_overdue(&self, grace: Duration) -> Result<(), StoreError> {
-        let mut db = self.store.pool.acquire().await?;
-        let mut charges = sweep::charges(&mut db, delta(grace), PAGE).await?;
-        charges.extend(sweep::facts(&mut db, delta(grace), PAGE).await?);
-        let attempts = sweep::attempts(&mut db, delta(grace), PAGE).await?;
-        let refunds = sweep::refunds(&mut db, delta(grace), PAGE).await?;
-        let deliveries = sweep::deliveries(&mut db, delta(grace), PAGE).await?;
-        let endpoints = webhook_endpoints::overdue(&mut db, delta(grace), PAGE).await?;
-        drop(db);
-        let found =
-            charges.len() + attempts.len() + refunds.len() + deliveries.len() + endpoints.len();
-        let starter = &self.starter;
-        stream::iter(charges)
-            .for_each_concurrent(AT_A_TIME, |(merchant, charge)| {
-                starter.poke_charge(merchant, charge)
-            })
-            .await;
-        stream::iter(attempts)
-            .for_each_concurrent(AT_A_TIME, |(merchant, charge, attempt)| {
-                starter.poke_reconcile(merchant, charge, attempt)
-            })
-            .await;
-        stream::iter(refunds)
-            .for_each_concurrent(AT_A_TIME, |(merchant, charge, refund)| {
-                starter.poke_refund(merchant, charge, refund)
-            })
-            .await;
-        stream::iter(deliveries)
-            .for_each_concurrent(AT_A_TIME, |due| starter.poke_delivery(due))
-            .await;
-        stream::iter(endpoints)
-            .for_each_concurrent(AT_A_TIME, |(merchant, endpoint)| {
-                starter.wake_endpoint(merchant, endpoint)
-            })
-            .await;
-        if found > 0 {
-            tracing::info!(found, "the sweep poked what nobody had looked at");
+    /// `None`: the time was over before its turn came.
+    async fn wake(&self, row: Overdue, run: &Run) -> Option<Mark> {
+        let subject = subject(&row)?;
+        let lane = run.lanes.enter().await;
+        if run.is_over() {
+            return None;
         }
+        let started = self.starter.start(subject).await;
+        lane.leave(started);
+        Some(match started {
+            Started::Now => self.checked(row, "started"),
+            Started::Away => Mark {
+                checks: row.checks,
+                pause: delta(AWAY_PAUSE.min(self.timing.sweep_grace)),
+                ..self.checked(row, AWAY)
+            },
+            Started::AlreadyRuns => {
+                let _permit = run.wakes.acquire().await;
+                let woken = self.starter.wake(subject).await;
+                self.checked(row, if woken { "woken" } else { "does not answer" })
+            }
+        })
+    }
+
+    /// Works on those rows of one kind that their workflows did not move.
+    async fn work_on_overdue(&self, kind: Kind, run: &Run) -> Result<(), StoreError> {
+        let (grace, from) = if has_workflow(kind) {
+            (self.timing.sweep_grace, WAKE_TIMES)
+        } else {
+            (Duration::ZERO, 0)
+        };
+        let wanted = Page {
+            grace: delta(grace),
+            checks: (from, i32::MAX),
+            limit: HAND_PAGE,
+        };
+        while !run.is_over() {
+            let rows = self.overdue(kind, wanted).await?;
+            let found = rows.len();
+            let marks: Vec<_> = stream::iter(rows)
+                .map(|row| self.work_on(kind, row))
+                .buffer_unordered(HANDS)
+                .collect()
+                .await;
+            self.mark(kind, &marks).await?;
+            if i64::try_from(found).is_ok_and(|found| found < HAND_PAGE) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn work_on(&self, kind: Kind, row: Overdue) -> Mark {
+        let step = tokio::time::timeout(ROW_WITHIN, Box::pin(self.take_step(&row)));
+        let reason = match step.await {
+            Ok(Ok(())) => "worked on".to_owned(),
+            Ok(Err(error)) => error.to_string().chars().take(REASON_CHARS).collect(),
+            Err(_) => "takes too long".to_owned(),
+        };
+        if reason != "worked on" {
+            metrics::counter!("sweep_failures_total", "kind" => kind.as_ref().to_owned())
+                .increment(1);
+            tracing::error!(kind = kind.as_ref(), key = row.key, merchant = %row.merchant, reason, "an overdue row is postponed");
+        }
+        self.checked(row, &reason)
+    }
+
+    async fn take_step(&self, row: &Overdue) -> Result<(), StoreError> {
+        match &row.target {
+            Target::Charge(charge) => {
+                let _: Progress = self.advance(*charge).await?;
+            }
+            Target::Orphan(_, attempt) => {
+                let _: Progress = Box::pin(self.reconcile_attempt(*attempt)).await?;
+            }
+            Target::Refund(_, refund) => {
+                let _: Progress = Box::pin(self.refund_once(*refund)).await?;
+            }
+            Target::Delivery(due) => {
+                let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
+            }
+            Target::Endpoint(endpoint) => {
+                let _: DeliveryStep = Box::pin(self.check_endpoint(*endpoint)).await?;
+            }
+            Target::Token(token) => self.fetch_overdue_token(token).await?,
+            Target::Stray(stray) => self.match_stray(row.merchant, stray).await?,
+        }
+        Ok(())
+    }
+
+    async fn fetch_overdue_token(&self, token: &Token) -> Result<(), StoreError> {
+        for (merchant, charge) in Box::pin(self.fetch_token(token)).await? {
+            self.starter.poke_charge(merchant, charge).await;
+        }
+        Ok(())
+    }
+
+    async fn match_stray(&self, merchant: MerchantId, stray: &Stray) -> Result<(), StoreError> {
+        let looks = usize::try_from(stray.looks).unwrap_or(usize::MAX);
+        let pause = STRAYS_AGAIN.get(looks).copied();
+        let again = pause.map(|pause| delta(pause + jitter(stray.connection.uuid(), pause / 2)));
+        let mut db = self.store.pool.acquire().await?;
+        let matched = strays::match_again(&mut db, stray, again).await?;
+        drop(db);
+        match matched {
+            Some(charge) => self.starter.poke_charge(merchant, charge).await,
+            None if again.is_none() => {
+                tracing::error!(connection = %stray.connection, reference = stray.reference, "a notification's reference is ours by its shape, and unknown");
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn overdue(&self, kind: Kind, page: Page) -> Result<Vec<Overdue>, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        sweep::page(&mut db, kind, page).await
+    }
+
+    async fn mark(&self, kind: Kind, marks: &[Mark]) -> Result<(), StoreError> {
+        if marks.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(
+            kind = kind.as_ref(),
+            rows = marks.len(),
+            "swept overdue rows"
+        );
+        metrics::counter!("sweep_rows_total", "kind" => kind.as_ref().to_owned())
+            .increment(u64::try_from(marks.len()).unwrap_or(u64::MAX));
+        let mut db = self.store.pool.acquire().await?;
+        sweep::mark(&mut db, kind, marks).await
+    }
+
+    /// The mark of a row about which something was done.
+    fn checked(&self, row: Overdue, reason: &str) -> Mark {
+        let doublings = u32::try_from(row.checks).unwrap_or(u32::MAX).min(16);
+        let pause = (self.timing.sweep_grace * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
+        Mark {
+            pause: delta(pause + jitter(row.seed, pause / 2)),
+            key: row.key,
+            merchant: row.merchant,
+            due_at: row.due_at,
+            checks: row.checks.saturating_add(1),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// Gives positions to the events of merchants who do not list them, one page of each merchant after the other.
+    async fn give_positions(&self, run: &Run) -> Result<(), StoreError> {
+        while !run.is_over() {
+            let mut db = self.store.pool.acquire().await?;
+            let waiting = order::waiting(&mut db, MERCHANTS).await?;
+            if waiting.is_empty() {
+                break;
+            }
+            for (merchant, mode) in waiting {
+                order::assign_page(&mut db, merchant, mode).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn forget_marks(&self) -> Result<(), StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        sweep::forget_marks(&mut db, delta(FORGET_AFTER)).await?;
         Ok(())
     }
 
@@ -126,5 +302,25 @@ impl Activities {
             Step::Cancel | Step::Expire => Box::pin(self.end_charge(charge)).await,
             _ => Ok(synced),
         }
+    }
+}
+
+/// The reason of a row whose workflow could not be started.
+const AWAY: &str = "Temporal did not answer";
+
+/// Whether rows of that kind are moved by workflows.
+fn has_workflow(kind: Kind) -> bool {
+    !matches!(kind, Kind::Token | Kind::Stray)
+}
+
+fn subject(row: &Overdue) -> Option<Subject> {
+    let merchant = row.merchant;
+    match &row.target {
+        Target::Charge(charge) => Some(Subject::Charge(merchant, *charge)),
+        Target::Orphan(charge, attempt) => Some(Subject::Orphan(merchant, *charge, *attempt)),
+        Target::Refund(charge, refund) => Some(Subject::Refund(merchant, *charge, *refund)),
+        Target::Delivery(due) => Some(Subject::Delivery(*due)),
+        Target::Endpoint(endpoint) => Some(Subject::Endpoint(merchant, *endpoint)),
+        Target::Token(_) | Target::Stray(_) => None,
     }
 }

@@ -13,11 +13,11 @@ use schemas::{
     webhook_endpoint::CreateWebhookEndpoint,
 };
 use store::{Store, listen::Outcomes};
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use url::Url;
 use workflows::Orchestrator;
 
+mod admission;
 pub mod auth;
 pub mod error;
 pub mod input;
@@ -25,6 +25,7 @@ pub mod log;
 pub mod notifications;
 pub mod v1;
 
+use admission::Admission;
 pub use error::{Code, Error};
 
 /// The longest request of a merchant, in bytes.
@@ -37,8 +38,10 @@ const MAX_NOTIFICATION: usize = 512 * 1024;
 pub struct Config {
     /// How long a caller waits for a charge to be presented.
     pub answer_within: Duration,
-    /// Charges being presented at a time; more are refused at once.
-    pub max_in_flight_charges: usize,
+    /// Requests that create or change something and work at a time; waiting for a gateway is no work.
+    pub requests_at_work: usize,
+    /// Callers that wait for an outcome at a time; more are refused at once.
+    pub max_waiting_callers: usize,
     /// Whether webhook endpoints may be on private addresses and plain HTTP: local stacks only.
     pub allow_private_webhooks: bool,
     /// Where error codes are explained.
@@ -56,7 +59,7 @@ pub struct Inner {
     pub(crate) outcomes: Outcomes,
     pub(crate) config: Config,
     pub(crate) tracker: TaskTracker,
-    pub(crate) admission: Arc<Semaphore>,
+    pub(crate) admission: Admission,
     pub(crate) charges: Checker<CreateCharge>,
     pub(crate) refunds: Checker<CreateRefund>,
     pub(crate) endpoints: Checker<CreateWebhookEndpoint>,
@@ -79,7 +82,11 @@ impl App {
         config: Config,
         tracker: TaskTracker,
     ) -> Self {
-        let admission = Arc::new(Semaphore::new(config.max_in_flight_charges));
+        let admission = Admission::new(admission::Limits {
+            at_work: config.requests_at_work,
+            waiting_callers: config.max_waiting_callers,
+            answer_within: config.answer_within,
+        });
         Self(Arc::new(Inner {
             store,
             orchestrator,

@@ -257,7 +257,7 @@ async fn working(config: &Config) -> anyhow::Result<Activities> {
     {
         tracing::warn!("Temporal is away: the sweep will do what this leaves");
     }
-    activities(config, config.timing(), &store, &temporal)
+    activities(config, config.timing(), (&store, &temporal, &tracker))
 }
 
 #[cfg(test)]

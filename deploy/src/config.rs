@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use store::vault::{DataKey, VaultError};
 use url::Url;
-use workflows::{Queues, TemporalConfig, setup::Beats};
+use workflows::{Queues, TemporalConfig, setup::Beats, worker::Sizes};
 
 /// Before every variable's name.
 const PREFIX: &str = "ORCHESTRATOR_";
@@ -20,7 +20,8 @@ const PREFIX: &str = "ORCHESTRATOR_";
 pub struct Config {
     /// PostgreSQL, 18 or later: `postgres://user:password@host:port/database`. Required.
     pub database_url: SecretString,
-    /// Connections to PostgreSQL of one process, at most. Default 24.
+    /// Connections to PostgreSQL of one process, at most. None is held while a gateway or a merchant's server is waited for, so
+    /// a few are enough: two thirds of them are for requests that create or change something. Default 24.
     #[serde(default = "default_database_connections")]
     pub database_connections: u32,
     /// The key that wraps all others: 32 bytes in base64 (`openssl rand -base64 32`). Required. Losing it loses what is sealed.
@@ -74,13 +75,19 @@ pub struct Config {
     /// How long the caller of `POST /v1/charges` waits at most, in seconds. Default 15.
     #[serde(default = "default_answer_within_s")]
     pub answer_within_s: u64,
-    /// Charges being presented at a time in one process; more are answered 503 at once. Default 16.
-    #[serde(default = "default_max_in_flight_charges")]
-    pub max_in_flight_charges: usize,
+    /// Callers that may wait for an outcome in one process, for its memory; more are answered 503 at once. Default 5000.
+    #[serde(default = "default_max_waiting_callers")]
+    pub max_waiting_callers: usize,
     /// Calls to gateways in flight in one process, at most. Each gateway API and each merchant has a share of them. A waiting
     /// call costs memory and a socket, no connection to the database. Default 4000.
     #[serde(default = "default_max_calls_in_flight")]
     pub max_calls_in_flight: usize,
+    /// Deliveries to merchants' servers in flight in one process, at most. A server that hangs keeps each for 15 s. Default 400.
+    #[serde(default = "default_max_deliveries_in_flight")]
+    pub max_deliveries_in_flight: usize,
+    /// Refunds, searches for abandoned attempts and scheduled jobs under way in one process, at most. Default 100.
+    #[serde(default = "default_max_maintenance_in_flight")]
+    pub max_maintenance_in_flight: usize,
     /// Whether webhook endpoints may be on private addresses and plain HTTP. For local stacks. Default false.
     #[serde(default)]
     pub allow_private_webhooks: bool,
@@ -185,6 +192,20 @@ impl Config {
 
     pub(crate) fn answer_within(&self) -> Duration {
         Duration::from_secs(self.answer_within_s)
+    }
+
+    /// Requests that use the database at a time: the rest of the connections is for workers, notifications and reads.
+    pub(crate) fn requests_at_work(&self) -> usize {
+        let connections = usize::try_from(self.database_connections).unwrap_or(usize::MAX);
+        (connections - connections / 3).max(1)
+    }
+
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes {
+            calls: self.max_calls_in_flight,
+            deliveries: self.max_deliveries_in_flight,
+            maintenance: self.max_maintenance_in_flight,
+        }
     }
 
     pub(crate) fn beats(&self) -> Beats {
@@ -304,11 +325,17 @@ fn default_docs_url() -> Url {
 fn default_answer_within_s() -> u64 {
     15
 }
-fn default_max_in_flight_charges() -> usize {
-    16
+fn default_max_waiting_callers() -> usize {
+    5_000
 }
 fn default_max_calls_in_flight() -> usize {
     activities::bulkhead::MAX_CALLS_IN_FLIGHT
+}
+fn default_max_deliveries_in_flight() -> usize {
+    400
+}
+fn default_max_maintenance_in_flight() -> usize {
+    100
 }
 fn default_sweep_every_s() -> u64 {
     60

@@ -53,9 +53,13 @@ async fn metrics(State(parts): State<Parts>) -> String {
 /// What is read from the database whenever somebody asks: the watcher of the watcher, and what waits for Kafka.
 async fn gauges(parts: &Parts) -> Result<(), StoreError> {
     let mut db = parts.store.pool.acquire().await?;
-    let overdue_s = sweep::overdue_s(&mut db).await?;
+    let overdue = sweep::overdue_s(&mut db).await?;
     let backlog = outbox::backlog(&mut db).await?;
-    ::metrics::gauge!("oldest_look_at_overdue_seconds").set(overdue_s);
+    let oldest_s = overdue.iter().map(|(_, age_s)| *age_s).fold(0.0, f64::max);
+    ::metrics::gauge!("oldest_look_at_overdue_seconds").set(oldest_s);
+    for (kind, age_s) in overdue {
+        ::metrics::gauge!("overdue_seconds", "kind" => kind.as_ref().to_owned()).set(age_s);
+    }
     ::metrics::gauge!("outbox_messages").set(f64::from(
         i32::try_from(backlog.messages).unwrap_or(i32::MAX),
     ));

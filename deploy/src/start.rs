@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use activities::{
     Activities, Timing,
+    accepted::Accepted,
     accounts::Accounts,
     bulkhead::{Bulkhead, Limits},
+    charge::detached::Detached,
     delivery::Deliverer,
     relay::Relay,
 };
@@ -75,11 +77,14 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
     let config = &reachable(config, &addresses)?;
     let store = open_store(config).await?;
     let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker, &stop);
-    let activities = Arc::new(activities(config, timing, &store, &temporal)?);
+    let activities = Arc::new(activities(config, timing, (&store, &temporal, &tracker))?);
     let queues = queues(roles);
     if !queues.is_empty() {
         let (temporal, activities, stop) = (temporal.clone(), activities.clone(), stop.clone());
-        tracker.spawn(async move { worker::run(&temporal, &activities, &queues, &stop).await });
+        let sizes = config.sizes();
+        tracker.spawn(async move {
+            worker::run(&temporal, &activities, (&queues, sizes), &stop).await;
+        });
     }
     for role in roles {
         let mut router = health::router(store.clone(), temporal.clone());
@@ -130,8 +135,7 @@ pub fn accounts(config: &Config, store: &Store) -> Accounts {
 pub(crate) fn activities(
     config: &Config,
     timing: Timing,
-    store: &Store,
-    temporal: &Temporal,
+    (store, temporal, tracker): (&Store, &Temporal, &TaskTracker),
 ) -> anyhow::Result<Activities> {
     let private = config.allow_private_webhooks;
     Ok(Activities {
@@ -140,6 +144,8 @@ pub(crate) fn activities(
         bulkhead: Bulkhead::new(Limits {
             max_calls_in_flight: config.max_calls_in_flight,
         }),
+        accepted: Accepted::default(),
+        detached: Detached::new(tracker.clone()),
         deliverer: Deliverer::new(gateways::http::webhook_client(private)?, private),
         starter: Arc::new(temporal.clone()),
         timing,
@@ -168,7 +174,8 @@ fn api(
     tracker.spawn(async move { until.run_until_cancelled(listening.listen()).await });
     let behaviour = api::Config {
         answer_within: config.answer_within(),
-        max_in_flight_charges: config.max_in_flight_charges,
+        requests_at_work: config.requests_at_work(),
+        max_waiting_callers: config.max_waiting_callers,
         allow_private_webhooks: config.allow_private_webhooks,
         docs_url: config.docs_url.clone(),
     };

@@ -10,7 +10,8 @@ use schemas::{
 };
 use store::{
     deliveries::{self, Due, Health, PausePolicy},
-    sweep, webhook_endpoints,
+    sweep::{self, Kind, Page},
+    webhook_endpoints,
 };
 use tests::{Bench, Receiver, bench::append, eventually, receiver::Reply, statements::Statements};
 use tokio::task::JoinSet;
@@ -216,7 +217,12 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
     // its one delivery with a time finds the pause, and waits without one
     assert_eq!(deliver(&bench, first).await, DeliveryStep::Done);
     let mut db = bench.db().await;
-    let swept = sweep::deliveries(&mut db, TimeDelta::zero(), 10).await;
+    let all = Page {
+        grace: TimeDelta::zero(),
+        checks: (0, i32::MAX),
+        limit: 10,
+    };
+    let swept = sweep::page(&mut db, Kind::Delivery, all).await;
     assert!(swept.unwrap().is_empty(), "no sweep comes back to them");
 
     let began = Instant::now();
@@ -244,18 +250,18 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
             .len(),
         2
     );
-    println!("two probes of 10⁵: {:?}", began.elapsed());
+    eprintln!("two probes of 10⁵: {:?}", began.elapsed());
 
     let began = Instant::now();
     let deleted = webhook_endpoints::delete(&mut db, bench.merchant, Mode::Test, endpoint).await;
     assert!(deleted.unwrap());
-    println!("delete: {:?}", began.elapsed());
+    eprintln!("delete: {:?}", began.elapsed());
     drop(db);
     let mut steps = 1;
     while check(&bench, endpoint).await == (DeliveryStep::Again { after_ms: 0 }) {
         steps += 1;
     }
-    println!("10⁵ discarded in {steps} steps: {:?}", began.elapsed());
+    eprintln!("10⁵ discarded in {steps} steps: {:?}", began.elapsed());
     assert_eq!(
         counts(&bench, endpoint).await,
         [("discarded".into(), true, 100_001)]
@@ -303,7 +309,7 @@ async fn a_resumed_endpoint_gets_what_waited_in_pages_at_its_rate_oldest_first()
         assert!(pages < 50, "it ends");
         bench.execute(A_MINUTE_LATER, endpoint.uuid()).await;
     }
-    println!("10⁴ given in {pages} pages: {:?}", began.elapsed());
+    eprintln!("10⁴ given in {pages} pages: {:?}", began.elapsed());
     assert_eq!(given.len(), 10_001);
     assert!(given.is_sorted(), "oldest first, each once");
     assert_eq!(

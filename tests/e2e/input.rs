@@ -186,33 +186,3 @@ async fn a_charge_without_what_a_gateway_wants_tells_which_fallbacks_it_gave_up(
         stack.stop().await;
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn past_what_it_can_take_the_api_sheds_load_at_once() {
-    let stack = Stack::with(Options {
-        max_in_flight_charges: 1,
-        ..Options::default()
-    })
-    .await;
-    stack
-        .efi
-        .fault(json!({ "kind": "delay", "delay_ms": 1000, "path": "/v2/cob" }))
-        .await;
-    let body = pix();
-    let posts = (0..4).map(|_| stack.api.post("/v1/charges", &body));
-    let answers = futures::future::join_all(posts).await;
-    let (taken, shed): (Vec<_>, Vec<_>) =
-        answers.into_iter().partition(|answer| answer.status == 201);
-    assert_eq!(taken.len(), 1);
-    for answer in shed {
-        assert!(answer.headers.contains_key("retry-after"));
-        assert_eq!(answer.expect(503)["code"], "overloaded");
-    }
-    assert_eq!(
-        stack.api.get("/v1/charges").await.expect(200)["data"]
-            .as_array()
-            .map(Vec::len),
-        Some(1)
-    );
-    stack.stop().await;
-}

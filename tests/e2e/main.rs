@@ -2,6 +2,7 @@
 
 mod breaker;
 mod cancel;
+mod capacity;
 mod charges;
 mod deliveries;
 mod delivery_queue;
@@ -13,6 +14,7 @@ mod methods;
 mod notifications;
 mod operations;
 mod privacy;
+mod recovery;
 mod refunds;
 mod rules;
 mod temporal;

@@ -29,7 +29,7 @@ use workflows::{
 /// Every kind of workflow that is recorded.
 const RECORDED: [&str; 5] = ["charge", "delivery", "endpoint", "reconcile", "refund"];
 
-async fn client(stack: &Stack) -> Client {
+pub(crate) async fn client(stack: &Stack) -> Client {
     let options = ConnectionOptions::new(stack.services.temporal_url.clone())
         .identity("tests")
         .build();
@@ -243,11 +243,11 @@ async fn a_waiting_delivery_costs_few_tasks_of_its_workflow() {
         tasks.push(count("\"WorkflowTaskStartedEventAttributes\""));
         timers.push(count("\"TimerStartedEventAttributes\""));
     }
-    println!("workflow tasks {tasks:?}, timers {timers:?}");
+    eprintln!("workflow tasks {tasks:?}, timers {timers:?}");
     assert!(tasks.iter().all(|n| *n >= 1), "{tasks:?}");
     // one timer until its turn; a second one for those that came before the first answer showed how slow the endpoint is
     assert!(timers.iter().all(|n| *n <= 4), "{timers:?}");
-    assert!(tasks.iter().sum::<usize>() <= 20 * 8, "{tasks:?}");
+    assert!(tasks.iter().sum::<usize>() <= 20 * 7, "{tasks:?}");
     stack.stop().await;
 }
 

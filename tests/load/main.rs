@@ -4,6 +4,7 @@
 //! Every figure is of this machine, on which the load, the stack and the simulators share the cores.
 
 mod cpu;
+mod recovery;
 mod report;
 mod run;
 
@@ -44,6 +45,12 @@ pub struct Arguments {
     /// Full lives per second offered (created, paid, delivered).
     #[arg(long, value_delimiter = ',', default_value = "20,35,50")]
     lives: Vec<u32>,
+    /// Measures the recovery from an outage of Temporal instead, with so many charges and as many deliveries.
+    #[arg(long)]
+    recovery: Option<u32>,
+    /// Keys of other merchants, who share the recovery.
+    #[arg(long, value_delimiter = ',')]
+    others: Vec<String>,
     /// Where to write `results.json` and `results.md`.
     #[arg(long, default_value = "tests/load")]
     output: PathBuf,
@@ -60,6 +67,9 @@ async fn main() -> anyhow::Result<()> {
     let bench = run::Bench::new(&arguments, api, efi).await?;
     bench.closed(1, "warm-up").await?;
     print(report::HEAD)?;
+    if let Some(rows) = arguments.recovery {
+        return recovery::run(&arguments, &bench, rows).await;
+    }
     let mut rows = Vec::new();
     let mut done = |row: report::Row| {
         print(&row.line())?;

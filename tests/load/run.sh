@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures a release build on a stack of its own: `tests/load/run.sh [arguments of tests/load/main.rs]`.
 # Its ports are those of `make up` plus 30000, its state is .test/load, its results are tests/load/results.json and .md.
+# `tests/load/run.sh recovery [rows]` measures the recovery from an outage of Temporal instead, into tests/load/recovery.json.
 # PROFILE_FOLDER=debug tries the program itself, whose figures then say nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,6 +29,14 @@ for role in api worker relay; do
 done
 deploy/local/stack.sh wait-http api "$api/readyz" 60
 deploy/local/stack.sh wait-http worker "http://127.0.0.1:$WORKER_PORT/readyz" 60
+others=()
+if [ "${1:-}" = recovery ]; then
+    for _ in 1 2 3; do
+        create_merchant
+        others+=("$(sed -n 's/^KEY=//p' "$STATE/merchant.env")")
+    done
+    set -- --recovery "${2:-1500}" --seconds 30 --others "$(IFS=,; echo "${others[*]}")"
+fi
 create_merchant
 . "$STATE/merchant.env"
 

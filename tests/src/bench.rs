@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use activities::{
     Activities, Starter, Timing,
+    accepted::Accepted,
     bulkhead::{Bulkhead, Limits},
+    charge::detached::Detached,
     delivery::Deliverer,
 };
 use async_trait::async_trait;
@@ -84,6 +86,8 @@ impl Bench {
             store: store.clone(),
             accounts: start::accounts(&config, &store),
             bulkhead: Bulkhead::new(Limits::default()),
+            accepted: Accepted::default(),
+            detached: Detached::default(),
             deliverer: Deliverer::new(gateways::http::webhook_client(true)?, true),
             starter: notes.clone(),
             timing,

@@ -5,12 +5,15 @@ use std::{fmt::Debug, future::Future, time::Duration};
 use tokio::time::Instant;
 
 pub mod api;
+pub mod backlog;
 pub mod bench;
 mod connections;
 pub mod dump;
 pub mod proxy;
 pub mod receiver;
 pub mod shop;
+#[path = "../simulation/mod.rs"]
+pub mod simulation;
 pub mod simulator;
 pub mod stack;
 pub mod statements;

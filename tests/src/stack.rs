@@ -30,7 +30,9 @@ pub struct Options {
     pub gateways: Vec<GatewayKind>,
     /// Whether Kafka's topics, the relay and the sweep's schedule exist.
     pub complete: bool,
-    pub max_in_flight_charges: usize,
+    pub max_waiting_callers: usize,
+    /// How long a caller waits for a charge, in seconds.
+    pub answer_within_s: u64,
     pub timing: Timing,
 }
 
@@ -40,7 +42,8 @@ impl Default for Options {
         Self {
             gateways,
             complete: false,
-            max_in_flight_charges: 64,
+            max_waiting_callers: 5_000,
+            answer_within_s: 8,
             timing: brisk(),
         }
     }
@@ -73,6 +76,8 @@ pub fn brisk() -> Timing {
     Timing {
         call: ms(1_500),
         last_call: ms(2_500),
+        activity: ms(1_500),
+        activity_returns: ms(3_000),
         resolve: ms(600),
         rounds: Backoff {
             initial_ms: 200,
@@ -180,6 +185,21 @@ impl Stack {
             running,
             simulators,
         })
+    }
+
+    /// A client of one more merchant, with connections of its own.
+    pub async fn another_merchant(&self, gateways: &[GatewayKind]) -> Api {
+        let (merchant, key) = merchant(&self.store).await.expect("a merchant");
+        for gateway in gateways {
+            let connected = connect(
+                &self.config,
+                &self.store,
+                (merchant, *gateway),
+                &self.simulators,
+            );
+            connected.await.expect("a connection");
+        }
+        Api::new(self.api.base.clone(), key.expose_secret())
     }
 
     /// The simulator of a gateway.
@@ -336,13 +356,13 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
     config.kafka_topic_prefix = format!("{name}.");
     config.kafka_partitions = 1;
     (config.api_port, config.worker_port, config.relay_port) = (0, 0, 0);
-    config.answer_within_s = 8;
+    config.answer_within_s = options.answer_within_s;
     (
         config.sweep_every_s,
         config.catch_up_every_s,
         config.watch_every_s,
     ) = (1, 1, 1);
-    config.max_in_flight_charges = options.max_in_flight_charges;
+    config.max_waiting_callers = options.max_waiting_callers;
     config.allow_private_webhooks = true;
     let authority = std::env::temp_dir().join(format!("{name}.pem"));
     std::fs::write(&authority, &simulators.ca_pem)?;

@@ -4,6 +4,7 @@ pub mod charge;
 pub mod delivery;
 pub mod endpoint;
 pub mod orchestrator;
+pub mod partitions;
 pub mod queues;
 pub mod reconcile;
 pub mod refund;

@@ -1,8 +1,8 @@
 //! The typed door: how others ask for workflows.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use activities::{Activities, Starter, charge::Preview, notified::Told};
+use activities::{Activities, Starter, accepted::Held, charge::Preview, notified::Told};
 use gateways::{Gateway, GatewayNotice};
 use schemas::{
     charge::CreateCharge,
@@ -12,7 +12,10 @@ use schemas::{
 use store::{StoreError, connections::Connection, deliveries::Due, notifications::Source};
 use tokio_util::task::TaskTracker;
 
-use crate::Temporal;
+use crate::{Temporal, temporal::pause};
+
+/// After its start, a charge that this process has not begun to present by then is another one's.
+const ELSEWHERE_AFTER: Duration = Duration::from_millis(250);
 
 /// Starts and pokes workflows. Cheap to clone.
 #[derive(Clone)]
@@ -33,14 +36,19 @@ impl Orchestrator {
     }
 
     /// Sees to it that a committed charge is presented: starts its workflow, or, while Temporal is away, runs the same steps in
-    /// this process. Returns at once; the outcome is in the charge's row (`store::listen`).
-    pub fn begin_charge(&self, merchant: MerchantId, charge: ChargeId) {
+    /// this process. Returns at once; the outcome is in the charge's row (`store::listen`). `held` is dropped when the charge
+    /// waits for a gateway, and no longer for us.
+    pub fn begin_charge(&self, merchant: MerchantId, charge: ChargeId, held: Held) {
+        self.activities.accepted.hold(charge, held);
         let this = self.clone();
         self.tracker.spawn(async move {
             if this.temporal.start_charge(merchant, charge).await.is_err() {
                 metrics::counter!("charges_without_temporal_total").increment(1);
                 Box::pin(this.activities.present(charge)).await;
+            } else {
+                pause(ELSEWHERE_AFTER).await;
             }
+            this.activities.accepted.release(charge);
         });
     }
 

@@ -7,17 +7,22 @@ use temporalio_client::{
     grpc::{OperatorService, WorkflowService},
     schedules::{
         CreateScheduleOptions, ScheduleAction, ScheduleError, ScheduleOverlapPolicy, ScheduleSpec,
+        TriggerScheduleOptions,
     },
     tonic::{Code, Request, Status},
 };
 use temporalio_common::protos::temporal::api::{
     enums::v1::IndexedValueType,
     operatorservice::v1::{AddSearchAttributesRequest, ListSearchAttributesRequest},
-    workflowservice::v1::{DescribeNamespaceRequest, RegisterNamespaceRequest},
+    schedule::v1::schedule_action::Action,
+    workflowservice::v1::{
+        DescribeNamespaceRequest, RegisterNamespaceRequest, UpdateScheduleRequest,
+    },
 };
 
 use crate::{
     Queues, TemporalConfig,
+    partitions::PartitionsWorkflow,
     queues::SEARCH_ATTRIBUTES,
     sweep::SweepWorkflow,
     temporal::{CALL_TIMEOUT, open, pause},
@@ -26,6 +31,10 @@ use crate::{
 
 /// How long closed workflows stay visible: 7 days.
 const RETENTION: Duration = Duration::from_hours(168);
+/// A scheduled run that takes longer is ended: a run whose worker or code is broken must not keep the next ones from beginning.
+pub const EXECUTION_TIMEOUT: Duration = Duration::from_mins(20);
+/// How often partitions are created ahead of time.
+const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 /// A new namespace takes a while to be known everywhere.
 const NAMESPACE_TRIES: u32 = 60;
 const NAMESPACE_AGAIN: Duration = Duration::from_millis(500);
@@ -64,17 +73,48 @@ pub async fn ensure(
         OperatorService::add_search_attributes(&mut client, Request::new(request)).await?;
     }
     for beat in beats(queues, every) {
-        let options = CreateScheduleOptions::builder()
-            .action(beat.action)
-            .spec(ScheduleSpec::from_interval(beat.every))
-            .overlap_policy(ScheduleOverlapPolicy::Skip)
-            .trigger_immediately(true)
-            .build();
-        match client.create_schedule(beat.id, options).await {
-            Ok(_) => {}
-            Err(ScheduleError::Rpc(status)) if status.code() == Code::AlreadyExists => {}
-            Err(error) => return Err(error.into()),
-        }
+        ensure_schedule(&client, &config.namespace, beat).await?;
+    }
+    Ok(())
+}
+
+async fn ensure_schedule(client: &Client, namespace: &str, beat: Beat) -> Result<(), SetupError> {
+    let options = CreateScheduleOptions::builder()
+        .action(beat.action)
+        .spec(ScheduleSpec::from_interval(beat.every))
+        .overlap_policy(ScheduleOverlapPolicy::Skip)
+        .build();
+    let is_new = match client.create_schedule(beat.id.clone(), options).await {
+        Ok(_) => true,
+        Err(ScheduleError::Rpc(status)) if status.code() == Code::AlreadyExists => false,
+        Err(error) => return Err(error.into()),
+    };
+    // the client's schedules have no time limit for what they start: it is set in what the server made of them
+    let handle = client.get_schedule_handle(beat.id.clone());
+    let schedule = handle.describe(RpcOptions::default()).await?;
+    let conflict_token = schedule.conflict_token().to_vec();
+    let mut schedule = schedule.into_update();
+    schedule.set_spec(ScheduleSpec::from_interval(beat.every));
+    let mut schedule = schedule.into_raw();
+    let action = schedule.action.as_mut().and_then(|a| a.action.as_mut());
+    if let Some(Action::StartWorkflow(start)) = action {
+        start.workflow_execution_timeout = EXECUTION_TIMEOUT.try_into().ok();
+    }
+    let request = UpdateScheduleRequest {
+        namespace: namespace.to_owned(),
+        schedule_id: beat.id,
+        schedule: Some(schedule),
+        conflict_token,
+        ..UpdateScheduleRequest::default()
+    };
+    WorkflowService::update_schedule(&mut client.clone(), Request::new(request)).await?;
+    if is_new {
+        handle
+            .trigger(
+                ScheduleOverlapPolicy::Skip,
+                TriggerScheduleOptions::default(),
+            )
+            .await?;
     }
     Ok(())
 }
@@ -125,10 +165,11 @@ struct Beat {
 const SWEEP: &str = "sweep";
 const CATCH_UP: &str = "catch-up";
 const WATCH: &str = "watch";
+const PARTITIONS: &str = "partitions";
 /// What is scheduled; each schedule is named by this and the queue of upkeep.
-pub const SCHEDULES: [&str; 3] = [SWEEP, CATCH_UP, WATCH];
+pub const SCHEDULES: [&str; 4] = [SWEEP, CATCH_UP, WATCH, PARTITIONS];
 
-fn beats(queues: &Queues, every: Beats) -> [Beat; 3] {
+fn beats(queues: &Queues, every: Beats) -> [Beat; 4] {
     let id = |name| schedule_id(queues, name);
     let queue = &queues.upkeep;
     [
@@ -146,6 +187,16 @@ fn beats(queues: &Queues, every: Beats) -> [Beat; 3] {
             action: ScheduleAction::start_workflow(WatchWorkflow::run, (), queue, id(WATCH)),
             id: id(WATCH),
             every: every.watch,
+        },
+        Beat {
+            action: ScheduleAction::start_workflow(
+                PartitionsWorkflow::run,
+                (),
+                queue,
+                id(PARTITIONS),
+            ),
+            id: id(PARTITIONS),
+            every: PARTITIONS_EVERY,
         },
     ]
 }

@@ -8,12 +8,12 @@ use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
 
 use crate::charge::retry;
 
-/// How long one sweep may take.
-const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long one sweep may take: longer than it begins new pages for, by the longest page.
+const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(6);
 /// A sweep that is silent for so long was lost: until it is done again, nothing is swept.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pokes whatever nobody has looked at in time.
+/// Starts, wakes or works on every row that is overdue.
 #[workflow]
 #[derive(Default)]
 pub struct SweepWorkflow;

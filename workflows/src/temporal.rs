@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use activities::Starter;
+use activities::{Started, Starter, Subject};
 use async_trait::async_trait;
 use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
 use store::deliveries::Due;
@@ -34,6 +34,8 @@ use crate::{
 
 /// A start that takes longer is given up: the row is committed, and the sweep starts it later.
 const START_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// A start by the sweep: it is not repeated soon, and no caller waits for it.
+const SWEEP_START_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a poke.
 const POKE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After a failure, Temporal counts as away for this long, so that not every charge waits for a timeout.
@@ -173,97 +175,105 @@ impl Temporal {
         merchant: MerchantId,
         charge: ChargeId,
     ) -> Result<(), Away> {
-        let found_by = [
-            MERCHANT_ID.value_set(merchant.to_string()),
-            CHARGE_ID.value_set(charge.to_string()),
-        ];
-        let options = start_options(&self.0.queues.charges, charge.to_string(), found_by);
-        let started = self
-            .reachable()?
-            .start_workflow(ChargeWorkflow::run, charge, options)
-            .await;
-        self.judge("start charge", started.map(drop))
+        self.start_soon(Subject::Charge(merchant, charge)).await
     }
 
-    async fn start_delivery(&self, due: Due) -> Result<(), Away> {
-        let mut found_by = vec![
-            MERCHANT_ID.value_set(due.merchant.to_string()),
-            ENDPOINT_ID.value_set(due.endpoint.to_string()),
-        ];
-        found_by.extend(
-            due.charge
-                .map(|charge| CHARGE_ID.value_set(charge.to_string())),
-        );
-        let options = start_options(
-            &self.0.queues.deliveries,
-            due.delivery.to_string(),
-            found_by,
-        );
-        let input = DeliveryInput {
-            delivery: due.delivery,
-            slow: due.slow,
-            after_ms: due.after_ms,
-        };
-        let started = self
-            .reachable()?
-            .start_workflow(DeliveryWorkflow::run, input, options)
-            .await;
-        self.judge("start delivery", started.map(drop))
-    }
-
-    async fn start_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) -> Result<(), Away> {
-        let found_by = [
-            MERCHANT_ID.value_set(merchant.to_string()),
-            ENDPOINT_ID.value_set(endpoint.to_string()),
-        ];
-        let options = start_options(&self.0.queues.deliveries, endpoint.to_string(), found_by);
-        let started = self
-            .reachable()?
-            .start_workflow(EndpointWorkflow::run, endpoint, options)
-            .await;
-        self.judge("start endpoint", started.map(drop))
-    }
-
-    async fn start_reconciling(
-        &self,
-        merchant: MerchantId,
-        charge: ChargeId,
-        attempt: AttemptId,
-    ) -> Result<(), Away> {
-        let found_by = [
-            MERCHANT_ID.value_set(merchant.to_string()),
-            CHARGE_ID.value_set(charge.to_string()),
-        ];
-        let options = start_options(&self.0.queues.upkeep, attempt.to_string(), found_by);
-        let started = self
-            .reachable()?
-            .start_workflow(ReconcileWorkflow::run, attempt, options)
-            .await;
-        self.judge("start reconcile", started.map(drop))
-    }
-
-    pub(crate) async fn start_refund(
-        &self,
-        merchant: MerchantId,
-        charge: ChargeId,
-        refund: RefundId,
-    ) -> Result<(), Away> {
-        let found_by = [
-            MERCHANT_ID.value_set(merchant.to_string()),
-            CHARGE_ID.value_set(charge.to_string()),
-        ];
-        let options = start_options(&self.0.queues.upkeep, refund.to_string(), found_by);
-        let started = self
-            .reachable()?
-            .start_workflow(RefundWorkflow::run, refund, options)
-            .await;
-        self.judge("start refund", started.map(drop))
-    }
-
-    fn judge(&self, what: &str, started: Result<(), WorkflowStartError>) -> Result<(), Away> {
-        match started {
+    /// Starts a workflow that is waited for, by a caller or by the charge it belongs to. When that fails, Temporal counts as away.
+    async fn start_soon(&self, subject: Subject) -> Result<(), Away> {
+        let client = self.reachable()?;
+        match self.launch(&client, subject, START_TIMEOUT).await {
             Ok(()) | Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(()),
-            Err(error) => Err(self.lost(what, &error)),
+            Err(error) => Err(self.lost("start", &error)),
+        }
+    }
+
+    /// Starts a workflow.
+    async fn launch(
+        &self,
+        client: &Client,
+        subject: Subject,
+        within: Duration,
+    ) -> Result<(), WorkflowStartError> {
+        let queues = &self.0.queues;
+        match subject {
+            Subject::Charge(merchant, charge) => {
+                let found_by = found_by(merchant, Some(charge));
+                let options = start_options(&queues.charges, charge, found_by, within);
+                let started = client.start_workflow(ChargeWorkflow::run, charge, options);
+                started.await.map(drop)
+            }
+            Subject::Orphan(merchant, charge, attempt) => {
+                let found_by = found_by(merchant, Some(charge));
+                let options = start_options(&queues.upkeep, attempt, found_by, within);
+                let started = client.start_workflow(ReconcileWorkflow::run, attempt, options);
+                started.await.map(drop)
+            }
+            Subject::Refund(merchant, charge, refund) => {
+                let found_by = found_by(merchant, Some(charge));
+                let options = start_options(&queues.upkeep, refund, found_by, within);
+                let started = client.start_workflow(RefundWorkflow::run, refund, options);
+                started.await.map(drop)
+            }
+            Subject::Delivery(due) => {
+                let mut found_by = found_by(due.merchant, due.charge);
+                found_by.push(ENDPOINT_ID.value_set(due.endpoint.to_string()));
+                let options = start_options(&queues.deliveries, due.delivery, found_by, within);
+                let input = DeliveryInput {
+                    delivery: due.delivery,
+                    slow: due.slow,
+                    after_ms: due.after_ms,
+                };
+                let started = client.start_workflow(DeliveryWorkflow::run, input, options);
+                started.await.map(drop)
+            }
+            Subject::Endpoint(merchant, endpoint) => {
+                let mut found_by = found_by(merchant, None);
+                found_by.push(ENDPOINT_ID.value_set(endpoint.to_string()));
+                let options = start_options(&queues.deliveries, endpoint, found_by, within);
+                let started = client.start_workflow(EndpointWorkflow::run, endpoint, options);
+                started.await.map(drop)
+            }
+        }
+    }
+
+    /// Makes a running workflow look at its row; `Ok(false)`: no such workflow runs.
+    async fn wake_one(&self, client: &Client, subject: Subject) -> Result<bool, Away> {
+        let woken = match subject {
+            Subject::Charge(_, charge) => {
+                let handle = client.get_workflow_handle::<ChargeWorkflow>(charge.to_string());
+                let woken = handle.execute_update(ChargeWorkflow::look, (), poke_options());
+                woken.await
+            }
+            Subject::Orphan(_, _, attempt) => {
+                let handle = client.get_workflow_handle::<ReconcileWorkflow>(attempt.to_string());
+                let woken = handle.execute_update(ReconcileWorkflow::look, (), poke_options());
+                woken.await
+            }
+            Subject::Refund(_, _, refund) => {
+                let handle = client.get_workflow_handle::<RefundWorkflow>(refund.to_string());
+                let woken = handle.execute_update(RefundWorkflow::look, (), poke_options());
+                woken.await
+            }
+            Subject::Delivery(due) => {
+                let id = due.delivery.to_string();
+                let handle = client.get_workflow_handle::<DeliveryWorkflow>(id);
+                let woken = handle.execute_update(DeliveryWorkflow::look, (), poke_options());
+                woken.await
+            }
+            Subject::Endpoint(_, endpoint) => {
+                let handle = client.get_workflow_handle::<EndpointWorkflow>(endpoint.to_string());
+                let woken = handle.execute_update(EndpointWorkflow::wake, (), poke_options());
+                woken.await
+            }
+        };
+        judge_poke(woken)
+    }
+
+    /// Wakes a workflow, or starts it if it does not run.
+    async fn poke(&self, subject: Subject) {
+        let Ok(client) = self.reachable() else { return };
+        if let Ok(false) = self.wake_one(&client, subject).await {
+            let _: Result<(), Away> = self.start_soon(subject).await;
         }
     }
 }
@@ -279,7 +289,7 @@ impl Starter for Temporal {
             let temporal = self.clone();
             self.0.tracker.spawn(async move {
                 let _permit = temporal.0.starts.acquire().await;
-                let _: Result<(), Away> = temporal.start_delivery(due).await;
+                let _: Result<(), Away> = temporal.start_soon(Subject::Delivery(due)).await;
             });
         }
     }
@@ -291,71 +301,65 @@ impl Starter for Temporal {
             .spawn(async move { temporal.poke_reconcile(merchant, charge, attempt).await });
     }
 
-    async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId) {
-        let Ok(client) = self.reachable() else { return };
-        let handle = client.get_workflow_handle::<ChargeWorkflow>(charge.to_string());
-        let poked = handle
-            .execute_update(ChargeWorkflow::look, (), poke_options())
-            .await;
-        if let Ok(false) = judge_poke("poke charge", poked) {
-            let _: Result<(), Away> = self.start_charge(merchant, charge).await;
+    async fn start(&self, subject: Subject) -> Started {
+        let Ok(client) = self.reachable() else {
+            return Started::Away;
+        };
+        match self.launch(&client, subject, SWEEP_START_TIMEOUT).await {
+            Ok(()) => Started::Now,
+            Err(WorkflowStartError::AlreadyStarted { .. }) => Started::AlreadyRuns,
+            // it may be this one workflow, or the burst of starts: others still ask Temporal
+            Err(error) => {
+                note_failure("sweep", &error);
+                Started::Away
+            }
         }
+    }
+
+    async fn wake(&self, subject: Subject) -> bool {
+        let Ok(client) = self.reachable() else {
+            return false;
+        };
+        matches!(self.wake_one(&client, subject).await, Ok(true))
+    }
+
+    async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId) {
+        self.poke(Subject::Charge(merchant, charge)).await;
     }
 
     async fn poke_delivery(&self, due: Due) {
-        let Ok(client) = self.reachable() else { return };
-        let handle = client.get_workflow_handle::<DeliveryWorkflow>(due.delivery.to_string());
-        let poked = handle
-            .execute_update(DeliveryWorkflow::look, (), poke_options())
-            .await;
-        if let Ok(false) = judge_poke("poke delivery", poked) {
-            let _: Result<(), Away> = self.start_delivery(due).await;
-        }
+        self.poke(Subject::Delivery(due)).await;
     }
 
     async fn wake_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) {
-        let Ok(client) = self.reachable() else { return };
-        let handle = client.get_workflow_handle::<EndpointWorkflow>(endpoint.to_string());
-        let woken = handle
-            .execute_update(EndpointWorkflow::wake, (), poke_options())
-            .await;
-        if let Ok(false) = judge_poke("wake endpoint", woken) {
-            let _: Result<(), Away> = self.start_endpoint(merchant, endpoint).await;
-        }
+        self.poke(Subject::Endpoint(merchant, endpoint)).await;
     }
 
     async fn poke_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
-        let Ok(client) = self.reachable() else { return };
-        let handle = client.get_workflow_handle::<RefundWorkflow>(refund.to_string());
-        let poked = handle
-            .execute_update(RefundWorkflow::look, (), poke_options())
-            .await;
-        if let Ok(false) = judge_poke("poke refund", poked) {
-            let _: Result<(), Away> = self.start_refund(merchant, charge, refund).await;
-        }
+        self.poke(Subject::Refund(merchant, charge, refund)).await;
     }
 
     async fn poke_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId) {
-        let Ok(client) = self.reachable() else { return };
-        let handle = client.get_workflow_handle::<ReconcileWorkflow>(attempt.to_string());
-        let poked = handle
-            .execute_update(ReconcileWorkflow::look, (), poke_options())
-            .await;
-        if let Ok(false) = judge_poke("poke reconcile", poked) {
-            let _: Result<(), Away> = self.start_reconciling(merchant, charge, attempt).await;
-        }
+        self.poke(Subject::Orphan(merchant, charge, attempt)).await;
     }
 }
 
+/// By what a workflow is found.
+fn found_by(merchant: MerchantId, charge: Option<ChargeId>) -> Vec<SearchAttributeUpdate> {
+    let merchant = MERCHANT_ID.value_set(merchant.to_string());
+    let charge = charge.map(|charge| CHARGE_ID.value_set(charge.to_string()));
+    std::iter::once(merchant).chain(charge).collect()
+}
+
 /// `Ok(false)`: no such workflow runs.
-fn judge_poke(what: &str, poked: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
+fn judge_poke(poked: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
     match poked {
         Ok(()) => Ok(true),
         // failed: it closed while the update was on its way, and its row may hold something that it has not seen
         Err(WorkflowUpdateError::NotFound(_) | WorkflowUpdateError::Failed(_)) => Ok(false),
         // a busy worker answers as late as an absent server: that is no reason to spare others their starts and pokes
         Err(error) => {
-            note_failure(what, &error);
+            note_failure("poke", &error);
             Err(Away)
         }
     }
@@ -392,10 +396,11 @@ fn note_failure(what: &str, error: &dyn std::fmt::Display) {
 /// final.
 fn start_options(
     queue: &str,
-    id: String,
-    found_by: impl IntoIterator<Item = SearchAttributeUpdate>,
+    id: impl ToString,
+    found_by: Vec<SearchAttributeUpdate>,
+    within: Duration,
 ) -> WorkflowStartOptions {
-    WorkflowStartOptions::new(queue, id)
+    WorkflowStartOptions::new(queue, id.to_string())
         .id_conflict_policy(WorkflowIdConflictPolicy::Fail)
         .id_reuse_policy(WorkflowIdReusePolicy::AllowDuplicate)
         .search_attributes(SearchAttributes::new(found_by))
@@ -403,7 +408,7 @@ fn start_options(
         .task_timeout(TASK_TIMEOUT)
         .rpc_options(
             RpcOptions::builder()
-                .timeout(START_TIMEOUT)
+                .timeout(within)
                 .retry_options(RetryOptions::no_retries())
                 .build(),
         )

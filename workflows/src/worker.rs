@@ -18,18 +18,26 @@ use crate::{
     charge::ChargeWorkflow,
     delivery::DeliveryWorkflow,
     endpoint::EndpointWorkflow,
+    partitions::PartitionsWorkflow,
     reconcile::ReconcileWorkflow,
     refund::RefundWorkflow,
     sweep::SweepWorkflow,
     upkeep::{CatchUpWorkflow, WatchWorkflow},
 };
 
-/// Workflows kept in memory; small, because most sleep for hours (`TEMPORAL.md` §5).
+/// Charges' workflows kept in memory, which also bounds their workflow tasks under way. Small, because most sleep for hours, and up
+/// to here they cost little (`TEMPORAL.md` §5). A call that takes long leaves its task after `Timing::activity`, so this is enough
+/// for several hundred new charges a second.
+const CACHED_CHARGES: usize = 1_000;
+/// The other workflows kept in memory.
 const CACHED_WORKFLOWS: usize = 400;
-const WORKFLOW_SLOTS: usize = 100;
-const ACTIVITY_SLOTS: usize = 100;
-const LOCAL_ACTIVITY_SLOTS: usize = 200;
+/// Workflow tasks of deliveries and maintenance under way.
+const WORKFLOW_SLOTS: usize = 400;
+/// A charge's workflow has local activities only.
+const NO_SLOTS: usize = 1;
 const POLLERS: usize = 4;
+/// As few as the SDK takes.
+const MIN_WORKFLOW_SLOTS: usize = 2;
 /// How long running activities may take to finish when the process is told to stop.
 const GRACE: Duration = Duration::from_secs(20);
 /// Between a worker's failure and its next start.
@@ -43,23 +51,69 @@ pub enum Queue {
     Upkeep,
 }
 
+/// How much the workers of one process do at a time. What waits uses memory and a socket, but no connection to the database.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Calls to gateways.
+    pub calls: usize,
+    /// Deliveries to merchants' servers.
+    pub deliveries: usize,
+    /// Refunds, searches for abandoned attempts, scheduled jobs.
+    pub maintenance: usize,
+}
+
+/// What one worker does at a time.
+struct Slots {
+    cached: usize,
+    workflow_tasks: usize,
+    activities: usize,
+    local_activities: usize,
+}
+
+impl Sizes {
+    fn of(self, queue: Queue) -> Slots {
+        match queue {
+            Queue::Charges => Slots {
+                cached: CACHED_CHARGES,
+                workflow_tasks: self.calls.clamp(MIN_WORKFLOW_SLOTS, CACHED_CHARGES),
+                activities: NO_SLOTS,
+                local_activities: self.calls.max(1),
+            },
+            // the first try is a local activity, the later ones are regular
+            Queue::Deliveries => Slots {
+                cached: CACHED_WORKFLOWS,
+                workflow_tasks: WORKFLOW_SLOTS,
+                activities: self.deliveries.max(1),
+                local_activities: self.deliveries.max(1),
+            },
+            Queue::Upkeep => Slots {
+                cached: CACHED_WORKFLOWS,
+                workflow_tasks: WORKFLOW_SLOTS,
+                activities: self.maintenance.max(1),
+                local_activities: self.maintenance.max(1),
+            },
+        }
+    }
+}
+
 /// Runs workers for `queues` until `stop`; started again if one fails.
 pub async fn run(
     temporal: &Temporal,
     activities: &Arc<Activities>,
-    queues: &[Queue],
+    (queues, sizes): (&[Queue], Sizes),
     stop: &CancellationToken,
 ) {
-    let running = queues
-        .iter()
-        .map(|queue| run_one(temporal.clone(), activities.clone(), *queue, stop.clone()));
+    let running = queues.iter().map(|queue| {
+        let (temporal, activities) = (temporal.clone(), activities.clone());
+        run_one(temporal, activities, (*queue, sizes), stop.clone())
+    });
     futures::future::join_all(running).await;
 }
 
 async fn run_one(
     temporal: Temporal,
     activities: Arc<Activities>,
-    queue: Queue,
+    (queue, sizes): (Queue, Sizes),
     stop: CancellationToken,
 ) {
     loop {
@@ -69,8 +123,12 @@ async fn run_one(
         let spawned = thread::Builder::new()
             .name(format!("worker-{queue:?}"))
             .spawn(move || {
-                let outcome = handle
-                    .block_on(LocalSet::new().run_until(work(at, activities, queue, inner_stop)));
+                let outcome = handle.block_on(LocalSet::new().run_until(work(
+                    at,
+                    activities,
+                    (queue, sizes),
+                    inner_stop,
+                )));
                 let _ = done.send(outcome);
             });
         if let Err(error) = spawned {
@@ -97,14 +155,18 @@ async fn run_one(
 async fn work(
     temporal: Temporal,
     activities: Arc<Activities>,
-    queue: Queue,
+    (queue, sizes): (Queue, Sizes),
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let Some(client) = stop.run_until_cancelled(temporal.client()).await else {
         return Ok(());
     };
     let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
-    let mut worker = Worker::new(&runtime, client, options(&temporal, activities, queue)?)?;
+    let mut worker = Worker::new(
+        &runtime,
+        client,
+        options(&temporal, activities, (queue, sizes))?,
+    )?;
     let shutdown = worker.shutdown_handle();
     let watch = tokio::task::spawn_local(async move {
         stop.cancelled().await;
@@ -118,24 +180,24 @@ async fn work(
 fn options(
     temporal: &Temporal,
     activities: Arc<Activities>,
-    queue: Queue,
+    (queue, sizes): (Queue, Sizes),
 ) -> anyhow::Result<WorkerOptions> {
-    let slots = FixedSizeSlotSupplier::new;
+    let (slots, size) = (FixedSizeSlotSupplier::new, sizes.of(queue));
     let name = match queue {
         Queue::Charges => &temporal.queues().charges,
         Queue::Deliveries => &temporal.queues().deliveries,
         Queue::Upkeep => &temporal.queues().upkeep,
     };
     let options = WorkerOptions::new(name.clone())
-        .max_cached_workflows(CACHED_WORKFLOWS)
+        .max_cached_workflows(size.cached)
         .workflow_task_poller_behavior(PollerBehavior::SimpleMaximum(POLLERS))
         .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(POLLERS))
         .nonsticky_to_sticky_poll_ratio(0.5)
         .tuner(
             TunerHolder::builder()
-                .workflow_task_slot_supplier(slots(WORKFLOW_SLOTS))
-                .activity_task_slot_supplier(slots(ACTIVITY_SLOTS))
-                .local_activity_task_slot_supplier(slots(LOCAL_ACTIVITY_SLOTS))
+                .workflow_task_slot_supplier(slots(size.workflow_tasks))
+                .activity_task_slot_supplier(slots(size.activities))
+                .local_activity_task_slot_supplier(slots(size.local_activities))
                 .nexus_task_slot_supplier(slots(1))
                 .build(),
         )
@@ -151,6 +213,7 @@ fn options(
             .register_workflow::<ReconcileWorkflow>()?
             .register_workflow::<RefundWorkflow>()?
             .register_workflow::<SweepWorkflow>()?
+            .register_workflow::<PartitionsWorkflow>()?
             .register_workflow::<CatchUpWorkflow>()?
             .register_workflow::<WatchWorkflow>()?
             .build(),

@@ -46,6 +46,7 @@ impl Activities {
             match Box::pin(self.begin(charge, seat.take())).await? {
                 Begun::Step(progress) => return Ok(progress),
                 Begun::Queue(family, merchant) => {
+                    self.accepted.release(charge);
                     let slot = self.bulkhead.enter_within(family, merchant, QUEUE_FOR);
                     seat = slot.await.map(|slot| (family, slot));
                     if seat.is_none() {
@@ -56,6 +57,8 @@ impl Activities {
                     if !self.still_leased(&call).await? {
                         return Ok(Progress::unchanged(Step::ATTEMPT));
                     }
+                    // from here on it waits for a gateway, which uses none of our capacity
+                    self.accepted.release(charge);
                     let called = Box::pin(self.call(&call)).await;
                     let step = Box::pin(self.settle(&call, called)).await?;
                     return Ok(Progress::changed(step));

@@ -5,6 +5,7 @@ mod apply;
 mod attempt;
 mod begin;
 mod choose;
+pub mod detached;
 mod direct;
 pub(crate) mod due;
 mod end;

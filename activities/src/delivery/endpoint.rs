@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use schemas::{Instant, delivery::State, id::EndpointId, webhook_endpoint::Status};
+use schemas::{
+    Instant,
+    delivery::State,
+    id::{DeliveryId, EndpointId},
+    webhook_endpoint::Status,
+};
 use store::{
     StoreError, Tx,
     deliveries::{
@@ -60,7 +65,7 @@ impl Activities {
         mut endpoint: LockedEndpoint,
     ) -> Result<DeliveryStep, StoreError> {
         let probe = queue::next_probe(&mut tx, endpoint.id, endpoint.probed).await?;
-        endpoint.probed = probe.map(|id| id.uuid());
+        endpoint.probed = probe.map(DeliveryId::uuid);
         endpoint.next_check_at = Some(endpoint.now + delta(self.timing.pause.probe_every));
         webhook_endpoints::save(&mut tx, &endpoint).await?;
         tx.commit().await?;

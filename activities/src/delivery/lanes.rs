@@ -117,7 +117,7 @@ impl Lanes {
             None if terms.answer.is_zero() => took,
             former => {
                 let former = former.unwrap_or(terms.answer);
-                former - former / SMOOTHING + took / SMOOTHING
+                (former * (SMOOTHING - 1) + took) / SMOOTHING
             }
         };
         lane.answer = Some(answer);

@@ -1,8 +1,9 @@
-//! Waiting for a charge to move: one listening connection per process, a slow poll beneath it.
+//! Waiting for a charge to move: one listening connection per process, a slow poll beneath it for all waiting callers together. A
+//! caller that waits uses no connection of its own.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,29 +14,33 @@ use uuid::Uuid;
 
 use crate::{StoreError, charges};
 
-/// How often a waiter reads the row itself, in case a word was lost.
+/// How often the rows of all waiting callers are read, in case a notification was lost.
 const POLL_EVERY: Duration = Duration::from_millis(500);
+/// How many rows one statement of the poll reads.
+const POLLED_AT_A_TIME: usize = 1_000;
 /// How long to wait before the listening connection is opened again.
 const RECONNECT_AFTER: Duration = Duration::from_millis(250);
-/// The channel that `charges::transition` speaks on.
+/// The channel that `charges::transition` notifies.
 const CHANNEL: &str = "charges";
 
-/// Hears of charges that move. Cheap to clone.
+/// Knows of charges that move. Cheap to clone.
 #[derive(Clone)]
 pub struct Outcomes {
     pool: PgPool,
-    waiting: Arc<Mutex<HashMap<Uuid, watch::Sender<Option<Status>>>>>,
+    waiting: Arc<Mutex<Senders>>,
 }
 
-/// One charge being waited for; made before whatever may move it is started.
+type Senders = HashMap<Uuid, watch::Sender<Option<Status>>>;
+
+/// One charge being waited for; made before its status can change.
 pub struct Waiter {
     charge: ChargeId,
-    heard: watch::Receiver<Option<Status>>,
-    outcomes: Outcomes,
+    changes: watch::Receiver<Option<Status>>,
+    waiting: Arc<Mutex<Senders>>,
 }
 
 impl Outcomes {
-    /// Nothing is heard until [`Self::listen`] runs.
+    /// Nothing is received until [`Self::listen`] runs.
     pub fn new(pool: PgPool) -> Self {
         Self {
             pool,
@@ -43,24 +48,48 @@ impl Outcomes {
         }
     }
 
-    /// Listens until the future is dropped, and opens the connection again whenever it is lost. Words spoken meanwhile are
-    /// made good: every waiter reads its row again.
+    /// Listens until the future is dropped, and opens the connection again whenever it is lost. The poll finds what was notified
+    /// meanwhile.
     pub async fn listen(&self) {
-        loop {
-            if let Err(error) = self.listen_once().await {
-                tracing::warn!(%error, "the listening connection was lost");
+        let listening = async {
+            loop {
+                if let Err(error) = self.listen_once().await {
+                    tracing::warn!(%error, "the listening connection was lost");
+                }
+                tokio::time::sleep(RECONNECT_AFTER).await;
             }
-            tokio::time::sleep(RECONNECT_AFTER).await;
-        }
+        };
+        let polling = async {
+            loop {
+                tokio::time::sleep(POLL_EVERY).await;
+                if let Err(error) = self.poll().await {
+                    tracing::warn!(%error, "the charges that callers wait for could not be read");
+                }
+            }
+        };
+        tokio::join!(listening, polling);
     }
 
     async fn listen_once(&self) -> Result<(), StoreError> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.listen(CHANNEL).await?;
-        self.wake_all();
-        while let Some(word) = listener.try_recv().await? {
-            if let Some((charge, status)) = parse(word.payload()) {
-                self.tell(charge, status);
+        while let Some(notification) = listener.try_recv().await? {
+            if let Some((charge, status)) = parse(notification.payload()) {
+                self.moved(charge, status);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the rows of all waiting callers: a few statements, however many wait.
+    async fn poll(&self) -> Result<(), StoreError> {
+        let waiting: Vec<Uuid> = lock(&self.waiting).keys().copied().collect();
+        for ids in waiting.chunks(POLLED_AT_A_TIME) {
+            let mut db = self.pool.acquire().await?;
+            let statuses = charges::statuses(&mut db, ids).await?;
+            drop(db);
+            for (charge, status) in statuses {
+                self.moved(charge, status);
             }
         }
         Ok(())
@@ -68,28 +97,20 @@ impl Outcomes {
 
     /// Waits for `charge` from now on.
     pub fn register(&self, charge: ChargeId) -> Waiter {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&self.waiting);
         let sender = waiting
             .entry(charge.uuid())
             .or_insert_with(|| watch::Sender::new(None));
         Waiter {
             charge,
-            heard: sender.subscribe(),
-            outcomes: self.clone(),
+            changes: sender.subscribe(),
+            waiting: self.waiting.clone(),
         }
     }
 
-    fn tell(&self, charge: Uuid, status: Status) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = waiting.get(&charge) {
-            sender.send_replace(Some(status));
-        }
-    }
-
-    fn wake_all(&self) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for sender in waiting.values() {
-            sender.send_replace(None);
+    fn moved(&self, charge: Uuid, status: Status) {
+        if let Some(sender) = lock(&self.waiting).get(&charge) {
+            sender.send_if_modified(|last| last.replace(status) != Some(status));
         }
     }
 }
@@ -107,44 +128,15 @@ impl Waiter {
         deadline: Instant,
         wanted: impl Fn(Status) -> bool,
     ) -> Option<Status> {
-        loop {
-            let until = deadline.min(Instant::now() + POLL_EVERY);
-            let heard = tokio::time::timeout_at(until, self.heard.changed()).await;
-            let told = if matches!(heard, Ok(Ok(()))) {
-                *self.heard.borrow_and_update()
-            } else {
-                None
-            };
-            let status = match told {
-                Some(status) => Some(status),
-                None => self.read().await,
-            };
-            if let Some(status) = status.filter(|status| wanted(*status)) {
-                return Some(status);
-            }
-            if Instant::now() >= deadline {
-                return None;
-            }
-        }
-    }
-
-    async fn read(&self) -> Option<Status> {
-        let mut db = self.outcomes.pool.acquire().await.ok()?;
-        charges::status(&mut db, self.charge)
-            .await
-            .ok()
-            .flatten()
-            .map(|(_, status)| status)
+        let satisfied = self.changes.wait_for(|status| status.is_some_and(&wanted));
+        let status = tokio::time::timeout_at(deadline, satisfied).await;
+        status.ok()?.ok().and_then(|status| *status)
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut waiting = self
-            .outcomes
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&self.waiting);
         if waiting
             .get(&self.charge.uuid())
             .is_some_and(|sender| sender.receiver_count() <= 1)
@@ -154,7 +146,42 @@ impl Drop for Waiter {
     }
 }
 
+fn lock(waiting: &Mutex<Senders>) -> MutexGuard<'_, Senders> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn parse(payload: &str) -> Option<(Uuid, Status)> {
     let (charge, status) = payload.split_once(' ')?;
     Some((charge.parse().ok()?, status.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::postgres::PgPoolOptions;
+
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn waiting_callers_use_no_connection() {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect(&testing::empty().await)
+            .await
+            .expect("a pool");
+        let outcomes = Outcomes::new(pool.clone());
+        let held = pool.acquire().await.expect("the only connection");
+        let mut waiters: Vec<_> = (0..3_000)
+            .map(|_| outcomes.register(ChargeId(crate::new_id())))
+            .collect();
+        let (start, within) = (Instant::now(), Duration::from_millis(700));
+        let waiting = waiters.iter_mut().map(|one| one.settled(start + within));
+        let ended = futures::future::join_all(waiting).await;
+        assert!(ended.iter().all(Option::is_none));
+        assert!(start.elapsed() < within * 2, "they waited for a connection");
+        drop((held, waiters));
+        assert!(lock(&outcomes.waiting).is_empty());
+    }
 }

@@ -1,134 +1,170 @@
-//! What nobody has looked at in time. Rows alone decide what is unfinished.
+//! Rows that are overdue, whatever their kind. Rows alone decide what is unfinished.
 
-use chrono::TimeDelta;
-use schemas::id::{AttemptId, ChargeId, MerchantId, RefundId};
+use chrono::{DateTime, TimeDelta, Utc};
+use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
 use sqlx::{PgConnection, postgres::types::PgInterval};
+use strum::{AsRefStr, EnumIter};
+use uuid::Uuid;
 
-use crate::{StoreError, deliveries::Due};
+use crate::{StoreError, deliveries::Due, notifications::strays::Stray, tokens::Token};
 
-/// Charges whose `look_at` is overdue by `grace`, the most overdue first.
-pub async fn charges(
-    db: &mut PgConnection,
-    grace: TimeDelta,
-    limit: i64,
-) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
-    let rows = sqlx::query!(
-        "select id, merchant_id from charges where look_at < app_now() - $1::interval order by look_at limit $2",
-        interval(grace),
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.merchant_id.into(), row.id.into()))
-        .collect())
+mod overdue;
+
+/// A kind of row that may be overdue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, EnumIter)]
+#[strum(serialize_all = "snake_case")]
+pub enum Kind {
+    Charge,
+    /// What a gateway stated about a charge and no check of the charge has handled.
+    Fact,
+    Attempt,
+    Refund,
+    Delivery,
+    /// A webhook endpoint that is probed, drained or emptied.
+    Endpoint,
+    Token,
+    Stray,
 }
 
-/// Charges with a fact that nobody has handled for `grace`, the longest waiting first.
-pub async fn facts(
-    db: &mut PgConnection,
-    grace: TimeDelta,
-    limit: i64,
-) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
-    let rows = sqlx::query!(
-        r#"select charge_id, merchant_id, min(received_at) as "since!" from notification_facts
-          where handled_at is null and received_at < app_now() - $1::interval
-          group by charge_id, merchant_id order by min(received_at) limit $2"#,
-        interval(grace),
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.merchant_id.into(), row.charge_id.into()))
-        .collect())
+/// An overdue row.
+#[derive(Clone, Debug)]
+pub struct Overdue {
+    /// Its name among the rows of its kind.
+    pub key: String,
+    /// An id of it, for jitter.
+    pub seed: Uuid,
+    pub merchant: MerchantId,
+    pub due_at: DateTime<Utc>,
+    /// How often the sweep has tried to move it.
+    pub checks: i32,
+    pub target: Target,
 }
 
-/// Attempts left to Reconcile whose `look_at` is overdue by `grace`.
-pub async fn attempts(
-    db: &mut PgConnection,
-    grace: TimeDelta,
-    limit: i64,
-) -> Result<Vec<(MerchantId, ChargeId, AttemptId)>, StoreError> {
-    let rows = sqlx::query!(
-        "select id, merchant_id, charge_id from attempts
-          where look_at < app_now() - $1::interval and state = 'abandoned' order by look_at limit $2",
-        interval(grace),
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.merchant_id.into(), row.charge_id.into(), row.id.into()))
-        .collect())
+/// What must move for the row to move.
+#[derive(Clone, Debug)]
+pub enum Target {
+    Charge(ChargeId),
+    /// An attempt that no longer belongs to its charge's own steps.
+    Orphan(ChargeId, AttemptId),
+    Refund(ChargeId, RefundId),
+    Delivery(Due),
+    Endpoint(EndpointId),
+    Token(Token),
+    Stray(Stray),
 }
 
-/// Deliveries whose `look_at` is overdue by `grace`.
-pub async fn deliveries(
-    db: &mut PgConnection,
-    grace: TimeDelta,
-    limit: i64,
-) -> Result<Vec<Due>, StoreError> {
-    let rows = sqlx::query!(
-        r#"select d.id, d.merchant_id, d.endpoint_id, c.id as "charge?"
-             from deliveries d left join charges c on c.id = d.subject_id
-            where d.look_at < app_now() - $1::interval and d.state = 'pending' order by d.look_at limit $2"#,
-        interval(grace),
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Due::again(row.id, row.merchant_id, row.endpoint_id, row.charge))
-        .collect())
+/// Which overdue rows are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// How overdue they are at least.
+    pub grace: TimeDelta,
+    /// How often the sweep has tried to move them, at least and at most.
+    pub checks: (i32, i32),
+    pub limit: i64,
 }
 
-/// Refunds whose `look_at` is overdue by `grace`.
-pub async fn refunds(
-    db: &mut PgConnection,
-    grace: TimeDelta,
-    limit: i64,
-) -> Result<Vec<(MerchantId, ChargeId, RefundId)>, StoreError> {
-    let rows = sqlx::query!(
-        "select id, merchant_id, charge_id from refunds
-          where look_at < app_now() - $1::interval order by look_at limit $2",
-        interval(grace),
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.merchant_id.into(), row.charge_id.into(), row.id.into()))
-        .collect())
+/// What the sweep did about a row.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    pub key: String,
+    pub merchant: MerchantId,
+    pub due_at: DateTime<Utc>,
+    pub checks: i32,
+    /// When it comes back to the row, if that does not move.
+    pub pause: TimeDelta,
+    pub reason: String,
 }
 
-/// For how many seconds the most overdue row has waited for somebody to look: the metric that watches the watcher.
-pub async fn overdue_s(db: &mut PgConnection) -> Result<f64, StoreError> {
-    Ok(sqlx::query_scalar!(
-        r#"select greatest(0, extract(epoch from app_now() - least(
-                      (select min(look_at) from charges where look_at is not null),
-                      (select min(look_at) from attempts where look_at is not null),
-                      (select min(look_at) from deliveries where look_at is not null),
-                      (select min(next_check_at) from webhook_endpoints where next_check_at is not null),
-                      (select min(look_at) from refunds where look_at is not null),
-                      (select min(look_at) from notification_tokens where look_at is not null),
-                      (select min(received_at) from notification_facts where handled_at is null))))::float8 as "age!""#
+/// A page of overdue rows that the sweep does not leave alone for now: every merchant's most overdue row first, then every
+/// merchant's second, and so on.
+pub async fn page(
+    db: &mut PgConnection,
+    kind: Kind,
+    page: Page,
+) -> Result<Vec<Overdue>, StoreError> {
+    match kind {
+        Kind::Charge => overdue::charges(db, page).await,
+        Kind::Fact => overdue::facts(db, page).await,
+        Kind::Attempt => overdue::attempts(db, page).await,
+        Kind::Refund => overdue::refunds(db, page).await,
+        Kind::Delivery => overdue::deliveries(db, page).await,
+        Kind::Endpoint => overdue::endpoints(db, page).await,
+        Kind::Token => overdue::tokens(db, page).await,
+        Kind::Stray => overdue::strays(db, page).await,
+    }
+}
+
+/// Writes what the sweep did about rows of one kind.
+pub async fn mark(db: &mut PgConnection, kind: Kind, marks: &[Mark]) -> Result<(), StoreError> {
+    let keys: Vec<_> = marks.iter().map(|mark| mark.key.clone()).collect();
+    let merchants: Vec<_> = marks.iter().map(|mark| mark.merchant.uuid()).collect();
+    let due: Vec<_> = marks.iter().map(|mark| mark.due_at).collect();
+    let checks: Vec<_> = marks.iter().map(|mark| mark.checks).collect();
+    let pauses: Vec<_> = marks.iter().map(|mark| interval(mark.pause)).collect();
+    let reasons: Vec<_> = marks.iter().map(|mark| mark.reason.clone()).collect();
+    sqlx::query!(
+        "insert into sweep_marks (kind, key, merchant_id, due_at, checks, next_check_at, reason)
+         select $1, key, merchant_id, due_at, checks, app_now() + pause, reason
+           from unnest($2::text[], $3::uuid[], $4::timestamptz[], $5::integer[], $6::interval[], $7::text[])
+             as marks (key, merchant_id, due_at, checks, pause, reason)
+         on conflict (kind, key) do update
+            set due_at = excluded.due_at, checks = excluded.checks, next_check_at = excluded.next_check_at,
+                reason = excluded.reason",
+        kind.as_ref(),
+        &keys,
+        &merchants,
+        &due,
+        &checks,
+        &pauses,
+        &reasons,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgets the marks of rows that have moved: the sweep comes back to others long before `age` is over.
+pub async fn forget_marks(db: &mut PgConnection, age: TimeDelta) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "delete from sweep_marks where next_check_at < app_now() - $1::interval",
+        interval(age)
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// For how many seconds the most overdue row of each kind has waited: the metric that watches the sweep.
+pub async fn overdue_s(db: &mut PgConnection) -> Result<Vec<(Kind, f64)>, StoreError> {
+    let oldest = sqlx::query!(
+        r#"select app_now() as "now!",
+                  (select min(look_at) from charges where look_at is not null) as charge,
+                  (select f.received_at from notification_facts f join charges c on c.id = f.charge_id
+                    where f.handled_at is null and (c.look_at is null or c.look_at < app_now())
+                    order by f.received_at limit 1) as fact,
+                  (select min(look_at) from attempts where look_at is not null) as attempt,
+                  (select min(look_at) from refunds where look_at is not null) as refund,
+                  (select min(look_at) from deliveries where look_at is not null) as delivery,
+                  (select min(next_check_at) from webhook_endpoints where next_check_at is not null) as endpoint,
+                  (select min(look_at) from notification_tokens where look_at is not null) as token,
+                  (select min(look_at) from stray_notifications where look_at is not null) as stray"#
     )
     .fetch_one(db)
-    .await?)
-}
-
-/// Makes sure that the partitions of this month and the next two exist.
-pub async fn ensure_partitions(db: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query!(r#"select ensure_partitions(2) as "done: String""#)
-        .fetch_one(db)
-        .await?;
-    Ok(())
+    .await?;
+    let ages = [
+        (Kind::Charge, oldest.charge),
+        (Kind::Fact, oldest.fact),
+        (Kind::Attempt, oldest.attempt),
+        (Kind::Refund, oldest.refund),
+        (Kind::Delivery, oldest.delivery),
+        (Kind::Endpoint, oldest.endpoint),
+        (Kind::Token, oldest.token),
+        (Kind::Stray, oldest.stray),
+    ];
+    let age = |at: Option<DateTime<Utc>>| {
+        at.map_or(0.0, |at| (oldest.now - at).as_seconds_f64().max(0.0))
+    };
+    Ok(ages.map(|(kind, at)| (kind, age(at))).into())
 }
 
 /// A length of time as PostgreSQL takes it.
@@ -139,3 +175,6 @@ pub(crate) fn interval(length: TimeDelta) -> PgInterval {
         microseconds: length.num_microseconds().unwrap_or(i64::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::{Store, StoreError, deliveries::Work, error::parse, page::Range, vaul
 
 mod locked;
 
-pub use locked::{LockedEndpoint, lock, overdue, save};
+pub use locked::{LockedEndpoint, lock, save};
 
 /// The most endpoints of one merchant in one mode.
 pub const MAX_ENDPOINTS: i64 = 20;

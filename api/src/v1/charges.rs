@@ -31,14 +31,13 @@ use tokio::time::Instant;
 
 use crate::{
     App, Code, Error,
+    admission::{Permit, Work},
     auth::{Caller, authenticate},
     input::{Body, Params, needed_idempotency_key, path_id},
 };
 
 /// Tells that the answer is an earlier request's.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// How long a caller who is turned away should wait, in seconds.
-const COME_BACK_AFTER_S: u32 = 1;
 /// What two connections make possible.
 const WITH_FALLBACK: usize = 2;
 
@@ -48,16 +47,10 @@ pub async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Error> {
-    // turned away before anything is asked of the database, which is what a flood would wait for
-    if app.admission.available_permits() == 0 {
-        return Err(shed());
-    }
+    let deadline = Instant::now() + app.config.answer_within;
+    let permit = app.admission.enter(Work::Create, &headers).await?;
     let caller = authenticate(&app, &headers, Permission::Payments).await?;
-    let _permit = app
-        .admission
-        .clone()
-        .try_acquire_owned()
-        .map_err(|_| shed())?;
+    let _place = app.admission.place(Work::Create, caller.merchant)?;
     let key = needed_idempotency_key(&headers)?;
     let request = app
         .charges
@@ -67,27 +60,29 @@ pub async fn create(
     if !wrong.is_empty() {
         return Err(Error::fields(Code::InvalidRequest, wrong));
     }
-    let deadline = Instant::now() + app.config.answer_within;
     let id = ChargeId(store::new_id());
+    let waiting = Waiting {
+        app: &app,
+        caller: &caller,
+        headers: &headers,
+        deadline,
+    };
     match insert(&app, &caller, (id, key), &request).await? {
         Created::New => {
             let waiter = app.outcomes.register(id);
-            app.orchestrator.begin_charge(caller.merchant, id);
-            answer(&app, &caller, waiter, (id, deadline))
-                .await
-                .map(created)
+            app.orchestrator
+                .begin_charge(caller.merchant, id, Box::new(permit));
+            waiting.answer(waiter, id).await.map(created)
         }
         Created::Replayed(first) => {
-            let shown = settled(&app, &caller, (first, deadline)).await?;
+            let shown = waiting.settled(first, permit).await?;
             let mut response = created(shown);
             response
                 .headers_mut()
                 .insert(REPLAYED, HeaderValue::from_static("true"));
             Ok(response)
         }
-        Created::Open(open) => {
-            Ok(Json(settled(&app, &caller, (open, deadline)).await?).into_response())
-        }
+        Created::Open(open) => Ok(Json(waiting.settled(open, permit).await?).into_response()),
         Created::OtherRequest => Err(Error::new(
             Code::IdempotencyKeyReused,
             "this Idempotency-Key came with another body before; nothing was stored",
@@ -99,11 +94,6 @@ pub async fn create(
         )
         .about(open)),
     }
-}
-
-fn shed() -> Error {
-    metrics::counter!("charges_shed_total").increment(1);
-    Error::new(Code::Overloaded, "nothing was stored").retry_after(COME_BACK_AFTER_S)
 }
 
 async fn insert(
@@ -194,29 +184,33 @@ fn lacking(fallbacks: &[Fallback]) -> Vec<FieldError> {
     wanted.collect()
 }
 
-/// Waits for a charge that came before, and starts it if that never happened.
-async fn settled(
-    app: &App,
-    caller: &Caller,
-    (id, deadline): (ChargeId, Instant),
-) -> Result<Charge, Error> {
-    let waiter = app.outcomes.register(id);
-    let shown = show(app, caller, id).await?;
-    if shown.status != Status::Processing {
-        return Ok(shown);
-    }
-    app.orchestrator.begin_charge(caller.merchant, id);
-    answer(app, caller, waiter, (id, deadline)).await
+/// A caller who waits for a charge's outcome, without a permit and without a connection to the database.
+struct Waiting<'a> {
+    app: &'a App,
+    caller: &'a Caller,
+    headers: &'a HeaderMap,
+    deadline: Instant,
 }
 
-async fn answer(
-    app: &App,
-    caller: &Caller,
-    mut waiter: Waiter,
-    (id, deadline): (ChargeId, Instant),
-) -> Result<Charge, Error> {
-    waiter.settled(deadline).await;
-    show(app, caller, id).await
+impl Waiting<'_> {
+    /// Waits for a charge that came before, and starts it if that never happened.
+    async fn settled(&self, id: ChargeId, permit: Permit) -> Result<Charge, Error> {
+        let waiter = self.app.outcomes.register(id);
+        let shown = show(self.app, self.caller, id).await?;
+        if shown.status != Status::Processing {
+            return Ok(shown);
+        }
+        self.app
+            .orchestrator
+            .begin_charge(self.caller.merchant, id, Box::new(permit));
+        self.answer(waiter, id).await
+    }
+
+    async fn answer(&self, mut waiter: Waiter, id: ChargeId) -> Result<Charge, Error> {
+        waiter.settled(self.deadline).await;
+        let _permit = self.app.admission.answer(self.headers).await;
+        show(self.app, self.caller, id).await
+    }
 }
 
 async fn show(app: &App, caller: &Caller, id: ChargeId) -> Result<Charge, Error> {
@@ -274,9 +268,11 @@ pub async fn cancel(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
-    let caller = authenticate(&app, &headers, Permission::Payments).await?;
-    let id = path_id(&id, "charge")?;
     let deadline = Instant::now() + app.config.answer_within;
+    let permit = app.admission.enter(Work::Change, &headers).await?;
+    let caller = authenticate(&app, &headers, Permission::Payments).await?;
+    let _place = app.admission.place(Work::Change, caller.merchant)?;
+    let id = path_id(&id, "charge")?;
     let mut waiter = app.outcomes.register(id);
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
     let asked = charges::request_cancel(&mut db, caller.merchant, caller.mode, id).await?;
@@ -295,12 +291,14 @@ pub async fn cancel(
     let (orchestrator, merchant) = (app.orchestrator.clone(), caller.merchant);
     app.tracker
         .spawn(async move { orchestrator.poke_charge(merchant, id).await });
+    drop(permit);
     let ended = waiter.until(deadline, Status::is_final).await;
     let status = if ended.is_some() {
         StatusCode::OK
     } else {
         StatusCode::ACCEPTED
     };
+    let _permit = app.admission.answer(&headers).await;
     Ok((status, Json(show(&app, &caller, id).await?)).into_response())
 }
 

@@ -17,6 +17,7 @@ use schemas::{
     payment_method::Kind,
     problem::FieldError,
     refund::{CreateRefund, Origin, Refund, Status},
+    retry::Backoff,
 };
 use store::{
     PgConnection, StoreError,
@@ -30,12 +31,17 @@ use tokio::time::Instant;
 use super::charges::REPLAYED;
 use crate::{
     App, Code, Error,
+    admission::Work,
     auth::{Caller, authenticate},
     input::{Body, Params, needed_idempotency_key, path_id},
 };
 
-/// Between looks at a refund whose caller waits: refunds are few.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Between looks at a refund whose caller waits: soon at first, and seldom at a gateway that takes its time.
+const LOOKS: Backoff = Backoff {
+    initial_ms: 50,
+    factor: 2,
+    max_ms: 800,
+};
 /// How long the caller waits for the gateway's first word.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A Pix can be given back for so many days (BACEN).
@@ -48,7 +54,9 @@ pub async fn create(
     Path(charge): Path<String>,
     body: Body,
 ) -> Result<Response, Error> {
+    let permit = app.admission.enter(Work::Change, &headers).await?;
     let caller = authenticate(&app, &headers, Permission::Payments).await?;
+    let _place = app.admission.place(Work::Change, caller.merchant)?;
     let key = needed_idempotency_key(&headers)?;
     let charge: ChargeId = path_id(&charge, "charge")?;
     let request = app
@@ -59,6 +67,7 @@ pub async fn create(
     if is_new {
         app.orchestrator.begin_refund(caller.merchant, charge, id);
     }
+    drop(permit);
     let refund = first_word(&app, id).await?;
     let mut response = (StatusCode::CREATED, Json(refund)).into_response();
     if !is_new {
@@ -214,6 +223,7 @@ async fn may_refund(app: &App, charge: &Locked, payment: &Payment) -> Result<(),
 /// Waits until the gateway has said something of the refund, or the time is over.
 async fn first_word(app: &App, id: RefundId) -> Result<Refund, Error> {
     let deadline = Instant::now() + ANSWER_WITHIN.min(app.config.answer_within);
+    let mut n = 0;
     loop {
         let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
         let row = found(&mut db, id).await?;
@@ -222,7 +232,8 @@ async fn first_word(app: &App, id: RefundId) -> Result<Refund, Error> {
         if told || Instant::now() >= deadline {
             return Ok(row.shown());
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(Duration::from_millis(LOOKS.delay_ms(n))).await;
+        n += 1;
     }
 }
 

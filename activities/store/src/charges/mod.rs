@@ -329,24 +329,21 @@ pub async fn save_sums(db: &mut PgConnection, charge: &Locked) -> Result<(), Sto
     Ok(())
 }
 
-/// Where a charge stands, and whose it is.
-pub async fn status(
+/// The statuses of some charges.
+pub async fn statuses(
     db: &mut PgConnection,
-    id: ChargeId,
-) -> Result<Option<(MerchantId, Status)>, StoreError> {
-    let row = sqlx::query!(
-        "select merchant_id, status from charges where id = $1",
-        id.uuid()
+    ids: &[uuid::Uuid],
+) -> Result<Vec<(uuid::Uuid, Status)>, StoreError> {
+    let rows = sqlx::query!(
+        "select id, status from charges where id = any($1) order by id",
+        ids
     )
-    .fetch_optional(db)
+    .fetch_all(db)
     .await?;
-    row.map(|row| {
-        Ok((
-            row.merchant_id.into(),
-            parse("charges.status", &row.status)?,
-        ))
-    })
-    .transpose()
+    let statuses = rows
+        .into_iter()
+        .map(|row| Ok((row.id, parse("charges.status", &row.status)?)));
+    statuses.collect()
 }
 
 /// Asks for a charge to be canceled; the workflow does it at its next look.

@@ -9,6 +9,7 @@ use schemas::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::order;
 use crate::{StoreError, error::parse, page::Range};
 
 /// Which events are wanted.
@@ -47,8 +48,7 @@ impl Row {
 
 /// A page of events, newest first, and whether more follow.
 ///
-/// The order is that of the transactions that wrote them, and only those older than every transaction still open are listed: what
-/// appears later is always newer than what was listed before.
+/// The order is that of their positions: an event that appears later is newer than all that were listed before.
 pub async fn list(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -56,32 +56,160 @@ pub async fn list(
     filter: Filter,
     range: Range,
 ) -> Result<(Vec<Event>, bool), StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "select id, type, subject_type, subject_id, sequence, data, created_at
-           from events
-          where merchant_id = $1 and mode = $2 and xid < pg_snapshot_xmin(pg_current_snapshot())
-            and ($3::text is null or type = $3) and ($4::uuid is null or subject_id = $4)
-            and ($5::uuid is null or (xid, id) < (select c.xid, c.id from events c where c.id = $5))
-            and ($6::uuid is null or (xid, id) > (select c.xid, c.id from events c where c.id = $6))
-          order by case when $6::uuid is null then xid end desc, case when $6::uuid is null then id end desc,
-                   case when $6::uuid is not null then xid end, case when $6::uuid is not null then id end
-          limit $7",
-        merchant.uuid(),
-        mode.as_ref(),
-        filter.kind.map(|kind| kind.as_ref().to_owned()),
-        filter.subject,
-        range.after,
-        range.before,
-        range.fetch(),
-    )
-    .fetch_all(db)
-    .await?;
+    order::assign(db, merchant, mode).await?;
+    let Some(between) = between(db, (merchant, mode), range).await? else {
+        return Ok((Vec::new(), false));
+    };
+    let whose = (merchant.uuid(), mode.as_ref());
+    let kind = filter.kind.map(|kind| kind.as_ref().to_owned());
+    let rows = match (filter.subject, &kind) {
+        (Some(subject), kind) => {
+            of_subject(db, whose, (subject, kind.as_deref()), &between).await?
+        }
+        (None, Some(kind)) => of_type(db, whose, kind, &between).await?,
+        (None, None) => all(db, whose, &between).await?,
+    };
     let rows: Vec<_> = rows
         .into_iter()
         .map(|row| row.read(mode))
         .collect::<Result<_, _>>()?;
     Ok(range.cut(rows))
+}
+
+/// The positions that a page lies between.
+struct Between {
+    after: i64,
+    before: i64,
+    /// From the oldest of them on.
+    ascending: bool,
+    limit: i64,
+}
+
+/// Finds a page's bounds; `None` if its cursor is no event of the merchant's.
+async fn between(
+    db: &mut PgConnection,
+    (merchant, mode): (MerchantId, Mode),
+    range: Range,
+) -> Result<Option<Between>, StoreError> {
+    let mut between = Between {
+        after: 0,
+        before: i64::MAX,
+        ascending: range.before.is_some(),
+        limit: range.fetch(),
+    };
+    let Some(cursor) = range.after.or(range.before) else {
+        return Ok(Some(between));
+    };
+    let position = sqlx::query_scalar!(
+        "select position from events where id = $1 and merchant_id = $2 and mode = $3",
+        cursor,
+        merchant.uuid(),
+        mode.as_ref(),
+    )
+    .fetch_optional(db)
+    .await?
+    .flatten();
+    Ok(position.map(|position| {
+        if between.ascending {
+            between.after = position;
+        } else {
+            between.before = position;
+        }
+        between
+    }))
+}
+
+// One statement for each filter and direction: a plan for all of them at once would use no index well.
+
+async fn all(
+    db: &mut PgConnection,
+    (merchant, mode): (Uuid, &str),
+    between: &Between,
+) -> Result<Vec<Row>, StoreError> {
+    if between.ascending {
+        return Ok(sqlx::query_as!(
+            Row,
+            "select id, type, subject_type, subject_id, sequence, data, created_at from events
+              where merchant_id = $1 and mode = $2 and position > $3 order by position limit $4",
+            merchant,
+            mode,
+            between.after,
+            between.limit,
+        )
+        .fetch_all(db)
+        .await?);
+    }
+    Ok(sqlx::query_as!(
+        Row,
+        "select id, type, subject_type, subject_id, sequence, data, created_at from events
+          where merchant_id = $1 and mode = $2 and position < $3 order by position desc limit $4",
+        merchant,
+        mode,
+        between.before,
+        between.limit,
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+async fn of_type(
+    db: &mut PgConnection,
+    (merchant, mode): (Uuid, &str),
+    kind: &str,
+    between: &Between,
+) -> Result<Vec<Row>, StoreError> {
+    if between.ascending {
+        return Ok(sqlx::query_as!(
+            Row,
+            "select id, type, subject_type, subject_id, sequence, data, created_at from events
+              where merchant_id = $1 and mode = $2 and type = $3 and position > $4 order by position limit $5",
+            merchant,
+            mode,
+            kind,
+            between.after,
+            between.limit,
+        )
+        .fetch_all(db)
+        .await?);
+    }
+    Ok(sqlx::query_as!(
+        Row,
+        "select id, type, subject_type, subject_id, sequence, data, created_at from events
+          where merchant_id = $1 and mode = $2 and type = $3 and position < $4 order by position desc limit $5",
+        merchant,
+        mode,
+        kind,
+        between.before,
+        between.limit,
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// A subject has few events: they are read by it and sorted.
+async fn of_subject(
+    db: &mut PgConnection,
+    (merchant, mode): (Uuid, &str),
+    (subject, kind): (Uuid, Option<&str>),
+    between: &Between,
+) -> Result<Vec<Row>, StoreError> {
+    Ok(sqlx::query_as!(
+        Row,
+        "select id, type, subject_type, subject_id, sequence, data, created_at from events
+          where subject_id = $1 and merchant_id = $2 and mode = $3 and ($4::text is null or type = $4)
+            and position > $5 and position < $6
+          order by case when $7 then position end, position desc limit $8",
+        subject,
+        merchant,
+        mode,
+        kind,
+        between.after,
+        between.before,
+        between.ascending,
+        between.limit,
+    )
+    .fetch_all(db)
+    .await?)
 }
 
 /// The event of that id.

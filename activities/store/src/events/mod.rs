@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{StoreError, deliveries::Due, error::to_json};
 
 pub mod list;
+pub mod order;
 
 /// A fact to write.
 #[derive(Debug)]
@@ -94,3 +95,6 @@ pub async fn next_sequence(db: &mut PgConnection, subject: Uuid) -> Result<i64, 
     .fetch_one(db)
     .await?)
 }
+
+#[cfg(test)]
+mod tests;

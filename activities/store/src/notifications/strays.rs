@@ -8,7 +8,7 @@ use super::attempt_of;
 use crate::{StoreError, sweep::interval};
 
 /// A stray whose turn it is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stray {
     pub connection: ConnectionId,
     pub dedupe_key: String,

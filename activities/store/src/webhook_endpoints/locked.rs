@@ -1,6 +1,6 @@
 //! An endpoint that is probed, drained or emptied: loaded under its lock, saved once.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use schemas::{
     id::{EndpointId, MerchantId},
     webhook_endpoint::Status,
@@ -8,7 +8,7 @@ use schemas::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, deliveries::Terms, error::parse, sweep::interval};
+use crate::{StoreError, deliveries::Terms, error::parse};
 
 /// An endpoint under its lock.
 #[derive(Debug)]
@@ -73,26 +73,4 @@ pub async fn save(db: &mut PgConnection, endpoint: &LockedEndpoint) -> Result<()
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// Endpoints whose `next_check_at` is overdue by `grace`, the most overdue first; and those that an older version paused, which
-/// have none.
-pub async fn overdue(
-    db: &mut PgConnection,
-    grace: TimeDelta,
-    limit: i64,
-) -> Result<Vec<(MerchantId, EndpointId)>, StoreError> {
-    let rows = sqlx::query!(
-        "select id, merchant_id from webhook_endpoints
-          where next_check_at < app_now() - $1::interval or (status = 'paused' and next_check_at is null)
-          order by next_check_at, id limit $2",
-        interval(grace),
-        limit,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.merchant_id.into(), row.id.into()))
-        .collect())
 }

@@ -1,0 +1,170 @@
+//! How many workflows the sweep starts at a time: as many as Temporal takes without becoming slower for everyone else.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::Started;
+
+/// Starts under way at the beginning, at least, and at most.
+const FIRST: usize = 4;
+const LEAST: usize = 2;
+pub(super) const MOST: usize = 64;
+/// Starts whose average is compared at a time.
+const WINDOW: u32 = 16;
+
+/// Lanes, more or fewer of them.
+pub(super) struct Lanes {
+    permits: Semaphore,
+    state: Mutex<State>,
+}
+
+struct State {
+    gauge: Gauge,
+    /// Permits that exist.
+    open: usize,
+}
+
+/// One start under way.
+pub(super) struct Lane<'a> {
+    lanes: &'a Lanes,
+    permit: SemaphorePermit<'a>,
+    began: Instant,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            permits: Semaphore::new(FIRST),
+            state: Mutex::new(State {
+                gauge: Gauge::default(),
+                open: FIRST,
+            }),
+        }
+    }
+}
+
+impl Lanes {
+    /// Waits for a lane: first come, first served, so that all kinds of rows go on.
+    pub(super) async fn enter(&self) -> Lane<'_> {
+        let permit = self.permits.acquire().await.expect("it is never closed");
+        Lane {
+            lanes: self,
+            permit,
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Lane<'_> {
+    /// Frees the lane.
+    pub(super) fn leave(self, started: Started) {
+        let mut state = self
+            .lanes
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match started {
+            Started::Now => state.gauge.took(self.began.elapsed()),
+            Started::Away => state.gauge.failed(),
+            Started::AlreadyRuns => {}
+        }
+        if state.open > state.gauge.allowed {
+            state.open -= 1;
+            self.permit.forget();
+        } else if state.open < state.gauge.allowed {
+            state.open += 1;
+            self.lanes.permits.add_permits(1);
+        }
+    }
+}
+
+/// Compares how long starts take with the shortest that they took: one more at a time while that does not grow to the double, a
+/// quarter fewer when it does.
+struct Gauge {
+    allowed: usize,
+    seen: u32,
+    total: Duration,
+    /// The shortest average of a window. It rises slowly, so that a server that has become slower for good is not starved.
+    shortest: Option<Duration>,
+}
+
+impl Default for Gauge {
+    fn default() -> Self {
+        Self {
+            allowed: FIRST,
+            seen: 0,
+            total: Duration::ZERO,
+            shortest: None,
+        }
+    }
+}
+
+impl Gauge {
+    fn took(&mut self, took: Duration) {
+        self.seen += 1;
+        self.total += took;
+        if self.seen < WINDOW {
+            return;
+        }
+        let average = self.total / self.seen;
+        (self.seen, self.total) = (0, Duration::ZERO);
+        let shortest = self
+            .shortest
+            .map_or(average, |shortest| average.min(shortest + shortest / 64));
+        self.shortest = Some(shortest);
+        self.allowed = if average > shortest * 2 {
+            (self.allowed * 3 / 4).max(LEAST)
+        } else {
+            (self.allowed + 1).min(MOST)
+        };
+    }
+
+    fn failed(&mut self) {
+        self.allowed = (self.allowed / 2).max(LEAST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Starts `n` windows on a server that does `at_a_time` starts at a time, each in `each`.
+    fn windows(gauge: &mut Gauge, n: u32, at_a_time: usize, each: Duration) {
+        for _ in 0..n * WINDOW {
+            let waves = gauge.allowed.div_ceil(at_a_time);
+            gauge.took(each * u32::try_from(waves).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_server_with_room_is_used() {
+        let mut gauge = Gauge::default();
+        windows(&mut gauge, 100, 1_000, Duration::from_millis(5));
+        assert_eq!(gauge.allowed, MOST);
+    }
+
+    #[test]
+    fn a_full_server_is_left_room_for_others() {
+        let mut gauge = Gauge::default();
+        let mut most = 0;
+        for _ in 0..100 {
+            windows(&mut gauge, 1, 8, Duration::from_millis(5));
+            most = most.max(gauge.allowed);
+        }
+        assert!((9..=17).contains(&most), "{most}");
+    }
+
+    #[test]
+    fn a_server_that_stops_answering_is_spared_and_used_again_when_it_is_back() {
+        let mut gauge = Gauge::default();
+        windows(&mut gauge, 20, 1_000, Duration::from_millis(5));
+        windows(&mut gauge, 20, 1_000, Duration::from_secs(5));
+        assert_eq!(gauge.allowed, LEAST);
+        windows(&mut gauge, 100, 1_000, Duration::from_millis(5));
+        assert_eq!(gauge.allowed, MOST);
+    }
+}

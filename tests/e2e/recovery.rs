@@ -1,0 +1,233 @@
+//! Rows that no workflow moved in time are moved, whatever stands beside them.
+
+use std::time::{Duration, Instant};
+
+use orchestrator::{Config, Role, start};
+use schemas::id::ChargeId;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgListener};
+use store::PgConnection;
+use temporalio_client::RpcOptions;
+use temporalio_common::protos::temporal::api::schedule::v1::schedule_action::Action;
+use tests::{Options, Stack, api::pix, backlog, eventually, stack::brisk};
+use uuid::Uuid;
+use workflows::setup::{EXECUTION_TIMEOUT, SCHEDULES};
+
+use crate::temporal::client;
+
+async fn connection(stack: &Stack) -> sqlx::pool::PoolConnection<sqlx::Postgres> {
+    stack.store.pool.acquire().await.expect("a connection")
+}
+
+async fn execute(db: &mut PgConnection, sql: String) {
+    db.execute(AssertSqlSafe(sql)).await.expect("a statement");
+}
+
+/// The first column of the first row, as text.
+async fn text(db: &mut PgConnection, sql: String) -> Option<String> {
+    let row = db.fetch_optional(AssertSqlSafe(sql)).await.expect("a row");
+    row.and_then(|row| row.get(0))
+}
+
+fn uuid(charge: &serde_json::Value) -> Uuid {
+    let id: ChargeId = charge["id"]
+        .as_str()
+        .expect("an id")
+        .parse()
+        .expect("an id");
+    id.uuid()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_an_outage_left_without_workflows_are_all_started() {
+    let stack = Stack::start().await;
+    let charge = stack.api.charge(&pix()).await;
+    stack
+        .shop
+        .heard("charge.pending", charge["id"].as_str().expect("an id"))
+        .await;
+    let mut db = connection(&stack).await;
+    backlog::copy(&mut db, uuid(&charge), 150)
+        .await
+        .expect("copied");
+    let merchant = stack.merchant.uuid();
+    assert_eq!(
+        backlog::left(&mut db, merchant)
+            .await
+            .expect("counted")
+            .rows(),
+        300
+    );
+    stack.running.activities.sweep_once().await.expect("swept");
+    eventually("no row is overdue", || async {
+        let mut db = connection(&stack).await;
+        let left = backlog::left(&mut db, merchant).await.expect("counted");
+        if left.rows() == 0 { Ok(()) } else { Err(left) }
+    })
+    .await;
+    eventually("every delivery arrived", || async {
+        let arrived = stack.shop.arrived().len();
+        if arrived >= 151 { Ok(()) } else { Err(arrived) }
+    })
+    .await;
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_row_is_postponed_with_its_reason_and_delays_no_other() {
+    let stack = Stack::start().await;
+    let (poisoned, healthy) = (
+        stack.api.charge(&pix()).await,
+        stack.api.charge(&pix()).await,
+    );
+    let (poisoned, healthy) = (uuid(&poisoned), uuid(&healthy));
+    stack
+        .shop
+        .heard("charge.pending", &ChargeId(healthy).to_string())
+        .await;
+    let mut db = connection(&stack).await;
+    // beside each other, the poisoned one first, and both were started and woken before in vain
+    execute(
+        &mut db,
+        format!("update charges set payment_method = '{{}}' where id = '{poisoned}'"),
+    )
+    .await;
+    execute(
+        &mut db,
+        format!(
+            "update charges set look_at = app_now() - interval '1 hour' * case id when '{poisoned}' then 2 else 1 end
+              where id in ('{poisoned}', '{healthy}')"
+        ),
+    )
+    .await;
+    let mark = "insert into sweep_marks (kind, key, merchant_id, due_at, checks, next_check_at, reason)
+                select 'charge', id::text, merchant_id, look_at, 2, app_now(), 'woken' from charges where look_at < app_now()";
+    execute(&mut db, mark.to_owned()).await;
+    // rows of other kinds that fail as well: tokens of connections whose credentials no longer open
+    let dead = "with dead as (
+                    insert into gateway_connections
+                    select (jsonb_populate_record(c, jsonb_build_object('id', uuidv7(), 'label', 'dead ' || n))).*
+                      from gateway_connections c, generate_series(1, 200) n
+                     where c.id = (select id from gateway_connections order by id limit 1)
+                    returning id, merchant_id, mode)
+                insert into notification_tokens (connection_id, token, merchant_id, mode, look_at)
+                select id, 'token', merchant_id, mode, app_now() - interval '1 day' from dead";
+    execute(&mut db, dead.to_owned()).await;
+
+    let since = Instant::now();
+    stack.running.activities.sweep_once().await.expect("swept");
+    assert!(
+        since.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        since.elapsed()
+    );
+    let overdue = format!(
+        "select id::text from charges where look_at < app_now() - interval '1 minute' and id = '{healthy}'"
+    );
+    assert_eq!(text(&mut db, overdue).await, None);
+    let reason = format!(
+        "select reason from sweep_marks where key = '{poisoned}' and next_check_at > app_now() and checks = 3"
+    );
+    let reason = text(&mut db, reason).await.expect("a mark");
+    assert!(reason.contains("payment_method"), "{reason}");
+    let tokens = "select count(*)::text from notification_tokens t left join sweep_marks m
+                      on m.kind = 'token' and m.key = t.connection_id::text || ' ' || t.token
+                   where t.look_at <= app_now() and (m.key is null or m.next_check_at <= app_now())";
+    assert_eq!(text(&mut db, tokens.to_owned()).await.as_deref(), Some("0"));
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_charges_that_a_caller_waits_for_are_notified() {
+    let stack = Stack::start().await;
+    let mut listener = PgListener::connect_with(&stack.store.pool)
+        .await
+        .expect("a listener");
+    listener.listen("charges").await.expect("listening");
+    let paid = stack.api.charge(&pix()).await;
+    stack.efi.pay(&stack.efi.only_reference().await).await;
+    stack
+        .api
+        .until(paid["id"].as_str().expect("an id"), "paid")
+        .await;
+    let canceled = stack.api.charge(&pix()).await;
+    let path = format!(
+        "/v1/charges/{}/cancel",
+        canceled["id"].as_str().expect("an id")
+    );
+    stack.api.post(&path, &json!({})).await.expect(200);
+    let (paid, canceled) = (uuid(&paid), uuid(&canceled));
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        heard.push(
+            listener
+                .recv()
+                .await
+                .expect("a notification")
+                .payload()
+                .to_owned(),
+        );
+    }
+    let expected = [
+        format!("{paid} pending"),
+        format!("{canceled} pending"),
+        format!("{canceled} canceled"),
+    ];
+    assert_eq!(heard, expected);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_never_reached_temporal_stops_at_once() {
+    let stack = Stack::start().await;
+    let config = Config {
+        temporal_url: "http://127.0.0.1:1".parse().expect("a URL"),
+        ..stack.config.clone()
+    };
+    let running = start::start(&config, brisk(), &[Role::Api, Role::Worker]);
+    let running = running.await.expect("a process");
+    let since = Instant::now();
+    running.stop().await;
+    assert!(
+        since.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        since.elapsed()
+    );
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_schedule_starts_ends_by_itself() {
+    let stack = Stack::with(Options {
+        complete: true,
+        ..Options::default()
+    })
+    .await;
+    let client = client(&stack).await;
+    for name in SCHEDULES {
+        let id = format!("{name}-{}upkeep", stack.config.task_queue_prefix);
+        let schedule = client
+            .get_schedule_handle(id)
+            .describe(RpcOptions::default())
+            .await;
+        let schedule = schedule
+            .expect("a schedule")
+            .into_raw()
+            .schedule
+            .expect("a schedule");
+        let Some(Action::StartWorkflow(start)) = schedule.action.and_then(|action| action.action)
+        else {
+            panic!("{name} starts no workflow");
+        };
+        let limit = start
+            .workflow_execution_timeout
+            .expect("a time limit")
+            .seconds;
+        assert_eq!(
+            u64::try_from(limit),
+            Ok(EXECUTION_TIMEOUT.as_secs()),
+            "{name}"
+        );
+    }
+    stack.stop().await;
+}

@@ -1,0 +1,192 @@
+//! After an outage of Temporal: how fast what it left is started, how evenly, and what new charges notice of it.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context;
+use schemas::id::ChargeId;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+use tests::{
+    Api, Shop,
+    api::pix,
+    backlog::{self, Left},
+};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::{Arguments, print, run::Bench};
+
+/// Charges at a time while the stack does nothing else: what it creates alone.
+const ALONE: usize = 8;
+/// New charges a second, before and during the recovery.
+const NEW_PER_S: u32 = 5;
+/// The share of the first merchant's rows, in percent; the others share the rest.
+const LARGEST_PERCENT: u32 = 70;
+/// Connections whose credentials do not open, each with a notification's token that is due.
+const DEAD_CONNECTIONS: u32 = 200;
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A backlog that is not empty by then has failed.
+const PATIENCE: Duration = Duration::from_mins(20);
+
+struct Merchant {
+    id: Uuid,
+    /// A charge that is presented, with an event that was delivered.
+    charge: Uuid,
+    _shop: Shop,
+}
+
+/// Measures, with `rows` charges and as many deliveries.
+pub(crate) async fn run(arguments: &Arguments, bench: &Bench, rows: u32) -> anyhow::Result<()> {
+    let mut db = PgConnection::connect(&arguments.database).await?;
+    let mut merchants = Vec::new();
+    for key in std::iter::once(&arguments.key).chain(&arguments.others) {
+        let api = Api::new(arguments.api.clone(), key);
+        merchants.push(prepare(&mut db, &api).await?);
+    }
+    let alone = bench.closed(ALONE, "created alone").await?;
+    print(&alone.line())?;
+    let before = bench.open(NEW_PER_S, true, "new, before").await?;
+    print(&before.line())?;
+
+    seed(&mut db, &merchants, rows).await?;
+    let total = left_of(&mut db, &merchants).await?;
+    let began = Instant::now();
+    let (during, watched) = tokio::join!(
+        bench.open(NEW_PER_S, true, "new, during"),
+        watch(&mut db, &merchants, began),
+    );
+    let (during, (first_after, emptied)) = (during?, watched?);
+    print(&during.line())?;
+    let took = began.elapsed();
+    let rows_moved = total.iter().map(|left| left.rows()).sum::<i64>();
+    let working = took.saturating_sub(first_after).as_secs_f64();
+    let per_s = f64::from(i32::try_from(rows_moved)?) / working;
+    let report = json!({
+        "rows": { "charges": sum(&total, |left| left.charges), "deliveries": sum(&total, |left| left.deliveries) },
+        "created_alone_per_s": alone.charges_per_s,
+        "first_row_after_s": first_after.as_secs_f64(),
+        "empty_after_s": took.as_secs_f64(),
+        "rows_per_s": per_s,
+        "charges_per_s": per_s / 2.0,
+        "share_of_the_rate_alone": per_s / 2.0 / alone.charges_per_s,
+        "merchants_empty_after_s": emptied.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
+        "merchants_rows": total.iter().map(|left| left.rows()).collect::<Vec<_>>(),
+        "new_charges_p99_ms": { "before": before.added_ms.p99, "during": during.added_ms.p99 },
+        "new_charges_refused": during.shed + during.other,
+        "dead_connections": DEAD_CONNECTIONS,
+        "poisoned": poisoned(&mut db).await?,
+    });
+    write(&arguments.output, &report)
+}
+
+/// An endpoint, and a charge whose event it accepted.
+async fn prepare(db: &mut PgConnection, api: &Api) -> anyhow::Result<Merchant> {
+    let shop = Shop::open().await;
+    let wanted = json!({ "url": shop.url, "events": [] });
+    let endpoint = api.post("/v1/webhook_endpoints", &wanted).await;
+    anyhow::ensure!(endpoint.status == 201, "{}", endpoint.body);
+    shop.trust(endpoint.body["secret"].as_str().unwrap_or_default());
+    let charge = api.charge(&pix()).await;
+    let id = charge["id"].as_str().context("an id")?;
+    shop.heard("charge.pending", id).await;
+    let charge: ChargeId = id.parse()?;
+    let sql = format!(
+        "select merchant_id from charges where id = '{}'",
+        charge.uuid()
+    );
+    let row = db.fetch_one(AssertSqlSafe(sql)).await?;
+    Ok(Merchant {
+        id: row.try_get(0)?,
+        charge: charge.uuid(),
+        _shop: shop,
+    })
+}
+
+/// The backlog; and in it a row that cannot be read, and connections that do not answer.
+async fn seed(db: &mut PgConnection, merchants: &[Merchant], rows: u32) -> anyhow::Result<()> {
+    let others = u32::try_from(merchants.len().saturating_sub(1).max(1))?;
+    for (n, merchant) in merchants.iter().enumerate() {
+        let percent = match n {
+            0 => LARGEST_PERCENT,
+            _ => (100 - LARGEST_PERCENT) / others,
+        };
+        backlog::copy(db, merchant.charge, rows * percent / 100).await?;
+    }
+    let poisoned = "update charges set payment_method = '{}', look_at = app_now() - interval '1 day'
+                     where id = (select id from charges where look_at < app_now() order by look_at limit 1)";
+    db.execute(AssertSqlSafe(poisoned.to_owned())).await?;
+    let dead = format!(
+        "with dead as (
+             insert into gateway_connections
+             select (jsonb_populate_record(c, jsonb_build_object('id', uuidv7(), 'label', 'dead ' || n))).*
+               from gateway_connections c, generate_series(1, {DEAD_CONNECTIONS}) n
+              where c.id = (select id from gateway_connections order by id limit 1)
+             returning id, merchant_id, mode)
+         insert into notification_tokens (connection_id, token, merchant_id, mode, look_at)
+         select id, 'token', merchant_id, mode, app_now() - interval '1 day' from dead"
+    );
+    db.execute(AssertSqlSafe(dead)).await?;
+    Ok(())
+}
+
+/// Waits until nothing is overdue but the poisoned row. Returns when the first row moved, and when each merchant's last one did.
+async fn watch(
+    db: &mut PgConnection,
+    merchants: &[Merchant],
+    began: Instant,
+) -> anyhow::Result<(Duration, Vec<Duration>)> {
+    let total = rows_of(&left_of(db, merchants).await?);
+    let (mut first, mut emptied) = (None, vec![None; merchants.len()]);
+    loop {
+        let left = left_of(db, merchants).await?;
+        if rows_of(&left) < total {
+            first.get_or_insert(began.elapsed());
+        }
+        for (left, emptied) in left.iter().zip(&mut emptied) {
+            // the poisoned row does not move
+            if left.rows() <= 1 {
+                emptied.get_or_insert(began.elapsed());
+            }
+        }
+        if emptied.iter().all(Option::is_some) {
+            let first = first.unwrap_or_default();
+            return Ok((first, emptied.into_iter().flatten().collect()));
+        }
+        anyhow::ensure!(began.elapsed() < PATIENCE, "left: {left:?}");
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn left_of(db: &mut PgConnection, merchants: &[Merchant]) -> anyhow::Result<Vec<Left>> {
+    let mut left = Vec::new();
+    for merchant in merchants {
+        left.push(backlog::left(db, merchant.id).await?);
+    }
+    Ok(left)
+}
+
+fn rows_of(left: &[Left]) -> i64 {
+    sum(left, Left::rows)
+}
+
+fn sum(left: &[Left], of: impl Fn(Left) -> i64) -> i64 {
+    left.iter().map(|left| of(*left)).sum()
+}
+
+/// What the sweep says of the rows that failed, and how many of each.
+async fn poisoned(db: &mut PgConnection) -> anyhow::Result<Value> {
+    let sql = "select kind || ': ' || reason, count(*) from sweep_marks
+                where reason not in ('started', 'woken', 'worked on') group by 1 order by 1";
+    let rows = db.fetch_all(AssertSqlSafe(sql.to_owned())).await?;
+    let mut found = serde_json::Map::new();
+    for row in rows {
+        found.insert(row.try_get(0)?, json!(row.try_get::<i64, _>(1)?));
+    }
+    Ok(Value::Object(found))
+}
+
+fn write(folder: &Path, report: &Value) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(report)? + "\n";
+    print(&text)?;
+    Ok(std::fs::write(folder.join("recovery.json"), text)?)
+}

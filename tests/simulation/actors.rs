@@ -1,0 +1,207 @@
+//! What merchants, payers and gateways do: the API's part without HTTP.
+
+use activities::Activities;
+use chrono::{DateTime, Utc};
+use gateways::{NotificationError, Received};
+use schemas::{
+    charge::{CreateCharge, Status},
+    gateway::Mode,
+    id::{ChargeId, ConnectionId, MerchantId, RefundId},
+    refund::{Origin, Status as RefundStatus},
+};
+use secrecy::SecretString;
+use simulators::Outgoing;
+use store::{
+    StoreError,
+    charges::{self, create, create::Created},
+    connections::addresses,
+    idempotency,
+    notifications::Source,
+    payments, refunds,
+};
+use url::Url;
+
+/// What a merchant asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub merchant: MerchantId,
+    pub key: String,
+    pub request: CreateCharge,
+}
+
+/// What became of asking for a charge.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    /// This charge is to be presented.
+    Charge(ChargeId),
+    /// Nothing was stored, or nothing is to be done, for this reason.
+    Nothing(#[expect(dead_code, reason = "for the trace, which prints it")] String),
+}
+
+/// `POST /v1/charges` until the charge's workflow is to be started.
+pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<Asked, StoreError> {
+    let (merchant, request) = (order.merchant, &order.request);
+    let preview = acts.preview(merchant, Mode::Test, request).await?;
+    let mut tx = acts.store.pool.begin().await?;
+    let settings = store::merchants::find(&mut tx, merchant)
+        .await?
+        .map(|(_, settings)| settings)
+        .unwrap_or_default();
+    let key = acts.store.merchant_key(&mut tx, merchant.uuid()).await?;
+    let canonical =
+        serde_json::to_vec(request).map_err(|why| StoreError::corrupt("request", why))?;
+    let id = ChargeId(store::new_id());
+    let new = create::New {
+        id,
+        merchant,
+        mode: Mode::Test,
+        request,
+        idempotency: &idempotency::Request::new(&key, "charges.create", &order.key, &canonical),
+        duplicate_reference: settings.duplicate_reference,
+        fallbacks: &preview.fallbacks,
+    };
+    let created = create::insert(&mut tx, &acts.store, &new).await?;
+    let charge = match created {
+        Created::New if preview.eligible == 0 => {
+            return Ok(Asked::Nothing("no gateway takes it".to_owned()));
+        }
+        Created::New => id,
+        Created::Replayed(first) | Created::Open(first) => first,
+        Created::OtherRequest | Created::Conflict(_) | Created::PastDue => {
+            return Ok(Asked::Nothing(format!("{created:?}")));
+        }
+    };
+    tx.commit().await?;
+    let mut db = acts.store.pool.acquire().await?;
+    let statuses = charges::statuses(&mut db, &[charge.uuid()]).await?;
+    Ok(match statuses.first() {
+        Some((_, Status::Processing)) => Asked::Charge(charge),
+        other => Asked::Nothing(format!("it is {other:?} already")),
+    })
+}
+
+/// `POST /v1/charges/{id}/cancel`.
+pub(super) async fn cancel_charge(
+    acts: &Activities,
+    (merchant, charge): (MerchantId, ChargeId),
+) -> Result<bool, StoreError> {
+    let mut db = acts.store.pool.acquire().await?;
+    let asked = charges::request_cancel(&mut db, merchant, Mode::Test, charge).await?;
+    drop(db);
+    if asked {
+        acts.starter.poke_charge(merchant, charge).await;
+    }
+    Ok(asked)
+}
+
+/// `POST /v1/refunds`: a part of what is left, or all of it.
+pub(super) async fn refund_charge(
+    acts: &Activities,
+    id: ChargeId,
+    whole: bool,
+) -> Result<Option<RefundId>, StoreError> {
+    let mut tx = acts.store.pool.begin().await?;
+    let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+        return Ok(None);
+    };
+    let given = refunds::of_charge(&mut tx, id).await?;
+    let left_of = |payment: &payments::Row| {
+        let standing = given
+            .iter()
+            .filter(|row| row.payment == payment.id && row.status != RefundStatus::Failed);
+        payment.amount - standing.map(|row| row.amount).sum::<i64>()
+    };
+    let paid = payments::rows(&mut tx, id).await?;
+    let Some(payment) = paid.iter().find(|payment| left_of(payment) > 0) else {
+        return Ok(None);
+    };
+    let of_charge = charge.amount_paid
+        - charge.amount_refunded
+        - charge.amount_refund_pending
+        - charge.amount_disputed;
+    let left = left_of(payment).min(of_charge);
+    let amount = if whole { left } else { left / 2 };
+    let gateway = acts.accounts.open(&mut tx, payment.connection).await?;
+    if amount <= 0 || gateway.refundable(payment.method).is_err() {
+        return Ok(None);
+    }
+    charge.amount_refund_pending += amount;
+    charges::save_sums(&mut tx, &charge).await?;
+    let new = refunds::New {
+        id: RefundId(store::new_id()),
+        merchant: charge.merchant,
+        mode: charge.mode,
+        charge: id,
+        payment: payment.id,
+        connection: payment.connection,
+        gateway: payment.gateway,
+        status: RefundStatus::Pending,
+        origin: Origin::Merchant,
+        amount,
+        reason: None,
+        metadata: &schemas::charge::Metadata::default(),
+        gateway_refund_id: None,
+        look_at: Some(charge.now),
+    };
+    refunds::insert(&mut tx, &new).await?;
+    let Some(mut row) = refunds::find(&mut tx, new.id).await? else {
+        return Ok(None);
+    };
+    let due = refunds::record(&mut tx, &mut row).await?;
+    tx.commit().await?;
+    acts.starter.start_deliveries(due);
+    acts.starter.poke_refund(charge.merchant, id, new.id).await;
+    Ok(Some(new.id))
+}
+
+/// `POST /notifications/{connection}/{secret}`: whether it was taken.
+pub(super) async fn notified(
+    acts: &Activities,
+    sent: &Outgoing,
+    at: DateTime<Utc>,
+) -> Result<Option<ConnectionId>, StoreError> {
+    let Some((id, secret)) = address(&sent.url) else {
+        return Ok(None);
+    };
+    let mut db = acts.store.pool.acquire().await?;
+    let from = addresses::by_path_secret(&mut db, id, &secret).await?;
+    drop(db);
+    let Some(from) = from else { return Ok(None) };
+    let gateway = acts.gateway(from.id).await?;
+    let received = Received {
+        headers: sent.headers.clone(),
+        body: sent.body.clone().into_bytes(),
+        at,
+    };
+    let notices = match gateway.notification(&received) {
+        Ok(notices) => notices,
+        Err(NotificationError::Forged(_)) => return Ok(None),
+        Err(NotificationError::Unreadable(why)) => {
+            return Err(StoreError::corrupt("a simulator's notification", why));
+        }
+    };
+    if notices.is_empty() {
+        return Ok(Some(id));
+    }
+    let told = acts
+        .take_notices(&from, Source::Told(&received.body), notices)
+        .await?;
+    for charge in told.charges {
+        acts.starter.poke_charge(from.merchant, charge).await;
+    }
+    if told.has_tokens {
+        acts.fetch_tokens_soon(from.id).await?;
+    }
+    Ok(Some(id))
+}
+
+/// The connection and the secret of a notification address.
+fn address(url: &str) -> Option<(ConnectionId, SecretString)> {
+    let url: Url = url.parse().ok()?;
+    let mut parts = url
+        .path_segments()?
+        .skip_while(|part| *part != "notifications");
+    parts.next()?;
+    let id = parts.next()?.parse().ok()?;
+    Some((id, SecretString::from(parts.next()?.to_owned())))
+}

@@ -1,0 +1,230 @@
+//! A database of the simulation's own: its clock and its ids are sequences, so that both are the seed's.
+
+use std::str::FromStr;
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use sqlx::{
+    AssertSqlSafe, Connection, Executor, PgConnection, Row,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+};
+use store::{Store, vault::DataKey};
+use url::Url;
+use uuid::Uuid;
+
+use super::borders::{Border, Borders};
+
+/// More than tasks can ever hold at a time.
+const CONNECTIONS: u32 = 40;
+/// As many as tasks usually need at a time.
+const AHEAD: usize = 16;
+/// Waiting at a border is no lack of connections.
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(10);
+/// After so many runs dead rows are cleared away.
+const VACUUM_EVERY: u64 = 100;
+
+const CLOCK_AND_IDS: &str = "
+    create sequence sim_clock minvalue 0;
+    create sequence sim_ids;
+    create function uuidv7() returns uuid language sql volatile as $$
+        select (lpad(to_hex((select last_value from sim_clock) / 1000), 12, '0') || '7' || lpad(to_hex(nextval('sim_ids') & 4095), 3, '0')
+                || '8' || lpad(to_hex(currval('sim_ids')), 15, '0'))::uuid $$;";
+
+/// The product's clock, standing where the sequence does.
+const APP_NOW: &str = "
+    create or replace function app_now() returns timestamptz language sql stable parallel safe as $$
+        select timestamptz 'epoch' + (select last_value from sim_clock) * interval '1 microsecond' $$;";
+
+/// Everything of one process's database.
+pub(super) struct Database {
+    pub store: Store,
+    /// Looks on, and asks who waits for a lock.
+    watcher: PgConnection,
+    name: String,
+    url: Url,
+    /// Empties all tables and fills them as they were at the beginning.
+    again: String,
+    runs: u64,
+}
+
+fn micros(at: DateTime<Utc>) -> i64 {
+    at.timestamp_micros()
+}
+
+impl Database {
+    pub(super) async fn create(borders: &Borders) -> anyhow::Result<Self> {
+        let name = format!("sim_{}", Uuid::now_v7().simple());
+        let mut url: Url = environment("ORCHESTRATOR_DATABASE_URL")?.parse()?;
+        store::migrations::create_database(url.as_str(), &name).await?;
+        let server = url.clone();
+        url.set_path(&name);
+        let options = PgConnectOptions::from_str(url.as_str())?.options([
+            ("search_path", "public,pg_catalog"),
+            ("synchronous_commit", "off"),
+        ]);
+        let mut watcher = PgConnection::connect_with(&options).await?;
+        run(&mut watcher, CLOCK_AND_IDS).await?;
+        store::MIGRATIONS.run(&mut watcher).await?;
+        run(&mut watcher, APP_NOW).await?;
+        let (on_idle, on_new) = (borders.clone(), borders.clone());
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .before_acquire(move |connection, _| {
+                let borders = on_idle.clone();
+                Box::pin(async move {
+                    borders.wait(Border::Database).await;
+                    tell_time(&borders, connection).await?;
+                    Ok(true)
+                })
+            })
+            .after_connect(move |connection, _| {
+                let borders = on_new.clone();
+                Box::pin(async move {
+                    borders.wait(Border::Database).await;
+                    tell_time(&borders, connection).await
+                })
+            })
+            .connect_with(options)
+            .await?;
+        Ok(Self {
+            store: Store::new(pool, DataKey::random()),
+            watcher,
+            name,
+            url: server,
+            again: String::new(),
+            runs: 0,
+        })
+    }
+
+    /// Opens connections ahead: those that are made while tasks run come in an order of their own.
+    pub(super) async fn warm(&self) -> anyhow::Result<()> {
+        let all = (0..AHEAD).map(|_| self.store.pool.acquire());
+        futures::future::try_join_all(all).await.map(drop)?;
+        Ok(())
+    }
+
+    /// Keeps all rows there are, as the state in which each run begins.
+    pub(super) async fn keep(&mut self) -> anyhow::Result<()> {
+        let tables = self
+            .rows(
+                "select c.relname::text as name,
+                        (select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a
+                          where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = '') as columns
+                   from pg_class c
+                  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+                    and c.relname <> '_sqlx_migrations'
+                  order by c.relname",
+            )
+            .await?;
+        let mut again = "set session_replication_role = replica; begin;".to_owned();
+        run(&mut self.watcher, "create schema kept").await?;
+        for table in tables {
+            let (name, columns): (String, String) = (table.get("name"), table.get("columns"));
+            again.push_str(&["delete from ", &name, ";"].concat());
+            run(
+                &mut self.watcher,
+                &format!("create table kept.{name} as select {columns} from public.{name}"),
+            )
+            .await?;
+            let kept = self
+                .rows(&format!("select count(*) as n from kept.{name}"))
+                .await?;
+            if kept[0].get::<i64, _>("n") > 0 {
+                let insert = format!(
+                    "insert into {name} ({columns}) overriding system value select {columns} from kept.{name};"
+                );
+                again.push_str(&insert);
+            }
+        }
+        self.again = again + "commit; set session_replication_role = origin;";
+        Ok(())
+    }
+
+    /// All rows as they were kept, and the clock at `now`.
+    pub(super) async fn begin(&mut self, now: DateTime<Utc>) -> anyhow::Result<()> {
+        let again = format!(
+            "{} select setval('sim_clock', {}), setval('sim_ids', 1);",
+            self.again,
+            micros(now)
+        );
+        run(&mut self.watcher, &again).await?;
+        self.runs += 1;
+        if self.runs.is_multiple_of(VACUUM_EVERY) {
+            run(&mut self.watcher, "vacuum").await?;
+        }
+        Ok(())
+    }
+
+    /// What a query finds.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the simulation looks at the tables from outside, with queries that are no part of the store"
+    )]
+    pub(super) async fn rows(&mut self, query: &str) -> anyhow::Result<Vec<PgRow>> {
+        let found = sqlx::query(AssertSqlSafe(query.to_owned()))
+            .persistent(true)
+            .fetch_all(&mut self.watcher)
+            .await;
+        found.with_context(|| query.to_owned())
+    }
+
+    /// How many statements run, those that wait for a lock apart; and how many wait.
+    pub(super) async fn activity(&mut self) -> anyhow::Result<(i64, i64)> {
+        let rows = self
+            .rows(
+                "select count(*) filter (where wait_event_type is distinct from 'Lock') as run,
+                        count(*) filter (where wait_event_type = 'Lock') as wait
+                   from pg_stat_activity
+                  where datname = current_database() and pid <> pg_backend_pid() and state in ('active', 'starting')",
+            )
+            .await?;
+        Ok((rows[0].get("run"), rows[0].get("wait")))
+    }
+
+    /// How many connections are checked out.
+    pub(super) fn in_use(&self) -> usize {
+        let pool = &self.store.pool;
+        usize::try_from(pool.size())
+            .unwrap_or_default()
+            .saturating_sub(pool.num_idle())
+    }
+
+    pub(super) async fn drop(self) -> anyhow::Result<()> {
+        self.store.pool.close().await;
+        self.watcher.close().await?;
+        let mut db = PgConnection::connect(self.url.as_str()).await?;
+        run(&mut db, &format!("drop database \"{}\"", self.name)).await
+    }
+}
+
+async fn run(db: &mut PgConnection, sql: &str) -> anyhow::Result<()> {
+    let done = db.execute(AssertSqlSafe(sql.to_owned())).await;
+    done.map(drop)
+        .with_context(|| sql.chars().take(200).collect::<String>())
+}
+
+/// Sets the database's clock, if it is behind.
+async fn tell_time(borders: &Borders, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let now = {
+        let mut shared = borders.lock();
+        if !shared.clock_moved {
+            return Ok(());
+        }
+        shared.clock_moved = false;
+        shared.now
+    };
+    let sql = format!("select setval('sim_clock', {})", micros(now));
+    db.execute(AssertSqlSafe(sql)).await.map(drop)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test's services come from the environment"
+)]
+fn environment(name: &str) -> anyhow::Result<String> {
+    std::env::var(name).with_context(|| format!("{name}: run it by tests/simulation/run.sh"))
+}

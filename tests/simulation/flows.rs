@@ -1,0 +1,251 @@
+//! Workflows without Temporal: what `workflows/src/*.rs` would do next, with waits as times.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use activities::{DeliveryStep, Pace, Progress, Starter, Step};
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
+use store::deliveries::Due;
+use uuid::Uuid;
+
+use super::borders::TaskId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Charge,
+    Reconcile,
+    Refund,
+    Delivery,
+    Endpoint,
+}
+
+/// An activity that a workflow calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Attempt,
+    Look,
+    End,
+    Reconcile,
+    Refund,
+    Deliver,
+    Check,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// Its next call is made at this time, or when poked if `wakes`.
+    Waits {
+        until: DateTime<Utc>,
+        wakes: bool,
+    },
+    /// This task makes its call.
+    Runs(TaskId),
+    Closed,
+}
+
+pub(super) type Key = (Kind, Uuid);
+
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub at: At,
+    pub next: Call,
+    pub poked: bool,
+    /// Failures in a row.
+    pub errors: u32,
+    /// Steps since it last waited.
+    pub hurried: u32,
+    /// Of these, so many found nothing to change; and the rows as they were.
+    pub idle: u32,
+    pub print: String,
+    pace: Pace,
+    is_new: bool,
+}
+
+impl Flow {
+    pub(super) fn new(kind: Kind, now: DateTime<Utc>) -> Self {
+        Self {
+            at: At::Waits {
+                until: now,
+                wakes: false,
+            },
+            next: first(kind),
+            poked: false,
+            errors: 0,
+            hurried: 0,
+            idle: 0,
+            print: String::new(),
+            pace: Pace::default(),
+            is_new: true,
+        }
+    }
+
+    /// When it goes on by itself.
+    pub(super) fn wakes_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.at {
+            At::Waits { until, wakes } => Some(if wakes && self.poked { now } else { until }),
+            At::Runs(_) | At::Closed => None,
+        }
+    }
+
+    fn wait(&mut self, now: DateTime<Utc>, after_ms: u64, next: Call) {
+        let after = TimeDelta::milliseconds(i64::try_from(after_ms).unwrap_or(i64::MAX / 2));
+        if after_ms > 0 {
+            self.hurried = 0;
+            self.idle = 0;
+        } else {
+            self.hurried += 1;
+        }
+        self.next = next;
+        self.at = At::Waits {
+            until: now + after,
+            wakes: after_ms > 0,
+        };
+    }
+
+    /// `workflows/src/charge.rs`, `reconcile.rs`, `refund.rs`.
+    pub(super) fn stepped(&mut self, kind: Kind, done: Progress, now: DateTime<Utc>) {
+        self.errors = 0;
+        let (pause_ms, pace_ms) = (done.step.pause_ms(), self.pace.wait_ms(done));
+        match (kind, done.step) {
+            (_, Step::Done) if self.poked && kind == Kind::Charge => self.wait(now, 0, Call::Look),
+            (_, Step::Done) if self.poked => self.wait(now, 0, first(kind)),
+            (_, Step::Done) => self.at = At::Closed,
+            (Kind::Charge, step) => {
+                let next = match step {
+                    Step::Attempt { .. } => Call::Attempt,
+                    Step::Look { .. } | Step::Done => Call::Look,
+                    Step::Cancel | Step::Expire => Call::End,
+                };
+                self.wait(now, pause_ms + pace_ms, next);
+            }
+            _ => self.wait(now, pause_ms.max(pace_ms), first(kind)),
+        }
+    }
+
+    /// `workflows/src/delivery.rs`, `endpoint.rs`.
+    pub(super) fn delivered(&mut self, kind: Kind, step: DeliveryStep, now: DateTime<Utc>) {
+        self.errors = 0;
+        match step {
+            DeliveryStep::Again { after_ms } => self.wait(now, after_ms, first(kind)),
+            DeliveryStep::Done if self.poked => self.wait(now, 0, first(kind)),
+            DeliveryStep::Done => self.at = At::Closed,
+        }
+    }
+
+    /// Its activity begins: which wakes it has taken notice of.
+    pub(super) fn begins(&mut self, task: TaskId) {
+        self.at = At::Runs(task);
+        self.is_new = false;
+        if !matches!(self.next, Call::Attempt | Call::End) {
+            self.poked = false;
+        }
+    }
+
+    /// What it calls now: a charge that was woken looks first.
+    pub(super) fn call(&mut self) -> Call {
+        if let At::Waits { wakes: true, .. } = self.at
+            && self.poked
+        {
+            self.poked = false;
+            if matches!(self.next, Call::Attempt | Call::End) {
+                self.next = Call::Look;
+            }
+        }
+        self.next
+    }
+}
+
+fn first(kind: Kind) -> Call {
+    match kind {
+        Kind::Charge => Call::Attempt,
+        Kind::Reconcile => Call::Reconcile,
+        Kind::Refund => Call::Refund,
+        Kind::Delivery => Call::Deliver,
+        Kind::Endpoint => Call::Check,
+    }
+}
+
+/// What is asked of Temporal.
+#[derive(Default)]
+pub(super) struct Inbox {
+    pub pokes: Vec<Key>,
+    /// Deliveries to start, each after its wait.
+    pub later: Vec<Due>,
+    pub away: bool,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Engine(Arc<Mutex<Inbox>>);
+
+impl Engine {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ask(&self, key: Key) {
+        let mut inbox = self.lock();
+        if !inbox.away {
+            inbox.pokes.push(key);
+        }
+    }
+
+    /// Starts or pokes what was asked for.
+    pub(super) fn serve(&self, flows: &mut BTreeMap<Key, Flow>, now: DateTime<Utc>) {
+        for due in std::mem::take(&mut self.lock().later) {
+            let key = (Kind::Delivery, due.delivery.uuid());
+            let flow = flows.entry(key).or_insert_with(|| Flow::new(key.0, now));
+            if flow.at == At::Closed || flow.is_new {
+                *flow = Flow::new(key.0, now);
+                flow.wait(now, due.after_ms, Call::Deliver);
+                flow.is_new = false;
+            }
+        }
+        for key in std::mem::take(&mut self.lock().pokes) {
+            let flow = flows.entry(key).or_insert_with(|| Flow::new(key.0, now));
+            match flow.at {
+                At::Closed => *flow = Flow::new(key.0, now),
+                At::Waits { .. } | At::Runs(_) => flow.poked = true,
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Starter for Engine {
+    fn temporal_is_here(&self) {}
+
+    fn start_deliveries(&self, due: Vec<Due>) {
+        let mut inbox = self.lock();
+        if !inbox.away {
+            inbox.later.extend(due);
+        }
+    }
+
+    fn start_reconcile(&self, _: MerchantId, _: ChargeId, attempt: AttemptId) {
+        self.ask((Kind::Reconcile, attempt.uuid()));
+    }
+
+    async fn poke_charge(&self, _: MerchantId, charge: ChargeId) {
+        self.ask((Kind::Charge, charge.uuid()));
+    }
+
+    async fn poke_refund(&self, _: MerchantId, _: ChargeId, refund: RefundId) {
+        self.ask((Kind::Refund, refund.uuid()));
+    }
+
+    async fn poke_delivery(&self, due: Due) {
+        self.ask((Kind::Delivery, due.delivery.uuid()));
+    }
+
+    async fn wake_endpoint(&self, _: MerchantId, endpoint: EndpointId) {
+        self.ask((Kind::Endpoint, endpoint.uuid()));
+    }
+
+    async fn poke_reconcile(&self, _: MerchantId, _: ChargeId, attempt: AttemptId) {
+        self.ask((Kind::Reconcile, attempt.uuid()));
+    }
+}

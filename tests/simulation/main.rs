@@ -1,0 +1,107 @@
+//! The long form: `simulation --seeds 1..20000`.
+
+use std::{io::Write, time::Instant};
+
+use clap::Parser;
+use tests::simulation::{Hardship, Simulation};
+
+/// Runs the seeded simulation over a range of seeds.
+#[derive(Parser)]
+struct Arguments {
+    /// `FROM..TO`, without TO; or one seed.
+    #[arg(long)]
+    seeds: String,
+    /// Charges a run, at least.
+    #[arg(long, default_value_t = 5)]
+    charges: u64,
+    #[arg(long)]
+    no_panels: bool,
+    #[arg(long)]
+    no_crashes: bool,
+    #[arg(long)]
+    no_faults: bool,
+    /// Print what happened in order, whatever came of it.
+    #[arg(long)]
+    trace: bool,
+    /// Does not watch this invariant; may be repeated.
+    #[arg(long)]
+    skip: Vec<u8>,
+    /// End at the first violation.
+    #[arg(long)]
+    first: bool,
+}
+
+fn range(text: &str) -> anyhow::Result<std::ops::Range<u64>> {
+    Ok(match text.split_once("..") {
+        Some((from, to)) => from.parse()?..to.parse()?,
+        None => {
+            let seed = text.parse()?;
+            seed..seed + 1
+        }
+    })
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let failed = runtime.block_on(Box::pin(run(&arguments)))?;
+    std::process::exit(i32::from(failed > 0));
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<u64> {
+    let mut out = std::io::stdout();
+    let hardship = Hardship {
+        panels: !arguments.no_panels,
+        crashes: !arguments.no_crashes,
+        faults: !arguments.no_faults,
+        charges: arguments.charges,
+    };
+    let mut simulation = Simulation::open(hardship).await?;
+    simulation.skip(&arguments.skip);
+    let began = Instant::now();
+    let (mut runs, mut charges, mut failed) = (0_u64, 0, 0);
+    for seed in range(&arguments.seeds)? {
+        let report = simulation.run(seed).await?;
+        runs += 1;
+        charges += report.charges;
+        let bad = !report.violations.is_empty();
+        if bad || arguments.trace {
+            for line in report.trace.iter().filter(|_| arguments.trace) {
+                writeln!(out, "{line}")?;
+            }
+        }
+        if bad {
+            failed += 1;
+            writeln!(
+                out,
+                "seed {seed}: tests/simulation/run.sh --seeds {seed} --trace"
+            )?;
+            for (invariant, what) in &report.violations {
+                writeln!(out, "  invariant {invariant}: {what}")?;
+            }
+        }
+        if runs.is_multiple_of(100) {
+            let s = began.elapsed().as_secs();
+            writeln!(
+                out,
+                "{runs} runs, {charges} charges, {failed} with violations, {s} s, next {}",
+                seed + 1
+            )?;
+        }
+        if bad && arguments.first {
+            break;
+        }
+    }
+    let s = began.elapsed().as_secs();
+    writeln!(
+        out,
+        "{runs} runs, {charges} charges, {failed} with violations, {s} s"
+    )?;
+    for ((invariant, name), times) in &simulation.checks {
+        writeln!(out, "{invariant:>3}  {name}: {times}")?;
+    }
+    simulation.close().await?;
+    Ok(failed)
+}

@@ -1,0 +1,106 @@
+#![doc = include_str!("README.md")]
+
+mod actors;
+mod books;
+mod borders;
+mod database;
+mod flows;
+mod happen;
+mod plan;
+mod shop;
+mod tasks;
+mod wire;
+mod world;
+
+use chrono::TimeDelta;
+
+pub use books::Checks;
+pub use plan::Hardship;
+use world::World;
+
+/// How long after the last fault the gateways and our rows must agree.
+const SETTLED_AFTER: TimeDelta = TimeDelta::minutes(20);
+/// Catch-ups at the end: one for what was lost, one for what followed from it.
+const CATCH_UPS: u32 = 2;
+const CATCH_UP_EVERY: TimeDelta = TimeDelta::seconds(301);
+
+/// What a run showed.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub seed: u64,
+    /// Invariant and what happened.
+    pub violations: Vec<(u8, String)>,
+    pub trace: Vec<String>,
+    pub charges: u64,
+    pub stretches: u64,
+}
+
+/// The simulation of one process.
+pub struct Simulation {
+    world: World,
+    pub checks: Checks,
+}
+
+impl Simulation {
+    pub async fn open(hardship: Hardship) -> anyhow::Result<Self> {
+        Ok(Self {
+            world: Box::pin(World::open(hardship)).await?,
+            checks: Checks::new(),
+        })
+    }
+
+    /// Does not watch these invariants.
+    pub fn skip(&mut self, invariants: &[u8]) {
+        self.world.borders.lock().skipped = invariants.to_vec();
+    }
+
+    /// One run from its seed to rest.
+    pub async fn run(&mut self, seed: u64) -> anyhow::Result<Report> {
+        let outcome = Box::pin(self.try_run(seed)).await;
+        let mut report = self.report(seed);
+        if let Err(error) = outcome {
+            report
+                .violations
+                .push((0, format!("the run broke: {error:#}")));
+        }
+        self.world.leave().await;
+        Ok(report)
+    }
+
+    fn report(&self, seed: u64) -> Report {
+        let mut shared = self.world.borders.lock();
+        Report {
+            seed,
+            violations: std::mem::take(&mut shared.violations),
+            trace: std::mem::take(&mut shared.trace),
+            charges: u64::try_from(self.world.plan.orders.len()).unwrap_or_default(),
+            stretches: self.world.stretches,
+        }
+    }
+
+    async fn try_run(&mut self, seed: u64) -> anyhow::Result<()> {
+        let (world, checks) = (&mut self.world, &mut self.checks);
+        world.begin(seed).await?;
+        let healed_at = world.plan.healed_at;
+        Box::pin(world.drive(Some(healed_at))).await?;
+        world.heal();
+        if !Box::pin(world.drive(Some(healed_at + SETTLED_AFTER))).await? && world.is_broken() {
+            return Ok(());
+        }
+        world.check_settled(checks).await?;
+        for n in 0..=CATCH_UPS {
+            if !Box::pin(world.drive(None)).await? {
+                return Ok(());
+            }
+            if n < CATCH_UPS {
+                world.catch_up(CATCH_UP_EVERY);
+            }
+        }
+        world.check_at_rest(checks).await
+    }
+
+    /// Ends it: its database is dropped.
+    pub async fn close(self) -> anyhow::Result<()> {
+        self.world.close().await
+    }
+}
