@@ -49,6 +49,8 @@ pub(super) struct Shared {
     ids: u64,
     seed: u64,
     pub keeps_trace: bool,
+    /// Statements that ended.
+    pub statements: u64,
     pub violations: Vec<(u8, String)>,
     /// Invariants that are not watched.
     pub skipped: Vec<u8>,
@@ -71,6 +73,7 @@ impl Borders {
             ids: 0,
             seed,
             keeps_trace: true,
+            statements: 0,
             violations: Vec::new(),
             skipped: Vec::new(),
         })))

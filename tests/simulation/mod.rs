@@ -8,6 +8,7 @@ mod flows;
 mod happen;
 mod plan;
 mod shop;
+mod statements;
 mod tasks;
 mod wire;
 mod world;

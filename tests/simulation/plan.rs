@@ -75,6 +75,8 @@ pub(super) struct Plan {
     /// Of a thousand activities, so many are dropped; and so many stand still for a while.
     pub crashes: u64,
     pub pauses: u64,
+    /// Of a thousand activities, so many give way to others within a transaction.
+    pub interleaved: u64,
     /// Of a thousand notifications, so many are lost, doubled or late each.
     pub mail: u64,
 }
@@ -146,6 +148,7 @@ pub(super) fn draw(borders: &Borders, merchants: &[Merchant], hardship: Hardship
         healed_at,
         crashes: often(hardship.crashes, &[0, 20, 100]),
         pauses: often(hardship.crashes, &[0, 10, 50]),
+        interleaved: often(hardship.crashes, &[0, 100, 400]),
         mail: often(hardship.faults, &[0, 100, 300]),
         ..Plan::default()
     };

@@ -76,6 +76,10 @@ pub(super) struct Task {
     future: Pin<Box<dyn Future<Output = Came>>>,
     flag: Arc<Flag>,
     pub crash: Option<Crash>,
+    /// Gives way after this border, when so many statements have ended: in the middle of a transaction.
+    pub yields: Option<(u32, u64)>,
+    /// It gave way, and may go on.
+    pub gave_way: bool,
     /// Stands still at this border, for so many seconds.
     pub pause: Option<(u32, i64)>,
     pub paused_until: Option<DateTime<Utc>>,
@@ -108,6 +112,7 @@ pub(super) enum Stretch {
     Border,
     Blocked,
     Crashed,
+    GaveWay,
 }
 
 impl Task {
@@ -118,6 +123,8 @@ impl Task {
             future: Box::pin(future),
             flag: Arc::default(),
             crash: None,
+            yields: None,
+            gave_way: false,
             pause: None,
             paused_until: None,
             borders: 0,
@@ -138,7 +145,11 @@ impl Task {
         (borders, database): (&Borders, &mut Database),
         others: usize,
     ) -> anyhow::Result<Stretch> {
-        let before = borders.lock().taken;
+        let (before, statements) = {
+            let shared = borders.lock();
+            (shared.taken, shared.statements)
+        };
+        self.gave_way = false;
         let crashes = self
             .crash
             .is_some_and(|crash| crash.within && crash.border <= self.borders);
@@ -155,6 +166,16 @@ impl Task {
             let arrived = borders.lock().taken > before;
             if crashes && !arrived && self.borders > 0 && !self.is_woken() {
                 return Ok(Stretch::Crashed);
+            }
+            if let Some((border, after)) = self.yields
+                && border <= self.borders
+                && !arrived
+                && borders.lock().statements >= statements + after
+            {
+                self.yields = None;
+                self.gave_way = true;
+                self.held = database.in_use().saturating_sub(others + parked(borders));
+                return Ok(Stretch::GaveWay);
             }
             let mut still = 0;
             for n in 0.. {

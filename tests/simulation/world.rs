@@ -29,6 +29,7 @@ use super::{
     flows::{At, Call, Engine, Flow, Key},
     plan::{Happening, Hardship, Merchant, Plan},
     shop::Shop,
+    statements::Statements,
     tasks::{Came, Crash, Of, Stretch, Task},
     wire::{GATEWAYS, Weather, Wire},
 };
@@ -65,6 +66,7 @@ pub(super) struct World {
     pub hardship: Hardship,
     pub engine: Engine,
     accounts: Accounts,
+    _counted: tracing::subscriber::DefaultGuard,
     deliverer: reqwest::Client,
     workers: Vec<Arc<Activities>>,
     pub(super) tasks: BTreeMap<TaskId, Task>,
@@ -104,6 +106,7 @@ impl World {
             base: (tokio::time::Instant::now(), beginning()),
         });
         outside::replace(Some(wire.clone()));
+        let counted = tracing::subscriber::set_default(Statements(borders.clone()));
         let store = database.store.clone();
         let accounts = Accounts::new(
             store.clone(),
@@ -133,6 +136,7 @@ impl World {
             hardship,
             engine: Engine::default(),
             accounts,
+            _counted: counted,
             deliverer: gateways::http::webhook_client(true)?,
             workers: Vec::new(),
             tasks: BTreeMap::new(),
@@ -381,6 +385,9 @@ impl World {
             let border = border();
             task.crash = Some(Crash { border, within });
         }
+        if self.borders.chance(self.plan.interleaved) {
+            task.yields = Some((border() / 2 + 1, self.borders.draw(8)));
+        }
         if self.borders.chance(self.plan.pauses) {
             let s = self
                 .borders
@@ -397,7 +404,7 @@ impl World {
         let fresh = self
             .tasks
             .iter()
-            .find(|(_, task)| task.borders == 0 && !task.blocked);
+            .find(|(_, task)| task.borders == 0 && !task.blocked && !task.gave_way);
         if let Some((id, _)) = fresh {
             let id = *id;
             self.stretch(id).await?;
@@ -415,8 +422,18 @@ impl World {
             });
             tickets.map(|(id, ticket)| (*id, ticket.task)).collect()
         };
+        let waiting = self.tasks.iter().filter(|(_, task)| task.gave_way);
+        let eligible: Vec<_> = eligible
+            .into_iter()
+            .map(|(ticket, task)| (Some(ticket), task))
+            .chain(waiting.map(|(id, _)| (None, *id)))
+            .collect();
         let Some((ticket, id)) = self.borders.pick(&eligible).copied() else {
             return Ok(false);
+        };
+        let Some(ticket) = ticket else {
+            self.stretch(id).await?;
+            return Ok(true);
         };
         let Some(task) = self.tasks.get_mut(&id) else {
             anyhow::bail!("a ticket without its task");
@@ -514,6 +531,11 @@ impl World {
                 let tickets = self.borders.lock().tickets.len();
                 self.borders
                     .note(|| format!("t{id} is blocked, {held} connections, {tickets} at borders"));
+            }
+            Stretch::GaveWay => {
+                let what = (task.of, task.held);
+                self.borders
+                    .note(|| format!("t{id} gives way within a transaction {what:?}"));
             }
             Stretch::Crashed => self.crash(id),
             Stretch::Ended(came) => {
