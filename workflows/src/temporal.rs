@@ -198,26 +198,26 @@ impl Temporal {
         match subject {
             Subject::Charge(merchant, charge) => {
                 let found_by = found_by(merchant, Some(charge));
-                let options = start_options(&queues.charges, charge, found_by, within);
+                let options = start_options(&queues.charges, &charge, found_by, within);
                 let started = client.start_workflow(ChargeWorkflow::run, charge, options);
                 started.await.map(drop)
             }
             Subject::Orphan(merchant, charge, attempt) => {
                 let found_by = found_by(merchant, Some(charge));
-                let options = start_options(&queues.upkeep, attempt, found_by, within);
+                let options = start_options(&queues.upkeep, &attempt, found_by, within);
                 let started = client.start_workflow(ReconcileWorkflow::run, attempt, options);
                 started.await.map(drop)
             }
             Subject::Refund(merchant, charge, refund) => {
                 let found_by = found_by(merchant, Some(charge));
-                let options = start_options(&queues.upkeep, refund, found_by, within);
+                let options = start_options(&queues.upkeep, &refund, found_by, within);
                 let started = client.start_workflow(RefundWorkflow::run, refund, options);
                 started.await.map(drop)
             }
             Subject::Delivery(due) => {
                 let mut found_by = found_by(due.merchant, due.charge);
                 found_by.push(ENDPOINT_ID.value_set(due.endpoint.to_string()));
-                let options = start_options(&queues.deliveries, due.delivery, found_by, within);
+                let options = start_options(&queues.deliveries, &due.delivery, found_by, within);
                 let input = DeliveryInput {
                     delivery: due.delivery,
                     slow: due.slow,
@@ -229,7 +229,7 @@ impl Temporal {
             Subject::Endpoint(merchant, endpoint) => {
                 let mut found_by = found_by(merchant, None);
                 found_by.push(ENDPOINT_ID.value_set(endpoint.to_string()));
-                let options = start_options(&queues.deliveries, endpoint, found_by, within);
+                let options = start_options(&queues.deliveries, &endpoint, found_by, within);
                 let started = client.start_workflow(EndpointWorkflow::run, endpoint, options);
                 started.await.map(drop)
             }
@@ -396,7 +396,7 @@ fn note_failure(what: &str, error: &dyn std::fmt::Display) {
 /// final.
 fn start_options(
     queue: &str,
-    id: impl ToString,
+    id: &impl ToString,
     found_by: Vec<SearchAttributeUpdate>,
     within: Duration,
 ) -> WorkflowStartOptions {
