@@ -38,6 +38,11 @@ impl Accounts {
         }
     }
 
+    /// Where what belongs to the connections is stored.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Where the gateways are in `mode`.
     pub fn endpoints(&self, mode: Mode) -> &Endpoints {
         &self.endpoints[&mode]

@@ -11,7 +11,7 @@ use schemas::{
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use store::{
-    PgConnection, Store, StoreError,
+    Store, StoreError,
     connections::{self, addresses},
     merchants,
     policies::{self, Change},
@@ -19,7 +19,7 @@ use store::{
 use strum::IntoEnumIterator;
 use url::Url;
 
-use crate::accounts::Accounts;
+use crate::{accounts::Accounts, registration::register};
 
 /// A connection to add.
 #[derive(Debug)]
@@ -55,6 +55,10 @@ pub enum AddError {
     OtherMode { found: Mode, asked: Mode },
     #[error("this merchant has a connection called `{0}` in this mode already")]
     LabelTaken(String),
+    #[error(
+        "this account at the gateway is connected already in this mode, as `{label}` ({id}): add new credentials to that connection, or archive it first"
+    )]
+    AccountConnected { id: ConnectionId, label: String },
     #[error("there is no such merchant")]
     NoMerchant,
     #[error(transparent)]
@@ -76,39 +80,20 @@ pub async fn add(
     check_mode(&account, new.mode)?;
     let (id, secret) = insert(store, new, &account).await?;
     let address = address(&accounts.notifications, id, secret.expose_secret());
-    let notified = match gateway.subscribe(&address, new.replace_address).await {
+    let mut db = store.pool.acquire().await.map_err(StoreError::from)?;
+    let about = connections::find(&mut db, id)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("gateway_connections", "a new row is not there"))?;
+    drop(db);
+    let where_to = (&address, new.replace_address);
+    let notified = match register(accounts, &about, gateway.as_ref(), where_to).await? {
         Ok(Subscription::Taken { by }) => Err(format!(
             "another address is registered at the gateway: {by}"
         )),
-        Ok(done) => {
-            let mut db = store.pool.acquire().await.map_err(StoreError::from)?;
-            remember(&mut db, store, (new.gateway, id), &done).await?;
-            Ok(())
-        }
+        Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
     };
     Ok(Added { id, notified })
-}
-
-/// Keeps what a registration of our address told.
-pub(crate) async fn remember(
-    db: &mut PgConnection,
-    store: &Store,
-    (gateway, id): (GatewayKind, ConnectionId),
-    done: &Subscription,
-) -> Result<(), StoreError> {
-    match done {
-        Subscription::Secret(secret) => {
-            let (_, json) = connections::credentials(db, store, id).await?;
-            let json = gateways::credentials::with_secret(gateway, json, secret);
-            connections::add_credentials(db, store, id, &json).await?;
-        }
-        Subscription::Replaced { former } => {
-            addresses::remember_former(db, store, id, former.as_str()).await?;
-        }
-        Subscription::Done | Subscription::Taken { .. } => {}
-    }
-    Ok(())
 }
 
 /// A connection that was archived.
@@ -176,6 +161,13 @@ async fn insert(
     let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
     if merchants::find(&mut tx, new.merchant).await?.is_none() {
         return Err(AddError::NoMerchant);
+    }
+    let of = (new.merchant, new.mode);
+    if let Some(same) = connections::of_account(&mut tx, of, &account.fingerprint).await? {
+        return Err(AddError::AccountConnected {
+            id: same.id,
+            label: same.label,
+        });
     }
     let row = connections::New {
         id,

@@ -13,6 +13,7 @@ pub mod accepted;
 pub mod accounts;
 pub mod attention;
 pub mod bulkhead;
+pub mod catch_up;
 pub mod charge;
 pub mod connection;
 pub mod delivery;
@@ -23,10 +24,10 @@ pub mod partitions;
 pub mod reconcile;
 pub mod refund;
 pub mod registered;
+pub mod registration;
 pub mod relay;
 pub mod step;
 pub mod sweep;
-pub mod upkeep;
 
 use accepted::Accepted;
 use accounts::Accounts;
@@ -135,6 +136,8 @@ pub struct Timing {
     pub refund_review_after: Duration,
     /// How often a connection's lists at its gateway are read.
     pub catch_up_every: Duration,
+    /// Percent of the time that each request of a list stands for (`Feed::pace`): 100 keeps the gateways' quotas.
+    pub catch_up_pace: u32,
     /// How often our set-up at a gateway is looked after.
     pub watch_every: Duration,
     /// How overdue a row must be before the sweep pokes its workflow.
@@ -194,6 +197,7 @@ impl Default for Timing {
             },
             refund_review_after: s(DAY),
             catch_up_every: s(5 * MINUTE),
+            catch_up_pace: 100,
             watch_every: s(HOUR),
             sweep_grace: s(MINUTE),
         }

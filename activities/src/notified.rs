@@ -1,23 +1,37 @@
 //! What gateways tell us, and what we read in their own lists: matched to our charges, and left for their next look.
 
-use gateways::{GatewayNotice, Means};
-use schemas::id::{ChargeId, ConnectionId, MerchantId};
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt, stream};
+use gateways::{Entries, GatewayNotice, Means, Observed, Unreadable, outside};
+use schemas::id::{ChargeId, ConnectionId, NotificationId};
 use store::{
-    StoreError,
+    PgConnection, StoreError,
     connections::{self, Connection},
+    deliveries::Due,
+    findings,
     notifications::{
-        self, Notice, Source, Stored,
+        self, Notice, Source,
         kept::{self, Kept},
     },
     tokens::{self, Token},
 };
 
-use crate::{Activities, delta};
+use crate::{Activities, attention, delta};
 
 /// Between tries to fetch what a token stands for; then it is left to a person. The gateway repeats the token meanwhile.
 const TOKEN_AGAIN_S: [u64; 6] = [2, 10, 60, 600, 3_600, 86_400];
-/// The most tokens that are fetched in one go.
+/// The most tokens that are claimed in one go, and how many are fetched at a time.
 const TOKENS: i64 = 50;
+const TOKENS_AT_A_TIME: usize = 8;
+/// A token that was claimed and not given back is fetched again after this: longer than all of a claim take.
+const TOKEN_LEASE: Duration = Duration::from_mins(3);
+/// Fetching claims no tokens after this.
+const TOKENS_ROUND: Duration = Duration::from_mins(1);
+
+/// What PostgreSQL cannot hold, as a character and in JSON.
+const NUL: char = '\0';
+const JSON_NUL: &str = "\\u0000";
 
 /// What came of taking notices.
 #[derive(Debug, Default)]
@@ -28,6 +42,8 @@ pub struct Told {
     pub has_tokens: bool,
     /// Whether all of it was about the merchant's other business.
     pub is_foreign: bool,
+    /// Whether some of it could not be read.
+    pub is_unreadable: bool,
 }
 
 /// What came of reading kept bodies again.
@@ -38,37 +54,44 @@ pub struct Replayed {
 }
 
 impl Activities {
-    /// Stores what a connection's gateway stated.
-    pub async fn take_notices(
+    /// Stores what was read of a body or a list. An entry that could not be read hides no other; the merchant is alerted of it once
+    /// per kind.
+    pub async fn take_entries(
         &self,
         from: &Connection,
         source: Source<'_>,
-        read: Vec<GatewayNotice>,
+        read: Entries,
     ) -> Result<Told, StoreError> {
-        let (mut given, mut notices) = (Vec::new(), Vec::new());
-        for notice in read {
+        let (mut given, mut notices, mut unreadable) = (Vec::new(), Vec::new(), read.unreadable);
+        for notice in read.notices {
             match &notice.means {
                 Means::Token(token) => given.push(token.clone()),
-                _ => notices.push(stored(notice)?),
+                _ => match stored(notice)? {
+                    Ok(notice) => notices.push(notice),
+                    Err(entry) => unreadable.push(entry),
+                },
             }
         }
+        let read = notifications::Read {
+            notices,
+            unreadable: words(&unreadable),
+        };
         let mut tx = self.store.pool.begin().await?;
         for token in &given {
             tokens::told(&mut tx, from, token).await?;
         }
-        let Stored {
-            charges,
-            foreign,
-            stray,
-        } = notifications::record(&mut tx, &self.store, from, source, &notices).await?;
+        let stored = notifications::record(&mut tx, &self.store, from, source, &read).await?;
+        let due = alert(&mut tx, from, (&unreadable, stored.kept)).await?;
         tx.commit().await?;
-        if stray > 0 {
-            tracing::warn!(connection = %from.id, stray, "a notification's reference is ours by its shape, and unknown");
+        self.starter.start_deliveries(due);
+        if stored.stray > 0 {
+            tracing::warn!(connection = %from.id, stray = stored.stray, "a notification's reference is ours by its shape, and unknown");
         }
         Ok(Told {
-            is_foreign: charges.is_empty() && given.is_empty() && foreign > 0,
+            is_foreign: stored.charges.is_empty() && given.is_empty() && stored.foreign > 0,
+            is_unreadable: !unreadable.is_empty(),
             has_tokens: !given.is_empty(),
-            charges,
+            charges: stored.charges,
         })
     }
 
@@ -102,19 +125,15 @@ impl Activities {
         };
         let gateway = self.accounts.open(&mut db, body.connection).await?;
         drop(db);
-        let Ok(notices) = gateway.reread(&body.body) else {
-            return Ok(false);
-        };
-        let told = self
-            .take_notices(&from, Source::Again(body.id), notices)
-            .await?;
-        let mut db = self.store.pool.acquire().await?;
-        kept::readable(&mut db, body.id).await?;
-        drop(db);
-        for charge in told.charges {
-            self.starter.poke_charge(from.merchant, charge).await;
+        let read = gateway.reread(&body.body);
+        let source = Source::Again(body.id);
+        let told = self.take_entries(&from, source, read).await?;
+        if !told.is_unreadable {
+            let mut db = self.store.pool.acquire().await?;
+            kept::readable(&mut db, body.id).await?;
         }
-        Ok(true)
+        self.wake_charges(from.merchant, told.charges).await;
+        Ok(!told.is_unreadable)
     }
 
     /// Asks what a connection's tokens stand for now, and once more for one that was told again while it rests.
@@ -124,66 +143,142 @@ impl Activities {
         self.fetch_tokens(Some(connection)).await
     }
 
-    /// Asks the gateways what tokens stand for, of one connection or of all, and pokes the charges concerned.
+    /// Asks the gateways what tokens stand for, of one connection or of all, until none is due or the time is over. A token that
+    /// fails is postponed by itself, and its error is logged: only the claim's own is returned.
     pub async fn fetch_tokens(&self, connection: Option<ConnectionId>) -> Result<(), StoreError> {
+        let end = outside::instant() + TOKENS_ROUND;
+        while outside::instant() < end {
+            let mut db = self.store.pool.acquire().await?;
+            let claim = (TOKENS, delta(TOKEN_LEASE));
+            let due = tokens::claim(&mut db, connection, claim).await?;
+            drop(db);
+            if due.is_empty() {
+                break;
+            }
+            let mut fetching = Vec::new();
+            for token in due {
+                fetching.push(self.try_token(token).boxed());
+            }
+            let mut fetching = stream::iter(fetching).buffer_unordered(TOKENS_AT_A_TIME);
+            while fetching.next().await.is_some() {}
+        }
+        Ok(())
+    }
+
+    async fn try_token(&self, token: Token) {
+        if let Err(error) = Box::pin(self.fetch_token(&token)).await {
+            tracing::error!(connection = %token.connection, %error, "could not store what a notification stands for");
+            self.postpone_token(&token).await;
+        }
+    }
+
+    /// Asks a gateway what a token stands for. A gateway that does not answer postpones it.
+    pub(crate) async fn fetch_token(&self, token: &Token) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
-        let due = tokens::due(&mut db, connection, TOKENS).await?;
+        let Some(from) = connections::find(&mut db, token.connection).await? else {
+            return Ok(());
+        };
+        let gateway = self.accounts.open(&mut db, token.connection).await?;
         drop(db);
-        for token in due {
-            for (merchant, charge) in Box::pin(self.fetch_token(&token)).await? {
-                self.starter.poke_charge(merchant, charge).await;
+        match gateway.fetch(&token.token).await {
+            Ok(read) => {
+                let told = self.take_entries(&from, Source::Listed, read).await?;
+                let mut db = self.store.pool.acquire().await?;
+                tokens::fetched(&mut db, token).await?;
+                drop(db);
+                self.wake_charges(from.merchant, told.charges).await;
+            }
+            Err(error) => {
+                tracing::warn!(connection = %from.id, gateway = %from.gateway, %error, "could not fetch what a notification stands for");
+                self.postpone_token(token).await;
             }
         }
         Ok(())
     }
 
-    pub(crate) async fn fetch_token(
-        &self,
-        token: &Token,
-    ) -> Result<Vec<(MerchantId, ChargeId)>, StoreError> {
-        let mut db = self.store.pool.acquire().await?;
-        let Some(from) = connections::find(&mut db, token.connection).await? else {
-            return Ok(Vec::new());
+    /// Its lease ends by itself, should this fail.
+    async fn postpone_token(&self, token: &Token) {
+        let looks = usize::try_from(token.looks).unwrap_or(usize::MAX);
+        let pause = TOKEN_AGAIN_S
+            .get(looks)
+            .map(|s| delta(Duration::from_secs(*s)));
+        let outcome = match self.store.pool.acquire().await {
+            Ok(mut db) => tokens::again(&mut db, token, pause).await,
+            Err(error) => Err(error.into()),
         };
-        let gateway = self.accounts.open(&mut db, token.connection).await?;
-        drop(db);
-        match gateway.fetch(&token.token).await {
-            Ok(notices) => {
-                let told = self.take_notices(&from, Source::Listed, notices).await?;
-                let mut db = self.store.pool.acquire().await?;
-                tokens::fetched(&mut db, token).await?;
-                let charges = told.charges.into_iter();
-                Ok(charges.map(|charge| (from.merchant, charge)).collect())
-            }
-            Err(error) => {
-                tracing::warn!(connection = %from.id, gateway = %from.gateway, %error, "could not fetch what a notification stands for");
-                let looks = usize::try_from(token.looks).unwrap_or(usize::MAX);
-                let pause = TOKEN_AGAIN_S
-                    .get(looks)
-                    .map(|s| delta(std::time::Duration::from_secs(*s)));
-                let mut db = self.store.pool.acquire().await?;
-                tokens::again(&mut db, token, pause).await?;
-                Ok(Vec::new())
-            }
+        if let Err(error) = outcome {
+            tracing::error!(connection = %token.connection, %error, "a notification's token could not be postponed");
         }
     }
 }
 
-/// A notice as it is stored.
-fn stored(read: GatewayNotice) -> Result<Notice, StoreError> {
-    let observed = read
-        .means
-        .observed()
+/// A notice as it is stored; one that PostgreSQL could not hold is an entry that cannot be read, and delays no other.
+fn stored(read: GatewayNotice) -> Result<Result<Notice, Unreadable>, StoreError> {
+    let observed = read.means.observed();
+    let is_payable =
+        matches!(&observed, Some(Observed::Charge(charge)) if charge.status.is_payable());
+    let observed = observed
         .map(serde_json::to_value)
         .transpose()
         .map_err(|why| StoreError::corrupt("notification_facts.observed", why))?;
-    Ok(Notice {
+    let texts = [&read.reference, &read.charge, &read.payment];
+    let has_nul = texts.into_iter().flatten().any(|text| text.contains(NUL))
+        || [&read.dedupe_key, &read.event]
+            .iter()
+            .any(|text| text.contains(NUL))
+        || observed
+            .as_ref()
+            .is_some_and(|json| json.to_string().contains(JSON_NUL));
+    if has_nul {
+        return Ok(Err(Unreadable::new(
+            "control_character",
+            "an entry with the character U+0000",
+        )));
+    }
+    Ok(Ok(Notice {
         matters: read.means != Means::Nothing,
+        // what means nothing to us is not applied, and so is older than no other
+        stated_at: read.stated_at.filter(|_| read.means != Means::Nothing),
         dedupe_key: read.dedupe_key,
         event: read.event,
         reference: read.reference,
         gateway_charge: read.charge,
         gateway_payment: read.payment,
         observed,
-    })
+        is_payable,
+    }))
+}
+
+/// The kinds and reasons, for the row of the body.
+fn words(unreadable: &[Unreadable]) -> Option<String> {
+    let mut all: Vec<_> = unreadable
+        .iter()
+        .map(|entry| format!("{}: {}", entry.kind, entry.why))
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// Alerts the merchant of entries that could not be read, once per connection and kind.
+async fn alert(
+    db: &mut PgConnection,
+    about: &Connection,
+    (unreadable, kept): (&[Unreadable], Option<NotificationId>),
+) -> Result<Vec<Due>, StoreError> {
+    let mut due = Vec::new();
+    for entry in unreadable {
+        metrics::counter!("unreadable_entries_total", "kind" => entry.kind).increment(1);
+        let code = format!("unreadable_notification/{}", entry.kind);
+        let source = kept.map_or_else(
+            || "an entry of the gateway's list".to_owned(),
+            |id| format!("an entry of notification {id}"),
+        );
+        let message = format!("{source} could not be read: {}", entry.why);
+        let words = (code.as_str(), message.as_str());
+        if findings::note(db, about, findings::Source::Notification, words).await? {
+            due.extend(attention::raise(db, about.id, "unreadable_notification", &message).await?);
+        }
+    }
+    Ok(due)
 }

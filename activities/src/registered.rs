@@ -77,24 +77,46 @@ impl Registered {
         Ok(Box::pin(self.0.refund_once(refund)).await?)
     }
 
-    /// Reads what gateways list, in case they told us and we did not hear.
+    /// Reads what gateways list, in case their notifications were lost.
     #[activity(name = "catch_up")]
     pub async fn catch_up(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         _input: (),
     ) -> Result<(), ActivityError> {
-        Ok(Box::pin(self.0.catch_up_once()).await?)
+        let beating = async {
+            loop {
+                tokio::time::sleep(BEAT_EVERY).await;
+                if let Err(error) = ctx.record_heartbeat(()).await {
+                    tracing::warn!(%error, "no heartbeat");
+                }
+            }
+        };
+        tokio::select! {
+            read = Box::pin(self.0.catch_up_once()) => Ok(read?),
+            never = beating => never,
+        }
     }
 
-    /// Looks after our set-up at the gateways.
+    /// Checks our set-up at the gateways.
     #[activity(name = "watch")]
     pub async fn watch(
         self: Arc<Self>,
-        _ctx: ActivityContext,
+        ctx: ActivityContext,
         _input: (),
     ) -> Result<(), ActivityError> {
-        Ok(Box::pin(self.0.watch_once()).await?)
+        let beating = async {
+            loop {
+                tokio::time::sleep(BEAT_EVERY).await;
+                if let Err(error) = ctx.record_heartbeat(()).await {
+                    tracing::warn!(%error, "no heartbeat");
+                }
+            }
+        };
+        tokio::select! {
+            checked = Box::pin(self.0.watch_once()) => Ok(checked?),
+            never = beating => never,
+        }
     }
 
     /// Posts an event to an endpoint.

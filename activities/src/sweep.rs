@@ -13,7 +13,6 @@ use store::{
     events::order,
     notifications::strays::{self, Stray},
     sweep::{self, Kind, Mark, Overdue, Page, Target},
-    tokens::Token,
 };
 use strum::IntoEnumIterator;
 use tokio::sync::Semaphore;
@@ -206,15 +205,8 @@ impl Activities {
             Target::Endpoint(endpoint) => {
                 let _: DeliveryStep = Box::pin(self.check_endpoint(*endpoint)).await?;
             }
-            Target::Token(token) => self.fetch_overdue_token(token).await?,
+            Target::Token(token) => Box::pin(self.fetch_token(token)).await?,
             Target::Stray(stray) => self.match_stray(row.merchant, stray).await?,
-        }
-        Ok(())
-    }
-
-    async fn fetch_overdue_token(&self, token: &Token) -> Result<(), StoreError> {
-        for (merchant, charge) in Box::pin(self.fetch_token(token)).await? {
-            self.starter.poke_charge(merchant, charge).await;
         }
         Ok(())
     }

@@ -6,12 +6,11 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use gateways::{NotificationError, Received};
+use gateways::{Entries, Forged, Received};
 use secrecy::SecretString;
 use store::{
     StoreError,
     connections::{Connection, addresses},
-    notifications,
 };
 
 use crate::{
@@ -32,55 +31,39 @@ pub async fn receive(
     let from = from.ok_or_else(|| Error::not_found("notification address"))?;
     drop(db);
     let gateway = app.orchestrator.gateway(from.id).await?;
+    let known = app.orchestrator.registrations(&from).await?;
     let received = Received {
         headers: pairs(&headers),
         body: body.to_vec(),
         at: SystemTime::now().into(),
     };
-    let outcome = match gateway.notification(&received) {
-        Ok(notices) if notices.is_empty() => "verified_empty",
-        Ok(notices) => {
-            let told = app
-                .orchestrator
-                .notified(&from, &received.body, notices)
-                .await?;
-            if told.is_foreign {
-                "verified_foreign"
-            } else {
-                "verified"
-            }
-        }
-        Err(NotificationError::Forged(why)) => {
+    let read = match gateway.notification(&received, &known) {
+        Ok(read) => read,
+        Err(Forged(why)) => {
             count(&from, "forged");
             tracing::warn!(connection = %from.id, gateway = %from.gateway, why, "a notification could not be verified");
+            app.orchestrator.unproved(&from).await?;
             return Err(Error::new(
                 Code::InvalidNotification,
                 "the notification could not be verified",
             ));
         }
-        Err(NotificationError::Unreadable(why)) => {
-            keep_unreadable(&app, &from, &received.body, &why).await?;
-            "unreadable"
-        }
+    };
+    if read == Entries::default() {
+        count(&from, "verified_empty");
+        return Ok(StatusCode::OK);
+    }
+    let told = app
+        .orchestrator
+        .notified(&from, &received.body, read)
+        .await?;
+    let outcome = match (told.is_unreadable, told.is_foreign) {
+        (true, _) => "unreadable",
+        (false, true) => "verified_foreign",
+        (false, false) => "verified",
     };
     count(&from, outcome);
     Ok(StatusCode::OK)
-}
-
-async fn keep_unreadable(
-    app: &App,
-    from: &Connection,
-    body: &[u8],
-    why: &str,
-) -> Result<(), Error> {
-    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
-    let id = notifications::record_unreadable(&mut db, &app.store, from, body, why).await?;
-    drop(db);
-    let message = format!("notification {id} could not be read: {why}");
-    app.orchestrator
-        .raise_attention(from.id, "unreadable_notification", &message)
-        .await?;
-    Ok(())
 }
 
 fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use serde_json::{Value, json};
-use store::{Store, StoreError, outbox, sweep};
+use store::{Store, StoreError, connections::feeds, outbox, sweep};
 use tokio::sync::Mutex;
 use workflows::Temporal;
 
@@ -91,6 +91,9 @@ async fn refresh(parts: &Parts) {
 /// What is read from the database for `/metrics`: the watcher of the watcher, and what waits for Kafka.
 async fn gauges(parts: &Parts) -> Result<(), StoreError> {
     let mut db = parts.store.pool.acquire().await?;
+    for (api, age_s) in feeds::oldest_s(&mut db).await? {
+        ::metrics::gauge!("catch_up_oldest_watermark_seconds", "api" => api).set(age_s);
+    }
     let overdue = sweep::overdue_s(&mut db).await?;
     let backlog = outbox::backlog(&mut db).await?;
     let oldest_s = overdue.iter().map(|(_, age_s)| *age_s).fold(0.0, f64::max);

@@ -8,6 +8,7 @@ mod deliveries;
 mod delivery_queue;
 mod faults;
 mod idempotency;
+mod inbound;
 mod input;
 mod kafka;
 mod methods;

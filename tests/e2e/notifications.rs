@@ -120,8 +120,11 @@ async fn a_token_told_again_while_it_is_fetched_is_fetched_again() {
     tokens::told(&mut db, &connection, "a token")
         .await
         .expect("told");
-    let mut due = tokens::due(&mut db, None, 2).await.expect("due");
+    let lease = (2, chrono::TimeDelta::minutes(1));
+    let mut due = tokens::claim(&mut db, None, lease).await.expect("due");
     assert_eq!(due.len(), 1);
+    let again = tokens::claim(&mut db, None, lease).await.expect("due");
+    assert_eq!(again.len(), 0, "it is claimed");
     tokens::told(&mut db, &connection, "a token")
         .await
         .expect("told");
@@ -130,7 +133,7 @@ async fn a_token_told_again_while_it_is_fetched_is_fetched_again() {
     drop(db);
     eventually("its turn comes again", || async {
         let mut db = stack.store.pool.acquire().await.expect("a connection");
-        match tokens::due(&mut db, None, 2).await {
+        match tokens::claim(&mut db, None, (2, chrono::TimeDelta::minutes(1))).await {
             Ok(due) if due.len() == 1 => Ok(()),
             other => Err(other),
         }

@@ -1,6 +1,6 @@
 //! Connections are looked after: what nobody told is found, and what is ours is put right.
 
-use activities::connection::ArchiveError;
+use activities::connection::{AddError, ArchiveError};
 use schemas::{connection::Status, gateway::GatewayKind};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
@@ -172,8 +172,17 @@ async fn a_stranger_who_took_efis_address_is_reported_and_left_alone() {
 async fn an_address_replaced_by_consent_is_restored_when_the_connection_is_archived() {
     let stack = only(GatewayKind::Efi).await;
     let address = Address::of(&stack).await;
+    let first = stack.connections().await.remove(0);
+    // two connections of one account would each receive what belongs to the other
+    match stack.connect_again(GatewayKind::Efi).await {
+        Err(AddError::AccountConnected { id, label }) => {
+            assert_eq!((id, label), (first.id, first.label));
+        }
+        other => panic!("{other:?}"),
+    }
+    stack.archive(first.id).await.expect("archived");
     address.take(ERP).await;
-    let again = stack.connect_again(GatewayKind::Efi).await;
+    let again = stack.connect_again(GatewayKind::Efi).await.expect("added");
     let told = address.told().await;
     assert!(
         told.as_str()

@@ -31,9 +31,11 @@ deploy/local/stack.sh wait-http api "$api/readyz" 60
 deploy/local/stack.sh wait-http worker "http://127.0.0.1:$WORKER_PORT/readyz" 60
 others=()
 if [ "${1:-}" = recovery ]; then
+    # Efí has one address for notifications: the other merchants are at Stripe
     for _ in 1 2 3; do
-        create_merchant
-        others+=("$(sed -n 's/^KEY=//p' "$STATE/merchant.env")")
+        other=$("$BIN/orchestrator" merchant create "Outra loja")
+        others+=("$("$BIN/orchestrator" key create --merchant "$other" --permission configuration --label load)")
+        credentials stripe | "$BIN/orchestrator" connection add --merchant "$other" --gateway stripe --credentials - >/dev/null
     done
     set -- --recovery "${2:-1500}" --seconds 30 --others "$(IFS=,; echo "${others[*]}")"
 fi

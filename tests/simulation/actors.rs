@@ -2,7 +2,7 @@
 
 use activities::Activities;
 use chrono::{DateTime, Utc};
-use gateways::{NotificationError, Received};
+use gateways::Received;
 use schemas::{
     charge::{CreateCharge, Status},
     gateway::Mode,
@@ -173,18 +173,22 @@ pub(super) async fn notified(
         body: sent.body.clone().into_bytes(),
         at,
     };
-    let notices = match gateway.notification(&received) {
-        Ok(notices) => notices,
-        Err(NotificationError::Forged(_)) => return Ok(None),
-        Err(NotificationError::Unreadable(why)) => {
-            return Err(StoreError::corrupt("a simulator's notification", why));
+    let known = acts.registrations(&from).await?;
+    let Ok(read) = gateway.notification(&received, &known) else {
+        if acts.unproved(&from).await? {
+            acts.register_again(&from).await?;
         }
+        return Ok(None);
     };
-    if notices.is_empty() {
+    if let Some(entry) = read.unreadable.first() {
+        let why = entry.why.clone();
+        return Err(StoreError::corrupt("a simulator's notification", why));
+    }
+    if read.notices.is_empty() {
         return Ok(Some(id));
     }
     let told = acts
-        .take_notices(&from, Source::Told(&received.body), notices)
+        .take_entries(&from, Source::Told(&received.body), read)
         .await?;
     for charge in told.charges {
         acts.starter.poke_charge(from.merchant, charge).await;

@@ -1,6 +1,6 @@
 //! The merchant's connections.
 
-use activities::connection::{self, ArchiveError, NewConnection};
+use activities::connection::{self, AddError, ArchiveError, NewConnection};
 use orchestrator::{Config, start::accounts};
 use schemas::{
     gateway::{GatewayKind, Mode},
@@ -25,8 +25,8 @@ impl Stack {
             .expect("a list")
     }
 
-    /// Connects the same account once more, in place of whoever is told by now.
-    pub async fn connect_again(&self, gateway: GatewayKind) -> ConnectionId {
+    /// Connects the same account once more, in place of whoever is notified by now.
+    pub async fn connect_again(&self, gateway: GatewayKind) -> Result<ConnectionId, AddError> {
         let new = NewConnection {
             label: format!("{gateway} again"),
             replace_address: true,
@@ -34,7 +34,7 @@ impl Stack {
         };
         let accounts = accounts(&self.config, &self.store);
         let added = connection::add(&self.store, &accounts, &new).await;
-        added.expect("added").id
+        added.map(|added| added.id)
     }
 
     /// What `orchestrator connection archive` does.

@@ -23,6 +23,9 @@ use uuid::Uuid;
 
 use crate::{Api, Proxy, Shop, Simulator, connections::connect};
 
+/// More rounds than any list of a test takes.
+const CATCH_UP_ROUNDS: usize = 20;
+
 /// What a stack has.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -109,6 +112,7 @@ pub fn brisk() -> Timing {
         },
         refund_review_after: ms(5_000),
         catch_up_every: ms(1_000),
+        catch_up_pace: 0,
         watch_every: ms(1_000),
         sweep_grace: ms(2_000),
     }
@@ -251,6 +255,52 @@ impl Stack {
     /// Lets a charge's time run out now.
     pub async fn expire(&self, charge: &str) {
         self.execute("update charges set expires_at = app_now(), look_at = app_now() - interval '1 hour' where id = $1", charge).await;
+    }
+
+    /// Reads the gateways' lists to their ends, as the schedule does; every list is due.
+    pub async fn catch_up(&self) {
+        for _ in 0..CATCH_UP_ROUNDS {
+            self.run_sql("update catch_up_feeds set next_check_at = app_now() where not failing")
+                .await;
+            let done = self.running.activities.catch_up_once().await;
+            done.expect("the store answers");
+            let left =
+                "select count(*) from catch_up_feeds where cursor is not null and not failing";
+            if self.count_sql(left).await == 0 {
+                return;
+            }
+        }
+        panic!("the lists have no end");
+    }
+
+    /// Checks the connections' set-up at their gateways, as the schedule does.
+    pub async fn watch(&self) {
+        self.run_sql("update gateway_connections set watched_at = app_now() - interval '1 day'")
+            .await;
+        let done = self.running.activities.watch_once().await;
+        done.expect("the store answers");
+    }
+
+    /// Runs a statement that is no part of the store.
+    pub async fn run_sql(&self, sql: &'static str) {
+        let mut db = self.store.pool.acquire().await.expect("a connection");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests reach behind the store, with statements that are no part of it"
+        )]
+        let done = sqlx::query(sql).execute(&mut *db).await;
+        done.expect("done");
+    }
+
+    /// What a statement counts.
+    pub async fn count_sql(&self, sql: &'static str) -> i64 {
+        let mut db = self.store.pool.acquire().await.expect("a connection");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests reach behind the store, with statements that are no part of it"
+        )]
+        let count = sqlx::query_scalar(sql).fetch_one(&mut *db).await;
+        count.expect("a count")
     }
 
     /// Runs a statement that is no part of the store; `id` is its only parameter.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use activities::{Activities, Starter, accepted::Held, charge::Preview, notified::Told};
-use gateways::{Gateway, GatewayNotice};
+use gateways::{Entries, Gateway, Registration};
 use schemas::{
     charge::CreateCharge,
     gateway::Mode,
@@ -67,18 +67,6 @@ impl Orchestrator {
         self.activities.gateway(connection).await
     }
 
-    /// Tells the merchant that a connection needs a person. `message` holds no personal data.
-    pub async fn raise_attention(
-        &self,
-        connection: ConnectionId,
-        code: &str,
-        message: &str,
-    ) -> Result<(), StoreError> {
-        self.activities
-            .raise_attention(connection, code, message)
-            .await
-    }
-
     /// Wakes the charge's workflow; starts it if it is closed or unknown. While Temporal is away, this process takes the step itself.
     /// Never fails, since the row is committed and the sweep finds it.
     pub async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId) {
@@ -90,16 +78,35 @@ impl Orchestrator {
         }
     }
 
-    /// Stores what a connection's gateway told us, and sees to it that it is acted on. Returns as soon as it is stored.
+    /// The secrets that prove a connection's notifications now.
+    pub async fn registrations(&self, from: &Connection) -> Result<Vec<Registration>, StoreError> {
+        self.activities.registrations(from).await
+    }
+
+    /// Counts a notification at a connection's own address that was not proved. After several the merchant is alerted, and our
+    /// address is registered again in the background.
+    pub async fn unproved(&self, from: &Connection) -> Result<(), StoreError> {
+        if self.activities.unproved(from).await? {
+            let (this, from) = (self.clone(), from.clone());
+            self.tracker.spawn(async move {
+                if let Err(error) = Box::pin(this.activities.register_again(&from)).await {
+                    tracing::error!(connection = %from.id, %error, "the next check registers our address again");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Stores what a connection's gateway sent, and sees to it that it is acted on. Returns as soon as it is stored.
     pub async fn notified(
         &self,
         from: &Connection,
         body: &[u8],
-        notices: Vec<GatewayNotice>,
+        read: Entries,
     ) -> Result<Told, StoreError> {
         let told = self
             .activities
-            .take_notices(from, Source::Told(body), notices)
+            .take_entries(from, Source::Told(body), read)
             .await?;
         let (this, merchant, connection) = (self.clone(), from.merchant, from.id);
         let (charges, has_tokens) = (told.charges.clone(), told.has_tokens);

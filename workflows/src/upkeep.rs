@@ -10,8 +10,10 @@ use crate::charge::retry;
 
 /// How long one round may take.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(10);
+/// A round that is silent for so long was lost with its worker, and is done again.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads what gateways list, in case they told us and we did not hear.
+/// Reads what gateways list, in case their notifications were lost.
 #[workflow]
 #[derive(Default)]
 pub struct CatchUpWorkflow;
@@ -22,6 +24,7 @@ impl CatchUpWorkflow {
     #[run(name = "catch_up")]
     pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
+            .heartbeat_timeout(HEARTBEAT_TIMEOUT)
             .retry_policy(retry())
             .build();
         ctx.execute_activity(Registered::catch_up, (), options)
@@ -41,6 +44,7 @@ impl WatchWorkflow {
     #[run(name = "watch")]
     pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
+            .heartbeat_timeout(HEARTBEAT_TIMEOUT)
             .retry_policy(retry())
             .build();
         ctx.execute_activity(Registered::watch, (), options).await?;

@@ -162,12 +162,12 @@ pub struct Finding {
     pub repaired: bool,
 }
 
-/// What such a look gave.
+/// The result of such a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watched {
     pub findings: Vec<Finding>,
-    /// A registration that was made anew, with the secret to remember.
-    pub subscription: Option<Subscription>,
+    /// Our address must be registered again, for this reason.
+    pub lost: Option<Finding>,
 }
 
 /// What registering our notification address gave.
@@ -175,8 +175,12 @@ pub struct Watched {
 pub enum Subscription {
     /// Registered; nothing to remember.
     Done,
-    /// Registered; notifications are proved with this secret, told only once.
-    Secret(String),
+    /// Registered under the gateway's own id.
+    Registered {
+        id: String,
+        /// The secret that the gateway made, which it reports only once. None: it took the token that we gave.
+        secret: Option<String>,
+    },
     /// Registered in place of somebody else's address, to be given back when the connection is.
     Replaced { former: Url },
     /// Somebody else's address is registered there, and was left alone.
@@ -190,7 +194,7 @@ impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Done => "Done",
-            Self::Secret(_) => "Secret([redacted])",
+            Self::Registered { .. } => "Registered",
             // an address may hold a secret
             Self::Replaced { .. } => "Replaced",
             Self::Taken { .. } => "Taken",

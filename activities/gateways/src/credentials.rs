@@ -3,7 +3,7 @@
 use schemas::{gateway::GatewayKind, problem::FieldError};
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::efi;
 
@@ -32,7 +32,7 @@ pub struct EfiCredentials {
 #[serde(deny_unknown_fields)]
 pub struct StripeCredentials {
     pub secret_key: SecretString,
-    /// `whsec_…`; several while one is being rotated. Filled by `subscribe`.
+    /// `whsec_…` of endpoints that the merchant registered itself; those of our registrations are `Registration`s.
     #[serde(default)]
     pub webhook_secrets: Vec<SecretString>,
 }
@@ -42,7 +42,8 @@ pub struct StripeCredentials {
 #[serde(deny_unknown_fields)]
 pub struct AsaasCredentials {
     pub api_key: SecretString,
-    /// Sent by Asaas as `asaas-access-token`; several while one is being rotated. Filled by `subscribe`.
+    /// Sent by Asaas as `asaas-access-token`, of webhooks that the merchant registered itself; those of our registrations are
+    /// `Registration`s.
     #[serde(default)]
     pub webhook_tokens: Vec<SecretString>,
 }
@@ -130,20 +131,6 @@ pub(crate) fn read(kind: GatewayKind, json: Value) -> Result<Credentials, Vec<Fi
     })
 }
 
-/// Adds the secret that a subscription told; the newest comes last, and the former ones still prove.
-pub fn with_secret(kind: GatewayKind, mut json: Value, secret: &str) -> Value {
-    let field = match kind {
-        GatewayKind::Efi => return json,
-        GatewayKind::Stripe => "webhook_secrets",
-        GatewayKind::Asaas => "webhook_tokens",
-    };
-    match json.get_mut(field).and_then(Value::as_array_mut) {
-        Some(secrets) => secrets.push(secret.into()),
-        None => json[field] = json!([secret]),
-    }
-    json
-}
-
 fn text(value: &Value) -> Result<(), &'static str> {
     match value.as_str().map(str::trim) {
         Some("") | None => Err("must be text, and not empty"),
@@ -192,6 +179,8 @@ fn asaas_key(value: &Value) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn wrong(kind: GatewayKind, json: Value) -> Vec<String> {
@@ -238,16 +227,5 @@ mod tests {
             ["credentials.api_key invalid"]
         );
         assert_eq!(wrong(GatewayKind::Asaas, json!("x")), ["credentials type"]);
-    }
-
-    #[test]
-    fn a_new_notification_secret_joins_the_former_ones() {
-        let json = with_secret(
-            GatewayKind::Stripe,
-            json!({ "secret_key": "sk_test_1" }),
-            "whsec_1",
-        );
-        let json = with_secret(GatewayKind::Stripe, json, "whsec_2");
-        assert_eq!(json["webhook_secrets"], json!(["whsec_1", "whsec_2"]));
     }
 }

@@ -3,11 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use schemas::{Instant, gateway::GatewayKind, payment_method::Kind, route::Unmet};
+use schemas::{gateway::GatewayKind, payment_method::Kind, route::Unmet};
+use secrecy::SecretString;
 use url::Url;
 
 pub mod answer;
 pub mod asaas;
+pub mod changes;
 mod contact;
 pub mod credentials;
 pub mod efi;
@@ -25,10 +27,13 @@ pub use answer::{
     Account, Finding, GatewayCharge, GatewayDispute, GatewayPayment, GatewayRefund, GatewayStatus,
     RefundStatus, Subscription, Watched,
 };
+pub use changes::{Feed, Page, ReadFrom};
 pub use credentials::Credentials;
 pub use endpoints::Endpoints;
 pub use error::GatewayError;
-pub use notification::{GatewayNotice, Means, NotificationError, Observed, Received};
+pub use notification::{
+    Entries, Forged, GatewayNotice, Means, Observed, Received, Registration, Unreadable,
+};
 pub use order::{ChargeLookup, ChargeOrder, RefundOrder};
 
 /// A payment gateway, spoken to in its dialect and answered in ours.
@@ -76,23 +81,39 @@ pub trait Gateway: Send + Sync {
     async fn find_refund(&self, order: &RefundOrder)
     -> Result<Option<GatewayRefund>, GatewayError>;
 
-    /// Verifies and reads what arrived at this connection's notification address.
-    fn notification(&self, received: &Received) -> Result<Vec<GatewayNotice>, NotificationError>;
+    /// Verifies what arrived at this connection's notification address, by one of the `known` secrets, and reads its entries.
+    fn notification(&self, received: &Received, known: &[Registration]) -> Result<Entries, Forged>;
 
-    /// Reads once more a body that was verified when it came.
-    fn reread(&self, body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationError>;
+    /// Reads once more the entries of a body that was verified when it came.
+    fn reread(&self, body: &[u8]) -> Entries;
 
     /// What a token of a notification stands for (`Means::Token`); asking acknowledges it.
-    async fn fetch(&self, token: &str) -> Result<Vec<GatewayNotice>, GatewayError>;
+    async fn fetch(&self, token: &str) -> Result<Entries, GatewayError>;
 
-    /// What the gateway lists since then: payments, refunds, disputes, as proved notices. Heals lost notifications.
-    async fn catch_up(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError>;
+    /// Reads one page of what changed since then in one of the gateway's lists, which heals lost notifications.
+    async fn changes_since(&self, feed: Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError>;
 
     /// A cheap authenticated read: alive, and whose account.
     async fn probe(&self) -> Result<Account, GatewayError>;
 
-    /// Registers our notification address. A stranger's address is replaced only when `replace` says so.
-    async fn subscribe(&self, url: &Url, replace: bool) -> Result<Subscription, GatewayError>;
+    /// Whether notifications carry a token of ours, which is stored before the gateway receives it.
+    fn takes_token(&self) -> bool {
+        false
+    }
+
+    /// Registers our notification address, with `token` where the gateway takes one. A stranger's address is replaced only when
+    /// `replace` says so. Other registrations of `url` stay: see [`Self::tidy`].
+    async fn subscribe(
+        &self,
+        url: &Url,
+        replace: bool,
+        token: &SecretString,
+    ) -> Result<Subscription, GatewayError>;
+
+    /// Removes the registrations of `url` but the one with the id `keep`, once its secret is stored.
+    async fn tidy(&self, _url: &Url, _keep: &str) -> Result<(), GatewayError> {
+        Ok(())
+    }
 
     /// Whether the gateway has one notification address only, so that registering ours replaces the former one.
     fn has_one_address(&self) -> bool {
@@ -102,9 +123,14 @@ pub trait Gateway: Send + Sync {
     /// Takes `url` back, if it is still registered; in its place comes `former`, the address that ours replaced.
     async fn unsubscribe(&self, url: &Url, former: Option<&Url>) -> Result<(), GatewayError>;
 
-    /// Looks after our set-up at the gateway: is `url` still registered and served, does the certificate last? Repairs what is
-    /// ours; a stranger's address is replaced only when `replace` says so.
-    async fn watch(&self, url: &Url, replace: bool) -> Result<Watched, GatewayError>;
+    /// Checks our set-up at the gateway: `url` is registered under the current id of the `known` registrations and served, the
+    /// certificate lasts. Repairs what needs no new registration.
+    async fn watch(
+        &self,
+        url: &Url,
+        replace: bool,
+        known: &[Registration],
+    ) -> Result<Watched, GatewayError>;
 }
 
 /// Opens a client for one connection.

@@ -1,6 +1,7 @@
 //! What gateways tell us.
 
 use schemas::Instant;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{GatewayCharge, GatewayDispute, GatewayRefund};
@@ -38,7 +39,62 @@ pub struct GatewayNotice {
     pub charge: Option<String>,
     /// The gateway's id of the payment, or its end-to-end id, where only that tells which charge it is about (disputes).
     pub payment: Option<String>,
+    /// When the gateway says that it happened. None where it does not say, or where the state was read just now.
+    pub stated_at: Option<Instant>,
     pub means: Means,
+}
+
+/// What was read of a body or a list: each entry by itself, so that one that cannot be read hides no other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Entries {
+    pub notices: Vec<GatewayNotice>,
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// An entry that is the gateway's and was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Names the kind of entry (`efi_pix_entry`, `stripe_refund`): one alert is raised per connection and kind.
+    pub kind: &'static str,
+    /// For people. Holds none of the entry's values.
+    pub why: String,
+}
+
+impl Unreadable {
+    /// An entry of `kind` that could not be read.
+    pub fn new(kind: &'static str, why: impl Into<String>) -> Self {
+        Self {
+            kind,
+            why: why.into(),
+        }
+    }
+}
+
+impl From<Unreadable> for Entries {
+    fn from(entry: Unreadable) -> Self {
+        Self {
+            notices: Vec::new(),
+            unreadable: vec![entry],
+        }
+    }
+}
+
+impl From<Vec<GatewayNotice>> for Entries {
+    fn from(notices: Vec<GatewayNotice>) -> Self {
+        Self {
+            notices,
+            unreadable: Vec::new(),
+        }
+    }
+}
+
+impl Entries {
+    /// Adds the entries of another part of the same body or list.
+    pub(crate) fn extend(&mut self, more: impl Into<Self>) {
+        let more = more.into();
+        self.notices.extend(more.notices);
+        self.unreadable.extend(more.unreadable);
+    }
 }
 
 /// What may be concluded from a notice.
@@ -79,13 +135,32 @@ impl Means {
     }
 }
 
-/// Why a notification is not read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotificationError {
-    /// Not from the gateway: answer 401, keep nothing.
-    #[error("forged: {0}")]
-    Forged(&'static str),
-    /// Proved to be the gateway's, yet not understood: keep it raw, acknowledge it, alert.
-    #[error("unreadable: {0}")]
-    Unreadable(String),
+/// A notification that is not proved to be the gateway's: answer 401, keep nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("forged: {0}")]
+pub struct Forged(pub &'static str);
+
+/// A secret that proves notifications, which belongs to one registration of our address.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The gateway's id of the registration. None: stored before the gateway received it, and not confirmed.
+    pub id: Option<String>,
+    pub secret: SecretString,
+    /// The end of a former secret. None: the current one.
+    pub valid_until: Option<Instant>,
+}
+
+impl Registration {
+    /// The secrets that prove a notification of that instant.
+    pub(crate) fn proving(all: &[Self], at: Instant) -> impl Iterator<Item = &SecretString> {
+        all.iter()
+            .filter(move |one| one.valid_until.is_none_or(|until| at <= until))
+            .map(|one| &one.secret)
+    }
+
+    /// The gateway's id of the current registration, the newest first.
+    pub(crate) fn current(all: &[Self]) -> Option<&str> {
+        let mut current = all.iter().filter(|one| one.valid_until.is_none());
+        current.next()?.id.as_deref()
+    }
 }

@@ -19,12 +19,7 @@ use store::{
 };
 
 use super::{Deed, OperationError, Operator};
-use crate::{
-    Activities,
-    accounts::Accounts,
-    connection::{address, remember},
-    delta,
-};
+use crate::{Activities, accounts::Accounts, connection::address, delta, registration};
 
 /// How long a former secret proves once the gateway has the new address: what was under way, and what is repeated, still arrives.
 const OVERLAP: TimeDelta = TimeDelta::days(14);
@@ -90,18 +85,16 @@ async fn register(
     drop(db);
     let at = |secret: &str| address(&accounts.notifications, id, secret);
     // what stands there is this connection's own, or a stranger's that stays
-    let done = match gateway.subscribe(&at(secret.expose_secret()), false).await {
+    let url = at(secret.expose_secret());
+    match registration::register(accounts, about, gateway.as_ref(), (&url, false)).await? {
         Ok(Subscription::Taken { by }) => {
             return Ok(Err(format!(
                 "another address is registered at the gateway: {by}"
             )));
         }
-        Ok(done) => done,
+        Ok(_) => {}
         Err(error) => return Ok(Err(error.to_string())),
-    };
-    let mut tx = store.pool.begin().await?;
-    remember(&mut tx, store, (about.gateway, id), &done).await?;
-    tx.commit().await?;
+    }
     if !gateway.has_one_address() {
         for former in &former {
             let url = at(former.secret.expose_secret());

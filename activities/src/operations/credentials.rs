@@ -2,7 +2,11 @@
 
 use schemas::{gateway::Mode, id::ConnectionId};
 use serde_json::{Value, json};
-use store::{Store, StoreError, audit::Action, connections};
+use store::{
+    Store, StoreError,
+    audit::Action,
+    connections::{self, feeds},
+};
 
 use super::{Deed, OperationError, Operator};
 use crate::accounts::Accounts;
@@ -47,6 +51,7 @@ pub async fn replace(
     let (_, stored) = connections::credentials(&mut tx, store, id).await?;
     let version =
         connections::add_credentials(&mut tx, store, id, &with_secrets(given, &stored)).await?;
+    feeds::wake(&mut tx, id).await?;
     let deed = Deed {
         merchant: about.merchant,
         mode: Some(about.mode),

@@ -17,6 +17,8 @@ use crate::{
 };
 
 pub mod addresses;
+pub mod feeds;
+pub mod registrations;
 pub mod turns;
 
 /// A connection without its secrets.
@@ -203,6 +205,33 @@ pub async fn find(
         Row,
         "select id, merchant_id, mode, gateway, label, status, fingerprint from gateway_connections where id = $1",
         id.uuid(),
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Row::read).transpose()
+}
+
+/// The merchant's connection in that mode with that account at a gateway, unless it is archived. Until the end of the transaction
+/// no other one adds that account.
+pub async fn of_account(
+    db: &mut PgConnection,
+    (merchant, mode): (MerchantId, Mode),
+    fingerprint: &str,
+) -> Result<Option<Connection>, StoreError> {
+    let account = format!("{merchant}/{mode}/{fingerprint}");
+    sqlx::query!(
+        r#"select pg_advisory_xact_lock(hashtextextended($1, 0)) as "locked: String""#,
+        account
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    let row = sqlx::query_as!(
+        Row,
+        "select id, merchant_id, mode, gateway, label, status, fingerprint from gateway_connections
+          where merchant_id = $1 and mode = $2 and fingerprint = $3 and status <> 'archived' order by id limit 1",
+        merchant.uuid(),
+        mode.as_ref(),
+        fingerprint,
     )
     .fetch_optional(db)
     .await?;

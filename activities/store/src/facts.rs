@@ -48,18 +48,20 @@ pub async fn unhandled(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Fa
     Ok(facts.collect())
 }
 
-/// Closes a fact unless it was told again meanwhile.
+/// Closes a fact unless it was repeated meanwhile: then it is not applied once more, and the gateway is asked.
 pub async fn handled(db: &mut PgConnection, fact: &Fact) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        "update notification_facts set handled_at = app_now()
-          where connection_id = $1 and dedupe_key = $2 and seen = $3",
+    let closed = sqlx::query_scalar!(
+        r#"update notification_facts set handled_at = case when seen = $3 then app_now() end,
+                  observed = case when seen = $3 then observed end
+            where connection_id = $1 and dedupe_key = $2
+           returning handled_at is not null as "is_closed!""#,
         fact.connection.uuid(),
         fact.dedupe_key,
         fact.seen,
     )
-    .execute(db)
+    .fetch_optional(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(closed.unwrap_or(false))
 }
 
 /// The gateway was asked, and did not confirm it.

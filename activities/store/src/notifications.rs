@@ -1,5 +1,6 @@
 //! What gateways tell us: the raw body sealed, its facts matched to our attempts by reference, within their connection only.
 
+use chrono::{DateTime, Utc};
 use schemas::id::{AttemptId, ChargeId, ConnectionId, NotificationId};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -24,6 +25,10 @@ pub struct Notice {
     pub gateway_payment: Option<String>,
     /// What the gateway states; `None`: it must be asked.
     pub observed: Option<Value>,
+    /// When the gateway says that it happened.
+    pub stated_at: Option<DateTime<Utc>>,
+    /// It states that the charge waits to be paid: repeated, or later than other facts, that is no news.
+    pub is_payable: bool,
     /// Whether anything is to be done about it.
     pub matters: bool,
 }
@@ -31,7 +36,7 @@ pub struct Notice {
 /// How facts came to us, which decides what a repeated one means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source<'a> {
-    /// The gateway told us, with this body: a repeat is counted and handled again.
+    /// The gateway sent this body. A repeated fact is counted; one that was applied makes us read the gateway.
     Told(&'a [u8]),
     /// A body that was kept is read again, as if it had been told once more.
     Again(NotificationId),
@@ -48,15 +53,25 @@ pub struct Stored {
     pub foreign: i64,
     /// Facts with a reference of our shape that belongs to no row.
     pub stray: i64,
+    /// The body that was kept.
+    pub kept: Option<NotificationId>,
 }
 
-/// Stores what a verified notification says. A repeated fact is counted and armed again; a body with nothing about us is not kept.
+/// What was read of a body or a list.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    pub notices: Vec<Notice>,
+    /// Why some of it could not be read; holds none of it. The body is kept for that.
+    pub unreadable: Option<String>,
+}
+
+/// Stores what a verified notification states. A repeated fact is counted; a body with nothing about us is not kept.
 pub async fn record(
     db: &mut PgConnection,
     store: &Store,
     from: &Connection,
     source: Source<'_>,
-    notices: &[Notice],
+    read: &Read,
 ) -> Result<Stored, StoreError> {
     let id = crate::new_id();
     let notification = match source {
@@ -66,13 +81,13 @@ pub async fn record(
     };
     let mut stored = Stored::default();
     let (mut ours, mut about) = (false, Vec::new());
-    for notice in notices {
+    for notice in &read.notices {
         match whose(db, from.id, notice).await? {
             Whose::Ours(charge, attempt) => {
                 ours = true;
                 about.push(charge);
                 let news = fact(db, from, notification, notice, (charge, attempt)).await?;
-                if news && notice.matters && !stored.charges.contains(&charge) {
+                if news && !stored.charges.contains(&charge) {
                     stored.charges.push(charge);
                 }
             }
@@ -84,26 +99,15 @@ pub async fn record(
             Whose::Stray(_) | Whose::Foreign => stored.foreign += 1,
         }
     }
-    if let (true, Source::Told(body)) = (ours, source) {
-        keep(db, store, from, (id, &about), (body, None)).await?;
+    let unreadable = read.unreadable.as_deref();
+    if let (true, Source::Told(body)) = (ours || unreadable.is_some(), source) {
+        keep(db, store, from, (id, &about), (body, unreadable)).await?;
+        stored.kept = Some(id.into());
     }
     if stored.foreign > 0 && notification.is_some() {
         count_foreign(db, from, stored.foreign).await?;
     }
     Ok(stored)
-}
-
-/// Keeps a verified body that could not be read; `why` holds none of it.
-pub async fn record_unreadable(
-    db: &mut PgConnection,
-    store: &Store,
-    from: &Connection,
-    body: &[u8],
-    why: &str,
-) -> Result<NotificationId, StoreError> {
-    let id = crate::new_id();
-    keep(db, store, from, (id, &[]), (body, Some(why))).await?;
-    Ok(id.into())
 }
 
 /// Keeps a body about these charges, unless one of their payers was erased.
@@ -202,7 +206,8 @@ async fn paid_attempt(
     Ok(row.map(|row| (row.charge_id.into(), row.attempt_id.into())))
 }
 
-/// Writes a fact; whether there is something to handle.
+/// Writes a fact; whether it is open. A fact that is older than the last one that was applied of its attempt is not applied: it
+/// becomes a hint, and so does one that is repeated after it was applied. What a payable charge states then is no news.
 async fn fact(
     db: &mut PgConnection,
     from: &Connection,
@@ -210,14 +215,21 @@ async fn fact(
     notice: &Notice,
     (charge, attempt): (ChargeId, AttemptId),
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        "insert into notification_facts (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id,
-                                         event, observed, handled_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $10 then null else app_now() end)
-         on conflict (connection_id, dedupe_key) do update
-            set seen = notification_facts.seen + 1, received_at = app_now(), observed = excluded.observed,
-                handled_at = excluded.handled_at
-          where excluded.notification_id is not null",
+    let open = sqlx::query_scalar!(
+        r#"with late as (select exists (select from notification_facts applied
+                           where applied.charge_id = $6 and applied.attempt_id = $7 and applied.handled_at is not null
+                             and applied.stated_at > $11) as is_late)
+           insert into notification_facts (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id,
+                                           event, observed, handled_at, stated_at)
+           select $1, $2, $3, $4, $5, $6, $7, $8, case when not is_late then $9::jsonb end,
+                  case when not $10 or (is_late and $12) then app_now() end, $11
+             from late
+           on conflict (connection_id, dedupe_key) do update
+              set seen = notification_facts.seen + 1, received_at = app_now(), checks = 0,
+                  observed = case when notification_facts.handled_at is null then notification_facts.observed end,
+                  handled_at = case when $12 then notification_facts.handled_at else excluded.handled_at end
+            where excluded.notification_id is not null
+           returning handled_at is null as "open!""#,
         from.id.uuid(),
         notice.dedupe_key,
         from.merchant.uuid(),
@@ -228,10 +240,12 @@ async fn fact(
         notice.event,
         notice.observed,
         notice.matters,
+        notice.stated_at,
+        notice.is_payable,
     )
-    .execute(db)
+    .fetch_optional(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(open.unwrap_or(false))
 }
 
 async fn stray(

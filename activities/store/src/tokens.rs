@@ -41,17 +41,25 @@ pub async fn told(db: &mut PgConnection, from: &Connection, token: &str) -> Resu
     Ok(())
 }
 
-/// The tokens whose turn it is; of one connection, or of all.
-pub async fn due(
+/// Claims tokens that are due, for `lease`; of one connection, or of all. Those of every connection come in turn, so that one with
+/// many delays no other.
+pub async fn claim(
     db: &mut PgConnection,
     connection: Option<ConnectionId>,
-    limit: i64,
+    (limit, lease): (i64, TimeDelta),
 ) -> Result<Vec<Token>, StoreError> {
     let rows = sqlx::query!(
-        "select connection_id, token, looks, seen from notification_tokens
-          where look_at <= app_now() and ($1::uuid is null or connection_id = $1) order by look_at limit $2",
+        "update notification_tokens t set look_at = app_now() + $3::interval
+           from (select connection_id, token from (
+                     select connection_id, token, look_at, row_number() over (partition by connection_id order by look_at) as n
+                       from notification_tokens
+                      where look_at <= app_now() and ($1::uuid is null or connection_id = $1)) due
+                  order by n, look_at limit $2) mine
+          where t.connection_id = mine.connection_id and t.token = mine.token and t.look_at <= app_now()
+         returning t.connection_id, t.token, t.looks, t.seen",
         connection.map(ConnectionId::uuid),
         limit,
+        interval(lease),
     )
     .fetch_all(db)
     .await?;

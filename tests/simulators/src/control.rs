@@ -70,6 +70,10 @@ pub(crate) trait Book: Send + Sync {
     fn charges(&self) -> Vec<Held>;
     /// `charge`: an id or a reference. The error is for people.
     fn act(&self, charge: &str, action: Action, notify: bool) -> Result<(), String>;
+    /// Adds so many copies of a charge, newer and under references of somebody else: volume for lists.
+    fn copy(&self, _charge: &str, _count: u64) -> Result<(), String> {
+        Err("this simulator copies no charges".to_owned())
+    }
     /// Time spent on a charge.
     fn served(&self, reference: &str, us: u64);
     /// Does what is due by the clock: called before each request, and when the clock is advanced.

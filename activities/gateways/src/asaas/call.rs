@@ -62,6 +62,23 @@ impl Asaas {
         ask(request, deadline, Effect::Reads).await
     }
 
+    /// A page of a list from `offset` on, and whether there is more.
+    pub(super) async fn list_from<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        filter: &[(&str, String)],
+        (offset, deadline): (usize, Deadline),
+    ) -> Result<(Vec<T>, bool), GatewayError> {
+        let mut query = filter.to_vec();
+        query.push(("limit", PAGE.to_string()));
+        query.push(("offset", offset.to_string()));
+        let list: List<T> = self
+            .get(path, &query, deadline)
+            .await?
+            .read(Effect::Reads)?;
+        Ok((list.data, list.has_more))
+    }
+
     /// All that is listed, up to `most_pages`.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
@@ -71,15 +88,10 @@ impl Asaas {
     ) -> Result<Vec<T>, GatewayError> {
         let mut all = Vec::new();
         for page in 0..most_pages {
-            let mut query = filter.to_vec();
-            query.push(("limit", PAGE.to_string()));
-            query.push(("offset", (page * PAGE).to_string()));
-            let list: List<T> = self
-                .get(path, &query, deadline)
-                .await?
-                .read(Effect::Reads)?;
-            all.extend(list.data);
-            if !list.has_more {
+            let from = (page * PAGE, deadline);
+            let (listed, has_more) = self.list_from(path, filter, from).await?;
+            all.extend(listed);
+            if !has_more {
                 return Ok(all);
             }
         }

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Client;
-use schemas::{Instant, payment_method::Kind, route::Unmet};
+use schemas::{payment_method::Kind, route::Unmet};
 use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    Account, ChargeLookup, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError,
-    GatewayNotice, GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
-    credentials::AsaasCredentials, http,
+    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge,
+    GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription,
+    Watched, credentials::AsaasCredentials, http,
 };
 
 mod account;
 mod call;
-mod catch_up;
+mod changes;
 mod charge;
 mod day;
 mod error;
@@ -113,36 +113,59 @@ impl Gateway for Asaas {
         self.given_back(order).await
     }
 
-    fn notification(&self, received: &Received) -> Result<Vec<GatewayNotice>, NotificationError> {
-        notification::read(received, &self.webhook_tokens)
+    fn notification(&self, received: &Received, known: &[Registration]) -> Result<Entries, Forged> {
+        notification::read(received, (&self.webhook_tokens, known))
     }
 
-    fn reread(&self, body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationError> {
+    fn reread(&self, body: &[u8]) -> Entries {
         notification::reread(body)
     }
 
-    async fn fetch(&self, _token: &str) -> Result<Vec<GatewayNotice>, GatewayError> {
-        // its notifications are no tokens: they tell what they mean
-        Ok(Vec::new())
+    async fn fetch(&self, _token: &str) -> Result<Entries, GatewayError> {
+        // its notifications are no tokens: they state what they mean
+        Ok(Entries::default())
     }
 
-    async fn catch_up(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError> {
-        self.changes_since(since).await
+    async fn changes_since(&self, feed: Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
+        match feed {
+            Feed::AsaasPaid => self.by_day("paymentDate", from).await,
+            Feed::AsaasCreated => self.by_day("dateCreated", from).await,
+            Feed::AsaasStates => self.by_state(from).await,
+            _ => Ok(Page::end(from.now)),
+        }
     }
 
     async fn probe(&self) -> Result<Account, GatewayError> {
         self.account().await
     }
 
-    async fn subscribe(&self, url: &Url, _replace: bool) -> Result<Subscription, GatewayError> {
-        self.register(url).await
+    fn takes_token(&self) -> bool {
+        true
+    }
+
+    async fn subscribe(
+        &self,
+        url: &Url,
+        _replace: bool,
+        token: &SecretString,
+    ) -> Result<Subscription, GatewayError> {
+        self.register(url, token).await
+    }
+
+    async fn tidy(&self, url: &Url, keep: &str) -> Result<(), GatewayError> {
+        self.remove_others(url, keep).await
     }
 
     async fn unsubscribe(&self, url: &Url, _former: Option<&Url>) -> Result<(), GatewayError> {
         self.deregister(url).await
     }
 
-    async fn watch(&self, url: &Url, _replace: bool) -> Result<Watched, GatewayError> {
-        self.look_after(url).await
+    async fn watch(
+        &self,
+        url: &Url,
+        _replace: bool,
+        known: &[Registration],
+    ) -> Result<Watched, GatewayError> {
+        self.check(url, known).await
     }
 }

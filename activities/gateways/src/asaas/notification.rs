@@ -6,7 +6,10 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 
 use super::{day::instant, payment::Payment};
-use crate::{GatewayCharge, GatewayNotice, Means, NotificationError, Received};
+use crate::{
+    Entries, Forged, GatewayCharge, GatewayNotice, GatewayStatus, Means, Received, Registration,
+    Unreadable,
+};
 
 const TOKEN_HEADER: &str = "asaas-access-token";
 
@@ -36,6 +39,14 @@ pub(super) const EVENTS: [&str; 22] = [
     "PAYMENT_BANK_SLIP_CANCELLED",
 ];
 
+/// Events that take something back. The payment in the body may be older than what is known of it, so that it is not applied:
+/// the gateway is read.
+const GOING_BACK: [&str; 3] = [
+    "PAYMENT_RESTORED",
+    "PAYMENT_RECEIVED_IN_CASH_UNDONE",
+    "PAYMENT_REFUND_DENIED",
+];
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
@@ -50,22 +61,25 @@ struct Event {
 /// event's name: so a new event breaks nothing.
 pub(super) fn read(
     received: &Received,
-    tokens: &[SecretString],
-) -> Result<Vec<GatewayNotice>, NotificationError> {
-    prove(received, tokens)?;
-    reread(&received.body)
+    (tokens, known): (&[SecretString], &[Registration]),
+) -> Result<Entries, Forged> {
+    let ours = Registration::proving(known, received.at);
+    prove(received, tokens.iter().chain(ours))?;
+    Ok(reread(&received.body))
 }
 
 /// Reads what was proved before.
-pub(super) fn reread(body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationError> {
-    let event: Event = serde_json::from_slice(body)
-        .map_err(|_| NotificationError::Unreadable("not an event".to_owned()))?;
+pub(super) fn reread(body: &[u8]) -> Entries {
+    let Ok(event) = serde_json::from_slice::<Event>(body) else {
+        return Unreadable::new("asaas_event", "not an event").into();
+    };
     let mut notice = GatewayNotice {
         dedupe_key: event.id.clone(),
         event: event.name.clone(),
         reference: None,
         charge: None,
         payment: None,
+        stated_at: event.date_created.as_deref().and_then(instant),
         means: Means::Nothing,
     };
     if let Some(payment) = &event.payment {
@@ -73,34 +87,43 @@ pub(super) fn reread(body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationErro
         notice.charge = text("id");
         notice.reference = text("externalReference");
         if notice.charge.is_none() {
-            return Err(NotificationError::Unreadable(
-                "a payment without an id".to_owned(),
-            ));
+            return Unreadable::new("asaas_payment", "a payment without an id").into();
         }
-        // proved, and in words that are not known: it must be asked for
-        notice.means = event
-            .charge(payment)
-            .map_or(Means::Hint, |charge| Means::Stands(Box::new(charge)));
+        notice.means = event.means(payment);
     }
-    Ok(vec![notice])
+    vec![notice].into()
 }
 
 /// Every token is compared in constant time: its bytes must not be guessed one by one.
-fn prove(received: &Received, tokens: &[SecretString]) -> Result<(), NotificationError> {
-    let given = received
-        .header(TOKEN_HEADER)
-        .ok_or(NotificationError::Forged("no token"))?;
-    let known = tokens
-        .iter()
-        .any(|token| bool::from(token.expose_secret().as_bytes().ct_eq(given.as_bytes())));
+fn prove<'a>(
+    received: &Received,
+    mut tokens: impl Iterator<Item = &'a SecretString>,
+) -> Result<(), Forged> {
+    let given = received.header(TOKEN_HEADER).ok_or(Forged("no token"))?;
+    let known =
+        tokens.any(|token| bool::from(token.expose_secret().as_bytes().ct_eq(given.as_bytes())));
     if known {
         Ok(())
     } else {
-        Err(NotificationError::Forged("another token"))
+        Err(Forged("another token"))
     }
 }
 
 impl Event {
+    /// Proved, unless it goes back, or is in words that are not known: then the gateway is read.
+    fn means(&self, payment: &Value) -> Means {
+        match self.charge(payment) {
+            Some(charge) if !self.goes_back(charge.status) => Means::Stands(Box::new(charge)),
+            _ => Means::Hint,
+        }
+    }
+
+    /// A payment that is deleted in the body and restored by now reads the same as one that is deleted.
+    fn goes_back(&self, status: GatewayStatus) -> bool {
+        GOING_BACK.contains(&self.name.as_str())
+            || (status == GatewayStatus::Canceled && self.name != "PAYMENT_DELETED")
+    }
+
     fn charge(&self, payment: &Value) -> Option<GatewayCharge> {
         let payment = Payment::deserialize(payment).ok()?;
         payment.to_charge(self.paid_at()).ok()

@@ -83,6 +83,11 @@ impl Payment {
             Vec::new()
         };
         let refunds = refund::of_payment(&self.id, self.refunds.as_deref().unwrap_or_default());
+        let mut refunds = refunds.ok_or_else(unreadable_sum)?;
+        if status == GatewayStatus::Refunded {
+            let whole = money::of_number(&self.value).ok_or_else(unreadable_sum)?;
+            refunds.extend(refund::rest(&self.id, whole, &refunds));
+        }
         Ok(GatewayCharge {
             id: self.id.clone(),
             reference: self.external_reference.clone(),
@@ -91,7 +96,7 @@ impl Payment {
             next_action: None,
             payments,
             customer: self.customer.clone(),
-            refunds: refunds.ok_or_else(unreadable_sum)?,
+            refunds,
             disputes: self.dispute().into_iter().collect(),
         })
     }

@@ -74,6 +74,31 @@ pub(super) fn of_payment(payment: &str, refunds: &[Refund]) -> Option<Vec<Gatewa
     Some(all)
 }
 
+/// Ends the id of a refund that no list shows.
+const REST: &str = "/refunded";
+
+/// Whether it is what [`rest`] found missing.
+pub(super) fn is_rest(refund: &GatewayRefund) -> bool {
+    refund.id.ends_with(REST)
+}
+
+/// What is missing to the whole of a payment that Asaas calls refunded: somebody gave it back, and no list shows it.
+pub(super) fn rest(payment: &str, whole: i64, listed: &[GatewayRefund]) -> Option<GatewayRefund> {
+    let back = listed
+        .iter()
+        .filter(|refund| refund.status != RefundStatus::Failed);
+    let missing = whole - back.map(|refund| refund.amount).sum::<i64>();
+    (missing > 0).then(|| GatewayRefund {
+        id: format!("{payment}{REST}"),
+        reference: None,
+        payment: payment.to_owned(),
+        amount: missing,
+        status: RefundStatus::Succeeded,
+        reason: None,
+        created_at: None,
+    })
+}
+
 impl Refund {
     /// Our reference, among the words of the description.
     fn reference(&self) -> Option<String> {

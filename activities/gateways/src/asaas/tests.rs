@@ -10,7 +10,9 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{notification::read, payment::Payment};
-use crate::{ChargeOrder, GatewayStatus, Means, NotificationError, Received, RefundStatus};
+use crate::{
+    ChargeOrder, Forged, GatewayNotice, GatewayStatus, Means, Received, RefundStatus, Registration,
+};
 
 pub(super) fn at(text: &str) -> Instant {
     text.parse().expect("an instant")
@@ -103,12 +105,17 @@ fn event(name: &str, at: &str, payment: Value) -> String {
     .to_string()
 }
 
-fn told(name: &str, at: &str, payment: Value) -> crate::GatewayCharge {
+fn notice(name: &str, at: &str, payment: Value) -> GatewayNotice {
     let tokens: Vec<SecretString> = vec!["old".into(), "new".into()];
-    let mut read =
-        read(&received(&event(name, at, payment), Some("new")), &tokens).expect("genuine");
-    assert_eq!(read.len(), 1);
-    let notice = read.remove(0);
+    let received = received(&event(name, at, payment), Some("new"));
+    let mut read = read(&received, (&tokens, &[])).expect("genuine");
+    assert_eq!((read.notices.len(), read.unreadable.len()), (1, 0));
+    read.notices.remove(0)
+}
+
+fn told(name: &str, at_text: &str, payment: Value) -> crate::GatewayCharge {
+    let notice = notice(name, at_text, payment);
+    assert!(notice.stated_at.is_some());
     assert!(notice.dedupe_key.contains('&'));
     assert_eq!(
         (notice.event.as_str(), notice.charge.as_deref()),
@@ -208,8 +215,9 @@ fn a_status_or_shape_that_is_not_known_is_asked_for() {
         json!({ "value": "100,00" }),
     ] {
         let body = event("PAYMENT_SOMETHING", "2026-07-14 10:00:00", change);
-        let notice = read(&received(&body, Some("new")), &tokens)
+        let notice = read(&received(&body, Some("new")), (&tokens, &[]))
             .expect("genuine")
+            .notices
             .remove(0);
         assert_eq!(notice.means, Means::Hint);
         assert_eq!(notice.charge.as_deref(), Some("pay_1"));
@@ -223,25 +231,92 @@ fn without_the_token_nothing_is_believed_and_rubbish_is_kept_for_a_person() {
     let paid = event("PAYMENT_RECEIVED", "2026-07-14 17:30:00", json!({}));
     for wrong in [None, Some(""), Some("other")] {
         assert!(matches!(
-            read(&received(&paid, wrong), &tokens),
-            Err(NotificationError::Forged(_))
+            read(&received(&paid, wrong), (&tokens, &[])),
+            Err(Forged(_))
         ));
     }
     assert!(matches!(
-        read(&received(&paid, Some("")), &[]),
-        Err(NotificationError::Forged(_))
+        read(&received(&paid, Some("")), (&[], &[])),
+        Err(Forged(_))
     ));
     for rubbish in ["no", r#"{"id":"evt_1","event":"PAYMENT_X","payment":{}}"#] {
-        assert!(matches!(
-            read(&received(rubbish, Some("new")), &tokens),
-            Err(NotificationError::Unreadable(_))
-        ));
+        let read = read(&received(rubbish, Some("new")), (&tokens, &[])).expect("genuine");
+        assert_eq!((read.notices.len(), read.unreadable.len()), (0, 1));
     }
     for name in ["CHECKOUT_CREATED", "CHECKOUT_PAID", "SOMETHING_NEW"] {
         let other = json!({ "id": "evt_1", "event": name, "checkout": { "id": "c" } }).to_string();
         assert_eq!(
-            read(&received(&other, Some("new")), &tokens).expect("genuine")[0].means,
+            read(&received(&other, Some("new")), (&tokens, &[]))
+                .expect("genuine")
+                .notices[0]
+                .means,
             Means::Nothing
         );
     }
+}
+
+#[test]
+fn what_goes_back_is_never_applied_from_the_event() {
+    for (name, change) in [
+        ("PAYMENT_RECEIVED_IN_CASH_UNDONE", json!({})),
+        ("PAYMENT_RESTORED", json!({})),
+        (
+            "PAYMENT_REFUND_DENIED",
+            json!({ "status": "RECEIVED", "paymentDate": "2026-07-14" }),
+        ),
+        // changed in the panel, and deleted before or after
+        ("PAYMENT_UPDATED", json!({ "deleted": true })),
+    ] {
+        let notice = notice(name, "2026-07-14 10:00:00", change);
+        assert_eq!(notice.means, Means::Hint, "{name}");
+        assert_eq!(notice.stated_at, Some(at("2026-07-14T13:00:00Z")));
+    }
+    let deleted = told(
+        "PAYMENT_DELETED",
+        "2026-07-14 10:00:00",
+        json!({ "deleted": true }),
+    );
+    assert_eq!(deleted.status, GatewayStatus::Canceled);
+}
+
+#[test]
+fn a_refund_without_a_list_is_one_of_what_is_missing() {
+    let refunds = |refunds: Value| {
+        let change =
+            json!({ "status": "REFUNDED", "paymentDate": "2026-07-14", "refunds": refunds });
+        let charge = told("PAYMENT_REFUNDED", "2026-07-15 10:00:00", change);
+        let all = charge.refunds.into_iter();
+        all.map(|one| (one.id, one.amount, one.status))
+            .collect::<Vec<_>>()
+    };
+    let rest = |amount| ("pay_1/refunded".to_owned(), amount, RefundStatus::Succeeded);
+    assert_eq!(refunds(Value::Null), [rest(10_000)]);
+    assert_eq!(refunds(json!([])), [rest(10_000)]);
+    let listed = |status: &str, value: f64| json!([{ "dateCreated": "2026-07-15", "status": status, "value": value }]);
+    assert_eq!(refunds(listed("DONE", 100.0)).len(), 1);
+    assert_eq!(refunds(listed("DONE", 40.5))[1], rest(5_950));
+    // one that was called off gave nothing back
+    assert_eq!(refunds(listed("CANCELLED", 100.0))[1], rest(10_000));
+}
+
+#[test]
+fn a_former_token_proves_until_its_end() {
+    let registration = |secret: &str, valid_until| Registration {
+        id: Some("w1".to_owned()),
+        secret: secret.into(),
+        valid_until,
+    };
+    let end = at("2026-07-14T00:00:00Z");
+    let known = [registration("new", None), registration("former", Some(end))];
+    let body = event("PAYMENT_RECEIVED", "2026-07-14 17:30:00", json!({}));
+    let is_taken = |token: &str, at| {
+        let received = Received {
+            at,
+            ..received(&body, Some(token))
+        };
+        read(&received, (&[], &known)).is_ok()
+    };
+    assert!(is_taken("former", end) && is_taken("new", end));
+    let later = at("2026-07-14T00:00:01Z");
+    assert!(!is_taken("former", later) && is_taken("new", later));
 }

@@ -1,13 +1,13 @@
 //! Our notification address at Asaas. Others' addresses stand beside it and are none of our business. `GATEWAYS.md` §4.6.
 
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
-use uuid::Uuid;
 
 use super::{Asaas, notification::EVENTS};
 use crate::{
-    Finding, GatewayError, Subscription, Watched,
+    Finding, GatewayError, Registration, Subscription, Watched,
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
@@ -20,6 +20,7 @@ struct Webhook {
     id: String,
     url: Option<String>,
     enabled: Option<bool>,
+    has_auth_token: Option<bool>,
     interrupted: Option<bool>,
     penalized_requests_count: Option<u64>,
     events: Option<Vec<String>>,
@@ -34,11 +35,38 @@ impl Webhook {
 }
 
 impl Asaas {
-    /// Registers `url` with a new token, or gives the one that is there a new token.
-    pub(super) async fn register(&self, url: &Url) -> Result<Subscription, GatewayError> {
+    /// Registers `url` with `token`, which the caller has stored. One that is registered already receives the token.
+    pub(super) async fn register(
+        &self,
+        url: &Url,
+        token: &SecretString,
+    ) -> Result<Subscription, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
-        let ours = self.webhooks_at(url, deadline).await?;
-        self.register_over(url, &ours, deadline).await
+        let there = self.webhooks_at(url, deadline).await?;
+        let body = body(url, token);
+        let id = match there.into_iter().next() {
+            Some(webhook) => {
+                self.put(&["webhooks", &webhook.id], &body, deadline)
+                    .await?;
+                webhook.id
+            }
+            None => {
+                let made: Webhook = self
+                    .post(&["webhooks"], &body, (deadline, Effect::Reads))
+                    .await?
+                    .read(Effect::Reads)?;
+                made.id
+            }
+        };
+        Ok(Subscription::Registered { id, secret: None })
+    }
+
+    /// Leaves one webhook at `url`: a second one, made by a call whose answer was lost, carries a token of its own.
+    pub(super) async fn remove_others(&self, url: &Url, keep: &str) -> Result<(), GatewayError> {
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        let mut there = self.webhooks_at(url, deadline).await?;
+        there.retain(|webhook| webhook.id != keep);
+        self.remove(&there, deadline).await
     }
 
     /// Takes our address back.
@@ -55,40 +83,49 @@ impl Asaas {
         Ok(())
     }
 
-    /// Looks whether we are still told everything, and repairs it.
-    pub(super) async fn look_after(&self, url: &Url) -> Result<Watched, GatewayError> {
+    /// Checks that our registration is there, served, and has all events. Repairs what needs no new token.
+    pub(super) async fn check(
+        &self,
+        url: &Url,
+        known: &[Registration],
+    ) -> Result<Watched, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
-        let ours = self.webhooks_at(url, deadline).await?;
-        let anew = match ours.first() {
-            None => Some(found(
+        let there = self.webhooks_at(url, deadline).await?;
+        let current = Registration::current(known);
+        let ours = there
+            .iter()
+            .find(|webhook| Some(webhook.id.as_str()) == current);
+        let lost = match (there.first(), ours) {
+            (None, _) => Some(found(
                 "address_missing",
                 "Asaas had lost our notification address; it is registered again.",
             )),
-            Some(webhook) if webhook.enabled == Some(false) => Some(found(
-                "notifications_disabled",
-                "Asaas's notifications were switched off; they are on again.",
-            )),
-            Some(_) if self.webhook_tokens.is_empty() => Some(found(
+            (Some(_), None) if current.is_none() => Some(found(
                 "token_missing",
                 "The token that proves Asaas's notifications was not known; it has a new one.",
             )),
-            Some(_) => None,
+            (Some(_), None) => Some(found(
+                "registration_replaced",
+                "Another registration of our address had taken the place of ours at Asaas; it is registered again.",
+            )),
+            (_, Some(webhook)) if webhook.enabled == Some(false) => Some(found(
+                "notifications_disabled",
+                "Asaas's notifications were switched off; they are on again.",
+            )),
+            (_, Some(webhook)) if webhook.has_auth_token == Some(false) => Some(found(
+                "token_missing",
+                "Asaas's notifications carried no token any more; they carry a new one.",
+            )),
+            (_, Some(_)) => None,
         };
-        if let Some(finding) = anew {
-            let subscription = self.register_over(url, &ours, deadline).await?;
-            return Ok(Watched {
-                findings: vec![finding],
-                subscription: Some(subscription),
-            });
-        }
         let mut findings = Vec::new();
-        for webhook in &ours {
-            findings.extend(self.repair(webhook, deadline).await?);
+        if let (None, Some(webhook)) = (&lost, ours) {
+            if there.len() > 1 {
+                self.remove_others(url, &webhook.id).await?;
+            }
+            findings = self.repair(webhook, deadline).await?;
         }
-        Ok(Watched {
-            findings,
-            subscription: None,
-        })
+        Ok(Watched { findings, lost })
     }
 
     async fn repair(
@@ -135,38 +172,16 @@ impl Asaas {
         webhooks.retain(|webhook| webhook.url.as_deref() == Some(url.as_str()));
         Ok(webhooks)
     }
-
-    /// Leaves one webhook at `url`: a second one (made by a call whose answer was lost) would carry a token that nobody knows.
-    async fn register_over(
-        &self,
-        url: &Url,
-        there: &[Webhook],
-        deadline: Deadline,
-    ) -> Result<Subscription, GatewayError> {
-        let token = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let body = body(url, &token);
-        match there.split_first() {
-            Some((kept, others)) => {
-                self.put(&["webhooks", &kept.id], &body, deadline).await?;
-                self.remove(others, deadline).await?;
-            }
-            None => {
-                self.post(&["webhooks"], &body, (deadline, Effect::Reads))
-                    .await?;
-            }
-        }
-        Ok(Subscription::Secret(token))
-    }
 }
 
-fn body(url: &Url, token: &str) -> Value {
+fn body(url: &Url, token: &SecretString) -> Value {
     json!({
         "name": "payment-orchestrator",
         "url": url.as_str(),
         "enabled": true,
         "interrupted": false,
         "apiVersion": 3,
-        "authToken": token,
+        "authToken": token.expose_secret(),
         "sendType": "SEQUENTIALLY",
         "events": EVENTS,
     })

@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use reqwest::Certificate;
 use schemas::{Instant, attempt::ErrorClass, payment_method::Kind, route::Unmet};
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeLookup, ChargeOrder, Endpoints, Finding, Gateway, GatewayCharge, GatewayError,
-    GatewayNotice, GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
+    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Finding, Forged, Gateway,
+    GatewayCharge, GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundOrder,
+    Registration, Subscription, Watched,
     credentials::EfiCredentials,
     http::{self, CALL_TIMEOUT, Deadline},
 };
@@ -34,8 +36,6 @@ pub(crate) use certificate::identity;
 const IDEMPOTENT_FOR: Duration = Duration::from_hours(10 * 365 * 24);
 /// How long a charge of the API Cobranças may be missing from its lists.
 const COBRANCAS_LAG: Duration = Duration::from_secs(5);
-/// Lists may have many pages, and nobody waits for them.
-const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(1);
 /// Before the certificate ends, somebody must have made and uploaded another.
 const CERTIFICATE_NOTICE: TimeDelta = TimeDelta::days(30);
 /// What registering an address without mutual TLS on our side needs: Efí then does not test that we refuse strangers.
@@ -208,39 +208,46 @@ impl Gateway for Efi {
         }
     }
 
-    fn notification(&self, received: &Received) -> Result<Vec<GatewayNotice>, NotificationError> {
-        if cobrancas::is_form(received) {
+    fn notification(
+        &self,
+        received: &Received,
+        _known: &[Registration],
+    ) -> Result<Entries, Forged> {
+        Ok(if cobrancas::is_form(received) {
             cobrancas::read_notification(received)
         } else {
             pix::read_notification(received)
-        }
-    }
-
-    fn reread(&self, body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationError> {
-        self.notification(&Received {
-            headers: Vec::new(),
-            body: body.to_vec(),
-            at: now(),
         })
     }
 
-    async fn fetch(&self, token: &str) -> Result<Vec<GatewayNotice>, GatewayError> {
+    fn reread(&self, body: &[u8]) -> Entries {
+        let received = Received {
+            headers: Vec::new(),
+            body: body.to_vec(),
+            at: now(),
+        };
+        if cobrancas::is_form(&received) {
+            cobrancas::read_notification(&received)
+        } else {
+            pix::read_notification(&received)
+        }
+    }
+
+    async fn fetch(&self, token: &str) -> Result<Entries, GatewayError> {
         self.cobrancas
             .fetch(token, Deadline::after(CALL_TIMEOUT))
             .await
     }
 
-    async fn catch_up(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError> {
-        let deadline = Deadline::after(CATCH_UP_TIMEOUT);
-        let window = (since, now().max(since));
-        let mut notices = self.pix.catch_up(window, deadline).await?;
-        match self.cobrancas.catch_up(window, deadline).await {
-            Ok(more) => notices.extend(more),
-            // an application without that API has nothing there
-            Err(error) if error.class == ErrorClass::Denied => {}
-            Err(error) => return Err(error),
+    async fn changes_since(&self, feed: Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
+        match feed {
+            Feed::EfiPix => self.pix.arrived(from).await,
+            Feed::EfiReturns => self.pix.returned(from).await,
+            Feed::EfiClaims => self.pix.claims(from).await,
+            Feed::EfiBoletos => self.cobrancas.moved(cobrancas::BOLETO, from).await,
+            Feed::EfiCards => self.cobrancas.moved(cobrancas::CARD, from).await,
+            _ => Ok(Page::end(from.now)),
         }
-        Ok(notices)
     }
 
     async fn probe(&self) -> Result<Account, GatewayError> {
@@ -258,7 +265,12 @@ impl Gateway for Efi {
         })
     }
 
-    async fn subscribe(&self, url: &Url, replace: bool) -> Result<Subscription, GatewayError> {
+    async fn subscribe(
+        &self,
+        url: &Url,
+        replace: bool,
+        _token: &SecretString,
+    ) -> Result<Subscription, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         self.pix.subscribe(url, replace, deadline).await
     }
@@ -272,7 +284,12 @@ impl Gateway for Efi {
         self.pix.unsubscribe(url, former, deadline).await
     }
 
-    async fn watch(&self, url: &Url, replace: bool) -> Result<Watched, GatewayError> {
+    async fn watch(
+        &self,
+        url: &Url,
+        replace: bool,
+        _known: &[Registration],
+    ) -> Result<Watched, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let mut watched = self.pix.watch(url, replace, deadline).await?;
         watched.findings.extend(self.certificate(now()));

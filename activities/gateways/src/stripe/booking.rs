@@ -1,22 +1,17 @@
 //! What Stripe booked: a payment's fee and the day on which it is in the balance, which no event tells.
 
-use std::time::Duration;
-
 use chrono::NaiveDate;
-use schemas::Instant;
+use schemas::attempt::ErrorClass;
 use serde::Deserialize;
 
 use super::{
     Stripe,
-    call::Listed,
     charge::{Charge, instant},
 };
-use crate::{GatewayCharge, GatewayError, GatewayNotice, GatewayStatus, Means, http::Deadline};
-
-/// The most pages of one reading.
-const MAX_PAGES: usize = 100;
-/// Nobody waits for it.
-const TIMEOUT: Duration = Duration::from_mins(2);
+use crate::{
+    Entries, GatewayCharge, GatewayError, GatewayNotice, GatewayStatus, Means, Page, ReadFrom,
+    Unreadable,
+};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Booking {
@@ -59,12 +54,6 @@ enum Source {
 /// Entries of money that came; the others' sources can look like charges.
 const CAME: [&str; 2] = ["charge", "payment"];
 
-impl Listed for Entry {
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
 impl Entry {
     fn notice(self) -> Option<GatewayNotice> {
         let Some(Source::Charge(charge)) = self.source else {
@@ -87,6 +76,7 @@ impl Entry {
             reference: Some(reference.clone()),
             charge: None,
             payment: Some(charge.id.clone()),
+            stated_at: None,
             means: Means::Stands(Box::new(GatewayCharge {
                 status: GatewayStatus::Paid,
                 payments: vec![payment],
@@ -97,17 +87,30 @@ impl Entry {
 }
 
 impl Stripe {
-    /// The payments booked since then, oldest first, with their fees.
-    pub(super) async fn booked_since(
-        &self,
-        since: Instant,
-    ) -> Result<Vec<GatewayNotice>, GatewayError> {
-        let query = [
-            ("created[gte]", since.timestamp().to_string()),
-            ("expand[]", "data.source".to_owned()),
-        ];
-        let bounds = (MAX_PAGES, Deadline::after(TIMEOUT));
-        let listed: Vec<Entry> = self.list(&["balance_transactions"], &query, bounds).await?;
-        Ok(listed.into_iter().rev().filter_map(Entry::notice).collect())
+    /// A page of the payments booked since then, oldest first, with their fees.
+    pub(super) async fn booked_since(&self, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
+        let source = [("expand[]", "data.source".to_owned())];
+        let read = match self.forward(&["balance_transactions"], &source, from).await {
+            Ok(read) => read,
+            // a restricted key may not read the balance: then the estimates stand
+            Err(error) if error.class == ErrorClass::Denied => return Ok(Page::end(from.now)),
+            Err(error) => return Err(error),
+        };
+        let mut entries = Entries::default();
+        for item in read.items {
+            match serde_json::from_value::<Entry>(item) {
+                Ok(entry) => entries.notices.extend(entry.notice()),
+                Err(_) => {
+                    let what = "a line of the balance of another shape";
+                    entries.extend(Unreadable::new("stripe_balance_entry", what));
+                }
+            }
+        }
+        Ok(Page {
+            entries,
+            read_until: Some(read.read_until),
+            cursor: read.cursor,
+            requests: read.requests,
+        })
     }
 }

@@ -1,15 +1,16 @@
 //! Calls of the API: forms in, JSON out, lists page by page. `GATEWAYS.md` §3.1.
 
 use reqwest::{Method, RequestBuilder, header};
-use schemas::attempt::ErrorClass;
+use schemas::{Instant, attempt::ErrorClass};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use url::form_urlencoded;
 
 use super::{Stripe, error};
 use crate::{
-    GatewayError,
-    http::{self, Answer, Deadline, Effect},
+    GatewayError, ReadFrom,
+    http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
 };
 
 /// The version that our requests and answers are written for.
@@ -19,6 +20,41 @@ const PAGE: &str = "100";
 
 /// A form's fields, in brackets where they are nested.
 pub(super) type Form = Vec<(&'static str, String)>;
+
+/// A list in the order of its making, as far as it was read.
+pub(super) struct Forward {
+    /// The oldest first.
+    pub items: Vec<Value>,
+    /// The id of the newest one, where there is more.
+    pub cursor: Option<String>,
+    /// Until when the list is read.
+    pub read_until: Instant,
+    pub requests: u32,
+}
+
+impl Forward {
+    fn of(newest_first: Vec<Value>, has_more: bool, (now, requests): (Instant, u32)) -> Self {
+        let newest = newest_first.first();
+        let id = newest.and_then(|item| item["id"].as_str());
+        let made = newest.and_then(|item| item["created"].as_i64());
+        let made = made.and_then(|s| Instant::from_timestamp(s, 0));
+        let (cursor, read_until) = match (has_more, id, made) {
+            (true, Some(id), Some(made)) => (Some(id.to_owned()), made),
+            _ => (None, now),
+        };
+        Self {
+            items: newest_first.into_iter().rev().collect(),
+            cursor,
+            read_until,
+            requests,
+        }
+    }
+}
+
+/// The most seconds, counted in halvings, among which the oldest entry of a list is searched for.
+const MAX_HALVINGS: u32 = 40;
+/// The most pages of a single second.
+const MAX_SECOND_PAGES: usize = 100;
 
 /// What a list holds: anything with an id, which is where its next page begins.
 pub(super) trait Listed: DeserializeOwned {
@@ -107,6 +143,119 @@ impl Stripe {
         self.request(Method::POST, path, &[])
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body)
+    }
+
+    /// A page of a list from `from` on, the oldest first: lists are given newest first, and read backwards from an older entry.
+    pub(super) async fn forward(
+        &self,
+        path: &[&str],
+        query: &[(&'static str, String)],
+        from: &ReadFrom<'_>,
+    ) -> Result<Forward, GatewayError> {
+        if let Some(cursor) = from.cursor {
+            match self.after(path, query, cursor).await {
+                // Stripe forgot the entry: the watermark is where to begin
+                Err(error) if error.code == error::ABSENT => {}
+                read => {
+                    let page = read?;
+                    return Ok(Forward::of(page.data, page.has_more, (from.now, 1)));
+                }
+            }
+        }
+        let before = [
+            ("created[lt]", from.since.timestamp().to_string()),
+            ("limit", "1".to_owned()),
+        ];
+        let before: Page<Value> = self.listed(path, &before).await?;
+        let anchor = before.data.first().and_then(|item| item["id"].as_str());
+        let Some(anchor) = anchor else {
+            return self.oldest(path, query, from).await;
+        };
+        let page = self.after(path, query, anchor).await?;
+        Ok(Forward::of(page.data, page.has_more, (from.now, 2)))
+    }
+
+    /// The page of what was made next after the entry of that id.
+    async fn after(
+        &self,
+        path: &[&str],
+        query: &[(&'static str, String)],
+        id: &str,
+    ) -> Result<Page<Value>, GatewayError> {
+        let mut query = query.to_vec();
+        query.push(("limit", PAGE.to_owned()));
+        query.push(("ending_before", id.to_owned()));
+        self.listed(path, &query).await
+    }
+
+    async fn listed(
+        &self,
+        path: &[&str],
+        query: &[(&'static str, String)],
+    ) -> Result<Page<Value>, GatewayError> {
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        self.get(path, query, deadline).await?.read(Effect::Reads)
+    }
+
+    /// The oldest page of a list that has nothing before `from`: the time is halved until a page holds all of the older part.
+    async fn oldest(
+        &self,
+        path: &[&str],
+        query: &[(&'static str, String)],
+        from: &ReadFrom<'_>,
+    ) -> Result<Forward, GatewayError> {
+        let end = from.now.timestamp().max(from.since.timestamp()) + 1;
+        let (mut begin, mut until) = (from.since.timestamp(), end);
+        for n in 0..MAX_HALVINGS {
+            let mut part = query.to_vec();
+            part.push(("limit", PAGE.to_owned()));
+            part.push(("created[gte]", begin.to_string()));
+            // Stripe's clock may be ahead of ours: the last part has no end
+            if until < end {
+                part.push(("created[lt]", until.to_string()));
+            }
+            let mut page = self.listed(path, &part).await?;
+            let middle = begin + (until - begin) / 2;
+            match (page.data.is_empty(), page.has_more) {
+                (true, _) if until < end => {
+                    begin = until;
+                    until = end;
+                }
+                (false, true) if until - begin > 1 => until = middle,
+                (_, has_more) => {
+                    if has_more {
+                        self.whole_second(path, &part, &mut page.data).await?;
+                    }
+                    let more = until < end;
+                    return Ok(Forward::of(page.data, more, (from.now, n + 2)));
+                }
+            }
+        }
+        Err(GatewayError::new(
+            ErrorClass::NotCreated,
+            "too_many",
+            "the list's oldest entries were not found",
+        ))
+    }
+
+    /// The rest of a second in which more was made than a page holds.
+    async fn whole_second(
+        &self,
+        path: &[&str],
+        part: &[(&'static str, String)],
+        found: &mut Vec<Value>,
+    ) -> Result<(), GatewayError> {
+        for _ in 0..MAX_SECOND_PAGES {
+            let last = found.last().and_then(|item| item["id"].as_str());
+            let mut query = part.to_vec();
+            query.extend(last.map(|id| ("starting_after", id.to_owned())));
+            let page = self.listed(path, &query).await?;
+            found.extend(page.data);
+            if !page.has_more {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// One page of a list, newest first.

@@ -1,6 +1,5 @@
 //! Our notification address at Stripe: registered, looked after, repaired. Stripe takes several, so nobody is in our way.
 
-use schemas::attempt::ErrorClass;
 use serde::Deserialize;
 use url::Url;
 
@@ -10,7 +9,7 @@ use super::{
     event::EVENTS,
 };
 use crate::{
-    Finding, GatewayError, Subscription, Watched,
+    Finding, GatewayError, Registration, Subscription, Watched,
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
@@ -60,10 +59,9 @@ impl Endpoint {
 }
 
 impl Stripe {
-    /// Registers `url`. The secret is told only then, so what is registered already is made anew; the old one goes last, so
-    /// that no event falls between the two.
+    /// Registers `url`. The secret is reported only then, so that what is registered already is made again; the old one stays
+    /// until the secret of the new one is stored ([`Self::remove_others`]), and no event falls between the two.
     pub(super) async fn register(&self, url: &Url) -> Result<Subscription, GatewayError> {
-        let old = self.endpoints_at(url).await?;
         let mut form = vec![
             ("url", url.to_string()),
             ("api_version", VERSION.to_owned()),
@@ -76,8 +74,17 @@ impl Stripe {
         let secret = made
             .secret
             .ok_or_else(|| unreadable("the new notification address came without its secret"))?;
-        self.remove(&old).await?;
-        Ok(Subscription::Secret(secret))
+        Ok(Subscription::Registered {
+            id: made.id,
+            secret: Some(secret),
+        })
+    }
+
+    /// Leaves one registration of `url`, the one whose secret is known.
+    pub(super) async fn remove_others(&self, url: &Url, keep: &str) -> Result<(), GatewayError> {
+        let mut there = self.endpoints_at(url).await?;
+        there.retain(|endpoint| endpoint.id != keep);
+        self.remove(&there).await
     }
 
     /// Takes our address back.
@@ -94,25 +101,38 @@ impl Stripe {
         Ok(())
     }
 
-    /// Looks whether `url` is registered, served, and told everything; puts right what is not.
-    pub(super) async fn look_after(&self, url: &Url) -> Result<Watched, GatewayError> {
-        let ours = self.endpoints_at(url).await?;
-        // a disabled twin does no harm
-        let best = ours
-            .iter()
-            .max_by_key(|it| (!it.is_outdated(), !it.is_disabled(), it.hears_all()));
-        let Some(endpoint) = best else {
-            let message = "our notification address was not registered at Stripe any more";
-            return self.anew(url, "address_missing", message).await;
+    /// Checks that `url` is registered under the id whose secret is known, served, and has all events. Repairs what needs no
+    /// new secret.
+    pub(super) async fn check(
+        &self,
+        url: &Url,
+        known: &[Registration],
+    ) -> Result<Watched, GatewayError> {
+        let there = self.endpoints_at(url).await?;
+        let current = Registration::current(known);
+        let ours = there.iter().find(|it| Some(it.id.as_str()) == current);
+        let endpoint = match (ours, there.is_empty(), current) {
+            (Some(endpoint), ..) if endpoint.is_outdated() => {
+                let message = "Stripe sent our notification address its events in a former version";
+                return Ok(lost("version_outdated", message));
+            }
+            (Some(endpoint), ..) => endpoint,
+            (None, true, _) => {
+                let message = "our notification address was not registered at Stripe any more";
+                return Ok(lost("address_missing", message));
+            }
+            (None, false, None) => {
+                let message =
+                    "our notification address is registered at Stripe, and its secret is not known";
+                return Ok(lost("secret_missing", message));
+            }
+            (None, false, Some(_)) => {
+                let message = "the registration of our address at Stripe is not the one whose secret is known";
+                return Ok(lost("registration_replaced", message));
+            }
         };
-        if self.webhook_secrets.is_empty() {
-            let message =
-                "our notification address is registered at Stripe, and its secret is not known";
-            return self.anew(url, "secret_missing", message).await;
-        }
-        if endpoint.is_outdated() {
-            let message = "Stripe told our notification address its events in a former version";
-            return self.anew(url, "version_outdated", message).await;
+        if there.len() > 1 {
+            self.remove_others(url, &endpoint.id).await?;
         }
         let mut watched = Watched::default();
         let mut form = Form::new();
@@ -137,32 +157,6 @@ impl Stripe {
         Ok(watched)
     }
 
-    async fn anew(
-        &self,
-        url: &Url,
-        code: &'static str,
-        message: &str,
-    ) -> Result<Watched, GatewayError> {
-        match self.register(url).await {
-            Ok(subscription) => Ok(Watched {
-                findings: vec![repaired(code, message)],
-                subscription: Some(subscription),
-            }),
-            // as many as Stripe allows are registered already
-            Err(error) if error.class == ErrorClass::Refused => Ok(Watched {
-                findings: vec![Finding {
-                    code,
-                    message: format!(
-                        "{message}, and Stripe refuses to register it: remove an address there that is not needed"
-                    ),
-                    repaired: false,
-                }],
-                subscription: None,
-            }),
-            Err(error) => Err(error),
-        }
-    }
-
     async fn endpoints_at(&self, url: &Url) -> Result<Vec<Endpoint>, GatewayError> {
         let mut all: Vec<Endpoint> = self
             .list(&["webhook_endpoints"], &[], (MAX_PAGES, deadline()))
@@ -175,6 +169,13 @@ impl Stripe {
 fn events() -> Form {
     let all = EVENTS.map(|event| ("enabled_events[]", event.to_owned()));
     all.into()
+}
+
+fn lost(code: &'static str, message: &str) -> Watched {
+    Watched {
+        findings: Vec::new(),
+        lost: Some(repaired(code, message)),
+    }
 }
 
 fn repaired(code: &'static str, message: &str) -> Finding {

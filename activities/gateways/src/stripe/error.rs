@@ -14,7 +14,7 @@ pub(super) const UNEXPECTED_STATE: &str = "payment_intent_unexpected_state";
 const KEY_IN_USE: &str = "key_in_use";
 
 /// Stripe's code for nothing being there.
-const ABSENT: &str = "resource_missing";
+pub(super) const ABSENT: &str = "resource_missing";
 
 /// Of the account and its configuration: any other order would be refused too.
 const ACCOUNTS: [&str; 7] = [

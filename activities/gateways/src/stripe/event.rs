@@ -1,21 +1,20 @@
 //! Events, as they are told to our address and as they are listed: one reader for both. `GATEWAYS.md` §3.9.
 
-use std::time::Duration;
-
 use schemas::{Instant, payment_method::Kind};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
     Stripe,
-    call::Listed,
     charge::{Charge, instant},
     dispute::Dispute,
     intent::Intent,
     refund::Refund,
     session::Session,
 };
-use crate::{GatewayError, GatewayNotice, GatewayStatus, Means, NotificationError, http::Deadline};
+use crate::{
+    Entries, GatewayError, GatewayNotice, GatewayStatus, Means, Page, ReadFrom, Unreadable,
+};
 
 /// What is told to our address. Those of charges that only repeat their intent's are left out.
 pub(super) const EVENTS: [&str; 19] = [
@@ -39,10 +38,6 @@ pub(super) const EVENTS: [&str; 19] = [
     "checkout.session.async_payment_failed",
     "checkout.session.expired",
 ];
-/// The most pages of one catching up.
-const MAX_PAGES: usize = 100;
-/// Nobody waits for it.
-const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[derive(Deserialize)]
 pub(super) struct Event {
@@ -61,38 +56,38 @@ struct Data {
     object: Value,
 }
 
-impl Listed for Event {
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
 impl Event {
-    /// What it tells. `live`: whether this connection moves real money; the other mode's events mean nothing to it.
-    pub(super) fn read(&self, live: bool) -> Result<Vec<GatewayNotice>, NotificationError> {
+    /// Reads what it states. `live`: whether this connection moves real money; the other mode's events mean nothing to it.
+    pub(super) fn read(&self, live: bool) -> Entries {
         if self.livemode != live {
-            return Ok(vec![self.notice(Means::Nothing)]);
+            return vec![self.notice(Means::Nothing)].into();
         }
         let kind = self.kind.as_str();
         let is = |family: &str| kind.starts_with(family);
         if is("payment_intent.") {
-            Ok(vec![self.of_intent(&self.object()?)])
+            self.object("stripe_payment_intent", |it| vec![self.of_intent(it)])
         } else if is("checkout.session.") {
-            Ok(vec![self.of_session(&self.object()?)])
+            self.object("stripe_session", |it| vec![self.of_session(it)])
         } else if is("refund.") || is("charge.refund.") {
-            Ok(vec![self.of_refund(&self.object()?)])
+            self.object("stripe_refund", |it| vec![self.of_refund(it)])
         } else if is("charge.dispute.") {
-            Ok(vec![self.of_dispute(&self.object()?)])
+            self.object("stripe_dispute", |it| vec![self.of_dispute(it)])
         } else if kind == "charge.refunded" {
-            Ok(self.of_charge(&self.object()?))
+            self.object("stripe_charge", |it| self.of_charge(it))
         } else {
-            Ok(vec![self.notice(Means::Nothing)])
+            vec![self.notice(Means::Nothing)].into()
         }
     }
 
-    fn object<T: DeserializeOwned>(&self) -> Result<T, NotificationError> {
-        serde_json::from_value(self.data.object.clone())
-            .map_err(|_| NotificationError::Unreadable(format!("the object of {}", self.kind)))
+    fn object<T: DeserializeOwned>(
+        &self,
+        kind: &'static str,
+        read: impl FnOnce(&T) -> Vec<GatewayNotice>,
+    ) -> Entries {
+        match serde_json::from_value(self.data.object.clone()) {
+            Ok(object) => read(&object).into(),
+            Err(_) => Unreadable::new(kind, format!("the object of {}", self.kind)).into(),
+        }
     }
 
     fn notice(&self, means: Means) -> GatewayNotice {
@@ -102,6 +97,7 @@ impl Event {
             reference: None,
             charge: None,
             payment: None,
+            stated_at: self.at(),
             means,
         }
     }
@@ -200,28 +196,25 @@ impl Event {
 }
 
 impl Stripe {
-    /// What happened since then, oldest first, as our address is told it and under the same keys. Stripe lists 30 days.
-    pub(super) async fn events_since(
-        &self,
-        since: Instant,
-    ) -> Result<Vec<GatewayNotice>, GatewayError> {
-        let deadline = Deadline::after(CATCH_UP_TIMEOUT);
-        let mut query = vec![("created[gte]", since.timestamp().to_string())];
-        query.extend(EVENTS.map(|event| ("types[]", event.to_owned())));
-        let listed: Vec<Event> = self
-            .list(&["events"], &query, (MAX_PAGES, deadline))
-            .await?;
-        let mut notices = Vec::new();
-        for event in listed.iter().rev() {
-            match event.read(self.is_live()) {
-                Ok(read) => notices.extend(read),
-                // the next one may be readable, and this one is not better for being asked for again
-                Err(why) => {
-                    tracing::warn!(event = event.id, %why, "stripe lists an event that cannot be read");
-                }
+    /// A page of what happened since then, as our address receives it and under the same keys. Stripe lists 30 days.
+    pub(super) async fn events_since(&self, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
+        let types = EVENTS.map(|event| ("types[]", event.to_owned()));
+        let read = self.forward(&["events"], &types, from).await?;
+        let mut entries = Entries::default();
+        for event in &read.items {
+            match Event::deserialize(event) {
+                Ok(event) => entries.extend(event.read(self.is_live())),
+                Err(_) => entries.extend(Unreadable::new("stripe_event", "not an event")),
             }
         }
-        notices.retain(|notice| notice.means != Means::Nothing);
-        Ok(notices)
+        entries
+            .notices
+            .retain(|notice| notice.means != Means::Nothing);
+        Ok(Page {
+            entries,
+            read_until: Some(read.read_until),
+            cursor: read.cursor,
+            requests: read.requests,
+        })
     }
 }

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Client;
-use schemas::{Instant, attempt::ErrorClass, payment_method::Kind, route::Unmet};
+use schemas::{attempt::ErrorClass, payment_method::Kind, route::Unmet};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeLookup, ChargeOrder, Endpoints, Gateway, GatewayCharge, GatewayError,
-    GatewayNotice, GatewayRefund, NotificationError, Received, RefundOrder, Subscription, Watched,
+    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge,
+    GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription,
+    Watched,
     credentials::StripeCredentials,
     http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
 };
@@ -186,29 +187,25 @@ impl Gateway for Stripe {
         self.search_refund(order).await
     }
 
-    fn notification(&self, received: &Received) -> Result<Vec<GatewayNotice>, NotificationError> {
-        notification::read(received, &self.webhook_secrets, self.is_live())
+    fn notification(&self, received: &Received, known: &[Registration]) -> Result<Entries, Forged> {
+        notification::read(received, (&self.webhook_secrets, known), self.is_live())
     }
 
-    /// Stripe tells everything in the event itself.
-    fn reread(&self, body: &[u8]) -> Result<Vec<GatewayNotice>, NotificationError> {
+    /// Stripe states everything in the event itself.
+    fn reread(&self, body: &[u8]) -> Entries {
         notification::reread(body, self.is_live())
     }
 
-    async fn fetch(&self, _token: &str) -> Result<Vec<GatewayNotice>, GatewayError> {
-        Ok(Vec::new())
+    async fn fetch(&self, _token: &str) -> Result<Entries, GatewayError> {
+        Ok(Entries::default())
     }
 
-    async fn catch_up(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError> {
-        let mut notices = self.events_since(since).await?;
-        match self.booked_since(since).await {
-            Ok(booked) => notices.extend(booked),
-            // a restricted key may not read the balance: then the estimates stand
-            Err(error) if error.class == ErrorClass::Denied => {}
-            // what happened must not wait for what it cost; the next reading reaches back over this one
-            Err(error) => tracing::warn!(%error, "could not read Stripe's balance"),
+    async fn changes_since(&self, feed: Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
+        match feed {
+            Feed::StripeEvents => self.events_since(from).await,
+            Feed::StripeBalance => self.booked_since(from).await,
+            _ => Ok(Page::end(from.now)),
         }
-        Ok(notices)
     }
 
     async fn probe(&self) -> Result<Account, GatewayError> {
@@ -236,15 +233,29 @@ impl Gateway for Stripe {
         })
     }
 
-    async fn subscribe(&self, url: &Url, _replace: bool) -> Result<Subscription, GatewayError> {
+    async fn subscribe(
+        &self,
+        url: &Url,
+        _replace: bool,
+        _token: &SecretString,
+    ) -> Result<Subscription, GatewayError> {
         self.register(url).await
+    }
+
+    async fn tidy(&self, url: &Url, keep: &str) -> Result<(), GatewayError> {
+        self.remove_others(url, keep).await
     }
 
     async fn unsubscribe(&self, url: &Url, _former: Option<&Url>) -> Result<(), GatewayError> {
         self.deregister(url).await
     }
 
-    async fn watch(&self, url: &Url, _replace: bool) -> Result<Watched, GatewayError> {
-        self.look_after(url).await
+    async fn watch(
+        &self,
+        url: &Url,
+        _replace: bool,
+        known: &[Registration],
+    ) -> Result<Watched, GatewayError> {
+        self.check(url, known).await
     }
 }

@@ -6,7 +6,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::event::Event;
-use crate::{GatewayNotice, NotificationError, Received};
+use crate::{Entries, Forged, Received, Registration, Unreadable};
 
 /// An event signed earlier or later than this, in seconds, is refused: it may be a replay.
 const TOLERANCE_S: i64 = 300;
@@ -14,24 +14,29 @@ const TOLERANCE_S: i64 = 300;
 /// Verifies over the raw bytes, then reads.
 pub(super) fn read(
     received: &Received,
-    secrets: &[SecretString],
+    (secrets, known): (&[SecretString], &[Registration]),
     live: bool,
-) -> Result<Vec<GatewayNotice>, NotificationError> {
-    verify(received, secrets)?;
-    reread(&received.body, live)
+) -> Result<Entries, Forged> {
+    let ours = Registration::proving(known, received.at);
+    verify(received, secrets.iter().chain(ours))?;
+    Ok(reread(&received.body, live))
 }
 
 /// Reads what was verified before.
-pub(super) fn reread(body: &[u8], live: bool) -> Result<Vec<GatewayNotice>, NotificationError> {
-    let event: Event = serde_json::from_slice(body)
-        .map_err(|_| NotificationError::Unreadable("not an event".to_owned()))?;
-    event.read(live)
+pub(super) fn reread(body: &[u8], live: bool) -> Entries {
+    match serde_json::from_slice::<Event>(body) {
+        Ok(event) => event.read(live),
+        Err(_) => Unreadable::new("stripe_event", "not an event").into(),
+    }
 }
 
-fn verify(received: &Received, secrets: &[SecretString]) -> Result<(), NotificationError> {
+fn verify<'a>(
+    received: &Received,
+    mut secrets: impl Iterator<Item = &'a SecretString>,
+) -> Result<(), Forged> {
     let header = received
         .header("stripe-signature")
-        .ok_or(NotificationError::Forged("no signature"))?;
+        .ok_or(Forged("no signature"))?;
     let parts: Vec<(&str, &str)> = header
         .split(',')
         .filter_map(|part| part.trim().split_once('='))
@@ -40,26 +45,26 @@ fn verify(received: &Received, secrets: &[SecretString]) -> Result<(), Notificat
         .iter()
         .find(|(name, _)| *name == "t")
         .map(|(_, value)| *value);
-    let time = time.ok_or(NotificationError::Forged("no time in the signature"))?;
+    let time = time.ok_or(Forged("no time in the signature"))?;
     let signed_at: i64 = time
         .parse()
-        .map_err(|_| NotificationError::Forged("no time in the signature"))?;
+        .map_err(|_| Forged("no time in the signature"))?;
     let signatures: Vec<Vec<u8>> = parts
         .iter()
         .filter(|(name, _)| *name == "v1")
         .filter_map(|(_, value)| hex::decode(value).ok())
         .collect();
-    let genuine = secrets.iter().any(|secret| {
+    let genuine = secrets.any(|secret| {
         let expected = sign(secret.expose_secret(), time, &received.body);
         signatures
             .iter()
             .any(|signature| bool::from(signature.as_slice().ct_eq(&expected)))
     });
     if !genuine {
-        return Err(NotificationError::Forged("no signature matches"));
+        return Err(Forged("no signature matches"));
     }
     if (received.at.timestamp() - signed_at).abs() > TOLERANCE_S {
-        return Err(NotificationError::Forged("signed too long ago"));
+        return Err(Forged("signed too long ago"));
     }
     Ok(())
 }

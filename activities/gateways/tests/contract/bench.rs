@@ -8,8 +8,9 @@ use std::{
 
 use chrono::{Days, NaiveDate};
 use gateways::{
-    ChargeOrder, Credentials, Endpoints, Gateway, GatewayCharge, RefundOrder, Subscription,
-    credentials::with_secret,
+    ChargeOrder, Credentials, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge,
+    GatewayError, GatewayNotice, ReadFrom, Received, RefundOrder, Registration, Subscription,
+    Watched,
 };
 use schemas::{
     Instant, calendar,
@@ -18,6 +19,7 @@ use schemas::{
     payer::{Address, Payer},
     payment_method::{Kind, PaymentMethod},
 };
+use secrecy::SecretString;
 use serde_json::Value;
 use simulators::{Options, Ports, Simulators};
 use url::Url;
@@ -153,7 +155,92 @@ fn payer() -> Payer {
     }
 }
 
+/// A gateway that notifies us, with what is stored of that.
+pub(crate) struct Registered {
+    pub gateway: Arc<dyn Gateway>,
+    pub known: Vec<Registration>,
+}
+
+impl Registered {
+    pub(crate) fn notification(&self, received: &Received) -> Result<Entries, Forged> {
+        self.gateway.notification(received, &self.known)
+    }
+
+    pub(crate) async fn watch(&self, url: &Url, replace: bool) -> Watched {
+        let watched = self.gateway.watch(url, replace, &self.known).await;
+        watched.expect("a check")
+    }
+}
+
+/// The codes of what a check found, and whether each was or will be repaired.
+pub(crate) fn codes(watched: &Watched) -> Vec<(&'static str, bool)> {
+    let all = watched.findings.iter().chain(&watched.lost);
+    all.map(|finding| (finding.code, finding.repaired))
+        .collect()
+}
+
+/// More pages than any list of a test has.
+const MAX_PAGES: usize = 1_000;
+
+/// All that one list holds since then, page by page; and its requests.
+pub(crate) async fn read_feed(
+    gateway: &dyn Gateway,
+    feed: Feed,
+    since: Instant,
+) -> Result<(Vec<GatewayNotice>, u32), GatewayError> {
+    let (mut all, mut cursor, mut requests) = (Vec::new(), None::<String>, 0);
+    let mut watermark = since;
+    for _ in 0..MAX_PAGES {
+        let from = ReadFrom {
+            since,
+            now: now().max(since),
+            cursor: cursor.as_deref(),
+        };
+        let page = gateway.changes_since(feed, &from).await?;
+        assert_eq!(page.entries.unreadable, []);
+        all.extend(page.entries.notices);
+        requests += page.requests;
+        if let Some(until) = page.read_until {
+            assert!(until >= watermark, "a watermark goes on: {feed:?}");
+            watermark = until;
+        }
+        cursor = page.cursor;
+        if cursor.is_none() {
+            return Ok((all, requests));
+        }
+    }
+    panic!("{feed:?} has no end")
+}
+
+/// All that the gateway's lists hold since then.
+pub(crate) async fn catch_up(
+    gateway: &dyn Gateway,
+    since: Instant,
+) -> Result<Vec<GatewayNotice>, GatewayError> {
+    let mut all: Vec<GatewayNotice> = Vec::new();
+    for feed in Feed::ALL {
+        for notice in read_feed(gateway, feed, since).await?.0 {
+            // several lists hold the same
+            if all
+                .iter()
+                .all(|known| known.dedupe_key != notice.dedupe_key)
+            {
+                all.push(notice);
+            }
+        }
+    }
+    Ok(all)
+}
+
 impl Bench {
+    /// All that the gateway's lists hold since then.
+    pub(crate) async fn catch_up(
+        &self,
+        since: Instant,
+    ) -> Result<Vec<GatewayNotice>, GatewayError> {
+        catch_up(self.gateway.as_ref(), since).await
+    }
+
     pub(crate) fn new(world: World, set_up: SetUp, order: ChargeOrder) -> Self {
         Self {
             gateway: world.open(set_up.kind, set_up.credentials.clone()),
@@ -189,26 +276,28 @@ impl Bench {
         }
     }
 
-    /// The gateway, told where to notify, with the secret that it may have given for that.
-    pub(crate) async fn subscribed(&self, url: &Url) -> Arc<dyn Gateway> {
-        let done = self
-            .gateway
-            .subscribe(url, false)
-            .await
-            .expect("subscribed");
-        self.knowing(done)
-    }
-
-    /// The gateway, once it knows what a subscription told.
-    pub(crate) fn knowing(&self, subscription: Subscription) -> Arc<dyn Gateway> {
-        let Subscription::Secret(secret) = subscription else {
-            assert_eq!(subscription, Subscription::Done);
-            return self.gateway.clone();
+    /// The gateway with our address registered, and the secret that proves what comes there.
+    pub(crate) async fn subscribed(&self, url: &Url) -> Registered {
+        let token = SecretString::from("a token of ours that is long enough");
+        let done = self.gateway.subscribe(url, false, &token).await;
+        let known = match done.expect("subscribed") {
+            Subscription::Registered { id, secret } => {
+                self.gateway.tidy(url, &id).await.expect("one is left");
+                vec![Registration {
+                    id: Some(id),
+                    secret: secret.map_or(token, SecretString::from),
+                    valid_until: None,
+                }]
+            }
+            other => {
+                assert_eq!(other, Subscription::Done);
+                Vec::new()
+            }
         };
-        let kind = self.set_up.kind;
-        let credentials = self.set_up.credentials.clone();
-        self.world
-            .open(kind, with_secret(kind, credentials, &secret))
+        Registered {
+            gateway: self.gateway.clone(),
+            known,
+        }
     }
 
     /// What makes the order's charge at the gateway.

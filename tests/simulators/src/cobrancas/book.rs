@@ -171,6 +171,20 @@ impl Book for Cobrancas {
         Ok(())
     }
 
+    fn copy(&self, charge: &str, count: u64) -> Result<(), String> {
+        let mut state = lock(&self.state);
+        let original = state.of(charge).ok_or("there is no such charge")?.clone();
+        for _ in 0..count {
+            let mut copy = original.clone();
+            copy.id = state.next();
+            copy.order.custom_id = Some(format!("copy-{}", copy.id));
+            copy.token = self.sim.random(32);
+            copy.created_at = self.sim.now();
+            state.charges.insert(copy.id, copy);
+        }
+        Ok(())
+    }
+
     fn served(&self, reference: &str, us: u64) {
         if let Some(charge) = lock(&self.state).of(reference) {
             charge.service_us += us;

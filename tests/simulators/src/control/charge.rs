@@ -33,6 +33,9 @@ pub(super) async fn list(
 #[derive(Deserialize)]
 pub(super) struct How {
     amount: Option<i64>,
+    /// Of copies.
+    #[serde(default)]
+    count: u64,
     #[serde(default)]
     won: bool,
     #[serde(default = "yes")]
@@ -48,6 +51,11 @@ pub(super) async fn act(
     Path((gateway, charge, action)): Path<(String, String, String)>,
     Json(how): Json<How>,
 ) -> Result<Json<Value>, Wrong> {
+    if action == "copy" {
+        let copied = books.of(&gateway)?.copy(&charge, how.count);
+        copied.map_err(|why| (StatusCode::CONFLICT, why + "\n"))?;
+        return Ok(Json(json!({})));
+    }
     let action = match action.as_str() {
         "pay" => Action::Pay(how.amount),
         "expire" => Action::Expire,

@@ -232,6 +232,30 @@ impl Book for Stripe {
         }
     }
 
+    fn copy(&self, charge: &str, count: u64) -> Result<(), String> {
+        let mut desk = self.desk(Cause::default());
+        desk.silent = true;
+        let Some(Target::Intent(id)) = desk.state.target(charge) else {
+            return Err("there is no such intent".to_owned());
+        };
+        let original = desk.state.intents.any(&id);
+        let account = original.ok_or("there is no such intent")?.account.clone();
+        for _ in 0..count {
+            // of a hosted page, which the merchant made by itself
+            let object = json!({
+                "id": desk.id("pi"), "object": "payment_intent", "amount": 100, "amount_received": 0, "currency": "brl",
+                "created": desk.now.timestamp(), "status": "requires_payment_method", "payment_method_types": ["card"],
+                "metadata": {}, "latest_charge": null,
+            });
+            desk.tell(
+                "payment_intent.created",
+                &account,
+                &json!({ "object": object }),
+            );
+        }
+        Ok(())
+    }
+
     fn served(&self, reference: &str, us: u64) {
         let mut state = lock(&self.state);
         match state.target(reference) {

@@ -11,22 +11,25 @@ use super::{
     local, status,
 };
 use crate::{
-    GatewayError, GatewayStatus,
+    Entries, GatewayError, GatewayNotice, GatewayStatus, Means, Page, ReadFrom, Unreadable,
+    changes::Window,
     efi::session::Call,
-    http::{Deadline, Effect},
+    http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
 /// `charge_type` of each method.
-pub(super) const BOLETO: &str = "billet";
-pub(super) const CARD: &str = "card";
+pub(in crate::efi) const BOLETO: &str = "billet";
+pub(in crate::efi) const CARD: &str = "card";
 
 /// Entries of a page.
 const PAGE: usize = 100;
-/// More pages than this are not read at once.
-const MAX_PAGES: usize = 50;
+/// The most pages that are read of what carries one reference, or was made on one day.
+const MAX_PAGES: u64 = 50;
 
 /// How long a charge may be under way between its making and its money. It is listed by when it was made.
-pub(super) const LASTS: TimeDelta = TimeDelta::days(60);
+const LASTS: TimeDelta = TimeDelta::days(60);
+/// How long after a payment the bank may report it: a weekend, and the days after it.
+const REPORTED_WITHIN: TimeDelta = TimeDelta::days(7);
 
 /// A charge in a list.
 #[derive(Debug, Deserialize)]
@@ -69,13 +72,17 @@ impl Listed {
         }
     }
 
-    /// The step at which it stands, once for all.
-    pub(super) fn key(&self) -> String {
-        format!("charge/{}/{}", self.id, self.status)
-    }
-
-    pub(super) fn event(&self) -> String {
-        format!("charge.{}", self.status)
+    /// Its key is the step at which it stands.
+    fn hint(&self) -> GatewayNotice {
+        GatewayNotice {
+            dedupe_key: format!("charge/{}/{}", self.id, self.status),
+            event: format!("charge.{}", self.status),
+            reference: self.custom_id.clone(),
+            charge: Some(self.id.to_string()),
+            payment: None,
+            stated_at: None,
+            means: Means::Hint,
+        }
     }
 }
 
@@ -88,39 +95,24 @@ pub(super) struct Wanted<'a> {
     pub reference: Option<&'a str>,
 }
 
+/// A page of a list: its entries, those that could not be read, and whether it is the last.
+struct ListPage {
+    entries: Vec<Listed>,
+    unreadable: usize,
+    is_last: bool,
+}
+
 impl Cobrancas {
     pub(super) async fn list(
         &self,
         wanted: &Wanted<'_>,
         deadline: Deadline,
     ) -> Result<Vec<Listed>, GatewayError> {
-        let begin = calendar::today(wanted.from).to_string();
-        // a day more: their clock may be ahead of ours at midnight
-        let end = calendar::today(wanted.to)
-            .checked_add_days(Days::new(1))
-            .unwrap_or(chrono::NaiveDate::MAX)
-            .to_string();
-        let size = PAGE.to_string();
         let mut all = Vec::new();
-        for page in 1..=MAX_PAGES {
-            let number = page.to_string();
-            let mut query = vec![
-                ("charge_type", wanted.charge_type),
-                ("begin_date", begin.as_str()),
-                ("end_date", end.as_str()),
-                ("limit", size.as_str()),
-                ("page", number.as_str()),
-            ];
-            query.extend(wanted.reference.map(|reference| ("custom_id", reference)));
-            let call = Call {
-                query: &query,
-                ..Call::read(&["v1", "charges"])
-            };
-            let answer = self.session.send(&call, deadline).await?;
-            let entries = answer.read::<Data<Vec<Value>>>(Effect::Reads)?.data;
-            let count = entries.len();
-            all.extend(entries.into_iter().filter_map(readable));
-            if count < PAGE {
+        for page in 0..MAX_PAGES {
+            let listed = self.list_page(wanted, page, deadline).await?;
+            all.extend(listed.entries);
+            if listed.is_last {
                 return Ok(all);
             }
         }
@@ -130,10 +122,74 @@ impl Cobrancas {
             "the gateway lists more than is read at once",
         ))
     }
+
+    /// A page of the charges whose money may have moved since then, by charges that are not older than such last. The list has no
+    /// order by change: a run reads all of it, page by page. Each charge is a hint, and read by itself once.
+    pub(in crate::efi) async fn moved(
+        &self,
+        charge_type: &'static str,
+        from: &ReadFrom<'_>,
+    ) -> Result<Page, GatewayError> {
+        let window = Window::of(from, None);
+        let wanted = Wanted {
+            charge_type,
+            from: window.from - LASTS,
+            to: window.to,
+            reference: None,
+        };
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        let listed = match self.list_page(&wanted, window.page, deadline).await {
+            // an application without this API has nothing there
+            Err(error) if error.class == ErrorClass::Denied => return Ok(Page::end(window.to)),
+            listed => listed?,
+        };
+        let since = window.from - REPORTED_WITHIN;
+        let moved = listed.entries.iter().filter(|one| one.moved_since(since));
+        let mut entries = Entries::from(moved.map(Listed::hint).collect::<Vec<_>>());
+        if listed.unreadable > 0 {
+            entries.extend(Unreadable::new("efi_cobrancas_listed", "a listed charge"));
+        }
+        Ok(window.page(entries, listed.is_last, (from.now, None)))
+    }
+
+    async fn list_page(
+        &self,
+        wanted: &Wanted<'_>,
+        page: u64,
+        deadline: Deadline,
+    ) -> Result<ListPage, GatewayError> {
+        let begin = calendar::today(wanted.from).to_string();
+        // a day more: their clock may be ahead of ours at midnight
+        let end = calendar::today(wanted.to)
+            .checked_add_days(Days::new(1))
+            .unwrap_or(chrono::NaiveDate::MAX)
+            .to_string();
+        // theirs begin at one
+        let (size, number) = (PAGE.to_string(), (page + 1).to_string());
+        let mut query = vec![
+            ("charge_type", wanted.charge_type),
+            ("begin_date", begin.as_str()),
+            ("end_date", end.as_str()),
+            ("limit", size.as_str()),
+            ("page", number.as_str()),
+        ];
+        query.extend(wanted.reference.map(|reference| ("custom_id", reference)));
+        let call = Call {
+            query: &query,
+            ..Call::read(&["v1", "charges"])
+        };
+        let answer = self.session.send(&call, deadline).await?;
+        let listed = answer.read::<Data<Vec<Value>>>(Effect::Reads)?.data;
+        let count = listed.len();
+        let entries: Vec<_> = listed.into_iter().filter_map(readable).collect();
+        Ok(ListPage {
+            unreadable: count - entries.len(),
+            entries,
+            is_last: count < PAGE,
+        })
+    }
 }
 
 fn readable(entry: Value) -> Option<Listed> {
-    serde_json::from_value(entry)
-        .inspect_err(|_| tracing::warn!("efi listed a charge that is not readable"))
-        .ok()
+    serde_json::from_value(entry).ok()
 }

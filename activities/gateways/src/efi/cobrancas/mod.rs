@@ -10,8 +10,8 @@ use super::{
     session::{Call, Session},
 };
 use crate::{
-    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayNotice, GatewayRefund,
-    GatewayStatus, Means, RefundOrder, RefundStatus,
+    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
+    RefundOrder, RefundStatus,
     credentials::EfiCredentials,
     http::{Deadline, Effect},
 };
@@ -28,11 +28,9 @@ mod tests;
 
 use answer::{Charge, Data, Money};
 use list::Wanted;
+pub(super) use list::{BOLETO, CARD};
 pub(super) use notification::{is_form, read as read_notification};
 pub(super) use order::lacks;
-
-/// Catching up reads so many charges of each kind; any further one is only a hint, and read by itself.
-const MAX_READS: usize = 200;
 
 /// The API Cobranças of an account.
 pub(super) struct Cobrancas {
@@ -207,43 +205,6 @@ impl Cobrancas {
                 "Efí keeps no reference of a partial card refund: look it up in its panel",
             )),
         }
-    }
-
-    /// Money that came since then, by charges that are not older than such last.
-    pub(super) async fn catch_up(
-        &self,
-        (since, now): (Instant, Instant),
-        deadline: Deadline,
-    ) -> Result<Vec<GatewayNotice>, GatewayError> {
-        let mut notices = Vec::new();
-        for charge_type in [list::BOLETO, list::CARD] {
-            let wanted = Wanted {
-                charge_type,
-                from: since - list::LASTS,
-                to: now,
-                reference: None,
-            };
-            let listed = self.list(&wanted, deadline).await?;
-            let moved = listed.iter().filter(|one| one.moved_since(since));
-            for (n, one) in moved.enumerate() {
-                let means = if n < MAX_READS {
-                    let charge = self.read(&one.id.to_string(), deadline).await?;
-                    let stands = charge.to_charge(None, &one.money());
-                    stands.map_or(Means::Hint, |charge| Means::Stands(Box::new(charge)))
-                } else {
-                    Means::Hint
-                };
-                notices.push(GatewayNotice {
-                    dedupe_key: one.key(),
-                    event: one.event(),
-                    reference: one.custom_id.clone(),
-                    charge: Some(one.id.to_string()),
-                    payment: None,
-                    means,
-                });
-            }
-        }
-        Ok(notices)
     }
 
     /// Whether the credentials open this API too.

@@ -11,7 +11,7 @@ use super::{
     local,
 };
 use crate::{
-    GatewayError, GatewayNotice, Means, NotificationError, Received,
+    Entries, GatewayError, GatewayNotice, Means, Received, Unreadable,
     efi::{error, session::Call},
     http::{Deadline, Effect},
 };
@@ -31,23 +31,26 @@ pub(in crate::efi) fn is_form(received: &Received) -> bool {
 }
 
 /// The token; anybody may have sent it.
-pub(in crate::efi) fn read(received: &Received) -> Result<Vec<GatewayNotice>, NotificationError> {
+pub(in crate::efi) fn read(received: &Received) -> Entries {
     let form: Option<Form> = serde_html_form::from_bytes(&received.body).ok();
     let token = form.map(|form| form.notification).filter(|token| {
         let is_plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
         (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(is_plain)
     });
-    let token = token.ok_or_else(|| {
-        NotificationError::Unreadable("not the form of a notification's token".to_owned())
-    })?;
-    Ok(vec![GatewayNotice {
+    let Some(token) = token else {
+        let what = "not the form of a notification's token";
+        return Unreadable::new("efi_cobrancas_form", what).into();
+    };
+    vec![GatewayNotice {
         dedupe_key: token.clone(),
         event: "notification".to_owned(),
         reference: None,
         charge: None,
         payment: None,
+        stated_at: None,
         means: Means::Token(token),
-    }])
+    }]
+    .into()
 }
 
 /// A step of a charge's history.
@@ -81,10 +84,11 @@ impl Cobrancas {
         &self,
         token: &str,
         deadline: Deadline,
-    ) -> Result<Vec<GatewayNotice>, GatewayError> {
+    ) -> Result<Entries, GatewayError> {
         let path = ["v1", "notification", token];
         let answer = self.session.send(&Call::read(&path), deadline).await?;
         let entries = answer.read::<Data<Vec<Value>>>(Effect::Reads)?.data;
+        let listed = entries.len();
         let entries: Vec<Entry> = entries.into_iter().filter_map(readable).collect();
         let mut last = HashMap::new();
         for entry in &entries {
@@ -105,10 +109,16 @@ impl Cobrancas {
                 reference: entry.custom_id.clone(),
                 charge: entry.identifiers.charge_id.map(|id| id.to_string()),
                 payment: None,
+                stated_at: None,
                 means,
             });
         }
-        Ok(notices)
+        let mut all = Entries::from(notices);
+        if entries.len() < listed {
+            let what = "a step of a charge's history";
+            all.extend(Unreadable::new("efi_cobrancas_step", what));
+        }
+        Ok(all)
     }
 
     /// How the charge stands, read with our credentials: proved.
@@ -135,9 +145,7 @@ impl Cobrancas {
 }
 
 fn readable(entry: Value) -> Option<Entry> {
-    serde_json::from_value(entry)
-        .inspect_err(|_| tracing::warn!("efi told a step that is not readable"))
-        .ok()
+    serde_json::from_value(entry).ok()
 }
 
 /// What the history tells of the money.

@@ -72,14 +72,13 @@ impl Pix {
         }
     }
 
-    /// Whether `url` is still registered; if not, registers it where it may.
+    /// Checks that `url` is still registered; if not, it must be registered again where it may.
     pub(in crate::efi) async fn watch(
         &self,
         url: &Url,
         replace: bool,
         deadline: Deadline,
     ) -> Result<Watched, GatewayError> {
-        let mut subscription = Subscription::Done;
         let (code, was) = match self.registered(url, deadline).await? {
             Registered::Ours => return Ok(Watched::default()),
             Registered::Nothing => ("address_missing", "no address was registered".to_owned()),
@@ -89,25 +88,22 @@ impl Pix {
             ),
             Registered::Other(other) if !replace => return Ok(stranger(&host(&other))),
             Registered::Unreadable if !replace => return Ok(stranger("an unreadable address")),
-            Registered::Other(other) => {
-                let was = format!("{} was registered", host(&other));
-                subscription = Subscription::Replaced { former: other };
-                ("address_replaced", was)
-            }
+            Registered::Other(other) => (
+                "address_replaced",
+                format!("{} was registered", host(&other)),
+            ),
             Registered::Unreadable => (
                 "address_replaced",
                 "an unreadable address was registered".to_owned(),
             ),
         };
-        self.register(url, deadline).await?;
-        let finding = Finding {
-            code,
-            message: format!("{was} for the Pix key; ours is again"),
-            repaired: true,
-        };
         Ok(Watched {
-            findings: vec![finding],
-            subscription: Some(subscription),
+            findings: Vec::new(),
+            lost: Some(Finding {
+                code,
+                message: format!("{was} for the Pix key; ours is again"),
+                repaired: true,
+            }),
         })
     }
 
@@ -150,7 +146,7 @@ fn stranger(who: &str) -> Watched {
             message,
             repaired: false,
         }],
-        subscription: None,
+        lost: None,
     }
 }
 

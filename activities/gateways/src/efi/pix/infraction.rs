@@ -55,6 +55,7 @@ impl Infraction {
             reference: None,
             charge: None,
             payment: Some(self.end_to_end_id.clone()),
+            stated_at: None,
             means: Means::Dispute(Box::new(self.to_dispute()?)),
         })
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{received::Received as Pix, refund::Returned};
-use crate::{GatewayNotice, Means, NotificationError, Received};
+use crate::{Entries, GatewayNotice, Means, Received, Unreadable};
 
 #[derive(Deserialize)]
 struct Body {
@@ -12,53 +12,109 @@ struct Body {
     pix: Vec<Value>,
 }
 
-/// One notice for each Pix of the body, or for each money returned. The test of a registration has no body, or an empty one.
-pub(in crate::efi) fn read(received: &Received) -> Result<Vec<GatewayNotice>, NotificationError> {
+/// As much of an entry as a hint needs: the gateway states the rest when it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    end_to_end_id: String,
+    txid: Option<String>,
+    #[serde(default)]
+    devolucoes: Vec<Back>,
+}
+
+#[derive(Deserialize)]
+struct Back {
+    id: String,
+    status: String,
+}
+
+/// Reads each entry by itself: one notice for each Pix of the body, or for each money returned. The test of a registration has no
+/// body, or an empty one.
+pub(in crate::efi) fn read(received: &Received) -> Entries {
     if received.body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Vec::new());
+        return Entries::default();
     }
-    let unreadable = |_| NotificationError::Unreadable("not a body of Pix received".to_owned());
-    let body: Body = serde_json::from_slice(&received.body).map_err(unreadable)?;
-    let mut notices = Vec::new();
-    for pix in body.pix {
-        let pix: Pix = serde_json::from_value(pix).map_err(unreadable)?;
-        let is_of_a_charge = pix.txid.is_some() && pix.tipo.is_none();
-        let means = || {
-            if is_of_a_charge {
-                Means::Hint
-            } else {
-                Means::Nothing
+    let Ok(body) = serde_json::from_slice::<Body>(&received.body) else {
+        return Unreadable::new("efi_pix_body", "not a body of Pix received").into();
+    };
+    let mut entries = Entries::default();
+    for value in body.pix {
+        if !value["tipo"].is_null() {
+            entries.notices.push(payout(&value));
+            continue;
+        }
+        match serde_json::from_value::<Entry>(value) {
+            Ok(entry) => entries.notices.extend(entry.notices()),
+            Err(_) => {
+                entries.extend(Unreadable::new(
+                    "efi_pix_entry",
+                    "not an entry of a Pix received",
+                ));
             }
-        };
-        // a later word about a Pix repeats it with all that was returned
-        if pix.devolucoes.is_empty() {
-            notices.push(arrival(&pix, means()));
-        }
-        for one in &pix.devolucoes {
-            notices.push(returning(&pix, one, means()));
         }
     }
-    Ok(notices)
+    entries
+}
+
+/// Money that the account sent, whatever else the entry holds: other business of the account.
+fn payout(entry: &Value) -> GatewayNotice {
+    let id = entry["endToEndId"].as_str().unwrap_or_default();
+    GatewayNotice {
+        dedupe_key: format!("payout/{id}"),
+        event: "payout".to_owned(),
+        reference: None,
+        charge: None,
+        payment: None,
+        stated_at: None,
+        means: Means::Nothing,
+    }
+}
+
+impl Entry {
+    fn notices(&self) -> Vec<GatewayNotice> {
+        let id = (self.end_to_end_id.as_str(), self.txid.as_ref());
+        let means = || self.txid.as_ref().map_or(Means::Nothing, |_| Means::Hint);
+        // a later notification of a Pix repeats it with all that was returned
+        if self.devolucoes.is_empty() {
+            return vec![notice(id, (self.end_to_end_id.clone(), "pix"), means())];
+        }
+        let back = self.devolucoes.iter().map(|back| {
+            let key = back_key(&self.end_to_end_id, (&back.id, &back.status));
+            notice(id, (key, "devolucao"), means())
+        });
+        back.collect()
+    }
 }
 
 /// A Pix arrived.
 pub(super) fn arrival(pix: &Pix, means: Means) -> GatewayNotice {
-    notice(pix, (pix.end_to_end_id.clone(), "pix"), means)
+    let id = (pix.end_to_end_id.as_str(), pix.txid.as_ref());
+    notice(id, (pix.end_to_end_id.clone(), "pix"), means)
 }
 
 /// Money of it goes back.
 pub(super) fn returning(pix: &Pix, one: &Returned, means: Means) -> GatewayNotice {
-    let key = format!("{}/{}/{}", pix.end_to_end_id, one.id, one.status);
-    notice(pix, (key, "devolucao"), means)
+    let id = (pix.end_to_end_id.as_str(), pix.txid.as_ref());
+    let key = back_key(&pix.end_to_end_id, (&one.id, &one.status));
+    notice(id, (key, "devolucao"), means)
 }
 
-fn notice(pix: &Pix, (dedupe_key, event): (String, &str), means: Means) -> GatewayNotice {
+fn back_key(pix: &str, (id, status): (&str, &str)) -> String {
+    format!("{pix}/{id}/{status}")
+}
+
+fn notice(
+    (pix, txid): (&str, Option<&String>),
+    (dedupe_key, event): (String, &str),
+    means: Means,
+) -> GatewayNotice {
     GatewayNotice {
         dedupe_key,
         event: event.to_owned(),
-        reference: pix.txid.clone(),
-        charge: pix.txid.clone(),
-        payment: Some(pix.end_to_end_id.clone()),
+        reference: txid.cloned(),
+        charge: txid.cloned(),
+        payment: Some(pix.to_owned()),
+        stated_at: None,
         means,
     }
 }

@@ -5,7 +5,7 @@ use schemas::{
 use serde_json::json;
 
 use super::{cob::Cob, infraction::Infraction, notification, order};
-use crate::{GatewayStatus, Means, NotificationError, Received, efi::tests::order as an_order};
+use crate::{Entries, GatewayStatus, Means, Received, efi::tests::order as an_order};
 
 fn body(text: &str) -> Received {
     Received {
@@ -42,7 +42,7 @@ fn one_body_may_hold_several_pix_and_what_is_sent_is_not_ours() {
          "devolucoes":[{"id":"r1","rtrId":"D1","valor":"1.00","horario":{},"status":"DEVOLVIDO"}]},
         {"endToEndId":"E3","chave":"k","tipo":"SOLICITACAO","status":"REALIZADO","valor":"1.00","horario":"2026-07-14T20:30:00.000Z"}]}"#,
     );
-    let read = notification::read(&received).expect("readable");
+    let read = notification::read(&received).notices;
     let found: Vec<_> = read
         .iter()
         .map(|notice| (notice.dedupe_key.as_str(), &notice.means))
@@ -52,7 +52,7 @@ fn one_body_may_hold_several_pix_and_what_is_sent_is_not_ours() {
         [
             ("E1", &Means::Hint),
             ("E2/r1/DEVOLVIDO", &Means::Hint),
-            ("E3", &Means::Nothing)
+            ("payout/E3", &Means::Nothing)
         ]
     );
 }
@@ -60,14 +60,17 @@ fn one_body_may_hold_several_pix_and_what_is_sent_is_not_ours() {
 #[test]
 fn the_test_of_a_registration_is_acknowledged_and_rubbish_kept_for_a_person() {
     for empty in ["", "{}", r#"{"evento":"teste_webhook"}"#] {
-        assert_eq!(notification::read(&body(empty)), Ok(Vec::new()), "{empty}");
+        assert_eq!(
+            notification::read(&body(empty)),
+            Entries::default(),
+            "{empty}"
+        );
     }
     for rubbish in ["no", r#"{"pix":[{"valor":1}]}"#] {
-        assert!(
-            matches!(
-                notification::read(&body(rubbish)),
-                Err(NotificationError::Unreadable(_))
-            ),
+        let read = notification::read(&body(rubbish));
+        assert_eq!(
+            (read.notices.len(), read.unreadable.len()),
+            (0, 1),
             "{rubbish}"
         );
     }
@@ -151,4 +154,33 @@ fn a_claim_and_what_it_took_back_are_one_dispute() {
     assert_eq!(ids(&[claim]), ["i1"]);
     // where the application may not see claims
     assert_eq!(ids(&[]), ["d1"]);
+}
+
+/// Efí's own example of a payout that a bank rejected, and one that cannot be read, between two Pix.
+#[test]
+fn one_entry_hides_no_other_and_a_payout_is_foreign_whatever_it_holds() {
+    let received = body(
+        r#"{"pix":[
+        {"endToEndId":"E1","txid":"at01","valor":"1.00","horario":"2026-07-14T20:30:00.000Z"},
+        {"endToEndId":"E090893562021030PIf25a7868","chave":"k","tipo":"SOLICITACAO","status":"NAO_REALIZADO","valor":"0.01",
+         "horario":null,"gnExtras":{"idEnvio":"1","erro":{"codigo":"AC03"}}},
+        {"endToEndId":5},
+        {"endToEndId":"E2","txid":"at02","valor":"1.00","horario":null}]}"#,
+    );
+    let read = notification::read(&received);
+    let found: Vec<_> = read
+        .notices
+        .iter()
+        .map(|notice| (notice.reference.as_deref(), &notice.means))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Some("at01"), &Means::Hint),
+            (None, &Means::Nothing),
+            (Some("at02"), &Means::Hint)
+        ]
+    );
+    let kinds: Vec<_> = read.unreadable.iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds, ["efi_pix_entry"]);
 }

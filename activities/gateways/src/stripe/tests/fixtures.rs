@@ -154,7 +154,7 @@ fn a_paid_session_is_paid_by_its_intents_charge() {
 #[test]
 fn an_event_of_something_else_means_nothing() {
     let event: Event = read("event");
-    let notices = event.read(false).expect("read");
+    let notices = event.read(false).notices;
     assert_eq!((notices.len(), &notices[0].means), (1, &Means::Nothing));
 }
 

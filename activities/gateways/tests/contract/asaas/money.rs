@@ -153,7 +153,7 @@ async fn a_chargeback_is_told_with_its_payment() {
     bench.control.act(reference, "dispute", json!({})).await;
     // created, confirmed, claimed back
     let all = receiver.at_least(3).await;
-    let told = gateway.notification(&all[2]).expect("genuine");
+    let told = gateway.notification(&all[2]).expect("genuine").notices;
     let Means::Stands(charge) = &told[0].means else {
         panic!("{told:?}")
     };
@@ -169,7 +169,7 @@ async fn a_refund_nobody_told_is_caught_up() {
     let reference = &bench.order.reference;
     bench.control.act(reference, "refund", silently).await;
     let yesterday = crate::bench::now() - chrono::TimeDelta::days(1);
-    let caught = bench.gateway.catch_up(yesterday).await.expect("a list");
+    let caught = bench.catch_up(yesterday).await.expect("a list");
     assert_eq!(caught.len(), 1, "{caught:?}");
     let Means::Stands(charge) = &caught[0].means else {
         panic!("{caught:?}")
@@ -177,5 +177,5 @@ async fn a_refund_nobody_told_is_caught_up() {
     assert_eq!(charge.status, GatewayStatus::Refunded);
     assert_eq!(charge.refunds.len(), 1);
     let tomorrow = crate::bench::now() + chrono::TimeDelta::days(1);
-    assert_eq!(bench.gateway.catch_up(tomorrow).await, Ok(Vec::new()));
+    assert_eq!(bench.catch_up(tomorrow).await, Ok(Vec::new()));
 }

@@ -49,6 +49,16 @@ impl Panel {
         self.ask(Method::PUT, &path, Some(changes)).await;
     }
 
+    /// Removes a webhook, and registers its address again.
+    pub(super) async fn replace_webhook(&self, webhook: &Value) {
+        let id = webhook["id"].as_str().expect("an id");
+        self.ask(Method::DELETE, &format!("/v3/webhooks/{id}"), None)
+            .await;
+        let mut again = webhook.clone();
+        again["authToken"] = json!("a token that somebody else typed");
+        self.ask(Method::POST, "/v3/webhooks", Some(again)).await;
+    }
+
     /// Waits until a notification failed.
     pub(super) async fn until_punished(&self) {
         for _ in 0..LOOKS {

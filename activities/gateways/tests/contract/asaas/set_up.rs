@@ -1,72 +1,79 @@
 //! Our address at Asaas: its queue stops after failures, and somebody may switch it off.
 
-use gateways::{Gateway, Subscription};
+use gateways::Watched;
 use serde_json::json;
 use url::Url;
 
 use super::{panel::Panel, pix};
+use crate::bench::codes;
 
 fn address() -> Url {
     Url::parse("https://notifications.example.com/notifications/gc_1/s3cret").expect("an address")
 }
 
-async fn codes(gateway: &dyn Gateway) -> Vec<(&'static str, bool)> {
-    let watched = gateway.watch(&address(), false).await.expect("a look");
-    let findings = watched.findings.iter();
-    findings
-        .map(|finding| (finding.code, finding.repaired))
-        .collect()
-}
-
 #[tokio::test]
 async fn an_interrupted_queue_runs_again() {
     let bench = pix().await;
-    let gateway = bench.subscribed(&address()).await;
-    Panel::of(&bench)
-        .change_webhook(json!({ "interrupted": true }))
-        .await;
+    let registered = bench.subscribed(&address()).await;
+    let panel = Panel::of(&bench);
+    panel.change_webhook(json!({ "interrupted": true })).await;
+    let watched = registered.watch(&address(), false).await;
+    assert_eq!(codes(&watched), [("notifications_interrupted", true)]);
     assert_eq!(
-        codes(gateway.as_ref()).await,
-        [("notifications_interrupted", true)]
+        registered.watch(&address(), false).await,
+        Watched::default()
     );
-    assert_eq!(codes(gateway.as_ref()).await, []);
 }
 
 #[tokio::test]
-async fn notifications_switched_off_are_registered_anew_with_a_new_token() {
+async fn notifications_switched_off_or_without_a_token_must_be_registered_again() {
     let bench = pix().await;
-    let gateway = bench.subscribed(&address()).await;
-    Panel::of(&bench)
-        .change_webhook(json!({ "enabled": false }))
-        .await;
-    let watched = gateway.watch(&address(), false).await.expect("a look");
-    assert_eq!(watched.findings.len(), 1);
-    assert_eq!(watched.findings[0].code, "notifications_disabled");
-    assert!(matches!(
-        watched.subscription,
-        Some(Subscription::Secret(_))
-    ));
-    assert_eq!(codes(gateway.as_ref()).await, []);
+    for (change, code) in [
+        (json!({ "enabled": false }), "notifications_disabled"),
+        (json!({ "authToken": null }), "token_missing"),
+    ] {
+        let registered = bench.subscribed(&address()).await;
+        Panel::of(&bench).change_webhook(change).await;
+        let lost = registered.watch(&address(), false).await.lost;
+        assert_eq!(lost.map(|finding| finding.code), Some(code));
+        let registered = bench.subscribed(&address()).await;
+        assert_eq!(
+            registered.watch(&address(), false).await,
+            Watched::default()
+        );
+    }
 }
 
 #[tokio::test]
 async fn a_registration_that_knows_too_few_events_learns_the_others() {
     let bench = pix().await;
-    let gateway = bench.subscribed(&address()).await;
+    let registered = bench.subscribed(&address()).await;
     let few = json!({ "events": ["PAYMENT_CONFIRMED", "PAYMENT_RECEIVED"] });
     Panel::of(&bench).change_webhook(few).await;
-    assert_eq!(codes(gateway.as_ref()).await, [("events_missing", true)]);
-    assert_eq!(codes(gateway.as_ref()).await, []);
+    let watched = registered.watch(&address(), false).await;
+    assert_eq!(codes(&watched), [("events_missing", true)]);
+    assert_eq!(
+        registered.watch(&address(), false).await,
+        Watched::default()
+    );
 }
 
 #[tokio::test]
-async fn a_token_that_was_lost_is_replaced() {
+async fn a_registration_whose_token_is_not_known_must_be_made_again() {
     let bench = pix().await;
-    bench.subscribed(&address()).await;
-    // the same account, whose token nobody remembered
+    let registered = bench.subscribed(&address()).await;
+    // the same account, whose token nobody stored
+    let watched = bench.gateway.watch(&address(), false, &[]).await;
+    let lost = watched.expect("a check").lost;
+    assert_eq!(lost.map(|finding| finding.code), Some("token_missing"));
+    // somebody removed ours, and registered the same address
+    let panel = Panel::of(&bench);
+    let ours = panel.webhooks().await.remove(0);
+    panel.replace_webhook(&ours).await;
+    let lost = registered.watch(&address(), false).await.lost;
     assert_eq!(
-        codes(bench.gateway.as_ref()).await,
-        [("token_missing", true)]
+        lost.map(|finding| finding.code),
+        Some("registration_replaced")
     );
 }
 
@@ -74,16 +81,11 @@ async fn a_token_that_was_lost_is_replaced() {
 async fn a_queue_that_is_punished_is_reported() {
     let bench = pix().await;
     let closed = Url::parse("http://127.0.0.1:9/notifications").expect("an address");
-    let gateway = bench.subscribed(&closed).await;
+    let registered = bench.subscribed(&closed).await;
     bench.charged().await;
     Panel::of(&bench).until_punished().await;
-    let watched = gateway.watch(&closed, false).await.expect("a look");
-    let findings: Vec<_> = watched
-        .findings
-        .iter()
-        .map(|finding| (finding.code, finding.repaired))
-        .collect();
-    assert_eq!(findings, [("notifications_penalized", false)]);
+    let watched = registered.watch(&closed, false).await;
+    assert_eq!(codes(&watched), [("notifications_penalized", false)]);
 }
 
 #[tokio::test]
@@ -91,6 +93,6 @@ async fn registering_again_leaves_one_address() {
     let bench = pix().await;
     bench.subscribed(&address()).await;
     let again = bench.subscribed(&address()).await;
-    assert_eq!(codes(again.as_ref()).await, []);
+    assert_eq!(again.watch(&address(), false).await, Watched::default());
     assert_eq!(Panel::of(&bench).webhooks().await.len(), 1);
 }

@@ -88,7 +88,7 @@ async fn a_refund_of_a_pix_that_came_before_is_caught_up() {
     let since = bench.found().await.payments[0].paid_at + chrono::TimeDelta::milliseconds(1);
     let silently = json!({ "amount": 1_000, "notify": false });
     bench.control.act(reference, "refund", silently).await;
-    let caught = bench.gateway.catch_up(since).await.expect("a list");
+    let caught = bench.catch_up(since).await.expect("a list");
     assert_eq!(caught.len(), 1, "{caught:?}");
     assert_eq!(caught[0].reference.as_ref(), Some(reference));
     let Means::Refund(refund) = &caught[0].means else {

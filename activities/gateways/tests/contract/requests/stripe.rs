@@ -174,7 +174,7 @@ async fn an_account_is_looked_after_as_stripe_says() {
     let gateway = bench.subscribed(&address()).await;
     let form = "disabled=true&enabled_events[]=payment_intent.succeeded";
     change(&bench.simulators().stripe, form).await;
-    let watched = gateway.watch(&address(), false).await.expect("a look");
+    let watched = gateway.watch(&address(), false).await;
     assert_eq!(watched.findings.len(), 2, "both are repaired");
     let expected = [
         "GET /v1/balance",

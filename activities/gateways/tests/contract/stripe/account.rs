@@ -1,10 +1,12 @@
 //! Our notification address at Stripe: looked after and repaired.
 
-use gateways::{Finding, Subscription, Watched};
+use gateways::{Registration, Subscription, Watched};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
 use super::{by_pix, open};
+use crate::bench::codes;
 
 const KEY: &str = "sk_test_loja";
 
@@ -38,87 +40,66 @@ pub(crate) async fn change(api: &Url, form: &'static str) {
     assert!(answer.status().is_success());
 }
 
-fn codes(watched: &Watched) -> Vec<(&str, bool)> {
-    let code = |finding: &Finding| (finding.code, finding.repaired);
-    watched.findings.iter().map(code).collect::<Vec<_>>()
+fn lost(watched: Watched) -> Option<&'static str> {
+    assert_eq!(watched.findings, []);
+    watched.lost.map(|finding| finding.code)
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_registered_is_registered_with_a_new_secret() {
+async fn an_address_whose_secret_is_not_known_must_be_registered_again() {
     let (bench, api) = open("loja", by_pix()).await;
-    let watched = bench
+    let watched = bench.gateway.watch(&address(), false, &[]).await;
+    assert_eq!(lost(watched.expect("a check")), Some("address_missing"));
+    let first = bench.subscribed(&address()).await;
+    assert!(first.known[0].secret.expose_secret().starts_with("whsec_"));
+    let watched = bench.gateway.watch(&address(), false, &[]).await;
+    assert_eq!(lost(watched.expect("a check")), Some("secret_missing"));
+    // a process registered it again, and died before it stored the secret
+    let token = "unused".into();
+    let done = bench.gateway.subscribe(&address(), false, &token).await;
+    let Subscription::Registered { id, .. } = done.expect("registered") else {
+        panic!("no id")
+    };
+    bench
         .gateway
-        .watch(&address(), false)
+        .tidy(&address(), &id)
         .await
-        .expect("a look");
-    assert_eq!(codes(&watched), [("address_missing", true)]);
-    assert!(
-        matches!(watched.subscription, Some(Subscription::Secret(secret)) if secret.starts_with("whsec_"))
+        .expect("one is left");
+    assert_eq!(
+        lost(first.watch(&address(), false).await),
+        Some("registration_replaced")
     );
+    let again = bench.subscribed(&address()).await;
+    assert_eq!(again.watch(&address(), false).await, Watched::default());
     assert_eq!(registered(&api).await.len(), 1);
 }
 
 #[tokio::test]
-async fn an_address_whose_secret_is_not_known_is_made_anew() {
+async fn a_registration_that_nobody_stored_is_removed_beside_the_one_that_is() {
     let (bench, api) = open("loja", by_pix()).await;
-    bench.subscribed(&address()).await;
-    let before = registered(&api).await;
-    // this client was opened before the secret was told
-    let watched = bench
-        .gateway
-        .watch(&address(), false)
-        .await
-        .expect("a look");
-    assert_eq!(codes(&watched), [("secret_missing", true)]);
-    assert!(matches!(
-        watched.subscription,
-        Some(Subscription::Secret(_))
-    ));
-    let after = registered(&api).await;
-    assert_eq!((before.len(), after.len()), (1, 1));
-    assert_ne!(before[0]["id"], after[0]["id"]);
-}
-
-#[tokio::test]
-async fn an_address_that_is_told_a_former_version_is_made_anew() {
-    let (bench, api) = open("loja", by_pix()).await;
-    let gateway = bench.subscribed(&address()).await;
-    let now = registered(&api).await[0]["api_version"].clone();
-    // an earlier release of ours registered it so; Stripe lets nobody change it
-    let client = gateways::http::webhook_client(true).expect("a client");
-    let id = registered(&api).await[0]["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
-    let at = api
-        .join(&format!("/v1/webhook_endpoints/{id}"))
-        .expect("an address");
-    let gone = client.delete(at).bearer_auth(KEY).send().await;
-    assert!(gone.expect("an answer").status().is_success());
-    let form = format!(
-        "url={}&api_version=2020-08-27&enabled_events[]=payment_intent.succeeded",
-        address()
+    let ours = bench.subscribed(&address()).await;
+    let token = "unused".into();
+    let lost = bench.gateway.subscribe(&address(), false, &token).await;
+    lost.expect("registered");
+    assert_eq!(registered(&api).await.len(), 2);
+    assert_eq!(ours.watch(&address(), false).await, Watched::default());
+    let left = registered(&api).await;
+    assert_eq!(
+        (left.len(), left[0]["id"].as_str()),
+        (1, ours.known[0].id.as_deref())
     );
-    let at = api.join("/v1/webhook_endpoints").expect("an address");
-    let made = client.post(at).bearer_auth(KEY).body(form).send().await;
-    assert!(made.expect("an answer").status().is_success());
-
-    let watched = gateway.watch(&address(), false).await.expect("a look");
-    assert_eq!(codes(&watched), [("version_outdated", true)]);
-    let after = registered(&api).await;
-    assert_eq!((after.len(), &after[0]["api_version"]), (1, &now));
 }
 
 #[tokio::test]
 async fn a_disabled_address_and_one_that_lacks_events_are_repaired() {
     let (bench, api) = open("loja", by_pix()).await;
-    let gateway = bench.subscribed(&address()).await;
+    let ours = bench.subscribed(&address()).await;
     change(
         &api,
         "disabled=true&enabled_events[]=payment_intent.succeeded",
     )
     .await;
-    let watched = gateway.watch(&address(), false).await.expect("a look");
+    let watched = ours.watch(&address(), false).await;
     assert_eq!(
         codes(&watched),
         [
@@ -126,9 +107,8 @@ async fn a_disabled_address_and_one_that_lacks_events_are_repaired() {
             ("events_missing", true)
         ]
     );
-    assert_eq!(watched.subscription, None, "the secret stays");
-    let watched = gateway.watch(&address(), false).await.expect("a look");
-    assert_eq!(codes(&watched), []);
+    assert_eq!(watched.lost, None, "the secret stays");
+    assert_eq!(ours.watch(&address(), false).await, Watched::default());
     let only = registered(&api).await.remove(0);
     assert_eq!(only["status"], "enabled");
 }
@@ -136,10 +116,41 @@ async fn a_disabled_address_and_one_that_lacks_events_are_repaired() {
 #[tokio::test]
 async fn an_address_that_is_told_everything_lacks_nothing() {
     let (bench, api) = open("loja", by_pix()).await;
-    let gateway = bench.subscribed(&address()).await;
+    let ours = bench.subscribed(&address()).await;
     change(&api, "enabled_events[]=*").await;
-    let watched = gateway.watch(&address(), false).await.expect("a look");
-    assert_eq!(codes(&watched), []);
+    assert_eq!(ours.watch(&address(), false).await, Watched::default());
+}
+
+#[tokio::test]
+async fn an_address_that_is_told_a_former_version_must_be_registered_again() {
+    let (bench, api) = open("loja", by_pix()).await;
+    let ours = bench.subscribed(&address()).await;
+    let now = registered(&api).await[0]["api_version"].clone();
+    // an earlier release of ours registered it so; Stripe lets nobody change it
+    let client = gateways::http::webhook_client(true).expect("a client");
+    let form = format!(
+        "url={}&api_version=2020-08-27&enabled_events[]=payment_intent.succeeded",
+        address()
+    );
+    let at = api.join("/v1/webhook_endpoints").expect("an address");
+    let made = client.post(at).bearer_auth(KEY).body(form).send().await;
+    let made = made.expect("an answer").text().await.expect("a body");
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    let id = made["id"].as_str().expect("an id").to_owned();
+    bench
+        .gateway
+        .tidy(&address(), &id)
+        .await
+        .expect("one is left");
+    let known = [Registration {
+        id: Some(id),
+        ..ours.known[0].clone()
+    }];
+    let watched = bench.gateway.watch(&address(), false, &known).await;
+    assert_eq!(lost(watched.expect("a check")), Some("version_outdated"));
+    bench.subscribed(&address()).await;
+    let after = registered(&api).await;
+    assert_eq!((after.len(), &after[0]["api_version"]), (1, &now));
 }
 
 #[tokio::test]

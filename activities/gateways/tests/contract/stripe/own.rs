@@ -212,7 +212,6 @@ async fn a_fee_that_no_event_tells_is_caught_up() {
     for bench in [pix().await, boleto().await, card().await] {
         let payment = payment(&bench).await;
         let caught = bench
-            .gateway
             .catch_up(now() - TimeDelta::hours(1))
             .await
             .expect("a list");
@@ -338,7 +337,7 @@ async fn refunds_and_disputes_are_told_with_their_payment() {
     while !(refunded && disputed) {
         count += 1;
         let latest = receiver.at_least(count).await.remove(count - 1);
-        for notice in gateway.notification(&latest).expect("genuine") {
+        for notice in gateway.notification(&latest).expect("genuine").notices {
             match notice.means {
                 Means::Refund(refund) => {
                     assert_eq!(refund.reference.as_ref(), Some(&order.reference));

@@ -1,10 +1,11 @@
 //! The account: whose it is, and whether our set-up there lasts.
 
-use gateways::Subscription;
+use gateways::{Subscription, Watched};
 use schemas::attempt::ErrorClass;
+use secrecy::SecretString;
 use url::Url;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, codes};
 
 fn address(path: &str) -> Url {
     Url::parse("https://notifications.example.com/")
@@ -26,60 +27,64 @@ pub(crate) async fn a_probe_with_refused_credentials_is_denied(bench: &Bench) {
 
 pub(crate) async fn a_set_up_that_lasts_gives_no_findings(bench: &Bench) {
     let url = address("notifications/gc_1/s3cret");
-    let gateway = bench.subscribed(&url).await;
-    let watched = gateway.watch(&url, false).await.expect("a look");
-    assert_eq!(watched.findings, []);
-    assert_eq!(watched.subscription, None);
+    let registered = bench.subscribed(&url).await;
+    assert_eq!(registered.watch(&url, false).await, Watched::default());
 }
 
 pub(crate) async fn a_missing_address_is_registered_again(bench: &Bench) {
     let url = address("notifications/gc_1/s3cret");
-    let watched = bench.gateway.watch(&url, false).await.expect("a look");
-    let codes: Vec<_> = watched
-        .findings
-        .iter()
-        .map(|f| (f.code, f.repaired))
-        .collect();
-    assert_eq!(codes, [("address_missing", true)]);
-    let gateway = bench.knowing(watched.subscription.expect("a registration"));
-    let watched = gateway.watch(&url, false).await.expect("a look");
-    assert_eq!(watched.findings, []);
+    let watched = bench
+        .gateway
+        .watch(&url, false, &[])
+        .await
+        .expect("a check");
+    let lost = watched.lost.map(|finding| finding.code);
+    assert_eq!((watched.findings.len(), lost), (0, Some("address_missing")));
+    let registered = bench.subscribed(&url).await;
+    assert_eq!(registered.watch(&url, false).await, Watched::default());
+}
+
+fn token() -> SecretString {
+    "a token of ours that is long enough".into()
 }
 
 /// Where an account has one address for all.
 pub(crate) async fn a_strangers_address_is_replaced_only_by_consent(bench: &Bench) {
     let (ours, theirs) = (address("notifications/gc_1/s3cret"), address("other"));
-    bench.subscribed(&theirs).await;
-    let taken = bench.gateway.subscribe(&ours, false).await.expect("told");
-    assert!(matches!(taken, Subscription::Taken { .. }));
-    let watched = bench.gateway.watch(&ours, false).await.expect("a look");
-    let codes: Vec<_> = watched
-        .findings
-        .iter()
-        .map(|f| (f.code, f.repaired))
-        .collect();
-    assert_eq!(codes, [("address_replaced", false)]);
-    let watched = bench.gateway.watch(&ours, true).await.expect("a look");
-    let codes: Vec<_> = watched
-        .findings
-        .iter()
-        .map(|f| (f.code, f.repaired))
-        .collect();
-    assert_eq!(codes, [("address_replaced", true)]);
-    let watched = bench.gateway.watch(&ours, false).await.expect("a look");
-    assert_eq!(watched.findings, []);
+    let registered = bench.subscribed(&theirs).await;
+    let taken = bench.gateway.subscribe(&ours, false, &token()).await;
+    assert!(matches!(
+        taken.expect("an answer"),
+        Subscription::Taken { .. }
+    ));
+    let watched = registered.watch(&ours, false).await;
+    assert_eq!(
+        (codes(&watched), watched.lost),
+        (vec![("address_replaced", false)], None)
+    );
+    let watched = registered.watch(&ours, true).await;
+    assert_eq!(
+        watched.lost.map(|finding| finding.code),
+        Some("address_replaced")
+    );
+    let done = bench.gateway.subscribe(&ours, true, &token()).await;
+    assert_eq!(done, Ok(Subscription::Replaced { former: theirs }));
+    assert_eq!(registered.watch(&ours, false).await, Watched::default());
 }
 
 pub(crate) async fn an_address_taken_back_is_no_longer_registered(bench: &Bench) {
     let url = address("notifications/gc_1/s3cret");
-    let gateway = bench.subscribed(&url).await;
+    let registered = bench.subscribed(&url).await;
     for _ in 0..2 {
-        gateway.unsubscribe(&url, None).await.expect("taken back");
+        let done = bench.gateway.unsubscribe(&url, None).await;
+        done.expect("taken back");
     }
-    let watched = gateway.watch(&url, false).await.expect("a look");
-    let codes: Vec<_> = watched.findings.iter().map(|f| f.code).collect();
-    assert_eq!(codes, ["address_missing"]);
-    let gone = gateway.unsubscribe(&url, None).await;
+    let watched = registered.watch(&url, false).await;
+    assert_eq!(
+        watched.lost.map(|finding| finding.code),
+        Some("address_missing")
+    );
+    let gone = bench.gateway.unsubscribe(&url, None).await;
     gone.expect("taken back");
 }
 
@@ -89,15 +94,14 @@ pub(crate) async fn a_replaced_address_is_restored(bench: &Bench) {
         address("notifications/gc_1/s3cret"),
         address("other/s3cret"),
     );
-    bench.subscribed(&theirs).await;
-    let done = bench.gateway.subscribe(&ours, true).await.expect("done");
+    let registered = bench.subscribed(&theirs).await;
+    let done = bench.gateway.subscribe(&ours, true, &token()).await;
     let former = theirs.clone();
-    assert_eq!(done, Subscription::Replaced { former });
+    assert_eq!(done, Ok(Subscription::Replaced { former }));
     // the second time it is theirs that is registered, and stays
     for _ in 0..2 {
         let restored = bench.gateway.unsubscribe(&ours, Some(&theirs)).await;
         restored.expect("restored");
-        let watched = bench.gateway.watch(&theirs, false).await.expect("a look");
-        assert_eq!(watched.findings, []);
+        assert_eq!(registered.watch(&theirs, false).await, Watched::default());
     }
 }

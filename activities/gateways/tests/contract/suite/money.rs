@@ -172,7 +172,7 @@ pub(crate) async fn a_dispute_nobody_told_is_caught_up(bench: &Bench) {
     let silently = json!({ "notify": false });
     bench.control.act(reference, "dispute", silently).await;
     let payment = bench.found().await.payments.remove(0);
-    let caught = bench.gateway.catch_up(now() - BACK).await.expect("a list");
+    let caught = bench.catch_up(now() - BACK).await.expect("a list");
     let is_of = |of: &str| of == payment.id || Some(of) == payment.end_to_end_id.as_deref();
     let told = caught.iter().any(|notice| match &notice.means {
         Means::Dispute(dispute) => is_of(&dispute.payment),

@@ -1,10 +1,10 @@
 //! What gateways tell us, and what they list where telling failed.
 
-use gateways::{Gateway, GatewayCharge, GatewayNotice, Means, Received};
+use gateways::{GatewayCharge, GatewayNotice, Means, Received};
 use serde_json::json;
 
 use crate::{
-    bench::{Bench, WITHIN, now},
+    bench::{Bench, Registered, WITHIN, now},
     receiver::Receiver,
 };
 
@@ -12,11 +12,16 @@ use crate::{
 const BACK: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
 /// What the notices of a request say in the end: tokens are fetched.
-async fn read(gateway: &dyn Gateway, received: &Received) -> Vec<GatewayNotice> {
+async fn read(listening: &Registered, received: &Received) -> Vec<GatewayNotice> {
     let mut all = Vec::new();
-    for notice in gateway.notification(received).expect("a notification") {
+    let entries = listening.notification(received).expect("a notification");
+    assert_eq!(entries.unreadable, []);
+    for notice in entries.notices {
         match &notice.means {
-            Means::Token(token) => all.extend(gateway.fetch(token).await.expect("fetched")),
+            Means::Token(token) => {
+                let fetched = listening.gateway.fetch(token).await.expect("fetched");
+                all.extend(fetched.notices);
+            }
             _ => all.push(notice),
         }
     }
@@ -28,27 +33,27 @@ fn is_about(notice: &GatewayNotice, charge: &GatewayCharge) -> bool {
 }
 
 /// A charge that notifies the receiver, and was paid.
-async fn told(bench: &Bench, receiver: &Receiver) -> (std::sync::Arc<dyn Gateway>, GatewayCharge) {
-    let gateway = bench.subscribed(&receiver.url).await;
+async fn told(bench: &Bench, receiver: &Receiver) -> (Registered, GatewayCharge) {
+    let listening = bench.subscribed(&receiver.url).await;
     let order = gateways::ChargeOrder {
         notification_url: Some(receiver.url.clone()),
         ..bench.order.clone()
     };
-    let charge = gateway.charge(&order, WITHIN).await.expect("a charge");
+    let charge = bench.gateway.charge(&order, WITHIN).await;
     bench.control.pay(&bench.order.reference).await;
-    (gateway, charge)
+    (listening, charge.expect("a charge"))
 }
 
 /// Reads until the payment of the charge is told, and answers all that was told by then.
 async fn until_paid(
     bench: &Bench,
     receiver: &Receiver,
-    (gateway, charge): (&dyn Gateway, &GatewayCharge),
+    (listening, charge): (&Registered, &GatewayCharge),
 ) -> Vec<GatewayNotice> {
     let mut notices = Vec::new();
     for count in 1.. {
         let came = receiver.at_least(count).await;
-        notices.extend(read(gateway, &came[count - 1]).await);
+        notices.extend(read(listening, &came[count - 1]).await);
         for notice in notices.iter().filter(|notice| is_about(notice, charge)) {
             let payments = match &notice.means {
                 Means::Stands(charge) => charge.payments.clone(),
@@ -65,8 +70,8 @@ async fn until_paid(
 
 pub(crate) async fn a_payment_is_told(bench: &Bench) {
     let receiver = Receiver::open().await;
-    let (gateway, charge) = told(bench, &receiver).await;
-    let notices = until_paid(bench, &receiver, (gateway.as_ref(), &charge)).await;
+    let (listening, charge) = told(bench, &receiver).await;
+    let notices = until_paid(bench, &receiver, (&listening, &charge)).await;
     let known = bench.found().await.payments;
     for notice in &notices {
         if let Means::Stands(charge) = &notice.means
@@ -81,8 +86,8 @@ pub(crate) async fn a_payment_is_told(bench: &Bench) {
 
 pub(crate) async fn the_same_told_twice_has_the_same_keys(bench: &Bench) {
     let receiver = Receiver::open().await;
-    let (gateway, charge) = told(bench, &receiver).await;
-    until_paid(bench, &receiver, (gateway.as_ref(), &charge)).await;
+    let (listening, charge) = told(bench, &receiver).await;
+    until_paid(bench, &receiver, (&listening, &charge)).await;
     bench.control.set(json!({ "notify": false })).await;
     let first = receiver.at_least(1).await.remove(0);
     bench.control.resend_all().await;
@@ -94,7 +99,7 @@ pub(crate) async fn the_same_told_twice_has_the_same_keys(bench: &Bench) {
         .expect("the same again");
     let keys = async |received| {
         let mut keys = Vec::new();
-        for notice in read(gateway.as_ref(), received).await {
+        for notice in read(&listening, received).await {
             keys.push(notice.dedupe_key);
         }
         keys
@@ -106,15 +111,15 @@ pub(crate) async fn the_same_told_twice_has_the_same_keys(bench: &Bench) {
 
 pub(crate) async fn what_nobody_proved_concludes_nothing(bench: &Bench) {
     let receiver = Receiver::open().await;
-    let (gateway, charge) = told(bench, &receiver).await;
-    until_paid(bench, &receiver, (gateway.as_ref(), &charge)).await;
+    let (listening, charge) = told(bench, &receiver).await;
+    until_paid(bench, &receiver, (&listening, &charge)).await;
     for received in receiver.at_least(1).await {
         let forged = Received {
             headers: Vec::new(),
             ..received
         };
         // refused, or no more than a reason to ask
-        for notice in gateway.notification(&forged).unwrap_or_default() {
+        for notice in listening.notification(&forged).unwrap_or_default().notices {
             assert!(
                 matches!(notice.means, Means::Hint | Means::Token(_) | Means::Nothing),
                 "{notice:?}"
@@ -128,7 +133,7 @@ pub(crate) async fn a_payment_nobody_told_is_caught_up(bench: &Bench) {
     bench.control.set(json!({ "notify": false })).await;
     bench.control.pay(&bench.order.reference).await;
     let payment = bench.found().await.payments.remove(0);
-    let caught = bench.gateway.catch_up(now() - BACK).await.expect("a list");
+    let caught = bench.catch_up(now() - BACK).await.expect("a list");
     let ours = |notice: &&GatewayNotice| is_about(notice, &charge);
     let told: Vec<_> = caught.iter().filter(ours).collect();
     let is_told = told.iter().any(|notice| match &notice.means {
@@ -137,7 +142,7 @@ pub(crate) async fn a_payment_nobody_told_is_caught_up(bench: &Bench) {
         _ => false,
     });
     assert!(is_told, "{caught:?}");
-    let again = bench.gateway.catch_up(now() - BACK).await.expect("a list");
+    let again = bench.catch_up(now() - BACK).await.expect("a list");
     let keys = |all: &[GatewayNotice]| -> Vec<String> {
         all.iter().map(|notice| notice.dedupe_key.clone()).collect()
     };
@@ -145,6 +150,6 @@ pub(crate) async fn a_payment_nobody_told_is_caught_up(bench: &Bench) {
 }
 
 pub(crate) async fn a_future_with_nothing_in_it_lists_nothing(bench: &Bench) {
-    let caught = bench.gateway.catch_up(now()).await.expect("a list");
+    let caught = bench.catch_up(now()).await.expect("a list");
     assert_eq!(caught, []);
 }

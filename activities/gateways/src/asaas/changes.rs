@@ -1,0 +1,240 @@
+//! What Asaas lists since a day, which heals lost notifications. `GATEWAYS.md` §4.2.
+//!
+//! Asaas lists by the day of payment, by the day of creation, and by status; not by the day of a change. So a partial refund that
+//! somebody else made of a payment that was received earlier is told by its notification alone.
+
+use chrono::{Days, NaiveDate};
+use schemas::{Instant, calendar, id::AttemptId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Asaas, payment::Payment, refund::is_rest};
+use crate::{
+    Entries, GatewayCharge, GatewayError, GatewayNotice, GatewayStatus, Means, Page, ReadFrom,
+    RefundStatus, Unreadable,
+    changes::{read_cursor, write_cursor},
+    http::{CALL_TIMEOUT, Deadline},
+};
+
+/// How old a payment may be whose refund or chargeback is searched for: cards are claimed back up to half a year later.
+const REACH_DAYS: u64 = 365;
+/// What has no day to list it by: not in the balance yet, given back, claimed back.
+const STATUSES: [&str; 7] = [
+    "CONFIRMED",
+    "REFUND_REQUESTED",
+    "REFUND_IN_PROGRESS",
+    "REFUNDED",
+    "CHARGEBACK_REQUESTED",
+    "CHARGEBACK_DISPUTE",
+    "AWAITING_CHARGEBACK_REVERSAL",
+];
+
+type Filter = Vec<(&'static str, String)>;
+
+/// Where a run stands: at which of its lists (days, or states), and how far in it. What Asaas adds meanwhile comes first and moves
+/// the rest back, so that entries are repeated and none is left out.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Place {
+    from: Instant,
+    to: Instant,
+    list: u64,
+    offset: usize,
+}
+
+impl Place {
+    fn of(read: &ReadFrom<'_>) -> Self {
+        read_cursor(read.cursor).unwrap_or(Self {
+            from: read.since,
+            to: read.now.max(read.since),
+            list: 0,
+            offset: 0,
+        })
+    }
+
+    fn since(&self) -> NaiveDate {
+        calendar::today(self.from)
+    }
+}
+
+impl Asaas {
+    /// The payments of each day since then, by `field`, the oldest day first.
+    pub(super) async fn by_day(
+        &self,
+        field: &'static str,
+        read: &ReadFrom<'_>,
+    ) -> Result<Page, GatewayError> {
+        let place = Place::of(read);
+        let day = place
+            .since()
+            .checked_add_days(Days::new(place.list))
+            .unwrap_or(place.since());
+        let is_last = day >= calendar::today(place.to);
+        let (ge, le) = match field {
+            "paymentDate" => ("paymentDate[ge]", "paymentDate[le]"),
+            _ => ("dateCreated[ge]", "dateCreated[le]"),
+        };
+        let mut filter = vec![(ge, day.to_string())];
+        if !is_last {
+            filter.push((le, day.to_string()));
+        }
+        let read_until = if is_last {
+            place.to
+        } else {
+            calendar::end_of(day)
+        };
+        self.page(place, filter, (read_until, is_last)).await
+    }
+
+    /// The payments in each of the states that no day lists.
+    pub(super) async fn by_state(&self, read: &ReadFrom<'_>) -> Result<Page, GatewayError> {
+        let place = Place::of(read);
+        let at = usize::try_from(place.list).unwrap_or(usize::MAX);
+        let Some(status) = STATUSES.get(at) else {
+            return Ok(Page::end(place.to));
+        };
+        let since = place.since();
+        let reach = since.checked_sub_days(Days::new(REACH_DAYS));
+        let filter = vec![
+            ("status", (*status).to_owned()),
+            ("dateCreated[ge]", reach.unwrap_or(since).to_string()),
+        ];
+        let is_last = at + 1 == STATUSES.len();
+        // nothing is complete until all of the states are
+        let read_until = if is_last { place.to } else { place.from };
+        self.page(place, filter, (read_until, is_last)).await
+    }
+
+    async fn page(
+        &self,
+        place: Place,
+        filter: Filter,
+        (read_until, is_last): (Instant, bool),
+    ) -> Result<Page, GatewayError> {
+        let from = (place.offset, Deadline::after(CALL_TIMEOUT));
+        let (listed, has_more): (Vec<Value>, bool) =
+            self.list_from(&["payments"], &filter, from).await?;
+        let next = match (has_more && !listed.is_empty(), is_last) {
+            (true, _) => Some(Place {
+                offset: place.offset + listed.len(),
+                ..place
+            }),
+            (false, false) => Some(Place {
+                list: place.list + 1,
+                offset: 0,
+                ..place
+            }),
+            (false, true) => None,
+        };
+        Ok(Page {
+            entries: entries(&listed, place.since()),
+            read_until: (!has_more).then_some(read_until),
+            cursor: next.as_ref().and_then(write_cursor),
+            requests: 1,
+        })
+    }
+}
+
+fn is_ours(payment: &Value) -> bool {
+    let reference = payment["externalReference"].as_str();
+    reference.and_then(AttemptId::from_reference).is_some()
+}
+
+/// The news of a page.
+fn entries(listed: &[Value], since: NaiveDate) -> Entries {
+    let mut entries = Entries::default();
+    for value in listed {
+        let read = Payment::deserialize(value)
+            .map_err(|_| "a payment of another shape".to_owned())
+            .and_then(|payment| notice(&payment, since).map_err(|error| error.message));
+        match read {
+            Ok(news) => entries.notices.extend(news),
+            Err(why) if is_ours(value) => entries
+                .unreadable
+                .push(Unreadable::new("asaas_listed", why)),
+            // the merchant's other business
+            Err(_) => {}
+        }
+    }
+    entries
+}
+
+/// What the payment tells, if it is news: that it waits to be paid is none.
+fn notice(payment: &Payment, since: NaiveDate) -> Result<Option<GatewayNotice>, GatewayError> {
+    let charge = payment.to_charge(None)?;
+    let is_news = match charge.status {
+        GatewayStatus::Pending => false,
+        // a refund that no list dates is news each time, under the same key
+        GatewayStatus::Refunded if charge.refunds.iter().any(is_rest) => true,
+        GatewayStatus::Paid | GatewayStatus::Refunded => {
+            payment.changed_on().is_none_or(|day| day >= since)
+        }
+        _ => true,
+    };
+    Ok(is_news.then(|| GatewayNotice {
+        dedupe_key: key(payment, &charge),
+        event: format!("PAYMENT_{}", payment.status),
+        reference: payment.external_reference.clone(),
+        charge: Some(payment.id.clone()),
+        payment: None,
+        stated_at: None,
+        means: Means::Stands(Box::new(charge)),
+    }))
+}
+
+/// A list has no event's id: what is told makes the key, so that the same state is the same notice.
+fn key(payment: &Payment, charge: &GatewayCharge) -> String {
+    let sum = |status| -> i64 {
+        let of_it = charge.refunds.iter().filter(|one| one.status == status);
+        of_it.map(|refund| refund.amount).sum()
+    };
+    let (back, waiting) = (sum(RefundStatus::Succeeded), sum(RefundStatus::Pending));
+    let deleted = if payment.deleted { ":DELETED" } else { "" };
+    format!(
+        "{}:{}{deleted}:{back}:{waiting}",
+        payment.id, payment.status
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::asaas::tests::payment;
+
+    fn told(changes: Value) -> Option<GatewayNotice> {
+        let since = "2026-07-14".parse().expect("a day");
+        notice(&payment(changes), since).unwrap_or_default()
+    }
+
+    #[test]
+    fn only_what_changed_since_is_told() {
+        let paid =
+            |on: &str| json!({ "status": "RECEIVED", "paymentDate": on, "clientPaymentDate": on });
+        assert!(told(paid("2026-07-14")).is_some());
+        assert!(told(paid("2026-07-13")).is_none());
+        assert!(told(json!({ "status": "PENDING" })).is_none());
+        assert!(told(json!({ "status": "SOMETHING_NEW" })).is_none());
+        assert!(told(json!({ "status": "PENDING", "deleted": true })).is_some());
+        let given_back = |on: &str| {
+            json!({ "status": "REFUNDED", "paymentDate": "2026-07-01", "clientPaymentDate": "2026-07-01",
+                "refunds": [{ "dateCreated": on, "status": "DONE", "value": 100 }] })
+        };
+        assert!(told(given_back("2026-07-13 10:00:00")).is_none());
+        assert!(told(given_back("2026-07-15 10:00:00")).is_some());
+    }
+
+    #[test]
+    fn the_same_state_has_the_same_key_and_a_further_refund_another() {
+        let with = |refunds: Value| {
+            let day = "2026-07-14";
+            let changes = json!({ "status": "RECEIVED", "paymentDate": day, "clientPaymentDate": day, "refunds": refunds });
+            told(changes).expect("news").dedupe_key
+        };
+        let refund = |status: &str| json!([{ "dateCreated": "2026-07-14", "status": status, "value": 10.5 }]);
+        assert_eq!(with(Value::Null), "pay_1:RECEIVED:0:0");
+        assert_eq!(with(refund("PENDING")), "pay_1:RECEIVED:0:1050");
+        assert_eq!(with(refund("DONE")), "pay_1:RECEIVED:1050:0");
+        assert_eq!(with(refund("DONE")), with(refund("DONE")));
+    }
+}

@@ -1,0 +1,304 @@
+//! Our notification address at a gateway: registered with a secret that is stored before it is needed, checked, and registered
+//! again when notifications are not proved.
+//!
+//! A token of ours is stored before the gateway receives it; a secret of the gateway's is stored with its registration's id before
+//! the former registration is removed. A crash between any two steps leaves a state that the next check repairs.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use gateways::{Finding, Gateway, GatewayError, Registration, Subscription, outside};
+use schemas::attempt::ErrorClass;
+use secrecy::ExposeSecret;
+use store::{
+    StoreError,
+    connections::{self, Connection, addresses, registrations, turns},
+    findings,
+};
+use url::Url;
+
+use crate::{Activities, accounts::Accounts, attention, connection::address, delta};
+
+/// How long a former secret proves: Asaas and Stripe repeat for days what was signed with it.
+const OVERLAP: Duration = Duration::from_hours(14 * 24);
+/// So many notifications that are not proved ...
+const UNPROVED: i32 = 3;
+/// ... within this make us register our address again, ...
+const UNPROVED_WITHIN: Duration = Duration::from_mins(10);
+/// ... at most once in this time.
+const REGISTER_REST: Duration = Duration::from_hours(1);
+/// Between tries to register an address again.
+const REGISTER_AGAIN: Duration = Duration::from_mins(10);
+/// The most connections that are checked at a time.
+const AT_A_TIME: usize = 8;
+/// A round of checks claims no connection after this.
+const ROUND: Duration = Duration::from_mins(4);
+/// The share of the time between checks by which chance brings the next one forward.
+const SPREAD: u32 = 10;
+
+/// The secrets that prove a connection's notifications, as its gateway's client takes them.
+fn known(rows: Vec<registrations::Registration>) -> Vec<Registration> {
+    let known = rows.into_iter().map(|row| Registration {
+        id: row.gateway_id,
+        secret: row.secret,
+        valid_until: row.valid_until,
+    });
+    known.collect()
+}
+
+/// Registers `url` at a connection's gateway. The outer error is our own infrastructure failing.
+pub(crate) async fn register(
+    accounts: &Accounts,
+    about: &Connection,
+    gateway: &dyn Gateway,
+    (url, replace): (&Url, bool),
+) -> Result<Result<Subscription, GatewayError>, StoreError> {
+    let store = accounts.store();
+    let mut token = registrations::new_token();
+    let mut stored = None;
+    if gateway.takes_token() {
+        let mut db = store.pool.acquire().await?;
+        // one that an earlier try stored, and did not see confirmed, may be at the gateway already
+        let proving = registrations::proving(&mut db, store, about.id).await?;
+        let waiting = proving
+            .into_iter()
+            .find(|one| one.gateway_id.is_none() && one.valid_until.is_none());
+        stored = Some(match waiting {
+            Some(waiting) => {
+                token = waiting.secret;
+                waiting.id
+            }
+            None => registrations::add(&mut db, store, about, (&token, None)).await?,
+        });
+    }
+    let done = match gateway.subscribe(url, replace, &token).await {
+        Ok(done) => done,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut tx = store.pool.begin().await?;
+    match &done {
+        Subscription::Registered { id, secret } => {
+            let stored = match (secret, stored) {
+                (Some(secret), _) => {
+                    let secret = secret.as_str().into();
+                    registrations::add(&mut tx, store, about, (&secret, Some(id))).await?
+                }
+                (None, Some(stored)) => stored,
+                (None, None) => {
+                    return Err(StoreError::corrupt(
+                        "notification_registrations",
+                        "a registration without a secret",
+                    ));
+                }
+            };
+            registrations::confirm(&mut tx, about.id, (stored, id), delta(OVERLAP)).await?;
+        }
+        Subscription::Replaced { former } => {
+            addresses::remember_former(&mut tx, store, about.id, former.as_str()).await?;
+        }
+        Subscription::Done | Subscription::Taken { .. } => {}
+    }
+    if !matches!(done, Subscription::Taken { .. }) {
+        registrations::registered(&mut tx, about.id).await?;
+    }
+    tx.commit().await?;
+    if let Subscription::Registered { id, .. } = &done
+        && let Err(error) = gateway.tidy(url, id).await
+    {
+        tracing::warn!(connection = %about.id, %error, "a former registration stays until the next check");
+    }
+    Ok(Ok(done))
+}
+
+/// A connection with all that its registration needs.
+struct Opened {
+    about: Connection,
+    gateway: std::sync::Arc<dyn Gateway>,
+    url: Url,
+    known: Vec<Registration>,
+}
+
+impl Activities {
+    /// The secrets that prove a connection's notifications now.
+    pub async fn registrations(&self, about: &Connection) -> Result<Vec<Registration>, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        registrations::proving(&mut db, &self.store, about.id)
+            .await
+            .map(known)
+    }
+
+    /// Counts a notification at a connection's own address that was not proved. `true`: it was one of several, the merchant is
+    /// alerted, and [`Self::register_again`] is due now; should it not be done, the next check does it.
+    pub async fn unproved(&self, from: &Connection) -> Result<bool, StoreError> {
+        let times = (delta(UNPROVED_WITHIN), delta(REGISTER_REST));
+        let mut tx = self.store.pool.begin().await?;
+        let must_register = registrations::unproved(&mut tx, from.id, UNPROVED, times).await?;
+        let mut due = Vec::new();
+        if must_register {
+            let message = format!(
+                "{UNPROVED} notifications could not be verified: their secret is another one, or somebody else sent them. Our address is registered again with a new secret"
+            );
+            due = attention::raise(&mut tx, from.id, "notifications_unproved", &message).await?;
+        }
+        tx.commit().await?;
+        self.starter.start_deliveries(due);
+        Ok(must_register)
+    }
+
+    /// Registers a connection's address again.
+    pub async fn register_again(&self, about: &Connection) -> Result<(), StoreError> {
+        let Some(opened) = self.open_registration(about.id).await? else {
+            return Ok(());
+        };
+        // Efí, whose one address may be a stranger's, is not concerned: its bodies are not proved
+        match self.register_opened(&opened, false).await? {
+            Ok(_) => {
+                tracing::info!(connection = %about.id, "our notification address is registered again");
+            }
+            Err(error) => {
+                tracing::warn!(connection = %about.id, %error, "our notification address could not be registered again");
+            }
+        }
+        Ok(())
+    }
+
+    async fn register_opened(
+        &self,
+        opened: &Opened,
+        replace: bool,
+    ) -> Result<Result<Subscription, GatewayError>, StoreError> {
+        let (about, gateway) = (&opened.about, opened.gateway.as_ref());
+        register(&self.accounts, about, gateway, (&opened.url, replace)).await
+    }
+
+    async fn open_registration(
+        &self,
+        id: schemas::id::ConnectionId,
+    ) -> Result<Option<Opened>, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let Some(about) = connections::find(&mut db, id).await? else {
+            return Ok(None);
+        };
+        let gateway = self.accounts.open(&mut db, id).await?;
+        let secret = addresses::path_secret(&mut db, &self.store, id).await?;
+        let known = known(registrations::proving(&mut db, &self.store, id).await?);
+        let url = address(&self.accounts.notifications, id, secret.expose_secret());
+        Ok(Some(Opened {
+            about,
+            gateway,
+            url,
+            known,
+        }))
+    }
+
+    /// Checks the connections that are due, until none is, or for so long that the next round is due.
+    pub async fn watch_once(&self) -> Result<(), StoreError> {
+        let end = outside::instant() + ROUND;
+        let mut checking = Vec::new();
+        for _ in 0..AT_A_TIME {
+            checking.push(self.watch_until(end).boxed());
+        }
+        let done = futures::future::join_all(checking).await;
+        done.into_iter().collect()
+    }
+
+    /// An error is the claim's: one of a connection is logged, and its next check is in its time.
+    async fn watch_until(&self, end: tokio::time::Instant) -> Result<(), StoreError> {
+        let every = self.timing.watch_every;
+        while outside::instant() < end {
+            let times = (delta(every), delta(spread(every)), delta(REGISTER_AGAIN));
+            let mut db = self.store.pool.acquire().await?;
+            let turn = turns::claim_watch(&mut db, times).await?;
+            drop(db);
+            let Some(turn) = turn else {
+                return Ok(());
+            };
+            if let Err(error) = Box::pin(self.watch(turn)).await {
+                metrics::counter!("connection_checks_failed_total").increment(1);
+                tracing::error!(connection = %turn.id, %error, "a connection could not be checked");
+            }
+        }
+        Ok(())
+    }
+
+    async fn watch(&self, turn: turns::Turn) -> Result<(), StoreError> {
+        let Some(opened) = self.open_registration(turn.id).await? else {
+            return Ok(());
+        };
+        let watched = opened
+            .gateway
+            .watch(&opened.url, turn.replace_address, &opened.known)
+            .await;
+        let mut watched = match watched {
+            Ok(watched) => watched,
+            Err(error) if error.class == ErrorClass::Denied => refused(&error),
+            Err(error) => {
+                tracing::warn!(connection = %turn.id, gateway = %opened.about.gateway, %error, "could not check a connection");
+                return Ok(());
+            }
+        };
+        if watched.lost.is_some() || turn.must_register {
+            let done = self.register_opened(&opened, turn.replace_address).await?;
+            watched
+                .findings
+                .extend(watched.lost.map(|finding| outcome(finding, &done)));
+        }
+        self.note(&opened.about, watched.findings).await
+    }
+
+    async fn note(&self, about: &Connection, found: Vec<Finding>) -> Result<(), StoreError> {
+        let mut tx = self.store.pool.begin().await?;
+        let (mut due, mut still) = (Vec::new(), Vec::new());
+        for finding in &found {
+            still.push(finding.code.to_owned());
+            let words = (finding.code, finding.message.as_str());
+            let is_news = findings::note(&mut tx, about, findings::Source::Watch, words).await?;
+            // what was repaired is reported each time: the next check will not find it
+            if is_news || finding.repaired {
+                due.extend(
+                    attention::raise(&mut tx, about.id, finding.code, &finding.message).await?,
+                );
+            }
+        }
+        findings::keep_only(&mut tx, about.id, findings::Source::Watch, &still).await?;
+        tx.commit().await?;
+        self.starter.start_deliveries(due);
+        Ok(())
+    }
+}
+
+/// A part of `every`, by chance.
+fn spread(every: Duration) -> Duration {
+    let most = crate::ms(every / SPREAD);
+    Duration::from_millis(store::chance(most))
+}
+
+/// What came of the new registration that a finding asked for.
+fn outcome(finding: Finding, done: &Result<Subscription, GatewayError>) -> Finding {
+    let why = match done {
+        Ok(Subscription::Taken { by }) => format!("another address is registered: {by}"),
+        Ok(_) => return finding,
+        // as many as Stripe allows are registered already, say
+        Err(error) => format!("the gateway refuses to register it again ({})", error.code),
+    };
+    Finding {
+        message: format!("{} But {why}", finding.message),
+        repaired: false,
+        ..finding
+    }
+}
+
+/// The gateway does not take our credentials any more.
+fn refused(error: &GatewayError) -> gateways::Watched {
+    gateways::Watched {
+        findings: vec![Finding {
+            code: "credentials_refused",
+            message: format!(
+                "the gateway refuses the credentials ({}): add a new version of them",
+                error.code
+            ),
+            repaired: false,
+        }],
+        lost: None,
+    }
+}

@@ -1,0 +1,1 @@
+alter table notification_facts drop column stated_at;
