@@ -41,10 +41,6 @@ pub(crate) async fn run(db: &mut PgConnection, sql: &str) {
 
 /// A list of texts, by a statement that is no part of the store.
 pub(crate) async fn texts(db: &mut PgConnection, sql: &str) -> Vec<String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own statement, and no part of the store"
-    )]
     let rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql.to_owned()));
     rows.fetch_all(db)
         .await
