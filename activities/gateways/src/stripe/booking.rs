@@ -99,7 +99,7 @@ impl Stripe {
         let mut entries = Entries::default();
         for item in read.items {
             if let Ok(entry) = serde_json::from_value::<Entry>(item) {
-                entries.notices.extend(entry.notice())
+                entries.notices.extend(entry.notice());
             } else {
                 let what = "a line of the balance of another shape";
                 entries.extend(Unreadable::new("stripe_balance_entry", what));
