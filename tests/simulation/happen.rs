@@ -22,7 +22,7 @@ use super::{
 /// How long after its time a row may wait before a sweep takes it up.
 const GRACE: TimeDelta = TimeDelta::seconds(61);
 /// Sweeps of a row that do not move it, in a row, that prove that it is stuck.
-const MAX_SWEEPS: u32 = 12;
+const MAX_SWEEPS: u32 = 20;
 /// How often a merchant repeats a request that failed, or a gateway a notification that was not taken.
 const MAX_TRIES: u32 = 6;
 
@@ -411,7 +411,7 @@ impl World {
             return Ok(next);
         };
         let now = self.borders.now();
-        let swept = self.swept.1 + TimeDelta::seconds(60);
+        let swept = self.swept.1 + TimeDelta::seconds(60 << self.swept.2.min(6));
         let at = (oldest + GRACE).max(swept).max(now);
         if next.is_some_and(|next| next <= at) {
             return Ok(next);

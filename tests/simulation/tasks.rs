@@ -200,7 +200,11 @@ impl Task {
                         }
                         _ => None,
                     }
-                } else if busy == 0 && (arrived || n > SURE && !self.waits_for_sockets) {
+                } else if busy == 0
+                    && (arrived
+                        || n > SURE && !self.waits_for_sockets
+                        || n > SURE * 10 && waits(borders, id))
+                {
                     self.blocked = !waits(borders, id);
                     Some(0)
                 } else {
