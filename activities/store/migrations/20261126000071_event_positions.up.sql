@@ -8,7 +8,7 @@ create table event_positions (
 );
 alter table events add column position bigint;
 create index events_by_position on events (merchant_id, mode, position);
-create index events_by_type on events (merchant_id, mode, type, position);
+create index events_by_type_and_position on events (merchant_id, mode, type, position);
 create index events_without_position on events (merchant_id, mode, created_at, sequence, id) where position is null;
 -- The column `xid` stays for the version before this one, which lists by it.
 drop index events_in_order;
