@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use schemas::{
     charge::Status,
     event::Type,
