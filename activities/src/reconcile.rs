@@ -9,7 +9,7 @@ use gateways::{ChargeLookup, ChargeOrder, Gateway, GatewayCharge};
 use schemas::{
     attempt::State,
     charge::Status,
-    id::{AttemptId, ChargeId},
+    id::{AttemptId, ChargeId, PaymentId},
 };
 use store::{
     PgConnection, StoreError,
@@ -18,7 +18,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::{Activities, Progress, Step, delta, until};
+use crate::{Activities, Progress, Step, charge::reversal, delta, until};
 
 mod close;
 mod decide;
@@ -47,6 +47,9 @@ struct Orphan {
     /// No request of the attempt can take effect any more, and what it created is visible.
     settled: bool,
     rejected: bool,
+    looks: usize,
+    /// The payments that were recorded before the gateway is read.
+    seen: Vec<PaymentId>,
 }
 
 /// What is decided about an orphan.
@@ -71,7 +74,10 @@ impl Activities {
             Decided::Step(progress) => Ok(progress),
             Decided::Void(objects) => {
                 let mut ended = Vec::new();
-                for object in objects.iter().take(VOIDS_AT_A_TIME) {
+                // others first than last time: one that cannot be voided must not keep the rest
+                let first = orphan.looks.checked_rem(objects.len()).unwrap_or_default();
+                let turn = objects.iter().cycle().skip(first);
+                for object in turn.take(VOIDS_AT_A_TIME.min(objects.len())) {
                     ended.push(orphan.gateway.cancel(object).await);
                 }
                 let all = objects.len() <= VOIDS_AT_A_TIME;
@@ -162,6 +168,8 @@ impl Activities {
                     .is_some_and(|window| until(charge.now, row.started_at) < window),
             settled: visible_at <= charge.now,
             rejected: row.rejected_at.is_some(),
+            looks: usize::try_from(row.looks).unwrap_or_default(),
+            seen: reversal::seen(&mut tx, charge.id).await?,
             gateway,
             lookup,
             order,
@@ -171,18 +179,17 @@ impl Activities {
     }
 }
 
-/// The charge under its lock with its attempts, and the orphan's row, if it is still leased to this worker.
+/// The charge under its lock, and the orphan's row, if it is still leased to this worker.
 async fn leased(
     db: &mut PgConnection,
     orphan: &Orphan,
-) -> Result<Option<(Locked, Vec<Row>, Row)>, StoreError> {
+) -> Result<Option<(Locked, Row)>, StoreError> {
     let Some(charge) = charges::lock(db, orphan.charge).await? else {
         return Ok(None);
     };
     let rows = attempts::of_charge(db, orphan.charge).await?;
     let mine = rows
-        .iter()
-        .find(|row| row.id == orphan.attempt && row.runner == orphan.runner)
-        .cloned();
-    Ok(mine.map(|row| (charge, rows, row)))
+        .into_iter()
+        .find(|row| row.id == orphan.attempt && row.runner == orphan.runner);
+    Ok(mine.map(|row| (charge, row)))
 }

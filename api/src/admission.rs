@@ -3,7 +3,7 @@
 //! A request that creates or changes something holds a permit while it works: from its arrival until its charge waits for a
 //! gateway, and again while its answer is read. Waiting for a gateway holds none. Requests queue for permits fairly by API key.
 //! How long they queue is what says that we are busy: it covers the database, Temporal, the workers and the processor, since
-//! each of these prolongs the time that a permit is held. As in CoDel (RFC 8289) a burst may queue for long and is served; a
+//! each of these prolongs the time that a permit is held. As in controlled delay (RFC 8289) a burst may queue for long and is served; a
 //! queue that never empties may not, or else every caller would wait for the same outcome.
 
 use std::{

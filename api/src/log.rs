@@ -23,10 +23,6 @@ pub(crate) fn wrap(routes: Router, docs: Url) -> Router {
         .layer(middleware::from_fn_with_state(Arc::new(docs), log))
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the layer hands the panic's message over"
-)]
 fn panicked(_message: Box<dyn Any + Send>) -> Response {
     metrics::counter!("http_panics_total").increment(1);
     tracing::error!("a request's handler panicked");

@@ -185,7 +185,8 @@ fn api(
 ) -> Router {
     let outcomes = Outcomes::new(store.pool.clone());
     let (listening, until) = (outcomes.clone(), stop.clone());
-    tracker.spawn(async move { until.run_until_cancelled(listening.listen()).await });
+    let listen = async move { Box::pin(until.run_until_cancelled(listening.listen())).await };
+    tracker.spawn(listen);
     let behaviour = api::Config {
         answer_within: config.answer_within(),
         requests_at_work: config.requests_at_work(),

@@ -10,6 +10,7 @@ use schemas::gateway::GatewayKind;
 use serde_json::{Value, json};
 use tests::{Api, Options, Stack, api::Answer, api::pix};
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 /// No answer within any time of ours.
 fn hangs() -> Value {
@@ -113,7 +114,6 @@ fn median(sales: &[(Answer, Duration)]) -> Duration {
     took[took.len() / 2]
 }
 
-/// The short form of `tests/load` with `--hang`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hanging_gateway_delays_no_sale_at_another() {
     let stack = Stack::with(only(GatewayKind::Stripe)).await;
@@ -125,7 +125,7 @@ async fn a_hanging_gateway_delays_no_sale_at_another() {
     let each = Duration::from_millis(300);
     let before = sell(&healthy, each, 12).await;
     stack.asaas.fault(hangs()).await;
-    let mut hang = tokio::spawn(async move { sell(&hanging, each, 24).await });
+    let mut hang = TaskTracker::new().spawn(async move { sell(&hanging, each, 24).await });
     let meanwhile = sell(&healthy, each, 24).await;
     let hung = loop {
         // it needs a connection to the database, soon

@@ -2,8 +2,16 @@
 
 use std::{io::Write, time::Instant};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tests::simulation::{Hardship, Simulation};
+
+/// What a run can be spared.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Hardships {
+    Panels,
+    Crashes,
+    Faults,
+}
 
 /// Runs the seeded simulation over a range of seeds.
 #[derive(Parser)]
@@ -14,12 +22,9 @@ struct Arguments {
     /// Charges a run, at least.
     #[arg(long, default_value_t = 5)]
     charges: u64,
-    #[arg(long)]
-    no_panels: bool,
-    #[arg(long)]
-    no_crashes: bool,
-    #[arg(long)]
-    no_faults: bool,
+    /// Leaves a kind of hardship out; may be repeated.
+    #[arg(long, value_enum)]
+    without: Vec<Hardships>,
     /// Print what happened in order, whatever came of it.
     #[arg(long)]
     trace: bool,
@@ -32,13 +37,11 @@ struct Arguments {
 }
 
 fn range(text: &str) -> anyhow::Result<std::ops::Range<u64>> {
-    Ok(match text.split_once("..") {
-        Some((from, to)) => from.parse()?..to.parse()?,
-        None => {
-            let seed = text.parse()?;
-            seed..seed + 1
-        }
-    })
+    if let Some((from, to)) = text.split_once("..") {
+        return Ok(from.parse()?..to.parse()?);
+    }
+    let seed = text.parse()?;
+    Ok(seed..seed + 1)
 }
 
 fn main() -> anyhow::Result<()> {
@@ -53,9 +56,9 @@ fn main() -> anyhow::Result<()> {
 async fn run(arguments: &Arguments) -> anyhow::Result<u64> {
     let mut out = std::io::stdout();
     let hardship = Hardship {
-        panels: !arguments.no_panels,
-        crashes: !arguments.no_crashes,
-        faults: !arguments.no_faults,
+        panels: !arguments.without.contains(&Hardships::Panels),
+        crashes: !arguments.without.contains(&Hardships::Crashes),
+        faults: !arguments.without.contains(&Hardships::Faults),
         charges: arguments.charges,
     };
     let mut simulation = Simulation::open(hardship).await?;

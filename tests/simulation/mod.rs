@@ -64,6 +64,9 @@ impl Simulation {
                 .push((0, format!("the run broke: {error:#}")));
         }
         self.world.leave().await;
+        for (name, times) in std::mem::take(&mut self.world.checks) {
+            *self.checks.entry(name).or_default() += times;
+        }
         Ok(report)
     }
 

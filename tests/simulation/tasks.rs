@@ -135,6 +135,60 @@ impl Task {
         self.flag.woken.load(Ordering::SeqCst)
     }
 
+    /// Waits until the task is woken (`None`), or rests at a border or behind a lock.
+    async fn rest(
+        &mut self,
+        id: TaskId,
+        (borders, database): (&Borders, &mut Database),
+        (others, arrived): (usize, bool),
+    ) -> anyhow::Result<Option<Stretch>> {
+        let mut still = 0;
+        for n in 0..STUCK {
+            if self.is_woken() {
+                tokio::task::yield_now().await;
+                return Ok(None);
+            }
+            let busy = database.in_use().saturating_sub(others + parked(borders));
+            let held = if busy > 0 && n >= YIELDS && n % QUIET == 0 {
+                // its connections stand still: in a transaction, or behind a lock
+                let (running, waiting) = database.activity().await?;
+                let busy = database.in_use().saturating_sub(others + parked(borders));
+                still = if running == 0 { still + 1 } else { 0 };
+                match (running, waiting) {
+                    // a statement that has ended may have its answer on the way
+                    _ if self.is_woken() || busy == 0 || still < STILL => None,
+                    (0, _) if arrived => Some(busy),
+                    // behind a lock, or behind something in memory
+                    (running, waiting) if !arrived && (waiting > 0 || running == 0) => {
+                        self.blocked = true;
+                        Some(busy)
+                    }
+                    _ => None,
+                }
+            } else if busy == 0 && (arrived || n > SURE) {
+                self.blocked = !waits(borders, id);
+                Some(0)
+            } else {
+                None
+            };
+            if let Some(held) = held {
+                self.held = held;
+                self.borders += u32::from(arrived);
+                return Ok(Some(if self.blocked {
+                    Stretch::Blocked
+                } else {
+                    Stretch::Border
+                }));
+            }
+            if n < YIELDS {
+                tokio::task::yield_now().await;
+            } else {
+                let _ = tokio::time::timeout(TICK, self.flag.notify.notified()).await;
+            }
+        }
+        anyhow::bail!("a task is stuck: {:?}", self.of)
+    }
+
     /// Runs until the next border. `others` are the connections that other tasks hold.
     pub(super) async fn run(
         &mut self,
@@ -174,50 +228,11 @@ impl Task {
                 self.held = database.in_use().saturating_sub(others + parked(borders));
                 return Ok(Stretch::GaveWay);
             }
-            let mut still = 0;
-            for n in 0.. {
-                if self.is_woken() {
-                    tokio::task::yield_now().await;
-                    break;
-                }
-                let busy = database.in_use().saturating_sub(others + parked(borders));
-                let held = if busy > 0 && n >= YIELDS && n % QUIET == 0 {
-                    // its connections stand still: in a transaction, or behind a lock
-                    let (running, waiting) = database.activity().await?;
-                    let busy = database.in_use().saturating_sub(others + parked(borders));
-                    still = if running == 0 { still + 1 } else { 0 };
-                    match (running, waiting) {
-                        // a statement that has ended may have its answer on the way
-                        _ if self.is_woken() || busy == 0 || still < STILL => None,
-                        (0, _) if arrived => Some(busy),
-                        // behind a lock, or behind something in memory
-                        (running, waiting) if !arrived && (waiting > 0 || running == 0) => {
-                            self.blocked = true;
-                            Some(busy)
-                        }
-                        _ => None,
-                    }
-                } else if busy == 0 && (arrived || n > SURE) {
-                    self.blocked = !waits(borders, id);
-                    Some(0)
-                } else {
-                    None
-                };
-                if let Some(held) = held {
-                    self.held = held;
-                    self.borders += u32::from(arrived);
-                    return Ok(if self.blocked {
-                        Stretch::Blocked
-                    } else {
-                        Stretch::Border
-                    });
-                }
-                if n < YIELDS {
-                    tokio::task::yield_now().await;
-                } else {
-                    let _ = tokio::time::timeout(TICK, self.flag.notify.notified()).await;
-                }
-                anyhow::ensure!(n < STUCK, "a task is stuck: {:?}", self.of);
+            let came = self
+                .rest(id, (borders, database), (others, arrived))
+                .await?;
+            if let Some(stretch) = came {
+                return Ok(stretch);
             }
         }
     }

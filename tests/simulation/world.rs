@@ -47,6 +47,8 @@ const MERCHANTS: [&[GatewayKind]; 7] = [
 const AT_A_TIME: usize = 10;
 /// A workflow that has not come to rest after so many stretches of a run never will.
 pub(super) const MAX_STRETCHES: u64 = 30_000;
+/// For how many milliseconds a blocked task is waited for before time moves.
+const PATIENCE: u32 = 200;
 /// Of a thousand moments when no task runs, so many are looked at.
 const CHECKED: u64 = 100;
 /// Steps without a change, in a row, that prove a loop.
@@ -253,6 +255,9 @@ impl World {
             if self.tasks.is_empty() && self.borders.chance(CHECKED) {
                 self.check_now().await?;
             }
+            if self.wait_for_woken().await {
+                continue;
+            }
             let Some(next) = self.next_time().await? else {
                 return Ok(true);
             };
@@ -335,6 +340,21 @@ impl World {
         let id = *id;
         self.stretch(id).await?;
         Ok(true)
+    }
+
+    /// Before time moves: whether a task that was believed to wait for another one goes on after all.
+    async fn wait_for_woken(&self) -> bool {
+        for _ in 0..PATIENCE {
+            let mut blocked = self.tasks.values().filter(|task| task.blocked).peekable();
+            if blocked.peek().is_none() {
+                return false;
+            }
+            if blocked.any(Task::is_woken) {
+                return true;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        false
     }
 
     async fn happen_next(&mut self) -> anyhow::Result<bool> {
@@ -420,6 +440,13 @@ impl World {
                     .tasks
                     .get(&ticket.task)
                     .and_then(|task| task.paused_until);
+                if self
+                    .tasks
+                    .get(&ticket.task)
+                    .is_some_and(|task| task.gave_way)
+                {
+                    return false;
+                }
                 let is_time = !matches!(ticket.border, Border::Time(at) if at > now);
                 is_time && stands.is_none_or(|until| until <= now)
             });

@@ -133,10 +133,6 @@ impl Stack {
 
     async fn texts(&self, sql: &str) -> Vec<String> {
         let mut db = self.store.pool.acquire().await.expect("a connection");
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "tests reach behind the store, with statements that are no part of it"
-        )]
         let texts = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql.to_owned()));
         texts.fetch_all(&mut *db).await.expect("texts")
     }

@@ -112,7 +112,7 @@ impl Orchestrator {
         let (charges, has_tokens) = (told.charges.clone(), told.has_tokens);
         self.tracker.spawn(async move {
             for charge in charges {
-                this.temporal.poke_charge(merchant, charge).await;
+                this.poke_charge(merchant, charge).await;
             }
             if has_tokens && let Err(error) = this.activities.fetch_tokens_soon(connection).await {
                 tracing::error!(%connection, %error, "the sweep will fetch what a notification stands for");

@@ -33,7 +33,8 @@ pub(crate) async fn apply(
     // an orphan that was never answered for gets its name here; a refund needs it
     attempts::fill_in(db, id, &observed.id, None).await?;
     for payment in &observed.payments {
-        receive(acts, db, charge, (id, payment), &mut applied).await?;
+        let about = (id, payment, observed.id.as_str());
+        receive(acts, db, charge, about, &mut applied).await?;
     }
     if let Some(customer) = &observed.customer
         && let Some(attempt) = of(db, charge, id).await?
@@ -78,8 +79,13 @@ async fn instrument(
         }
         return Ok(());
     }
-    if observed.status.is_payable() && attempt.state.is_gone() {
+    let is_paid = attempt.state == State::Paid;
+    if observed.status.is_payable() && (attempt.state.is_gone() || is_paid) {
         return arm(db, charge, &attempt, applied).await;
+    }
+    if is_paid {
+        // another object has the money: the end of this one changes nothing
+        return Ok(());
     }
     if attempt.state == State::Abandoned && !observed.status.is_payable() {
         // it may have objects that this answer does not name: its workflow decides when all of them are gone
@@ -106,7 +112,18 @@ async fn instrument(
         return Ok(());
     }
     if let Some(state) = state {
-        attempts::shift(db, id, attempt.state, &Outcome::of(state)).await?;
+        let is_armed = is_shown && attempt.look_at.is_some();
+        let outcome = if is_armed {
+            // further objects were seen under the reference, and are not voided yet
+            applied.reconcile.push(id);
+            Outcome {
+                look_at: Some(charge.now),
+                ..Outcome::of(State::Abandoned)
+            }
+        } else {
+            Outcome::of(state)
+        };
+        attempts::shift(db, id, attempt.state, &outcome).await?;
     }
     if let Some(status) = status.filter(|_| is_shown) {
         let declined = (status == Status::Failed).then(declined_later);
@@ -149,7 +166,7 @@ async fn receive(
     acts: &Activities,
     db: &mut PgConnection,
     charge: &mut Locked,
-    (id, payment): (AttemptId, &GatewayPayment),
+    (id, payment, object): (AttemptId, &GatewayPayment, &str),
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
     let Some(attempt) = of(db, charge, id).await? else {
@@ -182,13 +199,20 @@ async fn receive(
     // one that was paid elsewhere, as an operator stated, is paid twice by its first payment here
     let first = charge.amount_paid == 0 && charge.status != Status::Paid;
     charges::add_paid(db, charge, payment.amount).await?;
-    // an orphan that is paid may have further objects under its reference, which must not stay payable
-    let is_orphan = attempt.state == State::Abandoned || attempt.state.is_gone();
+    // there may be further objects under the reference, which must not stay payable
+    let is_unsure = attempt.state == State::Abandoned
+        || attempt.state.is_gone()
+        || is_another(attempt.gateway_charge_id.as_deref(), object)
+        || (attempt.state != State::Open && attempt.look_at.is_some());
     let paid = Outcome {
-        look_at: is_orphan.then_some(charge.now),
+        look_at: is_unsure.then_some(charge.now),
         ..Outcome::of(State::Paid)
     };
-    if attempts::shift(db, id, attempt.state, &paid).await? && is_orphan {
+    let moved = attempts::shift(db, id, attempt.state, &paid).await?;
+    if is_unsure {
+        if !moved {
+            attempts::set_look_at(db, id, Some(charge.now), false).await?;
+        }
         applied.reconcile.push(id);
     }
     if !first {

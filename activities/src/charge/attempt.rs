@@ -44,7 +44,10 @@ impl Activities {
         let mut seat = None;
         for _ in 0..QUEUE_ROUNDS {
             match Box::pin(self.begin(charge, seat.take())).await? {
-                Begun::Step(progress) => return Ok(progress),
+                Begun::Step(progress) => {
+                    self.accepted.release(charge);
+                    return Ok(progress);
+                }
                 Begun::Queue(family, merchant) => {
                     self.accepted.release(charge);
                     let slot = self.bulkhead.enter_within(family, merchant, QUEUE_FOR);
@@ -80,12 +83,16 @@ impl Activities {
 
     /// Calls the gateway, and renews the lease meanwhile.
     async fn call(&self, call: &Call) -> Called {
-        let mut work = Box::pin(self.create(call));
-        loop {
-            tokio::select! {
-                called = &mut work => return called,
-                () = outside::sleep(RENEW_EVERY) => self.renew(call).await,
+        // beside the call, which must go on while a renewal waits for the database
+        let renewing = async {
+            loop {
+                outside::sleep(RENEW_EVERY).await;
+                self.renew(call).await;
             }
+        };
+        tokio::select! {
+            called = Box::pin(self.create(call)) => called,
+            never = renewing => never,
         }
     }
 

@@ -104,7 +104,9 @@ impl Activities {
         for _ in 0..MAX_ATTEMPTS {
             match done.step {
                 Step::Attempt { after_ms }
-                    if is_left.load(Ordering::Relaxed) && after_ms <= ms(MAX_PAUSE) =>
+                    if is_left.load(Ordering::Relaxed)
+                        && after_ms <= ms(MAX_PAUSE)
+                        && !self.detached.tracker.is_closed() =>
                 {
                     let pause = Duration::from_millis(after_ms).max(MIN_PAUSE);
                     gateways::outside::sleep(pause).await;

@@ -8,8 +8,8 @@ use schemas::{
     Instant,
     attempt::State,
     charge::Status,
-    id::{AttemptId, ChargeId},
-    retry::Backoff,
+    id::{AttemptId, ChargeId, PaymentId},
+    retry::{Backoff, jitter},
 };
 use store::{
     PgConnection, StoreError, attempts,
@@ -36,6 +36,10 @@ const ASK_AGAIN: Backoff = Backoff {
 const HINT_CHECKS: i32 = 12;
 /// How many times a gateway that does not answer is asked about a hint: about a day.
 const UNANSWERED_CHECKS: i32 = 300;
+/// Between reads of an ended charge at a gateway that does not answer.
+const LATE_AGAIN: Duration = Duration::from_mins(5);
+/// For how long they go on.
+const LATE_FOR: Duration = Duration::from_hours(7 * 24);
 /// How long a charge waits for the attempt that another worker is making before it syncs by itself.
 const WAITING: Duration = Duration::from_mins(1);
 /// How many attempts are asked about at a time.
@@ -47,6 +51,8 @@ const ASK_WITHIN: Duration = Duration::from_secs(20);
 #[derive(Default)]
 struct Heard {
     proved: Vec<(Fact, Option<Observed>)>,
+    /// The payments that were recorded before any gateway was asked.
+    seen: Vec<PaymentId>,
     hints: Vec<Asked>,
     late: Vec<Asked>,
 }
@@ -84,11 +90,8 @@ impl Activities {
             self.apply_fact(&mut tx, &mut charge, (fact, observed.as_ref()), &mut synced)
                 .await?;
         }
-        for asked in &heard.hints {
-            self.apply_asked(&mut tx, &mut charge, asked, &mut synced)
-                .await?;
-        }
-        for asked in &heard.late {
+        for asked in heard.hints.iter().chain(&heard.late) {
+            let asked = (asked, heard.seen.as_slice());
             self.apply_asked(&mut tx, &mut charge, asked, &mut synced)
                 .await?;
         }
@@ -152,13 +155,13 @@ impl Activities {
         &self,
         db: &mut PgConnection,
         charge: &mut Locked,
-        asked: &Asked,
+        (asked, seen): (&Asked, &[PaymentId]),
         synced: &mut Synced,
     ) -> Result<(), StoreError> {
         let mut confirmed = false;
         if let Some(found) = &asked.found {
             let applied = &mut synced.applied;
-            let about = (asked.attempt, found.as_slice());
+            let about = (asked.attempt, found.as_slice(), seen);
             confirmed |= reversal::reverse(self, db, charge, about, applied).await?;
             for object in found {
                 let armed = applied.reconcile.len();
@@ -194,8 +197,12 @@ impl Activities {
         let rows = attempts::of_charge(&mut db, id).await?;
         let reported = facts::unhandled(&mut db, id).await?;
         let late = charges::late_look(&mut db, id).await?;
+        let seen = reversal::seen(&mut db, id).await?;
         drop(db);
-        let mut heard = Heard::default();
+        let mut heard = Heard {
+            seen,
+            ..Heard::default()
+        };
         let mut hints: BTreeMap<AttemptId, Vec<Fact>> = BTreeMap::new();
         for mut fact in reported {
             match fact.observed.take() {
@@ -297,7 +304,11 @@ impl Activities {
             (status, _) if status.is_payable() && charge.expires_at <= charge.now => {
                 (Step::Expire, charge.look_at, charge.looks)
             }
-            _ if unanswered => {
+            (Status::Expired | Status::Canceled, _) if unanswered && !is_long_over(charge) => {
+                let pause = LATE_AGAIN + jitter(charge.id.uuid(), LATE_AGAIN / 4);
+                (Step::look_after(pause), at_of(pause), charge.looks)
+            }
+            _ if unanswered && !is_long_over(charge) => {
                 let n = u32::try_from(charge.looks).unwrap_or(u32::MAX);
                 let pause = ASK_AGAIN.spread(n, charge.id.uuid());
                 let turn = charge.status.is_payable().then(|| next_turn(charge));
@@ -347,6 +358,12 @@ impl Activities {
             _ => (Step::Done, None, 0),
         }
     }
+}
+
+/// After this an ended charge is no longer read at a gateway that does not answer.
+fn is_long_over(charge: &Locked) -> bool {
+    let ended = charge.cancel_requested_at.unwrap_or(charge.expires_at);
+    ended.min(charge.expires_at) + delta(LATE_FOR) <= charge.now
 }
 
 /// The gateway never confirmed a hint: it is given up, and the merchant hears of it.

@@ -1,7 +1,13 @@
 //! A receipt that the gateway took back: a cash receipt that was undone in its panel. Concluded only from a fresh read.
 
 use gateways::GatewayCharge;
-use schemas::{attempt::State, charge::Status, event, id::AttemptId, refund};
+use schemas::{
+    attempt::State,
+    charge::Status,
+    event,
+    id::{AttemptId, ChargeId, PaymentId},
+    refund,
+};
 use store::{
     PgConnection, StoreError,
     attempts::{self, Outcome},
@@ -41,17 +47,28 @@ pub(crate) async fn contradicts(
     Ok(undone || returned)
 }
 
-/// Takes the attempt's receipts back that are not among what the gateway has now. Returns whether there were any.
+/// A charge's payments before its gateway was read: one that was recorded while the read was under way is newer than the read.
+pub(crate) async fn seen(
+    db: &mut PgConnection,
+    charge: ChargeId,
+) -> Result<Vec<PaymentId>, StoreError> {
+    let rows = payments::rows(db, charge).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// Takes the attempt's receipts back that were there before the gateway was read, and are not among what it has. Returns whether there
+/// were any.
 pub(crate) async fn reverse(
     acts: &Activities,
     db: &mut PgConnection,
     charge: &mut Locked,
-    (id, found): (AttemptId, &[GatewayCharge]),
+    (id, found, seen): (AttemptId, &[GatewayCharge], &[PaymentId]),
     applied: &mut Applied,
 ) -> Result<bool, StoreError> {
     let known = payments::rows(db, charge.id).await?;
     let live = || known.iter().filter(|row| row.reversed_at.is_none());
-    let gone = |row: &Payment| row.attempt == id && is_taken_back(row, found);
+    let gone =
+        |row: &Payment| row.attempt == id && seen.contains(&row.id) && is_taken_back(row, found);
     if !live().any(gone) {
         return Ok(false);
     }

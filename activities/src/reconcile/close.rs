@@ -35,7 +35,7 @@ impl Activities {
         all: bool,
     ) -> Result<Progress, StoreError> {
         let mut tx = self.store.pool.begin().await?;
-        let Some((mut charge, _, row)) = leased(&mut tx, orphan).await? else {
+        let Some((mut charge, row)) = leased(&mut tx, orphan).await? else {
             return Ok(Progress::unchanged(Step::LOOK));
         };
         let before = charge.status;

@@ -21,7 +21,7 @@ impl Activities {
     /// Applies what the gateway has, adopts an instrument that the charge still wants, and decides what must be voided.
     pub(super) async fn decide(&self, orphan: &Orphan, read: Read) -> Result<Decided, StoreError> {
         let mut tx = self.store.pool.begin().await?;
-        let Some((mut charge, rows, row)) = leased(&mut tx, orphan).await? else {
+        let Some((mut charge, row)) = leased(&mut tx, orphan).await? else {
             return Ok(Decided::Step(Progress::unchanged(Step::LOOK)));
         };
         let before = charge.status;
@@ -29,9 +29,10 @@ impl Activities {
         let mut unwanted = Vec::new();
         let progress = match read {
             Read::Objects(objects) => {
-                let wanted = wanted(&charge, &rows) && !row.voiding;
+                let about = (row.id, objects.as_slice(), orphan.seen.as_slice());
+                reversal::reverse(self, &mut tx, &mut charge, about, &mut applied).await?;
                 unwanted = self
-                    .sort(&mut tx, &mut charge, (&row, objects, wanted), &mut applied)
+                    .sort(&mut tx, &mut charge, (&row, objects), &mut applied)
                     .await?;
                 if unwanted.is_empty() {
                     self.close_orphan(&mut tx, &charge, orphan, State::Voided)
@@ -88,19 +89,27 @@ impl Activities {
         &self,
         db: &mut PgConnection,
         charge: &mut Locked,
-        (row, objects, wanted): (&Row, Vec<GatewayCharge>, bool),
+        (row, objects): (&Row, Vec<GatewayCharge>),
         applied: &mut Applied,
     ) -> Result<Vec<GatewayCharge>, StoreError> {
-        let about = (row.id, objects.as_slice());
-        reversal::reverse(self, db, charge, about, applied).await?;
+        // money first: it decides which instrument is the charge's
+        let (paid, unpaid): (Vec<_>, Vec<_>) = objects
+            .into_iter()
+            .partition(|object| !object.payments.is_empty());
+        for object in &paid {
+            applied.extend(apply(self, db, charge, row.id, object).await?);
+        }
+        let rows = attempts::of_charge(db, charge.id).await?;
+        let Some(row) = rows.iter().find(|now| now.id == row.id) else {
+            return Ok(Vec::new());
+        };
+        let wanted = wanted(charge, &rows) && !row.voiding;
         let mut keep = (row.state == State::Presented)
             .then(|| row.gateway_charge_id.clone())
             .flatten();
         let mut unwanted = Vec::new();
-        for object in objects {
-            if !object.payments.is_empty() {
-                applied.extend(apply(self, db, charge, row.id, &object).await?);
-            } else if !object.status.is_payable() || keep.as_deref() == Some(object.id.as_str()) {
+        for object in unpaid {
+            if !object.status.is_payable() || keep.as_deref() == Some(object.id.as_str()) {
             } else if keep.is_none() && wanted && object.next_action.is_some() {
                 let presented = self.adopt(db, charge, row, &object).await?;
                 if let Some(due) = presented {
@@ -149,7 +158,8 @@ impl Activities {
         applied: &mut Applied,
     ) -> Result<(), StoreError> {
         attempts::set_voiding(db, row.id).await?;
-        if row.voids + 1 != VOIDS_BEFORE_REVIEW {
+        // the same void once more, after it failed, is no new one
+        if row.voiding || row.voids + 1 != VOIDS_BEFORE_REVIEW {
             return Ok(());
         }
         let message = format!(

@@ -114,7 +114,7 @@ impl Gauge {
         (self.seen, self.total) = (0, Duration::ZERO);
         let shortest = self
             .shortest
-            .map_or(average, |shortest| average.min(shortest + shortest / 64));
+            .map_or(average, |shortest| average.min(shortest + shortest / 512));
         self.shortest = Some(shortest);
         self.allowed = if average > shortest * 2 {
             (self.allowed * 3 / 4).max(LEAST)

@@ -2,4 +2,3 @@
 create index charges_by_status on charges (merchant_id, mode, status, id);
 create index charges_by_reference_in_order on charges (merchant_id, mode, reference, id) where reference is not null;
 drop index charges_by_reference;
-create index events_by_type on events (merchant_id, mode, type, xid, id);

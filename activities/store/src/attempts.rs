@@ -294,7 +294,7 @@ pub async fn note_late_answer(db: &mut PgConnection, id: AttemptId) -> Result<()
 /// lock.
 pub async fn set_voiding(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
     sqlx::query!(
-        "update attempts set voiding = true, voids = voids + 1 where id = $1",
+        "update attempts set voiding = true, voids = voids + (not voiding)::integer where id = $1",
         id.uuid()
     )
     .execute(db)

@@ -88,18 +88,22 @@ pub async fn fetched(db: &mut PgConnection, token: &Token) -> Result<(), StoreEr
     Ok(())
 }
 
-/// It did not; the next try is after `pause`, or with `None` there is none.
+/// It did not; the next try is after `pause`, or with `None` there is none. One that arrived again meanwhile keeps its turn.
 pub async fn again(
     db: &mut PgConnection,
     token: &Token,
     pause: Option<TimeDelta>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update notification_tokens set looks = looks + 1, look_at = app_now() + $3::interval
+        "update notification_tokens
+            set looks = case when seen > $4 then looks else looks + 1 end,
+                look_at = case when seen > $4 then app_now() + $5 * interval '1 second' else app_now() + $3::interval end
           where connection_id = $1 and token = $2",
         token.connection.uuid(),
         token.token,
         pause.map(interval) as _,
+        token.seen,
+        REST.as_secs_f64(),
     )
     .execute(db)
     .await?;

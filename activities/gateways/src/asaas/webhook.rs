@@ -44,19 +44,16 @@ impl Asaas {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let there = self.webhooks_at(url, deadline).await?;
         let body = body(url, token);
-        let id = match there.into_iter().next() {
-            Some(webhook) => {
-                self.put(&["webhooks", &webhook.id], &body, deadline)
-                    .await?;
-                webhook.id
-            }
-            None => {
-                let made: Webhook = self
-                    .post(&["webhooks"], &body, (deadline, Effect::Reads))
-                    .await?
-                    .read(Effect::Reads)?;
-                made.id
-            }
+        let id = if let Some(webhook) = there.into_iter().next() {
+            self.put(&["webhooks", &webhook.id], &body, deadline)
+                .await?;
+            webhook.id
+        } else {
+            let made: Webhook = self
+                .post(&["webhooks"], &body, (deadline, Effect::Reads))
+                .await?
+                .read(Effect::Reads)?;
+            made.id
         };
         Ok(Subscription::Registered { id, secret: None })
     }

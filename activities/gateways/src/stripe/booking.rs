@@ -98,12 +98,11 @@ impl Stripe {
         };
         let mut entries = Entries::default();
         for item in read.items {
-            match serde_json::from_value::<Entry>(item) {
-                Ok(entry) => entries.notices.extend(entry.notice()),
-                Err(_) => {
-                    let what = "a line of the balance of another shape";
-                    entries.extend(Unreadable::new("stripe_balance_entry", what));
-                }
+            if let Ok(entry) = serde_json::from_value::<Entry>(item) {
+                entries.notices.extend(entry.notice());
+            } else {
+                let what = "a line of the balance of another shape";
+                entries.extend(Unreadable::new("stripe_balance_entry", what));
             }
         }
         Ok(Page {

@@ -383,7 +383,7 @@ pub async fn payer_at(
     .await?)
 }
 
-/// Remembers a payer's id at a gateway.
+/// Remembers a payer's id at a gateway; not that of a payer who was erased.
 pub async fn remember_payer_at(
     db: &mut PgConnection,
     charge: &Locked,
@@ -392,7 +392,8 @@ pub async fn remember_payer_at(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into payer_gateway_ids (payer_id, connection_id, merchant_id, mode, external_id)
-         values ($1, $2, $3, $4, $5)
+         select $1, $2, $3, $4, $5
+          where exists (select 1 from payers where id = $1 and data_key is not null)
          on conflict (payer_id, connection_id) do update set external_id = excluded.external_id",
         charge.payer.uuid(),
         connection.uuid(),

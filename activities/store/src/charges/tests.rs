@@ -15,7 +15,7 @@ struct Shop {
     merchant: MerchantId,
 }
 
-fn order(document: &str, payment_method: Value) -> Checked<CreateCharge> {
+fn order(document: &str, payment_method: &Value) -> Checked<CreateCharge> {
     let body = json!({
         "amount": 12345, "reference": "pedido-1",
         "payer": { "name": "Maria da Silva", "document": document }, "payment_method": payment_method,
@@ -79,7 +79,7 @@ impl Shop {
 #[tokio::test]
 async fn a_row_of_a_newer_version_stops_neither_its_charge_nor_another() {
     let shop = Shop::open().await;
-    let order = order("52998224725", pix());
+    let order = order("52998224725", &pix());
     let (known, _) = shop.create(&order, DuplicateReference::Allow).await;
     let (strange, _) = shop.create(&order, DuplicateReference::Allow).await;
     let mut db = shop.store.pool.acquire().await.expect("a connection");
@@ -121,13 +121,16 @@ async fn a_row_of_a_newer_version_stops_neither_its_charge_nor_another() {
 async fn an_open_charge_stands_for_the_same_order_of_the_same_payer_only() {
     let shop = Shop::open().await;
     let duplicates = DuplicateReference::ReturnOpen;
-    let (first, _) = shop.create(&order("52998224725", pix()), duplicates).await;
+    let (first, _) = shop.create(&order("52998224725", &pix()), duplicates).await;
     let again = shop
-        .create(&order("529.982.247-25", pix()), duplicates)
+        .create(&order("529.982.247-25", &pix()), duplicates)
         .await;
     assert!(matches!(again.1, Created::Open(open) if open == first));
     let boleto = json!({ "type": "boleto", "due_date": "2027-12-10" });
-    for another in [order("11222333000181", pix()), order("52998224725", boleto)] {
+    for another in [
+        order("11222333000181", &pix()),
+        order("52998224725", &boleto),
+    ] {
         let (_, refused) = shop.create(&another, duplicates).await;
         assert!(matches!(refused, Created::Conflict(open) if open == first));
     }
@@ -140,7 +143,7 @@ async fn a_due_date_is_neither_over_nor_more_than_five_years_ahead() {
         let boleto = json!({ "type": "boleto", "due_date": due_date, "days_after_due": 120 });
         let due = json!({ "type": "pix", "due": { "due_date": due_date } });
         for method in [boleto, due] {
-            let order = order("52998224725", method);
+            let order = order("52998224725", &method);
             let (_, refused) = shop.create(&order, DuplicateReference::Allow).await;
             match refused {
                 Created::PastDue => assert!(past, "{due_date}"),

@@ -137,7 +137,7 @@ pub async fn unproved(
         return Ok(false);
     }
     let claimed = sqlx::query!(
-        "update gateway_connections set reregistered_at = app_now(), register_at = app_now(), unproved = 0, unproved_since = null
+        "update gateway_connections set reregistered_at = app_now(), register_at = app_now() + interval '10 minutes', unproved = 0, unproved_since = null
           where id = $1 and status <> 'archived' and unproved >= $2
             and (reregistered_at is null or reregistered_at < app_now() - $3::interval)",
         connection.uuid(),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{StoreError, error::parse};
 
-/// How many events one transaction gives positions to.
+/// How many events one transaction gives positions to. The statement names the number itself: the planner must know that it is small.
 const PAGE: i64 = 1_000;
 /// How many such transactions one list waits for; the sweep goes on.
 const PAGES: u32 = 20;
@@ -53,7 +53,7 @@ pub async fn assign_page(
                select id, row_number() over (order by created_at, sequence, id) as n
                  from (select id, created_at, sequence from events
                         where merchant_id = $1 and mode = $2 and position is null
-                        order by created_at, sequence, id limit $4) waiting),
+                        order by created_at, sequence, id limit 1000) waiting),
            given as (
                update events e set position = $3 + next.n from next where e.id = next.id returning 1)
            update event_positions set last_position = last_position + (select count(*) from given)
@@ -62,7 +62,6 @@ pub async fn assign_page(
         merchant,
         mode,
         last,
-        PAGE,
     )
     .fetch_one(&mut *tx)
     .await?;

@@ -45,10 +45,11 @@ pub async fn match_again(
     let Some((charge, attempt)) = attempt_of(db, stray.connection, attempt, None).await? else {
         sqlx::query!(
             "update stray_notifications set looks = looks + 1, look_at = app_now() + $3::interval
-              where connection_id = $1 and dedupe_key = $2",
+              where connection_id = $1 and dedupe_key = $2 and looks = $4",
             stray.connection.uuid(),
             stray.dedupe_key,
             pause.map(interval) as _,
+            stray.looks,
         )
         .execute(db)
         .await?;

@@ -151,7 +151,7 @@ impl Pix {
             match serde_json::from_value(entry) {
                 Ok(entry) => entries.push(entry),
                 Err(_) => {
-                    unreadable.push(Unreadable::new("efi_pix_listed", "a listed Pix or claim"))
+                    unreadable.push(Unreadable::new("efi_pix_listed", "a listed Pix or claim"));
                 }
             }
         }
