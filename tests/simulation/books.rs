@@ -26,7 +26,7 @@ const NEVER: [(u8, &str, &str); 15] = [
     (3, "paid has a payment", "select c.id || ' ' || c.status as what from charges c where status in ('paid', 'refunded', 'disputed') and not exists (select from live_payments p where p.charge_id = c.id)"),
     (3, "a payment makes it paid", "select c.id || ' ' || c.status as what from charges c where status not in ('paid', 'refunded', 'disputed', 'needs_review') and exists (select from live_payments p where p.charge_id = c.id)"),
     (5, "nothing is overdue or forgotten: charges", "select id || ' ' || status as what from charges where look_at is not null or status in ('processing', 'pending', 'overdue')"),
-    (5, "nothing is overdue or forgotten: attempts", "select id || ' ' || state || coalesce(' ' || look_at, '') as what from attempts a where look_at is not null or state in ('open', 'voiding') or state = 'abandoned' and not exists (select from events e where e.type like 'gateway_connection.%' and e.merchant_id = a.merchant_id)",
+    (5, "nothing is overdue or forgotten: attempts", "select id || ' ' || state || coalesce(' ' || look_at, '') as what from attempts a where state = 'open' or alerted_at is null and (look_at is not null or state = 'abandoned') or look_at < app_now()",
     ),
     (5, "nothing is overdue or forgotten: refunds", "select id || ' ' || status as what from refunds where look_at is not null or status = 'pending'"),
     (5, "nothing is overdue or forgotten: deliveries", "select id || ' ' || state as what from deliveries where look_at is not null or state = 'pending'"),

@@ -26,7 +26,7 @@ use url::Url;
 use super::{
     borders::{Border, Borders, Seeded, TaskId, short},
     database::Database,
-    flows::{At, Call, Engine, Flow, Key},
+    flows::{At, Call, Engine, Flow, Key, Kind},
     plan::{Happening, Hardship, Merchant, Plan},
     statements::Statements,
     tasks::{Came, Crash, Of, Stretch, Task},
@@ -47,6 +47,8 @@ const MERCHANTS: [&[GatewayKind]; 7] = [
 const AT_A_TIME: usize = 10;
 /// A workflow that has not come to rest after so many stretches of a run never will.
 pub(super) const MAX_STRETCHES: u64 = 30_000;
+/// Nearly as long as the pause between two searches for an orphan that a merchant was alerted of.
+const SLOWLY: TimeDelta = TimeDelta::hours(23);
 /// For how many milliseconds a blocked task is waited for before time moves.
 const PATIENCE: u32 = 200;
 /// Of a thousand moments when no task runs, so many are looked at.
@@ -261,6 +263,9 @@ impl World {
             let Some(next) = self.next_time().await? else {
                 return Ok(true);
             };
+            if self.is_idle(next).await? {
+                return Ok(true);
+            }
             if until.is_some_and(|until| next > until) {
                 self.move_to(until.unwrap_or(next));
                 return Ok(false);
@@ -340,6 +345,20 @@ impl World {
         let id = *id;
         self.stretch(id).await?;
         Ok(true)
+    }
+
+    /// Whether all that is left is orphans that merchants were alerted of, which are searched for once a day for half a year.
+    async fn is_idle(&mut self, next: DateTime<Utc>) -> anyhow::Result<bool> {
+        let mut open = self.flows.iter().filter(|(_, flow)| flow.at != At::Closed);
+        let far = next - self.borders.now() > SLOWLY;
+        if !self.healed || !far || open.any(|((kind, _), _)| *kind != Kind::Reconcile) {
+            return Ok(false);
+        }
+        let rows = self
+            .database
+            .rows("select count(*) as n from attempts where look_at is not null and alerted_at is null")
+            .await?;
+        Ok(sqlx::Row::get::<i64, _>(&rows[0], "n") == 0)
     }
 
     /// Before time moves: whether a task that was believed to wait for another one goes on after all.
