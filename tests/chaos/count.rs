@@ -203,10 +203,12 @@ impl Books<'_> {
         }
     }
 
+    /// A charge that was paid before Temporal came back needs none any more.
     async fn have_workflows(&self) -> anyhow::Result<Line> {
         let http = tests::http();
         let mut broken = Vec::new();
-        for sale in self.presented_alone {
+        let open = self.presented_alone.iter().filter(|sale| sale.left_open);
+        for sale in open.clone() {
             let id = sale.charge.as_deref().unwrap_or_default();
             let url = self
                 .temporal
@@ -216,8 +218,8 @@ impl Books<'_> {
             }
         }
         Ok(Line {
-            promise: "their workflows exist afterwards",
-            counted: self.presented_alone.len(),
+            promise: "the workflows of those that stayed open exist afterwards",
+            counted: open.count(),
             broken,
         })
     }
