@@ -13,7 +13,6 @@ const MOST: u64 = 200;
 const TIME: Duration = Duration::from_mins(2);
 
 #[test]
-#[ignore = "until the faults that it finds are removed"]
 fn every_invariant_holds_at_rest() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
