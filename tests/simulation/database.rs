@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::borders::{Border, Borders};
 
 /// More than tasks can ever hold at a time.
-const CONNECTIONS: u32 = 40;
+const CONNECTIONS: u32 = 80;
 /// As many as tasks usually need at a time.
 const AHEAD: usize = 16;
 /// Waiting at a border is no lack of connections.
@@ -102,7 +102,9 @@ impl Database {
 
     /// Opens connections ahead: those that are made while tasks run come in an order of their own.
     pub(super) async fn warm(&self) -> anyhow::Result<()> {
-        let all = (0..AHEAD).map(|_| self.store.pool.acquire());
+        // those that are parked at borders come back only when this has ended
+        let free = usize::try_from(CONNECTIONS)?.saturating_sub(self.in_use());
+        let all = (0..AHEAD.min(free)).map(|_| self.store.pool.acquire());
         futures::future::try_join_all(all).await.map(drop)?;
         Ok(())
     }

@@ -10,6 +10,6 @@ for patch in tests/simulation/planted/${1:-*}.patch; do
     cargo build --quiet -p tests --bin simulation && cp "${CARGO_TARGET_DIR:-target}/debug/simulation" "${TMPDIR:-/tmp}/planted"
     git apply --reverse "$patch"
     printf '%s: ' "$(basename "$patch" .patch)"
-    "${TMPDIR:-/tmp}/planted" --seeds "${SEEDS:-1..2000}" --first | grep -E '^seed|invariant|runs,' | tr '\n' ' ' || true
+    "${TMPDIR:-/tmp}/planted" --seeds "${SEEDS:-1..2000}" --first ${ARGS:-} | grep -E '^seed|invariant|runs,' | tr '\n' ' ' || true
     echo
 done

@@ -31,7 +31,7 @@ const STILL: u32 = 4;
 const STUCK: u32 = 30_000;
 const TICK: Duration = Duration::from_millis(1);
 /// After so many, a task without a connection is believed to wait for another one.
-const SURE: u32 = YIELDS + 5;
+const SURE: u32 = 20;
 /// How often others are let go on (a connection on its way back to the pool) before a tick.
 const YIELDS: u32 = 200;
 

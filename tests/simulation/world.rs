@@ -47,6 +47,8 @@ const MERCHANTS: [&[GatewayKind]; 7] = [
 const AT_A_TIME: usize = 10;
 /// A workflow that has not come to rest after so many stretches of a run never will.
 pub(super) const MAX_STRETCHES: u64 = 30_000;
+/// A connection that is on its way back to the pool is there after so many milliseconds, on however busy a machine.
+const RETURNS_WITHIN: u32 = 3_000;
 /// Nearly as long as the pause between two searches for an orphan that a merchant was alerted of.
 const SLOWLY: TimeDelta = TimeDelta::hours(23);
 /// For how many milliseconds a blocked task is waited for before time moves.
@@ -601,7 +603,7 @@ impl World {
         id: TaskId,
         (of, others): (Of, usize),
     ) -> anyhow::Result<()> {
-        for _ in 0..PATIENCE {
+        for _ in 0..RETURNS_WITHIN {
             if self.database.in_use() <= others + parked(&self.borders) {
                 if let Some(task) = self.tasks.get_mut(&id) {
                     task.held = 0;
