@@ -6,13 +6,16 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, Row,
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode},
 };
 use store::{Store, vault::DataKey};
 use url::Url;
 use uuid::Uuid;
 
-use super::borders::{Border, Borders};
+use super::{
+    borders::{Border, Borders},
+    line::Line,
+};
 
 /// More than tasks can ever hold at a time.
 const CONNECTIONS: u32 = 80;
@@ -20,6 +23,12 @@ const CONNECTIONS: u32 = 80;
 const AHEAD: usize = 16;
 /// Waiting at a border is no lack of connections.
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(10);
+/// A request that has no answer after this may wait for a lock.
+const LOCK_AFTER: std::time::Duration = std::time::Duration::from_millis(2);
+/// Without an answer for so many of these, the harness itself is stuck.
+const STUCK: u32 = 30_000;
+/// So often others go on (a connection on its way back to the pool) before it is concluded that nothing moves.
+const YIELDS: u32 = 10;
 /// After so many runs dead rows are cleared away.
 const VACUUM_EVERY: u64 = 100;
 
@@ -38,6 +47,7 @@ const APP_NOW: &str = "
 /// Everything of one process's database.
 pub(super) struct Database {
     pub store: Store,
+    pub line: Line,
     /// Looks on, and asks who waits for a lock.
     watcher: PgConnection,
     name: String,
@@ -66,6 +76,9 @@ impl Database {
         run(&mut watcher, CLOCK_AND_IDS).await?;
         store::MIGRATIONS.run(&mut watcher).await?;
         run(&mut watcher, APP_NOW).await?;
+        let host = url.host_str().unwrap_or("127.0.0.1").to_owned();
+        let line = Line::open(host, url.port().unwrap_or(5432))?;
+        let options = options.socket(&line.folder).ssl_mode(PgSslMode::Disable);
         let (on_idle, on_new) = (borders.clone(), borders.clone());
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
@@ -91,6 +104,7 @@ impl Database {
             .connect_with(options)
             .await?;
         Ok(Self {
+            line,
             store: Store::new(pool, DataKey::random()),
             watcher,
             name,
@@ -187,17 +201,49 @@ impl Database {
         found.with_context(|| query.to_owned())
     }
 
-    /// How many statements run, those that wait for a lock apart; and how many wait.
-    pub(super) async fn activity(&mut self) -> anyhow::Result<(i64, i64)> {
+    /// Finds out which connections wait for a lock. A lock is granted by whoever lets it go, before that one has its own answer.
+    pub(super) async fn find_locks(&mut self) -> anyhow::Result<()> {
+        let asked: Vec<_> = self.line.asked().iter().map(i32::to_string).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
         let rows = self
-            .rows(
-                "select count(*) filter (where wait_event_type is distinct from 'Lock') as run,
-                        count(*) filter (where wait_event_type = 'Lock') as wait
-                   from pg_stat_activity
-                  where datname = current_database() and pid <> pg_backend_pid() and state in ('active', 'starting')",
-            )
+            .rows(&format!(
+                "select distinct pid from pg_locks where not granted and pid in ({})",
+                asked.join(", ")
+            ))
             .await?;
-        Ok((rows[0].get("run"), rows[0].get("wait")))
+        let locked: Vec<i32> = rows.iter().map(|row| row.get("pid")).collect();
+        self.line.set_locked(&locked);
+        Ok(())
+    }
+
+    /// Waits until nothing is on its way between the pool and the server: whoever has no answer waits for a lock.
+    pub(super) async fn quiet(&mut self, woken: impl Fn() -> bool) -> anyhow::Result<()> {
+        let mut quiet = 0;
+        for _ in 0..STUCK {
+            if woken() {
+                return Ok(());
+            }
+            if self.line.pending() > 0 {
+                quiet = 0;
+                let changed = tokio::time::timeout(LOCK_AFTER, self.line.change()).await;
+                if changed.is_err() {
+                    self.find_locks().await?;
+                }
+            } else if quiet < YIELDS {
+                quiet += 1;
+                tokio::task::yield_now().await;
+            } else if self.line.has_locked() {
+                self.find_locks().await?;
+                if self.line.pending() == 0 {
+                    return Ok(());
+                }
+            } else {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the database does not come to rest: {}", self.idle().await?)
     }
 
     /// What connections did last that are in a transaction and stand still.
@@ -221,6 +267,7 @@ impl Database {
 
     pub(super) async fn drop(self) -> anyhow::Result<()> {
         self.store.pool.close().await;
+        self.line.close();
         self.watcher.close().await?;
         let mut db = PgConnection::connect(self.url.as_str()).await?;
         run(&mut db, &format!("drop database \"{}\"", self.name)).await

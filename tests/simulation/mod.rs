@@ -6,6 +6,7 @@ mod borders;
 mod database;
 mod flows;
 mod happen;
+mod line;
 mod plan;
 mod statements;
 mod tasks;
@@ -20,8 +21,8 @@ use world::World;
 
 /// How long after the last fault the gateways and our rows must agree.
 const SETTLED_AFTER: TimeDelta = TimeDelta::minutes(20);
-/// Catch-ups at the end: one for what was lost, one for what followed from it.
-const CATCH_UPS: u32 = 2;
+/// Catch-ups then: one for what was lost, one for what followed from it.
+const CATCH_UPS: i32 = 2;
 const CATCH_UP_EVERY: TimeDelta = TimeDelta::seconds(301);
 
 /// What a run showed.
@@ -63,7 +64,7 @@ impl Simulation {
                 .violations
                 .push((0, format!("the run broke: {error:#}")));
         }
-        self.world.leave().await;
+        self.world.leave().await?;
         for (name, times) in std::mem::take(&mut self.world.checks) {
             *self.checks.entry(name).or_default() += times;
         }
@@ -91,13 +92,11 @@ impl Simulation {
             return Ok(());
         }
         world.check_settled(checks).await?;
-        for n in 0..=CATCH_UPS {
-            if !Box::pin(world.drive(None)).await? {
-                return Ok(());
-            }
-            if n < CATCH_UPS {
-                world.catch_up(CATCH_UP_EVERY);
-            }
+        for n in 1..=CATCH_UPS {
+            world.catch_up(CATCH_UP_EVERY * n);
+        }
+        if !Box::pin(world.drive(None)).await? {
+            return Ok(());
         }
         world.check_at_rest(checks).await
     }

@@ -129,8 +129,8 @@ struct Drawing<'a> {
 
 pub(super) fn draw(borders: &Borders, merchants: &[Merchant], hardship: Hardship) -> Plan {
     let now = borders.now();
-    // most happens within minutes, some of it over days
-    let window_s = *borders.pick(&[60, 600, 7_200, 200_000]).unwrap_or(&600);
+    // most happens within minutes, some of it within half a day
+    let window_s = *borders.pick(&[60, 600, 7_200, 40_000]).unwrap_or(&600);
     let shape = match borders.draw(10) {
         0 | 1 if hardship.faults => Shape::Comeback,
         3 | 4 => Shape::Burst,

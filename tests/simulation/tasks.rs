@@ -8,13 +8,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
-    time::Duration,
 };
 
 use activities::{DeliveryStep, Progress};
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use store::StoreError;
-use tokio::sync::Notify;
 
 use super::{
     actors::Asked,
@@ -22,18 +21,6 @@ use super::{
     database::Database,
     flows::Key,
 };
-
-/// After so many ticks without an answer of the database, the server is asked what its connections do.
-const QUIET: u32 = 6;
-/// So many times in a row it must say that they do nothing.
-const STILL: u32 = 4;
-/// Without anything happening for so many ticks, the harness itself is stuck.
-const STUCK: u32 = 30_000;
-const TICK: Duration = Duration::from_millis(1);
-/// After so many, a task without a connection is believed to wait for another one.
-const SURE: u32 = 20;
-/// How often others are let go on (a connection on its way back to the pool) before a tick.
-const YIELDS: u32 = 200;
 
 /// What a task came to.
 pub(super) enum Came {
@@ -94,13 +81,11 @@ pub(super) struct Task {
 #[derive(Default)]
 struct Flag {
     woken: AtomicBool,
-    notify: Notify,
 }
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
         self.woken.store(true, Ordering::SeqCst);
-        self.notify.notify_one();
     }
 }
 
@@ -142,51 +127,22 @@ impl Task {
         (borders, database): (&Borders, &mut Database),
         (others, arrived): (usize, bool),
     ) -> anyhow::Result<Option<Stretch>> {
-        let mut still = 0;
-        for n in 0..STUCK {
-            if self.is_woken() {
-                tokio::task::yield_now().await;
-                return Ok(None);
-            }
-            let busy = database.in_use().saturating_sub(others + parked(borders));
-            let held = if busy > 0 && n >= YIELDS && n % QUIET == 0 {
-                // its connections stand still: in a transaction, or behind a lock
-                let (running, waiting) = database.activity().await?;
-                let busy = database.in_use().saturating_sub(others + parked(borders));
-                still = if running == 0 { still + 1 } else { 0 };
-                match (running, waiting) {
-                    // a statement that has ended may have its answer on the way
-                    _ if self.is_woken() || busy == 0 || still < STILL => None,
-                    (0, _) if arrived => Some(busy),
-                    // behind a lock, or behind something in memory
-                    (running, waiting) if !arrived && (waiting > 0 || running == 0) => {
-                        self.blocked = true;
-                        Some(busy)
-                    }
-                    _ => None,
-                }
-            } else if busy == 0 && (arrived || n > SURE) {
-                self.blocked = !waits(borders, id);
-                Some(0)
-            } else {
-                None
-            };
-            if let Some(held) = held {
-                self.held = held;
-                self.borders += u32::from(arrived);
-                return Ok(Some(if self.blocked {
-                    Stretch::Blocked
-                } else {
-                    Stretch::Border
-                }));
-            }
-            if n < YIELDS {
-                tokio::task::yield_now().await;
-            } else {
-                let _ = tokio::time::timeout(TICK, self.flag.notify.notified()).await;
-            }
+        let flag = self.flag.clone();
+        database
+            .quiet(|| flag.woken.load(Ordering::SeqCst))
+            .await
+            .with_context(|| format!("{:?}", self.of))?;
+        if self.is_woken() {
+            return Ok(None);
         }
-        anyhow::bail!("a task is stuck: {:?}", self.of)
+        self.held = database.in_use().saturating_sub(others + parked(borders));
+        self.borders += u32::from(arrived);
+        self.blocked = !waits(borders, id);
+        Ok(Some(if self.blocked {
+            Stretch::Blocked
+        } else {
+            Stretch::Border
+        }))
     }
 
     /// Runs until the next border. `others` are the connections that other tasks hold.

@@ -29,7 +29,7 @@ use super::{
     flows::{At, Call, Engine, Flow, Key, Kind},
     plan::{Happening, Hardship, Merchant, Plan},
     statements::Statements,
-    tasks::{Came, Crash, Of, Stretch, Task, parked},
+    tasks::{Came, Crash, Of, Stretch, Task},
     wire::{GATEWAYS, Weather, Wire},
 };
 
@@ -47,12 +47,8 @@ const MERCHANTS: [&[GatewayKind]; 7] = [
 const AT_A_TIME: usize = 10;
 /// A workflow that has not come to rest after so many stretches of a run never will.
 pub(super) const MAX_STRETCHES: u64 = 30_000;
-/// A connection that is on its way back to the pool is there after so many milliseconds, on however busy a machine.
-const RETURNS_WITHIN: u32 = 3_000;
 /// Nearly as long as the pause between two searches for an orphan that a merchant was alerted of.
 const SLOWLY: TimeDelta = TimeDelta::hours(23);
-/// For how many milliseconds a blocked task is waited for before time moves.
-const PATIENCE: u32 = 200;
 /// Of a thousand moments when no task runs, so many are looked at.
 const CHECKED: u64 = 100;
 /// Steps without a change, in a row, that prove a loop.
@@ -259,9 +255,6 @@ impl World {
             if self.tasks.is_empty() && self.borders.chance(CHECKED) {
                 self.check_now().await?;
             }
-            if self.wait_for_woken().await {
-                continue;
-            }
             let Some(next) = self.next_time().await? else {
                 return Ok(true);
             };
@@ -325,22 +318,14 @@ impl World {
 
     /// Those whose lock came free go on before all others.
     async fn run_woken(&mut self) -> anyhow::Result<bool> {
-        let woken = |(_, task): &(&TaskId, &Task)| task.blocked && task.is_woken();
-        let blocked = self
-            .tasks
-            .values()
-            .filter(|task| task.blocked && task.held > 0);
-        let blocked = blocked.count();
-        if blocked > 0 {
-            // whoever does not wait for a lock any more has its answer on the way
-            for _ in 0..100 {
-                let is_woken = self.tasks.iter().any(|one| woken(&one));
-                if is_woken || usize::try_from(self.database.activity().await?.1)? >= blocked {
-                    break;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            }
+        if self.tasks.values().any(|task| task.blocked) {
+            self.database.quiet(|| false).await?;
         }
+        let now = self.borders.now();
+        let stands = |task: &Task| task.paused_until.is_some_and(|until| until > now);
+        let woken = |(_, task): &(&TaskId, &Task)| {
+            task.borders > 0 && task.is_woken() && !task.gave_way && !stands(task)
+        };
         let Some((id, _)) = self.tasks.iter().find(woken) else {
             return Ok(false);
         };
@@ -361,21 +346,6 @@ impl World {
             .rows("select count(*) as n from attempts where look_at is not null and alerted_at is null")
             .await?;
         Ok(sqlx::Row::get::<i64, _>(&rows[0], "n") == 0)
-    }
-
-    /// Before time moves: whether a task that was believed to wait for another one goes on after all.
-    async fn wait_for_woken(&self) -> bool {
-        for _ in 0..PATIENCE {
-            let mut blocked = self.tasks.values().filter(|task| task.blocked).peekable();
-            if blocked.peek().is_none() {
-                return false;
-            }
-            if blocked.any(Task::is_woken) {
-                return true;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
-        false
     }
 
     async fn happen_next(&mut self) -> anyhow::Result<bool> {
@@ -574,7 +544,9 @@ impl World {
             Stretch::Border => {
                 if task.held > 0 && calls(&self.borders, id) {
                     let of = task.of;
-                    self.check_connections(id, (of, others)).await?;
+                    let does = self.database.idle().await?;
+                    let what = format!("t{id} ({of:?}) holds a connection during a call: {does}");
+                    self.borders.violated(10, what);
                 }
             }
             Stretch::Blocked => {
@@ -594,27 +566,6 @@ impl World {
                 self.ended(id, &task, came).await?;
             }
         }
-        Ok(())
-    }
-
-    /// No connection is held during a call. One on its way back to the pool is waited for.
-    async fn check_connections(
-        &mut self,
-        id: TaskId,
-        (of, others): (Of, usize),
-    ) -> anyhow::Result<()> {
-        for _ in 0..RETURNS_WITHIN {
-            if self.database.in_use() <= others + parked(&self.borders) {
-                if let Some(task) = self.tasks.get_mut(&id) {
-                    task.held = 0;
-                }
-                return Ok(());
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
-        let does = self.database.idle().await?;
-        let what = format!("t{id} ({of:?}) holds a connection during a call: {does}");
-        self.borders.violated(10, what);
         Ok(())
     }
 
@@ -814,14 +765,10 @@ impl World {
     }
 
     /// Drops what still runs.
-    pub(super) async fn leave(&mut self) {
+    pub(super) async fn leave(&mut self) -> anyhow::Result<()> {
         self.tasks.clear();
-        for _ in 0..100 {
-            if self.database.in_use() == 0 {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-        }
+        // what was dropped in the middle is rolled back by the pool
+        self.database.quiet(|| false).await
     }
 
     pub(super) async fn close(self) -> anyhow::Result<()> {
