@@ -6,7 +6,11 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, connections::Connection};
+use crate::{
+    Store, StoreError,
+    connections::Connection,
+    payers::{self, erase},
+};
 
 pub mod kept;
 pub mod sealed;
@@ -86,7 +90,16 @@ pub async fn record(
             Whose::Ours(charge, attempt) => {
                 ours = true;
                 about.push(charge);
-                let news = fact(db, from, notification, notice, (charge, attempt)).await?;
+                // an eraser that comes later sees the fact, and one that came first has erased what it states
+                let is_known = payers::hold(db, charge).await?;
+                if let (false, Source::Again(body)) = (is_known, source) {
+                    erase::delete_body(db, body.uuid()).await?;
+                }
+                let told = Told {
+                    notice,
+                    observed: notice.observed.as_ref().filter(|_| is_known),
+                };
+                let news = fact(db, from, notification, told, (charge, attempt)).await?;
                 if news && !stored.charges.contains(&charge) {
                     stored.charges.push(charge);
                 }
@@ -206,13 +219,20 @@ async fn paid_attempt(
     Ok(row.map(|row| (row.charge_id.into(), row.attempt_id.into())))
 }
 
+/// A notice, and as much of what it states as may be written.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    notice: &'a Notice,
+    observed: Option<&'a Value>,
+}
+
 /// Writes a fact; whether it is open. A fact that is older than the last one that was applied of its attempt is not applied: it
 /// becomes a hint, and so does one that is repeated after it was applied. What a payable charge states then is no news.
 async fn fact(
     db: &mut PgConnection,
     from: &Connection,
     notification: Option<Uuid>,
-    notice: &Notice,
+    Told { notice, observed }: Told<'_>,
     (charge, attempt): (ChargeId, AttemptId),
 ) -> Result<bool, StoreError> {
     let open = sqlx::query_scalar!(
@@ -238,7 +258,7 @@ async fn fact(
         charge.uuid(),
         attempt.uuid(),
         notice.event,
-        notice.observed,
+        observed,
         notice.matters,
         notice.stated_at,
         notice.is_payable,
