@@ -342,7 +342,8 @@ async fn parked_deliveries_are_given_up_after_thirty_days() {
         .await;
     shop.reply(Reply::status(500));
     check(&bench, endpoint).await;
-    let expected = [("failed".into(), true, 1), ("pending".into(), true, 1)];
+    // the other one, and the alert of the first
+    let expected = [("failed".into(), true, 1), ("pending".into(), true, 2)];
     assert_eq!(counts(&bench, endpoint).await, expected);
 }
 

@@ -15,8 +15,8 @@ use crate::temporal::{client, history};
 fn timing() -> Timing {
     let s = Duration::from_secs;
     Timing {
-        call: s(20),
-        last_call: s(20),
+        call: s(12),
+        last_call: s(12),
         activity: Duration::from_millis(300),
         activity_returns: s(1),
         ..brisk()
@@ -83,7 +83,7 @@ async fn detached(stack: &Stack, gateway: GatewayKind) -> String {
     let client = client(stack).await;
     eventually("the activity has returned", || async {
         let history = history(&client, &id).await;
-        if history.contains("TIMER_STARTED") {
+        if history.contains("TimerStartedEvent") {
             Ok(())
         } else {
             Err(history)

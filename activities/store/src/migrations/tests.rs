@@ -134,11 +134,11 @@ async fn every_migration_can_be_undone_and_done_again() {
 
 /// Rows of every kind.
 const ROWS: &str = include_str!("rows.sql");
-/// The tables without rows.
+/// The tables without rows, once they are analyzed.
 const EMPTY: &str = "
-    select c.relname::text from pg_class c
-     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition and c.relname not like '\\_sqlx%'
-       and (xpath('/row/n/text()', query_to_xml(format('select count(*) as n from %I', c.relname), false, true, '')))[1]::text = '0'
+    select relname::text from pg_class
+     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
+       and relname not like '%\\_sqlx\\_migrations%' and reltuples <= 0
      order by 1";
 /// What is left in the rows that every version has.
 const LEFT: &str = "
@@ -164,6 +164,7 @@ async fn every_migration_can_be_undone_and_done_again_with_rows() {
         }
     }
     run(&mut db, ROWS).await;
+    run(&mut db, "analyze").await;
     assert_eq!(texts(&mut db, EMPTY).await, [""; 0], "tables without rows");
     let left = texts(&mut db, LEFT).await;
     for pair in schemas.windows(2).rev() {

@@ -29,8 +29,7 @@ struct Case {
 impl Case {
     async fn new() -> Self {
         let url = migrated().await;
-        let (base, name) = url.rsplit_once('/').expect("a database");
-        let _ = base;
+        let (_, name) = url.rsplit_once('/').expect("a database");
         // rows without what they refer to: nothing here follows a reference but the payer's
         let mut db = connect(&url).await;
         let sql = format!("alter database \"{name}\" set session_replication_role = replica");
@@ -115,7 +114,7 @@ impl Case {
         charges::remember_payer_at(db, &charge, self.connection.id, "cus_maria")
             .await
             .expect("written");
-        let page = json!({ "type": "redirect", "url": "https://example.com/maria" });
+        let page = json!({ "type": "redirect", "url": "https://example.com/maria", "expires_at": "2027-01-01T00:00:00Z" });
         let page = serde_json::from_value(page).expect("an action");
         attempts::fill_in(db, self.attempt, "pay_1", Some(&page))
             .await
