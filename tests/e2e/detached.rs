@@ -5,11 +5,17 @@ use std::time::Duration;
 use activities::Timing;
 use orchestrator::{Config, Role, Running, start};
 use schemas::{gateway::GatewayKind, id::ChargeId};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tests::{Api, Options, Stack, api::pix, bench::rows, eventually, stack::brisk};
+use tokio_util::task::TaskTracker;
+use url::Url;
 use uuid::Uuid;
 
 use crate::temporal::{client, history};
+
+/// Where a process of its own writes its address.
+const ADDRESS_FILE: &str = "DETACHED_ADDRESS_FILE";
 
 /// The activity returns long before the gateway answers.
 fn timing() -> Timing {
@@ -124,25 +130,101 @@ async fn is_shown_and_paid(stack: &Stack, gateway: GatewayKind, id: &str) {
     assert_eq!(paid["amount_paid"], 12345, "{gateway}");
 }
 
+/// A process of this binary that ends without a word.
+struct Child(std::process::Child);
+
+impl Child {
+    /// Starts [`a_process_of_its_own`] beside the stack; returns where its API is.
+    async fn start(stack: &Stack) -> (Self, Api) {
+        let config = &stack.config;
+        let file = std::env::temp_dir().join(format!("{}.address", config.task_queue_prefix));
+        let text = |url: &Option<Url>| url.as_ref().map(Url::to_string).unwrap_or_default();
+        let authority = config.test_efi_ca_file.clone().unwrap_or_default();
+        let child = std::process::Command::new(std::env::current_exe().expect("this binary"))
+            .args(["--exact", "detached::a_process_of_its_own", "--nocapture"])
+            .env(ADDRESS_FILE, &file)
+            .env(
+                "ORCHESTRATOR_DATABASE_URL",
+                config.database_url.expose_secret(),
+            )
+            .env("ORCHESTRATOR_DATABASE_CONNECTIONS", "12")
+            .env("ORCHESTRATOR_TASK_QUEUE_PREFIX", &config.task_queue_prefix)
+            .env(
+                "ORCHESTRATOR_TEMPORAL_URL",
+                stack.services.temporal_url.as_str(),
+            )
+            .env("ORCHESTRATOR_API_PORT", "0")
+            .env("ORCHESTRATOR_METRICS_PORT", "0")
+            .env("ORCHESTRATOR_ALLOW_PRIVATE_WEBHOOKS", "true")
+            .env(
+                "ORCHESTRATOR_TEST_EFI_PIX_URL",
+                text(&config.test_efi_pix_url),
+            )
+            .env(
+                "ORCHESTRATOR_TEST_EFI_COBRANCAS_URL",
+                text(&config.test_efi_cobrancas_url),
+            )
+            .env("ORCHESTRATOR_TEST_EFI_CA_FILE", authority)
+            .env(
+                "ORCHESTRATOR_TEST_STRIPE_URL",
+                text(&config.test_stripe_url),
+            )
+            .env("ORCHESTRATOR_TEST_ASAAS_URL", text(&config.test_asaas_url))
+            .stdout(std::process::Stdio::null())
+            .spawn();
+        let child = Self(child.expect("a process"));
+        let base = eventually("the process has its port", || async {
+            let address = std::fs::read_to_string(&file).unwrap_or_default();
+            Url::parse(&address).map_err(|_| address)
+        })
+        .await;
+        (child, Api::new(base, stack.api.key.clone()))
+    }
+
+    /// Kills it: nothing of what it does is ended.
+    fn die(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.die();
+    }
+}
+
+/// No test by itself: what [`Child`] runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_its_own() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what a test tells its own process is no configuration"
+    )]
+    let Ok(file) = std::env::var(ADDRESS_FILE) else {
+        return;
+    };
+    let running = process(Config::from_env().expect("a configuration")).await;
+    let address = format!("http://{}", running.addresses[&Role::Api]);
+    let written = format!("{file}.new");
+    std::fs::write(&written, address).expect("written");
+    std::fs::rename(written, file).expect("there at once");
+    std::future::pending::<()>().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_dies_in_the_middle_of_a_detached_call_creates_nothing_twice() {
     for gateway in [GatewayKind::Efi, GatewayKind::Stripe, GatewayKind::Asaas] {
         let stack = stack(gateway).await;
         answers_after(&stack, gateway, 60_000).await;
-        // all that the process does ends with its runtime, wherever it waits
-        let dies = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let running = dies.spawn(process(stack.config.clone()));
-        let running = running.await.expect("no panic");
-        let api = client_of(&running, &stack);
-        let sale = tokio::spawn(async move { api.post("/v1/charges", &pix()).await });
+        // the stack's own worker takes nothing for now
+        stack.temporal.cut();
+        let (mut child, api) = Child::start(&stack).await;
+        let sale = TaskTracker::new().spawn(async move { api.post("/v1/charges", &pix()).await });
         let id = detached(&stack, gateway).await;
         let dead = worker(&stack, &id).await;
-        dies.shutdown_background();
-        drop(running);
+        child.die();
+        stack.temporal.mend();
         assert!(sale.await.is_err(), "the process was gone");
         is_shown_and_paid(&stack, gateway, &id).await;
         assert_ne!(worker(&stack, &id).await, dead, "another one took over");
@@ -155,15 +237,22 @@ async fn a_process_that_is_stopped_finishes_its_detached_call() {
     for gateway in [GatewayKind::Efi, GatewayKind::Asaas] {
         let stack = stack(gateway).await;
         answers_after(&stack, gateway, 3_000).await;
-        let running = process(stack.config.clone()).await;
+        // the stack's own worker takes nothing for now
+        stack.temporal.cut();
+        let config = Config {
+            temporal_url: stack.services.temporal_url.clone(),
+            ..stack.config.clone()
+        };
+        let running = process(config).await;
         let api = client_of(&running, &stack);
-        let sale = tokio::spawn(async move { api.post("/v1/charges", &pix()).await });
+        let sale = TaskTracker::new().spawn(async move { api.post("/v1/charges", &pix()).await });
         let id = detached(&stack, gateway).await;
         let stopped = worker(&stack, &id).await;
         running.stop().await;
         // written by the process that made the call, before it was gone
         assert_eq!(states(&stack, &id).await, ["presented"], "{gateway}");
         assert_eq!(worker(&stack, &id).await, stopped);
+        stack.temporal.mend();
         drop(sale);
         is_shown_and_paid(&stack, gateway, &id).await;
         stack.stop().await;

@@ -1,5 +1,7 @@
 //! Personal data that one transaction writes while another erases its payer, in both orders.
 
+use std::cell::Cell;
+
 use schemas::{
     connection::Status,
     gateway::GatewayKind,
@@ -137,12 +139,12 @@ impl Case {
         .await
     }
 
-    /// Returns once a session waits for a lock, or `task` is done without having waited.
-    async fn until_waiting<T>(&self, task: &tokio::task::JoinHandle<T>) {
+    /// Returns once a session waits for a lock, or the other transaction is done without having waited.
+    async fn until_waiting(&self, is_done: &Cell<bool>) {
         let mut db = connect(&self.url).await;
         let waiting = "select pid::text from pg_stat_activity
                         where wait_event_type = 'Lock' and datname = current_database()";
-        while !task.is_finished() && texts(&mut db, waiting).await.is_empty() {
+        while !is_done.get() && texts(&mut db, waiting).await.is_empty() {
             tokio::task::yield_now().await;
         }
     }
@@ -164,48 +166,48 @@ impl Writes {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn what_is_written_while_its_payer_is_erased_holds_no_plaintext() {
     for writes in [Writes::Notification, Writes::Sync] {
-        let case = std::sync::Arc::new(Case::new().await);
+        let (case, is_done) = (Case::new().await, Cell::new(false));
         let mut erasing = case.begin().await;
         let done = erase::erase(&mut erasing, case.payer)
             .await
             .expect("erased");
         assert!(matches!(done, Erasure::Erased { .. }), "{done:?}");
-        let writing = tokio::spawn({
-            let case = case.clone();
-            async move {
-                let mut tx = case.begin().await;
-                writes.write(&case, &mut tx).await;
-                tx.commit().await.expect("committed");
-            }
-        });
-        case.until_waiting(&writing).await;
-        erasing.commit().await.expect("committed");
-        writing.await.expect("written");
+        let writing = async {
+            let mut tx = case.begin().await;
+            writes.write(&case, &mut tx).await;
+            tx.commit().await.expect("committed");
+            is_done.set(true);
+        };
+        let ending = async {
+            case.until_waiting(&is_done).await;
+            erasing.commit().await.expect("committed");
+        };
+        tokio::join!(writing, ending);
         assert_eq!(case.plaintext().await, [""; 0], "{writes:?}");
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn what_was_written_before_its_payer_was_erased_is_erased_with_it() {
     for writes in [Writes::Notification, Writes::Sync] {
-        let case = std::sync::Arc::new(Case::new().await);
+        let (case, is_done) = (Case::new().await, Cell::new(false));
         let mut writing = case.begin().await;
         writes.write(&case, &mut writing).await;
-        let erasing = tokio::spawn({
-            let case = case.clone();
-            async move {
-                let mut tx = case.begin().await;
-                let done = erase::erase(&mut tx, case.payer).await.expect("erased");
-                tx.commit().await.expect("committed");
-                done
-            }
-        });
-        case.until_waiting(&erasing).await;
-        writing.commit().await.expect("committed");
-        let done = erasing.await.expect("done");
+        let erasing = async {
+            let mut tx = case.begin().await;
+            let done = erase::erase(&mut tx, case.payer).await.expect("erased");
+            tx.commit().await.expect("committed");
+            is_done.set(true);
+            done
+        };
+        let ending = async {
+            case.until_waiting(&is_done).await;
+            writing.commit().await.expect("committed");
+        };
+        let (done, ()) = tokio::join!(erasing, ending);
         assert!(matches!(done, Erasure::Erased { .. }), "{done:?}");
         assert_eq!(case.plaintext().await, [""; 0], "{writes:?}");
     }
