@@ -59,20 +59,18 @@ impl Case {
             status: Status::Active,
             fingerprint: "acc".to_owned(),
         };
-        let [m, p, c, a, g] = [
-            merchant.uuid(),
-            payer.uuid(),
-            charge.uuid(),
-            attempt.uuid(),
-            connection.id.uuid(),
-        ];
+        let of = format!("'{}', 'test'", merchant.uuid());
+        let (charge_id, attempt_id) = (charge.uuid(), attempt.uuid());
         let sql = format!(
             "insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, status, expires_at,
                                   created_at)
-             values ('{c}', '{m}', 'test', '{p}', '', 'pix', '{{\"type\": \"pix\", \"expires_in\": 3600}}', 100, 'paid', now(), now());
+             values ('{charge_id}', {of}, '{}', '', 'pix', '{{\"type\": \"pix\", \"expires_in\": 3600}}', 100, 'paid', now(), now());
              insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, family, reason, plan, policy_version,
                                    state, runner, deadline_at, started_at)
-             values ('{a}', '{m}', 'test', '{c}', 1, '{g}', 'asaas', 'asaas', 'first', '{{}}', 1, 'paid', '{a}', now(), now())"
+             values ('{attempt_id}', {of}, '{charge_id}', 1, '{}', 'asaas', 'asaas', 'first', '{{}}', 1, 'paid', '{attempt_id}',
+                     now(), now())",
+            payer.uuid(),
+            connection.id.uuid(),
         );
         run(&mut db, &sql).await;
         drop(db);
