@@ -91,13 +91,6 @@ impl Activities {
         let before = endpoint.now - delta(Duration::from_secs(give_up_after));
         for _ in 0..PAGES {
             let mut tx = self.store.pool.begin().await?;
-            // the endpoint before its deliveries: the order of all who lock both
-            if webhook_endpoints::lock(&mut tx, endpoint.id)
-                .await?
-                .is_none()
-            {
-                break;
-            }
             let page = queue::give_up_page(&mut tx, endpoint.id, before, PAGE).await?;
             let due = if page.alarming > 0 {
                 announce_given_up(&mut tx, endpoint.id).await?

@@ -152,7 +152,8 @@ pub struct GivenUp {
     pub alarming: u64,
 }
 
-/// Gives up a page of the parked deliveries created before `before`, oldest first.
+/// Gives up a page of the parked deliveries created before `before`, oldest first. Locks the endpoint before them: the order of all who
+/// lock both.
 pub async fn give_up_page(
     db: &mut PgConnection,
     endpoint: EndpointId,
@@ -160,9 +161,12 @@ pub async fn give_up_page(
     limit: i64,
 ) -> Result<GivenUp, StoreError> {
     let kinds = sqlx::query_scalar!(
-        "update deliveries set state = 'failed'
+        "with held as materialized (select id from webhook_endpoints where id = $1 for no key update)
+         update deliveries set state = 'failed'
           where state = 'pending' and look_at is null and created_at < $2 and id = any(array(
-                select id from deliveries where endpoint_id = $1 and state = 'pending' and look_at is null order by id limit $3))
+                select id from deliveries
+                 where endpoint_id = (select id from held) and state = 'pending' and look_at is null
+                 order by id limit $3))
          returning event_type",
         endpoint.uuid(),
         before,
