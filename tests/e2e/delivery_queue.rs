@@ -230,7 +230,8 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
     let wait = after(check(&bench, endpoint).await).expect("a wait");
     let cost = statements.take();
     assert!((590_000..=600_000).contains(&wait), "{wait}");
-    assert!(cost <= 10, "{cost} statements for a probe");
+    // giving up what is too old commits with its alert
+    assert!(cost <= 11, "{cost} statements for a probe");
     assert!(after(check(&bench, endpoint).await).expect("a wait") > 500_000);
     drop(statements);
     assert_eq!(shop.arrived().len(), 1);
