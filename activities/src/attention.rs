@@ -7,24 +7,6 @@ use schemas::{
 use serde_json::json;
 use store::{PgConnection, StoreError, connections, deliveries::Due, events};
 
-use crate::Activities;
-
-impl Activities {
-    /// Tells the merchant that a connection needs a person.
-    pub async fn raise_attention(
-        &self,
-        id: ConnectionId,
-        code: &str,
-        message: &str,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.store.pool.begin().await?;
-        let due = raise(&mut tx, id, code, message).await?;
-        tx.commit().await?;
-        self.starter.start_deliveries(due);
-        Ok(())
-    }
-}
-
 /// Raises `gateway_connection.attention`; the answer is the deliveries to start after the commit. `code` and `message` say what
 /// to look at, and hold no personal data.
 pub(crate) async fn raise(

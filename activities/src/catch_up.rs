@@ -146,7 +146,7 @@ impl Activities {
         let found = connections::find(&mut db, claimed.connection).await?;
         let (Some(from), Some(feed)) = (found, Feed::named(&claimed.feed)) else {
             // of a newer version
-            let pause = (delta(self.timing.catch_up_every), true);
+            let pause = (delta(spread(self.timing.catch_up_every)), true);
             return feeds::rest(&mut db, &claimed, pause).await;
         };
         let gateway = self.accounts.open(&mut db, from.id).await?;
@@ -155,7 +155,7 @@ impl Activities {
         let pace = feed.pace() * requests * self.timing.catch_up_pace / 100;
         match turn {
             Turn::Read => {
-                let pause = spread(self.timing.catch_up_every).max(pace);
+                let pause = spread(self.timing.catch_up_every.max(pace));
                 let mut tx = self.store.pool.begin().await?;
                 feeds::rest(&mut tx, &claimed, (delta(pause), true)).await?;
                 findings::end(&mut tx, from.id, &behind_code(feed)).await?;
@@ -164,7 +164,7 @@ impl Activities {
             }
             Turn::More => {
                 let mut db = self.store.pool.acquire().await?;
-                feeds::rest(&mut db, &claimed, (delta(pace), false)).await?;
+                feeds::rest(&mut db, &claimed, (delta(spread(pace)), false)).await?;
                 drop(db);
                 self.note_behind(&from, feed, &claimed).await
             }
@@ -177,7 +177,8 @@ impl Activities {
                     _ => AWAY,
                 };
                 let asked = error.retry_after.unwrap_or_default();
-                let pause = self.pause(claimed.failures, most).max(asked).max(pace);
+                let least = spread(asked.max(pace));
+                let pause = self.pause(claimed.failures, most).max(least);
                 let mut db = self.store.pool.acquire().await?;
                 feeds::failed(&mut db, &claimed, (delta(pause), &error.code)).await?;
                 drop(db);
@@ -282,7 +283,7 @@ impl Activities {
 }
 
 /// The wait, longer by chance: what many lists share is spread.
-fn spread(pause: Duration) -> Duration {
+pub(crate) fn spread(pause: Duration) -> Duration {
     let most = crate::ms(pause / 10 * SPREAD);
     pause + Duration::from_millis(store::chance(most))
 }
@@ -299,4 +300,21 @@ fn kinds() -> Vec<Kind> {
         api: feed.api(),
     };
     Feed::ALL.into_iter().map(kind).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn waits_that_many_lists_share_are_spread() {
+        for pause in [5, 60, 300].map(Duration::from_secs) {
+            let waits: Vec<_> = (0..50).map(|_| spread(pause)).collect();
+            assert!(waits.iter().all(|wait| *wait >= pause));
+            assert!(waits.iter().all(|wait| *wait <= pause * 6 / 5));
+            assert!(waits.iter().collect::<HashSet<_>>().len() > 10);
+        }
+    }
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 use store::{
     PgConnection, PoolConnection, StoreError,
     deliveries::{
-        self, Due, Health, PausePolicy, Terms, Tried, Work,
+        self, Due, Health, PausePolicy, Terms, Tried, Work, given_up,
         queue::{self, Place},
     },
     events, webhook_endpoints,
@@ -41,6 +41,9 @@ const TURNS_AHEAD: Duration = Duration::from_mins(1);
 const EARLY: Duration = Duration::from_millis(250);
 /// A delivery that was woken before its time sleeps for at least this.
 const SLEEP_AGAIN: Duration = Duration::from_secs(1);
+
+/// Between two alerts that deliveries to an endpoint were given up.
+const ALERT_EVERY: Duration = Duration::from_hours(24);
 
 /// Sends the POSTs.
 pub struct Deliverer {
@@ -179,10 +182,13 @@ impl Activities {
             look_at: wait.map(|wait| work.now + delta(answer.took + wait)),
         };
         deliveries::record(&mut tx, work, &tried).await?;
-        let due = match health {
+        let mut due = match health {
             Health::Paused => announce_pause(&mut tx, work).await?,
             Health::Resumed | Health::Unchanged => Vec::new(),
         };
+        if state == State::Failed && given_up::is_alarming(work.event.kind.as_ref()) {
+            due.extend(announce_given_up(&mut tx, work.endpoint).await?);
+        }
         tx.commit().await?;
         log(work, &tried);
         self.starter.start_deliveries(due);
@@ -249,6 +255,27 @@ async fn announce_pause(db: &mut PgConnection, work: &Work) -> Result<Vec<Due>, 
         subject_id: work.endpoint.uuid(),
         sequence,
         data: json!({ "id": work.endpoint, "url": work.url, "status": Status::Paused }),
+    };
+    Ok(events::append(db, &new).await?.1)
+}
+
+/// Raises the alert that deliveries to an endpoint were given up, at most once a day.
+async fn announce_given_up(
+    db: &mut PgConnection,
+    endpoint: EndpointId,
+) -> Result<Vec<Due>, StoreError> {
+    let Some(alert) = given_up::note(db, endpoint, delta(ALERT_EVERY)).await? else {
+        return Ok(Vec::new());
+    };
+    let sequence = events::next_sequence(db, endpoint.uuid()).await?;
+    let new = events::New {
+        merchant: alert.merchant,
+        mode: alert.mode,
+        kind: Type::WebhookEndpointDeliveryFailed,
+        subject: SubjectKind::WebhookEndpoint,
+        subject_id: endpoint.uuid(),
+        sequence,
+        data: json!({ "id": endpoint, "url": alert.url, "status": alert.status }),
     };
     Ok(events::append(db, &new).await?.1)
 }

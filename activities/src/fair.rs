@@ -35,6 +35,16 @@ pub struct Shares {
     pub gauge: &'static str,
 }
 
+/// Bounds of one key, which it never exceeds, even while slots are free.
+#[derive(Clone, Copy, Debug)]
+pub struct Cap<K> {
+    pub key: K,
+    /// The most slots it holds.
+    pub slots: usize,
+    /// The most of its callers that queue.
+    pub queued: usize,
+}
+
 /// What slots are shared by.
 pub trait Sharer: Copy + Eq + Hash + Send + 'static {}
 
@@ -68,8 +78,18 @@ impl<G: Sharer + Display, K: Sharer> Clone for FairSlots<G, K> {
 impl<G: Sharer + Display, K: Sharer> FairSlots<G, K> {
     /// With all slots free.
     pub fn sharing(shares: Shares) -> Self {
+        Self::bounded(shares, None)
+    }
+
+    /// With all slots free, and bounds for one key.
+    pub fn capped(shares: Shares, cap: Cap<K>) -> Self {
+        Self::bounded(shares, Some(cap))
+    }
+
+    fn bounded(shares: Shares, cap: Option<Cap<K>>) -> Self {
         Self(Arc::new(Mutex::new(State {
             shares,
+            cap,
             taken: 0,
             groups: HashMap::new(),
             keys: HashMap::new(),
@@ -121,13 +141,21 @@ impl<G: Sharer + Display, K: Sharer> FairSlots<G, K> {
     }
 }
 
-impl<G: Sharer + Display, K: Sharer> Drop for Slot<G, K> {
-    fn drop(&mut self) {
+impl<G: Sharer + Display, K: Sharer> Slot<G, K> {
+    /// Counts the slot to another key from now on.
+    pub fn pass_to(&mut self, key: K) {
         let granted = {
             let mut state = lock(&self.state);
-            state.leave(self.at, self.since.elapsed());
+            decrement(&mut state.keys, &self.at.1);
+            *state.keys.entry(key).or_default() += 1;
+            // the former key may have been at its bound
             state.grant()
         };
+        self.at.1 = key;
+        self.send(granted);
+    }
+
+    fn send(&self, granted: Vec<Granted<G, K>>) {
         for (at, sender) in granted {
             // a caller that has given up drops the slot, which frees it again
             let _ = sender.send(Self {
@@ -136,6 +164,17 @@ impl<G: Sharer + Display, K: Sharer> Drop for Slot<G, K> {
                 since: Instant::now(),
             });
         }
+    }
+}
+
+impl<G: Sharer + Display, K: Sharer> Drop for Slot<G, K> {
+    fn drop(&mut self) {
+        let granted = {
+            let mut state = lock(&self.state);
+            state.leave(self.at, self.since.elapsed());
+            state.grant()
+        };
+        self.send(granted);
     }
 }
 
@@ -168,6 +207,7 @@ type Granted<G, K> = ((G, K), oneshot::Sender<Slot<G, K>>);
 
 struct State<G: Sharer + Display, K: Sharer> {
     shares: Shares,
+    cap: Option<Cap<K>>,
     taken: usize,
     groups: HashMap<G, usize>,
     keys: HashMap<K, usize>,
@@ -191,7 +231,15 @@ impl<G: Sharer + Display, K: Sharer> State<G, K> {
         self.of_group(group) < self.shares.of_group && self.of_key(key) < self.shares.of_key
     }
 
+    fn cap_of(&self, key: K) -> Option<Cap<K>> {
+        self.cap.filter(|cap| cap.key == key)
+    }
+
     fn has_room(&self, at: (G, K)) -> bool {
+        let cap = self.cap_of(at.1);
+        if cap.is_some_and(|cap| self.of_key(at.1) >= cap.slots) {
+            return false;
+        }
         let kept = if self.is_within_shares(at) {
             0
         } else {
@@ -224,7 +272,10 @@ impl<G: Sharer + Display, K: Sharer> State<G, K> {
     }
 
     fn queue(&mut self, at: (G, K), sender: oneshot::Sender<Slot<G, K>>) -> Option<u64> {
-        if self.queued >= self.shares.max_queued {
+        let is_full = self
+            .cap_of(at.1)
+            .is_some_and(|cap| self.queued_of(at.1) >= cap.queued);
+        if is_full || self.queued >= self.shares.max_queued {
             return None;
         }
         let since = Instant::now();
@@ -239,6 +290,12 @@ impl<G: Sharer + Display, K: Sharer> State<G, K> {
             .waiting
             .insert(self.arrivals, Waiting { since, sender });
         Some(self.arrivals)
+    }
+
+    /// Callers of a key that queue.
+    fn queued_of(&self, key: K) -> usize {
+        let lines = self.queues.iter().filter(|((_, of), _)| *of == key);
+        lines.map(|(_, line)| line.waiting.len()).sum()
     }
 
     fn unqueue(&mut self, at: (G, K), number: u64) -> Option<oneshot::Sender<Slot<G, K>>> {
@@ -301,12 +358,21 @@ impl<G: Sharer + Display, K: Sharer> State<G, K> {
         });
         // each line in turn gets one of the slots that become free
         let turns = (before + 1) * (self.queues.len() + usize::from(line.is_none()));
-        let turns = u32::try_from(turns).unwrap_or(u32::MAX);
-        let slots = u32::try_from(self.shares.slots).unwrap_or(u32::MAX).max(1);
+        let in_turn = self.lasts(turns, self.shares.slots);
+        let in_own = self
+            .cap_of(at.1)
+            .map_or(Duration::ZERO, |cap| self.lasts(before + 1, cap.slots));
         Queue {
-            wait: (self.held.saturating_mul(turns) / slots).max(oldest),
+            wait: in_turn.max(in_own).max(oldest),
             standing,
         }
+    }
+
+    /// How long so many callers take who share so many slots.
+    fn lasts(&self, callers: usize, slots: usize) -> Duration {
+        let callers = u32::try_from(callers).unwrap_or(u32::MAX);
+        let slots = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
+        self.held.saturating_mul(callers) / slots
     }
 }
 
@@ -446,6 +512,41 @@ mod tests {
         let callers: Vec<_> = (0..MAX_QUEUED).map(|_| queued(&slots, 1)).collect();
         assert!(slots.enter_within("a", 2, LONG).await.is_none());
         drop(callers);
+    }
+
+    #[tokio::test]
+    async fn a_capped_key_holds_and_queues_no_more_than_its_bounds() {
+        let (capped, other) = (1, 2);
+        let slots: Slots = FairSlots::capped(
+            Shares {
+                slots: 8,
+                of_group: 8,
+                of_key: 8,
+                headroom: 0,
+                max_queued: MAX_QUEUED,
+                gauge: "tests",
+            },
+            Cap {
+                key: capped,
+                slots: 2,
+                queued: 3,
+            },
+        );
+        let mut held: Vec<_> = std::iter::from_fn(|| slots.try_enter("a", capped)).collect();
+        assert_eq!(held.len(), 2, "though eight are free");
+        let callers: Vec<_> = (0..3).map(|_| queued(&slots, capped)).collect();
+        let refused = slots.enter_within("b", capped, LONG).now_or_never();
+        assert!(refused.expect("at once").is_none(), "in any group");
+        let others: Vec<_> = std::iter::from_fn(|| slots.try_enter("a", other)).collect();
+        assert_eq!(others.len(), 6);
+        // a slot that is passed on makes room under the cap only where a slot is free
+        held[0].pass_to(other);
+        drop(others);
+        let entered = callers.into_iter().filter_map(FutureExt::now_or_never);
+        let entered: Vec<_> = entered.flatten().collect();
+        assert_eq!(entered.len(), 1);
+        drop((held, entered));
+        assert!(is_idle(&slots));
     }
 
     #[tokio::test]

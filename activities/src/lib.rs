@@ -53,6 +53,8 @@ pub enum Started {
     AlreadyRuns,
     /// Temporal did not answer.
     Away,
+    /// Temporal answered, and refused this start: for that reason.
+    Refused(&'static str),
 }
 
 /// Starts and pokes workflows; handed in by `workflows`.

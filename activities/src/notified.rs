@@ -17,7 +17,7 @@ use store::{
     tokens::{self, Token},
 };
 
-use crate::{Activities, attention, delta};
+use crate::{Activities, attention, catch_up::spread, delta};
 
 /// Between tries to fetch what a token stands for; then it is left to a person. The gateway repeats the token meanwhile.
 const TOKEN_AGAIN_S: [u64; 6] = [2, 10, 60, 600, 3_600, 86_400];
@@ -198,10 +198,7 @@ impl Activities {
 
     /// Its lease ends by itself, should this fail.
     async fn postpone_token(&self, token: &Token) {
-        let looks = usize::try_from(token.looks).unwrap_or(usize::MAX);
-        let pause = TOKEN_AGAIN_S
-            .get(looks)
-            .map(|s| delta(Duration::from_secs(*s)));
+        let pause = token_pause(token.looks).map(delta);
         let outcome = match self.store.pool.acquire().await {
             Ok(mut db) => tokens::again(&mut db, token, pause).await,
             Err(error) => Err(error.into()),
@@ -210,6 +207,13 @@ impl Activities {
             tracing::error!(connection = %token.connection, %error, "a notification's token could not be postponed");
         }
     }
+}
+
+/// The wait before a token is fetched again, longer by chance: one outage of a gateway postpones many. `None`: it is left to a person.
+fn token_pause(looks: i32) -> Option<Duration> {
+    let looks = usize::try_from(looks).unwrap_or(usize::MAX);
+    let pause = TOKEN_AGAIN_S.get(looks)?;
+    Some(spread(Duration::from_secs(*pause)))
 }
 
 /// A notice as it is stored; one that PostgreSQL could not hold is an entry that cannot be read, and delays no other.
@@ -281,4 +285,22 @@ async fn alert(
         }
     }
     Ok(due)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn tokens_that_one_outage_postponed_come_back_one_by_one() {
+        for (looks, s) in (0..).zip(TOKEN_AGAIN_S) {
+            let waits: HashSet<_> = (0..50).filter_map(|_| token_pause(looks)).collect();
+            let least = Duration::from_secs(s);
+            assert!(waits.len() > 10, "{waits:?}");
+            assert!(waits.iter().all(|it| *it >= least && *it <= least * 6 / 5));
+        }
+        assert_eq!(token_pause(6), None);
+    }
 }

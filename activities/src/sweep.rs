@@ -4,10 +4,7 @@
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, future, stream};
-use schemas::{
-    id::{ChargeId, MerchantId},
-    retry::jitter,
-};
+use schemas::{id::ChargeId, retry::jitter};
 use store::{
     StoreError,
     events::order,
@@ -106,15 +103,21 @@ impl Activities {
         while !run.is_over() {
             let rows = self.overdue(kind, wanted).await?;
             let found = rows.len();
-            let marks: Vec<_> = stream::iter(rows)
+            let mut marks: Vec<_> = stream::iter(rows)
                 .map(|row| self.wake(row, run))
                 .buffer_unordered(lanes::MOST + WAKES)
                 .filter_map(future::ready)
                 .collect()
                 .await;
-            self.mark(kind, &marks).await?;
             let away = marks.iter().filter(|mark| mark.reason == AWAY).count();
-            if i64::try_from(found).is_ok_and(|found| found < WAKE_PAGE) || away * 2 > found {
+            let is_away = away * 2 > found;
+            if !is_away {
+                // Temporal answered for most rows: it is these starts that fail, and their rows must not wait for them for ever
+                let failed = marks.iter_mut().filter(|mark| mark.reason == AWAY);
+                failed.for_each(|mark| mark.checks = mark.checks.saturating_add(1));
+            }
+            self.mark(kind, &marks).await?;
+            if i64::try_from(found).is_ok_and(|found| found < WAKE_PAGE) || is_away {
                 break;
             }
         }
@@ -137,6 +140,10 @@ impl Activities {
                 pause: delta(AWAY_PAUSE.min(self.timing.sweep_grace)),
                 ..self.checked(row, AWAY)
             },
+            Started::Refused(why) => {
+                metrics::counter!("sweep_starts_refused_total", "why" => why).increment(1);
+                self.checked(row, &format!("the start was refused: {why}"))
+            }
             Started::AlreadyRuns => {
                 let _permit = run.wakes.acquire().await;
                 let woken = self.starter.wake(subject).await;
@@ -206,20 +213,20 @@ impl Activities {
                 let _: DeliveryStep = Box::pin(self.check_endpoint(*endpoint)).await?;
             }
             Target::Token(token) => Box::pin(self.fetch_token(token)).await?,
-            Target::Stray(stray) => self.match_stray(row.merchant, stray).await?,
+            Target::Stray(stray) => self.match_stray(row, stray).await?,
         }
         Ok(())
     }
 
-    async fn match_stray(&self, merchant: MerchantId, stray: &Stray) -> Result<(), StoreError> {
+    async fn match_stray(&self, row: &Overdue, stray: &Stray) -> Result<(), StoreError> {
         let looks = usize::try_from(stray.looks).unwrap_or(usize::MAX);
         let pause = STRAYS_AGAIN.get(looks).copied();
-        let again = pause.map(|pause| delta(pause + jitter(stray.connection.uuid(), pause / 2)));
+        let again = pause.map(|pause| delta(pause + jitter(row.seed, pause / 2)));
         let mut db = self.store.pool.acquire().await?;
         let matched = strays::match_again(&mut db, stray, again).await?;
         drop(db);
         match matched {
-            Some(charge) => self.starter.poke_charge(merchant, charge).await,
+            Some(charge) => self.starter.poke_charge(row.merchant, charge).await,
             None if again.is_none() => {
                 tracing::error!(connection = %stray.connection, reference = stray.reference, "a notification's reference is ours by its shape, and unknown");
             }

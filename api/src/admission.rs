@@ -1,7 +1,9 @@
 //! Admission: a request is refused only when our own work queues, or when the memory for waiting callers is used up.
 //!
 //! A request that creates or changes something holds a permit while it works: from its arrival until its charge waits for a
-//! gateway, and again while its answer is read. Waiting for a gateway holds none. Requests queue for permits fairly by API key.
+//! gateway, and again while its answer is read. Waiting for a gateway holds none. Requests queue for permits fairly by merchant and
+//! mode, which the header of a key names only once the key was found: until then all requests share one line with bounds of its own,
+//! so that invented keys take nothing from the callers whose keys were found before.
 //! How long they queue is what says that we are busy: it covers the database, Temporal, the workers and the processor, since
 //! each of these prolongs the time that a permit is held. As in controlled delay (RFC 8289) a burst may queue for long and is served; a
 //! queue that never empties may not, or else every caller would wait for the same outcome.
@@ -11,9 +13,10 @@ use std::{
     time::Duration,
 };
 
-use activities::fair::{FairSlots, Queue, Shares, Slot};
+use activities::fair::{Cap, FairSlots, Queue, Shares, Slot};
 use axum::http::{HeaderMap, header};
-use schemas::id::MerchantId;
+use moka::sync::Cache;
+use schemas::{gateway::Mode, id::MerchantId};
 use strum::{Display, IntoStaticStr};
 
 use crate::{Code, Error};
@@ -24,6 +27,22 @@ const STANDING_WAIT: Duration = Duration::from_secs(1);
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How long a caller who is turned away should wait, in seconds.
 const COME_BACK_AFTER_S: u32 = 1;
+
+/// The most keys whose callers have a line of their own.
+const MAX_KNOWN: u64 = 100_000;
+/// How long a key that was found gives its callers a line of their own.
+const KNOWN_FOR: Duration = Duration::from_hours(1);
+/// The share of the permits, and of the places in the queue, that callers with unknown keys have together: one in so many.
+const UNKNOWN_SHARE: usize = 4;
+
+/// A line of the queue for permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Line {
+    /// Callers of a merchant in one mode.
+    Known(MerchantId, Mode),
+    /// All callers whose keys were not found recently.
+    Unknown,
+}
 
 /// What a permit is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, IntoStaticStr)]
@@ -38,7 +57,7 @@ pub(crate) enum Work {
 }
 
 /// Held while a request works.
-pub(crate) type Permit = Slot<Work, u64>;
+pub(crate) type Permit = Slot<Work, Line>;
 
 /// Held as long as a caller waits.
 pub(crate) type Place = Slot<Work, MerchantId>;
@@ -53,9 +72,11 @@ pub(crate) struct Limits {
 
 /// Admits requests.
 pub(crate) struct Admission {
-    work: FairSlots<Work, u64>,
+    work: FairSlots<Work, Line>,
     callers: FairSlots<Work, MerchantId>,
-    keys: RandomState,
+    /// Whose the keys are that were found, by a digest under a secret of this process.
+    known: Cache<u64, Line>,
+    digest: RandomState,
     /// How long a burst may queue: as long as its callers wait.
     burst: Duration,
 }
@@ -65,15 +86,22 @@ impl Admission {
     pub(crate) fn new(limits: Limits) -> Self {
         let (at_work, callers) = (limits.at_work.max(1), limits.waiting_callers.max(1));
         Self {
-            work: FairSlots::sharing(Shares {
-                slots: at_work,
-                // the last ones are for what was granted before: cancels, refunds, answers
-                of_group: (at_work - at_work / 4).max(1),
-                of_key: at_work,
-                headroom: at_work / 4,
-                max_queued: callers,
-                gauge: "requests_at_work",
-            }),
+            work: FairSlots::capped(
+                Shares {
+                    slots: at_work,
+                    // the last ones are for what was granted before: cancels, refunds, answers
+                    of_group: (at_work - at_work / 4).max(1),
+                    of_key: at_work,
+                    headroom: at_work / 4,
+                    max_queued: callers,
+                    gauge: "requests_at_work",
+                },
+                Cap {
+                    key: Line::Unknown,
+                    slots: (at_work / UNKNOWN_SHARE).max(1),
+                    queued: (callers / UNKNOWN_SHARE).max(1),
+                },
+            ),
             callers: FairSlots::sharing(Shares {
                 slots: callers,
                 of_group: callers,
@@ -82,7 +110,11 @@ impl Admission {
                 max_queued: 0,
                 gauge: "callers_waiting",
             }),
-            keys: RandomState::new(),
+            known: Cache::builder()
+                .max_capacity(MAX_KNOWN)
+                .time_to_live(KNOWN_FOR)
+                .build(),
+            digest: RandomState::new(),
             burst: limits.answer_within,
         }
     }
@@ -90,11 +122,11 @@ impl Admission {
     /// A permit to work, waited for in a fair queue; an error if that would take too long.
     pub(crate) async fn enter(&self, work: Work, headers: &HeaderMap) -> Result<Permit, Error> {
         // turned away before the database is used, which is what a flood would wait for
-        let key = self.key(headers);
-        if is_too_long(self.work.queue(work, key), self.burst) {
+        let line = self.line(headers);
+        if is_too_long(self.work.queue(work, line), self.burst) {
             return Err(refused(work, "our own work queues"));
         }
-        let permit = self.work.enter_within(work, key, self.burst).await;
+        let permit = self.work.enter_within(work, line, self.burst).await;
         permit.ok_or_else(|| refused(work, "our own work queues"))
     }
 
@@ -105,13 +137,28 @@ impl Admission {
     }
 
     /// A permit to read an answer.
-    pub(crate) async fn answer(&self, headers: &HeaderMap) -> Option<Permit> {
-        let key = self.key(headers);
-        self.work.enter_within(Work::Answer, key, ANSWER_WAIT).await
+    pub(crate) async fn answer(&self, line: Line) -> Option<Permit> {
+        let within = ANSWER_WAIT;
+        self.work.enter_within(Work::Answer, line, within).await
+    }
+
+    /// Gives callers with these headers their merchant's line: their key was found.
+    pub(crate) fn remember(&self, headers: &HeaderMap, line: Line) {
+        self.known.insert(self.key(headers), line);
+    }
+
+    /// Takes callers with these headers out of their line: their key was not found.
+    pub(crate) fn forget(&self, headers: &HeaderMap) {
+        self.known.invalidate(&self.key(headers));
+    }
+
+    fn line(&self, headers: &HeaderMap) -> Line {
+        let known = self.known.get(&self.key(headers));
+        known.unwrap_or(Line::Unknown)
     }
 
     fn key(&self, headers: &HeaderMap) -> u64 {
-        self.keys.hash_one(headers.get(header::AUTHORIZATION))
+        self.digest.hash_one(headers.get(header::AUTHORIZATION))
     }
 }
 
@@ -134,6 +181,7 @@ fn refused(work: Work, why: &'static str) -> Error {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use futures::FutureExt;
     use uuid::Uuid;
 
     use super::*;
@@ -148,8 +196,35 @@ mod tests {
         })
     }
 
-    fn with_key(key: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(key))])
+    fn with_key(key: &str) -> HeaderMap {
+        let value = HeaderValue::from_str(&format!("Bearer {key}")).expect("text");
+        HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+    }
+
+    fn of_merchant(n: u128) -> Line {
+        Line::Known(MerchantId(Uuid::from_u128(n)), Mode::Live)
+    }
+
+    /// So many callers with keys that nobody was given; those who got in, and those who queue.
+    fn flood(
+        admission: &Admission,
+        callers: u32,
+    ) -> (
+        Vec<Permit>,
+        Vec<impl Future<Output = Result<Permit, Error>> + Unpin>,
+    ) {
+        let (mut entered, mut queued) = (Vec::new(), Vec::new());
+        for n in 0..callers {
+            let headers = with_key(&format!("sk_live_{n}"));
+            let mut entering =
+                Box::pin(async move { admission.enter(Work::Create, &headers).await });
+            match (&mut entering).now_or_never() {
+                Some(Ok(permit)) => entered.push(permit),
+                Some(Err(_)) => {}
+                None => queued.push(entering),
+            }
+        }
+        (entered, queued)
     }
 
     #[test]
@@ -171,15 +246,71 @@ mod tests {
     #[tokio::test]
     async fn creating_leaves_permits_for_cancels_refunds_and_answers() {
         let admission = admission(8, 100);
-        let key = with_key("Bearer a");
+        let (key, line) = (with_key("a"), of_merchant(1));
+        admission.remember(&key, line);
         let mut held = Vec::new();
         for _ in 0..6 {
             held.push(admission.enter(Work::Create, &key).await.expect("free"));
         }
-        assert!(admission.work.try_enter(Work::Create, 0).is_none());
+        assert!(admission.work.try_enter(Work::Create, line).is_none());
         let change = admission.enter(Work::Change, &key).await;
-        let answer = admission.answer(&key).await;
+        let answer = admission.answer(line).await;
         assert!(change.is_ok() && answer.is_some());
+    }
+
+    #[tokio::test]
+    async fn invented_keys_share_one_bounded_line() {
+        let admission = admission(8, 80);
+        let key = with_key("sk_live_a_merchants");
+        admission.remember(&key, of_merchant(1));
+        let (entered, queued) = flood(&admission, 1_000);
+        assert_eq!(entered.len(), 2, "a quarter of the permits");
+        assert_eq!(queued.len(), 20, "a quarter of the queue");
+        let mut held = Vec::new();
+        for _ in 0..4 {
+            held.push(admission.enter(Work::Create, &key).await.expect("free"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_free_permit_goes_to_a_merchant_before_all_invented_keys() {
+        let admission = admission(4, 80);
+        let key = with_key("sk_live_a_merchants");
+        admission.remember(&key, of_merchant(1));
+        let (entered, queued) = flood(&admission, 1_000);
+        assert_eq!((entered.len(), queued.len()), (1, 20));
+        let enter = || admission.enter(Work::Create, &key).now_or_never();
+        let mut held: Vec<_> = std::iter::from_fn(enter).collect();
+        assert_eq!(held.len(), 2);
+        let other = with_key("sk_live_anothers");
+        admission.remember(&other, of_merchant(2));
+        let mut entering = Box::pin(admission.enter(Work::Create, &other));
+        assert!((&mut entering).now_or_never().is_none(), "all are taken");
+        held.pop();
+        let permit = entering.now_or_never().expect("its turn");
+        assert!(permit.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_found_leaves_the_line_of_the_unknown() {
+        let admission = admission(4, 80);
+        let (mut entered, queued) = flood(&admission, 5);
+        assert_eq!((entered.len(), queued.len()), (1, 4));
+        // the one permit of the unknown is free for the next while the merchant's work goes on
+        entered[0].pass_to(of_merchant(1));
+        let next = queued.into_iter().filter_map(FutureExt::now_or_never);
+        let held: Vec<_> = next.filter_map(Result::ok).collect();
+        assert_eq!(held.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_no_longer_found_has_no_line_of_its_own() {
+        let admission = admission(4, 80);
+        let key = with_key("sk_live_revoked");
+        admission.remember(&key, of_merchant(1));
+        assert_eq!(admission.line(&key), of_merchant(1));
+        admission.forget(&key);
+        assert_eq!(admission.line(&key), Line::Unknown);
     }
 
     #[test]

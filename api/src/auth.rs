@@ -8,7 +8,10 @@ use schemas::{
 };
 use store::api_keys;
 
-use crate::{App, Code, Error};
+use crate::{
+    App, Code, Error,
+    admission::{Line, Permit, Place, Work},
+};
 
 /// Long before any key of ours ends.
 const MAX_KEY: usize = 200;
@@ -20,6 +23,26 @@ pub struct Caller {
     pub mode: Mode,
     pub settings: Settings,
     status: Status,
+}
+
+/// A caller that was admitted to create or change something.
+pub(crate) struct Admitted {
+    pub(crate) caller: Caller,
+    pub(crate) permit: Permit,
+    pub(crate) place: Place,
+}
+
+/// Admits the caller of a request that creates or changes something.
+pub(crate) async fn admit(app: &App, headers: &HeaderMap, work: Work) -> Result<Admitted, Error> {
+    let mut permit = app.admission.enter(work, headers).await?;
+    let caller = authenticate(app, headers, Permission::Payments).await?;
+    permit.pass_to(caller.line());
+    let place = app.admission.place(work, caller.merchant)?;
+    Ok(Admitted {
+        caller,
+        permit,
+        place,
+    })
 }
 
 /// The caller of a request, if its key permits as much as `needed`. What is wrong with a key is not told.
@@ -44,7 +67,12 @@ pub async fn authenticate(
         .acquire()
         .await
         .map_err(store::StoreError::from)?;
-    let key = api_keys::find(&mut db, secret).await?.ok_or_else(wrong)?;
+    let Some(key) = api_keys::find(&mut db, secret).await? else {
+        app.admission.forget(headers);
+        return Err(wrong());
+    };
+    let line = Line::Known(key.merchant, key.mode);
+    app.admission.remember(headers, line);
     if key.permission < needed {
         return Err(Error::new(
             Code::PermissionDenied,
@@ -63,6 +91,11 @@ pub async fn authenticate(
 }
 
 impl Caller {
+    /// Its line in the queue for permits.
+    pub(crate) fn line(&self) -> Line {
+        Line::Known(self.merchant, self.mode)
+    }
+
     /// Whether it may create something new.
     pub fn may_create(&self) -> Result<(), Error> {
         match self.status {

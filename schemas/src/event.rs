@@ -104,6 +104,11 @@ pub enum Type {
     #[serde(rename = "webhook_endpoint.paused")]
     #[strum(serialize = "webhook_endpoint.paused")]
     WebhookEndpointPaused,
+    /// Deliveries to an endpoint were given up, 30 days after their first try: sent at most once a day for each endpoint.
+    /// The deliveries can be resent.
+    #[serde(rename = "webhook_endpoint.delivery_failed")]
+    #[strum(serialize = "webhook_endpoint.delivery_failed")]
+    WebhookEndpointDeliveryFailed,
 }
 
 impl Type {

@@ -62,4 +62,6 @@ pub struct WebhookEndpoint {
     pub secret: Option<String>,
     pub created_at: Instant,
     pub paused_at: Option<Instant>,
+    /// When a delivery to it was last given up, 30 days after its first try. Null if none was. The event is not sent again by itself.
+    pub delivery_failed_at: Option<Instant>,
 }

@@ -230,7 +230,8 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
     let wait = after(check(&bench, endpoint).await).expect("a wait");
     let cost = statements.take();
     assert!((590_000..=600_000).contains(&wait), "{wait}");
-    assert!(cost <= 10, "{cost} statements for a probe");
+    // giving up what is too old commits with its alert
+    assert!(cost <= 11, "{cost} statements for a probe");
     assert!(after(check(&bench, endpoint).await).expect("a wait") > 500_000);
     drop(statements);
     assert_eq!(shop.arrived().len(), 1);
@@ -342,7 +343,8 @@ async fn parked_deliveries_are_given_up_after_thirty_days() {
         .await;
     shop.reply(Reply::status(500));
     check(&bench, endpoint).await;
-    let expected = [("failed".into(), true, 1), ("pending".into(), true, 1)];
+    // the other one, and the alert of the first
+    let expected = [("failed".into(), true, 1), ("pending".into(), true, 2)];
     assert_eq!(counts(&bench, endpoint).await, expected);
 }
 
@@ -396,4 +398,75 @@ async fn answers_are_read_to_their_end_so_that_connections_are_kept() {
         }
         assert_eq!(shop.connections(), connections);
     }
+}
+
+/// All is as if the endpoint's pending deliveries had been tried for 31 days.
+const A_MONTH_AGO: &str = "update deliveries set created_at = app_now() - interval '31 days' where endpoint_id = $1 and state = 'pending'";
+const ALERTS: &str = "select data->>'url' from events where type = 'webhook_endpoint.delivery_failed' and subject_id = $1";
+
+async fn failed_at(bench: &Bench, id: EndpointId) -> Option<DateTime<Utc>> {
+    let mut db = bench.db().await;
+    let found = webhook_endpoints::find(&mut db, bench.merchant, Mode::Test, id).await;
+    found.expect("a row").expect("there").delivery_failed_at
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_given_up_alerts_its_merchant_once_a_day() {
+    let bench = Bench::start(Timing::default()).await;
+    let (dead, alive) = (Receiver::open().await, Receiver::open().await);
+    dead.reply(Reply::status(500));
+    let (endpoint, _) = bench.endpoint(&dead.url).await;
+    let mut late = Vec::new();
+    for _ in 0..2 {
+        late.extend(bench.event().await.into_iter().map(|due| due.delivery));
+    }
+    let (other, _) = bench.endpoint(&alive.url).await;
+    assert_eq!(failed_at(&bench, endpoint).await, None);
+    bench.execute(A_MONTH_AGO, endpoint.uuid()).await;
+    bench.asked();
+    for delivery in &late {
+        deliver(&bench, *delivery).await;
+        assert_eq!(row(&bench, *delivery).await.state, "failed");
+    }
+    assert!(failed_at(&bench, endpoint).await.is_some());
+    assert_eq!(failed_at(&bench, other).await, None);
+    let alerts: Vec<(String,)> = bench.rows(ALERTS, endpoint.uuid()).await;
+    assert_eq!(alerts, [(dead.url.to_string(),)]);
+    let told: Vec<_> = bench.asked().deliveries;
+    assert!(told.iter().any(|due| due.endpoint == other), "{told:?}");
+
+    // the alert itself is given up at the dead endpoint, which raises no other; the next one is the next day's
+    bench.execute(A_MONTH_AGO, endpoint.uuid()).await;
+    for due in told.iter().filter(|due| due.endpoint == endpoint) {
+        deliver(&bench, due.delivery).await;
+    }
+    let again = bench.event().await;
+    bench.execute(A_MONTH_AGO, endpoint.uuid()).await;
+    let a_day_later = "update webhook_endpoints set failure_alerted_at = failure_alerted_at - interval '1 day' where id = $1";
+    bench.execute(a_day_later, endpoint.uuid()).await;
+    for due in again.iter().filter(|due| due.endpoint == endpoint) {
+        deliver(&bench, due.delivery).await;
+    }
+    let alerts: Vec<(String,)> = bench.rows(ALERTS, endpoint.uuid()).await;
+    assert_eq!(alerts.len(), 2);
+}
+
+#[tokio::test]
+async fn parked_deliveries_that_are_given_up_alert_their_merchant() {
+    let bench = Bench::start(Timing::default()).await;
+    let dead = Receiver::open().await;
+    dead.reply(Reply::status(500));
+    let (endpoint, _) = bench.endpoint(&dead.url).await;
+    bench.execute(PAUSE, endpoint.uuid()).await;
+    for _ in 0..3 {
+        bench.event().await;
+    }
+    bench.execute(A_MONTH_AGO, endpoint.uuid()).await;
+    check(&bench, endpoint).await;
+    let failed = "select count(*) from deliveries where endpoint_id = $1 and state = 'failed'";
+    let failed: Vec<(i64,)> = bench.rows(failed, endpoint.uuid()).await;
+    assert_eq!(failed, [(3,)]);
+    assert!(failed_at(&bench, endpoint).await.is_some());
+    let alerts: Vec<(String,)> = bench.rows(ALERTS, endpoint.uuid()).await;
+    assert_eq!(alerts, [(dead.url.to_string(),)]);
 }

@@ -106,6 +106,21 @@ async fn more_events_than_are_read_at_once_hide_no_payment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_payments_than_a_turn_of_asaas_reads_hide_none() {
+    let stack = only(&[GatewayKind::Asaas]).await;
+    let charge = stack.api.charge(&pix()).await;
+    let reference = stack.asaas.only_reference().await;
+    stack.asaas.pay_silently(&reference).await;
+    let volume = json!({ "count": 2_100 });
+    stack.asaas.act(&reference, "copy", &volume).await;
+    stack.catch_up().await;
+    stack.api.until(id(&charge), "paid").await;
+    let behind = "select count(*) from catch_up_feeds where cursor is not null";
+    assert_eq!(stack.count_sql(behind).await, 0, "all is read to its end");
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_api_of_efi_that_fails_hides_nothing_of_the_other_and_is_reported_once() {
     let stack = only(&[GatewayKind::Efi]).await;
     let charge = stack.api.charge(&pix()).await;

@@ -6,6 +6,7 @@ mod capacity;
 mod charges;
 mod deliveries;
 mod delivery_queue;
+mod detached;
 mod faults;
 mod idempotency;
 mod inbound;

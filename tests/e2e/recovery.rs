@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use activities::Timing;
 use orchestrator::{Config, Role, start};
 use schemas::id::ChargeId;
 use serde_json::json;
@@ -9,7 +10,7 @@ use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgListener};
 use store::PgConnection;
 use temporalio_client::RpcOptions;
 use temporalio_common::protos::temporal::api::schedule::v1::schedule_action::Action;
-use tests::{Options, Stack, api::pix, backlog, eventually, stack::brisk};
+use tests::{Bench, Options, Receiver, Stack, api::pix, backlog, eventually, stack::brisk};
 use uuid::Uuid;
 use workflows::setup::{EXECUTION_TIMEOUT, SCHEDULES};
 
@@ -70,6 +71,69 @@ async fn rows_that_an_outage_left_without_workflows_are_all_started() {
         if arrived >= 151 { Ok(()) } else { Err(arrived) }
     })
     .await;
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_whose_start_is_refused_is_worked_on_after_a_few_times() {
+    let timing = Timing {
+        sweep_grace: Duration::ZERO,
+        ..Timing::default()
+    };
+    let bench = Bench::start(timing).await;
+    let shop = Receiver::open().await;
+    bench.endpoint(&shop.url).await;
+    let refused = bench.event().await[0].delivery;
+    bench.refuse(refused);
+    bench.activities.sweep_once().await.expect("swept");
+    let mark = "select reason, checks from sweep_marks where kind = 'delivery' and key = $1::text";
+    let marks: Vec<(String, i32)> = bench.rows(mark, refused.uuid()).await;
+    let reason = "the start was refused: invalid argument".to_owned();
+    assert_eq!(marks, [(reason, 1)]);
+    for _ in 0..2 {
+        bench.activities.sweep_once().await.expect("swept");
+    }
+    let state = "select state from deliveries where id = $1";
+    let states: Vec<(String,)> = bench.rows(state, refused.uuid()).await;
+    assert_eq!(states, [("delivered".to_owned(),)]);
+    assert_eq!(shop.arrived().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_with_unreadable_settings_stops_no_sweep() {
+    let stack = Stack::start().await;
+    let other = stack
+        .another_merchant(&[schemas::gateway::GatewayKind::Stripe])
+        .await;
+    let theirs = uuid(&stack.api.charge(&pix()).await);
+    let others = uuid(&other.charge(&pix()).await);
+    let mut db = connection(&stack).await;
+    for settings in [
+        "null",
+        "[]",
+        "{\"duplicate_reference\": 7, \"on_unknown\": []}",
+    ] {
+        let spoil = format!(
+            "update merchants set settings = '{settings}' where id = '{}'",
+            stack.merchant.uuid()
+        );
+        execute(&mut db, spoil).await;
+        let late = format!(
+            "update charges set look_at = app_now() - interval '1 hour' * case id when '{theirs}' then 2 else 1 end
+              where id in ('{theirs}', '{others}')"
+        );
+        execute(&mut db, late).await;
+        let mark = "insert into sweep_marks (kind, key, merchant_id, due_at, checks, next_check_at, reason)
+                    select 'charge', id::text, merchant_id, look_at, 2, app_now(), 'woken' from charges where look_at < app_now()
+                    on conflict (kind, key) do update set due_at = excluded.due_at, checks = 2, next_check_at = app_now()";
+        execute(&mut db, mark.to_owned()).await;
+        stack.running.activities.sweep_once().await.expect("swept");
+        let overdue = format!(
+            "select string_agg(id::text, ' ') from charges
+              where look_at < app_now() - interval '1 minute' and id in ('{theirs}', '{others}')"
+        );
+        assert_eq!(text(&mut db, overdue).await, None, "{settings}");
+    }
     stack.stop().await;
 }
 

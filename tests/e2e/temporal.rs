@@ -42,7 +42,7 @@ pub(crate) async fn client(stack: &Stack) -> Client {
 }
 
 /// A workflow's whole history; the workflow must exist.
-async fn history(client: &Client, id: &str) -> String {
+pub(crate) async fn history(client: &Client, id: &str) -> String {
     eventually(&format!("the workflow {id} exists"), || async {
         let handle = client.get_workflow_handle::<UntypedWorkflow>(id.to_owned());
         let history = handle

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use activities::{
-    Activities, Starter, Timing,
+    Activities, Started, Starter, Subject, Timing,
     accepted::Accepted,
     bulkhead::{Bulkhead, Limits},
     charge::detached::Detached,
@@ -14,7 +14,7 @@ use orchestrator::{Config, migrate, start};
 use schemas::{
     event::{SubjectKind, Type},
     gateway::Mode,
-    id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId},
+    id::{AttemptId, ChargeId, DeliveryId, EndpointId, MerchantId, RefundId},
 };
 use serde_json::json;
 use store::{PgConnection, Store, deliveries::Due, events, merchants, webhook_endpoints};
@@ -32,7 +32,7 @@ pub struct Asked {
 
 /// Notes, and starts nothing.
 #[derive(Default)]
-pub struct Notes(Mutex<Asked>);
+pub struct Notes(Mutex<Asked>, Mutex<Vec<DeliveryId>>);
 
 impl Notes {
     fn inside(&self) -> MutexGuard<'_, Asked> {
@@ -47,6 +47,15 @@ impl Starter for Notes {
         self.inside().deliveries.extend(due);
     }
     fn start_reconcile(&self, _: MerchantId, _: ChargeId, _: AttemptId) {}
+    async fn start(&self, subject: Subject) -> Started {
+        let refused = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        match subject {
+            Subject::Delivery(due) if refused.contains(&due.delivery) => {
+                Started::Refused("invalid argument")
+            }
+            _ => Started::Now,
+        }
+    }
     async fn poke_charge(&self, _: MerchantId, _: ChargeId) {}
     async fn poke_refund(&self, _: MerchantId, _: ChargeId, _: RefundId) {}
     async fn poke_delivery(&self, _: Due) {}
@@ -107,6 +116,12 @@ impl Bench {
     /// What was asked for since the last call.
     pub fn asked(&self) -> Asked {
         std::mem::take(&mut *self.notes.inside())
+    }
+
+    /// Refuses to start the workflow of this delivery from now on.
+    pub fn refuse(&self, delivery: DeliveryId) {
+        let mut refused = self.notes.1.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.push(delivery);
     }
 
     /// An endpoint with its secret.

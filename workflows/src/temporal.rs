@@ -17,6 +17,7 @@ use temporalio_client::{
     RpcOptions, WorkflowExecuteUpdateOptions, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
     WorkflowStartOptions,
     errors::{WorkflowStartError, WorkflowUpdateError},
+    tonic::{Code, Status},
 };
 use temporalio_common::search_attributes::{SearchAttributeUpdate, SearchAttributes};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -183,6 +184,11 @@ impl Temporal {
         let client = self.reachable()?;
         match self.launch(&client, subject, START_TIMEOUT).await {
             Ok(()) | Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(()),
+            // the next start may be taken
+            Err(error) if refusal(&error).is_some() => {
+                note_failure("start", &error);
+                Err(Away)
+            }
             Err(error) => Err(self.lost("start", &error)),
         }
     }
@@ -311,7 +317,7 @@ impl Starter for Temporal {
             // it may be this one workflow, or the burst of starts: others still ask Temporal
             Err(error) => {
                 note_failure("sweep", &error);
-                Started::Away
+                refusal(&error).map_or(Started::Away, Started::Refused)
             }
         }
     }
@@ -341,6 +347,23 @@ impl Starter for Temporal {
 
     async fn poke_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId) {
         self.poke(Subject::Orphan(merchant, charge, attempt)).await;
+    }
+}
+
+/// Why Temporal refused a start; `None`: it did not answer, or broke off.
+fn refusal(error: &WorkflowStartError) -> Option<&'static str> {
+    match error {
+        WorkflowStartError::Rpc(status) if is_answer(status) => Some(status.code().description()),
+        WorkflowStartError::Rpc(_) => None,
+        _ => Some("the start could not be written"),
+    }
+}
+
+/// Returns whether the server answered with this status: the transport makes up statuses of its own, and names their cause.
+fn is_answer(status: &Status) -> bool {
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => false,
+        _ => std::error::Error::source(status).is_none(),
     }
 }
 
@@ -432,4 +455,32 @@ fn poke_options() -> WorkflowExecuteUpdateOptions {
 )]
 pub(crate) async fn pause(length: Duration) {
     tokio::time::sleep(length).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: Status) -> Option<&'static str> {
+        refusal(&WorkflowStartError::Rpc(status))
+    }
+
+    #[test]
+    fn a_refused_start_is_told_from_an_absent_server() {
+        for code in [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled] {
+            assert_eq!(of(Status::new(code, "the server is away")), None, "{code}");
+        }
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert_eq!(of(Status::from_error(Box::new(broken))), None);
+        for code in [
+            Code::InvalidArgument,
+            Code::NotFound,
+            Code::PermissionDenied,
+            Code::FailedPrecondition,
+            Code::ResourceExhausted,
+            Code::Internal,
+        ] {
+            assert_eq!(of(Status::new(code, "no")), Some(code.description()));
+        }
+    }
 }

@@ -17,7 +17,7 @@ use store::{
     webhook_endpoints::{self, LockedEndpoint},
 };
 
-use super::EARLY;
+use super::{EARLY, announce_given_up};
 use crate::{Activities, DeliveryStep, delta, ms, until};
 
 /// A drain gives turns for this long at a time, and again when half of it is over.
@@ -89,14 +89,21 @@ impl Activities {
     async fn give_up_parked(&self, endpoint: &LockedEndpoint) -> Result<(), StoreError> {
         let give_up_after = u64::try_from(self.timing.delivery.give_up_after_s).unwrap_or(u64::MAX);
         let before = endpoint.now - delta(Duration::from_secs(give_up_after));
-        let mut db = self.store.pool.acquire().await?;
         for _ in 0..PAGES {
-            let given_up = queue::give_up_page(&mut db, endpoint.id, before, PAGE).await?;
-            if given_up > 0 {
-                tracing::error!(endpoint = %endpoint.id, given_up, "deliveries were given up: the endpoint was paused for too long");
-                metrics::counter!("deliveries_failed_total").increment(given_up);
+            let mut tx = self.store.pool.begin().await?;
+            let page = queue::give_up_page(&mut tx, endpoint.id, before, PAGE).await?;
+            let due = if page.alarming > 0 {
+                announce_given_up(&mut tx, endpoint.id).await?
+            } else {
+                Vec::new()
+            };
+            tx.commit().await?;
+            self.starter.start_deliveries(due);
+            if page.all > 0 {
+                tracing::error!(endpoint = %endpoint.id, given_up = page.all, "deliveries were given up: the endpoint was paused for too long");
+                metrics::counter!("deliveries_failed_total").increment(page.all);
             }
-            if given_up < PAGE.unsigned_abs() {
+            if page.all < PAGE.unsigned_abs() {
                 break;
             }
         }

@@ -70,7 +70,7 @@ impl Lane<'_> {
         match started {
             Started::Now => state.gauge.took(self.began.elapsed()),
             Started::Away => state.gauge.failed(),
-            Started::AlreadyRuns => {}
+            Started::AlreadyRuns | Started::Refused(_) => {}
         }
         if state.open > state.gauge.allowed {
             state.open -= 1;

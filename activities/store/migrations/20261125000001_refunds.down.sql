@@ -1,3 +1,4 @@
+delete from breaker_transitions where family = 'efi_cobrancas';
 delete from circuit_breakers where family = 'efi_cobrancas';
 drop table connection_findings;
 alter table gateway_connections drop column replace_address, drop column caught_up_at, drop column watched_at;

@@ -368,7 +368,13 @@ pub async fn shift(
     let done = sqlx::query!(
         "update attempts
             set state = $3, gateway_charge_id = coalesce($4, gateway_charge_id),
-                next_action = coalesce($5, next_action), look_at = $6, looks = 0,
+                next_action = case
+                    when $5::jsonb is null then next_action
+                    -- an erased payer's link or code is not written again
+                    when exists (select from charges c join payers p on p.id = c.payer_id
+                                  where c.id = attempts.charge_id and p.data_key is not null) then $5
+                end,
+                look_at = $6, looks = 0,
                 voiding = voiding and $3 = 'abandoned',
                 ended_at = coalesce(ended_at, app_now())
           where id = $1 and state = $2",
@@ -384,7 +390,7 @@ pub async fn shift(
     Ok(done.rows_affected() == 1)
 }
 
-/// Fills in what an attempt's late answer tells, without moving it.
+/// Fills in what an attempt's late answer tells, without moving it. The caller holds the charge's lock.
 pub async fn fill_in(
     db: &mut PgConnection,
     id: AttemptId,
@@ -392,7 +398,13 @@ pub async fn fill_in(
     next_action: Option<&NextAction>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update attempts set gateway_charge_id = coalesce(gateway_charge_id, $2), next_action = coalesce(next_action, $3)
+        "update attempts
+            set gateway_charge_id = coalesce(gateway_charge_id, $2),
+                next_action = case
+                    when next_action is not null or $3::jsonb is null then next_action
+                    when exists (select from charges c join payers p on p.id = c.payer_id
+                                  where c.id = attempts.charge_id and p.data_key is not null) then $3
+                end
           where id = $1",
         id.uuid(),
         gateway_charge_id,

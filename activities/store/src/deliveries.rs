@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{StoreError, error::parse, sweep::interval};
 
+pub mod given_up;
 pub mod queue;
 pub mod resend;
 

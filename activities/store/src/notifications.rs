@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, connections::Connection};
+use crate::{Store, StoreError, connections::Connection, payers::erase};
 
 pub mod kept;
 pub mod sealed;
@@ -86,8 +86,11 @@ pub async fn record(
             Whose::Ours(charge, attempt) => {
                 ours = true;
                 about.push(charge);
-                let news = fact(db, from, notification, notice, (charge, attempt)).await?;
-                if news && !stored.charges.contains(&charge) {
+                let written = fact(db, from, notification, notice, (charge, attempt)).await?;
+                if let (true, Source::Again(body)) = (written.is_erased, source) {
+                    erase::delete_body(db, body.uuid()).await?;
+                }
+                if written.is_open && !stored.charges.contains(&charge) {
                     stored.charges.push(charge);
                 }
             }
@@ -206,30 +209,44 @@ async fn paid_attempt(
     Ok(row.map(|row| (row.charge_id.into(), row.attempt_id.into())))
 }
 
-/// Writes a fact; whether it is open. A fact that is older than the last one that was applied of its attempt is not applied: it
-/// becomes a hint, and so does one that is repeated after it was applied. What a payable charge states then is no news.
+/// What came of writing a fact.
+#[derive(Clone, Copy, Default)]
+struct Written {
+    /// It waits to be handled.
+    is_open: bool,
+    /// The charge's payer was erased.
+    is_erased: bool,
+}
+
+/// Writes a fact. A fact that is older than the last one that was applied of its attempt is not applied: it becomes a hint, and so does
+/// one that is repeated after it was applied. What a payable charge states then is no news. The payer is held against being erased until
+/// the transaction ends: erasing sees the fact, or what is stated about the erased payer is not written.
 async fn fact(
     db: &mut PgConnection,
     from: &Connection,
     notification: Option<Uuid>,
     notice: &Notice,
     (charge, attempt): (ChargeId, AttemptId),
-) -> Result<bool, StoreError> {
-    let open = sqlx::query_scalar!(
+) -> Result<Written, StoreError> {
+    let written = sqlx::query_as!(
+        Written,
         r#"with late as (select exists (select from notification_facts applied
                            where applied.charge_id = $6 and applied.attempt_id = $7 and applied.handled_at is not null
-                             and applied.stated_at > $11) as is_late)
+                             and applied.stated_at > $11) as is_late),
+                payer as materialized (
+                    select data_key is null as is_erased from payers
+                     where id = (select payer_id from charges where id = $6) for key share)
            insert into notification_facts (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id,
                                            event, observed, handled_at, stated_at)
-           select $1, $2, $3, $4, $5, $6, $7, $8, case when not is_late then $9::jsonb end,
+           select $1, $2, $3, $4, $5, $6, $7, $8, case when not is_late and not is_erased then $9::jsonb end,
                   case when not $10 or (is_late and $12) then app_now() end, $11
-             from late
+             from late left join payer on true
            on conflict (connection_id, dedupe_key) do update
               set seen = notification_facts.seen + 1, received_at = app_now(), checks = 0,
                   observed = case when notification_facts.handled_at is null then notification_facts.observed end,
                   handled_at = case when $12 then notification_facts.handled_at else excluded.handled_at end
             where excluded.notification_id is not null
-           returning handled_at is null as "open!""#,
+           returning handled_at is null as "is_open!", coalesce((select is_erased from payer), true) as "is_erased!""#,
         from.id.uuid(),
         notice.dedupe_key,
         from.merchant.uuid(),
@@ -245,7 +262,7 @@ async fn fact(
     )
     .fetch_optional(db)
     .await?;
-    Ok(open.unwrap_or(false))
+    Ok(written.unwrap_or_default())
 }
 
 async fn stray(

@@ -2,7 +2,7 @@
 
 use schemas::{
     gateway::Mode,
-    id::{MerchantId, PayerId},
+    id::{ChargeId, MerchantId, PayerId},
     payer::Payer,
 };
 use sqlx::PgConnection;
@@ -14,6 +14,8 @@ use crate::{
 };
 
 pub mod erase;
+#[cfg(test)]
+mod tests;
 
 /// Where a payer's wrapped key belongs.
 pub fn key_place(merchant: Uuid, payer: Uuid) -> Place {
@@ -43,6 +45,21 @@ pub async fn data_key(
     let key = store.merchant_key(db, merchant.uuid()).await?;
     let place = key_place(merchant.uuid(), payer.uuid());
     Ok(Some(key.unwrap(&place, &wrapped)?))
+}
+
+/// Holds a charge's payer against being erased until the transaction ends; `false`: the payer was erased, and nothing about the payer
+/// may be written in plaintext. Who holds the charge's lock needs no hold: erasing takes that lock first.
+pub async fn hold(db: &mut PgConnection, charge: ChargeId) -> Result<bool, StoreError> {
+    let is_known = sqlx::query_scalar!(
+        r#"select p.data_key is not null as "is_known!"
+             from payers p
+            where p.id = (select payer_id from charges where id = $1)
+              for key share"#,
+        charge.uuid(),
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(is_known.unwrap_or(false))
 }
 
 /// The payer with this document, known or new, and the key to seal under. Holds the payer against being erased until the

@@ -31,7 +31,7 @@ pub enum Kind {
 pub struct Overdue {
     /// Its name among the rows of its kind.
     pub key: String,
-    /// An id of it, for jitter.
+    /// An id of it, or a digest of its key, for jitter.
     pub seed: Uuid,
     pub merchant: MerchantId,
     pub due_at: DateTime<Utc>,

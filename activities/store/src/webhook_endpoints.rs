@@ -79,6 +79,7 @@ struct Row {
     api_version: String,
     created_at: DateTime<Utc>,
     paused_at: Option<DateTime<Utc>>,
+    delivery_failed_at: Option<DateTime<Utc>>,
 }
 
 impl Row {
@@ -98,6 +99,7 @@ impl Row {
             secret: None,
             created_at: self.created_at,
             paused_at: self.paused_at,
+            delivery_failed_at: self.delivery_failed_at,
         })
     }
 }
@@ -111,7 +113,8 @@ pub async fn find(
 ) -> Result<Option<WebhookEndpoint>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "select id, mode, url, events, description, status, api_version, created_at, paused_at
+        "select id, mode, url, events, description, status, api_version, created_at, paused_at,
+                delivery_failed_at
            from webhook_endpoints where id = $1 and merchant_id = $2 and mode = $3 and status <> 'deleted'",
         id.uuid(),
         merchant.uuid(),
@@ -154,7 +157,8 @@ pub async fn list(
 ) -> Result<(Vec<WebhookEndpoint>, bool), StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        "select id, mode, url, events, description, status, api_version, created_at, paused_at
+        "select id, mode, url, events, description, status, api_version, created_at, paused_at,
+                delivery_failed_at
            from webhook_endpoints
           where merchant_id = $1 and mode = $2 and status <> 'deleted'
             and ($3::uuid is null or id < $3) and ($4::uuid is null or id > $4)

@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use crate::{
     App, Code, Error,
     admission::{Permit, Work},
-    auth::{Caller, authenticate},
+    auth::{Admitted, Caller, admit, authenticate},
     input::{Body, Params, Path, idempotency_key, needed_idempotency_key, path_id},
 };
 
@@ -54,9 +54,11 @@ pub async fn create(
     body: Body,
 ) -> Result<Response, Error> {
     let deadline = Instant::now() + app.config.answer_within;
-    let permit = app.admission.enter(Work::Create, &headers).await?;
-    let caller = authenticate(&app, &headers, Permission::Payments).await?;
-    let _place = app.admission.place(Work::Create, caller.merchant)?;
+    let Admitted {
+        caller,
+        permit,
+        place: _place,
+    } = admit(&app, &headers, Work::Create).await?;
     let key = needed_idempotency_key(&headers)?;
     let checked = app
         .charges
@@ -71,7 +73,6 @@ pub async fn create(
     let waiting = Waiting {
         app: &app,
         caller: &caller,
-        headers: &headers,
         deadline,
     };
     match insert(&app, &caller, (id, key), &checked).await? {
@@ -198,7 +199,6 @@ fn lacking(fallbacks: &[Fallback]) -> Vec<FieldError> {
 struct Waiting<'a> {
     app: &'a App,
     caller: &'a Caller,
-    headers: &'a HeaderMap,
     deadline: Instant,
 }
 
@@ -218,7 +218,7 @@ impl Waiting<'_> {
 
     async fn answer(&self, mut waiter: Waiter, id: ChargeId) -> Result<Charge, Error> {
         waiter.settled(self.deadline).await;
-        let _permit = self.app.admission.answer(self.headers).await;
+        let _permit = self.app.admission.answer(self.caller.line()).await;
         show(self.app, self.caller, id).await
     }
 }
@@ -280,9 +280,11 @@ pub async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
     let deadline = Instant::now() + app.config.answer_within;
-    let permit = app.admission.enter(Work::Change, &headers).await?;
-    let caller = authenticate(&app, &headers, Permission::Payments).await?;
-    let _place = app.admission.place(Work::Change, caller.merchant)?;
+    let Admitted {
+        caller,
+        permit,
+        place: _place,
+    } = admit(&app, &headers, Work::Change).await?;
     let id = path_id(&id, "charge")?;
     let key = idempotency_key(&headers)?;
     let mut waiter = app.outcomes.register(id);
@@ -312,7 +314,7 @@ pub async fn cancel(
     } else {
         StatusCode::ACCEPTED
     };
-    let _permit = app.admission.answer(&headers).await;
+    let _permit = app.admission.answer(caller.line()).await;
     Ok((status, marks, Json(show(&app, &caller, id).await?)).into_response())
 }
 

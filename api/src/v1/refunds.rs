@@ -33,7 +33,7 @@ use super::charges::REPLAYED;
 use crate::{
     App, Code, Error,
     admission::Work,
-    auth::{Caller, authenticate},
+    auth::{Admitted, Caller, admit, authenticate},
     input::{Body, Params, Path, needed_idempotency_key, path_id},
 };
 
@@ -55,9 +55,11 @@ pub async fn create(
     Path(charge): Path<String>,
     body: Body,
 ) -> Result<Response, Error> {
-    let permit = app.admission.enter(Work::Change, &headers).await?;
-    let caller = authenticate(&app, &headers, Permission::Payments).await?;
-    let _place = app.admission.place(Work::Change, caller.merchant)?;
+    let Admitted {
+        caller,
+        permit,
+        place: _place,
+    } = admit(&app, &headers, Work::Change).await?;
     let key = needed_idempotency_key(&headers)?;
     let charge: ChargeId = path_id(&charge, "charge")?;
     let checked = app

@@ -1,6 +1,7 @@
 //! How Asaas is asked: the key in a header, JSON, lists in pages. `GATEWAYS.md` §4.1.
 
 use reqwest::{Method, RequestBuilder};
+use schemas::attempt::ErrorClass;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -79,7 +80,7 @@ impl Asaas {
         Ok((list.data, list.has_more))
     }
 
-    /// All that is listed, up to `most_pages`.
+    /// All that is listed; an error where that is more than `most_pages`: a part of it would be taken for all.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -95,8 +96,11 @@ impl Asaas {
                 return Ok(all);
             }
         }
-        tracing::warn!(most_pages, "an asaas list is longer than is read");
-        Ok(all)
+        Err(GatewayError::new(
+            ErrorClass::NotCreated,
+            "too_many",
+            "the list is longer than is read at once",
+        ))
     }
 
     fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {

@@ -35,8 +35,8 @@ mod webhook;
 pub(crate) use refund::refundable;
 
 const VISIBILITY_LAG: Duration = Duration::from_secs(5);
-/// The most pages of what carries one reference or belongs to one payment; more would be a fault of ours.
-const MAX_PAGES: usize = 5;
+/// The most pages of what carries one reference or belongs to one payment: as much as one call has time for.
+const MAX_PAGES: usize = 100;
 
 /// An account at Asaas, in the environment of its key.
 pub struct Asaas {

@@ -20,9 +20,6 @@ struct Customer {
     notification_disabled: bool,
 }
 
-/// More than a page of customers under one document is not looked through.
-const PAGES: usize = 1;
-
 impl Asaas {
     /// The payer's id at Asaas. It never e-mails or texts the payer: an instrument that we do not show must not be seen.
     pub(super) async fn customer(
@@ -31,7 +28,10 @@ impl Asaas {
         deadline: Deadline,
     ) -> Result<String, GatewayError> {
         let query = [("cpfCnpj", payer.document.as_str().to_owned())];
-        let known: Vec<Customer> = self.list(&["customers"], &query, (PAGES, deadline)).await?;
+        // the newest customers under the document are enough: one is made where none of them fits
+        let (known, _): (Vec<Customer>, bool) = self
+            .list_from(&["customers"], &query, (0, deadline))
+            .await?;
         let quiet = known
             .into_iter()
             .find(|customer| !customer.deleted && customer.notification_disabled);

@@ -1,5 +1,7 @@
 //! Calls of the API: forms in, JSON out, lists page by page. `GATEWAYS.md` §3.1.
 
+use std::time::Duration;
+
 use reqwest::{Method, RequestBuilder, header};
 use schemas::{Instant, attempt::ErrorClass};
 use secrecy::ExposeSecret;
@@ -55,11 +57,10 @@ impl Forward {
 const MAX_HALVINGS: u32 = 40;
 /// The most pages of a single second.
 const MAX_SECOND_PAGES: usize = 100;
-
-/// What a list holds: anything with an id, which is where its next page begins.
-pub(super) trait Listed: DeserializeOwned {
-    fn id(&self) -> &str;
-}
+/// The most pages of a list that one call reads.
+const MAX_LIST_PAGES: usize = 100;
+/// A page is not begun with less time than this.
+pub(super) const PAGE_TAKES: Duration = Duration::from_millis(500);
 
 #[derive(Deserialize)]
 pub(super) struct Page<T> {
@@ -270,33 +271,49 @@ impl Stripe {
         self.get(path, &query, deadline).await?.read(Effect::Reads)
     }
 
-    /// All of a list, newest first, in at most so many pages.
-    pub(super) async fn list<T: Listed>(
+    /// All of a list, newest first. What one call leaves unread the next goes on with.
+    pub(super) async fn list<T: DeserializeOwned>(
         &self,
         path: &[&str],
         query: &[(&str, String)],
-        (max_pages, deadline): (usize, Deadline),
+        deadline: Deadline,
     ) -> Result<Vec<T>, GatewayError> {
-        let mut all: Vec<T> = Vec::new();
-        for _ in 0..max_pages {
+        let mut reading = self.listings.resume(path, query);
+        if let Some(newest) = reading.newest() {
+            // what was added since the earlier call
             let mut query = query.to_vec();
-            query.extend(
-                all.last()
-                    .map(|last| ("starting_after", last.id().to_owned())),
-            );
-            let page: Page<T> = self.page(path, &query, deadline).await?;
+            query.push(("ending_before", newest));
+            let page: Page<Value> = self.page(path, &query, deadline).await?;
+            if page.has_more {
+                reading.restart();
+            } else {
+                reading.add_newer(page.data);
+            }
+        }
+        for _ in 0..MAX_LIST_PAGES {
+            if !deadline.allows(PAGE_TAKES) {
+                break;
+            }
+            let mut query = query.to_vec();
+            query.extend(reading.oldest().map(|id| ("starting_after", id)));
+            let page: Page<Value> = self.page(path, &query, deadline).await?;
             let more = page.has_more && !page.data.is_empty();
-            all.extend(page.data);
+            reading.add_older(page.data);
             if !more {
-                return Ok(all);
+                return read_all(reading.end());
             }
         }
         Err(GatewayError::new(
-            ErrorClass::Unknown,
-            "too_many",
-            "the account has too much of it to be searched",
+            ErrorClass::NotCreated,
+            "list_unfinished",
+            "the list is too long to be read at once: the next call goes on with it",
         ))
     }
+}
+
+fn read_all<T: DeserializeOwned>(listed: Vec<Value>) -> Result<Vec<T>, GatewayError> {
+    let read: Result<_, _> = listed.into_iter().map(serde_json::from_value).collect();
+    read.map_err(|_| unreadable("an entry of a list has another shape"))
 }
 
 fn checked(answer: Answer, effect: Effect) -> Result<Answer, GatewayError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemas::{Instant, payment_method::Kind};
 use serde::Deserialize;
 
-use super::{booking::Booking, call::Listed, refund::Refund};
+use super::{booking::Booking, refund::Refund};
 use crate::{GatewayPayment, GatewayRefund};
 
 /// How instalments are counted where a card was not split.
@@ -74,12 +74,6 @@ struct Plan {
 enum Balance {
     Booked(Booking),
     Id(serde::de::IgnoredAny),
-}
-
-impl Listed for Charge {
-    fn id(&self) -> &str {
-        &self.id
-    }
 }
 
 impl Charge {

@@ -5,13 +5,9 @@ use serde::Deserialize;
 
 use super::{
     Stripe,
-    call::Listed,
     charge::{Charge, instant},
 };
 use crate::{GatewayDispute, GatewayError, http::Deadline};
-
-/// The most pages of one charge's disputes; there is hardly ever a second dispute.
-const MAX_PAGES: usize = 2;
 
 /// A dispute. Fields that we do not need are not read.
 #[derive(Debug, Deserialize)]
@@ -42,12 +38,6 @@ struct Details {
 #[derive(Debug, Deserialize)]
 struct Booking {
     amount: i64,
-}
-
-impl Listed for Dispute {
-    fn id(&self) -> &str {
-        &self.id
-    }
 }
 
 /// Their status → ours. `withdrawn`: the money was taken and did not come back.
@@ -106,9 +96,7 @@ impl Stripe {
             return Ok(Vec::new());
         }
         let query = [("charge", charge.id.clone())];
-        let listed: Vec<Dispute> = self
-            .list(&["disputes"], &query, (MAX_PAGES, deadline))
-            .await?;
+        let listed: Vec<Dispute> = self.list(&["disputes"], &query, deadline).await?;
         Ok(listed.iter().filter_map(Dispute::to_dispute).collect())
     }
 }

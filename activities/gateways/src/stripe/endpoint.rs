@@ -5,16 +5,13 @@ use url::Url;
 
 use super::{
     Stripe,
-    call::{Form, Listed, VERSION, unreadable},
+    call::{Form, VERSION, unreadable},
     event::EVENTS,
 };
 use crate::{
     Finding, GatewayError, Registration, Subscription, Watched,
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
-
-/// Stripe keeps at most 16.
-const MAX_PAGES: usize = 1;
 
 #[derive(Deserialize)]
 struct Endpoint {
@@ -28,12 +25,6 @@ struct Endpoint {
     #[serde(default)]
     enabled_events: Vec<String>,
     secret: Option<String>,
-}
-
-impl Listed for Endpoint {
-    fn id(&self) -> &str {
-        &self.id
-    }
 }
 
 impl Endpoint {
@@ -158,9 +149,7 @@ impl Stripe {
     }
 
     async fn endpoints_at(&self, url: &Url) -> Result<Vec<Endpoint>, GatewayError> {
-        let mut all: Vec<Endpoint> = self
-            .list(&["webhook_endpoints"], &[], (MAX_PAGES, deadline()))
-            .await?;
+        let mut all: Vec<Endpoint> = self.list(&["webhook_endpoints"], &[], deadline()).await?;
         all.retain(|endpoint| endpoint.url == url.as_str());
         Ok(all)
     }

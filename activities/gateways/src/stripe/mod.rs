@@ -29,6 +29,7 @@ mod error;
 mod event;
 mod form;
 mod intent;
+mod listing;
 mod notification;
 mod read;
 mod refund;
@@ -39,6 +40,7 @@ mod tests;
 
 use call::{is_replayed, unreadable};
 use intent::Intent;
+use listing::Listings;
 pub(crate) use refund::refundable;
 use search::Searches;
 use session::Session;
@@ -54,6 +56,7 @@ pub struct Stripe {
     key: SecretString,
     webhook_secrets: Vec<SecretString>,
     searches: Searches,
+    listings: Listings,
 }
 
 impl Stripe {
@@ -67,6 +70,7 @@ impl Stripe {
             key: credentials.secret_key.clone(),
             webhook_secrets: credentials.webhook_secrets.clone(),
             searches: Searches::default(),
+            listings: Listings::default(),
         })
     }
 

@@ -7,16 +7,13 @@ use serde::Deserialize;
 
 use super::{
     Stripe,
-    call::{Form, Listed, is_replayed, unreadable},
+    call::{Form, is_replayed, unreadable},
     charge::instant,
 };
 use crate::{
     GatewayError, GatewayRefund, RefundOrder, RefundStatus,
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
-
-/// The most pages of one charge's refunds: each gives at least a centavo back.
-const MAX_PAGES: usize = 100;
 
 /// A refund. Fields that we do not need are not read.
 #[derive(Debug, Deserialize)]
@@ -29,12 +26,6 @@ pub(super) struct Refund {
     pub charge: Option<String>,
     pub payment_intent: Option<String>,
     metadata: Option<BTreeMap<String, String>>,
-}
-
-impl Listed for Refund {
-    fn id(&self) -> &str {
-        &self.id
-    }
 }
 
 /// Their status → ours.
@@ -145,7 +136,7 @@ impl Stripe {
         deadline: Deadline,
     ) -> Result<Vec<Refund>, GatewayError> {
         let query = [("charge", charge.to_owned())];
-        self.list(&["refunds"], &query, (MAX_PAGES, deadline)).await
+        self.list(&["refunds"], &query, deadline).await
     }
 }
 

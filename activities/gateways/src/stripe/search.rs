@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use schemas::{attempt::ErrorClass, payment_method::Kind};
@@ -12,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     Stripe,
-    call::{Form, Page},
+    call::{Form, PAGE_TAKES, Page},
     error,
     read::within,
 };
@@ -29,8 +28,6 @@ const FIRST_S: i64 = 120;
 const LISTED_AFTER_S: i64 = 60;
 /// The most pages of one call.
 const MAX_PAGES: usize = 100;
-/// A page is not begun with less time than this.
-const PAGE_TAKES: Duration = Duration::from_millis(500);
 /// The most searches of an account that are remembered; one that is forgotten begins again.
 const MAX_SEARCHES: usize = 256;
 

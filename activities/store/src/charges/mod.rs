@@ -383,7 +383,7 @@ pub async fn payer_at(
     .await?)
 }
 
-/// Remembers a payer's id at a gateway; not that of a payer who was erased.
+/// Remembers a payer's id at a gateway; not that of a payer who was erased. The caller holds the charge's lock.
 pub async fn remember_payer_at(
     db: &mut PgConnection,
     charge: &Locked,

@@ -5,7 +5,7 @@ use schemas::id::{DeliveryId, EndpointId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Due, Work};
+use super::{Due, Work, given_up::is_alarming};
 use crate::{StoreError, sweep::interval};
 
 /// The place of a delivery that found no slot.
@@ -144,24 +144,45 @@ pub async fn discard_page(
     Ok(done.rows_affected())
 }
 
-/// Gives up a page of the parked deliveries created before `before`, oldest first; returns how many there were.
+/// Deliveries that were given up.
+#[derive(Clone, Copy, Debug)]
+pub struct GivenUp {
+    pub all: u64,
+    /// Those of which the merchant is alerted.
+    pub alarming: u64,
+}
+
+/// Gives up a page of the parked deliveries created before `before`, oldest first. Locks the endpoint before them: the order of all who
+/// lock both.
 pub async fn give_up_page(
     db: &mut PgConnection,
     endpoint: EndpointId,
     before: DateTime<Utc>,
     limit: i64,
-) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
-        "update deliveries set state = 'failed'
+) -> Result<GivenUp, StoreError> {
+    let kinds = sqlx::query_scalar!(
+        "with held as materialized (select id from webhook_endpoints where id = $1 for no key update)
+         update deliveries set state = 'failed'
           where state = 'pending' and look_at is null and created_at < $2 and id = any(array(
-                select id from deliveries where endpoint_id = $1 and state = 'pending' and look_at is null order by id limit $3))",
+                select id from deliveries
+                 where endpoint_id = (select id from held) and state = 'pending' and look_at is null
+                 order by id limit $3))
+         returning event_type",
         endpoint.uuid(),
         before,
         limit,
     )
-    .execute(db)
+    .fetch_all(db)
     .await?;
-    Ok(done.rows_affected())
+    let mut given_up = GivenUp {
+        all: 0,
+        alarming: 0,
+    };
+    for kind in kinds {
+        given_up.all += 1;
+        given_up.alarming += u64::from(is_alarming(&kind));
+    }
+    Ok(given_up)
 }
 
 /// Returns the pending delivery that probes a paused endpoint: the one after `last`, or the oldest, so that one that the endpoint

@@ -132,6 +132,66 @@ async fn every_migration_can_be_undone_and_done_again() {
     db.close().await.expect("closed");
 }
 
+/// Rows of every kind.
+const ROWS: &str = include_str!("rows.sql");
+/// The tables without rows, once they are analyzed.
+const EMPTY: &str = "
+    select relname::text from pg_class
+     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
+       and relname not like '%\\_sqlx\\_migrations%' and reltuples <= 0
+     order by 1";
+/// What is left in the rows that every version has.
+const LEFT: &str = "
+    select format('%s %s', name, n) from (
+        select 'charges' as name, count(*) as n from charges union all select 'attempts', count(*) from attempts
+        union all select 'payments', count(*) from payments union all select 'payers', count(*) from payers
+        union all select 'events', count(*) from events union all select 'deliveries', count(*) from deliveries
+        union all select 'merchants', count(*) from merchants union all select 'api_keys', count(*) from api_keys
+        union all select 'gateway_connections', count(*) from gateway_connections) counts
+     order by name";
+
+/// Each migration is undone, done again and undone while all tables have rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_migration_can_be_undone_and_done_again_with_rows() {
+    let url = empty().await;
+    let mut db = connect(&url).await;
+    let mut schemas = vec![(0, texts(&mut db, SCHEMA).await)];
+    for migration in MIGRATIONS.iter() {
+        if migration.migration_type.is_up_migration() {
+            let version = migration.version;
+            MIGRATIONS.run_to(version, &mut db).await.expect("up");
+            schemas.push((version, texts(&mut db, SCHEMA).await));
+        }
+    }
+    run(&mut db, ROWS).await;
+    run(&mut db, "analyze").await;
+    assert_eq!(texts(&mut db, EMPTY).await, [""; 0], "tables without rows");
+    let left = texts(&mut db, LEFT).await;
+    for pair in schemas.windows(2).rev() {
+        let [(before, without), (version, with)] = pair else {
+            continue;
+        };
+        for again in [false, true] {
+            let undone = MIGRATIONS.undo(&mut db, *before).await;
+            undone.unwrap_or_else(|error| panic!("{version} is not undone: {error}"));
+            let now = texts(&mut db, SCHEMA).await;
+            assert_eq!(differences(without, &now), [""; 0], "back at {before}");
+            if *before > 0 {
+                assert_eq!(texts(&mut db, LEFT).await, left, "after {version}");
+            }
+            if !again {
+                let done = MIGRATIONS.run_to(*version, &mut db).await;
+                done.unwrap_or_else(|error| panic!("{version} is not done again: {error}"));
+                let now = texts(&mut db, SCHEMA).await;
+                assert_eq!(differences(with, &now), [""; 0], "{version} again");
+            }
+        }
+    }
+    MIGRATIONS.run(&mut db).await.expect("up again");
+    run(&mut db, ROWS).await;
+    db.close().await.expect("closed");
+}
+
 fn differences(wanted: &[String], found: &[String]) -> Vec<String> {
     let missing = wanted.iter().filter(|line| !found.contains(line));
     let extra = found.iter().filter(|line| !wanted.contains(line));

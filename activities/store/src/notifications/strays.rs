@@ -5,7 +5,11 @@ use schemas::id::{AttemptId, ChargeId, ConnectionId};
 use sqlx::PgConnection;
 
 use super::attempt_of;
-use crate::{StoreError, sweep::interval};
+use crate::{
+    StoreError,
+    payers::{self, erase},
+    sweep::interval,
+};
 
 /// A stray whose turn it is.
 #[derive(Clone, Debug)]
@@ -42,7 +46,8 @@ pub async fn match_again(
     pause: Option<TimeDelta>,
 ) -> Result<Option<ChargeId>, StoreError> {
     let attempt = AttemptId::from_reference(&stray.reference);
-    let Some((charge, attempt)) = attempt_of(db, stray.connection, attempt, None).await? else {
+    let Some((charge, attempt)) = attempt_of(&mut *db, stray.connection, attempt, None).await?
+    else {
         sqlx::query!(
             "update stray_notifications set looks = looks + 1, look_at = app_now() + $3::interval
               where connection_id = $1 and dedupe_key = $2 and looks = $4",
@@ -55,18 +60,25 @@ pub async fn match_again(
         .await?;
         return Ok(None);
     };
-    sqlx::query!(
-        "with found as (delete from stray_notifications where connection_id = $1 and dedupe_key = $2 returning *)
-         insert into notification_facts (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id,
-                                         event, seen, received_at)
-         select connection_id, dedupe_key, merchant_id, mode, notification_id, $3, $4, 'matched_late', seen, received_at from found
-         on conflict (connection_id, dedupe_key) do nothing",
+    let is_known = payers::hold(db, charge).await?;
+    let body = sqlx::query_scalar!(
+        "with found as (delete from stray_notifications where connection_id = $1 and dedupe_key = $2 returning *),
+              matched as (
+                  insert into notification_facts (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id,
+                                                  attempt_id, event, seen, received_at)
+                  select connection_id, dedupe_key, merchant_id, mode, notification_id, $3, $4, 'matched_late', seen, received_at
+                    from found
+                  on conflict (connection_id, dedupe_key) do nothing)
+         select notification_id from found",
         stray.connection.uuid(),
         stray.dedupe_key,
         charge.uuid(),
         attempt.uuid(),
     )
-    .execute(db)
+    .fetch_optional(&mut *db)
     .await?;
+    if let (false, Some(Some(body))) = (is_known, body) {
+        erase::delete_body(db, body).await?;
+    }
     Ok(Some(charge))
 }

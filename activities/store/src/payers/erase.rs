@@ -5,6 +5,7 @@ use schemas::{
     id::{ChargeId, MerchantId, PayerId},
 };
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{Store, StoreError, error::parse};
 
@@ -34,6 +35,13 @@ pub enum Erasure {
 
 /// Erases a payer, unless anything of the payer's is unresolved. The caller commits.
 pub async fn erase(db: &mut PgConnection, payer: PayerId) -> Result<Erasure, StoreError> {
+    // charges come first in the order of locks: what is written under one of these is seen here, or sees the payer erased
+    sqlx::query!(
+        "select id from charges where payer_id = $1 order by id for no key update",
+        payer.uuid(),
+    )
+    .fetch_all(&mut *db)
+    .await?;
     // a new charge of this payer holds the row until it is committed
     let row = sqlx::query!(
         "select merchant_id, mode, erased_at from payers where id = $1 for update",
@@ -125,6 +133,17 @@ async fn clear(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> 
         "update notification_facts set observed = null
           where observed is not null and charge_id in (select id from charges where payer_id = $1)",
         payer.uuid(),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Deletes a body without payers that was found to be about an erased one.
+pub(crate) async fn delete_body(db: &mut PgConnection, body: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "delete from notifications where id = $1 and payer_ids = '{}'",
+        body
     )
     .execute(db)
     .await?;

@@ -2,9 +2,10 @@
 //! not over, numbered for each merchant.
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Overdue, Page, Target, interval};
-use crate::{StoreError, deliveries::Due, notifications::strays::Stray, tokens::Token};
+use crate::{StoreError, deliveries::Due, notifications::strays::Stray, tokens::Token, vault};
 
 pub(super) async fn charges(db: &mut PgConnection, page: Page) -> Result<Vec<Overdue>, StoreError> {
     let rows = sqlx::query!(
@@ -234,8 +235,8 @@ pub(super) async fn tokens(db: &mut PgConnection, page: Page) -> Result<Vec<Over
     .fetch_all(db)
     .await?;
     let rows = rows.into_iter().map(|row| Overdue {
+        seed: seed(&row.token),
         key: format!("{} {}", row.connection_id, row.token),
-        seed: row.connection_id,
         merchant: row.merchant_id.into(),
         due_at: row.due_at,
         checks: row.checks,
@@ -270,8 +271,8 @@ pub(super) async fn strays(db: &mut PgConnection, page: Page) -> Result<Vec<Over
     .fetch_all(db)
     .await?;
     let rows = rows.into_iter().map(|row| Overdue {
+        seed: seed(&row.dedupe_key),
         key: format!("{} {}", row.connection_id, row.dedupe_key),
-        seed: row.connection_id,
         merchant: row.merchant_id.into(),
         due_at: row.due_at,
         checks: row.checks,
@@ -283,4 +284,11 @@ pub(super) async fn strays(db: &mut PgConnection, page: Page) -> Result<Vec<Over
         }),
     });
     Ok(rows.collect())
+}
+
+/// A seed of a row that has no id of its own: rows of one connection must not come back together.
+fn seed(key: &str) -> Uuid {
+    let digest = vault::fingerprint(key);
+    let start = digest.first_chunk().copied();
+    Uuid::from_bytes(start.unwrap_or_default())
 }

@@ -169,3 +169,29 @@ async fn what_is_due_is_found_by_an_index() {
     let plan = texts(&mut db, facts).await.join("\n");
     assert!(plan.contains("notification_facts_to_handle"), "{plan}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_and_strays_of_one_connection_do_not_come_back_together() {
+    let mut db = database().await;
+    let merchant = merchant(1);
+    let connection = Uuid::from_u128(9);
+    run(
+        &mut db,
+        &format!(
+            "insert into notification_tokens (connection_id, token, merchant_id, mode, look_at)
+             select '{connection}', 'token ' || n, '{merchant}', 'test', app_now() - interval '1 hour' from generate_series(1, 20) n;
+             insert into stray_notifications (connection_id, dedupe_key, merchant_id, mode, reference, look_at)
+             select '{connection}', 'key ' || n, '{merchant}', 'test', 'at1', app_now() - interval '1 hour' from generate_series(1, 20) n"
+        ),
+    )
+    .await;
+    for kind in [Kind::Token, Kind::Stray] {
+        let rows = page(&mut db, kind, wanted((0, 9), 90)).await.expect("read");
+        let most = std::time::Duration::from_mins(1);
+        let waits = rows
+            .iter()
+            .map(|row| schemas::retry::jitter(row.seed, most));
+        let different: std::collections::BTreeSet<_> = waits.collect();
+        assert!(different.len() > 15, "{kind:?}: {different:?}");
+    }
+}

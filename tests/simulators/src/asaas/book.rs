@@ -100,6 +100,26 @@ impl Book for Asaas {
         }
     }
 
+    fn copy(&self, charge: &str, count: u64) -> Result<(), String> {
+        let Some(Target::Payment(id)) = self.target(charge) else {
+            return Err("there is no such payment".to_owned());
+        };
+        let now = self.sim.now();
+        let mut state = lock(&self.state);
+        let original = state.payments.get(&id).ok_or("there is no such payment")?;
+        let original = original.clone();
+        for _ in 0..count {
+            // received by the merchant's other business
+            let mut copy = original.clone();
+            copy.id = format!("pay_{}", self.sim.random(16));
+            copy.asked.reference = None;
+            copy.status = "RECEIVED";
+            (copy.created_at, copy.paid_at, copy.received_at) = (now, Some(now), Some(now));
+            state.add(copy);
+        }
+        Ok(())
+    }
+
     fn served(&self, reference: &str, us: u64) {
         let mut state = lock(&self.state);
         let id = state

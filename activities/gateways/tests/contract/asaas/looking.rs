@@ -1,11 +1,14 @@
 //! Where nothing is idempotent: what is looked for, and what is found.
 
-use gateways::{ChargeOrder, GatewayStatus};
-use schemas::{attempt::ErrorClass, next_action::NextAction};
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use gateways::{ChargeOrder, Feed, GatewayStatus, ReadFrom};
+use schemas::{attempt::ErrorClass, gateway::GatewayKind, next_action::NextAction};
 use serde_json::json;
 
 use super::{boleto, card, pix};
-use crate::bench::WITHIN;
+use crate::bench::{WITHIN, now};
 
 #[tokio::test]
 async fn asked_again_it_adopts_what_is_there() {
@@ -163,4 +166,47 @@ async fn a_deleted_charge_that_is_not_listed_is_found_by_its_id() {
     lookup.gateway_id = Some(charge.id);
     let found = bench.gateway.find(&lookup).await.expect("an answer");
     assert_eq!(found[0].status, GatewayStatus::Canceled);
+}
+
+/// Asaas lists by offset, newest first: what is added between two pages moves the rest back.
+#[tokio::test]
+async fn more_payments_than_twenty_pages_hold_are_all_listed() {
+    let bench = pix().await;
+    let since = now() - TimeDelta::hours(1);
+    let ours = bench.charged().await;
+    let reference = &bench.order.reference;
+    bench.control.pay(reference).await;
+    let volume = json!({ "count": 2_100 });
+    bench.control.act(reference, "copy", volume).await;
+    for feed in Feed::ALL {
+        if feed.gateway() != GatewayKind::Asaas {
+            continue;
+        }
+        let (mut listed, mut cursor) = (BTreeSet::new(), None::<String>);
+        for n in 0..200 {
+            let from = ReadFrom {
+                since,
+                now: now(),
+                cursor: cursor.as_deref(),
+            };
+            let page = bench.gateway.changes_since(feed, &from).await;
+            let page = page.expect("a page");
+            let is_read = page.read_until.is_some_and(|until| until >= from.now);
+            assert!(!is_read || page.cursor.is_none(), "read before its end");
+            listed.extend(page.entries.notices.into_iter().filter_map(|it| it.charge));
+            if n == 5 {
+                let more = json!({ "count": 150 });
+                bench.control.act(reference, "copy", more).await;
+            }
+            cursor = page.cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(cursor, None, "{feed:?} ends");
+        if feed != Feed::AsaasStates {
+            assert!(listed.contains(&ours.id), "{feed:?}: {}", listed.len());
+            assert!(listed.len() >= 2_101, "{feed:?}: {}", listed.len());
+        }
+    }
 }

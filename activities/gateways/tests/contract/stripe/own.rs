@@ -9,9 +9,10 @@ use std::{
 use axum::{
     Json, Router,
     extract::{ConnectInfo, State},
+    http::Uri,
 };
 use chrono::TimeDelta;
-use gateways::{ChargeOrder, Endpoints, GatewayStatus, Means, RefundStatus};
+use gateways::{ChargeOrder, Endpoints, GatewayStatus, Means, RefundOrder, RefundStatus};
 use schemas::{attempt::ErrorClass, gateway::GatewayKind, payment_method::Kind};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
@@ -173,6 +174,74 @@ async fn accounts_share_connections() {
         gateway.probe().await.expect("an account");
     }
     assert_eq!(ports.lock().expect("nobody panicked").len(), 1);
+}
+
+/// Refunds of one charge, more than a call reads.
+const REFUNDS: usize = 10_150;
+
+/// A page of them, newest first.
+fn page_of_refunds(query: &str) -> Value {
+    let number = |field: &str| {
+        let mut fields = url::form_urlencoded::parse(query.as_bytes());
+        let sent = fields.find(|(name, _)| name == field);
+        sent.and_then(|(_, id)| id.strip_prefix("re_")?.parse::<usize>().ok())
+    };
+    let (newest, oldest) = match (number("starting_after"), number("ending_before")) {
+        (Some(after), _) => (after - 1, after.saturating_sub(100).max(1)),
+        (None, Some(before)) => (REFUNDS.min(before + 100), before + 1),
+        (None, None) => (REFUNDS, REFUNDS - 99),
+    };
+    let refund = |n: usize| {
+        json!({ "id": format!("re_{n}"), "amount": 1, "status": "succeeded", "charge": "py_1",
+                "created": 1_800_000_000, "metadata": { "reference": format!("re{n}") } })
+    };
+    let data: Vec<_> = (oldest..=newest).rev().map(refund).collect();
+    json!({ "has_more": number("ending_before").is_none() && oldest > 1, "data": data })
+}
+
+/// However often a charge was refunded: what one call could not read the next goes on with.
+#[tokio::test]
+async fn a_list_that_one_call_cannot_read_is_read_by_the_next() {
+    type Requests = Arc<Mutex<usize>>;
+    async fn refunds(State(requests): State<Requests>, uri: Uri) -> Json<Value> {
+        *requests.lock().expect("nobody panicked") += 1;
+        Json(page_of_refunds(uri.query().unwrap_or_default()))
+    }
+    let requests = Requests::default();
+    let app = Router::new().fallback(refunds).with_state(requests.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let at = listener.local_addr().expect("an address");
+    // ends with it
+    let mut server = JoinSet::new();
+    server.spawn(async move { axum::serve(listener, app).await });
+    let endpoints = Endpoints {
+        stripe: Url::parse(&format!("http://{at}")).expect("an address"),
+        ..Endpoints::sandbox()
+    };
+    let key = json!({ "secret_key": "sk_test_busy" });
+    let key = gateways::read_credentials(GatewayKind::Stripe, key).expect("a key");
+    let gateway = gateways::open(&key, &endpoints).expect("a gateway");
+    let order = RefundOrder {
+        reference: "re1".to_owned(),
+        charge: "pi_1".to_owned(),
+        charge_reference: "at1".to_owned(),
+        payment: "py_1".to_owned(),
+        end_to_end_id: None,
+        method: Kind::Pix,
+        amount: 1,
+        is_whole: false,
+        reason: None,
+        created_at: now(),
+    };
+    let cut = gateway.find_refund(&order).await.expect_err("too long");
+    assert_eq!(
+        (cut.class, cut.code.as_str()),
+        (ErrorClass::NotCreated, "list_unfinished")
+    );
+    let found = gateway.find_refund(&order).await.expect("an answer");
+    assert_eq!(found.map(|refund| refund.id), Some("re_1".to_owned()));
+    // 102 pages, and one for what was added between the calls
+    assert_eq!(*requests.lock().expect("nobody panicked"), 103);
 }
 
 #[tokio::test]

@@ -1,0 +1,260 @@
+//! Calls that go on in the process after their activity returned: the process may die or stop in the middle of one.
+
+use std::time::Duration;
+
+use activities::Timing;
+use orchestrator::{Config, Role, Running, start};
+use schemas::{gateway::GatewayKind, id::ChargeId};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tests::{Api, Options, Stack, api::pix, bench::rows, eventually, stack::brisk};
+use tokio_util::task::TaskTracker;
+use url::Url;
+use uuid::Uuid;
+
+use crate::temporal::{client, history};
+
+/// Where a process of its own writes its address.
+const ADDRESS_FILE: &str = "DETACHED_ADDRESS_FILE";
+
+/// The activity returns long before the gateway answers.
+fn timing() -> Timing {
+    let s = Duration::from_secs;
+    Timing {
+        call: s(12),
+        last_call: s(12),
+        activity: Duration::from_millis(300),
+        activity_returns: s(1),
+        ..brisk()
+    }
+}
+
+async fn stack(gateway: GatewayKind) -> Stack {
+    Stack::with(Options {
+        gateways: vec![gateway],
+        timing: timing(),
+        ..Options::default()
+    })
+    .await
+}
+
+/// One more process, which accepts charges and takes their first step.
+async fn process(config: Config) -> Running {
+    let running = start::start(&config, timing(), &[Role::Api]).await;
+    let running = running.expect("a process");
+    let ready = format!("http://{}/readyz", running.addresses[&Role::Api]);
+    eventually("the process is ready", || async {
+        let answer = tests::http().get(&ready).send().await;
+        match answer {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    running
+}
+
+/// The same merchant's client at that process.
+fn client_of(running: &Running, stack: &Stack) -> Api {
+    let base = format!("http://{}", running.addresses[&Role::Api]);
+    Api::new(base.parse().expect("a URL"), stack.api.key.clone())
+}
+
+/// The gateway creates the charge, and answers so much later.
+async fn answers_after(stack: &Stack, gateway: GatewayKind, delay_ms: u64) {
+    let path = match gateway {
+        GatewayKind::Efi => "/v2/cob",
+        GatewayKind::Stripe => "/v1/payment_intents",
+        GatewayKind::Asaas => "/v3/payments",
+    };
+    let method = match gateway {
+        GatewayKind::Efi => "PUT",
+        GatewayKind::Stripe | GatewayKind::Asaas => "POST",
+    };
+    let slow = json!({ "kind": "delay", "delay_ms": delay_ms, "after": true, "method": method, "path": path, "times": 1 });
+    stack.simulator(gateway).fault(slow).await;
+}
+
+/// Waits until the only charge's activity has returned while its call is in flight; returns the charge's id.
+async fn detached(stack: &Stack, gateway: GatewayKind) -> String {
+    let id = eventually("the gateway has created it", || async {
+        let made = stack.simulator(gateway).charges().await;
+        let stored = stack.api.get("/v1/charges").await.expect(200);
+        match (made.len(), stored["data"][0]["id"].as_str()) {
+            (1, Some(id)) => Ok(id.to_owned()),
+            _ => Err(stored),
+        }
+    })
+    .await;
+    let client = client(stack).await;
+    eventually("the activity has returned", || async {
+        let history = history(&client, &id).await;
+        if history.contains("TimerStartedEvent") {
+            Ok(())
+        } else {
+            Err(history)
+        }
+    })
+    .await;
+    assert_eq!(states(stack, &id).await, ["open"]);
+    id
+}
+
+async fn states(stack: &Stack, id: &str) -> Vec<String> {
+    let attempts = stack.api.attempts(id).await;
+    let state = |attempt: &Value| attempt["state"].as_str().unwrap_or_default().to_owned();
+    attempts.iter().map(state).collect()
+}
+
+/// Who works on the charge's only attempt.
+async fn worker(stack: &Stack, id: &str) -> Uuid {
+    let id: ChargeId = id.parse().expect("an id");
+    let sql = "select runner from attempts where charge_id = $1";
+    let found: Vec<(Uuid,)> = rows(&stack.store, sql, id.uuid()).await;
+    let [(worker,)] = found[..] else {
+        panic!("one attempt: {found:?}");
+    };
+    worker
+}
+
+/// Nothing is lost: what the gateway created is shown, and is paid.
+async fn is_shown_and_paid(stack: &Stack, gateway: GatewayKind, id: &str) {
+    stack.api.until(id, "pending").await;
+    assert_eq!(states(stack, id).await, ["presented"], "{gateway}");
+    let simulator = stack.simulator(gateway);
+    let made = simulator.charges().await;
+    assert_eq!(made.len(), 1, "{gateway}: {made:?}");
+    assert_eq!(simulator.payable().await.len(), 1, "{gateway}");
+    simulator.pay(&simulator.only_reference().await).await;
+    let paid = stack.api.until(id, "paid").await;
+    assert_eq!(paid["amount_paid"], 12345, "{gateway}");
+}
+
+/// A process of this binary that ends without a word.
+struct Child(std::process::Child);
+
+impl Child {
+    /// Starts [`a_process_of_its_own`] beside the stack; returns where its API is.
+    async fn start(stack: &Stack) -> (Self, Api) {
+        let config = &stack.config;
+        let file = std::env::temp_dir().join(format!("{}.address", config.task_queue_prefix));
+        let text = |url: &Option<Url>| url.as_ref().map(Url::to_string).unwrap_or_default();
+        let authority = config.test_efi_ca_file.clone().unwrap_or_default();
+        let child = std::process::Command::new(std::env::current_exe().expect("this binary"))
+            .args(["--exact", "detached::a_process_of_its_own", "--nocapture"])
+            .env(ADDRESS_FILE, &file)
+            .env(
+                "ORCHESTRATOR_DATABASE_URL",
+                config.database_url.expose_secret(),
+            )
+            .env("ORCHESTRATOR_DATABASE_CONNECTIONS", "12")
+            .env("ORCHESTRATOR_TASK_QUEUE_PREFIX", &config.task_queue_prefix)
+            .env(
+                "ORCHESTRATOR_TEMPORAL_URL",
+                stack.services.temporal_url.as_str(),
+            )
+            .env("ORCHESTRATOR_API_PORT", "0")
+            .env("ORCHESTRATOR_METRICS_PORT", "0")
+            .env("ORCHESTRATOR_ALLOW_PRIVATE_WEBHOOKS", "true")
+            .env(
+                "ORCHESTRATOR_TEST_EFI_PIX_URL",
+                text(&config.test_efi_pix_url),
+            )
+            .env(
+                "ORCHESTRATOR_TEST_EFI_COBRANCAS_URL",
+                text(&config.test_efi_cobrancas_url),
+            )
+            .env("ORCHESTRATOR_TEST_EFI_CA_FILE", authority)
+            .env(
+                "ORCHESTRATOR_TEST_STRIPE_URL",
+                text(&config.test_stripe_url),
+            )
+            .env("ORCHESTRATOR_TEST_ASAAS_URL", text(&config.test_asaas_url))
+            .stdout(std::process::Stdio::null())
+            .spawn();
+        let child = Self(child.expect("a process"));
+        let base = eventually("the process has its port", || async {
+            let address = std::fs::read_to_string(&file).unwrap_or_default();
+            Url::parse(&address).map_err(|_| address)
+        })
+        .await;
+        (child, Api::new(base, stack.api.key.clone()))
+    }
+
+    /// Kills it: nothing of what it does is ended.
+    fn die(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.die();
+    }
+}
+
+/// No test by itself: what [`Child`] runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_its_own() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what a test tells its own process is no configuration"
+    )]
+    let Ok(file) = std::env::var(ADDRESS_FILE) else {
+        return;
+    };
+    let running = process(Config::from_env().expect("a configuration")).await;
+    let address = format!("http://{}", running.addresses[&Role::Api]);
+    let written = format!("{file}.new");
+    std::fs::write(&written, address).expect("written");
+    std::fs::rename(written, file).expect("there at once");
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_in_the_middle_of_a_detached_call_creates_nothing_twice() {
+    for gateway in [GatewayKind::Efi, GatewayKind::Stripe, GatewayKind::Asaas] {
+        let stack = stack(gateway).await;
+        answers_after(&stack, gateway, 60_000).await;
+        // the stack's own worker takes nothing for now
+        stack.temporal.cut();
+        let (mut child, api) = Child::start(&stack).await;
+        let sale = TaskTracker::new().spawn(async move { api.post("/v1/charges", &pix()).await });
+        let id = detached(&stack, gateway).await;
+        let dead = worker(&stack, &id).await;
+        child.die();
+        stack.temporal.mend();
+        assert!(sale.await.is_err(), "the process was gone");
+        is_shown_and_paid(&stack, gateway, &id).await;
+        assert_ne!(worker(&stack, &id).await, dead, "another one took over");
+        stack.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_stopped_finishes_its_detached_call() {
+    for gateway in [GatewayKind::Efi, GatewayKind::Asaas] {
+        let stack = stack(gateway).await;
+        answers_after(&stack, gateway, 3_000).await;
+        // the stack's own worker takes nothing for now
+        stack.temporal.cut();
+        let config = Config {
+            temporal_url: stack.services.temporal_url.clone(),
+            ..stack.config.clone()
+        };
+        let running = process(config).await;
+        let api = client_of(&running, &stack);
+        let sale = TaskTracker::new().spawn(async move { api.post("/v1/charges", &pix()).await });
+        let id = detached(&stack, gateway).await;
+        let stopped = worker(&stack, &id).await;
+        running.stop().await;
+        // written by the process that made the call, before it was gone
+        assert_eq!(states(&stack, &id).await, ["presented"], "{gateway}");
+        assert_eq!(worker(&stack, &id).await, stopped);
+        stack.temporal.mend();
+        drop(sale);
+        is_shown_and_paid(&stack, gateway, &id).await;
+        stack.stop().await;
+    }
+}
