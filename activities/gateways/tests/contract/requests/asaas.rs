@@ -1,4 +1,4 @@
-//! Asaas publishes answers only, in captures: what is asked is held against `GATEWAYS.md` §4.
+//! Asaas publishes answers only, in captures: what is asked is held against `docs/gateways/asaas.md#endpoints`.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::asaas::{by_boleto, by_card, by_pix, by_pix_due, open_in};
 
-/// `GATEWAYS.md` §4.2, with the paging of §4.1.
+/// `docs/gateways/asaas.md#endpoints`, and its `#lists-and-limits`.
 const CALLS: [Call; 18] = [
     call("POST", "/v3/customers"),
     Call {

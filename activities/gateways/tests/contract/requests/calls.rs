@@ -1,4 +1,4 @@
-//! Calls that no document in `OpenAPI` describes, as `GATEWAYS.md` lists them.
+//! Calls that no document in `OpenAPI` describes, as `docs/gateways/` lists them.
 
 use serde_json::Value;
 use url::form_urlencoded;

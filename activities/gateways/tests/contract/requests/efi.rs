@@ -73,7 +73,7 @@ const EXTENSIONS: [(Call, &str); 3] = [
     ),
 ];
 
-/// `GATEWAYS.md` §2.8.
+/// `docs/gateways/efi.md#endpoints`.
 const COBRANCAS: [Call; 8] = [
     call("POST", "/v1/authorize"),
     call("POST", "/v1/charge/one-step"),
