@@ -18,7 +18,7 @@ headings() {
 
 check_path() { # DOCUMENT PATH
     local document=$1 path=$2 found
-    # a name in capitals stands for any (`src/NAME/`), a parameter in braces for a URL's
+    # a name in capitals is a placeholder (`src/NAME/`), a parameter in braces for a URL's
     if grep -qE '/[A-Z_]+/|/NAME|\{[a-z_]+\}' <<<"$path"; then return; fi
     # only braces and stars are expanded: the pattern of the search allows nothing else
     for found in $(eval "echo $path"); do
