@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || export WITH_NODE=1   # for the SDKs, at the end
 . deploy/local/test-services.sh postgres temporal kafka
+tests/specs/fetch.sh "$TEST_SPECS"
 
 log=$STATE/logs/tests.log out=$STATE/logs/tests.out
 mkdir -p "$(dirname "$log")"
@@ -13,6 +14,8 @@ export RUST_BACKTRACE=${TEST_BACKTRACE:-0}
 failed=0
 { cargo test --workspace --no-fail-fast -- "$@" 2>&1 >&3 | tee -a "$log" >&2; } 3>&1 | tee "$out" || failed=$?
 tests/leaks.sh "$log"
+# tests that need a document which is not here: by name, also at the end, where it is read
+grep -E '^skipped: ' "$log" | sort -u || true
 
 # Libraries that are not ours, against the simulators: part of the whole only, not of a search for one test.
 if [ $# -eq 0 ]; then

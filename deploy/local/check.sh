@@ -31,5 +31,8 @@ fi
 # advisories live in a Git repository outside; run `cargo deny check advisories` where that can be reached
 "$tools/bin/cargo-deny" --log-level error check licenses bans sources
 
+step paths and headings in documents
+tests/links.sh
+
 step shell scripts
 for script in deploy/local/*.sh tests/*.sh tests/*/*.sh .ci/run; do bash -n "$script"; done

@@ -5,6 +5,7 @@ mkdir -p "$STATE"
 : "${API_PORT:=8080}" "${WORKER_PORT:=8081}" "${RELAY_PORT:=8082}" "${METRICS_PORT:=8084}"
 : "${SIM_PORT:=4100}" "${SIM_EFI_TLS_PORT:=4101}" "${SIM_EFI_PORT:=4105}" "${SIM_EFI_COBRANCAS_PORT:=4102}"
 : "${SIM_STRIPE_PORT:=4103}" "${SIM_ASAAS_PORT:=4104}"
+export API_PORT WORKER_PORT RELAY_PORT METRICS_PORT
 export SIM_PORT SIM_EFI_TLS_PORT SIM_EFI_PORT SIM_EFI_COBRANCAS_PORT SIM_STRIPE_PORT SIM_ASAAS_PORT
 eval "$(deploy/local/stack.sh env)"
 
@@ -24,8 +25,21 @@ BIN=$PWD/target/${PROFILE_FOLDER:-debug}
 api=http://127.0.0.1:$API_PORT
 simulators=http://127.0.0.1:$SIM_PORT
 
+# start_role ROLE [NAME]: starts a role of the orchestrator; its ports must be free.
+start_role() {
+    local needs
+    case $1 in
+    api) needs="API_PORT METRICS_PORT" ;;
+    worker) needs=WORKER_PORT ;;
+    relay) needs=RELAY_PORT ;;
+    dev) needs="API_PORT WORKER_PORT RELAY_PORT METRICS_PORT" ;;
+    esac
+    NEEDS=$needs deploy/local/stack.sh run "${2:-$1}" "$BIN/orchestrator" "$1"
+}
+
 start_simulators() {
-    deploy/local/stack.sh run simulators "$BIN/simulators" --certificates "$STATE/simulators" --control-port "$SIM_PORT" \
+    NEEDS="SIM_PORT SIM_EFI_TLS_PORT SIM_EFI_PORT SIM_EFI_COBRANCAS_PORT SIM_STRIPE_PORT SIM_ASAAS_PORT" \
+        deploy/local/stack.sh run simulators "$BIN/simulators" --certificates "$STATE/simulators" --control-port "$SIM_PORT" \
         --efi-tls-port "$SIM_EFI_TLS_PORT" --efi-port "$SIM_EFI_PORT" --efi-cobrancas-port "$SIM_EFI_COBRANCAS_PORT" \
         --stripe-port "$SIM_STRIPE_PORT" --asaas-port "$SIM_ASAAS_PORT"
     deploy/local/stack.sh wait-http simulators "$simulators/_sim/health" 30

@@ -1,8 +1,17 @@
-# To be sourced, before environment.sh: `. ports.sh OFFSET` moves every port of a stack, so that it runs beside others.
+# To be sourced, before environment.sh: `. ports.sh OFFSET` moves every port of a stack, so that it runs beside others. Offsets in use:
+# none (`make up`), 20000 (chaos), 22000 (bench); the services of the tests have ports of their own (test-services.sh).
 # shellcheck shell=bash
+
+# From here on the system gives ports to outgoing connections, which may take one before a service does.
+EPHEMERAL=32768
+
 move() {
     local name=$1
     printf -v "$name" '%s' "${!name:-$(($2 + offset))}"
+    if [ "${!name}" -ge $EPHEMERAL ]; then
+        echo "$name is ${!name}: a port from $EPHEMERAL on may be taken by any outgoing connection; choose a lower one" >&2
+        exit 1
+    fi
     # shellcheck disable=SC2163
     export "$name"
 }

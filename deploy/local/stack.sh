@@ -4,7 +4,8 @@
 #   stack.sh start [postgres|temporal|kafka ...]   fetch what is missing, start what is down, wait until it is ready
 #   stack.sh stop                                  stop what this script started, last first
 #   stack.sh status | logs | env                   what runs; its logs; what a client must know, as shell
-#   stack.sh run NAME COMMAND...                   start something of ours under the same bookkeeping
+#   stack.sh run NAME COMMAND...                   start something of ours under the same bookkeeping; the ports that the variables
+#                                                  named in $NEEDS hold must be free
 #   stack.sh signal NAME SIGNAL                    send it a signal
 #   stack.sh end NAME                              stop it
 #   stack.sh wait-http NAME URL SECONDS            wait until it answers
@@ -98,6 +99,8 @@ X
 
 run() {
     if pid_of "$1" >/dev/null; then return; fi
+    # shellcheck disable=SC2086
+    need_free ${NEEDS:-}
     launch "$@"
 }
 

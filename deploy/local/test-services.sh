@@ -5,6 +5,8 @@ export TEMPORAL_PORT=${TEST_TEMPORAL_PORT:-17233} TEMPORAL_UI_PORT=${TEST_TEMPOR
 export TEMPORAL_HTTP_PORT=${TEST_TEMPORAL_HTTP_PORT:-17243} TEMPORAL_METRICS_PORT=${TEST_TEMPORAL_METRICS_PORT:-19797}
 export POSTGRES_PORT=${TEST_POSTGRES_PORT:-15433} POSTGRES_FSYNC=off
 export KAFKA_PORT=${TEST_KAFKA_PORT:-19092} KAFKA_CONTROLLER_PORT=${TEST_KAFKA_CONTROLLER_PORT:-19093}
+# documents of others that the tests read, where they are here: tests/specs/README.md
+export TEST_SPECS=${TEST_SPECS:-$TOOLS/specs}
 
 deploy/local/stack.sh start "$@"
 eval "$(deploy/local/stack.sh env)"

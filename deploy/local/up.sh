@@ -11,7 +11,7 @@ cargo build --quiet -p orchestrator -p simulators
 "$BIN/orchestrator" migrate
 simulators_before=$(head -1 "$STATE/pids/simulators" 2>/dev/null || true)
 start_simulators
-deploy/local/stack.sh run orchestrator "$BIN/orchestrator" dev
+start_role dev orchestrator
 deploy/local/stack.sh wait-http orchestrator "$api/readyz" 60
 if [ "$simulators_before" != "$(head -1 "$STATE/pids/simulators")" ] || [ ! -s "$STATE/merchant.env" ]; then
     create_merchant

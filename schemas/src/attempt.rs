@@ -87,7 +87,8 @@ impl State {
     }
 }
 
-/// What a failed call to a gateway means for the next step (see `GATEWAYS.md` §5.2).
+// docs/gateways/README.md#error-classes
+/// What a failed call to a gateway means for the next step.
 #[derive(
     Clone,
     Copy,

@@ -36,7 +36,7 @@ impl Price {
 pub type Prices = BTreeMap<GatewayKind, BTreeMap<Kind, Price>>;
 
 /// What a gateway keeps of one payment, estimated: by the merchant's own price, else by the gateway's list
-/// (`GATEWAYS.md` §6, May 2026). `installments`: into how many a card payment was split.
+/// (`docs/gateways/README.md#fees`, May 2026). `installments`: into how many a card payment was split.
 pub fn estimate(
     prices: &Prices,
     (gateway, method): (GatewayKind, Kind),

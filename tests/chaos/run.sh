@@ -27,7 +27,7 @@ export ORCHESTRATOR_TASK_QUEUE_PREFIX=${name}_ ORCHESTRATOR_KAFKA_TOPIC_PREFIX=$
 start_simulators
 for role in api worker relay; do
     : >"$STATE/logs/$role.log"
-    deploy/local/stack.sh run "$role" "$BIN/orchestrator" "$role"
+    start_role "$role"
 done
 deploy/local/stack.sh wait-http api "$api/readyz" 60
 create_merchant 2>>"$STATE/logs/migrate.log"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Measures a release build on a stack of its own: `tests/load/run.sh [arguments of tests/load/main.rs]`.
-# Its ports are those of `make up` plus 30000, its state is .test/load, its results are tests/load/results.json and .md.
+# Its ports are those of `make up` plus 22000, its state is .test/load, its results are tests/load/results.json and .md.
 # `tests/load/run.sh recovery [rows]` measures the recovery from an outage of Temporal instead, into tests/load/recovery.json.
 # PROFILE_FOLDER=debug tries the program itself, whose figures then say nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export STATE=${LOAD_STATE:-$PWD/.test/load} TOOLS=${TOOLS:-$PWD/.run/tools}
-. deploy/local/ports.sh 30000
+. deploy/local/ports.sh 22000
 export PROFILE_FOLDER=${PROFILE_FOLDER:-release} ORCHESTRATOR_LOG=${ORCHESTRATOR_LOG:-warn}
 
 trap 'deploy/local/stack.sh stop >/dev/null' EXIT
@@ -25,7 +25,7 @@ export ORCHESTRATOR_TASK_QUEUE_PREFIX=${name}_ ORCHESTRATOR_KAFKA_TOPIC_PREFIX=$
 start_simulators
 for role in api worker relay; do
     : >"$STATE/logs/$role.log"
-    deploy/local/stack.sh run "$role" "$BIN/orchestrator" "$role"
+    start_role "$role"
 done
 deploy/local/stack.sh wait-http api "$api/readyz" 60
 deploy/local/stack.sh wait-http worker "http://127.0.0.1:$WORKER_PORT/readyz" 60

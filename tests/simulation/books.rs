@@ -1,4 +1,4 @@
-//! The gateways' books against our rows: the invariants of `DESIGN.md` §4.
+//! The gateways' books against our rows: the invariants of `docs/ARCHITECTURE.md#invariants`.
 
 use std::collections::BTreeMap;
 

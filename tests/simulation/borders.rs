@@ -139,7 +139,7 @@ impl Borders {
         }
     }
 
-    /// An invariant of `DESIGN.md` §4 does not hold.
+    /// An invariant of `docs/ARCHITECTURE.md#invariants` does not hold.
     pub(super) fn violated(&self, invariant: u8, what: String) {
         if self.lock().skipped.contains(&invariant) {
             return;

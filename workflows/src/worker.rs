@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Charges' workflows kept in memory, which also bounds their workflow tasks under way. Small, because most sleep for hours, and up
-/// to here they cost little (`TEMPORAL.md` §5). A call that takes long leaves its task after `Timing::activity`, so this is enough
+/// to here they cost little. A call that takes long leaves its task after `Timing::activity`, so this is enough
 /// for several hundred new charges a second.
 const CACHED_CHARGES: usize = 1_000;
 /// The other workflows kept in memory.

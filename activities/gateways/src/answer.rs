@@ -48,7 +48,7 @@ impl GatewayCharge {
     }
 }
 
-/// Where a charge stands at a gateway (`GATEWAYS.md` §5.1).
+/// Where a charge stands at a gateway (`docs/gateways/README.md#statuses-side-by-side`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GatewayStatus {

@@ -29,7 +29,7 @@ impl Received {
 /// One fact of a notification. One body may hold several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatewayNotice {
-    /// Repeats of the same fact carry the same key (`GATEWAYS.md` §5.3).
+    /// Repeats of the same fact carry the same key (`docs/gateways/README.md#identity-of-a-notification`).
     pub dedupe_key: String,
     /// The gateway's own name for what happened.
     pub event: String,

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use axum::{
     Router,
     body::Body,
@@ -62,7 +63,7 @@ impl Listener {
         book: Arc<dyn Book>,
         (router, tls): (Router, Option<TlsAcceptor>),
     ) -> anyhow::Result<SocketAddr> {
-        let mut socket = bind(address)?;
+        let mut socket = bind(address).with_context(|| format!("cannot listen on {address}"))?;
         let bound = socket.local_addr()?;
         let (stop, tracker) = (self.stop.clone(), self.tracker.clone());
         book.sim().sockets.send_modify(|(all, _)| *all += 1);
@@ -76,8 +77,9 @@ impl Listener {
                 {
                     return;
                 }
-                let Ok(listening) = socket.listen(BACKLOG) else {
-                    return;
+                let listening = match socket.listen(BACKLOG) {
+                    Ok(listening) => listening,
+                    Err(error) => return tracing::error!(%error, %bound, "the port is gone"),
                 };
                 book.sim().sockets.send_modify(|(_, open)| *open += 1);
                 let open = stop.child_token();
@@ -106,7 +108,9 @@ impl Listener {
         address: SocketAddr,
         router: Router,
     ) -> anyhow::Result<SocketAddr> {
-        let listening = TcpListener::bind(address).await?;
+        let listening = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
         let bound = listening.local_addr()?;
         let stop = self.stop.clone();
         self.tracker.spawn(async move {

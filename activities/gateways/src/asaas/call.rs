@@ -1,4 +1,4 @@
-//! How Asaas is asked: the key in a header, JSON, lists in pages. `GATEWAYS.md` §4.1.
+//! How Asaas is asked: the key in a header, JSON, lists in pages. `docs/gateways/asaas.md#endpoints`.
 
 use reqwest::{Method, RequestBuilder};
 use schemas::attempt::ErrorClass;

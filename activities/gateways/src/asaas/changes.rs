@@ -1,4 +1,4 @@
-//! What Asaas lists since a day, which heals lost notifications. `GATEWAYS.md` §4.2.
+//! What Asaas lists since a day, which heals lost notifications. `docs/gateways/asaas.md#lists-and-limits`.
 //!
 //! Asaas lists by the day of payment, by the day of creation, and by status; not by the day of a change. So a partial refund that
 //! somebody else made of a payment that was received earlier is told by its notification alone.

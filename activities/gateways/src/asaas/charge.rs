@@ -1,4 +1,5 @@
-//! Creating, finding and ending a payment. Nothing is idempotent, so that everything is looked for first. `GATEWAYS.md` §4.5.
+//! Creating, finding and ending a payment. Nothing is idempotent, so that everything is looked for first.
+//! `docs/gateways/asaas.md#references-and-idempotency`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Asaas's errors in our classes. `GATEWAYS.md` §4.5.
+//! Asaas's errors in our classes. `docs/gateways/asaas.md#errors`.
 
 use schemas::attempt::ErrorClass;
 

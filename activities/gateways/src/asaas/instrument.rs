@@ -1,4 +1,4 @@
-//! What the payer is shown: a Pix code, a boleto's line, Asaas's page. `GATEWAYS.md` §4.2, §4.3.
+//! What the payer is shown: a Pix code, a boleto's line, Asaas's page. `docs/gateways/asaas.md#create-a-charge`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Asaas: a customer, a payment, and what the payer is shown in further calls. No idempotency, so that everything is looked for
-//! first. `GATEWAYS.md` §4.
+//! first. `docs/gateways/asaas.md`.
 
 use std::time::Duration;
 

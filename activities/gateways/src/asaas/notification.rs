@@ -1,4 +1,4 @@
-//! Events with a shared token. `GATEWAYS.md` §4.6.
+//! Events with a shared token. `docs/gateways/asaas.md#notifications`.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;

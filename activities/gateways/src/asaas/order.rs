@@ -1,4 +1,4 @@
-//! The request that an order becomes: the same to the byte, however often. `GATEWAYS.md` §4.2, §4.3.
+//! The request that an order becomes: the same to the byte, however often. `docs/gateways/asaas.md#create-a-charge`.
 
 use schemas::{
     calendar,

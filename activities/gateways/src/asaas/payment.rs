@@ -1,4 +1,4 @@
-//! A payment as Asaas answers it, in our words. `GATEWAYS.md` §4.3.
+//! A payment as Asaas answers it, in our words. `docs/gateways/asaas.md#payments-fees-and-settlement`.
 
 use chrono::NaiveDate;
 use schemas::{Instant, attempt::ErrorClass, calendar, dispute, payment_method::Kind};

@@ -1,4 +1,5 @@
-//! Money given back. Asaas gives a refund neither id nor idempotency: its description carries our reference. `GATEWAYS.md` §4.4.
+//! Money given back. Asaas gives a refund neither id nor idempotency: its description carries our reference.
+//! `docs/gateways/asaas.md#refunds`.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Asaas's statuses in ours. `GATEWAYS.md` §4.4, §5.1.
+//! Asaas's statuses in ours. `docs/gateways/asaas.md#statuses`.
 
 use schemas::dispute;
 

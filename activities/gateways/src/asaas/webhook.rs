@@ -1,4 +1,5 @@
-//! Our notification address at Asaas. Others' addresses stand beside it and are none of our business. `GATEWAYS.md` §4.6.
+//! Our notification address at Asaas. Others' addresses stand beside it and are none of our business.
+//! `docs/gateways/asaas.md#notifications`.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;

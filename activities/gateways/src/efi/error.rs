@@ -1,4 +1,4 @@
-//! Efí's two families of errors (its own and BACEN's), in our classes. `GATEWAYS.md` §2.5.
+//! Efí's two families of errors (its own and BACEN's), in our classes. `docs/gateways/efi.md#errors`.
 
 use schemas::attempt::ErrorClass;
 use serde_json::Value;

@@ -1,5 +1,5 @@
 //! Efí: two APIs with hosts and tokens of their own. Pix over mutual TLS, and Cobranças for boletos and card links.
-//! `GATEWAYS.md` §2.
+//! `docs/gateways/efi.md`.
 
 use std::{fs, time::Duration};
 

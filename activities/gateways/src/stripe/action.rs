@@ -1,4 +1,4 @@
-//! What the payer has to do, as an intent tells it: a Pix code or a boleto's voucher. `GATEWAYS.md` §3.3 and §3.4.
+//! What the payer has to do, as an intent tells it: a Pix code or a boleto's voucher. `docs/gateways/stripe.md#create-a-charge`.
 
 use schemas::{boleto_line::BoletoLine, next_action::NextAction, payment_method::Kind};
 use serde::Deserialize;

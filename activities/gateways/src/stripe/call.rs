@@ -1,4 +1,4 @@
-//! Calls of the API: forms in, JSON out, lists page by page. `GATEWAYS.md` §3.1.
+//! Calls of the API: forms in, JSON out, lists page by page. `docs/gateways/stripe.md#endpoints`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Disputes: chargebacks of cards, and MEDs of Pix, which nobody can contest. `GATEWAYS.md` §3.6.
+//! Disputes: chargebacks of cards, and MEDs of Pix, which nobody can contest. `docs/gateways/stripe.md#disputes`.
 
 use schemas::dispute::{Kind, Status};
 use serde::Deserialize;

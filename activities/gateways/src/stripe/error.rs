@@ -1,4 +1,4 @@
-//! Stripe's errors in our classes. `GATEWAYS.md` §3.7 and §3.8.
+//! Stripe's errors in our classes. `docs/gateways/stripe.md#errors`.
 
 use schemas::attempt::ErrorClass;
 

@@ -1,4 +1,4 @@
-//! Events, as they are told to our address and as they are listed: one reader for both. `GATEWAYS.md` §3.9.
+//! Events, as they are told to our address and as they are listed: one reader for both. `docs/gateways/stripe.md#notifications`.
 
 use schemas::{Instant, payment_method::Kind};
 use serde::{Deserialize, de::DeserializeOwned};

@@ -1,4 +1,4 @@
-//! Stripe: `PaymentIntent`s with Pix and boleto, hosted pages with cards, under idempotency keys. `GATEWAYS.md` §3.
+//! Stripe: `PaymentIntent`s with Pix and boleto, hosted pages with cards, under idempotency keys. `docs/gateways/stripe.md`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Signed events. `GATEWAYS.md` §3.9.
+//! Signed events. `docs/gateways/stripe.md#notifications`.
 
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};

@@ -1,4 +1,4 @@
-//! A checkout session, the hosted page where cards pay, in our words. `GATEWAYS.md` §3.5.
+//! A checkout session, the hosted page where cards pay, in our words. `docs/gateways/stripe.md#statuses`.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What our clients ask, against what the gateways' own documents say may be asked: the promises of the suite are kept once
-//! more, through a recorder, and each request that it kept is looked up.
+//! What our clients send, and what is answered, against our own description of both (`tests/specs`) and, where they are here, the
+//! gateways' own documents: the promises of the suite are kept once more, through a recorder, and each exchange is checked.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use recorder::{Recorder, Request};
 use crate::bench::World;
 
 mod asaas;
-mod calls;
 mod document;
 mod efi;
 mod form;
+mod own;
 mod recorder;
 mod stripe;
 

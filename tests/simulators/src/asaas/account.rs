@@ -54,7 +54,7 @@ pub(super) async fn status(Account(account): Account) -> Answer {
     })))
 }
 
-/// `GET /v3/myAccount/fees`: the price table of `GATEWAYS.md` §6.
+/// `GET /v3/myAccount/fees`: the price table of `docs/gateways/README.md#fees`.
 pub(super) async fn fees(Account(_): Account) -> Answer {
     Ok(ok(json!({ "payment": {
         "bankSlip": { "defaultValue": reais(199), "discountValue": null, "expirationDate": null },

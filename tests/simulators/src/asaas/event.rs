@@ -1,4 +1,4 @@
-//! What can be told: `GATEWAYS.md` §4.6.
+//! What can be told: `docs/gateways/asaas.md#notifications`.
 
 use serde_json::Value;
 

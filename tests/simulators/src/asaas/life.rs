@@ -1,4 +1,4 @@
-//! What happens to a payment: by the payer, the card's bank, somebody in the panel, or time. `GATEWAYS.md` §4.4.
+//! What happens to a payment: by the payer, the card's bank, somebody in the panel, or time. `docs/gateways/asaas.md#statuses`.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc, Weekday};
 

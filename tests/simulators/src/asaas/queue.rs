@@ -1,4 +1,5 @@
-//! One queue of events per webhook: in order, punished for failures, interrupted after too many. `GATEWAYS.md` §4.6.
+//! One queue of events per webhook: in order, punished for failures, interrupted after too many.
+//! `docs/gateways/asaas.md#notifications`.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Money given back. `GATEWAYS.md` §4.4.
+//! Money given back. `docs/gateways/asaas.md#refunds`.
 
 use std::sync::Arc;
 

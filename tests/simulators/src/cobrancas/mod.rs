@@ -1,4 +1,4 @@
-//! Efí's API Cobranças: boletos and payment links. `GATEWAYS.md` §2.8 and §2.9.
+//! Efí's API Cobranças: boletos and payment links. `docs/gateways/efi.md`.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,4 +1,4 @@
-//! Efí's API Pix. `GATEWAYS.md` §2.1 to §2.7.
+//! Efí's API Pix. `docs/gateways/efi.md`.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -16,7 +16,7 @@ use super::{
     method::Means,
 };
 
-/// What Stripe keeps (`GATEWAYS.md` §6), in basis points and in centavos.
+/// What Stripe keeps (`docs/gateways/README.md#fees`), in basis points and in centavos.
 const PIX_FEE_BPS: i64 = 119;
 const BOLETO_FEE: i64 = 345;
 const CARD_FEE_BPS: i64 = 399;

@@ -1,4 +1,4 @@
-//! Keys under which a request happens once. `GATEWAYS.md` §3.7.
+//! Keys under which a request happens once. `docs/gateways/stripe.md#references-and-idempotency`.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Refunds. `GATEWAYS.md` §3.2 and §3.6.
+//! Refunds. `docs/gateways/stripe.md#refunds`.
 
 use std::sync::Arc;
 

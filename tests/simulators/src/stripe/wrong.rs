@@ -1,4 +1,4 @@
-//! Refusals, in Stripe's shape. `GATEWAYS.md` §3.8.
+//! Refusals, in Stripe's shape. `docs/gateways/stripe.md#errors`.
 
 use axum::{
     Json,

@@ -117,3 +117,38 @@ impl Listener {
         self.heard.try_recv().is_err()
     }
 }
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let options = |ports| simulators::Options {
+        ports,
+        certificates: None,
+        seed: 7,
+    };
+    let free = || simulators::Ports {
+        control: 0,
+        efi_tls: 0,
+        efi: 0,
+        efi_cobrancas: 0,
+        stripe: 0,
+        asaas: 0,
+    };
+    // whatever listens there
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("an address");
+    for ports in [
+        simulators::Ports {
+            control: taken.port(),
+            ..free()
+        },
+        simulators::Ports {
+            stripe: taken.port(),
+            ..free()
+        },
+    ] {
+        let started = simulators::start(options(ports)).await;
+        let error = started.err().expect("the port is taken");
+        let error = format!("{error:#}");
+        assert!(error.contains(&taken.to_string()), "{error}");
+    }
+}

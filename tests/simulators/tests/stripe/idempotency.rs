@@ -1,4 +1,4 @@
-//! `GATEWAYS.md` §3.7, to the letter.
+//! `docs/gateways/stripe.md#references-and-idempotency`, to the letter.
 
 use reqwest::Method;
 use serde_json::json;

@@ -3,23 +3,9 @@ use serde_json::json;
 use super::*;
 use crate::asaas::tests::{boleto, card, order, payment, pix};
 
-/// Answers of the real sandbox, which stand in a folder above this repository.
-fn captures() -> Value {
-    let name = "shared/specs/asaas-sandbox-captures.json";
-    let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let found = above.map(|dir| dir.join(name)).find(|file| file.is_file());
-    let text = std::fs::read(found.expect("the captures")).expect("a text");
-    serde_json::from_slice(&text).expect("JSON")
-}
-
-#[test]
-fn recorded_answers_of_the_real_sandbox_are_read() {
-    let captures = captures();
-    for (name, method, asked, net) in [
-        ("payment_pix", Kind::Pix, 10_000, 9_801),
-        ("payment_boleto", Kind::Boleto, 35_000, 34_801),
-    ] {
-        let answer = &captures[name]["response"];
+/// Reads the answers to creating a Pix and a boleto, and what would be received of them.
+fn read_answers(answers: [(&Value, Kind, i64, i64); 2]) {
+    for (answer, method, asked, net) in answers {
         let payment = Payment::deserialize(answer).expect("a payment");
         let charge = payment.to_charge(None).expect("readable");
         assert_eq!(charge.status, GatewayStatus::Pending);
@@ -31,6 +17,38 @@ fn recorded_answers_of_the_real_sandbox_are_read() {
         let received = payment.received(None).expect("readable");
         assert_eq!((received.net, received.fee), (Some(net), Some(199)));
     }
+}
+
+#[test]
+fn documented_answers_are_read() {
+    let spec: Value = serde_saphyr::from_str(specs::ASAAS).expect("YAML");
+    let examples = &spec["components"]["schemas"]["Payment"]["examples"];
+    read_answers([
+        (&examples[0], Kind::Pix, 12_345, 12_146),
+        (&examples[1], Kind::Boleto, 10_000, 9_801),
+    ]);
+}
+
+#[test]
+fn recorded_answers_of_the_real_sandbox_are_read() {
+    let Some(captures) = specs::read("asaas-sandbox-captures.json") else {
+        return;
+    };
+    let captures: Value = serde_json::from_str(&captures).expect("JSON");
+    read_answers([
+        (
+            &captures["payment_pix"]["response"],
+            Kind::Pix,
+            10_000,
+            9_801,
+        ),
+        (
+            &captures["payment_boleto"]["response"],
+            Kind::Boleto,
+            35_000,
+            34_801,
+        ),
+    ]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Efí's API Cobranças: boletos and card links, found again by our `custom_id`. `GATEWAYS.md` §2.8 and §2.9.
+//! Efí's API Cobranças: boletos and card links, found again by our `custom_id`. `docs/gateways/efi.md`.
 
 use reqwest::{Client, Method};
 use schemas::{Instant, attempt::ErrorClass, payment_method::Kind};

@@ -1,4 +1,4 @@
-//! The token that Efí posts to a charge's address, and the history it stands for. `GATEWAYS.md` §2.9.
+//! The token that Efí posts to a charge's address, and the history it stands for. `docs/gateways/efi.md#notifications`.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The statuses of the API Cobranças in our words. `GATEWAYS.md` §2.8.
+//! The statuses of the API Cobranças in our words. `docs/gateways/efi.md#statuses`.
 
 use schemas::payment_method::Kind;
 

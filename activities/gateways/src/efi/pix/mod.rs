@@ -1,4 +1,4 @@
-//! Efí's API Pix: charges under our own `txid`, immediate (`cob`) or with a due date (`cobv`). `GATEWAYS.md` §2.2 to §2.6.
+//! Efí's API Pix: charges under our own `txid`, immediate (`cob`) or with a due date (`cobv`). `docs/gateways/efi.md`.
 
 use reqwest::{Client, Method};
 use schemas::{Instant, attempt::ErrorClass};

@@ -1,4 +1,4 @@
-//! What each event tells (`GATEWAYS.md` §3.9).
+//! What each event tells (`docs/gateways/stripe.md#notifications`).
 
 use serde_json::{Value, json};
 

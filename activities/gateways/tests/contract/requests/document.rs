@@ -1,17 +1,21 @@
 //! An `OpenAPI` 3.0 document, and what it says of a request.
 
-use std::path::{Path, PathBuf};
-
 use jsonschema::Draft;
 use serde_json::{Map, Value, json};
 
-use super::{form, recorder::Request};
+use super::{
+    form,
+    recorder::{Answer, Request},
+};
 
 /// A reason, and what is set right.
 pub(crate) type Correction = (&'static str, fn(&mut Value));
 
 pub(crate) struct Document {
+    /// What has properties has no others: for requests.
     spec: Value,
+    /// As it is written: for answers, to which gateways add fields at any time.
+    open: Value,
     /// What stands before the document's paths.
     prefix: &'static str,
 }
@@ -25,19 +29,8 @@ struct Operation<'a> {
     named: Map<String, Value>,
 }
 
-/// The text of a file in `shared/specs`, which lies in a folder above this crate.
-pub(crate) fn read(file: &str) -> String {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let file: Option<PathBuf> = here
-        .ancestors()
-        .map(|folder| folder.join("shared/specs").join(file))
-        .find(|file| file.exists());
-    let file = file.expect("shared/specs lies in a folder above this repository");
-    std::fs::read_to_string(file).expect("a text")
-}
-
 /// What fills the template's gaps, if the path is of that template.
-pub(crate) fn matches(template: &str, path: &str) -> Option<Map<String, Value>> {
+fn matches(template: &str, path: &str) -> Option<Map<String, Value>> {
     let (gaps, parts) = (template.split('/'), path.split('/'));
     if gaps.clone().count() != parts.clone().count() {
         return None;
@@ -90,8 +83,42 @@ impl Document {
         for (_, set_right) in corrections {
             set_right(&mut spec);
         }
+        let open = spec.clone();
         each_object(&mut spec, &mut close);
-        Self { spec, prefix }
+        Self { spec, open, prefix }
+    }
+
+    /// Returns what the document says against an answer of the call `name`, as [`Self::check`] calls it.
+    pub(crate) fn against_answer(&self, name: &str, answer: &Answer) -> Vec<String> {
+        let (method, template) = name.split_once(' ').expect("a method and a path");
+        let responses = &self.open["paths"][template][method.to_lowercase()]["responses"];
+        let status = answer.status.to_string();
+        let response = match responses.get(&status) {
+            Some(response) => response,
+            None if answer.status >= 400 => &responses["default"],
+            None => return vec![format!("answer: {status} is not known")],
+        };
+        let content = &referred(&self.open, response)["content"];
+        // a refusal may come without a body
+        if content.is_null() || (answer.body.is_empty() && answer.status >= 400) {
+            return Vec::new();
+        }
+        let Ok(value) = serde_json::from_slice(&answer.body) else {
+            return vec!["answer: is no JSON".to_owned()];
+        };
+        let schema = &content["application/json"]["schema"];
+        let whole = json!({ "allOf": [schema], "components": self.open["components"] });
+        wrong(&whole, &value, "answer")
+    }
+
+    /// Returns the examples of a schema.
+    pub(crate) fn examples(&self, schema: &str) -> Vec<(Value, Vec<String>)> {
+        let schema = &self.open["components"]["schemas"][schema];
+        let whole = json!({ "allOf": [schema], "components": self.open["components"] });
+        let examples = schema["examples"].as_array().into_iter().flatten();
+        examples
+            .map(|example| (example.clone(), wrong(&whole, example, "example")))
+            .collect()
     }
 
     /// Says of which call the request is, or what the document has against it.
@@ -131,14 +158,8 @@ impl Document {
     }
 
     /// What a reference leads to.
-    pub(crate) fn resolved<'a>(&'a self, mut value: &'a Value) -> &'a Value {
-        while let Some(reference) = value["$ref"].as_str() {
-            value = self
-                .spec
-                .pointer(reference.trim_start_matches('#'))
-                .expect("what is referred to");
-        }
-        value
+    pub(crate) fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
+        referred(&self.spec, value)
     }
 
     /// The parameters of a place, as an object.
@@ -191,14 +212,28 @@ impl Document {
         let whole = json!({
             "allOf": [schema], "unevaluatedProperties": false, "components": self.spec["components"],
         });
-        let validator = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .should_validate_formats(true)
-            .build(&whole)
-            .expect("a schema");
-        validator
-            .iter_errors(value)
-            .map(|error| format!("{place}{}: {error}", error.instance_path()))
-            .collect()
+        wrong(&whole, value, place)
     }
+}
+
+/// What a reference leads to.
+fn referred<'a>(spec: &'a Value, mut value: &'a Value) -> &'a Value {
+    while let Some(reference) = value["$ref"].as_str() {
+        value = spec
+            .pointer(reference.trim_start_matches('#'))
+            .expect("what is referred to");
+    }
+    value
+}
+
+fn wrong(schema: &Value, value: &Value, place: &str) -> Vec<String> {
+    let validator = jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .build(schema)
+        .expect("a schema");
+    validator
+        .iter_errors(value)
+        .map(|error| format!("{place}{}: {error}", error.instance_path()))
+        .collect()
 }

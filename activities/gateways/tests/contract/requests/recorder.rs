@@ -18,13 +18,22 @@ use crate::receiver::served;
 /// The longest body that is passed on.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// What was asked.
+/// A request of our client.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub method: String,
     pub path: String,
     pub query: String,
     pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    /// None: the connection broke.
+    pub answer: Option<Answer>,
+}
+
+/// A simulator's answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub status: u16,
     pub body: Vec<u8>,
 }
 
@@ -82,8 +91,13 @@ async fn pass(State(passage): State<Passage>, request: extract::Request) -> Resp
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers.clone(),
         body: body.to_vec(),
+        answer: None,
     };
-    passage.kept.lock().expect("nobody panicked").push(request);
+    let n = {
+        let mut kept = passage.kept.lock().expect("no panic before");
+        kept.push(request);
+        kept.len() - 1
+    };
     head.headers.remove(header::HOST);
     let asked = passage
         .client
@@ -101,5 +115,10 @@ async fn pass(State(passage): State<Passage>, request: extract::Request) -> Resp
     let Ok(body) = answer.bytes().await else {
         return StatusCode::BAD_GATEWAY.into_response();
     };
+    let answer = Answer {
+        status: status.as_u16(),
+        body: body.to_vec(),
+    };
+    passage.kept.lock().expect("no panic before")[n].answer = Some(answer);
     (status, headers, body).into_response()
 }

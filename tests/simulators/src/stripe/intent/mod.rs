@@ -1,4 +1,4 @@
-//! Payment intents: what they are and what may happen to them. `GATEWAYS.md` §3.6.
+//! Payment intents: what they are and what may happen to them. `docs/gateways/stripe.md#statuses`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! Checkout sessions: hosted pages where cards pay. `GATEWAYS.md` §3.5.
+//! Checkout sessions: hosted pages where cards pay. `docs/gateways/stripe.md#create-a-charge`.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
