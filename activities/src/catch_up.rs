@@ -156,7 +156,7 @@ impl Activities {
         match turn {
             Turn::Read => {
                 let pause = spread(self.timing.catch_up_every.max(pace));
-                let mut tx = self.store.pool.begin().await?;
+                let mut tx = self.store.begin().await?;
                 feeds::rest(&mut tx, &claimed, (delta(pause), true)).await?;
                 findings::end(&mut tx, from.id, &behind_code(feed)).await?;
                 tx.commit().await?;
@@ -253,7 +253,7 @@ impl Activities {
         feed: Feed,
         claimed: &Claimed,
     ) -> Result<(), StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let now = store::now(&mut tx).await?;
         if now - claimed.caught_up_at < delta(BEHIND) {
             return Ok(());

@@ -123,7 +123,7 @@ pub async fn archive(
     accounts: &Accounts,
     id: ConnectionId,
 ) -> Result<Archived, ArchiveError> {
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     if connections::find(&mut tx, id).await?.is_none() {
         return Err(ArchiveError::NoConnection);
     }
@@ -158,7 +158,7 @@ async fn insert(
         .map(|method| new.gateway.family(method))
         .collect();
     families.dedup();
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     if merchants::find(&mut tx, new.merchant).await?.is_none() {
         return Err(AddError::NoMerchant);
     }

@@ -165,7 +165,7 @@ impl Activities {
             Some(_) => State::Pending,
             None => State::Failed,
         };
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         // the endpoint before the delivery: the order of all who lock both
         let health = self.note_endpoint(&mut tx, work, answer).await?;
         let is_paused = match health {

@@ -76,7 +76,7 @@ impl Activities {
             notices,
             unreadable: words(&unreadable),
         };
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         for token in &given {
             tokens::told(&mut tx, from, token).await?;
         }

@@ -110,7 +110,7 @@ impl Activities {
     /// Leases the attempt, or says why there is nothing to do now.
     async fn lease_orphan(&self, id: AttemptId) -> Result<Result<Orphan, Progress>, StoreError> {
         let done = Err(Progress::unchanged(Step::Done));
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some(charge) = attempts::charge_of(&mut tx, id).await? else {
             return Ok(done);
         };

@@ -104,7 +104,7 @@ impl Activities {
     /// A refund that was made in the gateway's panel: what the gateway has of its charge is applied until the refund has ended.
     async fn follow_refund(&self, call: &Call) -> Result<Step, StoreError> {
         let found = call.gateway.find(&call.charge_order).await;
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = locked(&mut tx, call).await? else {
             return Ok(Step::Done);
         };
@@ -163,7 +163,7 @@ impl Activities {
 
     /// Takes the refund, or says what to do instead.
     async fn begin_refund(&self, id: RefundId) -> Result<Result<Call, Step>, StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some(row) = refunds::find(&mut tx, id).await? else {
             return Ok(Err(Step::Done));
         };
@@ -258,7 +258,7 @@ impl Activities {
                     .map(Some);
             }
         };
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some((mut charge, mut row)) = locked(&mut tx, call).await? else {
             return Ok(Some(Step::Done));
         };
@@ -302,7 +302,7 @@ impl Activities {
     }
 
     async fn settle_refund(&self, call: &Call, came: Came) -> Result<Step, StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some((mut charge, mut row)) = locked(&mut tx, call).await? else {
             return Ok(Step::Done);
         };

@@ -75,7 +75,7 @@ pub(crate) async fn register(
         Ok(done) => done,
         Err(error) => return Ok(Err(error)),
     };
-    let mut tx = store.pool.begin().await?;
+    let mut tx = store.begin().await?;
     match &done {
         Subscription::Registered { id, secret } => {
             let stored = match (secret, stored) {
@@ -131,7 +131,7 @@ impl Activities {
     /// alerted, and [`Self::register_again`] is due now; should it not be done, the next check does it.
     pub async fn unproved(&self, from: &Connection) -> Result<bool, StoreError> {
         let times = (delta(UNPROVED_WITHIN), delta(REGISTER_REST));
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let must_register = registrations::unproved(&mut tx, from.id, UNPROVED, times).await?;
         let mut due = Vec::new();
         if must_register {
@@ -247,7 +247,7 @@ impl Activities {
     }
 
     async fn note(&self, about: &Connection, found: Vec<Finding>) -> Result<(), StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let (mut due, mut still) = (Vec::new(), Vec::new());
         for finding in &found {
             still.push(finding.code.to_owned());

@@ -274,11 +274,12 @@ impl Activities {
         while !run.is_over() {
             let mut db = self.store.pool.acquire().await?;
             let waiting = order::waiting(&mut db, MERCHANTS).await?;
+            drop(db);
             if waiting.is_empty() {
                 break;
             }
             for (merchant, mode) in waiting {
-                order::assign_page(&mut db, merchant, mode).await?;
+                order::assign_page(&self.store, merchant, mode).await?;
             }
         }
         Ok(())

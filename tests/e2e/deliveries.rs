@@ -117,7 +117,7 @@ async fn send(stack: &Stack, events: usize) -> HashMap<String, DateTime<Utc>> {
     let mut beat = tokio::time::interval(Duration::from_secs(1));
     for _ in 0..events {
         beat.tick().await;
-        let mut tx = stack.store.pool.begin().await.expect("a transaction");
+        let mut tx = stack.store.begin().await.expect("a transaction");
         let due = append(&mut tx, stack.merchant).await;
         tx.commit().await.expect("committed");
         stack.running.activities.starter.start_deliveries(due);

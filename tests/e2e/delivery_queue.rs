@@ -174,7 +174,7 @@ async fn two_endpoints_that_pause_together_do_not_wait_for_each_other() {
     };
     let mut txs = Vec::new();
     for due in &due {
-        let mut tx = bench.store.pool.begin().await.unwrap();
+        let mut tx = bench.store.begin().await.unwrap();
         let work = deliveries::load(&mut tx, due.delivery)
             .await
             .unwrap()

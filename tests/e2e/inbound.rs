@@ -277,7 +277,7 @@ async fn a_proof_that_is_repeated_or_old_makes_us_ask_and_is_not_applied() {
     let charge = stack.api.charge(&pix()).await;
     let reference = stack.efi.only_reference().await;
     let from = stack.connections().await.remove(0);
-    let mut tx = stack.store.pool.begin().await.expect("a transaction");
+    let mut tx = stack.store.begin().await.expect("a transaction");
     // whether there is news, and what of it is open: key, and whether it is a proof
     let mut hear = async |key: &str, at, is_payable| {
         let read = Read {
@@ -324,7 +324,7 @@ async fn a_proof_that_is_repeated_or_old_makes_us_ask_and_is_not_applied() {
 async fn many_tokens_of_one_connection_delay_no_other_ones() {
     let stack = only(&[GatewayKind::Efi, GatewayKind::Stripe]).await;
     let connections = stack.connections().await;
-    let mut tx = stack.store.pool.begin().await.expect("a transaction");
+    let mut tx = stack.store.begin().await.expect("a transaction");
     for n in 0..60 {
         let told = tokens::told(&mut tx, &connections[0], &format!("t{n}")).await;
         told.expect("told");

@@ -210,7 +210,7 @@ async fn a_waiting_delivery_costs_few_tasks_of_its_workflow() {
     let few = "update webhook_endpoints set slots = 2 where id = $1";
     execute(&stack.store, few, endpoint.uuid()).await;
     for _ in 0..20 {
-        let mut tx = stack.store.pool.begin().await.expect("a transaction");
+        let mut tx = stack.store.begin().await.expect("a transaction");
         let due = append(&mut tx, stack.merchant).await;
         tx.commit().await.expect("committed");
         stack.running.activities.starter.start_deliveries(due);

@@ -42,7 +42,7 @@ pub(super) enum Asked {
 pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<Asked, StoreError> {
     let (merchant, request) = (order.merchant, &order.request);
     let preview = acts.preview(merchant, Mode::Test, request).await?;
-    let mut tx = acts.store.pool.begin().await?;
+    let mut tx = acts.store.begin().await?;
     let settings = store::merchants::find(&mut tx, merchant)
         .await?
         .map(|(_, settings)| settings)
@@ -100,7 +100,7 @@ pub(super) async fn refund_charge(
     id: ChargeId,
     whole: bool,
 ) -> Result<Option<RefundId>, StoreError> {
-    let mut tx = acts.store.pool.begin().await?;
+    let mut tx = acts.store.begin().await?;
     let Some(mut charge) = charges::lock(&mut tx, id).await? else {
         return Ok(None);
     };

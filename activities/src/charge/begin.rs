@@ -73,7 +73,7 @@ impl Activities {
         id: ChargeId,
         mut seat: Option<Seat>,
     ) -> Result<Begun, StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some(mut charge) = charges::lock(&mut tx, id).await? else {
             return Ok(Begun::Step(Progress::unchanged(Step::Done)));
         };

@@ -31,7 +31,7 @@ impl Activities {
             order.amount,
         );
         let ended = gateway.cancel(&held).await;
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some(mut charge) = charges::lock(&mut tx, id).await? else {
             return Ok(Progress::unchanged(Step::Done));
         };
@@ -58,7 +58,7 @@ impl Activities {
     /// A payable charge always has a presented attempt. Without one there is nothing to cancel at a gateway: the charge waits for a
     /// person instead of asking again and again.
     async fn nothing_to_end(&self, id: ChargeId) -> Result<Progress, StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some(mut charge) = charges::lock(&mut tx, id).await? else {
             return Ok(Progress::unchanged(Step::Done));
         };

@@ -80,7 +80,7 @@ impl Activities {
     /// Applies what was reported, then decides what is next.
     pub async fn look_at_charge(&self, id: ChargeId) -> Result<Progress, StoreError> {
         let heard = Box::pin(self.listen(id)).await?;
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some(mut charge) = charges::lock(&mut tx, id).await? else {
             return Ok(Progress::unchanged(Step::Done));
         };

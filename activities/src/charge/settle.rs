@@ -25,7 +25,7 @@ use crate::{Activities, Step, attention, delta, until};
 
 impl Activities {
     pub(super) async fn settle(&self, call: &Call, called: Called) -> Result<Step, StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some(mut charge) = charges::lock(&mut tx, call.charge).await? else {
             return Ok(Step::Done);
         };
@@ -145,7 +145,7 @@ impl Activities {
         duration_ms: i64,
     ) -> bool {
         let counted = async {
-            let mut tx = self.store.pool.begin().await?;
+            let mut tx = self.store.begin().await?;
             let Some(charge) = charges::lock(&mut tx, call.charge).await? else {
                 return Ok(false);
             };

@@ -38,7 +38,7 @@ const SETTLE: Duration = Duration::from_mins(1);
 impl Activities {
     /// Takes one step with an endpoint whose `next_check_at` has come.
     pub async fn check_endpoint(&self, id: EndpointId) -> Result<DeliveryStep, StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some(endpoint) = webhook_endpoints::lock(&mut tx, id).await? else {
             return Ok(DeliveryStep::Done);
         };
@@ -90,7 +90,7 @@ impl Activities {
         let give_up_after = u64::try_from(self.timing.delivery.give_up_after_s).unwrap_or(u64::MAX);
         let before = endpoint.now - delta(Duration::from_secs(give_up_after));
         for _ in 0..PAGES {
-            let mut tx = self.store.pool.begin().await?;
+            let mut tx = self.store.begin().await?;
             let page = queue::give_up_page(&mut tx, endpoint.id, before, PAGE).await?;
             let due = if page.alarming > 0 {
                 announce_given_up(&mut tx, endpoint.id).await?
@@ -168,7 +168,7 @@ impl Activities {
     }
 
     async fn settle_deleted(&self, id: EndpointId) -> Result<DeliveryStep, StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some(mut endpoint) = webhook_endpoints::lock(&mut tx, id).await? else {
             return Ok(DeliveryStep::Done);
         };

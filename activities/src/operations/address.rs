@@ -47,7 +47,7 @@ pub async fn rotate(
     id: ConnectionId,
     by: &Operator,
 ) -> Result<Rotated, OperationError> {
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     let about = connections::lock(&mut tx, id).await?;
     let about = about.ok_or_else(|| OperationError::not_found("connection", id))?;
     if about.status == Status::Archived {
@@ -105,7 +105,7 @@ async fn register(
             }
         }
     }
-    let mut tx = store.pool.begin().await?;
+    let mut tx = store.begin().await?;
     for former in &former {
         rotation::confirm(&mut tx, former, OVERLAP).await?;
     }

@@ -31,7 +31,7 @@ pub async fn hold(
         );
         return Err(OperationError::Refused(why));
     }
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     let (about, families) = chosen(&mut tx, id, family).await?;
     if kind == HoldKind::ForceClosed && about.status == connection::Status::Archived {
         return Err(OperationError::Refused(format!(
@@ -60,7 +60,7 @@ pub async fn release(
     (id, family): (ConnectionId, Option<ApiFamily>),
     by: &Operator,
 ) -> Result<Vec<ApiFamily>, OperationError> {
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     let (about, families) = chosen(&mut tx, id, family).await?;
     let mut released = Vec::new();
     for family in families {

@@ -45,7 +45,7 @@ pub async fn replace(
             about.gateway
         )));
     }
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     // a registration's secret may be added meanwhile
     connections::lock(&mut tx, id).await?;
     let (_, stored) = connections::credentials(&mut tx, store, id).await?;

@@ -24,7 +24,7 @@ impl Activities {
         (id, endpoint): (EventId, Option<EndpointId>),
         by: &Operator,
     ) -> Result<Vec<DeliveryId>, OperationError> {
-        let mut tx = self.store.pool.begin().await.map_err(StoreError::from)?;
+        let mut tx = self.store.begin().await.map_err(StoreError::from)?;
         let about = resend::event(&mut tx, id).await?;
         let about = about.ok_or_else(|| OperationError::not_found("event", id))?;
         let Resent { ids, due } = resend::insert(&mut tx, about, endpoint).await?;
@@ -53,7 +53,7 @@ impl Activities {
         id: DeliveryId,
         by: &Operator,
     ) -> Result<DeliveryId, OperationError> {
-        let mut tx = self.store.pool.begin().await.map_err(StoreError::from)?;
+        let mut tx = self.store.begin().await.map_err(StoreError::from)?;
         let known = resend::lock(&mut tx, id).await?;
         let known = known.ok_or_else(|| OperationError::not_found("delivery", id))?;
         let Resent { ids, due } = if known.state == State::Pending {

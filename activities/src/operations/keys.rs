@@ -27,7 +27,7 @@ pub struct Rolled {
 
 /// Revokes a key at once.
 pub async fn revoke(store: &Store, id: ApiKeyId, by: &Operator) -> Result<(), OperationError> {
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     let key = api_keys::lock(&mut tx, id).await?;
     let key = key.ok_or_else(|| OperationError::not_found("API key", id))?;
     if !api_keys::revoke(&mut tx, key.merchant, id).await? {
@@ -50,7 +50,7 @@ pub async fn roll(
         let why = format!("the overlap is 0 to {} hours", MAX_OVERLAP.num_hours());
         return Err(OperationError::Refused(why));
     }
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     let key = api_keys::lock(&mut tx, id).await?;
     let key = key.ok_or_else(|| OperationError::not_found("API key", id))?;
     if key.revoked_at.is_some() || key.expires_at.is_some() {

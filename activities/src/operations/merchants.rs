@@ -44,7 +44,7 @@ pub async fn close(
     merchant: MerchantId,
     by: &Operator,
 ) -> Result<u64, OperationError> {
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     let now = locked(&mut tx, merchant).await?;
     let refused = |why: String| Err(OperationError::Refused(why));
     if now.status != Status::Suspended {
@@ -79,7 +79,7 @@ async fn change_status(
     (from, to, action): (Status, Status, Action),
     by: &Operator,
 ) -> Result<(), OperationError> {
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     let now = locked(&mut tx, merchant).await?;
     if now.status != from {
         return Err(OperationError::Refused(format!(

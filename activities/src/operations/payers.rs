@@ -13,7 +13,7 @@ use super::{Deed, OperationError, Operator};
 /// Erases a payer: the key of all personal data is destroyed. Refused, naming the charges, while anything of the payer's is
 /// unresolved.
 pub async fn erase(store: &Store, id: PayerId, by: &Operator) -> Result<(), OperationError> {
-    let mut tx = store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = store.begin().await.map_err(StoreError::from)?;
     match erase::erase(&mut tx, id).await? {
         Erasure::Erased { merchant, mode } => {
             let deed = Deed {

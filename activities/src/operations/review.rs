@@ -36,7 +36,7 @@ impl Activities {
         (id, resolution): (ChargeId, Resolution),
         by: &Operator,
     ) -> Result<Status, OperationError> {
-        let mut tx = self.store.pool.begin().await.map_err(StoreError::from)?;
+        let mut tx = self.store.begin().await.map_err(StoreError::from)?;
         let charge = charges::lock(&mut tx, id).await?;
         let mut charge = charge.ok_or_else(|| OperationError::not_found("charge", id))?;
         if charge.status != Status::NeedsReview {

@@ -34,7 +34,7 @@ impl Activities {
         ended: Vec<Result<GatewayCharge, GatewayError>>,
         all: bool,
     ) -> Result<Progress, StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = leased(&mut tx, orphan).await? else {
             return Ok(Progress::unchanged(Step::LOOK));
         };

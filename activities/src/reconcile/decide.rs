@@ -20,7 +20,7 @@ const VOIDS_BEFORE_REVIEW: i32 = 3;
 impl Activities {
     /// Applies what the gateway has, adopts an instrument that the charge still wants, and decides what must be voided.
     pub(super) async fn decide(&self, orphan: &Orphan, read: Read) -> Result<Decided, StoreError> {
-        let mut tx = self.store.pool.begin().await?;
+        let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = leased(&mut tx, orphan).await? else {
             return Ok(Decided::Step(Progress::unchanged(Step::LOOK)));
         };

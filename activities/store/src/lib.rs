@@ -37,6 +37,7 @@ pub mod sweep;
 mod testing;
 pub mod timeline;
 pub mod tokens;
+mod transaction;
 pub mod vault;
 pub mod webhook_endpoints;
 
@@ -47,7 +48,7 @@ use vault::DataKey;
 /// A connection of the pool; given back when dropped.
 pub type PoolConnection = sqlx::pool::PoolConnection<sqlx::Postgres>;
 
-/// An open transaction: rolled back unless committed.
+/// An open transaction, by [`Store::begin`]: rolled back unless committed.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 
 /// The migrations, applied by `orchestrator migrate`.

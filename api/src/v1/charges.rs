@@ -121,7 +121,7 @@ async fn insert(
         .await?;
     let too_few = request.require_fallback && preview.eligible < WITH_FALLBACK;
     let (routed, lacking) = (preview.routed, lacking(&preview.fallbacks));
-    let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = app.store.begin().await.map_err(StoreError::from)?;
     let merchant_key = app
         .store
         .merchant_key(&mut tx, caller.merchant.uuid())
@@ -326,7 +326,7 @@ async fn request_cancel(
     key: Option<&str>,
 ) -> Result<(bool, bool), Error> {
     let (merchant, mode) = (caller.merchant, caller.mode);
-    let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = app.store.begin().await.map_err(StoreError::from)?;
     let mut claim = Claim::New;
     if let Some(key) = key {
         let merchant_key = app.store.merchant_key(&mut tx, merchant.uuid()).await?;

@@ -13,7 +13,10 @@ use schemas::{
 };
 use store::{
     StoreError,
-    events::list::{self, Filter},
+    events::{
+        list::{self, Filter},
+        order,
+    },
 };
 
 use crate::{
@@ -38,6 +41,7 @@ pub async fn list(
             .map(ChargeId::uuid),
     };
     params.finish()?;
+    order::assign(&app.store, caller.merchant, caller.mode).await?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
     let (data, has_more) = list::list(&mut db, caller.merchant, caller.mode, filter, range).await?;
     Ok(Json(Page { data, has_more }))

@@ -91,7 +91,7 @@ async fn insert(
     let owner = (caller.merchant, caller.mode);
     let refund = RefundId(store::new_id());
     let canonical = [id.to_string().as_bytes(), canonical].concat();
-    let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = app.store.begin().await.map_err(StoreError::from)?;
     let merchant_key = app
         .store
         .merchant_key(&mut tx, caller.merchant.uuid())

@@ -64,7 +64,7 @@ async fn insert(
     Checked { request, canonical }: &Checked<CreateWebhookEndpoint>,
 ) -> Result<(WebhookEndpoint, bool), Error> {
     let (owner, id) = ((caller.merchant, caller.mode), EndpointId(store::new_id()));
-    let mut tx = app.store.pool.begin().await.map_err(StoreError::from)?;
+    let mut tx = app.store.begin().await.map_err(StoreError::from)?;
     if let Some(key) = key {
         let merchant_key = app
             .store

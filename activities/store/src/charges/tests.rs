@@ -49,7 +49,7 @@ impl Shop {
         order: &Checked<CreateCharge>,
         duplicates: DuplicateReference,
     ) -> (ChargeId, Created) {
-        let mut tx = self.store.pool.begin().await.expect("a transaction");
+        let mut tx = self.store.begin().await.expect("a transaction");
         let id = ChargeId(crate::new_id());
         let merchant_key = self.store.merchant_key(&mut tx, self.merchant.uuid()).await;
         let merchant_key = merchant_key.expect("a key");

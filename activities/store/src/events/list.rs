@@ -9,7 +9,6 @@ use schemas::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::order;
 use crate::{StoreError, error::parse, page::Range};
 
 /// Which events are wanted.
@@ -48,7 +47,8 @@ impl Row {
 
 /// A page of events, newest first, and whether more follow.
 ///
-/// The order is that of their positions: an event that appears later is newer than all that were listed before.
+/// The order is that of their positions, which [`super::order::assign`] gives before: an event that appears later is newer than all that
+/// were listed before.
 pub async fn list(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -56,7 +56,6 @@ pub async fn list(
     filter: Filter,
     range: Range,
 ) -> Result<(Vec<Event>, bool), StoreError> {
-    order::assign(db, merchant, mode).await?;
     let Some(between) = between(db, (merchant, mode), range).await? else {
         return Ok((Vec::new(), false));
     };

@@ -4,10 +4,10 @@
 //! part in it, and an event that commits late comes after all that were listed before.
 
 use schemas::{gateway::Mode, id::MerchantId};
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, error::parse};
+use crate::{Store, StoreError, error::parse};
 
 /// How many events one transaction gives positions to. The statement names the number itself: the planner must know that it is small.
 const PAGE: i64 = 1_000;
@@ -15,13 +15,9 @@ const PAGE: i64 = 1_000;
 const PAGES: u32 = 20;
 
 /// Gives positions to a merchant's events that have none.
-pub async fn assign(
-    db: &mut PgConnection,
-    merchant: MerchantId,
-    mode: Mode,
-) -> Result<(), StoreError> {
+pub async fn assign(store: &Store, merchant: MerchantId, mode: Mode) -> Result<(), StoreError> {
     for _ in 0..PAGES {
-        if !assign_page(db, merchant, mode).await? {
+        if !assign_page(store, merchant, mode).await? {
             break;
         }
     }
@@ -30,7 +26,7 @@ pub async fn assign(
 
 /// Gives positions to one page of a merchant's events; whether more may follow.
 pub async fn assign_page(
-    db: &mut PgConnection,
+    store: &Store,
     merchant: MerchantId,
     mode: Mode,
 ) -> Result<bool, StoreError> {
@@ -41,12 +37,12 @@ pub async fn assign_page(
         merchant,
         mode,
     )
-    .fetch_one(&mut *db)
+    .fetch_one(&store.pool)
     .await?;
     if !some {
         return Ok(false);
     }
-    let mut tx = db.begin().await?;
+    let mut tx = store.begin().await?;
     let last = last_position(&mut tx, merchant, mode).await?;
     let given = sqlx::query_scalar!(
         r#"with next as (

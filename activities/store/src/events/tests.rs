@@ -5,10 +5,15 @@ use schemas::{event::Type, gateway::Mode, id::MerchantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::list::{Filter, list};
+use super::{
+    list::{Filter, list},
+    order,
+};
 use crate::{
+    Store,
     page::Range,
     testing::{connect, migrated, run, texts},
+    vault::DataKey,
 };
 
 const MERCHANT: Uuid = Uuid::from_u128(1);
@@ -21,6 +26,12 @@ async fn database() -> String {
     );
     run(&mut connect(&url).await, &merchant).await;
     url
+}
+
+async fn open(url: &str) -> Store {
+    Store::connect(url, DataKey::random(), 5)
+        .await
+        .expect("a store")
 }
 
 /// An event named by a number.
@@ -43,14 +54,17 @@ fn range(limit: i64) -> Range {
     }
 }
 
-async fn listed(db: &mut PgConnection, filter: Filter, range: Range) -> (Vec<i64>, bool) {
-    let page = list(db, MerchantId(MERCHANT), Mode::Test, filter, range);
+async fn listed(store: &Store, filter: Filter, range: Range) -> (Vec<i64>, bool) {
+    let given = order::assign(store, MerchantId(MERCHANT), Mode::Test).await;
+    given.expect("positions");
+    let mut db = store.pool.acquire().await.expect("a connection");
+    let page = list(&mut db, MerchantId(MERCHANT), Mode::Test, filter, range);
     let (events, more) = page.await.expect("a page");
     (events.iter().map(|event| event.sequence).collect(), more)
 }
 
-async fn all(db: &mut PgConnection) -> Vec<i64> {
-    listed(db, Filter::default(), range(100)).await.0
+async fn all(store: &Store) -> Vec<i64> {
+    listed(store, Filter::default(), range(100)).await.0
 }
 
 async fn id_of(db: &mut PgConnection, n: u32) -> Option<Uuid> {
@@ -61,18 +75,19 @@ async fn id_of(db: &mut PgConnection, n: u32) -> Option<Uuid> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_commits_late_is_newer_than_all_that_were_listed() {
     let url = database().await;
+    let store = open(&url).await;
     let (mut late, mut db) = (connect(&url).await, connect(&url).await);
     run(&mut late, &format!("begin; {}", event(1))).await;
     run(&mut db, &event(2)).await;
-    assert_eq!(all(&mut db).await, [2]);
+    assert_eq!(all(&store).await, [2]);
     run(&mut late, "commit").await;
-    assert_eq!(all(&mut db).await, [1, 2]);
+    assert_eq!(all(&store).await, [1, 2]);
     let news = Range {
         before: id_of(&mut db, 2).await,
         ..range(10)
     };
     assert_eq!(
-        listed(&mut db, Filter::default(), news).await,
+        listed(&store, Filter::default(), news).await,
         (vec![1], false)
     );
 }
@@ -81,39 +96,37 @@ async fn an_event_that_commits_late_is_newer_than_all_that_were_listed() {
 async fn no_open_transaction_holds_up_the_list() {
     let url = database().await;
     let (mut other, mut db) = (connect(&url).await, connect(&url).await);
+    let store = open(&url).await;
     let unrelated =
         "begin; insert into merchants (id, name, data_key) values (uuidv7(), 'Outra', '\\x00')";
     run(&mut other, unrelated).await;
     run(&mut db, &event(1)).await;
-    assert_eq!(all(&mut db).await, [1]);
+    assert_eq!(all(&store).await, [1]);
     run(&mut other, "rollback").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_another_cluster_wrote_keep_their_order_and_precede_new_ones() {
     let url = database().await;
-    let mut db = connect(&url).await;
+    let (mut db, store) = (connect(&url).await, open(&url).await);
     for n in 1..=3 {
         run(&mut db, &event(n)).await;
     }
-    assert_eq!(all(&mut db).await, [3, 2, 1]);
+    assert_eq!(all(&store).await, [3, 2, 1]);
     // as restored: its transactions had far greater numbers
     run(&mut db, "update events set xid = '900000000000000'").await;
     run(&mut db, &event(4)).await;
-    assert_eq!(all(&mut db).await, [4, 3, 2, 1]);
+    assert_eq!(all(&store).await, [4, 3, 2, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_at_once_give_each_event_one_position() {
     let url = database().await;
-    let mut db = connect(&url).await;
+    let (mut db, store) = (connect(&url).await, open(&url).await);
     let many = event(7).replace("values (uuidv7()", "select uuidv7()");
     let many = many.trim_end_matches(')').to_owned() + " from generate_series(1, 3500)";
     run(&mut db, &many).await;
-    let readers = (0..4).map(|_| async {
-        let mut db = connect(&url).await;
-        all(&mut db).await.len()
-    });
+    let readers = (0..4).map(|_| async { all(&store).await.len() });
     assert_eq!(join_all(readers).await, [100; 4]);
     let positions = texts(
         &mut db,
@@ -129,7 +142,7 @@ async fn readers_at_once_give_each_event_one_position() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_lead_through_all_events_in_both_directions() {
     let url = database().await;
-    let mut db = connect(&url).await;
+    let (mut db, store) = (connect(&url).await, open(&url).await);
     for n in 1..=9 {
         let kind = if n % 3 == 0 {
             "charge.paid"
@@ -143,35 +156,35 @@ async fn pages_lead_through_all_events_in_both_directions() {
         ..Filter::default()
     };
     for filter in [Filter::default(), subject] {
-        let page = listed(&mut db, filter, range(4)).await;
+        let page = listed(&store, filter, range(4)).await;
         assert_eq!(page, (vec![9, 8, 7, 6], true));
         let older = Range {
             after: id_of(&mut db, 6).await,
             ..range(5)
         };
         assert_eq!(
-            listed(&mut db, filter, older).await,
+            listed(&store, filter, older).await,
             (vec![5, 4, 3, 2, 1], false)
         );
         let newer = Range {
             before: id_of(&mut db, 2).await,
             ..range(3)
         };
-        assert_eq!(listed(&mut db, filter, newer).await, (vec![5, 4, 3], true));
+        assert_eq!(listed(&store, filter, newer).await, (vec![5, 4, 3], true));
     }
     let paid = Filter {
         kind: Some(Type::ChargePaid),
         ..Filter::default()
     };
-    assert_eq!(listed(&mut db, paid, range(2)).await, (vec![9, 6], true));
+    assert_eq!(listed(&store, paid, range(2)).await, (vec![9, 6], true));
     let newer = Range {
         before: id_of(&mut db, 1).await,
         ..range(1)
     };
-    assert_eq!(listed(&mut db, paid, newer).await, (vec![3], true));
+    assert_eq!(listed(&store, paid, newer).await, (vec![3], true));
     let unknown = Range {
         after: Some(Uuid::from_u128(7)),
         ..range(2)
     };
-    assert_eq!(listed(&mut db, paid, unknown).await, (vec![], false));
+    assert_eq!(listed(&store, paid, unknown).await, (vec![], false));
 }

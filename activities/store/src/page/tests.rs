@@ -94,12 +94,13 @@ async fn reads_few(
 }
 
 /// Gives all events their positions, as lists and the sweep do from time to time.
-async fn give_positions(db: &mut PgConnection, merchant: MerchantId) {
-    while events::order::assign_page(db, merchant, Mode::Test)
+async fn give_positions(store: &Store, merchant: MerchantId) {
+    while events::order::assign_page(store, merchant, Mode::Test)
         .await
         .expect("a page")
     {}
-    testing::run(db, "vacuum analyze events").await;
+    let mut db = store.pool.acquire().await.expect("a connection");
+    testing::run(&mut db, "vacuum analyze events").await;
 }
 
 /// How many rows this transaction has read so far.
@@ -118,8 +119,8 @@ async fn every_filter_of_a_list_is_served_by_an_index() {
         .expect("a store");
     let merchant = seed(&store).await;
     let owner = (merchant, Mode::Test);
+    give_positions(&store, merchant).await;
     let mut db = store.pool.acquire().await.expect("a connection");
-    give_positions(&mut db, merchant).await;
     let db = &mut *db.begin().await.expect("a transaction");
     let (reference, status) = (Some("pedido-0".to_owned()), Some(Status::NeedsReview));
     for (reference, status) in [

@@ -122,7 +122,7 @@ impl Case {
     }
 
     async fn begin(&self) -> crate::Tx {
-        self.store.pool.begin().await.expect("a transaction")
+        self.store.begin().await.expect("a transaction")
     }
 
     /// All that is written in plaintext about the payer.
