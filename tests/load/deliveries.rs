@@ -261,6 +261,10 @@ impl Deliveries {
 
     /// Counts what the deliveries to the dead and the slow endpoint cost while they wait.
     async fn waiting(&mut self, others: &Others) -> anyhow::Result<Waiting> {
+        let mut sample = BTreeMap::new();
+        for (name, endpoint) in &others.ids {
+            sample.insert((*name).to_owned(), self.sample(endpoint).await?);
+        }
         let began = Instant::now();
         self.db.execute("select pg_stat_statements_reset()").await?;
         let tries = self
@@ -277,10 +281,6 @@ impl Deliveries {
             .number("select count(*) from delivery_attempts")
             .await?
             - tries;
-        let mut sample = BTreeMap::new();
-        for (name, endpoint) in &others.ids {
-            sample.insert((*name).to_owned(), self.sample(endpoint).await?);
-        }
         Ok(Waiting {
             seconds: began.elapsed().as_secs_f64(),
             deliveries,
