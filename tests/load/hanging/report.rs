@@ -66,7 +66,8 @@ pub(crate) struct Report {
     /// The same of all samples together.
     pub p99_ratio_pooled: f64,
     pub refused: usize,
-    pub pool_exhausted: bool,
+    /// Readings that found all of a process's connections in use.
+    pub pools_full: u64,
     pub phases: Vec<Phase>,
 }
 
@@ -147,7 +148,15 @@ impl Phase {
         let pools: Vec<_> = self
             .connections
             .iter()
-            .map(|(name, pool)| format!("{name} {}/{}", pool.max_in_use, pool.size))
+            .map(|(name, pool)| {
+                let Pool {
+                    max_in_use,
+                    size,
+                    readings,
+                    full,
+                } = pool;
+                format!("{name} {max_in_use}/{size} (full {full} of {readings})")
+            })
             .collect();
         let answered: Vec<_> = self
             .answered
@@ -205,7 +214,6 @@ impl Report {
             }
             Ok(percentiles(&all).p99)
         };
-        let exhausted = |pool: &Pool| pool.size > 0 && pool.max_in_use >= pool.size;
         Ok(Self {
             sales_per_s,
             merchants,
@@ -214,9 +222,11 @@ impl Report {
             p50_ratios: ratios(&|phase| phase.healthy.ms.p50),
             p99_ratio_pooled: pooled(true)? / pooled(false)?,
             refused: phases.iter().map(|phase| phase.refused).sum(),
-            pool_exhausted: phases
+            pools_full: phases
                 .iter()
-                .any(|phase| phase.connections.values().any(exhausted)),
+                .flat_map(|phase| phase.connections.values())
+                .map(|pool| pool.full)
+                .sum(),
             phases,
         })
     }
@@ -231,13 +241,13 @@ impl Report {
             .collect();
         format!(
             "{HEAD}{lines}\np99 of healthy routes, one gateway hanging over all answering: {:.2} (pairs: {:.2?}; all samples: {:.2}); p50: {:.2?}; refused: {}; \
-             pool exhausted: {}\n{rests}",
+             readings with all connections of a process in use: {}\n{rests}",
             self.p99_ratio,
             self.p99_ratios,
             self.p99_ratio_pooled,
             self.p50_ratios,
             self.refused,
-            self.pool_exhausted,
+            self.pools_full,
         )
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Pool {
     pub max_in_use: u64,
     pub size: u64,
     pub readings: u64,
+    /// Readings that found all of them in use.
+    pub full: u64,
 }
 
 /// What was seen until the phase was over.
@@ -132,6 +134,7 @@ async fn read_pool(client: &Client, url: &Url, over: &CancellationToken) -> Pool
             pool.max_in_use = pool.max_in_use.max(in_use.unwrap_or(0));
             pool.size = gauge(&text, "database_connections_max").unwrap_or(0);
             pool.readings += u64::from(in_use.is_some());
+            pool.full += u64::from(in_use.is_some_and(|in_use| in_use >= pool.size));
         }
         sleep(READ_EVERY).await;
     }
