@@ -217,7 +217,11 @@ async fn a_waiting_delivery_costs_few_tasks_of_its_workflow() {
     eventually("all are accepted", || async {
         let sql = "select id from deliveries where endpoint_id = $1 and state = 'delivered'";
         let done: Vec<(Uuid,)> = rows(&stack.store, sql, endpoint.uuid()).await;
-        if done.len() == 20 { Ok(()) } else { Err(done.len()) }
+        if done.len() == 20 {
+            Ok(())
+        } else {
+            Err(done.len())
+        }
     })
     .await;
     assert_eq!(slow.arrived().len(), 20);

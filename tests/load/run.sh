@@ -31,7 +31,7 @@ trap 'deploy/local/stack.sh stop >/dev/null' EXIT
 deploy/local/stack.sh start
 echo "building (the first time takes some minutes)"
 case $PROFILE_FOLDER in release) profile=release ;; *) profile=dev ;; esac
-cargo build --quiet --profile "$profile" -p orchestrator -p simulators -p tests --bins
+cargo build --quiet --profile "$profile" -p orchestrator -p simulators -p tests --bin orchestrator --bin simulators --bin load
 . deploy/local/environment.sh
 
 # each run begins with empty tables and queues
