@@ -223,7 +223,7 @@ async fn ask(route: Route, api: &Api, due: Instant) -> Sale {
         route,
         description,
         status: answer.status.as_u16(),
-        charge: id.ok().map(|id| id.uuid()),
+        charge: id.ok().map(ChargeId::uuid),
         charge_status: text(&answer.body["status"]),
         gateway: text(&answer.body["gateway"]["kind"]),
         fell_back: answer.body["fallbacks"]

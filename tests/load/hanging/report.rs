@@ -233,12 +233,8 @@ impl Report {
 
     pub(super) fn table(&self) -> String {
         let lines: String = self.phases.iter().map(Phase::line).collect();
-        let rests: String = self
-            .phases
-            .iter()
-            .filter_map(|phase| phase.rest.as_ref())
-            .map(|rest| format!("\n{}", rest.line()))
-            .collect();
+        let rests = self.phases.iter().filter_map(|phase| phase.rest.as_ref());
+        let rests: String = rests.map(Rest::line).collect();
         format!(
             "{HEAD}{lines}\np99 of healthy routes, one gateway hanging over all answering: {:.2} (pairs: {:.2?}; all samples: {:.2}); p50: {:.2?}; refused: {}; \
              readings with all connections of a process in use: {}\n{rests}",

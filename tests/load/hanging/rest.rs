@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Rest {
     pub after_s: f64,
-    pub at_rest: bool,
+    pub reached: bool,
     /// Accepted sales, by the state of their charges and by route.
     pub charges: BTreeMap<String, usize>,
     pub attempts: BTreeMap<String, i64>,
@@ -60,7 +60,7 @@ impl Rest {
         loop {
             let mut rest = Self::compare(db, hanging, sales).await?;
             rest.after_s = began.elapsed().as_secs_f64();
-            if rest.at_rest || began.elapsed() > PATIENCE {
+            if rest.reached || began.elapsed() > PATIENCE {
                 return Ok(rest);
             }
             sleep(READ_EVERY).await;
@@ -95,15 +95,15 @@ impl Rest {
             rest.payable_twice += usize::from(booked.payable + booked.paid > 1);
         }
         let open = rest.lost + rest.processing + rest.pending_not_payable_once + rest.payable_twice;
-        rest.at_rest = open == 0 && rest.failed_without_reason == 0;
+        rest.reached = open == 0 && rest.failed_without_reason == 0;
         Ok(rest)
     }
 
     pub(super) fn line(&self) -> String {
         format!(
-            "at rest: {} after {:.0} s; charges {:?}; attempts {:?}; lost {}, processing {}, failed without reason {}, \
+            "\nat rest: {} after {:.0} s; charges {:?}; attempts {:?}; lost {}, processing {}, failed without reason {}, \
              pending but not payable once {}, payable twice {}, overdue {}\n",
-            self.at_rest,
+            self.reached,
             self.after_s,
             self.charges,
             self.attempts,
