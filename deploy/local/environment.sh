@@ -59,12 +59,13 @@ create_merchant() {
     printf 'MERCHANT=%s\nKEY=%s\n' "$merchant" "$key" >"$STATE/merchant.env"
 }
 
-# What the simulators take for the account `loja`.
+# credentials GATEWAY [ACCOUNT]: what the simulators take for an account, `loja` by default.
 credentials() {
+    local account=${2:-loja}
     case $1 in
-    efi) python3 -c 'import json, sys; print(json.dumps(dict(client_id="Client_Id_loja", client_secret="Client_Secret_loja",
-        certificate=open(sys.argv[1]).read(), pix_key="71cdf9ba-c695-4e3c-b010-abb521a3f1be")))' "$STATE/simulators/client.pem" ;;
-    stripe) echo '{"secret_key":"sk_test_loja"}' ;;
-    asaas) echo '{"api_key":"$aact_hmlg_loja"}' ;;
+    efi) python3 -c 'import json, sys; print(json.dumps(dict(client_id="Client_Id_" + sys.argv[2], client_secret="Client_Secret_" + sys.argv[2],
+        certificate=open(sys.argv[1]).read(), pix_key="71cdf9ba-c695-4e3c-b010-abb521a3f1be")))' "$STATE/simulators/client.pem" "$account" ;;
+    stripe) echo "{\"secret_key\":\"sk_test_$account\"}" ;;
+    asaas) echo "{\"api_key\":\"\$aact_hmlg_$account\"}" ;;
     esac
 }

@@ -54,8 +54,10 @@ start_postgres() {
         as_postgres "$POSTGRES_BIN/initdb" -D "$cluster/data" -U orchestrator -A trust -E UTF8 --locale=C.UTF-8 --no-sync \
             >"$STATE/logs/initdb.log" 2>&1 || { tail -5 "$STATE/logs/initdb.log" >&2; rm -rf "$cluster/data"; die "initdb failed"; }
     fi
+    # shellcheck disable=SC2086
     launch postgres ${AS[@]+"${AS[@]}"} "$POSTGRES_BIN/postgres" -D "$cluster/data" -p "$POSTGRES_PORT" \
-        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c shared_buffers=128MB -c max_connections=300 -c "fsync=${POSTGRES_FSYNC:-on}"
+        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c shared_buffers=128MB -c max_connections=300 -c "fsync=${POSTGRES_FSYNC:-on}" \
+        ${POSTGRES_OPTIONS:-}
 }
 
 await_postgres() {

@@ -71,7 +71,18 @@ async fn ready(State(parts): State<Parts>) -> (StatusCode, Json<Value>) {
 async fn metrics(State(parts): State<Parts>) -> String {
     let handle = telemetry::metrics();
     refresh(&parts).await;
+    connections(&parts);
     handle.render()
+}
+
+/// Counts this process's connections to the database at every scrape: no query is needed for that.
+fn connections(parts: &Parts) {
+    let pool = &parts.store.pool;
+    let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+    let in_use = pool.size().saturating_sub(idle);
+    ::metrics::gauge!("database_connections_in_use").set(f64::from(in_use));
+    ::metrics::gauge!("database_connections_max")
+        .set(f64::from(pool.options().get_max_connections()));
 }
 
 /// Reads the gauges from the database, unless that was done a moment ago, however it went.

@@ -274,11 +274,11 @@ async fn ask(api: &Api, next: &AtomicUsize, due: Instant) -> Sample {
     }
 }
 
-fn histogram() -> anyhow::Result<Histogram<u64>> {
+pub(crate) fn histogram() -> anyhow::Result<Histogram<u64>> {
     Ok(Histogram::new(3)?)
 }
 
-fn percentiles(of: &Histogram<u64>) -> Percentiles {
+pub(crate) fn percentiles(of: &Histogram<u64>) -> Percentiles {
     let at =
         |quantile| Duration::from_micros(of.value_at_quantile(quantile)).as_secs_f64() * 1000.0;
     Percentiles {
@@ -288,10 +288,10 @@ fn percentiles(of: &Histogram<u64>) -> Percentiles {
     }
 }
 
-fn us(took: Duration) -> u64 {
+pub(crate) fn us(took: Duration) -> u64 {
     u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1)
 }
 
-fn count(n: usize) -> f64 {
+pub(crate) fn count(n: usize) -> f64 {
     f64::from(u32::try_from(n).unwrap_or(u32::MAX))
 }

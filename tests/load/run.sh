@@ -1,19 +1,37 @@
 #!/usr/bin/env bash
 # Measures a release build on a stack of its own: `tests/load/run.sh [arguments of tests/load/main.rs]`.
 # Its ports are those of `make up` plus 22000, its state is .test/load, its results are tests/load/results.json and .md.
-# `tests/load/run.sh recovery [rows]` measures the recovery from an outage of Temporal instead, into tests/load/recovery.json.
-# PROFILE_FOLDER=debug tries the program itself, whose figures then say nothing.
+#
+#   run.sh recovery [rows]      the recovery from an outage of Temporal                      recovery.json
+#   run.sh hanging [pairs]      sales, events and payments while one gateway hangs           hanging.json, .md
+#   run.sh deliveries [pairs]   healthy endpoints beside a dead one and a slow one           deliveries.json, .md
+#
+# Each takes the arguments of tests/load/main.rs behind it. PROFILE_FOLDER=debug tries the program itself, whose figures then say
+# nothing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export STATE=${LOAD_STATE:-$PWD/.test/load} TOOLS=${TOOLS:-$PWD/.run/tools}
 . deploy/local/ports.sh 22000
 export PROFILE_FOLDER=${PROFILE_FOLDER:-release} ORCHESTRATOR_LOG=${ORCHESTRATOR_LOG:-warn}
+mode=${1:-} count=${2:-}
+case $mode in
+recovery) default=1500 ;;
+hanging) default=2 ;;
+deliveries)
+    default=3
+    export POSTGRES_OPTIONS="-c track_commit_timestamp=on -c shared_preload_libraries=pg_stat_statements"
+    ;;
+*) mode= ;;
+esac
+if [ -n "$mode" ]; then
+    case $count in '' | -*) count=$default && shift 1 ;; *) shift 2 ;; esac
+fi
 
 trap 'deploy/local/stack.sh stop >/dev/null' EXIT
 deploy/local/stack.sh start
 echo "building (the first time takes some minutes)"
 case $PROFILE_FOLDER in release) profile=release ;; *) profile=dev ;; esac
-cargo build --quiet --profile "$profile" -p orchestrator -p simulators -p tests --bins
+cargo build --quiet --profile "$profile" -p orchestrator -p simulators -p tests --bin orchestrator --bin simulators --bin load
 . deploy/local/environment.sh
 
 # each run begins with empty tables and queues
@@ -29,16 +47,36 @@ for role in api worker relay; do
 done
 deploy/local/stack.sh wait-http api "$api/readyz" 60
 deploy/local/stack.sh wait-http worker "http://127.0.0.1:$WORKER_PORT/readyz" 60
-others=()
-if [ "${1:-}" = recovery ]; then
-    # Efí has one address for notifications: the other merchants are at Stripe
-    for _ in 1 2 3; do
-        other=$("$BIN/orchestrator" merchant create "Outra loja")
-        others+=("$("$BIN/orchestrator" key create --merchant "$other" --permission configuration --label load)")
-        credentials stripe | "$BIN/orchestrator" connection add --merchant "$other" --gateway stripe --credentials - >/dev/null
+
+# merchant ACCOUNT GATEWAY...: another merchant with accounts of its own; prints its key.
+merchant() {
+    local account=$1 id gateway
+    shift
+    id=$("$BIN/orchestrator" merchant create "Loja $account")
+    "$BIN/orchestrator" key create --merchant "$id" --permission configuration --label load
+    for gateway in "$@"; do
+        credentials "$gateway" "$account" |
+            "$BIN/orchestrator" connection add --merchant "$id" --gateway "$gateway" --credentials - >/dev/null
     done
-    set -- --recovery "${2:-1500}" --seconds 30 --others "$(IFS=,; echo "${others[*]}")"
-fi
+}
+joined() { (IFS=, && echo "$*"); }
+others=() touched=() stuck=()
+case $mode in
+recovery)
+    for n in 1 2 3; do others+=("$(merchant "outra$n" stripe)"); done
+    set -- --recovery "$count" --seconds 30 --others "$(joined "${others[@]}")" "$@"
+    ;;
+hanging)
+    # twenty with the first one, whose route begins with Efí: ten that never touch Stripe, eight that begin with it, two with nothing else
+    for n in 1 2 3 4; do others+=("$(merchant "efi$n" efi)"); done
+    for n in 1 2 3 4 5; do others+=("$(merchant "asaas$n" asaas)"); done
+    for n in 1 2 3 4; do touched+=("$(merchant "asaas2$n" stripe asaas)" "$(merchant "efi2$n" stripe efi)"); done
+    for n in 1 2; do stuck+=("$(merchant "stripe$n" stripe)"); done
+    set -- --hanging "$count" --seconds 60 --others "$(joined "${others[@]}")" --touched "$(joined "${touched[@]}")" \
+        --stuck "$(joined "${stuck[@]}")" --metrics "api=http://127.0.0.1:$METRICS_PORT/metrics,worker=http://127.0.0.1:$WORKER_PORT/metrics" "$@"
+    ;;
+deliveries) set -- --deliveries "$count" --seconds 45 --temporal "http://127.0.0.1:$TEMPORAL_PORT" "$@" ;;
+esac
 create_merchant
 . "$STATE/merchant.env"
 

@@ -14,7 +14,7 @@ use orchestrator::{Config, migrate, start};
 use schemas::{
     event::{SubjectKind, Type},
     gateway::Mode,
-    id::{AttemptId, ChargeId, DeliveryId, EndpointId, MerchantId, RefundId},
+    id::{AttemptId, ChargeId, DeliveryId, EndpointId, EventId, MerchantId, RefundId},
 };
 use serde_json::json;
 use store::{PgConnection, Store, deliveries::Due, events, merchants, webhook_endpoints};
@@ -177,6 +177,11 @@ pub async fn rows<T: Row>(store: &Store, sql: &'static str, id: Uuid) -> Vec<T> 
 
 /// Writes an event of no charge in the caller's transaction; returns its deliveries.
 pub async fn append(db: &mut PgConnection, merchant: MerchantId) -> Vec<Due> {
+    append_event(db, merchant).await.1
+}
+
+/// The same; returns the event too.
+pub async fn append_event(db: &mut PgConnection, merchant: MerchantId) -> (EventId, Vec<Due>) {
     let new = events::New {
         merchant,
         mode: Mode::Test,
@@ -186,5 +191,5 @@ pub async fn append(db: &mut PgConnection, merchant: MerchantId) -> Vec<Due> {
         sequence: 1,
         data: json!({}),
     };
-    events::append(db, &new).await.expect("rows").1
+    events::append(db, &new).await.expect("rows")
 }

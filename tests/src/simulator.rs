@@ -59,6 +59,15 @@ impl Simulator {
             .unwrap_or_default()
     }
 
+    /// Those that were created with that description, which is one of the test's own: letters, digits, hyphens.
+    pub async fn about(&self, description: &str) -> Vec<Value> {
+        self.get(&format!("charges?description={description}"))
+            .await["charges"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    }
+
     /// Those that a payer could pay.
     pub async fn payable(&self) -> Vec<Value> {
         self.charges()

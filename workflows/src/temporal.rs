@@ -35,8 +35,8 @@ use crate::{
 
 /// A start that takes longer is given up: the row is committed, and the sweep starts it later.
 const START_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// A start by the sweep: it is not repeated soon, and no caller waits for it.
-const SWEEP_START_TIMEOUT: Duration = Duration::from_secs(5);
+/// A start that no caller waits for.
+const PATIENT_START_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a poke.
 const POKE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After a failure, Temporal counts as away for this long, so that not every charge waits for a timeout.
@@ -48,6 +48,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many deliveries one process starts at a time.
 const STARTS_AT_A_TIME: usize = 16;
+/// Deliveries of one process that wait to be started, at most; more are left to the sweep.
+const MAX_STARTS_WAITING: usize = 10_000;
+/// The waits before a delivery's start is repeated; a delivery that even the last one does not start is left to the sweep.
+const START_RETRIES: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
 
 /// Where Temporal is.
 #[derive(Clone, Debug)]
@@ -69,6 +78,7 @@ struct Inner {
     queues: Queues,
     tracker: TaskTracker,
     starts: tokio::sync::Semaphore,
+    starts_waiting: Arc<tokio::sync::Semaphore>,
     born: Instant,
     away_until_ms: AtomicU64,
 }
@@ -104,6 +114,7 @@ impl Temporal {
             queues,
             tracker: tracker.clone(),
             starts: tokio::sync::Semaphore::new(STARTS_AT_A_TIME),
+            starts_waiting: Arc::new(tokio::sync::Semaphore::new(MAX_STARTS_WAITING)),
             born: Instant::now(),
             away_until_ms: AtomicU64::new(0),
         });
@@ -275,6 +286,22 @@ impl Temporal {
         judge_poke(woken)
     }
 
+    /// Starts a committed delivery's workflow, again while Temporal does not answer: a busy Temporal loses starts, and the sweep
+    /// finds them only a minute later.
+    async fn start_delivery(&self, due: Due) {
+        for wait in START_RETRIES.into_iter().map(Some).chain([None]) {
+            let permit = self.0.starts.acquire().await;
+            let started = self.start(Subject::Delivery(due)).await;
+            drop(permit);
+            match wait {
+                Some(wait) if started == Started::Away && !self.0.tracker.is_closed() => {
+                    pause(wait).await;
+                }
+                _ => return,
+            }
+        }
+    }
+
     /// Wakes a workflow, or starts it if it does not run.
     async fn poke(&self, subject: Subject) {
         let Ok(client) = self.reachable() else { return };
@@ -292,10 +319,14 @@ impl Starter for Temporal {
 
     fn start_deliveries(&self, due: Vec<Due>) {
         for due in due {
+            let Ok(place) = self.0.starts_waiting.clone().try_acquire_owned() else {
+                metrics::counter!("delivery_starts_left_to_sweep_total").increment(1);
+                continue;
+            };
             let temporal = self.clone();
             self.0.tracker.spawn(async move {
-                let _permit = temporal.0.starts.acquire().await;
-                let _: Result<(), Away> = temporal.start_soon(Subject::Delivery(due)).await;
+                temporal.start_delivery(due).await;
+                drop(place);
             });
         }
     }
@@ -311,12 +342,12 @@ impl Starter for Temporal {
         let Ok(client) = self.reachable() else {
             return Started::Away;
         };
-        match self.launch(&client, subject, SWEEP_START_TIMEOUT).await {
+        match self.launch(&client, subject, PATIENT_START_TIMEOUT).await {
             Ok(()) => Started::Now,
             Err(WorkflowStartError::AlreadyStarted { .. }) => Started::AlreadyRuns,
             // it may be this one workflow, or the burst of starts: others still ask Temporal
             Err(error) => {
-                note_failure("sweep", &error);
+                note_failure("patient_start", &error);
                 refusal(&error).map_or(Started::Away, Started::Refused)
             }
         }
