@@ -100,7 +100,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<u64> {
     let s = began.elapsed().as_secs();
     writeln!(
         out,
-        "{runs} runs, {charges} charges, {failed} with violations, {s} s"
+        "{runs} runs, {charges} charges, {failed} with violations, {} repeated, {s} s",
+        simulation.repeated
     )?;
     for ((invariant, name), times) in &simulation.checks {
         writeln!(out, "{invariant:>3}  {name}: {times}")?;
