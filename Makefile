@@ -29,7 +29,7 @@ test: ## Test everything, on ports and state of its own, beside a running `up`
 verify: ## Simulate 20,000 runs with faults and crashes, from seeds
 	@tests/simulation/run.sh --seeds $(or $(SEEDS),1..20001)
 
-check: ## Format, lint, documentation, licences, generated files
+check: ## Format, words, spelling, lint, documentation, licenses, generated files
 	@deploy/local/check.sh
 
 generate: ## Rewrite the generated files: .sqlx, schemas/json

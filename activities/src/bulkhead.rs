@@ -1,12 +1,12 @@
 //! Shares of the calls in flight, so that one slow gateway or one busy merchant cannot use up the whole process.
 
 use crate::fair::{self, FairSlots, Shares};
-use schemas::{gateway::ApiFamily, id::MerchantId};
+use schemas::{gateway::GatewayApi, id::MerchantId};
 
 /// Calls in flight in one process, unless configured.
 pub const MAX_CALLS_IN_FLIGHT: usize = 4_000;
 /// One gateway API's share of the calls in flight is one in so many.
-const FAMILY_SHARE: usize = 2;
+const API_SHARE: usize = 2;
 /// One merchant's share is one in so many.
 const MERCHANT_SHARE: usize = 4;
 /// One in so many slots is kept for calls within their shares.
@@ -29,10 +29,10 @@ impl Default for Limits {
 }
 
 /// Slots for calls to gateways: a gateway API has a share of them, and so has a merchant.
-pub type Bulkhead = FairSlots<ApiFamily, MerchantId>;
+pub type Bulkhead = FairSlots<GatewayApi, MerchantId>;
 
 /// A slot for one call; free again when dropped.
-pub type Slot = fair::Slot<ApiFamily, MerchantId>;
+pub type Slot = fair::Slot<GatewayApi, MerchantId>;
 
 impl Bulkhead {
     /// With all slots free.
@@ -40,7 +40,7 @@ impl Bulkhead {
         let slots = limits.max_calls_in_flight.max(1);
         Self::sharing(Shares {
             slots,
-            of_group: (slots / FAMILY_SHARE).max(1),
+            of_group: (slots / API_SHARE).max(1),
             of_key: (slots / MERCHANT_SHARE).max(1),
             headroom: slots / HEADROOM,
             max_queued: MAX_QUEUED,
@@ -59,23 +59,27 @@ mod tests {
         MerchantId(Uuid::from_u128(n))
     }
 
-    fn fill(bulkhead: &Bulkhead, family: ApiFamily, merchant: MerchantId) -> Vec<Slot> {
-        std::iter::from_fn(|| bulkhead.try_enter(family, merchant)).collect()
+    fn fill(bulkhead: &Bulkhead, api: GatewayApi, merchant: MerchantId) -> Vec<Slot> {
+        std::iter::from_fn(|| bulkhead.try_enter(api, merchant)).collect()
     }
 
     #[test]
     fn a_hanging_gateway_leaves_slots_to_the_others_at_once() {
         let bulkhead = Bulkhead::new(Limits::default());
         let hanging: Vec<_> = (0..20)
-            .flat_map(|n| fill(&bulkhead, ApiFamily::Asaas, merchant(n)))
+            .flat_map(|n| fill(&bulkhead, GatewayApi::Asaas, merchant(n)))
             .collect();
         assert_eq!(
             hanging.len(),
             3_500,
             "all but the headroom: nothing else wants them"
         );
-        assert!(bulkhead.try_enter(ApiFamily::Asaas, merchant(99)).is_none());
-        let other = bulkhead.try_enter(ApiFamily::Stripe, merchant(99));
+        assert!(
+            bulkhead
+                .try_enter(GatewayApi::Asaas, merchant(99))
+                .is_none()
+        );
+        let other = bulkhead.try_enter(GatewayApi::Stripe, merchant(99));
         assert!(other.is_some());
     }
 
@@ -84,12 +88,12 @@ mod tests {
         let bulkhead = Bulkhead::new(Limits {
             max_calls_in_flight: 16,
         });
-        let busy = fill(&bulkhead, ApiFamily::Stripe, merchant(1));
+        let busy = fill(&bulkhead, GatewayApi::Stripe, merchant(1));
         assert_eq!(busy.len(), 14);
-        assert!(bulkhead.try_enter(ApiFamily::Asaas, merchant(1)).is_none());
-        assert!(bulkhead.try_enter(ApiFamily::Asaas, merchant(2)).is_some());
+        assert!(bulkhead.try_enter(GatewayApi::Asaas, merchant(1)).is_none());
+        assert!(bulkhead.try_enter(GatewayApi::Asaas, merchant(2)).is_some());
         drop(busy);
-        let again = fill(&bulkhead, ApiFamily::Stripe, merchant(1));
+        let again = fill(&bulkhead, GatewayApi::Stripe, merchant(1));
         assert_eq!(again.len(), 14, "a slot is free again when dropped");
     }
 }

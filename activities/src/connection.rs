@@ -2,10 +2,10 @@
 
 use gateways::{Account, GatewayError, Subscription};
 use schemas::{
-    connection::Status,
+    connection::ConnectionStatus,
     gateway::{GatewayKind, Mode},
     id::{ConnectionId, MerchantId},
-    payment_method::Kind,
+    payment_method::PaymentMethodKind,
     problem::FieldError,
 };
 use secrecy::ExposeSecret;
@@ -19,7 +19,7 @@ use store::{
 use strum::IntoEnumIterator;
 use url::Url;
 
-use crate::{accounts::Accounts, registration::register};
+use crate::{clients::GatewayClients, registration::register};
 
 /// A connection to add.
 #[derive(Debug)]
@@ -70,23 +70,23 @@ const LABEL_TAKEN: &str = "gateway_connections_merchant_id_mode_label_key";
 /// Adds a connection at the end of the merchant's routes.
 pub async fn add(
     store: &Store,
-    accounts: &Accounts,
+    clients: &GatewayClients,
     new: &NewConnection,
 ) -> Result<Added, AddError> {
     let credentials = gateways::read_credentials(new.gateway, new.credentials.clone())
         .map_err(AddError::Credentials)?;
-    let gateway = gateways::open(&credentials, accounts.endpoints(new.mode))?;
+    let gateway = gateways::open(&credentials, clients.endpoints(new.mode))?;
     let account = gateway.probe().await?;
     check_mode(&account, new.mode)?;
     let (id, secret) = insert(store, new, &account).await?;
-    let address = address(&accounts.notifications, id, secret.expose_secret());
+    let address = address(&clients.notifications, id, secret.expose_secret());
     let mut db = store.pool.acquire().await.map_err(StoreError::from)?;
     let about = connections::find(&mut db, id)
         .await?
         .ok_or_else(|| StoreError::corrupt("gateway_connections", "a new row is not there"))?;
     drop(db);
     let where_to = (&address, new.replace_address);
-    let notified = match register(accounts, &about, gateway.as_ref(), where_to).await? {
+    let notified = match register(clients, &about, gateway.as_ref(), where_to).await? {
         Ok(Subscription::Taken { by }) => Err(format!(
             "another address is registered at the gateway: {by}"
         )),
@@ -120,7 +120,7 @@ pub enum ArchiveError {
 /// What still happens there is found in the gateway's lists.
 pub async fn archive(
     store: &Store,
-    accounts: &Accounts,
+    clients: &GatewayClients,
     id: ConnectionId,
 ) -> Result<Archived, ArchiveError> {
     let mut tx = store.begin().await.map_err(StoreError::from)?;
@@ -128,20 +128,20 @@ pub async fn archive(
         return Err(ArchiveError::NoConnection);
     }
     // first, so that nobody routes a charge to it meanwhile, nor registers the address again
-    connections::set_status(&mut tx, id, Status::Archived).await?;
+    connections::set_status(&mut tx, id, ConnectionStatus::Archived).await?;
     match connections::count_payable(&mut tx, id).await? {
         0 => {}
         payable => return Err(ArchiveError::Payable(payable)),
     }
     let secret = addresses::path_secret(&mut tx, store, id).await?;
     let former = addresses::former(&mut tx, store, id).await?;
-    let gateway = accounts.open(&mut tx, id).await?;
+    let gateway = clients.open(&mut tx, id).await?;
     tx.commit().await.map_err(StoreError::from)?;
     let former = former
         .map(|text| Url::parse(&text))
         .transpose()
         .map_err(|why| StoreError::corrupt("former_address_sealed", why))?;
-    let ours = address(&accounts.notifications, id, secret.expose_secret());
+    let ours = address(&clients.notifications, id, secret.expose_secret());
     let deregistered = gateway.unsubscribe(&ours, former.as_ref()).await;
     Ok(Archived {
         deregistered: deregistered.map_err(|error| error.to_string()),
@@ -154,10 +154,10 @@ async fn insert(
     account: &Account,
 ) -> Result<(ConnectionId, secrecy::SecretString), AddError> {
     let id = ConnectionId(store::new_id());
-    let mut families: Vec<_> = Kind::iter()
-        .map(|method| new.gateway.family(method))
+    let mut apis: Vec<_> = PaymentMethodKind::iter()
+        .map(|method| new.gateway.api(method))
         .collect();
-    families.dedup();
+    apis.dedup();
     let mut tx = store.begin().await.map_err(StoreError::from)?;
     if merchants::find(&mut tx, new.merchant).await?.is_none() {
         return Err(AddError::NoMerchant);
@@ -169,7 +169,7 @@ async fn insert(
             label: same.label,
         });
     }
-    let row = connections::New {
+    let row = connections::NewConnection {
         id,
         merchant: new.merchant,
         mode: new.mode,
@@ -177,7 +177,7 @@ async fn insert(
         label: &new.label,
         fingerprint: &account.fingerprint,
         credentials: &new.credentials,
-        families: &families,
+        apis: &apis,
         replace_address: new.replace_address,
     };
     let inserted = connections::insert(&mut tx, store, &row).await;
@@ -188,7 +188,7 @@ async fn insert(
             AddError::Store(error)
         }
     })?;
-    for method in Kind::iter() {
+    for method in PaymentMethodKind::iter() {
         let change = Change {
             author: "connection add",
             reason: "a new connection goes last",

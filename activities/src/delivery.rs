@@ -6,18 +6,19 @@ use std::time::Duration;
 use gateways::outside;
 use reqwest::{Client, StatusCode};
 use schemas::{
-    delivery::State,
-    event::{SubjectKind, Type},
+    delivery::DeliveryState,
+    event::{EventSubjectKind, EventType},
     id::{DeliveryId, EndpointId},
     retry::Progress,
-    webhook_endpoint::Status,
+    webhook_endpoint::WebhookEndpointStatus,
 };
 use serde_json::json;
 use store::{
     PgConnection, PoolConnection, StoreError,
     deliveries::{
-        self, Due, Health, PausePolicy, Terms, Tried, Work, given_up,
-        queue::{self, Place},
+        self, DeliveryJob, DeliveryResult, EndpointHealth, EndpointTerms, PausePolicy,
+        PendingDelivery, given_up,
+        queue::{self, QueuePlace},
     },
     events, webhook_endpoints,
 };
@@ -46,13 +47,13 @@ const SLEEP_AGAIN: Duration = Duration::from_secs(1);
 const ALERT_EVERY: Duration = Duration::from_hours(24);
 
 /// Sends the POSTs.
-pub struct Deliverer {
+pub struct WebhookSender {
     client: Client,
     allow_private: bool,
     lanes: Lanes,
 }
 
-impl Deliverer {
+impl WebhookSender {
     /// `client` follows no redirects and resolves no private addresses (`gateways::http`), unless `allow_private`.
     pub fn new(client: Client, allow_private: bool) -> Self {
         Self {
@@ -62,13 +63,13 @@ impl Deliverer {
         }
     }
 
-    fn spacing(&self, endpoint: EndpointId, terms: Terms) -> Duration {
+    fn spacing(&self, endpoint: EndpointId, terms: EndpointTerms) -> Duration {
         self.lanes.spacing(endpoint, terms, outside::instant())
     }
 }
 
 /// The outcome of one try.
-struct Outcome {
+struct DeliveryOutcome {
     step: DeliveryStep,
     /// The endpoint was paused or resumed: its workflow has something to do.
     wakes_endpoint: bool,
@@ -94,7 +95,7 @@ impl Activities {
             Entry::Wait(step) => return Ok(step),
             Entry::Drain => {
                 drop(db);
-                Outcome {
+                DeliveryOutcome {
                     step: DeliveryStep::Done,
                     wakes_endpoint: true,
                 }
@@ -107,22 +108,22 @@ impl Activities {
         Ok(outcome.step)
     }
 
-    async fn enter(&self, db: &mut PgConnection, work: &Work) -> Result<Entry, StoreError> {
-        if work.state != State::Pending {
+    async fn enter(&self, db: &mut PgConnection, work: &DeliveryJob) -> Result<Entry, StoreError> {
+        if work.state != DeliveryState::Pending {
             return Ok(Entry::Wait(DeliveryStep::Done));
         }
         match work.endpoint_status {
-            Status::Active => {}
-            Status::Paused => {
+            WebhookEndpointStatus::Active => {}
+            WebhookEndpointStatus::Paused => {
                 queue::park(db, work.delivery).await?;
                 return Ok(Entry::Wait(DeliveryStep::Done));
             }
-            Status::Deleted => {
+            WebhookEndpointStatus::Deleted => {
                 deliveries::discard(db, work.delivery).await?;
                 return Ok(Entry::Wait(DeliveryStep::Done));
             }
         }
-        let Some(due_at) = work.look_at else {
+        let Some(due_at) = work.next_check_at else {
             return Ok(Entry::Wait(DeliveryStep::Done));
         };
         if due_at > work.now + delta(EARLY) {
@@ -132,76 +133,84 @@ impl Activities {
         }
         let turns_are_out = work.draining || work.next_turn_at.is_some_and(|at| at > work.now);
         if work.has_turn || !turns_are_out {
-            let lanes = &self.deliverer.lanes;
+            let lanes = &self.webhook_sender.lanes;
             let slot = lanes.enter(work.endpoint, work.terms, work.has_turn, outside::instant());
             if let Some(slot) = slot {
                 return Ok(Entry::Post(slot));
             }
         }
-        let spacing = self.deliverer.spacing(work.endpoint, work.terms);
+        let spacing = self.webhook_sender.spacing(work.endpoint, work.terms);
         Ok(
-            match queue::take_turn(db, work, delta(spacing), delta(TURNS_AHEAD)).await? {
-                Place::Turn { at, now } => Entry::Wait(DeliveryStep::Again {
+            match queue::claim_turn(db, work, delta(spacing), delta(TURNS_AHEAD)).await? {
+                QueuePlace::Turn { at, now } => Entry::Wait(DeliveryStep::Again {
                     after_ms: ms(until(at, now)),
                 }),
-                Place::Parked { first: false } => Entry::Wait(DeliveryStep::Done),
-                Place::Parked { first: true } => Entry::Drain,
+                QueuePlace::Parked { first: false } => Entry::Wait(DeliveryStep::Done),
+                QueuePlace::Parked { first: true } => Entry::Drain,
             },
         )
     }
 
     /// Posts, and writes down how it went; `db` is given back meanwhile.
-    async fn try_once(&self, mut db: PoolConnection, work: Work) -> Result<Outcome, StoreError> {
+    async fn try_once(
+        &self,
+        mut db: PoolConnection,
+        work: DeliveryJob,
+    ) -> Result<DeliveryOutcome, StoreError> {
         let secret = webhook_endpoints::secret(&mut db, &self.store, &work).await?;
         drop(db);
         let answer = self.post(&work, &secret).await?;
         self.record(&work, &answer).await
     }
 
-    async fn record(&self, work: &Work, answer: &Answer) -> Result<Outcome, StoreError> {
+    async fn record(
+        &self,
+        work: &DeliveryJob,
+        answer: &Answer,
+    ) -> Result<DeliveryOutcome, StoreError> {
         let wait = self.next_try(work, answer);
         let state = match wait {
-            _ if answer.is_accepted() => State::Delivered,
-            Some(_) => State::Pending,
-            None => State::Failed,
+            _ if answer.is_accepted() => DeliveryState::Delivered,
+            Some(_) => DeliveryState::Pending,
+            None => DeliveryState::Failed,
         };
         let mut tx = self.store.begin().await?;
         // the endpoint before the delivery: the order of all who lock both
         let health = self.note_endpoint(&mut tx, work, answer).await?;
         let is_paused = match health {
-            Health::Paused => true,
-            Health::Resumed => false,
-            Health::Unchanged => work.endpoint_status == Status::Paused,
+            EndpointHealth::Paused => true,
+            EndpointHealth::Resumed => false,
+            EndpointHealth::Unchanged => work.endpoint_status == WebhookEndpointStatus::Paused,
         };
-        let wait = wait.filter(|_| state == State::Pending && !is_paused);
-        let tried = Tried {
+        let wait = wait.filter(|_| state == DeliveryState::Pending && !is_paused);
+        let tried = DeliveryResult {
             status: answer.status.map(|status| status.as_u16()),
             error: answer.error,
             duration_ms: i64::try_from(ms(answer.took)).unwrap_or(i64::MAX),
             state,
-            look_at: wait.map(|wait| work.now + delta(answer.took + wait)),
+            next_check_at: wait.map(|wait| work.now + delta(answer.took + wait)),
         };
-        deliveries::record(&mut tx, work, &tried).await?;
+        deliveries::record_attempt(&mut tx, work, &tried).await?;
         let mut due = match health {
-            Health::Paused => announce_pause(&mut tx, work).await?,
-            Health::Resumed | Health::Unchanged => Vec::new(),
+            EndpointHealth::Paused => announce_pause(&mut tx, work).await?,
+            EndpointHealth::Resumed | EndpointHealth::Unchanged => Vec::new(),
         };
-        if state == State::Failed && given_up::is_alarming(work.event.kind.as_ref()) {
+        if state == DeliveryState::Failed && given_up::is_alarming(work.event.kind.as_ref()) {
             due.extend(announce_given_up(&mut tx, work.endpoint).await?);
         }
         tx.commit().await?;
         log(work, &tried);
         self.starter.start_deliveries(due);
-        Ok(Outcome {
+        Ok(DeliveryOutcome {
             step: wait.map_or(DeliveryStep::Done, |wait| DeliveryStep::Again {
                 after_ms: ms(wait),
             }),
-            wakes_endpoint: health != Health::Unchanged,
+            wakes_endpoint: health != EndpointHealth::Unchanged,
         })
     }
 
     /// How long to wait after a try that failed; `None`: give up.
-    fn next_try(&self, work: &Work, answer: &Answer) -> Option<Duration> {
+    fn next_try(&self, work: &DeliveryJob, answer: &Answer) -> Option<Duration> {
         let progress = Progress {
             attempts: u32::try_from(work.attempts + 1).unwrap_or(u32::MAX),
             first_at: work.created_at,
@@ -218,10 +227,10 @@ impl Activities {
     async fn note_endpoint(
         &self,
         db: &mut PgConnection,
-        work: &Work,
+        work: &DeliveryJob,
         answer: &Answer,
-    ) -> Result<Health, StoreError> {
-        let lanes = &self.deliverer.lanes;
+    ) -> Result<EndpointHealth, StoreError> {
+        let lanes = &self.webhook_sender.lanes;
         let changed = lanes.answered(work.endpoint, work.terms, answer.took);
         let known_slow = |at| at > work.now + delta(SLOW_FOR / 2);
         let slow_until = Some(work.now + delta(SLOW_FOR))
@@ -244,17 +253,20 @@ impl Activities {
     }
 }
 
-async fn announce_pause(db: &mut PgConnection, work: &Work) -> Result<Vec<Due>, StoreError> {
+async fn announce_pause(
+    db: &mut PgConnection,
+    work: &DeliveryJob,
+) -> Result<Vec<PendingDelivery>, StoreError> {
     tracing::warn!(endpoint = %work.endpoint, "an endpoint failed for too long and was paused");
     let sequence = events::next_sequence(db, work.endpoint.uuid()).await?;
-    let new = events::New {
+    let new = events::NewEvent {
         merchant: work.merchant,
         mode: work.mode,
-        kind: Type::WebhookEndpointPaused,
-        subject: SubjectKind::WebhookEndpoint,
+        kind: EventType::WebhookEndpointPaused,
+        subject: EventSubjectKind::WebhookEndpoint,
         subject_id: work.endpoint.uuid(),
         sequence,
-        data: json!({ "id": work.endpoint, "url": work.url, "status": Status::Paused }),
+        data: json!({ "id": work.endpoint, "url": work.url, "status": WebhookEndpointStatus::Paused }),
     };
     Ok(events::append(db, &new).await?.1)
 }
@@ -263,16 +275,16 @@ async fn announce_pause(db: &mut PgConnection, work: &Work) -> Result<Vec<Due>, 
 async fn announce_given_up(
     db: &mut PgConnection,
     endpoint: EndpointId,
-) -> Result<Vec<Due>, StoreError> {
+) -> Result<Vec<PendingDelivery>, StoreError> {
     let Some(alert) = given_up::note(db, endpoint, delta(ALERT_EVERY)).await? else {
         return Ok(Vec::new());
     };
     let sequence = events::next_sequence(db, endpoint.uuid()).await?;
-    let new = events::New {
+    let new = events::NewEvent {
         merchant: alert.merchant,
         mode: alert.mode,
-        kind: Type::WebhookEndpointDeliveryFailed,
-        subject: SubjectKind::WebhookEndpoint,
+        kind: EventType::WebhookEndpointDeliveryFailed,
+        subject: EventSubjectKind::WebhookEndpoint,
         subject_id: endpoint.uuid(),
         sequence,
         data: json!({ "id": endpoint, "url": alert.url, "status": alert.status }),
@@ -280,15 +292,15 @@ async fn announce_given_up(
     Ok(events::append(db, &new).await?.1)
 }
 
-fn log(work: &Work, tried: &Tried<'_>) {
+fn log(work: &DeliveryJob, tried: &DeliveryResult<'_>) {
     metrics::counter!("delivery_attempts_total", "state" => tried.state.to_string()).increment(1);
     match tried.state {
-        State::Delivered | State::Discarded => {}
-        State::Pending => tracing::info!(
+        DeliveryState::Delivered | DeliveryState::Discarded => {}
+        DeliveryState::Pending => tracing::info!(
             delivery = %work.delivery, endpoint = %work.endpoint, attempts = work.attempts + 1,
             status = tried.status, error = tried.error, "not accepted",
         ),
-        State::Failed => {
+        DeliveryState::Failed => {
             metrics::counter!("deliveries_failed_total").increment(1);
             tracing::error!(
                 delivery = %work.delivery, endpoint = %work.endpoint, attempts = work.attempts + 1,

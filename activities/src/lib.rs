@@ -7,33 +7,33 @@ use schemas::{
     id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId},
     retry::{Backoff, DeliverySchedule},
 };
-use store::{Store, deliveries::Due};
+use store::{Store, deliveries::PendingDelivery};
 
 pub mod accepted;
-pub mod accounts;
-pub mod attention;
+pub mod alerts;
 pub mod bulkhead;
-pub mod catch_up;
 pub mod charge;
+pub mod clients;
 pub mod connection;
 pub mod delivery;
 pub mod fair;
-pub mod notified;
+pub mod notifications;
 pub mod operations;
+pub mod orphan;
 pub mod partitions;
-pub mod reconcile;
+pub mod polling;
 pub mod refund;
-pub mod registered;
 pub mod registration;
 pub mod relay;
 pub mod step;
 pub mod sweep;
+pub mod temporal;
 
 use accepted::Accepted;
-use accounts::Accounts;
 use bulkhead::Bulkhead;
-pub use registered::Registered;
+use clients::GatewayClients;
 pub use step::{DeliveryStep, Pace, Progress, Step};
+pub use temporal::TemporalActivities;
 
 /// What a workflow serves.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub enum Subject {
     /// An attempt that was left behind.
     Orphan(MerchantId, ChargeId, AttemptId),
     Refund(MerchantId, ChargeId, RefundId),
-    Delivery(Due),
+    Delivery(PendingDelivery),
     Endpoint(MerchantId, EndpointId),
 }
 
@@ -57,15 +57,15 @@ pub enum Started {
     Refused(&'static str),
 }
 
-/// Starts and pokes workflows; handed in by `workflows`.
+/// Starts and wakes workflows; handed in by `workflows`.
 #[async_trait]
 pub trait Starter: Send + Sync {
     /// Temporal has just been heard from: whoever took it for away may ask it again.
-    fn temporal_is_here(&self);
+    fn temporal_is_up(&self);
     /// Starts the workflows of committed deliveries; returns at once.
-    fn start_deliveries(&self, due: Vec<Due>);
+    fn start_deliveries(&self, due: Vec<PendingDelivery>);
     /// Starts the workflow that closes an abandoned attempt; returns at once.
-    fn start_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
+    fn start_orphan(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
     /// Starts the workflow of an overdue row. By default that is left to `wake`.
     async fn start(&self, _subject: Subject) -> Started {
         Started::AlreadyRuns
@@ -73,28 +73,28 @@ pub trait Starter: Send + Sync {
     /// Wakes the workflow of an overdue row; `false` if it does not answer.
     async fn wake(&self, subject: Subject) -> bool {
         match subject {
-            Subject::Charge(merchant, charge) => self.poke_charge(merchant, charge).await,
+            Subject::Charge(merchant, charge) => self.wake_charge(merchant, charge).await,
             Subject::Orphan(merchant, charge, attempt) => {
-                self.poke_reconcile(merchant, charge, attempt).await;
+                self.wake_orphan(merchant, charge, attempt).await;
             }
             Subject::Refund(merchant, charge, refund) => {
-                self.poke_refund(merchant, charge, refund).await;
+                self.wake_refund(merchant, charge, refund).await;
             }
-            Subject::Delivery(due) => self.poke_delivery(due).await,
+            Subject::Delivery(due) => self.wake_delivery(due).await,
             Subject::Endpoint(merchant, endpoint) => self.wake_endpoint(merchant, endpoint).await,
         }
         true
     }
     /// Makes a charge's workflow look at its row; starts it if it is closed or unknown.
-    async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId);
+    async fn wake_charge(&self, merchant: MerchantId, charge: ChargeId);
     /// The same for a refund's.
-    async fn poke_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId);
+    async fn wake_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId);
     /// The same for a delivery's.
-    async fn poke_delivery(&self, due: Due);
+    async fn wake_delivery(&self, due: PendingDelivery);
     /// Makes an endpoint's workflow check its row; starts it if it is closed or unknown.
     async fn wake_endpoint(&self, merchant: MerchantId, endpoint: EndpointId);
     /// The same for an abandoned attempt's.
-    async fn poke_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
+    async fn wake_orphan(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
 }
 
 /// Times and limits; tests shrink them.
@@ -119,9 +119,9 @@ pub struct Timing {
     /// How long a charge's caller waits for the outcome.
     pub answer_within: Duration,
     /// When an expired or canceled charge is looked at again for late money.
-    pub late_looks: Vec<Duration>,
+    pub late_checks: Vec<Duration>,
     /// When an abandoned attempt is looked for, counted from one search to the next; the last one repeats.
-    pub reconcile: Vec<Duration>,
+    pub orphan_searches: Vec<Duration>,
     /// How long after its deadline an abandoned attempt is searched for in vain before the merchant is alerted.
     pub absent_after: Duration,
     /// How long the gateway may leave the searches for an abandoned attempt unanswered before the merchant is alerted.
@@ -137,12 +137,12 @@ pub struct Timing {
     /// How long the outcome of a refund may be unknown before a person must look.
     pub refund_review_after: Duration,
     /// How often a connection's lists at its gateway are read.
-    pub catch_up_every: Duration,
+    pub poll_every: Duration,
     /// Percent of the time that each request of a list stands for (`Feed::pace`): 100 keeps the gateways' quotas.
-    pub catch_up_pace: u32,
+    pub poll_pace: u32,
     /// How often our set-up at a gateway is looked after.
-    pub watch_every: Duration,
-    /// How overdue a row must be before the sweep pokes its workflow.
+    pub check_every: Duration,
+    /// How overdue a row must be before the sweep wakes its workflow.
     pub sweep_grace: Duration,
 }
 
@@ -173,8 +173,8 @@ impl Default for Timing {
                 max_ms: 30_000,
             },
             answer_within: s(15),
-            late_looks: vec![s(2 * MINUTE), s(HOUR), s(DAY)],
-            reconcile: vec![
+            late_checks: vec![s(2 * MINUTE), s(HOUR), s(DAY)],
+            orphan_searches: vec![
                 s(5),
                 s(30),
                 s(2 * MINUTE),
@@ -198,9 +198,9 @@ impl Default for Timing {
                 max_ms: 3_600_000,
             },
             refund_review_after: s(DAY),
-            catch_up_every: s(5 * MINUTE),
-            catch_up_pace: 100,
-            watch_every: s(HOUR),
+            poll_every: s(5 * MINUTE),
+            poll_pace: 100,
+            check_every: s(HOUR),
             sweep_grace: s(MINUTE),
         }
     }
@@ -209,11 +209,11 @@ impl Default for Timing {
 /// What the activities work with.
 pub struct Activities {
     pub store: Store,
-    pub accounts: Accounts,
+    pub clients: GatewayClients,
     pub bulkhead: Bulkhead,
     pub accepted: Accepted,
     pub detached: charge::detached::Detached,
-    pub deliverer: delivery::Deliverer,
+    pub webhook_sender: delivery::WebhookSender,
     pub starter: Arc<dyn Starter>,
     pub timing: Timing,
 }

@@ -6,7 +6,7 @@ use schemas::{gateway::Mode, id::MerchantId, problem::FieldError};
 use serde_json::Value;
 use store::{
     PgConnection, StoreError,
-    audit::{self, Action},
+    audit::{self, AuditAction},
 };
 
 pub mod address;
@@ -41,25 +41,29 @@ impl Operator {
     }
 
     /// Appends to the audit log, in the transaction of what was done.
-    async fn note(&self, db: &mut PgConnection, deed: Deed) -> Result<(), StoreError> {
-        let new = audit::New {
-            merchant: deed.merchant,
-            mode: deed.mode,
-            action: deed.action,
-            subject: deed.subject,
+    async fn note(
+        &self,
+        db: &mut PgConnection,
+        operator_action: OperatorAction,
+    ) -> Result<(), StoreError> {
+        let new = audit::NewAuditEntry {
+            merchant: operator_action.merchant,
+            mode: operator_action.mode,
+            action: operator_action.action,
+            subject: operator_action.subject,
             author: &self.author,
             reason: &self.reason,
-            details: deed.details,
+            details: operator_action.details,
         };
         audit::append(db, &new).await
     }
 }
 
 /// What an operator did.
-struct Deed {
+struct OperatorAction {
     merchant: MerchantId,
     mode: Option<Mode>,
-    action: Action,
+    action: AuditAction,
     subject: String,
     details: Value,
 }

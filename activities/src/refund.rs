@@ -2,24 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateways::{ChargeLookup, Gateway, GatewayCharge, GatewayError, GatewayRefund, RefundOrder};
+use gateways::{ChargeLookup, Gateway, GatewayCharge, GatewayError, GatewayRefund, RefundRequest};
 use schemas::{
     attempt::ErrorClass,
     charge::GatewayFailure,
-    gateway::ApiFamily,
+    gateway::GatewayApi,
     id::{ChargeId, MerchantId, RefundId},
-    refund::{Origin, Status},
+    refund::{RefundOrigin, RefundStatus},
 };
 use store::{
     PgConnection, StoreError, attempts,
-    charges::{self, Locked},
+    charges::{self, LockedCharge},
     payments,
-    refunds::{self, Row},
+    refunds::{self, RefundRow},
 };
 use uuid::Uuid;
 
 use crate::{
-    Activities, Progress, Step, attention,
+    Activities, Progress, Step, alerts,
     charge::{Applied, apply, money},
     delta, until,
 };
@@ -29,13 +29,13 @@ const CALL: Duration = Duration::from_secs(15);
 /// How long a refund waits for a place among the calls in flight.
 const QUEUE_FOR: Duration = Duration::from_secs(5);
 /// How long a refund made in the gateway's panel may be pending there before it needs a person.
-const FOLLOW_FOR: Duration = Duration::from_hours(30 * 24);
+const SYNC_FOR: Duration = Duration::from_hours(30 * 24);
 /// Between a call's end and its deadline: time for the look before it, and to write down what came of it.
 const SLACK: Duration = Duration::from_secs(15);
 
 /// What is to be done at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
+enum RefundMode {
     /// Nothing was ever sent.
     First,
     /// It was sent, and sending it again is harmless.
@@ -43,24 +43,24 @@ enum How {
     /// It was sent: only search for it.
     Search,
     /// The gateway reported it, as made in its panel: read the charge that it belongs to.
-    Follow,
+    Sync,
 }
 
 /// A refund that belongs to us until its deadline.
-struct Call {
+struct RefundCall {
     charge: ChargeId,
     merchant: MerchantId,
-    family: ApiFamily,
+    api: GatewayApi,
     id: RefundId,
-    runner: Uuid,
-    how: How,
+    lease_owner: Uuid,
+    how: RefundMode,
     gateway: Arc<dyn Gateway>,
-    order: RefundOrder,
+    order: RefundRequest,
     charge_order: ChargeLookup,
 }
 
 /// What came of a call.
-enum Came {
+enum RefundOutcome {
     Refund(GatewayRefund),
     /// The gateway answered, and has none.
     Nothing,
@@ -70,46 +70,46 @@ enum Came {
 impl Activities {
     /// Takes one step with a refund.
     pub async fn refund_once(&self, id: RefundId) -> Result<Progress, StoreError> {
-        let call = match Box::pin(self.begin_refund(id)).await? {
+        let call = match Box::pin(self.open_refund(id)).await? {
             Ok(call) => call,
             Err(step) => return Ok(Progress::unchanged(step)),
         };
         let slot = self
             .bulkhead
-            .enter_within(call.family, call.merchant, QUEUE_FOR);
+            .enter_within(call.api, call.merchant, QUEUE_FOR);
         let Some(_slot) = slot.await else {
             let pause_ms = self.timing.refund_again.delay_ms(0);
             return self
-                .leave_refund(&call, pause_ms)
+                .release_refund(&call, pause_ms)
                 .await
                 .map(Progress::unchanged);
         };
-        if call.how == How::Follow {
-            return Box::pin(self.follow_refund(&call))
+        if call.how == RefundMode::Sync {
+            return Box::pin(self.sync_refund(&call))
                 .await
                 .map(Progress::changed);
         }
-        if call.how == How::First {
+        if call.how == RefundMode::First {
             let found = call.gateway.find(&call.charge_order).await;
-            if let Some(step) = Box::pin(self.look_for_dispute(&call, found)).await? {
+            if let Some(step) = Box::pin(self.find_dispute(&call, found)).await? {
                 return Ok(Progress::changed(step));
             }
         }
-        let came = call.make().await;
-        Box::pin(self.settle_refund(&call, came))
+        let outcome = call.make().await;
+        Box::pin(self.close_refund(&call, outcome))
             .await
             .map(Progress::changed)
     }
 
     /// A refund that was made in the gateway's panel: what the gateway has of its charge is applied until the refund has ended.
-    async fn follow_refund(&self, call: &Call) -> Result<Step, StoreError> {
+    async fn sync_refund(&self, call: &RefundCall) -> Result<Step, StoreError> {
         let found = call.gateway.find(&call.charge_order).await;
         let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = locked(&mut tx, call).await? else {
             return Ok(Step::Done);
         };
-        if row.runner != Some(call.runner) {
-            return Ok(Step::LOOK);
+        if row.lease_owner != Some(call.lease_owner) {
+            return Ok(Step::SYNC);
         }
         let mut applied = Applied::default();
         match found {
@@ -123,19 +123,19 @@ impl Activities {
         }
         let age = until(charge.now, row.created_at);
         let fresh = refunds::find(&mut tx, call.id).await?;
-        if let Some(mut row) = fresh.filter(|row| row.status == Status::Pending)
-            && age >= FOLLOW_FOR
+        if let Some(mut row) = fresh.filter(|row| row.status == RefundStatus::Pending)
+            && age >= SYNC_FOR
         {
             let failure = GatewayFailure {
                 kind: row.gateway,
                 code: "unsettled".to_owned(),
                 message: "the gateway still reports this refund as pending".to_owned(),
             };
-            let end = (Status::NeedsReview, Some(&failure));
+            let end = (RefundStatus::NeedsReview, Some(&failure));
             let due = money::move_refund(&mut tx, &mut charge, &mut row, end).await?;
             applied.due.extend(due);
         }
-        let step = self.next_look(&mut tx, &charge, call.id).await?;
+        let step = self.next_check(&mut tx, &charge, call.id).await?;
         tx.commit().await?;
         applied.start(self, &charge);
         Ok(step)
@@ -145,8 +145,8 @@ impl Activities {
     async fn apply_found(
         &self,
         db: &mut PgConnection,
-        charge: &mut Locked,
-        (call, found): (&Call, &[GatewayCharge]),
+        charge: &mut LockedCharge,
+        (call, found): (&RefundCall, &[GatewayCharge]),
         applied: &mut Applied,
     ) -> Result<(), StoreError> {
         let attempts = attempts::of_charge(db, charge.id).await?;
@@ -162,7 +162,7 @@ impl Activities {
     }
 
     /// Takes the refund, or says what to do instead.
-    async fn begin_refund(&self, id: RefundId) -> Result<Result<Call, Step>, StoreError> {
+    async fn open_refund(&self, id: RefundId) -> Result<Result<RefundCall, Step>, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some(row) = refunds::find(&mut tx, id).await? else {
             return Ok(Err(Step::Done));
@@ -173,17 +173,17 @@ impl Activities {
         let Some(row) = refunds::find(&mut tx, id).await? else {
             return Ok(Err(Step::Done));
         };
-        if row.status != Status::Pending {
+        if row.status != RefundStatus::Pending {
             return Ok(Err(Step::Done));
         }
-        if let Some(busy_until) = row.deadline_at.filter(|at| *at > charge.now) {
-            return Ok(Err(Step::look_after(until(busy_until, charge.now))));
+        if let Some(busy_until) = row.lease_expires_at.filter(|at| *at > charge.now) {
+            return Ok(Err(Step::check_after(until(busy_until, charge.now))));
         }
         let call = self.prepare(&mut tx, &charge, &row).await?;
         let order = serde_json::to_value(&call.order)
-            .map_err(|why| StoreError::corrupt("refunds.gateway_order", why))?;
+            .map_err(|why| StoreError::corrupt("refunds.gateway_request", why))?;
         let deadline = charge.now + delta(CALL + SLACK);
-        refunds::take(&mut tx, id, (call.runner, deadline), &order).await?;
+        refunds::claim(&mut tx, id, (call.lease_owner, deadline), &order).await?;
         tx.commit().await?;
         Ok(Ok(call))
     }
@@ -191,9 +191,9 @@ impl Activities {
     async fn prepare(
         &self,
         db: &mut PgConnection,
-        charge: &Locked,
-        row: &Row,
-    ) -> Result<Call, StoreError> {
+        charge: &LockedCharge,
+        row: &RefundRow,
+    ) -> Result<RefundCall, StoreError> {
         let lost = || StoreError::corrupt("refunds", "its payment is not there");
         let paid = payments::rows(db, charge.id).await?;
         let payment = paid.iter().find(|p| p.id == row.payment).ok_or_else(lost)?;
@@ -205,8 +205,8 @@ impl Activities {
         let (gateway, charge_order) = self.reopen(db, attempt).await?;
         let order = match &row.order {
             Some(json) => serde_json::from_value(json.clone())
-                .map_err(|why| StoreError::corrupt("refunds.gateway_order", why))?,
-            None => RefundOrder {
+                .map_err(|why| StoreError::corrupt("refunds.gateway_request", why))?,
+            None => RefundRequest {
                 reference: row.id.reference(),
                 charge: attempt.gateway_charge_id.clone().unwrap_or_default(),
                 charge_reference: attempt.id.reference(),
@@ -220,20 +220,20 @@ impl Activities {
             },
         };
         let how = match row.sent_at {
-            _ if row.origin == Origin::Gateway => How::Follow,
-            None => How::First,
-            Some(_) if row.gateway_refund_id.is_some() => How::Search,
+            _ if row.origin == RefundOrigin::Gateway => RefundMode::Sync,
+            None => RefundMode::First,
+            Some(_) if row.gateway_refund_id.is_some() => RefundMode::Search,
             Some(sent) => match gateway.refund_idempotent_for(order.method) {
-                Some(window) if until(charge.now, sent) < window => How::Again,
-                _ => How::Search,
+                Some(window) if until(charge.now, sent) < window => RefundMode::Again,
+                _ => RefundMode::Search,
             },
         };
-        Ok(Call {
+        Ok(RefundCall {
             charge: charge.id,
             merchant: charge.merchant,
-            family: attempt.family,
+            api: attempt.api,
             id: row.id,
-            runner: store::new_id(),
+            lease_owner: store::new_id(),
             how,
             gateway,
             order,
@@ -243,17 +243,17 @@ impl Activities {
 
     /// What the gateway has of the charge is applied first: money that is claimed back must not be given back as well. `None`: go
     /// on and send it.
-    async fn look_for_dispute(
+    async fn find_dispute(
         &self,
-        call: &Call,
+        call: &RefundCall,
         found: Result<Vec<GatewayCharge>, GatewayError>,
     ) -> Result<Option<Step>, StoreError> {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(refund = %call.id, %error, "could not look for a dispute before a refund");
+                tracing::warn!(refund = %call.id, %error, "could not search for a dispute before a refund");
                 return self
-                    .settle_refund(call, Came::Failed(unsent(error)))
+                    .close_refund(call, RefundOutcome::Failed(unsent(error)))
                     .await
                     .map(Some);
             }
@@ -262,8 +262,8 @@ impl Activities {
         let Some((mut charge, mut row)) = locked(&mut tx, call).await? else {
             return Ok(Some(Step::Done));
         };
-        if row.runner != Some(call.runner) {
-            return Ok(Some(Step::LOOK));
+        if row.lease_owner != Some(call.lease_owner) {
+            return Ok(Some(Step::SYNC));
         }
         let mut applied = Applied::default();
         self.apply_found(&mut tx, &mut charge, (call, &found), &mut applied)
@@ -278,7 +278,7 @@ impl Activities {
                 code: "disputed".to_owned(),
                 message: "the payer has claimed this money back at the gateway: a refund would pay it twice".to_owned(),
             };
-            let failed = (Status::Failed, Some(&failure));
+            let failed = (RefundStatus::Failed, Some(&failure));
             applied
                 .due
                 .extend(money::move_refund(&mut tx, &mut charge, &mut row, failed).await?);
@@ -293,48 +293,52 @@ impl Activities {
     }
 
     /// Gives a refund that could not be begun free again.
-    async fn leave_refund(&self, call: &Call, pause_ms: u64) -> Result<Step, StoreError> {
+    async fn release_refund(&self, call: &RefundCall, pause_ms: u64) -> Result<Step, StoreError> {
         let pause = Duration::from_millis(pause_ms);
         let mut db = self.store.pool.acquire().await?;
         let now = store::now(&mut db).await?;
-        refunds::set_look_at(&mut db, call.id, Some(now + delta(pause))).await?;
-        Ok(Step::look_after(pause))
+        refunds::set_next_check(&mut db, call.id, Some(now + delta(pause))).await?;
+        Ok(Step::check_after(pause))
     }
 
-    async fn settle_refund(&self, call: &Call, came: Came) -> Result<Step, StoreError> {
+    async fn close_refund(
+        &self,
+        call: &RefundCall,
+        outcome: RefundOutcome,
+    ) -> Result<Step, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some((mut charge, mut row)) = locked(&mut tx, call).await? else {
             return Ok(Step::Done);
         };
         let mut applied = Applied::default();
-        if let Came::Refund(observed) = &came {
+        if let RefundOutcome::Refund(observed) = &outcome {
             let observed = GatewayRefund {
                 reference: Some(call.order.reference.clone()),
                 ..observed.clone()
             };
-            money::refunded(self, &mut tx, &mut charge, &observed, &mut applied).await?;
-        } else if row.runner != Some(call.runner) {
-            return Ok(Step::LOOK);
-        } else if let Some((status, failure)) = self.verdict(call, &came, &charge, &row) {
+            money::apply_refund(self, &mut tx, &mut charge, &observed, &mut applied).await?;
+        } else if row.lease_owner != Some(call.lease_owner) {
+            return Ok(Step::SYNC);
+        } else if let Some((status, failure)) = self.verdict(call, &outcome, &charge, &row) {
             let end = (status, failure.as_ref());
             applied
                 .due
                 .extend(money::move_refund(&mut tx, &mut charge, &mut row, end).await?);
         }
-        if let Came::Failed(error) = &came {
+        if let RefundOutcome::Failed(error) = &outcome {
             let never_left = matches!(
                 error.class,
                 ErrorClass::NotCreated | ErrorClass::Throttled | ErrorClass::Denied
             );
-            if call.how == How::First && never_left {
+            if call.how == RefundMode::First && never_left {
                 refunds::set_sent(&mut tx, row.id, false).await?;
             }
-            if error.class == ErrorClass::Denied && row.looks == 0 {
-                let told = attention::raise(&mut tx, row.connection, &error.code, &error.message);
-                applied.due.extend(told.await?);
+            if error.class == ErrorClass::Denied && row.checks == 0 {
+                let failure = alerts::raise(&mut tx, row.connection, &error.code, &error.message);
+                applied.due.extend(failure.await?);
             }
         }
-        let step = self.next_look(&mut tx, &charge, call.id).await?;
+        let step = self.next_check(&mut tx, &charge, call.id).await?;
         tx.commit().await?;
         applied.start(self, &charge);
         Ok(step)
@@ -343,83 +347,91 @@ impl Activities {
     /// How a refund ends that the gateway did not take, or knows nothing of; `None`: not yet.
     fn verdict(
         &self,
-        call: &Call,
-        came: &Came,
-        charge: &Locked,
-        row: &Row,
-    ) -> Option<(Status, Option<GatewayFailure>)> {
-        let told = |code: &str, message: &str| GatewayFailure {
+        call: &RefundCall,
+        outcome: &RefundOutcome,
+        charge: &LockedCharge,
+        row: &RefundRow,
+    ) -> Option<(RefundStatus, Option<GatewayFailure>)> {
+        let failure = |code: &str, message: &str| GatewayFailure {
             kind: row.gateway,
             code: code.to_owned(),
             message: message.to_owned(),
         };
         let age = until(charge.now, row.sent_at.unwrap_or(row.created_at));
         let is_over = age >= self.timing.refund_review_after;
-        match came {
-            Came::Failed(error)
-                if matches!(error.class, ErrorClass::Refused | ErrorClass::Declined) =>
+        match outcome {
+            RefundOutcome::Failed(error)
+                if matches!(error.class, ErrorClass::Rejected | ErrorClass::Declined) =>
             {
-                Some((Status::Failed, Some(told(&error.code, &error.message))))
+                Some((
+                    RefundStatus::Failed,
+                    Some(failure(&error.code, &error.message)),
+                ))
             }
-            Came::Failed(error)
-                if is_over && call.how == How::First && error.class != ErrorClass::Unknown =>
+            RefundOutcome::Failed(error)
+                if is_over
+                    && call.how == RefundMode::First
+                    && error.class != ErrorClass::Unknown =>
             {
-                Some((Status::Failed, Some(told(&error.code, &error.message))))
+                Some((
+                    RefundStatus::Failed,
+                    Some(failure(&error.code, &error.message)),
+                ))
             }
-            Came::Failed(_) | Came::Nothing if is_over => {
+            RefundOutcome::Failed(_) | RefundOutcome::Nothing if is_over => {
                 let why = "the gateway could not tell what became of the refund";
-                Some((Status::NeedsReview, Some(told("unsettled", why))))
+                Some((RefundStatus::NeedsReview, Some(failure("unsettled", why))))
             }
             _ => None,
         }
     }
 
     /// When to look again at a refund that has not ended.
-    async fn next_look(
+    async fn next_check(
         &self,
         db: &mut PgConnection,
-        charge: &Locked,
+        charge: &LockedCharge,
         id: RefundId,
     ) -> Result<Step, StoreError> {
         let Some(row) = refunds::find(db, id).await? else {
             return Ok(Step::Done);
         };
-        if row.status != Status::Pending {
-            if row.status == Status::NeedsReview {
+        if row.status != RefundStatus::Pending {
+            if row.status == RefundStatus::NeedsReview {
                 tracing::error!(refund = %id, "a refund needs a person");
             }
             return Ok(Step::Done);
         }
-        let n = u32::try_from(row.looks).unwrap_or(u32::MAX);
+        let n = u32::try_from(row.checks).unwrap_or(u32::MAX);
         let pause = Duration::from_millis(self.timing.refund_again.delay_ms(n));
-        refunds::set_look_at(db, id, Some(charge.now + delta(pause))).await?;
-        Ok(Step::look_after(pause))
+        refunds::set_next_check(db, id, Some(charge.now + delta(pause))).await?;
+        Ok(Step::check_after(pause))
     }
 }
 
-impl Call {
-    async fn make(&self) -> Came {
+impl RefundCall {
+    async fn make(&self) -> RefundOutcome {
         match self.how {
-            How::First => match self.gateway.refund(&self.order, CALL).await {
-                Ok(refund) => Came::Refund(refund),
-                Err(error) => Came::Failed(error),
+            RefundMode::First => match self.gateway.refund(&self.order, CALL).await {
+                Ok(refund) => RefundOutcome::Refund(refund),
+                Err(error) => RefundOutcome::Failed(error),
             },
-            How::Again => match self.gateway.refund(&self.order, CALL).await {
-                Ok(refund) => Came::Refund(refund),
+            RefundMode::Again => match self.gateway.refund(&self.order, CALL).await {
+                Ok(refund) => RefundOutcome::Refund(refund),
                 // what is refused now may be refused because the first one worked
-                Err(error) if error.class == ErrorClass::Refused => self.search(Some(error)).await,
-                Err(error) => Came::Failed(error),
+                Err(error) if error.class == ErrorClass::Rejected => self.search(Some(error)).await,
+                Err(error) => RefundOutcome::Failed(error),
             },
-            How::Search | How::Follow => self.search(None).await,
+            RefundMode::Search | RefundMode::Sync => self.search(None).await,
         }
     }
 
-    async fn search(&self, refused: Option<GatewayError>) -> Came {
+    async fn search(&self, refused: Option<GatewayError>) -> RefundOutcome {
         match (self.gateway.find_refund(&self.order).await, refused) {
-            (Ok(Some(refund)), _) => Came::Refund(refund),
-            (Ok(None), Some(error)) => Came::Failed(error),
-            (Ok(None), None) => Came::Nothing,
-            (Err(error), _) => Came::Failed(GatewayError {
+            (Ok(Some(refund)), _) => RefundOutcome::Refund(refund),
+            (Ok(None), Some(error)) => RefundOutcome::Failed(error),
+            (Ok(None), None) => RefundOutcome::Nothing,
+            (Err(error), _) => RefundOutcome::Failed(GatewayError {
                 class: ErrorClass::Unknown,
                 ..error
             }),
@@ -436,7 +448,10 @@ fn unsent(error: GatewayError) -> GatewayError {
     GatewayError { class, ..error }
 }
 
-async fn locked(db: &mut PgConnection, call: &Call) -> Result<Option<(Locked, Row)>, StoreError> {
+async fn locked(
+    db: &mut PgConnection,
+    call: &RefundCall,
+) -> Result<Option<(LockedCharge, RefundRow)>, StoreError> {
     let Some(charge) = charges::lock(db, call.charge).await? else {
         return Ok(None);
     };

@@ -7,17 +7,16 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use gateways::{Finding, Gateway, GatewayError, Registration, Subscription, outside};
+use gateways::{Gateway, GatewayError, Issue, Registration, Subscription, outside};
 use schemas::attempt::ErrorClass;
 use secrecy::ExposeSecret;
 use store::{
-    StoreError,
-    connections::{self, Connection, addresses, registrations, turns},
-    findings,
+    StoreError, connection_alerts,
+    connections::{self, Connection, addresses, checks, registrations},
 };
 use url::Url;
 
-use crate::{Activities, accounts::Accounts, attention, connection::address, delta};
+use crate::{Activities, alerts, clients::GatewayClients, connection::address, delta};
 
 /// How long a former secret proves: Asaas and Stripe repeat for days what was signed with it.
 const OVERLAP: Duration = Duration::from_hours(14 * 24);
@@ -48,12 +47,12 @@ fn known(rows: Vec<registrations::Registration>) -> Vec<Registration> {
 
 /// Registers `url` at a connection's gateway. The outer error is our own infrastructure failing.
 pub(crate) async fn register(
-    accounts: &Accounts,
+    clients: &GatewayClients,
     about: &Connection,
     gateway: &dyn Gateway,
     (url, replace): (&Url, bool),
 ) -> Result<Result<Subscription, GatewayError>, StoreError> {
-    let store = accounts.store();
+    let store = clients.store();
     let mut token = registrations::new_token();
     let mut stored = None;
     if gateway.takes_token() {
@@ -136,9 +135,9 @@ impl Activities {
         let mut due = Vec::new();
         if must_register {
             let message = format!(
-                "{UNPROVED} notifications could not be verified: their secret is another one, or somebody else sent them. Our address is registered again with a new secret"
+                "{UNPROVED} notifications could not be verified: their secret is another one, or a third party sent them. Our address is registered again with a new secret"
             );
-            due = attention::raise(&mut tx, from.id, "notifications_unproved", &message).await?;
+            due = alerts::raise(&mut tx, from.id, "notifications_unproved", &message).await?;
         }
         tx.commit().await?;
         self.starter.start_deliveries(due);
@@ -168,7 +167,7 @@ impl Activities {
         replace: bool,
     ) -> Result<Result<Subscription, GatewayError>, StoreError> {
         let (about, gateway) = (&opened.about, opened.gateway.as_ref());
-        register(&self.accounts, about, gateway, (&opened.url, replace)).await
+        register(&self.clients, about, gateway, (&opened.url, replace)).await
     }
 
     async fn open_registration(
@@ -179,10 +178,10 @@ impl Activities {
         let Some(about) = connections::find(&mut db, id).await? else {
             return Ok(None);
         };
-        let gateway = self.accounts.open(&mut db, id).await?;
+        let gateway = self.clients.open(&mut db, id).await?;
         let secret = addresses::path_secret(&mut db, &self.store, id).await?;
         let known = known(registrations::proving(&mut db, &self.store, id).await?);
-        let url = address(&self.accounts.notifications, id, secret.expose_secret());
+        let url = address(&self.clients.notifications, id, secret.expose_secret());
         Ok(Some(Opened {
             about,
             gateway,
@@ -192,28 +191,28 @@ impl Activities {
     }
 
     /// Checks the connections that are due, until none is, or for so long that the next round is due.
-    pub async fn watch_once(&self) -> Result<(), StoreError> {
+    pub async fn check_connections(&self) -> Result<(), StoreError> {
         let end = outside::instant() + ROUND;
         let mut checking = Vec::new();
         for _ in 0..AT_A_TIME {
-            checking.push(self.watch_until(end).boxed());
+            checking.push(self.check_until(end).boxed());
         }
         let done = futures::future::join_all(checking).await;
         done.into_iter().collect()
     }
 
     /// An error is the claim's: one of a connection is logged, and its next check is in its time.
-    async fn watch_until(&self, end: tokio::time::Instant) -> Result<(), StoreError> {
-        let every = self.timing.watch_every;
+    async fn check_until(&self, end: tokio::time::Instant) -> Result<(), StoreError> {
+        let every = self.timing.check_every;
         while outside::instant() < end {
             let times = (delta(every), delta(spread(every)), delta(REGISTER_AGAIN));
             let mut db = self.store.pool.acquire().await?;
-            let turn = turns::claim_watch(&mut db, times).await?;
+            let turn = checks::claim_check(&mut db, times).await?;
             drop(db);
             let Some(turn) = turn else {
                 return Ok(());
             };
-            if let Err(error) = Box::pin(self.watch(turn)).await {
+            if let Err(error) = Box::pin(self.check_connection(turn)).await {
                 metrics::counter!("connection_checks_failed_total").increment(1);
                 tracing::error!(connection = %turn.id, %error, "a connection could not be checked");
             }
@@ -221,46 +220,56 @@ impl Activities {
         Ok(())
     }
 
-    async fn watch(&self, turn: turns::Turn) -> Result<(), StoreError> {
+    async fn check_connection(&self, turn: checks::DueCheck) -> Result<(), StoreError> {
         let Some(opened) = self.open_registration(turn.id).await? else {
             return Ok(());
         };
-        let watched = opened
+        let report = opened
             .gateway
-            .watch(&opened.url, turn.replace_address, &opened.known)
+            .check(&opened.url, turn.replace_address, &opened.known)
             .await;
-        let mut watched = match watched {
-            Ok(watched) => watched,
+        let mut report = match report {
+            Ok(report) => report,
             Err(error) if error.class == ErrorClass::Denied => refused(&error),
             Err(error) => {
                 tracing::warn!(connection = %turn.id, gateway = %opened.about.gateway, %error, "could not check a connection");
                 return Ok(());
             }
         };
-        if watched.lost.is_some() || turn.must_register {
+        if report.lost.is_some() || turn.must_register {
             let done = self.register_opened(&opened, turn.replace_address).await?;
-            watched
-                .findings
-                .extend(watched.lost.map(|finding| outcome(finding, &done)));
+            report
+                .issues
+                .extend(report.lost.map(|issue| outcome(issue, &done)));
         }
-        self.note(&opened.about, watched.findings).await
+        self.note(&opened.about, report.issues).await
     }
 
-    async fn note(&self, about: &Connection, found: Vec<Finding>) -> Result<(), StoreError> {
+    async fn note(&self, about: &Connection, found: Vec<Issue>) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
         let (mut due, mut still) = (Vec::new(), Vec::new());
-        for finding in &found {
-            still.push(finding.code.to_owned());
-            let words = (finding.code, finding.message.as_str());
-            let is_news = findings::note(&mut tx, about, findings::Source::Watch, words).await?;
+        for issue in &found {
+            still.push(issue.code.to_owned());
+            let reason = (issue.code, issue.message.as_str());
+            let is_news = connection_alerts::note(
+                &mut tx,
+                about,
+                connection_alerts::AlertSource::Check,
+                reason,
+            )
+            .await?;
             // what was repaired is reported each time: the next check will not find it
-            if is_news || finding.repaired {
-                due.extend(
-                    attention::raise(&mut tx, about.id, finding.code, &finding.message).await?,
-                );
+            if is_news || issue.repaired {
+                due.extend(alerts::raise(&mut tx, about.id, issue.code, &issue.message).await?);
             }
         }
-        findings::keep_only(&mut tx, about.id, findings::Source::Watch, &still).await?;
+        connection_alerts::keep_only(
+            &mut tx,
+            about.id,
+            connection_alerts::AlertSource::Check,
+            &still,
+        )
+        .await?;
         tx.commit().await?;
         self.starter.start_deliveries(due);
         Ok(())
@@ -274,24 +283,24 @@ fn spread(every: Duration) -> Duration {
 }
 
 /// What came of the new registration that a finding asked for.
-fn outcome(finding: Finding, done: &Result<Subscription, GatewayError>) -> Finding {
+fn outcome(issue: Issue, done: &Result<Subscription, GatewayError>) -> Issue {
     let why = match done {
         Ok(Subscription::Taken { by }) => format!("another address is registered: {by}"),
-        Ok(_) => return finding,
+        Ok(_) => return issue,
         // as many as Stripe allows are registered already, say
         Err(error) => format!("the gateway refuses to register it again ({})", error.code),
     };
-    Finding {
-        message: format!("{} But {why}", finding.message),
+    Issue {
+        message: format!("{} But {why}", issue.message),
         repaired: false,
-        ..finding
+        ..issue
     }
 }
 
 /// The gateway does not take our credentials any more.
-fn refused(error: &GatewayError) -> gateways::Watched {
-    gateways::Watched {
-        findings: vec![Finding {
+fn refused(error: &GatewayError) -> gateways::CheckReport {
+    gateways::CheckReport {
+        issues: vec![Issue {
             code: "credentials_refused",
             message: format!(
                 "the gateway refuses the credentials ({}): add a new version of them",

@@ -12,7 +12,7 @@ use rdkafka::{
 use schemas::message::Topic;
 use store::{
     PgConnection, Store, StoreError,
-    outbox::{self, Message},
+    outbox::{self, OutboxMessage},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -153,7 +153,7 @@ impl Relay {
         failure.map_or(Ok(acknowledged.len()), |error| Err(error.into()))
     }
 
-    fn send(&self, message: &Message) -> Result<DeliveryFuture, KafkaError> {
+    fn send(&self, message: &OutboxMessage) -> Result<DeliveryFuture, KafkaError> {
         let topic = format!("{}{}", self.config.topic_prefix, message.topic);
         let payload = message.message.to_string();
         let record = FutureRecord::to(&topic).key(&message.key).payload(&payload);

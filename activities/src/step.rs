@@ -13,7 +13,7 @@ pub enum Step {
     /// Try a gateway, after a pause.
     Attempt { after_ms: u64 },
     /// Sync with the row and the gateways, after a pause or when woken.
-    Look { after_ms: u64 },
+    Sync { after_ms: u64 },
     /// The merchant wants it canceled: cancel it at its gateway.
     Cancel,
     /// Its time ran out: make it unpayable at its gateway.
@@ -26,7 +26,7 @@ impl Step {
     /// Try a gateway now.
     pub const ATTEMPT: Self = Self::Attempt { after_ms: 0 };
     /// Sync now.
-    pub const LOOK: Self = Self::Look { after_ms: 0 };
+    pub const SYNC: Self = Self::Sync { after_ms: 0 };
 
     /// Try a gateway after `pause`.
     pub fn attempt_after(pause: Duration) -> Self {
@@ -36,8 +36,8 @@ impl Step {
     }
 
     /// Sync after `pause`.
-    pub fn look_after(pause: Duration) -> Self {
-        Self::Look {
+    pub fn check_after(pause: Duration) -> Self {
+        Self::Sync {
             after_ms: ms(pause),
         }
     }
@@ -45,7 +45,7 @@ impl Step {
     /// How long the workflow waits before it takes the step.
     pub fn pause_ms(self) -> u64 {
         match self {
-            Self::Attempt { after_ms } | Self::Look { after_ms } => after_ms,
+            Self::Attempt { after_ms } | Self::Sync { after_ms } => after_ms,
             Self::Cancel | Self::Expire | Self::Done => 0,
         }
     }
@@ -129,13 +129,13 @@ mod tests {
     #[test]
     fn steps_that_change_nothing_are_followed_by_growing_waits() {
         let mut pace = Pace::default();
-        let idle = Progress::unchanged(Step::LOOK);
+        let idle = Progress::unchanged(Step::SYNC);
         let waits: Vec<u64> = (0..5).map(|_| pace.wait_ms(idle)).collect();
         assert_eq!(waits, [0, 1_000, 2_000, 4_000, 8_000]);
         for _ in 0..100 {
             assert!(pace.wait_ms(idle) <= 64_000);
         }
-        assert_eq!(pace.wait_ms(Progress::changed(Step::LOOK)), 0);
+        assert_eq!(pace.wait_ms(Progress::changed(Step::SYNC)), 0);
         assert_eq!(pace.wait_ms(idle), 0, "a change starts over");
     }
 

@@ -8,8 +8,8 @@ use schemas::{id::ChargeId, retry::jitter};
 use store::{
     StoreError,
     events::order,
-    notifications::strays::{self, Stray},
-    sweep::{self, Kind, Mark, Overdue, Page, Target},
+    notifications::unmatched::{self, UnmatchedNotification},
+    sweep::{self, Overdue, SweepKind, SweepMark, SweepPage, SweepTarget},
 };
 use strum::IntoEnumIterator;
 use tokio::sync::Semaphore;
@@ -28,9 +28,9 @@ const WAKES: usize = 32;
 /// How often a row's workflow is started or woken before its row is worked on here.
 const WAKE_TIMES: i32 = 2;
 /// The most rows of a kind that are read to be worked on here.
-const HAND_PAGE: i64 = 128;
+const WORK_PAGE: i64 = 128;
 /// Rows of one kind that are worked on here at a time: each may wait for a gateway that does not answer.
-const HANDS: usize = 32;
+const ROWS_AT_A_TIME: usize = 32;
 /// How long one row may take here.
 const ROW_WITHIN: Duration = Duration::from_secs(30);
 /// The longest that a row which does not move is left alone, before jitter; the first time is the sweep's grace, then it doubles.
@@ -44,7 +44,7 @@ const MERCHANTS: i64 = 200;
 /// Longer reasons are cut.
 const REASON_CHARS: usize = 200;
 /// Between tries to match a notification whose reference has our shape and no row; then it is left to a person.
-const STRAYS_AGAIN: [Duration; 4] = [
+const UNMATCHED_AGAIN: [Duration; 4] = [
     Duration::from_mins(1),
     Duration::from_mins(10),
     Duration::from_hours(1),
@@ -68,16 +68,16 @@ impl Activities {
     /// Starts, wakes or works on everything that is overdue, until nothing is or the time is over.
     pub async fn sweep_once(&self) -> Result<(), StoreError> {
         // Temporal starts the sweep
-        self.starter.temporal_is_here();
+        self.starter.temporal_is_up();
         let run = Run {
             until: Instant::now() + BEGIN_WITHIN,
             lanes: Lanes::default(),
             wakes: Semaphore::new(WAKES),
         };
-        let waking = Kind::iter()
+        let waking = SweepKind::iter()
             .filter(|kind| has_workflow(*kind))
             .map(|kind| self.wake_overdue(kind, &run));
-        let working = Kind::iter().map(|kind| Box::pin(self.work_on_overdue(kind, &run)));
+        let working = SweepKind::iter().map(|kind| Box::pin(self.work_on_overdue(kind, &run)));
         let (woken, worked, positions, marks, rotations, unmatched) = tokio::join!(
             future::join_all(waking),
             future::join_all(working),
@@ -94,10 +94,10 @@ impl Activities {
     }
 
     /// Starts or wakes the workflows of one kind's rows.
-    async fn wake_overdue(&self, kind: Kind, run: &Run) -> Result<(), StoreError> {
-        let wanted = Page {
+    async fn wake_overdue(&self, kind: SweepKind, run: &Run) -> Result<(), StoreError> {
+        let wanted = SweepPage {
             grace: delta(self.timing.sweep_grace),
-            checks: (0, WAKE_TIMES - 1),
+            tries: (0, WAKE_TIMES - 1),
             limit: WAKE_PAGE,
         };
         while !run.is_over() {
@@ -114,7 +114,7 @@ impl Activities {
             if !is_away {
                 // Temporal answered for most rows: it is these starts that fail, and their rows must not wait for them for ever
                 let failed = marks.iter_mut().filter(|mark| mark.reason == AWAY);
-                failed.for_each(|mark| mark.checks = mark.checks.saturating_add(1));
+                failed.for_each(|mark| mark.tries = mark.tries.saturating_add(1));
             }
             self.mark(kind, &marks).await?;
             if i64::try_from(found).is_ok_and(|found| found < WAKE_PAGE) || is_away {
@@ -125,7 +125,7 @@ impl Activities {
     }
 
     /// `None`: the time was over before its turn came.
-    async fn wake(&self, row: Overdue, run: &Run) -> Option<Mark> {
+    async fn wake(&self, row: Overdue, run: &Run) -> Option<SweepMark> {
         let subject = subject(&row)?;
         let lane = run.lanes.enter().await;
         if run.is_over() {
@@ -135,8 +135,8 @@ impl Activities {
         lane.leave(started);
         Some(match started {
             Started::Now => self.checked(row, "started"),
-            Started::Away => Mark {
-                checks: row.checks,
+            Started::Away => SweepMark {
+                tries: row.tries,
                 pause: delta(AWAY_PAUSE.min(self.timing.sweep_grace)),
                 ..self.checked(row, AWAY)
             },
@@ -153,34 +153,34 @@ impl Activities {
     }
 
     /// Works on those rows of one kind that their workflows did not move.
-    async fn work_on_overdue(&self, kind: Kind, run: &Run) -> Result<(), StoreError> {
+    async fn work_on_overdue(&self, kind: SweepKind, run: &Run) -> Result<(), StoreError> {
         let (grace, from) = if has_workflow(kind) {
             (self.timing.sweep_grace, WAKE_TIMES)
         } else {
             (Duration::ZERO, 0)
         };
-        let wanted = Page {
+        let wanted = SweepPage {
             grace: delta(grace),
-            checks: (from, i32::MAX),
-            limit: HAND_PAGE,
+            tries: (from, i32::MAX),
+            limit: WORK_PAGE,
         };
         while !run.is_over() {
             let rows = self.overdue(kind, wanted).await?;
             let found = rows.len();
             let marks: Vec<_> = stream::iter(rows)
                 .map(|row| self.work_on(kind, row))
-                .buffer_unordered(HANDS)
+                .buffer_unordered(ROWS_AT_A_TIME)
                 .collect()
                 .await;
             self.mark(kind, &marks).await?;
-            if i64::try_from(found).is_ok_and(|found| found < HAND_PAGE) {
+            if i64::try_from(found).is_ok_and(|found| found < WORK_PAGE) {
                 break;
             }
         }
         Ok(())
     }
 
-    async fn work_on(&self, kind: Kind, row: Overdue) -> Mark {
+    async fn work_on(&self, kind: SweepKind, row: Overdue) -> SweepMark {
         let step = tokio::time::timeout(ROW_WITHIN, Box::pin(self.take_step(&row)));
         let reason = match step.await {
             Ok(Ok(())) => "worked on".to_owned(),
@@ -197,50 +197,54 @@ impl Activities {
 
     async fn take_step(&self, row: &Overdue) -> Result<(), StoreError> {
         match &row.target {
-            Target::Charge(charge) => {
+            SweepTarget::Charge(charge) => {
                 let _: Progress = self.advance(*charge).await?;
             }
-            Target::Orphan(_, attempt) => {
-                let _: Progress = Box::pin(self.reconcile_attempt(*attempt)).await?;
+            SweepTarget::Orphan(_, attempt) => {
+                let _: Progress = Box::pin(self.resolve_orphan(*attempt)).await?;
             }
-            Target::Refund(_, refund) => {
+            SweepTarget::Refund(_, refund) => {
                 let _: Progress = Box::pin(self.refund_once(*refund)).await?;
             }
-            Target::Delivery(due) => {
+            SweepTarget::Delivery(due) => {
                 let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
             }
-            Target::Endpoint(endpoint) => {
+            SweepTarget::Endpoint(endpoint) => {
                 let _: DeliveryStep = Box::pin(self.check_endpoint(*endpoint)).await?;
             }
-            Target::Token(token) => Box::pin(self.fetch_token(token)).await?,
-            Target::Stray(stray) => self.match_stray(row, stray).await?,
+            SweepTarget::Token(token) => Box::pin(self.fetch_token(token)).await?,
+            SweepTarget::Unmatched(unmatched) => self.match_again(row, unmatched).await?,
         }
         Ok(())
     }
 
-    async fn match_stray(&self, row: &Overdue, stray: &Stray) -> Result<(), StoreError> {
-        let looks = usize::try_from(stray.looks).unwrap_or(usize::MAX);
-        let pause = STRAYS_AGAIN.get(looks).copied();
+    async fn match_again(
+        &self,
+        row: &Overdue,
+        unmatched: &UnmatchedNotification,
+    ) -> Result<(), StoreError> {
+        let checks = usize::try_from(unmatched.checks).unwrap_or(usize::MAX);
+        let pause = UNMATCHED_AGAIN.get(checks).copied();
         let again = pause.map(|pause| delta(pause + jitter(row.seed, pause / 2)));
         let mut db = self.store.pool.acquire().await?;
-        let matched = strays::match_again(&mut db, stray, again).await?;
+        let matched = unmatched::match_again(&mut db, unmatched, again).await?;
         drop(db);
         match matched {
-            Some(charge) => self.starter.poke_charge(row.merchant, charge).await,
+            Some(charge) => self.starter.wake_charge(row.merchant, charge).await,
             None if again.is_none() => {
-                tracing::error!(connection = %stray.connection, reference = stray.reference, "a notification's reference is ours by its shape, and unknown");
+                tracing::error!(connection = %unmatched.connection, reference = unmatched.reference, "a notification's reference is ours by its shape, and unknown");
             }
             None => {}
         }
         Ok(())
     }
 
-    async fn overdue(&self, kind: Kind, page: Page) -> Result<Vec<Overdue>, StoreError> {
+    async fn overdue(&self, kind: SweepKind, page: SweepPage) -> Result<Vec<Overdue>, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         sweep::page(&mut db, kind, page).await
     }
 
-    async fn mark(&self, kind: Kind, marks: &[Mark]) -> Result<(), StoreError> {
+    async fn mark(&self, kind: SweepKind, marks: &[SweepMark]) -> Result<(), StoreError> {
         if marks.is_empty() {
             return Ok(());
         }
@@ -256,15 +260,15 @@ impl Activities {
     }
 
     /// The mark of a row about which something was done.
-    fn checked(&self, row: Overdue, reason: &str) -> Mark {
-        let doublings = u32::try_from(row.checks).unwrap_or(u32::MAX).min(16);
+    fn checked(&self, row: Overdue, reason: &str) -> SweepMark {
+        let doublings = u32::try_from(row.tries).unwrap_or(u32::MAX).min(16);
         let pause = (self.timing.sweep_grace * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
-        Mark {
+        SweepMark {
             pause: delta(pause + jitter(row.seed, pause / 2)),
             key: row.key,
             merchant: row.merchant,
             due_at: row.due_at,
-            checks: row.checks.saturating_add(1),
+            tries: row.tries.saturating_add(1),
             reason: reason.to_owned(),
         }
     }
@@ -294,10 +298,10 @@ impl Activities {
     /// Takes one step with a charge, without its workflow.
     pub async fn advance(&self, charge: ChargeId) -> Result<Progress, StoreError> {
         let tried = Box::pin(self.attempt_charge(charge)).await?;
-        let Step::Look { .. } = tried.step else {
+        let Step::Sync { .. } = tried.step else {
             return Ok(tried);
         };
-        let synced = Box::pin(self.look_at_charge(charge)).await?;
+        let synced = Box::pin(self.sync_charge(charge)).await?;
         match synced.step {
             Step::Cancel | Step::Expire => Box::pin(self.end_charge(charge)).await,
             _ => Ok(synced),
@@ -309,18 +313,18 @@ impl Activities {
 const AWAY: &str = "Temporal did not answer";
 
 /// Whether rows of that kind are moved by workflows.
-fn has_workflow(kind: Kind) -> bool {
-    !matches!(kind, Kind::Token | Kind::Stray)
+fn has_workflow(kind: SweepKind) -> bool {
+    !matches!(kind, SweepKind::Token | SweepKind::Unmatched)
 }
 
 fn subject(row: &Overdue) -> Option<Subject> {
     let merchant = row.merchant;
     match &row.target {
-        Target::Charge(charge) => Some(Subject::Charge(merchant, *charge)),
-        Target::Orphan(charge, attempt) => Some(Subject::Orphan(merchant, *charge, *attempt)),
-        Target::Refund(charge, refund) => Some(Subject::Refund(merchant, *charge, *refund)),
-        Target::Delivery(due) => Some(Subject::Delivery(*due)),
-        Target::Endpoint(endpoint) => Some(Subject::Endpoint(merchant, *endpoint)),
-        Target::Token(_) | Target::Stray(_) => None,
+        SweepTarget::Charge(charge) => Some(Subject::Charge(merchant, *charge)),
+        SweepTarget::Orphan(charge, attempt) => Some(Subject::Orphan(merchant, *charge, *attempt)),
+        SweepTarget::Refund(charge, refund) => Some(Subject::Refund(merchant, *charge, *refund)),
+        SweepTarget::Delivery(due) => Some(Subject::Delivery(*due)),
+        SweepTarget::Endpoint(endpoint) => Some(Subject::Endpoint(merchant, *endpoint)),
+        SweepTarget::Token(_) | SweepTarget::Unmatched(_) => None,
     }
 }

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header};
 use schemas::{
     gateway::Mode,
     id::MerchantId,
-    merchant::{Permission, Settings, Status},
+    merchant::{MerchantSettings, MerchantStatus, Permission},
 };
 use store::api_keys;
 
@@ -21,8 +21,8 @@ const MAX_KEY: usize = 200;
 pub struct Caller {
     pub merchant: MerchantId,
     pub mode: Mode,
-    pub settings: Settings,
-    status: Status,
+    pub settings: MerchantSettings,
+    status: MerchantStatus,
 }
 
 /// A caller that was admitted to create or change something.
@@ -99,7 +99,7 @@ impl Caller {
     /// Whether it may create something new.
     pub fn may_create(&self) -> Result<(), Error> {
         match self.status {
-            Status::Active => Ok(()),
+            MerchantStatus::Active => Ok(()),
             status => Err(Error::new(
                 Code::MerchantNotActive,
                 format!("the merchant is {status}"),

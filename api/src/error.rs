@@ -78,7 +78,7 @@ impl Code {
         match self {
             Self::Unauthenticated => (
                 "The API key is missing or not valid",
-                "Send `Authorization: Bearer sk_test_…` with a key that was not revoked. Keys are told once, when they are created.",
+                "Send `Authorization: Bearer sk_test_…` with a key that was not revoked. Keys are shown once, when they are created.",
             ),
             Self::PermissionDenied => (
                 "The API key may not do this",
@@ -116,15 +116,15 @@ impl Code {
             ),
             Self::ChargeNotCancelable => (
                 "The charge can no longer be canceled",
-                "It was paid, or has ended already; `detail` tells how it stands.",
+                "It is paid, or has ended already; `detail` has its status.",
             ),
             Self::ChargeNotRefundable => (
                 "Nothing of the charge can be given back",
-                "It was not paid, was given back already, is claimed back by the payer, or its time is over; `detail` tells which.",
+                "It is not paid, is refunded already, is disputed by the payer, or its time is over; `detail` has the reason.",
             ),
             Self::RefundTooLarge => (
                 "The refund is more than can still be given back",
-                "`amount_refundable` of the charge tells how much that is. Nothing was stored.",
+                "`amount_refundable` of the charge has the limit. Nothing was stored.",
             ),
             Self::RefundNotSupported => (
                 "The gateway cannot refund this payment",

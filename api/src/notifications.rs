@@ -53,11 +53,11 @@ pub async fn receive(
         count(&from, "verified_empty");
         return Ok(StatusCode::OK);
     }
-    let told = app
+    let ingested = app
         .orchestrator
         .notified(&from, &received.body, read)
         .await?;
-    let outcome = match (told.is_unreadable, told.is_foreign) {
+    let outcome = match (ingested.is_unreadable, ingested.is_foreign) {
         (true, _) => "unreadable",
         (false, true) => "verified_foreign",
         (false, false) => "verified",

@@ -2,6 +2,7 @@
 # What a change must pass before its tests are run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+typos_version=1.52.0
 deny_version=0.20.2
 tools=${TOOLS:-$PWD/.run/tools}
 
@@ -9,6 +10,18 @@ step() { printf '\n== %s\n' "$*"; }
 
 step format
 cargo fmt --all --check
+
+step words
+tests/words.sh || {
+    echo "'tests/words.sh --list' shows each place" >&2
+    exit 1
+}
+
+step spelling
+if ! "$tools/bin/typos" --version 2>/dev/null | grep -q " $typos_version$"; then
+    cargo install --quiet --locked --debug --version "$typos_version" --root "$tools" typos-cli
+fi
+"$tools/bin/typos"
 
 step generated files
 deploy/local/generate.sh
@@ -24,7 +37,7 @@ cargo clippy --workspace --all-targets --quiet -- -D warnings
 step documentation
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
-step licences and sources
+step licenses and sources
 if ! "$tools/bin/cargo-deny" --version 2>/dev/null | grep -q " $deny_version$"; then
     cargo install --quiet --locked --debug --no-default-features --version "$deny_version" --root "$tools" cargo-deny
 fi

@@ -151,7 +151,7 @@ enum EventsCommand {
 /// Runs a command.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     if matches!(cli.command, Command::Config) {
-        return say(&config::documentation());
+        return print_line(&config::documentation());
     }
     let config = Config::from_env()?;
     telemetry::log(&config)?;
@@ -181,7 +181,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
                 .await?
                 .retry_delivery(delivery, &by)
                 .await?;
-            say(&tried.to_string())
+            print_line(&tried.to_string())
         }
         Command::Events(EventsCommand::Resend {
             event,
@@ -191,7 +191,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             let by = by.operator()?;
             let wanted = (event, endpoint);
             for delivery in working(&config).await?.resend_event(wanted, &by).await? {
-                say(&delivery.to_string())?;
+                print_line(&delivery.to_string())?;
             }
             Ok(())
         }
@@ -208,7 +208,7 @@ pub fn complain(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr(), "orchestrator: {error:#}");
 }
 
-fn say(text: &str) -> anyhow::Result<()> {
+fn print_line(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout(), "{}", text.trim_end())?)
 }
 

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use store::vault::{DataKey, VaultError};
 use url::Url;
-use workflows::{Queues, TemporalConfig, setup::Beats, worker::Sizes};
+use workflows::{Queues, TemporalConfig, setup::Intervals, worker::Sizes};
 
 /// Before every variable's name.
 const PREFIX: &str = "ORCHESTRATOR_";
@@ -98,11 +98,11 @@ pub struct Config {
     #[serde(default = "default_sweep_every_s")]
     pub sweep_every_s: u64,
     /// How often what a connection's gateway lists is read, in case we did not hear of it, in seconds. Default 300.
-    #[serde(default = "default_catch_up_every_s")]
-    pub catch_up_every_s: u64,
+    #[serde(default = "default_poll_every_s")]
+    pub poll_every_s: u64,
     /// How often our set-up at a connection's gateway is looked after, in seconds. Default 3600.
-    #[serde(default = "default_watch_every_s")]
-    pub watch_every_s: u64,
+    #[serde(default = "default_check_every_s")]
+    pub check_every_s: u64,
     /// How overdue a row must be for the sweep, in seconds. Default 60.
     #[serde(default = "default_sweep_every_s")]
     pub sweep_grace_s: u64,
@@ -211,13 +211,13 @@ impl Config {
         }
     }
 
-    pub(crate) fn beats(&self) -> Beats {
+    pub(crate) fn intervals(&self) -> Intervals {
         // asked more often than it is done, so that a turn is not missed by a moment
         let often = |every_s: u64| Duration::from_secs((every_s / 5).max(1));
-        Beats {
+        Intervals {
             sweep: Duration::from_secs(self.sweep_every_s),
-            catch_up: often(self.catch_up_every_s),
-            watch: often(self.watch_every_s),
+            poll: often(self.poll_every_s),
+            check: often(self.check_every_s),
         }
     }
 
@@ -234,8 +234,8 @@ impl Config {
         Timing {
             answer_within: self.answer_within(),
             sweep_grace: Duration::from_secs(self.sweep_grace_s),
-            catch_up_every: Duration::from_secs(self.catch_up_every_s),
-            watch_every: Duration::from_secs(self.watch_every_s),
+            poll_every: Duration::from_secs(self.poll_every_s),
+            check_every: Duration::from_secs(self.check_every_s),
             delivery: DeliverySchedule {
                 delays_s,
                 ..default.delivery
@@ -346,10 +346,10 @@ fn default_max_maintenance_in_flight() -> usize {
 fn default_sweep_every_s() -> u64 {
     60
 }
-fn default_catch_up_every_s() -> u64 {
+fn default_poll_every_s() -> u64 {
     300
 }
-fn default_watch_every_s() -> u64 {
+fn default_check_every_s() -> u64 {
     3_600
 }
 fn default_log() -> String {

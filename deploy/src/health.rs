@@ -64,7 +64,7 @@ async fn ready(State(parts): State<Parts>) -> (StatusCode, Json<Value>) {
     };
     (
         status,
-        Json(json!({ "database": database, "temporal": parts.temporal.is_here() })),
+        Json(json!({ "database": database, "temporal": parts.temporal.is_up() })),
     )
 }
 
@@ -103,12 +103,12 @@ async fn refresh(parts: &Parts) {
 async fn gauges(parts: &Parts) -> Result<(), StoreError> {
     let mut db = parts.store.pool.acquire().await?;
     for (api, age_s) in feeds::oldest_s(&mut db).await? {
-        ::metrics::gauge!("catch_up_oldest_watermark_seconds", "api" => api).set(age_s);
+        ::metrics::gauge!("polling_oldest_watermark_seconds", "api" => api).set(age_s);
     }
     let overdue = sweep::overdue_s(&mut db).await?;
     let backlog = outbox::backlog(&mut db).await?;
     let oldest_s = overdue.iter().map(|(_, age_s)| *age_s).fold(0.0, f64::max);
-    ::metrics::gauge!("oldest_look_at_overdue_seconds").set(oldest_s);
+    ::metrics::gauge!("overdue_checks_max_age_seconds").set(oldest_s);
     for (kind, age_s) in overdue {
         ::metrics::gauge!("overdue_seconds", "kind" => kind.as_ref().to_owned()).set(age_s);
     }
@@ -116,6 +116,6 @@ async fn gauges(parts: &Parts) -> Result<(), StoreError> {
         i32::try_from(backlog.messages).unwrap_or(i32::MAX),
     ));
     ::metrics::gauge!("outbox_oldest_age_seconds").set(backlog.oldest_age_s);
-    ::metrics::gauge!("temporal_here").set(f64::from(u8::from(parts.temporal.is_here())));
+    ::metrics::gauge!("temporal_up").set(f64::from(u8::from(parts.temporal.is_up())));
     Ok(())
 }

@@ -16,7 +16,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     partitions::ensure(&mut db).await?;
     drop(db);
     tracing::info!("the database is up to date");
-    setup::ensure(&config.temporal(), &config.queues(), config.beats()).await?;
+    setup::ensure(&config.temporal(), &config.queues(), config.intervals()).await?;
     tracing::info!("Temporal has its namespace, search attributes and schedules");
     relay::ensure_topics(&config.kafka()).await?;
     tracing::info!("Kafka has its topics");

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use activities::{
     Activities, Timing,
     accepted::Accepted,
-    accounts::Accounts,
     bulkhead::{Bulkhead, Limits},
     charge::detached::Detached,
-    delivery::Deliverer,
+    clients::GatewayClients,
+    delivery::WebhookSender,
     relay::Relay,
 };
 use anyhow::Context;
@@ -140,10 +140,10 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
 }
 
 /// Gateways, with where they are in each mode.
-pub fn accounts(config: &Config, store: &Store) -> Accounts {
+pub fn clients(config: &Config, store: &Store) -> GatewayClients {
     let notifications = config.notifications_url.clone();
     let test = config.test_endpoints();
-    Accounts::new(store.clone(), notifications, test, Endpoints::live())
+    GatewayClients::new(store.clone(), notifications, test, Endpoints::live())
 }
 
 pub(crate) fn activities(
@@ -154,13 +154,13 @@ pub(crate) fn activities(
     let private = config.allow_private_webhooks;
     Ok(Activities {
         store: store.clone(),
-        accounts: accounts(config, store),
+        clients: clients(config, store),
         bulkhead: Bulkhead::new(Limits {
             max_calls_in_flight: config.max_calls_in_flight,
         }),
         accepted: Accepted::default(),
         detached: Detached::new(tracker.clone()),
-        deliverer: Deliverer::new(gateways::http::webhook_client(private)?, private),
+        webhook_sender: WebhookSender::new(gateways::http::webhook_client(private)?, private),
         starter: Arc::new(temporal.clone()),
         timing,
     })
@@ -169,7 +169,7 @@ pub(crate) fn activities(
 /// The process that accepts a charge executes its first task, and starts the deliveries it commits: both eagerly.
 fn queues(roles: &[Role]) -> Vec<Queue> {
     if roles.contains(&Role::Worker) {
-        vec![Queue::Charges, Queue::Deliveries, Queue::Upkeep]
+        vec![Queue::Charges, Queue::Deliveries, Queue::Maintenance]
     } else if roles.contains(&Role::Api) {
         vec![Queue::Charges, Queue::Deliveries]
     } else {
@@ -187,7 +187,7 @@ fn api(
     let (listening, until) = (outcomes.clone(), stop.clone());
     let listen = async move { Box::pin(until.run_until_cancelled(listening.listen())).await };
     tracker.spawn(listen);
-    let behaviour = api::Config {
+    let behavior = api::Config {
         answer_within: config.answer_within(),
         requests_at_work: config.requests_at_work(),
         max_waiting_callers: config.max_waiting_callers,
@@ -198,7 +198,7 @@ fn api(
         store.clone(),
         orchestrator,
         outcomes,
-        behaviour,
+        behavior,
         tracker.clone(),
     ))
 }

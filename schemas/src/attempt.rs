@@ -8,7 +8,7 @@ use crate::{
     Instant,
     gateway::GatewayKind,
     id::{AttemptId, ConnectionId},
-    route::Reason,
+    route::RouteReason,
 };
 
 /// Where an attempt stands.
@@ -29,13 +29,13 @@ use crate::{
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum State {
+pub enum AttemptState {
     /// The gateway is being asked.
     Open,
     /// Its instrument is the one the payer may pay.
     Presented,
     /// The gateway refused the request itself.
-    Refused,
+    Rejected,
     /// The payer's means were declined.
     Declined,
     /// Definitely not created at the gateway.
@@ -50,7 +50,7 @@ pub enum State {
     Paid,
 }
 
-impl State {
+impl AttemptState {
     /// Whether an attempt may go from here to `next`.
     pub fn may_become(self, next: Self) -> bool {
         match self {
@@ -65,7 +65,7 @@ impl State {
                 Self::Presented | Self::Voided | Self::Absent | Self::Paid
             ),
             // late money, or an instrument that is payable after all and has to be voided
-            Self::Voided | Self::Absent | Self::Refused | Self::Declined | Self::NotCreated => {
+            Self::Voided | Self::Absent | Self::Rejected | Self::Declined | Self::NotCreated => {
                 matches!(next, Self::Paid | Self::Abandoned)
             }
             // the gateway took its receipt back
@@ -82,7 +82,7 @@ impl State {
     pub fn is_gone(self) -> bool {
         matches!(
             self,
-            Self::Voided | Self::Absent | Self::Refused | Self::Declined | Self::NotCreated
+            Self::Voided | Self::Absent | Self::Rejected | Self::Declined | Self::NotCreated
         )
     }
 }
@@ -112,7 +112,7 @@ pub enum ErrorClass {
     /// It may have been created: it must be found out first.
     Unknown,
     /// This gateway definitely rejects the request: another may take it; the charge fails only when all have rejected it.
-    Refused,
+    Rejected,
     /// The payer's means were declined.
     Declined,
     /// Our credentials or permissions: try another and alert.
@@ -140,8 +140,8 @@ pub struct Attempt {
     pub gateway: GatewayKind,
     pub connection: ConnectionId,
     /// Why this connection was chosen.
-    pub reason: Reason,
-    pub state: State,
+    pub reason: RouteReason,
+    pub state: AttemptState,
     pub error: Option<AttemptError>,
     pub started_at: Instant,
     pub ended_at: Option<Instant>,

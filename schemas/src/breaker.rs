@@ -14,8 +14,8 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use outcome::{Call, Outcome, Window, outcome_of};
-pub use settings::Settings;
+pub use outcome::{CallHealth, CallReport, FailureWindow, outcome_of};
+pub use settings::BreakerSettings;
 
 /// What a breaker does with calls.
 #[derive(
@@ -36,7 +36,7 @@ pub use settings::Settings;
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum State {
+pub enum BreakerState {
     /// Lets them through.
     #[default]
     Closed,
@@ -50,7 +50,7 @@ pub enum State {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Breaker {
     /// As measured; a hold by hand goes above it.
-    pub state: State,
+    pub state: BreakerState,
     /// How many times in a row it opened without closing in between; the open time doubles with it.
     pub openings: i32,
     /// When it last opened; null while closed.
@@ -64,7 +64,7 @@ pub struct Breaker {
     /// The one call that may find out, while half open.
     pub probe: Option<Probe>,
     /// What a person decided instead.
-    pub hold: Option<Hold>,
+    pub hold: Option<BreakerHold>,
 }
 
 /// A call let through a half-open breaker.
@@ -78,7 +78,7 @@ pub struct Probe {
 
 /// A breaker held by hand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Hold {
+pub struct BreakerHold {
     /// Which way.
     pub kind: HoldKind,
     /// Lapses by itself here.
@@ -127,11 +127,11 @@ pub enum Admission {
 
 /// A change of a breaker's state, to be kept and published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Transition {
+pub struct BreakerTransition {
     /// What it was.
-    pub from: State,
+    pub from: BreakerState,
     /// What it is now.
-    pub to: State,
+    pub to: BreakerState,
     /// What made it change.
     pub why: Why,
 }
@@ -171,7 +171,7 @@ pub enum Why {
 
 impl Breaker {
     /// The hold in force at `now`.
-    pub fn held(&self, now: Instant) -> Option<&Hold> {
+    pub fn held(&self, now: Instant) -> Option<&BreakerHold> {
         self.hold.as_ref().filter(|hold| now < hold.until)
     }
 
@@ -186,9 +186,9 @@ impl Breaker {
             };
         }
         let until = match self.state {
-            State::Closed => return Admission::Allowed,
-            State::Open => self.open_until,
-            State::HalfOpen => self.probe.map(|probe| probe.until),
+            BreakerState::Closed => return Admission::Allowed,
+            BreakerState::Open => self.open_until,
+            BreakerState::HalfOpen => self.probe.map(|probe| probe.until),
         };
         match until {
             Some(until) if now < until => Admission::Refused { until: Some(until) },
@@ -205,18 +205,18 @@ impl Breaker {
         attempt: AttemptId,
         until: Instant,
         now: Instant,
-    ) -> Option<Transition> {
+    ) -> Option<BreakerTransition> {
         if self.admit(now) != Admission::Probe {
             return None;
         }
         self.probe = Some(Probe { attempt, until });
-        let opened = self.state == State::Open;
-        opened.then(|| self.turn(State::HalfOpen, Why::ProbeStarted))
+        let opened = self.state == BreakerState::Open;
+        opened.then(|| self.turn(BreakerState::HalfOpen, Why::ProbeStarted))
     }
 
     /// The beginning of the window at `now`: attempts that ended earlier must not count, and those
     /// before the breaker last closed were judged already.
-    pub fn counts_from(&self, settings: &Settings, now: Instant) -> Instant {
+    pub fn counts_from(&self, settings: &BreakerSettings, now: Instant) -> Instant {
         let start = now
             .checked_sub_signed(settings.window())
             .unwrap_or(Instant::MIN_UTC);
@@ -226,11 +226,13 @@ impl Breaker {
 
     /// Whether recording `call` at `now` changes nothing, whatever the window says: then neither
     /// the window need be read nor the breaker's row locked or written.
-    pub fn is_noop_for(&self, call: Call, now: Instant) -> bool {
+    pub fn is_noop_for(&self, call: CallReport, now: Instant) -> bool {
         let counts = match self.state {
-            State::Closed => matches!(call.outcome, Outcome::Failure | Outcome::Denied),
-            State::Open => false,
-            State::HalfOpen => self
+            BreakerState::Closed => {
+                matches!(call.outcome, CallHealth::Failure | CallHealth::Denied)
+            }
+            BreakerState::Open => false,
+            BreakerState::HalfOpen => self
                 .probe
                 .is_some_and(|probe| probe.attempt == call.attempt),
         };
@@ -244,33 +246,37 @@ impl Breaker {
     /// counts until it is closed again. Nothing counts while it is held by hand.
     pub fn record(
         &mut self,
-        call: Call,
-        window: &Window,
-        settings: &Settings,
+        call: CallReport,
+        window: &FailureWindow,
+        settings: &BreakerSettings,
         now: Instant,
-    ) -> Option<Transition> {
+    ) -> Option<BreakerTransition> {
         if self.is_noop_for(call, now) {
             return None;
         }
-        let alive = matches!(call.outcome, Outcome::Success | Outcome::Alive);
-        if self.state == State::HalfOpen && alive {
+        let alive = matches!(call.outcome, CallHealth::Success | CallHealth::Alive);
+        if self.state == BreakerState::HalfOpen && alive {
             return self.probe_succeeded(settings, now);
         }
         let why = match (self.state, call.outcome) {
-            (_, Outcome::Denied) => Why::CredentialsDenied,
-            (State::HalfOpen, _) => Why::ProbeFailed,
+            (_, CallHealth::Denied) => Why::CredentialsDenied,
+            (BreakerState::HalfOpen, _) => Why::ProbeFailed,
             _ => settings.opens_after(window)?,
         };
         Some(self.open(why, settings, now))
     }
 
-    fn probe_succeeded(&mut self, settings: &Settings, now: Instant) -> Option<Transition> {
+    fn probe_succeeded(
+        &mut self,
+        settings: &BreakerSettings,
+        now: Instant,
+    ) -> Option<BreakerTransition> {
         self.probe = None;
         self.half_open_successes += 1;
         if self.half_open_successes < settings.half_open_successes {
             return None;
         }
-        let transition = self.turn(State::Closed, Why::Recovered);
+        let transition = self.turn(BreakerState::Closed, Why::Recovered);
         let hold = self.hold.take();
         *self = Self {
             closed_at: Some(now),
@@ -280,17 +286,17 @@ impl Breaker {
         Some(transition)
     }
 
-    fn open(&mut self, why: Why, settings: &Settings, now: Instant) -> Transition {
+    fn open(&mut self, why: Why, settings: &BreakerSettings, now: Instant) -> BreakerTransition {
         self.openings = self.openings.saturating_add(1);
         self.opened_at = Some(now);
         self.open_until = now.checked_add_signed(settings.open_for(self.openings));
         self.half_open_successes = 0;
         self.probe = None;
-        self.turn(State::Open, why)
+        self.turn(BreakerState::Open, why)
     }
 
-    fn turn(&mut self, to: State, why: Why) -> Transition {
+    fn turn(&mut self, to: BreakerState, why: Why) -> BreakerTransition {
         let from = std::mem::replace(&mut self.state, to);
-        Transition { from, to, why }
+        BreakerTransition { from, to, why }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     next_action::NextAction,
     payer::Payer,
     payment::Payment,
-    payment_method::{Kind, PaymentMethod},
+    payment_method::{PaymentMethod, PaymentMethodKind},
     route::Fallback,
 };
 
@@ -38,7 +38,7 @@ pub type Metadata = BTreeMap<String, String>;
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Status {
+pub enum ChargeStatus {
     /// A gateway is being asked; nothing can be shown to the payer yet.
     Processing,
     /// Payable: `next_action` says what to show to the payer.
@@ -61,13 +61,13 @@ pub enum Status {
     NeedsReview,
 }
 
-impl Status {
+impl ChargeStatus {
     /// The transition table: whether a charge may go from here to `next`.
     ///
     /// The surprising ones (`expired`, `canceled`, `failed`, `needs_review` → `paid`) are late or unexpected money,
     /// which is always recorded. `paid` → `pending` or `overdue` is a receipt that the gateway took back.
     pub fn may_become(self, next: Self) -> bool {
-        use Status::{
+        use ChargeStatus::{
             Canceled, Disputed, Expired, Failed, NeedsReview, Overdue, Paid, Pending, Processing,
             Refunded,
         };
@@ -155,7 +155,7 @@ pub enum Currency {
 pub struct Charge {
     pub id: ChargeId,
     pub mode: Mode,
-    pub status: Status,
+    pub status: ChargeStatus,
     /// Amount asked, in centavos.
     pub amount: i64,
     pub currency: Currency,
@@ -186,7 +186,7 @@ pub struct Charge {
     /// The money received for it.
     pub payments: Vec<Payment>,
     /// Why it failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<ChargeFailure>,
     /// The connections that could not have taken it, with what they lack.
     pub fallbacks: Vec<Fallback>,
     /// Whether the outcome of an attempt is still unknown: an instrument that is not shown may exist at its gateway, and is being
@@ -203,7 +203,7 @@ pub struct Charge {
 
 impl Charge {
     /// The payment method without its parameters.
-    pub fn method(&self) -> Kind {
+    pub fn method(&self) -> PaymentMethodKind {
         self.payment_method.kind()
     }
 }
@@ -225,7 +225,7 @@ pub struct ChargeGateway {
 
 /// Why a charge failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Failure {
+pub struct ChargeFailure {
     /// Stable and machine-readable, e.g. `no_gateway_available`, `refused_by_gateway`.
     pub code: FailureCode,
     /// For people: what happened and what to do.
@@ -281,20 +281,22 @@ mod tests {
 
     #[test]
     fn money_is_recorded_from_every_state_that_had_none() {
-        for from in Status::iter().filter(|s| *s != Status::Paid) {
-            assert!(from.may_become(Status::Paid), "{from} → paid");
+        for from in ChargeStatus::iter().filter(|s| *s != ChargeStatus::Paid) {
+            assert!(from.may_become(ChargeStatus::Paid), "{from} → paid");
         }
     }
 
     #[test]
     fn a_closed_charge_never_becomes_payable_again() {
         for from in [
-            Status::Expired,
-            Status::Canceled,
-            Status::Failed,
-            Status::Refunded,
+            ChargeStatus::Expired,
+            ChargeStatus::Canceled,
+            ChargeStatus::Failed,
+            ChargeStatus::Refunded,
         ] {
-            for to in Status::iter().filter(|s| s.is_payable() || *s == Status::Processing) {
+            for to in
+                ChargeStatus::iter().filter(|s| s.is_payable() || *s == ChargeStatus::Processing)
+            {
                 assert!(!from.may_become(to), "{from} → {to}");
             }
         }
@@ -302,9 +304,9 @@ mod tests {
 
     #[test]
     fn no_state_becomes_itself_or_starts_over() {
-        for from in Status::iter() {
+        for from in ChargeStatus::iter() {
             assert!(!from.may_become(from));
-            assert!(!from.may_become(Status::Processing));
+            assert!(!from.may_become(ChargeStatus::Processing));
         }
     }
 }

@@ -20,7 +20,7 @@ use strum::{AsRefStr, Display, EnumString};
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Status {
+pub enum ConnectionStatus {
     /// Takes new charges.
     Active,
     /// Takes no new charge; still receives, finds, cancels, refunds.

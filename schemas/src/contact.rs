@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_nobody_can_have_are_no_phones() {
+    fn numbers_that_no_one_can_have_are_no_phones() {
         for text in [
             "",
             "987654321",

@@ -25,7 +25,7 @@ use crate::{
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum State {
+pub enum DeliveryState {
     /// Not yet accepted; another try is due.
     Pending,
     /// Accepted by the merchant's server.
@@ -41,9 +41,9 @@ pub enum State {
 pub struct Delivery {
     pub id: DeliveryId,
     pub event: EventId,
-    pub event_type: crate::event::Type,
+    pub event_type: crate::event::EventType,
     pub endpoint: EndpointId,
-    pub state: State,
+    pub state: DeliveryState,
     /// Tries so far.
     pub attempts: i32,
     /// When it is tried next; `null` while it waits for its endpoint, which is paused or has more waiting than it takes in a minute.

@@ -28,7 +28,7 @@ use crate::{
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Status {
+pub enum DisputeStatus {
     /// Open: the merchant may answer at the gateway, where the gateway allows it.
     NeedsResponse,
     /// Answered, or to be decided without an answer.
@@ -39,10 +39,10 @@ pub enum Status {
     Lost,
 }
 
-impl Status {
+impl DisputeStatus {
     /// Whether a dispute may go from here to `next`. A loss may be reversed: the money comes back.
     pub fn may_become(self, next: Self) -> bool {
-        use Status::{Lost, NeedsResponse, UnderReview, Won};
+        use DisputeStatus::{Lost, NeedsResponse, UnderReview, Won};
         match self {
             NeedsResponse => matches!(next, UnderReview | Won | Lost),
             UnderReview => matches!(next, Won | Lost),
@@ -73,7 +73,7 @@ impl Status {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Kind {
+pub enum DisputeKind {
     /// Pix's special return mechanism: fraud or an operational failure.
     Med,
     /// A card payment that its holder denies.
@@ -93,8 +93,8 @@ pub struct Dispute {
     pub gateway: GatewayKind,
     /// The dispute's id at the gateway, where it is answered.
     pub gateway_dispute_id: String,
-    pub kind: Kind,
-    pub status: Status,
+    pub kind: DisputeKind,
+    pub status: DisputeStatus,
     /// In centavos.
     pub amount: i64,
     /// The gateway's own word for why.
@@ -112,12 +112,12 @@ mod tests {
 
     #[test]
     fn a_closed_dispute_never_opens_again() {
-        for from in [Status::Won, Status::Lost] {
-            for to in [Status::NeedsResponse, Status::UnderReview] {
+        for from in [DisputeStatus::Won, DisputeStatus::Lost] {
+            for to in [DisputeStatus::NeedsResponse, DisputeStatus::UnderReview] {
                 assert!(!from.may_become(to), "{from} → {to}");
             }
         }
-        for status in Status::iter() {
+        for status in DisputeStatus::iter() {
             assert!(!status.may_become(status));
         }
     }

@@ -6,7 +6,7 @@ use strum::{AsRefStr, Display, EnumIter, EnumString};
 
 use crate::{
     Instant,
-    charge::Status,
+    charge::ChargeStatus,
     dispute,
     gateway::Mode,
     id::{ChargeId, ConnectionId, DisputeId, EndpointId, EventId, RefundId},
@@ -32,7 +32,7 @@ pub const API_VERSION: &str = "2026-11-01";
     EnumIter,
     EnumString,
 )]
-pub enum Type {
+pub enum EventType {
     #[serde(rename = "charge.pending")]
     #[strum(serialize = "charge.pending")]
     ChargePending,
@@ -97,9 +97,9 @@ pub enum Type {
     #[strum(serialize = "dispute.lost")]
     DisputeLost,
     /// A connection needs a person: credentials refused, certificate near its end.
-    #[serde(rename = "gateway_connection.attention")]
-    #[strum(serialize = "gateway_connection.attention")]
-    GatewayConnectionAttention,
+    #[serde(rename = "gateway_connection.action_required")]
+    #[strum(serialize = "gateway_connection.action_required")]
+    GatewayConnectionActionRequired,
     /// An endpoint failed for too long; its deliveries wait.
     #[serde(rename = "webhook_endpoint.paused")]
     #[strum(serialize = "webhook_endpoint.paused")]
@@ -111,50 +111,50 @@ pub enum Type {
     WebhookEndpointDeliveryFailed,
 }
 
-impl Type {
+impl EventType {
     /// The event that a charge's arrival in `status` raises.
-    pub fn of_charge(status: Status) -> Option<Self> {
+    pub fn of_charge(status: ChargeStatus) -> Option<Self> {
         match status {
-            Status::Processing => None,
-            Status::Pending => Some(Self::ChargePending),
-            Status::Overdue => Some(Self::ChargeOverdue),
-            Status::Paid => Some(Self::ChargePaid),
-            Status::Expired => Some(Self::ChargeExpired),
-            Status::Canceled => Some(Self::ChargeCanceled),
-            Status::Failed => Some(Self::ChargeFailed),
-            Status::Refunded => Some(Self::ChargeRefunded),
-            Status::Disputed => Some(Self::ChargeDisputed),
-            Status::NeedsReview => Some(Self::ChargeNeedsReview),
+            ChargeStatus::Processing => None,
+            ChargeStatus::Pending => Some(Self::ChargePending),
+            ChargeStatus::Overdue => Some(Self::ChargeOverdue),
+            ChargeStatus::Paid => Some(Self::ChargePaid),
+            ChargeStatus::Expired => Some(Self::ChargeExpired),
+            ChargeStatus::Canceled => Some(Self::ChargeCanceled),
+            ChargeStatus::Failed => Some(Self::ChargeFailed),
+            ChargeStatus::Refunded => Some(Self::ChargeRefunded),
+            ChargeStatus::Disputed => Some(Self::ChargeDisputed),
+            ChargeStatus::NeedsReview => Some(Self::ChargeNeedsReview),
         }
     }
 
     /// The event that a refund's arrival in `status` raises.
-    pub fn of_refund(status: refund::Status) -> Self {
+    pub fn of_refund(status: refund::RefundStatus) -> Self {
         match status {
-            refund::Status::Pending => Self::RefundPending,
-            refund::Status::Succeeded => Self::RefundSucceeded,
-            refund::Status::Failed => Self::RefundFailed,
-            refund::Status::NeedsReview => Self::RefundNeedsReview,
+            refund::RefundStatus::Pending => Self::RefundPending,
+            refund::RefundStatus::Succeeded => Self::RefundSucceeded,
+            refund::RefundStatus::Failed => Self::RefundFailed,
+            refund::RefundStatus::NeedsReview => Self::RefundNeedsReview,
         }
     }
 
     /// The event that a dispute's arrival in `status` raises.
-    pub fn of_dispute(status: dispute::Status) -> Self {
+    pub fn of_dispute(status: dispute::DisputeStatus) -> Self {
         match status {
-            dispute::Status::NeedsResponse => Self::DisputeNeedsResponse,
-            dispute::Status::UnderReview => Self::DisputeUnderReview,
-            dispute::Status::Won => Self::DisputeWon,
-            dispute::Status::Lost => Self::DisputeLost,
+            dispute::DisputeStatus::NeedsResponse => Self::DisputeNeedsResponse,
+            dispute::DisputeStatus::UnderReview => Self::DisputeUnderReview,
+            dispute::DisputeStatus::Won => Self::DisputeWon,
+            dispute::DisputeStatus::Lost => Self::DisputeLost,
         }
     }
 }
 
 /// The thing an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Subject {
+pub struct EventSubject {
     /// `charge`, `refund`, `dispute`, `gateway_connection`, `webhook_endpoint`.
     #[serde(rename = "type")]
-    pub kind: SubjectKind,
+    pub kind: EventSubjectKind,
     pub id: String,
 }
 
@@ -175,7 +175,7 @@ pub struct Subject {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum SubjectKind {
+pub enum EventSubjectKind {
     Charge,
     Refund,
     Dispute,
@@ -183,9 +183,9 @@ pub enum SubjectKind {
     WebhookEndpoint,
 }
 
-impl SubjectKind {
+impl EventSubjectKind {
     /// The subject of this kind with that id.
-    pub fn name(self, id: uuid::Uuid) -> Subject {
+    pub fn name(self, id: uuid::Uuid) -> EventSubject {
         let id = match self {
             Self::Charge => ChargeId(id).to_string(),
             Self::Refund => RefundId(id).to_string(),
@@ -193,7 +193,7 @@ impl SubjectKind {
             Self::GatewayConnection => ConnectionId(id).to_string(),
             Self::WebhookEndpoint => EndpointId(id).to_string(),
         };
-        Subject { kind: self, id }
+        EventSubject { kind: self, id }
     }
 }
 
@@ -203,12 +203,12 @@ pub struct Event {
     /// Also the `webhook-id` of each of its deliveries.
     pub id: EventId,
     #[serde(rename = "type")]
-    pub kind: Type,
+    pub kind: EventType,
     /// The shape of `data`.
     pub api_version: String,
     pub mode: Mode,
     pub created_at: Instant,
-    pub subject: Subject,
+    pub subject: EventSubject,
     /// Counts from 1 for each subject without gaps; a later number is a later fact.
     pub sequence: i64,
     /// The subject as it stood then, its payer masked.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{gateway::GatewayKind, payment_method::Kind};
+use crate::{gateway::GatewayKind, payment_method::PaymentMethodKind};
 
 /// Basis points in a whole.
 const WHOLE_BPS: i64 = 10_000;
@@ -33,13 +33,13 @@ impl Price {
 }
 
 /// A merchant's own prices, where they differ from the gateways' lists.
-pub type Prices = BTreeMap<GatewayKind, BTreeMap<Kind, Price>>;
+pub type Prices = BTreeMap<GatewayKind, BTreeMap<PaymentMethodKind, Price>>;
 
 /// What a gateway keeps of one payment, estimated: by the merchant's own price, else by the gateway's list
 /// (`docs/gateways/README.md#fees`, May 2026). `installments`: into how many a card payment was split.
 pub fn estimate(
     prices: &Prices,
-    (gateway, method): (GatewayKind, Kind),
+    (gateway, method): (GatewayKind, PaymentMethodKind),
     amount: i64,
     installments: u16,
 ) -> i64 {
@@ -51,19 +51,19 @@ pub fn estimate(
         .of(amount)
 }
 
-fn listed(gateway: GatewayKind, method: Kind, installments: u16) -> Price {
+fn listed(gateway: GatewayKind, method: PaymentMethodKind, installments: u16) -> Price {
     let price = |bps, fixed| Price { bps, fixed };
     match (gateway, method) {
-        (GatewayKind::Efi | GatewayKind::Stripe, Kind::Pix) => price(119, 0),
-        (GatewayKind::Efi | GatewayKind::Stripe, Kind::Boleto) => price(0, 345),
-        (GatewayKind::Efi, Kind::Card) => match installments {
+        (GatewayKind::Efi | GatewayKind::Stripe, PaymentMethodKind::Pix) => price(119, 0),
+        (GatewayKind::Efi | GatewayKind::Stripe, PaymentMethodKind::Boleto) => price(0, 345),
+        (GatewayKind::Efi, PaymentMethodKind::Card) => match installments {
             0 | 1 => price(349, 0),
             2..=6 => price(399, 0),
             _ => price(439, 0),
         },
-        (GatewayKind::Stripe, Kind::Card) => price(399, 39),
-        (GatewayKind::Asaas, Kind::Pix | Kind::Boleto) => price(0, 199),
-        (GatewayKind::Asaas, Kind::Card) => price(299, 49),
+        (GatewayKind::Stripe, PaymentMethodKind::Card) => price(399, 39),
+        (GatewayKind::Asaas, PaymentMethodKind::Pix | PaymentMethodKind::Boleto) => price(0, 199),
+        (GatewayKind::Asaas, PaymentMethodKind::Card) => price(299, 49),
     }
 }
 
@@ -76,23 +76,51 @@ mod tests {
         let none = Prices::new();
         let fee =
             |gateway, method, amount, parts| estimate(&none, (gateway, method), amount, parts);
-        assert_eq!(fee(GatewayKind::Asaas, Kind::Pix, 10_000, 1), 199);
-        assert_eq!(fee(GatewayKind::Asaas, Kind::Card, 10_000, 1), 348);
-        assert_eq!(fee(GatewayKind::Efi, Kind::Pix, 12_345, 1), 147);
-        assert_eq!(fee(GatewayKind::Efi, Kind::Card, 10_000, 7), 439);
-        assert_eq!(fee(GatewayKind::Stripe, Kind::Card, 10_000, 1), 438);
+        assert_eq!(
+            fee(GatewayKind::Asaas, PaymentMethodKind::Pix, 10_000, 1),
+            199
+        );
+        assert_eq!(
+            fee(GatewayKind::Asaas, PaymentMethodKind::Card, 10_000, 1),
+            348
+        );
+        assert_eq!(
+            fee(GatewayKind::Efi, PaymentMethodKind::Pix, 12_345, 1),
+            147
+        );
+        assert_eq!(
+            fee(GatewayKind::Efi, PaymentMethodKind::Card, 10_000, 7),
+            439
+        );
+        assert_eq!(
+            fee(GatewayKind::Stripe, PaymentMethodKind::Card, 10_000, 1),
+            438
+        );
     }
 
     #[test]
     fn a_merchants_own_price_goes_before_the_list() {
         let own = Price { bps: 100, fixed: 1 };
-        let prices = Prices::from([(GatewayKind::Efi, BTreeMap::from([(Kind::Pix, own)]))]);
+        let prices = Prices::from([(
+            GatewayKind::Efi,
+            BTreeMap::from([(PaymentMethodKind::Pix, own)]),
+        )]);
         assert_eq!(
-            estimate(&prices, (GatewayKind::Efi, Kind::Pix), 10_000, 1),
+            estimate(
+                &prices,
+                (GatewayKind::Efi, PaymentMethodKind::Pix),
+                10_000,
+                1
+            ),
             101
         );
         assert_eq!(
-            estimate(&prices, (GatewayKind::Efi, Kind::Boleto), 10_000, 1),
+            estimate(
+                &prices,
+                (GatewayKind::Efi, PaymentMethodKind::Boleto),
+                10_000,
+                1
+            ),
             345
         );
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumIter, EnumString};
 
-use crate::payment_method::Kind;
+use crate::payment_method::PaymentMethodKind;
 
 /// A payment gateway.
 #[derive(
@@ -34,12 +34,14 @@ pub enum GatewayKind {
 
 impl GatewayKind {
     /// The family of its API that serves `method`.
-    pub fn family(self, method: Kind) -> ApiFamily {
+    pub fn api(self, method: PaymentMethodKind) -> GatewayApi {
         match (self, method) {
-            (Self::Efi, Kind::Pix) => ApiFamily::EfiPix,
-            (Self::Efi, Kind::Boleto | Kind::Card) => ApiFamily::EfiCobrancas,
-            (Self::Stripe, _) => ApiFamily::Stripe,
-            (Self::Asaas, _) => ApiFamily::Asaas,
+            (Self::Efi, PaymentMethodKind::Pix) => GatewayApi::EfiPix,
+            (Self::Efi, PaymentMethodKind::Boleto | PaymentMethodKind::Card) => {
+                GatewayApi::EfiCobrancas
+            }
+            (Self::Stripe, _) => GatewayApi::Stripe,
+            (Self::Asaas, _) => GatewayApi::Asaas,
         }
     }
 }
@@ -64,7 +66,7 @@ impl GatewayKind {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum ApiFamily {
+pub enum GatewayApi {
     EfiPix,
     EfiCobrancas,
     Stripe,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use strum::{AsRefStr, Display, EnumString};
 
-use crate::{breaker, fee::Prices, payment_method::Kind};
+use crate::{breaker, fee::Prices, payment_method::PaymentMethodKind};
 
 /// Whether a merchant may act.
 #[derive(
@@ -25,7 +25,7 @@ use crate::{breaker, fee::Prices, payment_method::Kind};
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Status {
+pub enum MerchantStatus {
     Active,
     /// Creates nothing, and still receives, refunds and delivers.
     Suspended,
@@ -83,16 +83,16 @@ pub enum OnUnknown {
 /// A merchant's settings. Every one has a default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Settings {
+pub struct MerchantSettings {
     pub duplicate_reference: DuplicateReference,
     /// By payment method: `{"boleto": "hold"}`. Where nothing is told, a boleto waits for up to a minute, and then goes on.
-    pub on_unknown: BTreeMap<Kind, OnUnknown>,
-    pub breaker: breaker::Settings,
+    pub on_unknown: BTreeMap<PaymentMethodKind, OnUnknown>,
+    pub breaker: breaker::BreakerSettings,
     /// What the gateways keep of a payment, where it differs from their lists: `{"efi": {"pix": {"bps": 99}}}`.
     pub prices: Prices,
 }
 
-impl Settings {
+impl MerchantSettings {
     /// Reads settings as they are stored, by whatever version. A field that this version cannot read keeps its default, so that
     /// one merchant's settings never stop a charge; the second value names those fields.
     pub fn read(stored: &Value) -> (Self, Vec<&'static str>) {
@@ -133,26 +133,29 @@ mod tests {
     #[test]
     fn settings_of_a_newer_version_are_read_as_far_as_they_are_understood() {
         let stored = json!({
-            "duplicate_reference": "ask_the_merchant", "colour": "red", "on_unknown": { "boleto": "hold" },
+            "duplicate_reference": "ask_the_merchant", "color": "red", "on_unknown": { "boleto": "hold" },
             "breaker": { "open_s": 7, "half_life_s": 3 },
             "prices": { "efi": { "pix": { "bps": 99, "tier": 2 } } },
         });
-        let (settings, unreadable) = Settings::read(&stored);
+        let (settings, unreadable) = MerchantSettings::read(&stored);
         assert_eq!(unreadable, ["duplicate_reference"]);
         assert_eq!(settings.duplicate_reference, DuplicateReference::ReturnOpen);
-        assert_eq!(settings.on_unknown[&Kind::Boleto], OnUnknown::Hold);
+        assert_eq!(
+            settings.on_unknown[&PaymentMethodKind::Boleto],
+            OnUnknown::Hold
+        );
         assert_eq!(settings.breaker.open_s, 7);
-        assert_eq!(Settings::read(&json!(3)).1, ["settings"]);
+        assert_eq!(MerchantSettings::read(&json!(3)).1, ["settings"]);
     }
 
     #[test]
     fn every_setting_is_read() {
-        let settings = Settings {
+        let settings = MerchantSettings {
             duplicate_reference: DuplicateReference::Reject,
-            on_unknown: BTreeMap::from([(Kind::Pix, OnUnknown::Hold)]),
-            ..Settings::default()
+            on_unknown: BTreeMap::from([(PaymentMethodKind::Pix, OnUnknown::Hold)]),
+            ..MerchantSettings::default()
         };
         let stored = serde_json::to_value(&settings).expect("settings serialize");
-        assert_eq!(Settings::read(&stored), (settings, Vec::new()));
+        assert_eq!(MerchantSettings::read(&stored), (settings, Vec::new()));
     }
 }

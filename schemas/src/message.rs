@@ -6,12 +6,12 @@ use strum::{AsRefStr, Display, EnumIter, EnumString};
 
 use crate::{
     Instant,
-    attempt::{ErrorClass, State},
+    attempt::{AttemptState, ErrorClass},
     breaker, event,
-    gateway::{ApiFamily, GatewayKind, Mode},
+    gateway::{GatewayApi, GatewayKind, Mode},
     id::{AttemptId, ChargeId, ConnectionId, MerchantId},
-    payment_method::Kind,
-    route::Reason,
+    payment_method::PaymentMethodKind,
+    route::RouteReason,
 };
 
 /// The streams.
@@ -84,11 +84,11 @@ pub struct AttemptFinished {
     pub n: i32,
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
-    pub family: ApiFamily,
-    pub method: Kind,
+    pub api: GatewayApi,
+    pub method: PaymentMethodKind,
     pub amount: i64,
-    pub reason: Reason,
-    pub state: State,
+    pub reason: RouteReason,
+    pub state: AttemptState,
     pub error_class: Option<ErrorClass>,
     pub error_code: Option<String>,
     pub started_at: Instant,
@@ -101,9 +101,9 @@ pub struct BreakerMoved {
     pub merchant: MerchantId,
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
-    pub family: ApiFamily,
-    pub from: breaker::State,
-    pub to: breaker::State,
+    pub api: GatewayApi,
+    pub from: breaker::BreakerState,
+    pub to: breaker::BreakerState,
     /// For people: what the decision rests on.
     pub why: String,
     pub open_until: Option<Instant>,
@@ -114,10 +114,10 @@ pub struct BreakerMoved {
 pub struct ChargeMoved {
     pub merchant: MerchantId,
     pub charge: ChargeId,
-    pub event: event::Type,
+    pub event: event::EventType,
     pub amount: i64,
     pub amount_paid: i64,
-    pub method: Kind,
+    pub method: PaymentMethodKind,
     pub connection: Option<ConnectionId>,
     pub gateway: Option<GatewayKind>,
 }

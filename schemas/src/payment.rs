@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumString};
 
-use crate::{Instant, gateway::GatewayKind, id::PaymentId, payment_method::Kind};
+use crate::{Instant, gateway::GatewayKind, id::PaymentId, payment_method::PaymentMethodKind};
 
 /// Where a payment stands.
 #[derive(
@@ -44,14 +44,14 @@ pub struct Payment {
     /// Received, in centavos.
     pub amount: i64,
     /// The method that was really used.
-    pub method: Kind,
+    pub method: PaymentMethodKind,
     /// What the gateway keeps, in centavos.
     pub fee: i64,
     /// Whether `fee` is our estimate, by the merchant's or the gateway's price list: the gateway has not told yet.
     pub fee_is_estimated: bool,
     /// What arrives, in centavos: amount less fee.
     pub net: i64,
-    /// Card only: into how many monthly instalments it was split, if the gateway tells.
+    /// Card only: into how many monthly installments it was split, if the gateway tells.
     pub installments: Option<i32>,
     /// When the money is expected in the merchant's balance, if the gateway tells.
     pub settles_on: Option<NaiveDate>,

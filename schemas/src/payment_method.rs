@@ -32,7 +32,7 @@ const DUE_WITHIN: Months = Months::new(60);
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Kind {
+pub enum PaymentMethodKind {
     Pix,
     Boleto,
     Card,
@@ -50,7 +50,7 @@ pub enum PaymentMethod {
         expires_in: i64,
         /// A due date with fine, interest or discount, instead of a short life.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        due: Option<Due>,
+        due: Option<DueDate>,
     },
     /// Boleto: a bank slip, paid at any bank until its last day.
     Boleto {
@@ -74,7 +74,7 @@ pub enum PaymentMethod {
     },
     /// Card: a link to a page of the gateway. Card numbers never reach us.
     Card {
-        /// In how many monthly instalments the payer may choose to pay, at most; one unless told. Asaas takes only one here.
+        /// In how many monthly installments the payer may choose to pay, at most; one unless told. Asaas takes only one here.
         /// Stripe's page offers none for one, and for more what the account has switched on; Efí's page always offers what the
         /// account has. The number that was chosen is told with the payment.
         #[serde(default = "one")]
@@ -95,7 +95,7 @@ pub enum PaymentMethod {
 
 /// When something must be paid, and what it costs before and after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Due {
+pub struct DueDate {
     /// The last day on which it costs its amount, in Brazil (`America/Sao_Paulo`); at most five years ahead.
     pub due_date: NaiveDate,
     /// For how many days after it can still be paid; none unless told.
@@ -127,14 +127,14 @@ pub struct Discount {
 
 /// How long a charge can be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub enum Lifetime {
     /// So many seconds from its creation.
     Seconds(i64),
     /// Until then, whenever it was created.
     Until(Instant),
 }
 
-impl Life {
+impl Lifetime {
     /// The last payable instant of a charge created at `now`.
     pub fn end(self, now: Instant) -> Instant {
         match self {
@@ -161,16 +161,16 @@ fn one() -> u16 {
 
 impl PaymentMethod {
     /// The method without its parameters.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> PaymentMethodKind {
         match self {
-            Self::Pix { .. } => Kind::Pix,
-            Self::Boleto { .. } => Kind::Boleto,
-            Self::Card { .. } => Kind::Card,
+            Self::Pix { .. } => PaymentMethodKind::Pix,
+            Self::Boleto { .. } => PaymentMethodKind::Boleto,
+            Self::Card { .. } => PaymentMethodKind::Card,
         }
     }
 
     /// Its due date with what belongs to it, if it has one.
-    pub fn due(&self) -> Option<Due> {
+    pub fn due(&self) -> Option<DueDate> {
         match self {
             Self::Pix { due, .. } => due.clone(),
             Self::Boleto {
@@ -179,7 +179,7 @@ impl PaymentMethod {
                 fine_bps,
                 monthly_interest_bps,
                 discount,
-            } => Some(Due {
+            } => Some(DueDate {
                 due_date: *due_date,
                 days_after_due: *days_after_due,
                 fine_bps: *fine_bps,
@@ -191,14 +191,14 @@ impl PaymentMethod {
     }
 
     /// How long a charge by it can be paid.
-    pub fn life(&self) -> Life {
+    pub fn life(&self) -> Lifetime {
         match (self.due(), self) {
-            (Some(due), _) => Life::Until(due.payable_until()),
+            (Some(due), _) => Lifetime::Until(due.payable_until()),
             (None, Self::Pix { expires_in, .. } | Self::Card { expires_in, .. }) => {
-                Life::Seconds(*expires_in)
+                Lifetime::Seconds(*expires_in)
             }
             // a boleto always has a due date
-            (None, Self::Boleto { .. }) => Life::Seconds(0),
+            (None, Self::Boleto { .. }) => Lifetime::Seconds(0),
         }
     }
 
@@ -235,7 +235,7 @@ impl PaymentMethod {
     }
 }
 
-impl Due {
+impl DueDate {
     /// The last day on which it can be paid: banks settle on business days, so a day off moves to the next one.
     pub fn last_day(&self) -> NaiveDate {
         let last = self
@@ -278,11 +278,11 @@ mod tests {
     #[test]
     fn a_boleto_can_be_paid_until_the_end_of_the_last_business_day() {
         // a Saturday, and the Monday after it is a holiday
-        let Life::Until(end) = boleto("2026-09-05", 0, None).life() else {
+        let Lifetime::Until(end) = boleto("2026-09-05", 0, None).life() else {
             panic!("a boleto ends on a day")
         };
         assert_eq!(end.to_rfc3339(), "2026-09-09T02:59:59+00:00");
-        let Life::Until(end) = boleto("2026-11-25", 3, None).life() else {
+        let Lifetime::Until(end) = boleto("2026-11-25", 3, None).life() else {
             panic!("a boleto ends on a day")
         };
         assert_eq!(end.to_rfc3339(), "2026-12-01T02:59:59+00:00");

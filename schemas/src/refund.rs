@@ -29,7 +29,7 @@ use crate::{
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Status {
+pub enum RefundStatus {
     /// Asked for; its amount is reserved.
     Pending,
     /// The money is on its way back to the payer.
@@ -40,11 +40,11 @@ pub enum Status {
     NeedsReview,
 }
 
-impl Status {
+impl RefundStatus {
     /// Whether a refund may go from here to `next`. A success may still fail: the payer's bank sends the money back. A failure may
     /// still succeed: the gateway's first answer was early.
     pub fn may_become(self, next: Self) -> bool {
-        use Status::{Failed, NeedsReview, Pending, Succeeded};
+        use RefundStatus::{Failed, NeedsReview, Pending, Succeeded};
         match self {
             Pending => matches!(next, Succeeded | Failed | NeedsReview),
             NeedsReview => matches!(next, Succeeded | Failed),
@@ -70,7 +70,7 @@ impl Status {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Origin {
+pub enum RefundOrigin {
     /// The merchant, through us.
     Merchant,
     /// Somebody at the gateway, in its panel.
@@ -106,10 +106,10 @@ pub struct Refund {
     /// The payment that is given back.
     pub payment: PaymentId,
     pub gateway: GatewayKind,
-    pub status: Status,
+    pub status: RefundStatus,
     /// In centavos.
     pub amount: i64,
-    pub origin: Origin,
+    pub origin: RefundOrigin,
     pub reason: Option<String>,
     /// Why it failed.
     pub failure: Option<GatewayFailure>,
@@ -126,17 +126,17 @@ mod tests {
 
     #[test]
     fn a_failed_refund_may_succeed_after_all_and_none_starts_over() {
-        for from in Status::iter() {
-            assert!(!from.may_become(Status::Pending));
+        for from in RefundStatus::iter() {
+            assert!(!from.may_become(RefundStatus::Pending));
             assert!(!from.may_become(from));
-            let succeeds = from == Status::Succeeded;
-            assert_eq!(Status::Failed.may_become(from), succeeds, "{from}");
+            let succeeds = from == RefundStatus::Succeeded;
+            assert_eq!(RefundStatus::Failed.may_become(from), succeeds, "{from}");
         }
     }
 
     #[test]
     fn a_success_may_still_fail() {
-        assert!(Status::Succeeded.may_become(Status::Failed));
-        assert!(!Status::Succeeded.may_become(Status::NeedsReview));
+        assert!(RefundStatus::Succeeded.may_become(RefundStatus::Failed));
+        assert!(!RefundStatus::Succeeded.may_become(RefundStatus::NeedsReview));
     }
 }

@@ -143,31 +143,31 @@ mod tests {
             retry_after_s: None,
         };
         let mut now = first_at;
-        let mut begun = Vec::new();
+        let mut started = Vec::new();
         while let Some(wait) = schedule.next(progress, now, chance) {
             now += wait;
-            begun.push((now - first_at).num_seconds());
+            started.push((now - first_at).num_seconds());
             progress = Progress {
                 attempts: progress.attempts + 1,
                 retry_after_s,
                 ..progress
             };
-            assert!(begun.len() < 1_000, "never gives up");
+            assert!(started.len() < 1_000, "never gives up");
         }
-        begun
+        started
     }
 
     #[test]
     fn tries_are_dense_at_first_and_go_on_for_thirty_days() {
-        let begun = tries(&DeliverySchedule::default(), None, 0);
-        assert_eq!(begun[..6], [0, 5, 35, 155, 755, 2_555]);
-        assert_eq!(begun[10] - begun[9], 12 * HOUR_S);
-        let last = *begun.last().unwrap();
+        let started = tries(&DeliverySchedule::default(), None, 0);
+        assert_eq!(started[..6], [0, 5, 35, 155, 755, 2_555]);
+        assert_eq!(started[10] - started[9], 12 * HOUR_S);
+        let last = *started.last().unwrap();
         assert!(
             (29 * 24 * HOUR_S..=30 * 24 * HOUR_S).contains(&last),
             "{last}"
         );
-        assert_eq!(begun.len(), 68);
+        assert_eq!(started.len(), 68);
     }
 
     #[test]
@@ -271,10 +271,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_delivery_ends_in_time(chance in 0..=10_000_u16, asked in prop::option::of(0..100_000_i64)) {
-            let begun = tries(&DeliverySchedule::default(), asked, chance);
-            prop_assert!(begun.len() >= 50);
-            prop_assert!(*begun.last().unwrap() <= 30 * 24 * HOUR_S);
-            prop_assert!(begun.is_sorted());
+            let started = tries(&DeliverySchedule::default(), asked, chance);
+            prop_assert!(started.len() >= 50);
+            prop_assert!(*started.last().unwrap() <= 30 * 24 * HOUR_S);
+            prop_assert!(started.is_sorted());
         }
 
         #[test]

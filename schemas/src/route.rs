@@ -52,7 +52,7 @@ pub struct Fallback {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Reason {
+pub enum RouteReason {
     /// It is the first of the routing policy.
     Primary,
     /// Those before it in the policy could not be used.
@@ -65,7 +65,7 @@ pub enum Reason {
 
 /// A connection of the routing policy, with all that decides whether it can take the charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub struct RouteCandidate {
     /// The connection.
     pub connection: ConnectionId,
     /// Its gateway.
@@ -82,20 +82,20 @@ pub struct Candidate {
 
 /// The connections to try in this order, and those that are out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Plan {
+pub struct RoutePlan {
     /// Try the first; after it failed, plan again.
-    pub steps: Vec<Step>,
+    pub steps: Vec<RouteStep>,
     /// The rest of the policy, in its order.
     pub excluded: Vec<Excluded>,
 }
 
 /// A connection to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Step {
+pub struct RouteStep {
     /// The connection.
     pub connection: ConnectionId,
     /// Why it is tried.
-    pub reason: Reason,
+    pub reason: RouteReason,
 }
 
 /// A connection that is not tried.
@@ -138,12 +138,12 @@ pub enum Exclusion {
 ///
 /// A half-open connection keeps its place: its step is a probe, to be leased when it is taken. Where only
 /// open breakers are left, none of them held by hand, the one that opened longest ago is the last resort.
-pub fn plan(policy: &[Candidate], now: Instant) -> Plan {
-    let mut plan = Plan::default();
+pub fn plan(policy: &[RouteCandidate], now: Instant) -> RoutePlan {
+    let mut plan = RoutePlan::default();
     for (position, candidate) in policy.iter().enumerate() {
         let connection = candidate.connection;
         match candidate.judge(position, now) {
-            Ok(reason) => plan.steps.push(Step { connection, reason }),
+            Ok(reason) => plan.steps.push(RouteStep { connection, reason }),
             Err(why) => plan.excluded.push(Excluded { connection, why }),
         }
     }
@@ -152,16 +152,16 @@ pub fn plan(policy: &[Candidate], now: Instant) -> Plan {
     {
         plan.excluded
             .retain(|excluded| excluded.connection != connection);
-        plan.steps.push(Step {
+        plan.steps.push(RouteStep {
             connection,
-            reason: Reason::LastResort,
+            reason: RouteReason::LastResort,
         });
     }
     plan
 }
 
 /// Of those kept out by nothing but their breakers, the one that opened first.
-fn last_resort(policy: &[Candidate], excluded: &[Excluded]) -> Option<ConnectionId> {
+fn last_resort(policy: &[RouteCandidate], excluded: &[Excluded]) -> Option<ConnectionId> {
     policy
         .iter()
         .zip(excluded)
@@ -171,7 +171,7 @@ fn last_resort(policy: &[Candidate], excluded: &[Excluded]) -> Option<Connection
 }
 
 /// How many connections of a policy could take a charge, breakers and earlier tries aside.
-pub fn eligible(policy: &[Candidate]) -> usize {
+pub fn eligible(policy: &[RouteCandidate]) -> usize {
     policy
         .iter()
         .filter(|candidate| candidate.status_active && candidate.unmet.is_empty())
@@ -179,7 +179,7 @@ pub fn eligible(policy: &[Candidate]) -> usize {
 }
 
 /// The active connections of a policy that could not take a charge, with what it lacks.
-pub fn unmet_fallbacks(policy: &[Candidate]) -> Vec<Fallback> {
+pub fn unmet_fallbacks(policy: &[RouteCandidate]) -> Vec<Fallback> {
     policy
         .iter()
         .filter(|candidate| candidate.status_active && !candidate.unmet.is_empty())
@@ -191,8 +191,8 @@ pub fn unmet_fallbacks(policy: &[Candidate]) -> Vec<Fallback> {
         .collect()
 }
 
-impl Candidate {
-    fn judge(&self, position: usize, now: Instant) -> Result<Reason, Exclusion> {
+impl RouteCandidate {
+    fn judge(&self, position: usize, now: Instant) -> Result<RouteReason, Exclusion> {
         if !self.status_active {
             return Err(Exclusion::NotActive);
         }
@@ -205,9 +205,9 @@ impl Candidate {
             return Err(Exclusion::Tried);
         }
         match (self.breaker.admit(now), self.breaker.held(now)) {
-            (Admission::Allowed, _) if position == 0 => Ok(Reason::Primary),
-            (Admission::Allowed, _) => Ok(Reason::Fallback),
-            (Admission::Probe, _) => Ok(Reason::Probe),
+            (Admission::Allowed, _) if position == 0 => Ok(RouteReason::Primary),
+            (Admission::Allowed, _) => Ok(RouteReason::Fallback),
+            (Admission::Probe, _) => Ok(RouteReason::Probe),
             (Admission::Refused { .. }, Some(hold)) => Err(Exclusion::Held { until: hold.until }),
             (Admission::Refused { until }, None) => Err(Exclusion::BreakerOpen { until }),
         }

@@ -17,27 +17,27 @@ use crate::{
 /// What happened to a charge, oldest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Timeline {
-    pub data: Vec<Entry>,
+    pub data: Vec<TimelineEntry>,
 }
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Entry {
+pub struct TimelineEntry {
     pub at: Instant,
     #[serde(flatten)]
-    pub what: What,
+    pub what: TimelineItem,
 }
 
 /// The kinds of thing that happen to a charge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum What {
+pub enum TimelineItem {
     /// A gateway was tried.
     Attempt { attempt: Attempt },
     /// The charge changed.
     Event {
         id: EventId,
-        event: event::Type,
+        event: event::EventType,
         sequence: i64,
     },
     /// A gateway told us something.
@@ -47,7 +47,7 @@ pub enum What {
         gateway: GatewayKind,
         event: String,
         /// How often the same was told.
-        seen: i32,
+        received_count: i32,
         handled_at: Option<Instant>,
     },
     /// Money was given back.

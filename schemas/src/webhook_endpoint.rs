@@ -23,7 +23,7 @@ use crate::{Instant, event, gateway::Mode, id::EndpointId};
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Status {
+pub enum WebhookEndpointStatus {
     Active,
     /// Failed for too long, or answered 410: deliveries wait, and a probe every ten minutes resumes it.
     Paused,
@@ -40,7 +40,7 @@ pub struct CreateWebhookEndpoint {
     /// Which events; all of them unless told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
-    pub events: Vec<event::Type>,
+    pub events: Vec<event::EventType>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 140))]
     pub description: Option<String>,
@@ -53,9 +53,9 @@ pub struct WebhookEndpoint {
     pub mode: Mode,
     pub url: Url,
     /// Which events; empty means all.
-    pub events: Vec<event::Type>,
+    pub events: Vec<event::EventType>,
     pub description: Option<String>,
-    pub status: Status,
+    pub status: WebhookEndpointStatus,
     /// The shape of events sent here.
     pub api_version: String,
     /// `whsec_…`, the key of the signatures (Standard Webhooks). Told only when the endpoint is created.

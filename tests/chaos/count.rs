@@ -3,25 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
-use tests::{Api, Shop, Simulator};
+use tests::{Api, MerchantServer, Simulator};
 use url::Url;
 
-use crate::{kafka::Outbox, report::Line, rows, sale::Sale};
+use crate::{kafka::Outbox, purchase::Purchase, report::Line, rows};
 
 /// Everything that can be asked.
 pub(crate) struct Books<'a> {
     pub api: &'a Api,
     pub simulators: &'a [Simulator; 3],
-    pub shop: &'a Shop,
+    pub merchant_server: &'a MerchantServer,
     pub outbox: &'a Outbox,
     pub database: &'a str,
     /// Temporal's HTTP API.
     pub temporal: &'a Url,
-    pub sales: &'a [Sale],
+    pub purchases: &'a [Purchase],
     /// Those that were left open are canceled by now.
     pub canceled: bool,
     /// Those asked for while Temporal was stopped.
-    pub presented_alone: &'a [&'a Sale],
+    pub presented_alone: &'a [&'a Purchase],
 }
 
 impl Books<'_> {
@@ -46,13 +46,16 @@ impl Books<'_> {
     }
 
     fn answered(&self) -> Line {
-        let broken = self
-            .sales
-            .iter()
-            .filter_map(|sale| Some(format!("{}: {}", sale.description, sale.wrong.as_ref()?)));
+        let broken = self.purchases.iter().filter_map(|purchase| {
+            Some(format!(
+                "{}: {}",
+                purchase.description,
+                purchase.wrong.as_ref()?
+            ))
+        });
         Line {
             promise: "a client who keeps asking is answered, and can pay",
-            counted: self.sales.len(),
+            counted: self.purchases.len(),
             broken: broken.collect(),
         }
     }
@@ -60,18 +63,18 @@ impl Books<'_> {
     fn taken_once(&self, charges: &[Value]) -> Line {
         let listed: BTreeSet<_> = charges.iter().filter_map(|c| c["id"].as_str()).collect();
         let answered: BTreeSet<_> = self
-            .sales
+            .purchases
             .iter()
-            .filter_map(|sale| sale.charge.as_deref())
+            .filter_map(|purchase| purchase.charge.as_deref())
             .collect();
         let mut broken: Vec<_> = listed
             .symmetric_difference(&answered)
             .map(|id| (*id).to_owned())
             .collect();
-        if answered.len() != self.sales.len() {
+        if answered.len() != self.purchases.len() {
             broken.push(format!(
                 "{} keys, {} charges",
-                self.sales.len(),
+                self.purchases.len(),
                 answered.len()
             ));
         }
@@ -84,10 +87,10 @@ impl Books<'_> {
 
     fn ended(&self, charges: &[Value]) -> Line {
         let open: BTreeSet<_> = self
-            .sales
+            .purchases
             .iter()
-            .filter(|sale| sale.left_open)
-            .filter_map(|sale| sale.charge.as_deref())
+            .filter(|purchase| purchase.left_open)
+            .filter_map(|purchase| purchase.charge.as_deref())
             .collect();
         let is_right = |charge: &&Value| {
             let left_open = charge["id"].as_str().is_some_and(|id| open.contains(id));
@@ -121,18 +124,18 @@ impl Books<'_> {
         }
         let (mut once, mut orphans) = (Vec::new(), Vec::new());
         let mut superfluous = 0;
-        for sale in self.sales {
+        for purchase in self.purchases {
             let held = held
-                .get(&sale.description)
+                .get(&purchase.description)
                 .map(Vec::as_slice)
                 .unwrap_or_default();
             let paid = held.iter().filter(|charge| charge["paid"] == true).count();
-            if paid != usize::from(!sale.left_open) {
-                once.push(format!("{}: paid {paid} times", sale.description));
+            if paid != usize::from(!purchase.left_open) {
+                once.push(format!("{}: paid {paid} times", purchase.description));
             }
             superfluous += held.len().saturating_sub(1);
             let payable = held.iter().filter(|charge| charge["payable"] == true);
-            let wanted = usize::from(sale.left_open && !self.canceled);
+            let wanted = usize::from(purchase.left_open && !self.canceled);
             if payable.clone().count() != wanted {
                 orphans.extend(payable.map(|charge| format!("payable, beside {wanted}: {charge}")));
             }
@@ -140,7 +143,7 @@ impl Books<'_> {
         [
             Line {
                 promise: "each charge is paid once at the gateways, or left open",
-                counted: self.sales.len(),
+                counted: self.purchases.len(),
                 broken: once,
             },
             Line {
@@ -152,10 +155,10 @@ impl Books<'_> {
     }
 
     async fn delivered(&self) -> [Line; 2] {
-        let arrived = self.shop.arrived();
-        let mut heard: BTreeMap<String, usize> = BTreeMap::new();
+        let arrived = self.merchant_server.arrived();
+        let mut received: BTreeMap<String, usize> = BTreeMap::new();
         for webhook in arrived.iter().filter(|webhook| webhook.answered < 300) {
-            *heard.entry(webhook.id.clone()).or_default() += 1;
+            *received.entry(webhook.id.clone()).or_default() += 1;
         }
         let events = self.pages("/v1/events").await;
         let listed: BTreeSet<_> = events
@@ -164,16 +167,16 @@ impl Books<'_> {
             .collect();
         let mut missed: Vec<_> = listed
             .iter()
-            .filter(|id| !heard.contains_key(**id))
+            .filter(|id| !received.contains_key(**id))
             .map(|id| format!("never delivered: {id}"))
             .collect();
         missed.extend(
-            heard
+            received
                 .keys()
                 .filter(|id| !listed.contains(id.as_str()))
                 .map(|id| format!("delivered, not listed: {id}")),
         );
-        let forged = self.shop.forged();
+        let forged = self.merchant_server.forged();
         [
             Line {
                 promise: "each event listed is delivered, and no others",
@@ -194,8 +197,13 @@ impl Books<'_> {
         let broken = self
             .presented_alone
             .iter()
-            .filter(|sale| sale.first_status != "pending")
-            .map(|sale| format!("{}: answered {}", sale.description, sale.first_status));
+            .filter(|purchase| purchase.first_status != "pending")
+            .map(|purchase| {
+                format!(
+                    "{}: answered {}",
+                    purchase.description, purchase.first_status
+                )
+            });
         Line {
             promise: "charges asked for while Temporal was stopped were presented at once",
             counted: self.presented_alone.len(),
@@ -207,9 +215,12 @@ impl Books<'_> {
     async fn have_workflows(&self) -> anyhow::Result<Line> {
         let http = tests::http();
         let mut broken = Vec::new();
-        let open = self.presented_alone.iter().filter(|sale| sale.left_open);
-        for sale in open.clone() {
-            let id = sale.charge.as_deref().unwrap_or_default();
+        let open = self
+            .presented_alone
+            .iter()
+            .filter(|purchase| purchase.left_open);
+        for purchase in open.clone() {
+            let id = purchase.charge.as_deref().unwrap_or_default();
             let url = self
                 .temporal
                 .join(&format!("/api/v1/namespaces/default/workflows/{id}"))?;

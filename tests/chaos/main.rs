@@ -1,31 +1,31 @@
 //! Kills each part of a stack under load, one after the other, and stops Temporal for a while. Then counts: every charge taken once
 //! and paid, every event delivered, every message in Kafka. `run.sh` starts the stack.
 
+mod component;
 mod count;
 mod kafka;
-mod market;
-mod part;
+mod load;
 mod probe;
+mod purchase;
 mod report;
 mod rows;
-mod sale;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use serde_json::json;
-use tests::{Api, Shop, Simulator};
+use tests::{Api, MerchantServer, Simulator};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::{
+    component::Component,
     count::Books,
     kafka::Outbox,
-    market::Market,
-    part::Part,
+    load::Load,
     probe::Probe,
+    purchase::{Buyer, Purchase},
     report::{Line, Phase},
-    sale::{Buyer, Sale},
 };
 
 /// A gateway's answer takes as long, so that a kill meets calls under way.
@@ -35,8 +35,8 @@ const SLOW_MS: u64 = 700;
 /// For how long a part is stopped: two of Temporal's workflow tasks, and some.
 const PAUSED: Duration = Duration::from_secs(8);
 /// Gateways tell again soon, instead of after minutes.
-const TELL_AGAIN_S: u64 = 1;
-const TELL_AGAIN_TIMES: usize = 60;
+const NOTIFY_AGAIN_S: u64 = 1;
+const NOTIFY_AGAIN_TIMES: usize = 60;
 /// How long all may take to come right after the last kill.
 const SETTLE_WITHIN: Duration = Duration::from_mins(3);
 
@@ -81,58 +81,61 @@ async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let api = Api::new(arguments.api.clone(), &arguments.key);
     let simulators = prepare(&arguments).await;
-    let shop = Shop::open().await;
+    let merchant_server = MerchantServer::open().await;
     let endpoint = api
-        .post("/v1/webhook_endpoints", &json!({ "url": shop.url }))
+        .post(
+            "/v1/webhook_endpoints",
+            &json!({ "url": merchant_server.url }),
+        )
         .await
         .expect(201);
-    shop.trust(endpoint["secret"].as_str().unwrap_or_default());
+    merchant_server.trust(endpoint["secret"].as_str().unwrap_or_default());
     let outbox = Outbox::watch(&arguments).await?;
 
     let probe = Probe::start(&api);
     let buyer = Buyer::new(&api, &simulators);
-    let market = Market::open(buyer.clone(), arguments.rate);
+    let load = Load::open(buyer.clone(), arguments.rate);
     let (calm, down) = (
         Duration::from_secs(arguments.calm_s),
         Duration::from_secs(arguments.down_s),
     );
     let mut phases = Vec::new();
-    for part in Part::ALL {
-        phases.push(kill(part, &arguments, &probe, (calm, down)).await?);
+    for component in Component::ALL {
+        phases.push(kill(component, &arguments, &probe, (calm, down)).await?);
     }
-    for part in [Part::Api, Part::Worker] {
-        phases.push(pause(part, &simulators, &probe, calm).await?);
+    for component in [Component::Api, Component::Worker] {
+        phases.push(pause(component, &simulators, &probe, calm).await?);
     }
     phases.push(temporal_away(&arguments, &probe).await?);
     sleep(calm).await;
-    let sales = market.close().await;
+    let purchases = load.close().await;
     probe.stop();
 
     let away = phases.last();
-    let presented_alone: Vec<_> = sales
+    let presented_alone: Vec<_> = purchases
         .iter()
-        .filter(|sale| away.is_some_and(|away| away.holds(sale)))
+        .filter(|purchase| away.is_some_and(|away| away.holds(purchase)))
         .collect();
     let mut books = Books {
         api: &api,
         simulators: &simulators,
-        shop: &shop,
+        merchant_server: &merchant_server,
         outbox: &outbox,
         database: &arguments.database,
         temporal: &arguments.temporal,
-        sales: &sales,
+        purchases: &purchases,
         canceled: false,
         presented_alone: &presented_alone,
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut lines = count_until_right(&books).await?;
     if report::is_right(&lines) {
-        let canceled = cancel_what_is_open(&buyer, &sales).await;
+        let canceled = cancel_what_is_open(&buyer, &purchases).await;
         books.canceled = true;
         lines = count_until_right(&books).await?;
         lines.push(canceled);
     }
-    report::print(&phases, &sales, &lines, begun.elapsed())?;
+    report::print(&phases, &purchases, &lines, started.elapsed())?;
     Ok(if report::is_right(&lines) {
         ExitCode::SUCCESS
     } else {
@@ -141,10 +144,10 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 async fn count_until_right(books: &Books<'_>) -> anyhow::Result<Vec<Line>> {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         let lines = books.count().await?;
-        if report::is_right(&lines) || begun.elapsed() >= SETTLE_WITHIN {
+        if report::is_right(&lines) || started.elapsed() >= SETTLE_WITHIN {
             return Ok(lines);
         }
         sleep(Duration::from_secs(1)).await;
@@ -152,11 +155,14 @@ async fn count_until_right(books: &Books<'_>) -> anyhow::Result<Vec<Line>> {
 }
 
 /// Cancels the sales that were left open; each cancel must end.
-async fn cancel_what_is_open(buyer: &Buyer, sales: &[Sale]) -> Line {
-    let open: Vec<_> = sales.iter().filter(|sale| sale.left_open).collect();
+async fn cancel_what_is_open(buyer: &Buyer, purchases: &[Purchase]) -> Line {
+    let open: Vec<_> = purchases
+        .iter()
+        .filter(|purchase| purchase.left_open)
+        .collect();
     let mut broken = Vec::new();
-    for sale in &open {
-        broken.extend(buyer.cancel(sale).await.err());
+    for purchase in &open {
+        broken.extend(buyer.cancel(purchase).await.err());
     }
     Line {
         promise: "the cancel of each charge that was left open ended",
@@ -169,7 +175,7 @@ async fn cancel_what_is_open(buyer: &Buyer, sales: &[Sale]) -> Line {
 async fn prepare(arguments: &Arguments) -> [Simulator; 3] {
     let simulators = ["efi", "stripe", "asaas"]
         .map(|gateway| Simulator::new(arguments.simulators.clone(), gateway));
-    let again = vec![TELL_AGAIN_S; TELL_AGAIN_TIMES];
+    let again = vec![NOTIFY_AGAIN_S; NOTIFY_AGAIN_TIMES];
     for simulator in &simulators {
         simulator
             .set(json!({ "latency_ms": GATEWAY_LATENCY_MS, "notification_retries_s": again }))
@@ -180,20 +186,20 @@ async fn prepare(arguments: &Arguments) -> [Simulator; 3] {
 
 /// Kills a part in the middle of the load, and starts it again.
 async fn kill(
-    part: Part,
+    component: Component,
     arguments: &Arguments,
     probe: &Probe,
     (calm, down): (Duration, Duration),
 ) -> anyhow::Result<Phase> {
     sleep(calm).await;
     let killed = Instant::now();
-    part.end("KILL").await?;
+    component.end("KILL").await?;
     sleep(down).await;
-    part.start(&arguments.orchestrator).await?;
+    component.start(&arguments.orchestrator).await?;
     let started = Instant::now();
     sleep(calm).await;
     Ok(Phase {
-        what: format!("kill -9 of {part}"),
+        what: format!("kill -9 of {component}"),
         began: killed,
         ended: started,
         silence: probe.longest_silence(killed, Instant::now()),
@@ -203,7 +209,7 @@ async fn kill(
 /// Stops a part in the middle of its attempts (SIGSTOP), for longer than its tasks last, so that others take them over; then lets it
 /// go on, as if nothing had been.
 async fn pause(
-    part: Part,
+    component: Component,
     simulators: &[Simulator; 3],
     probe: &Probe,
     calm: Duration,
@@ -215,9 +221,9 @@ async fn pause(
     // by now there are calls under way
     sleep(Duration::from_millis(2 * SLOW_MS)).await;
     let paused = Instant::now();
-    part.signal("STOP").await?;
+    component.signal("STOP").await?;
     sleep(PAUSED).await;
-    part.signal("CONT").await?;
+    component.signal("CONT").await?;
     let resumed = Instant::now();
     for simulator in simulators {
         simulator
@@ -226,7 +232,7 @@ async fn pause(
     }
     sleep(calm).await;
     Ok(Phase {
-        what: format!("SIGSTOP of {part}, then SIGCONT"),
+        what: format!("SIGSTOP of {component}, then SIGCONT"),
         began: paused,
         ended: resumed,
         silence: probe.longest_silence(paused, Instant::now()),
@@ -236,12 +242,12 @@ async fn pause(
 /// Temporal is away for long; nothing else is.
 async fn temporal_away(arguments: &Arguments, probe: &Probe) -> anyhow::Result<Phase> {
     let began = Instant::now();
-    Part::Temporal.end("TERM").await?;
+    Component::Temporal.end("TERM").await?;
     let stopped = Instant::now();
     sleep(Duration::from_secs(arguments.away_s)).await;
     // what was asked until now had to do without
     let ended = Instant::now();
-    Part::Temporal.start(&arguments.orchestrator).await?;
+    Component::Temporal.start(&arguments.orchestrator).await?;
     Ok(Phase {
         what: "Temporal stopped".to_owned(),
         began: stopped,

@@ -4,7 +4,7 @@ use std::{io::Write, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::sale::Sale;
+use crate::purchase::Purchase;
 
 /// How many examples of what is wrong are printed.
 const EXAMPLES: usize = 5;
@@ -20,8 +20,8 @@ pub(crate) struct Phase {
 
 impl Phase {
     /// Whether the sale was asked for meanwhile.
-    pub(crate) fn holds(&self, sale: &Sale) -> bool {
-        (self.began..self.ended).contains(&sale.begun)
+    pub(crate) fn holds(&self, purchase: &Purchase) -> bool {
+        (self.began..self.ended).contains(&purchase.started)
     }
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn is_right(lines: &[Line]) -> bool {
 
 pub(crate) fn print(
     phases: &[Phase],
-    sales: &[Sale],
+    purchases: &[Purchase],
     lines: &[Line],
     settled: Duration,
 ) -> anyhow::Result<()> {
@@ -49,11 +49,17 @@ pub(crate) fn print(
          | --- | --- | --- | --- | --- | --- |"
     )?;
     for phase in phases {
-        let meanwhile: Vec<_> = sales.iter().filter(|sale| phase.holds(sale)).collect();
-        let again = meanwhile.iter().filter(|sale| sale.tries > 1).count();
+        let meanwhile: Vec<_> = purchases
+            .iter()
+            .filter(|purchase| phase.holds(purchase))
+            .collect();
+        let again = meanwhile
+            .iter()
+            .filter(|purchase| purchase.tries > 1)
+            .count();
         let slowest = meanwhile
             .iter()
-            .map(|sale| sale.took)
+            .map(|purchase| purchase.took)
             .max()
             .unwrap_or_default();
         writeln!(

@@ -24,7 +24,7 @@ pub(crate) async fn attempts(database: &str) -> anyhow::Result<Line> {
     )]
     let rows: Vec<Row> = sqlx::query_as(
         "select c.id::text, c.status,
-                array(select a.state || case when a.look_at is not null then ' (to check)' else '' end
+                array(select a.state || case when a.next_check_at is not null then ' (to check)' else '' end
                         from attempts a where a.charge_id = c.id order by a.n) as states
            from charges c order by c.id",
     )

@@ -65,10 +65,10 @@ async fn refused_credentials_open_the_breaker_at_once_and_call_for_a_person() {
         .await;
     gateway_and_reason(&stack).await;
     assert_eq!(gateway_and_reason(&stack).await.1, [json!("fallback")]);
-    let told = stack
+    let reported = stack
         .api
-        .events("type=gateway_connection.attention", 1)
+        .events("type=gateway_connection.action_required", 1)
         .await;
-    assert_eq!(told.len(), 1, "once");
+    assert_eq!(reported.len(), 1, "once");
     stack.stop().await;
 }

@@ -20,8 +20,8 @@ async fn a_canceled_charge_can_no_longer_be_paid_at_its_gateway() {
     assert_eq!(canceled["status"], "canceled");
     assert!(stack.efi.payable().await.is_empty());
     stack
-        .shop
-        .heard("charge.canceled", charge["id"].as_str().expect("an id"))
+        .merchant_server
+        .received("charge.canceled", charge["id"].as_str().expect("an id"))
         .await;
     assert_eq!(
         cancel(&stack, &charge).await.expect(200)["id"],

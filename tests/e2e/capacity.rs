@@ -153,7 +153,7 @@ async fn a_hanging_gateway_delays_no_sale_at_another() {
     let reference = payable[0]["reference"].as_str().expect("a reference");
     stack.stripe.pay(reference).await;
     stack.api.until(id, "paid").await;
-    stack.shop.heard("charge.paid", id).await;
+    stack.merchant_server.received("charge.paid", id).await;
     stack.asaas.heal().await;
     stack.stop().await;
 }

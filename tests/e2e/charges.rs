@@ -33,7 +33,7 @@ fn reference(charge: &Value) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pix_charge_is_presented_paid_and_told_on_every_gateway() {
+async fn a_pix_charge_is_presented_paid_and_reported_on_every_gateway() {
     for gateway in GatewayKind::iter() {
         let stack = Stack::with(Options {
             gateways: vec![gateway],
@@ -61,15 +61,22 @@ async fn a_pix_charge_is_presented_paid_and_told_on_every_gateway() {
         assert_eq!(paid["payments"].as_array().map(Vec::len), Some(1));
         assert_eq!(paid["next_action"], Value::Null);
 
-        let told = stack.shop.heard("charge.paid", id).await;
-        assert_eq!(told.event["data"]["amount_paid"], 12345);
-        assert_eq!(told.event["data"]["payer"]["document"], "***.982.247-**");
+        let reported = stack.merchant_server.received("charge.paid", id).await;
+        assert_eq!(reported.event["data"]["amount_paid"], 12345);
         assert_eq!(
-            stack.shop.heard("charge.pending", id).await.event["sequence"],
+            reported.event["data"]["payer"]["document"],
+            "***.982.247-**"
+        );
+        assert_eq!(
+            stack
+                .merchant_server
+                .received("charge.pending", id)
+                .await
+                .event["sequence"],
             1
         );
-        assert_eq!(told.event["sequence"], 2);
-        assert_eq!(stack.shop.forged(), 0);
+        assert_eq!(reported.event["sequence"], 2);
+        assert_eq!(stack.merchant_server.forged(), 0);
         stack.stop().await;
     }
 }
@@ -147,7 +154,7 @@ async fn a_charge_moves_on_when_time_runs_out_before_anything_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_charge_that_no_gateway_takes_fails_with_the_reason_and_is_told() {
+async fn a_charge_that_no_gateway_takes_fails_with_the_reason_and_is_reported() {
     let stack = Stack::start().await;
     for gateway in GatewayKind::iter() {
         stack.simulator(gateway).down().await;
@@ -157,7 +164,7 @@ async fn a_charge_that_no_gateway_takes_fails_with_the_reason_and_is_told() {
     let failed = stack.api.until(id, "failed").await;
     assert_eq!(failed["failure"]["code"], "no_gateway_available");
     assert_eq!(failed["failure"]["retryable"], true);
-    stack.shop.heard("charge.failed", id).await;
+    stack.merchant_server.received("charge.failed", id).await;
     stack.stop().await;
 }
 
@@ -192,7 +199,7 @@ async fn lists_show_the_newest_first_and_only_what_was_asked_for() {
     assert_eq!(page["data"][0]["id"], ids[1]);
     let wrong = stack
         .api
-        .get("/v1/charges?limit=0&status=lost&colour=red")
+        .get("/v1/charges?limit=0&status=lost&color=red")
         .await
         .expect(422);
     let names: Vec<_> = wrong["errors"]
@@ -201,7 +208,7 @@ async fn lists_show_the_newest_first_and_only_what_was_asked_for() {
         .iter()
         .map(|e| e["param"].clone())
         .collect();
-    assert_eq!(names, ["limit", "status", "colour"]);
+    assert_eq!(names, ["limit", "status", "color"]);
     let events = stack.api.events("type=charge.pending", 3).await;
     assert_eq!(events.len(), 3);
     stack.stop().await;

@@ -6,23 +6,23 @@ use serde_json::json;
 use tests::{Receiver, Stack, api::pix, bench::append_event, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shop_that_is_down_hears_it_later_under_the_same_id() {
+async fn a_shop_that_is_down_receives_it_later_under_the_same_id() {
     let stack = Stack::start().await;
-    stack.shop.answer([500, 503]);
+    stack.merchant_server.answer([500, 503]);
     let charge = stack.api.charge(&pix()).await;
-    let heard = stack
-        .shop
-        .heard("charge.pending", charge["id"].as_str().expect("an id"))
+    let received = stack
+        .merchant_server
+        .received("charge.pending", charge["id"].as_str().expect("an id"))
         .await;
     let tries: Vec<_> = stack
-        .shop
+        .merchant_server
         .arrived()
         .into_iter()
-        .filter(|a| a.id == heard.id)
+        .filter(|a| a.id == received.id)
         .map(|a| a.answered)
         .collect();
     assert_eq!(tries, [500, 503, 204]);
-    assert_eq!(heard.event["id"], heard.id);
+    assert_eq!(received.event["id"], received.id);
     let deliveries = stack
         .api
         .timeline(charge["id"].as_str().expect("an id"), "delivery")
@@ -43,7 +43,7 @@ async fn an_endpoint_that_is_gone_is_paused_and_catches_up_when_it_is_back() {
         "/v1/webhook_endpoints/{}",
         endpoint["id"].as_str().expect("an id")
     );
-    stack.shop.answer([410]);
+    stack.merchant_server.answer([410]);
     let first = stack.api.charge(&pix()).await;
     eventually("the endpoint is paused", || async {
         let status = stack.api.get(&path).await.expect(200)["status"].clone();
@@ -57,18 +57,18 @@ async fn an_endpoint_that_is_gone_is_paused_and_catches_up_when_it_is_back() {
     let second = stack.api.charge(&pix()).await;
     for charge in [&first, &second] {
         stack
-            .shop
-            .heard("charge.pending", charge["id"].as_str().expect("an id"))
+            .merchant_server
+            .received("charge.pending", charge["id"].as_str().expect("an id"))
             .await;
     }
     assert_eq!(stack.api.get(&path).await.expect(200)["status"], "active");
-    let told = stack.api.events("type=webhook_endpoint.paused", 1).await;
-    assert_eq!(told.len(), 1);
+    let reported = stack.api.events("type=webhook_endpoint.paused", 1).await;
+    assert_eq!(reported.len(), 1);
     stack.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_endpoint_hears_nothing_and_its_secret_is_told_once() {
+async fn a_deleted_endpoint_receives_nothing_and_its_secret_is_reported_once() {
     let stack = Stack::start().await;
     let endpoint = stack.api.get("/v1/webhook_endpoints").await.expect(200)["data"][0].clone();
     assert_eq!(endpoint["secret"], serde_json::Value::Null);
@@ -146,8 +146,8 @@ async fn a_delivery_whose_start_is_lost_is_started_again_without_the_sweep() {
     // its workflow cannot be started, nor can its event's delivery
     let charge = stack.api.charge(&pix()).await;
     assert_eq!(charge["status"], "pending", "{charge}");
-    stack.temporal.mend();
+    stack.temporal.repair();
     let id = charge["id"].as_str().expect("an id");
-    stack.shop.heard("charge.pending", id).await;
+    stack.merchant_server.received("charge.pending", id).await;
     stack.stop().await;
 }

@@ -9,8 +9,8 @@ use schemas::{
     id::{DeliveryId, EndpointId},
 };
 use store::{
-    deliveries::{self, Due, Health, PausePolicy},
-    sweep::{self, Kind, Page},
+    deliveries::{self, EndpointHealth, PausePolicy, PendingDelivery},
+    sweep::{self, SweepKind, SweepPage},
     webhook_endpoints,
 };
 use tests::{Bench, Receiver, bench::append, eventually, receiver::Reply, statements::Statements};
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 const MANY: u64 = 100_000;
 
 /// Parks 10⁵ deliveries of one event at an endpoint.
-const PARK_MANY: &str = "insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, look_at)
+const PARK_MANY: &str = "insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, next_check_at)
     select uuidv7(), w.merchant_id, w.mode, (select id from events limit 1), 'charge.paid', uuidv7(), w.id, null
       from webhook_endpoints w, generate_series(1, 100000) where w.id = $1";
 const PAUSE: &str = "update webhook_endpoints set status = 'paused', paused_at = app_now(), next_check_at = app_now() where id = $1";
@@ -32,18 +32,18 @@ const A_MINUTE_LATER: &str = "update webhook_endpoints
 struct Row {
     state: String,
     attempts: i32,
-    look_at: Option<DateTime<Utc>>,
+    next_check_at: Option<DateTime<Utc>>,
     has_turn: bool,
 }
 
 async fn row(bench: &Bench, id: DeliveryId) -> Row {
-    let sql = "select state, attempts, look_at, has_turn from deliveries where id = $1";
+    let sql = "select state, attempts, next_check_at, has_turn from deliveries where id = $1";
     bench.rows(sql, id.uuid()).await.remove(0)
 }
 
 /// How many deliveries of an endpoint are in each state, with a time and without.
 async fn counts(bench: &Bench, endpoint: EndpointId) -> Vec<(String, bool, i64)> {
-    let sql = "select state, look_at is null, count(*) from deliveries where endpoint_id = $1 group by 1, 2 order by 1, 2";
+    let sql = "select state, next_check_at is null, count(*) from deliveries where endpoint_id = $1 group by 1, 2 order by 1, 2";
     bench.rows(sql, endpoint.uuid()).await
 }
 
@@ -74,22 +74,22 @@ async fn check(bench: &Bench, endpoint: EndpointId) -> DeliveryStep {
 #[tokio::test]
 async fn a_delivery_without_a_slot_waits_for_its_turn_and_nothing_polls() {
     let bench = Bench::start(Timing::default()).await;
-    let shop = Receiver::open().await;
-    let (endpoint, _) = bench.endpoint(&shop.url).await;
+    let merchant_server = Receiver::open().await;
+    let (endpoint, _) = bench.endpoint(&merchant_server.url).await;
     let few = "update webhook_endpoints set slots = 2, rate_per_s = 10 where id = $1";
     bench.execute(few, endpoint.uuid()).await;
     let mut due = Vec::new();
     for _ in 0..10 {
         due.extend(bench.event().await.into_iter().map(|due| due.delivery));
     }
-    shop.hold();
+    merchant_server.hold();
     let mut posts = JoinSet::new();
     for delivery in [due[0], due[1]] {
         let activities = bench.activities.clone();
         posts.spawn(async move { Box::pin(activities.deliver_once(delivery)).await });
     }
     eventually("two posts are in flight", || async {
-        let n = shop.arrived().len();
+        let n = merchant_server.arrived().len();
         if n == 2 { Ok(()) } else { Err(n) }
     })
     .await;
@@ -114,34 +114,34 @@ async fn a_delivery_without_a_slot_waits_for_its_turn_and_nothing_polls() {
     drop(statements);
     assert_eq!(row(&bench, last).await, before);
     assert_eq!(before.attempts, 0, "being postponed is no try");
-    assert!(before.has_turn && before.look_at.is_some());
+    assert!(before.has_turn && before.next_check_at.is_some());
 
-    shop.release();
+    merchant_server.release();
     while let Some(done) = posts.join_next().await {
         assert_eq!(done.unwrap().unwrap(), DeliveryStep::Done);
     }
     // both slots are free, and still a new delivery queues behind those that wait
     let new = bench.event().await[0].delivery;
     assert!(after(deliver(&bench, new).await).is_some());
-    assert!(row(&bench, new).await.look_at > before.look_at);
+    assert!(row(&bench, new).await.next_check_at > before.next_check_at);
     bench
         .execute(
-            "update deliveries set look_at = app_now() where id = $1",
+            "update deliveries set next_check_at = app_now() where id = $1",
             due[2].uuid(),
         )
         .await;
     assert_eq!(deliver(&bench, due[2]).await, DeliveryStep::Done);
-    assert_eq!(shop.arrived().len(), 3);
+    assert_eq!(merchant_server.arrived().len(), 3);
     assert_eq!(row(&bench, due[2]).await.state, "delivered");
 }
 
 #[tokio::test]
 async fn what_is_further_behind_than_a_minute_is_parked_and_drained_in_its_order() {
     let bench = Bench::start(Timing::default()).await;
-    let shop = Receiver::open().await;
-    let (endpoint, _) = bench.endpoint(&shop.url).await;
+    let merchant_server = Receiver::open().await;
+    let (endpoint, _) = bench.endpoint(&merchant_server.url).await;
     let behind = "update webhook_endpoints set next_turn_at = app_now() + interval '61 seconds' where id = $1";
-    let due: Vec<Due> = bench.event().await;
+    let due: Vec<PendingDelivery> = bench.event().await;
     bench.execute(behind, endpoint.uuid()).await;
     assert_eq!(deliver(&bench, due[0].delivery).await, DeliveryStep::Done);
     assert_eq!(bench.asked().endpoints, [endpoint]);
@@ -163,9 +163,9 @@ async fn what_is_further_behind_than_a_minute_is_parked_and_drained_in_its_order
 #[tokio::test]
 async fn two_endpoints_that_pause_together_do_not_wait_for_each_other() {
     let bench = Bench::start(Timing::default()).await;
-    let shop = Receiver::open().await;
-    let (one, _) = bench.endpoint(&shop.url).await;
-    let (two, _) = bench.endpoint(&shop.url).await;
+    let merchant_server = Receiver::open().await;
+    let (one, _) = bench.endpoint(&merchant_server.url).await;
+    let (two, _) = bench.endpoint(&merchant_server.url).await;
     let due = bench.event().await;
     let policy = PausePolicy {
         failures: 20,
@@ -180,7 +180,7 @@ async fn two_endpoints_that_pause_together_do_not_wait_for_each_other() {
             .unwrap()
             .unwrap();
         let health = deliveries::endpoint_failed(&mut tx, &work, true, policy).await;
-        assert_eq!(health.unwrap(), Health::Paused);
+        assert_eq!(health.unwrap(), EndpointHealth::Paused);
         txs.push(tx);
     }
     // each has paused its endpoint, and now tells all of them so; a charge's event is written meanwhile
@@ -208,21 +208,21 @@ async fn two_endpoints_that_pause_together_do_not_wait_for_each_other() {
 #[tokio::test]
 async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_deleted_in_pages() {
     let bench = Bench::start(Timing::default()).await;
-    let shop = Receiver::open().await;
-    let (endpoint, _) = bench.endpoint(&shop.url).await;
+    let merchant_server = Receiver::open().await;
+    let (endpoint, _) = bench.endpoint(&merchant_server.url).await;
     let first = bench.event().await[0].delivery;
     assert_eq!(bench.execute(PARK_MANY, endpoint.uuid()).await, MANY);
     bench.execute(PAUSE, endpoint.uuid()).await;
-    shop.reply(Reply::status(500));
+    merchant_server.reply(Reply::status(500));
     // its one delivery with a time finds the pause, and waits without one
     assert_eq!(deliver(&bench, first).await, DeliveryStep::Done);
     let mut db = bench.db().await;
-    let all = Page {
+    let all = SweepPage {
         grace: TimeDelta::zero(),
-        checks: (0, i32::MAX),
+        tries: (0, i32::MAX),
         limit: 10,
     };
-    let swept = sweep::page(&mut db, Kind::Delivery, all).await;
+    let swept = sweep::page(&mut db, SweepKind::Delivery, all).await;
     assert!(swept.unwrap().is_empty(), "no sweep comes back to them");
 
     let began = Instant::now();
@@ -234,7 +234,7 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
     assert!(cost <= 11, "{cost} statements for a probe");
     assert!(after(check(&bench, endpoint).await).expect("a wait") > 500_000);
     drop(statements);
-    assert_eq!(shop.arrived().len(), 1);
+    assert_eq!(merchant_server.arrived().len(), 1);
     // the next probe is another one, in case it is this delivery that is never accepted
     bench
         .execute(
@@ -277,12 +277,12 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
 #[tokio::test]
 async fn a_resumed_endpoint_gets_what_waited_in_pages_at_its_rate_oldest_first() {
     let bench = Bench::start(Timing::default()).await;
-    let shop = Receiver::open().await;
-    let (endpoint, _) = bench.endpoint(&shop.url).await;
+    let merchant_server = Receiver::open().await;
+    let (endpoint, _) = bench.endpoint(&merchant_server.url).await;
     let probe = bench.event().await[0].delivery;
     bench.execute(PARK_MANY, endpoint.uuid()).await;
     let less = "delete from deliveries where id in
-        (select id from deliveries where endpoint_id = $1 and look_at is null order by id offset 10000)";
+        (select id from deliveries where endpoint_id = $1 and next_check_at is null order by id offset 10000)";
     bench.execute(less, endpoint.uuid()).await;
     bench.execute(PAUSE, endpoint.uuid()).await;
     // the probe is accepted
@@ -327,21 +327,22 @@ async fn a_resumed_endpoint_gets_what_waited_in_pages_at_its_rate_oldest_first()
 #[tokio::test]
 async fn parked_deliveries_are_given_up_after_thirty_days() {
     let bench = Bench::start(Timing::default()).await;
-    let shop = Receiver::open().await;
-    let (endpoint, _) = bench.endpoint(&shop.url).await;
+    let merchant_server = Receiver::open().await;
+    let (endpoint, _) = bench.endpoint(&merchant_server.url).await;
     bench.event().await;
     bench.event().await;
     bench.execute(PAUSE, endpoint.uuid()).await;
-    let old = "update deliveries set look_at = null, created_at = created_at - interval '31 days'
+    let old =
+        "update deliveries set next_check_at = null, created_at = created_at - interval '31 days'
         where id = (select min(id::text)::uuid from deliveries where endpoint_id = $1)";
     bench.execute(old, endpoint.uuid()).await;
     bench
         .execute(
-            "update deliveries set look_at = null where endpoint_id = $1",
+            "update deliveries set next_check_at = null where endpoint_id = $1",
             endpoint.uuid(),
         )
         .await;
-    shop.reply(Reply::status(500));
+    merchant_server.reply(Reply::status(500));
     check(&bench, endpoint).await;
     // the other one, and the alert of the first
     let expected = [("failed".into(), true, 1), ("pending".into(), true, 2)];
@@ -351,8 +352,8 @@ async fn parked_deliveries_are_given_up_after_thirty_days() {
 #[tokio::test]
 async fn retry_after_is_obeyed_in_both_forms_up_to_twelve_hours() {
     let bench = Bench::start(Timing::default()).await;
-    let shop = Receiver::open().await;
-    bench.endpoint(&shop.url).await;
+    let merchant_server = Receiver::open().await;
+    bench.endpoint(&merchant_server.url).await;
     let mut db = bench.db().await;
     let now = store::now(&mut db).await.unwrap();
     drop(db);
@@ -369,7 +370,7 @@ async fn retry_after_is_obeyed_in_both_forms_up_to_twelve_hours() {
         (date(13 * hours), 12 * hours..=14 * hours),
         ("1".to_owned(), 5..=6),
     ] {
-        shop.reply(Reply {
+        merchant_server.reply(Reply {
             retry_after: Some(asked.clone()),
             ..Reply::status(503)
         });
@@ -383,20 +384,20 @@ async fn retry_after_is_obeyed_in_both_forms_up_to_twelve_hours() {
 #[tokio::test]
 async fn answers_are_read_to_their_end_so_that_connections_are_kept() {
     let bench = Bench::start(Timing::default()).await;
-    let shop = Receiver::open().await;
-    bench.endpoint(&shop.url).await;
+    let merchant_server = Receiver::open().await;
+    bench.endpoint(&merchant_server.url).await;
     let long = |body_bytes| Reply {
         body_bytes,
         ..Reply::status(200)
     };
     for (reply, connections) in [(long(48 << 10), 1), (long(16 << 20), 5)] {
-        shop.reply(reply);
+        merchant_server.reply(reply);
         for _ in 0..5 {
             let id = bench.event().await[0].delivery;
             assert_eq!(deliver(&bench, id).await, DeliveryStep::Done);
             assert_eq!(row(&bench, id).await.state, "delivered");
         }
-        assert_eq!(shop.connections(), connections);
+        assert_eq!(merchant_server.connections(), connections);
     }
 }
 
@@ -432,12 +433,15 @@ async fn a_delivery_that_is_given_up_alerts_its_merchant_once_a_day() {
     assert_eq!(failed_at(&bench, other).await, None);
     let alerts: Vec<(String,)> = bench.rows(ALERTS, endpoint.uuid()).await;
     assert_eq!(alerts, [(dead.url.to_string(),)]);
-    let told: Vec<_> = bench.asked().deliveries;
-    assert!(told.iter().any(|due| due.endpoint == other), "{told:?}");
+    let reported: Vec<_> = bench.asked().deliveries;
+    assert!(
+        reported.iter().any(|due| due.endpoint == other),
+        "{reported:?}"
+    );
 
     // the alert itself is given up at the dead endpoint, which raises no other; the next one is the next day's
     bench.execute(A_MONTH_AGO, endpoint.uuid()).await;
-    for due in told.iter().filter(|due| due.endpoint == endpoint) {
+    for due in reported.iter().filter(|due| due.endpoint == endpoint) {
         deliver(&bench, due.delivery).await;
     }
     let again = bench.event().await;

@@ -109,7 +109,7 @@ async fn states(stack: &Stack, id: &str) -> Vec<String> {
 /// Who works on the charge's only attempt.
 async fn worker(stack: &Stack, id: &str) -> Uuid {
     let id: ChargeId = id.parse().expect("an id");
-    let sql = "select runner from attempts where charge_id = $1";
+    let sql = "select lease_owner from attempts where charge_id = $1";
     let found: Vec<(Uuid,)> = rows(&stack.store, sql, id.uuid()).await;
     let [(worker,)] = found[..] else {
         panic!("one attempt: {found:?}");
@@ -224,7 +224,7 @@ async fn a_process_that_dies_in_the_middle_of_a_detached_call_creates_nothing_tw
         let id = detached(&stack, gateway).await;
         let dead = worker(&stack, &id).await;
         child.die();
-        stack.temporal.mend();
+        stack.temporal.repair();
         assert!(sale.await.is_err(), "the process was gone");
         is_shown_and_paid(&stack, gateway, &id).await;
         assert_ne!(worker(&stack, &id).await, dead, "another one took over");
@@ -252,7 +252,7 @@ async fn a_process_that_is_stopped_finishes_its_detached_call() {
         // written by the process that made the call, before it was gone
         assert_eq!(states(&stack, &id).await, ["presented"], "{gateway}");
         assert_eq!(worker(&stack, &id).await, stopped);
-        stack.temporal.mend();
+        stack.temporal.repair();
         drop(sale);
         is_shown_and_paid(&stack, gateway, &id).await;
         stack.stop().await;

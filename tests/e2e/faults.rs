@@ -90,7 +90,7 @@ async fn a_rejection_by_one_gateway_moves_on_to_the_next() {
     assert_eq!(charge["gateway"]["kind"], "asaas");
     stack
         .api
-        .until_attempts(id(&charge), &["refused", "presented"])
+        .until_attempts(id(&charge), &["rejected", "presented"])
         .await;
     assert!(stack.efi.charges().await.is_empty());
     stack.stop().await;
@@ -116,7 +116,7 @@ async fn a_charge_fails_only_when_every_gateway_rejected_it_and_names_each_reaso
     assert_eq!(kinds, ["efi", "asaas"], "{charge}");
     stack
         .api
-        .until_attempts(id(&charge), &["refused", "refused"])
+        .until_attempts(id(&charge), &["rejected", "rejected"])
         .await;
     stack.stop().await;
 }
@@ -235,8 +235,8 @@ async fn a_cash_receipt_that_is_undone_is_taken_back_and_a_later_payment_counts(
     assert_eq!(open["amount_paid"], 0, "{open}");
     assert_eq!(open["payments"][0]["status"], "reversed", "{open}");
     stack
-        .shop
-        .heard("charge.payment_reversed", id(&charge))
+        .merchant_server
+        .received("charge.payment_reversed", id(&charge))
         .await;
     stack.api.until_attempts(id(&charge), &["presented"]).await;
     stack.asaas.pay(&stack.asaas.only_reference().await).await;
@@ -256,8 +256,8 @@ async fn late_money_beside_another_order_of_the_same_reference_names_both() {
     assert_ne!(second["id"], first["id"]);
     stack.efi.pay(&reference).await;
     let arrived = stack
-        .shop
-        .heard("charge.duplicate_payment", id(&first))
+        .merchant_server
+        .received("charge.duplicate_payment", id(&first))
         .await;
     assert_eq!(arrived.event["data"]["duplicate_of"], second["id"]);
     let paid = stack.api.show(id(&first)).await;

@@ -3,9 +3,9 @@
 use schemas::{Instant, gateway::GatewayKind};
 use serde_json::{Value, json};
 use store::{
-    facts,
-    notifications::{self, Notice, Read, Source},
-    tokens,
+    notification_tokens,
+    notifications::{self, Notice, NotificationSource, ReadNotices},
+    observations,
 };
 use tests::{
     Options, Stack,
@@ -28,7 +28,7 @@ fn id(charge: &Value) -> &str {
 /// The list of events shows them once all that is older is committed.
 async fn until_alerts(stack: &Stack, code: &str, count: usize) {
     eventually(&format!("{count} alerts of {code} are listed"), || async {
-        let path = "/v1/events?type=gateway_connection.attention";
+        let path = "/v1/events?type=gateway_connection.action_required";
         let events = stack.api.get(path).await.expect(200);
         let events = events["data"].as_array().cloned().unwrap_or_default();
         let of = |event: &&Value| event["data"]["reason"]["code"] == code;
@@ -59,19 +59,19 @@ async fn two_hundred_connections_that_cannot_be_opened_delay_no_other() {
         .efi
         .pay_silently(&stack.efi.only_reference().await)
         .await;
-    stack.catch_up().await;
+    stack.poll_connections().await;
     stack.api.until(id(&charge), "paid").await;
     let of_dead =
-        "select count(*) from catch_up_feeds f join gateway_connections c on c.id = f.connection_id
+        "select count(*) from connection_feeds f join gateway_connections c on c.id = f.connection_id
                     where c.label like 'dead%' and failures = 1 and next_check_at > app_now()";
     let left =
-        "select count(*) from catch_up_feeds f join gateway_connections c on c.id = f.connection_id
+        "select count(*) from connection_feeds f join gateway_connections c on c.id = f.connection_id
                  where c.label like 'dead%' and failures = 0";
     // the lane of the live ones ends with its round, and has tried each of the others once
     assert_eq!(stack.count_sql(left).await, 0);
     assert!(stack.count_sql(of_dead).await > 0);
     // checks of their set-up neither end the round
-    stack.watch().await;
+    stack.check_connections().await;
     stack.stop().await;
 }
 
@@ -83,7 +83,7 @@ async fn more_boletos_than_are_read_at_once_hide_no_payment() {
     let volume = json!({ "count": 5_001 });
     stack.efi_cobrancas.act(&reference, "copy", &volume).await;
     stack.efi_cobrancas.pay_silently(&reference).await;
-    stack.catch_up().await;
+    stack.poll_connections().await;
     stack.api.until(id(&charge), "paid").await;
     stack.stop().await;
 }
@@ -93,14 +93,13 @@ async fn more_events_than_are_read_at_once_hide_no_payment() {
     let stack = only(&[GatewayKind::Stripe]).await;
     let charge = stack.api.charge(&pix()).await;
     let reference = stack.stripe.only_reference().await;
-    stack.catch_up().await;
+    stack.poll_connections().await;
     let volume = json!({ "count": 10_001 });
     stack.stripe.act(&reference, "copy", &volume).await;
     stack.stripe.pay_silently(&reference).await;
-    stack.catch_up().await;
+    stack.poll_connections().await;
     stack.api.until(id(&charge), "paid").await;
-    let behind =
-        "select count(*) from catch_up_feeds where caught_up_at < app_now() - interval '5 minutes'";
+    let behind = "select count(*) from connection_feeds where polled_until < app_now() - interval '5 minutes'";
     assert_eq!(stack.count_sql(behind).await, 0, "all is read to its end");
     stack.stop().await;
 }
@@ -113,9 +112,9 @@ async fn more_payments_than_a_turn_of_asaas_reads_hide_none() {
     stack.asaas.pay_silently(&reference).await;
     let volume = json!({ "count": 2_100 });
     stack.asaas.act(&reference, "copy", &volume).await;
-    stack.catch_up().await;
+    stack.poll_connections().await;
     stack.api.until(id(&charge), "paid").await;
-    let behind = "select count(*) from catch_up_feeds where cursor is not null";
+    let behind = "select count(*) from connection_feeds where cursor is not null";
     assert_eq!(stack.count_sql(behind).await, 0, "all is read to its end");
     stack.stop().await;
 }
@@ -130,26 +129,26 @@ async fn an_api_of_efi_that_fails_hides_nothing_of_the_other_and_is_reported_onc
         .await;
     let fault = json!({ "kind": "status", "status": 503, "method": "GET", "path": "/v1/charges" });
     stack.efi_cobrancas.fault(fault).await;
-    stack.catch_up().await;
+    stack.poll_connections().await;
     stack.api.until(id(&charge), "paid").await;
     until_alerts(&stack, "catch_up_behind", 0).await;
     for _ in 0..2 {
         stack
-            .run_sql("update catch_up_feeds set caught_up_at = app_now() - interval '3 hours', next_check_at = app_now() where failing")
+            .run_sql("update connection_feeds set polled_until = app_now() - interval '3 hours', next_check_at = app_now() where failing")
             .await;
-        let done = stack.running.activities.catch_up_once().await;
+        let done = stack.running.activities.poll_connections().await;
         done.expect("the store answers");
     }
     // once for boletos, once for cards
     until_alerts(&stack, "catch_up_behind", 2).await;
     stack.efi_cobrancas.heal().await;
     stack
-        .run_sql("update catch_up_feeds set next_check_at = app_now()")
+        .run_sql("update connection_feeds set next_check_at = app_now()")
         .await;
-    stack.catch_up().await;
-    let failing = "select count(*) from catch_up_feeds where failing";
+    stack.poll_connections().await;
+    let failing = "select count(*) from connection_feeds where failing";
     assert_eq!(stack.count_sql(failing).await, 0);
-    let findings = "select count(*) from connection_findings where source = 'catch_up'";
+    let findings = "select count(*) from connection_alerts where source = 'polling'";
     assert_eq!(
         stack.count_sql(findings).await,
         0,
@@ -193,7 +192,7 @@ async fn notifications_that_nothing_proves_are_reported_and_our_address_register
         // the wish is done, and the check finds nothing to repair
         let wishes = "select count(*) from gateway_connections where register_at is not null";
         assert_eq!(stack.count_sql(wishes).await, 0);
-        stack.watch().await;
+        stack.check_connections().await;
         assert_eq!(stack.count_sql(all).await, 2);
         stack.stop().await;
     }
@@ -210,7 +209,7 @@ async fn a_secret_that_was_lost_between_gateway_and_commit_is_replaced() {
             _ => "delete from notification_registrations",
         };
         stack.run_sql(lost).await;
-        stack.watch().await;
+        stack.check_connections().await;
         let stored = "select count(*) from notification_registrations where gateway_id is not null";
         assert_eq!(stack.count_sql(stored).await, 1, "{gateway}");
         let charge = stack.api.charge(&pix()).await;
@@ -279,41 +278,45 @@ async fn a_proof_that_is_repeated_or_old_makes_us_ask_and_is_not_applied() {
     let from = stack.connections().await.remove(0);
     let mut tx = stack.store.begin().await.expect("a transaction");
     // whether there is news, and what of it is open: key, and whether it is a proof
-    let mut hear = async |key: &str, at, is_payable| {
-        let read = Read {
+    let mut receive = async |key: &str, at, is_payable| {
+        let read = ReadNotices {
             notices: vec![proof_of(key, at, is_payable, &reference)],
             unreadable: None,
         };
-        let source = Source::Told(b"{}");
-        let stored = notifications::record(&mut tx, &stack.store, &from, source, &read).await;
+        let source = NotificationSource::Received(b"{}");
+        let stored = notifications::ingest(&mut tx, &stack.store, &from, source, &read).await;
         let is_news = !stored.expect("stored").charges.is_empty();
         let charge = id(&charge).parse().expect("an id");
-        let open = facts::unhandled(&mut tx, charge).await.expect("facts");
-        for fact in &open {
-            let closed = facts::handled(&mut tx, fact).await.expect("closed");
+        let open = observations::unhandled(&mut tx, charge)
+            .await
+            .expect("observations");
+        for observation in &open {
+            let closed = observations::handled(&mut tx, observation)
+                .await
+                .expect("closed");
             assert!(closed);
         }
         let open = open
             .into_iter()
-            .map(|fact| (fact.dedupe_key, fact.observed.is_some()));
+            .map(|observation| (observation.dedupe_key, observation.observed.is_some()));
         (is_news, open.collect::<Vec<_>>())
     };
     let proof = |key: &str| (true, vec![(key.to_owned(), true)]);
     let hint = |key: &str| (true, vec![(key.to_owned(), false)]);
     let nothing = (false, Vec::new());
-    assert_eq!(hear("made", 10, true).await, proof("made"));
-    assert_eq!(hear("canceled", 20, false).await, proof("canceled"));
+    assert_eq!(receive("made", 10, true).await, proof("made"));
+    assert_eq!(receive("canceled", 20, false).await, proof("canceled"));
     // repeated: the gateway is asked; that it waits to be paid is no news
-    assert_eq!(hear("canceled", 20, false).await, hint("canceled"));
-    assert_eq!(hear("made", 10, true).await, nothing);
+    assert_eq!(receive("canceled", 20, false).await, hint("canceled"));
+    assert_eq!(receive("made", 10, true).await, nothing);
     // late
     assert_eq!(
-        hear("canceled before", 15, false).await,
+        receive("canceled before", 15, false).await,
         hint("canceled before")
     );
-    assert_eq!(hear("changed before", 15, true).await, nothing);
+    assert_eq!(receive("changed before", 15, true).await, nothing);
     assert_eq!(
-        hear("canceled again", 20, false).await,
+        receive("canceled again", 20, false).await,
         proof("canceled again")
     );
     drop(tx);
@@ -326,17 +329,18 @@ async fn many_tokens_of_one_connection_delay_no_other_ones() {
     let connections = stack.connections().await;
     let mut tx = stack.store.begin().await.expect("a transaction");
     for n in 0..60 {
-        let told = tokens::told(&mut tx, &connections[0], &format!("t{n}")).await;
-        told.expect("told");
+        let reported =
+            notification_tokens::receive(&mut tx, &connections[0], &format!("t{n}")).await;
+        reported.expect("received");
     }
-    let told = tokens::told(&mut tx, &connections[1], "late").await;
-    told.expect("told");
+    let reported = notification_tokens::receive(&mut tx, &connections[1], "late").await;
+    reported.expect("received");
     let lease = chrono::TimeDelta::minutes(1);
-    let claimed = tokens::claim(&mut tx, None, (50, lease)).await;
+    let claimed = notification_tokens::claim(&mut tx, None, (50, lease)).await;
     let claimed = claimed.expect("claimed");
     assert_eq!(claimed.len(), 50);
     assert!(claimed.iter().any(|token| token.token == "late"));
-    let rest = tokens::claim(&mut tx, None, (50, lease)).await;
+    let rest = notification_tokens::claim(&mut tx, None, (50, lease)).await;
     assert_eq!(rest.expect("claimed").len(), 11);
     drop(tx);
     stack.stop().await;

@@ -20,7 +20,7 @@ async fn explained(stack: &Stack, code: &str) -> String {
 async fn wrong_input_is_named_field_by_field_and_nothing_is_stored() {
     let stack = Stack::start().await;
     let body = json!({
-        "amount": 0, "colour": "red",
+        "amount": 0, "color": "red",
         "payer": { "name": "", "document": "52998224724", "email": "nobody" },
         "payment_method": { "type": "pix", "expires_in": 5 },
     });
@@ -41,7 +41,7 @@ async fn wrong_input_is_named_field_by_field_and_nothing_is_stored() {
         names,
         [
             "amount",
-            "colour",
+            "color",
             "payer.document",
             "payer.email",
             "payer.name",
@@ -93,9 +93,9 @@ async fn strangers_learn_nothing() {
     let stack = Stack::start().await;
     let charge = stack.api.charge(&pix()).await;
     let path = format!("/v1/charges/{}", charge["id"].as_str().expect("an id"));
-    let nobody = Api::new(stack.api.base.clone(), "sk_test_wrong");
+    let anonymous = Api::new(stack.api.base.clone(), "sk_test_wrong");
     assert_eq!(
-        nobody.get(&path).await.expect(401)["code"],
+        anonymous.get(&path).await.expect(401)["code"],
         "unauthenticated"
     );
 
@@ -109,17 +109,20 @@ async fn strangers_learn_nothing() {
         let (_, key) = store::api_keys::insert(&mut db, merchant, mode, read, "")
             .await
             .expect("a key");
-        let stranger = Api::new(
+        let third_party = Api::new(
             stack.api.base.clone(),
             secrecy::ExposeSecret::expose_secret(&key),
         );
-        assert_eq!(stranger.get(&path).await.expect(404)["code"], "not_found");
         assert_eq!(
-            stranger.get("/v1/charges").await.expect(200)["data"],
+            third_party.get(&path).await.expect(404)["code"],
+            "not_found"
+        );
+        assert_eq!(
+            third_party.get("/v1/charges").await.expect(200)["data"],
             json!([])
         );
         assert_eq!(
-            stranger.post("/v1/charges", &pix()).await.expect(403)["code"],
+            third_party.post("/v1/charges", &pix()).await.expect(403)["code"],
             "permission_denied"
         );
     }
@@ -144,7 +147,7 @@ async fn strangers_learn_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_charge_without_what_a_gateway_wants_tells_which_fallbacks_it_gave_up() {
+async fn a_charge_without_what_a_gateway_wants_reports_which_fallbacks_it_gave_up() {
     let stack = Stack::with(Options {
         gateways: vec![GatewayKind::Efi, GatewayKind::Stripe],
         ..Options::default()
@@ -231,7 +234,7 @@ async fn what_no_database_can_hold_is_a_mistake_that_is_named_wherever_it_stands
             ),
             (
                 "/v1/webhook_endpoints".to_owned(),
-                json!({ "url": stack.shop.url, "description": bad }),
+                json!({ "url": stack.merchant_server.url, "description": bad }),
                 "description",
             ),
         ] {
@@ -311,7 +314,7 @@ async fn metrics_are_not_on_the_port_of_clients() {
         .expect(405);
     let answer = tests::http().get(stack.metrics()).send().await;
     let text = answer.expect("an answer").text().await.expect("text");
-    assert!(text.contains("oldest_look_at_overdue_seconds"), "{text}");
+    assert!(text.contains("overdue_checks_max_age_seconds"), "{text}");
     assert!(!text.contains("ZZTOP1"), "a client's own word is no label");
     stack.stop().await;
 }

@@ -1,7 +1,8 @@
 //! Boletos, card links and Pix with a due date, whichever gateway takes them.
 
 use schemas::{
-    boleto_line::BoletoLine, br_code::BrCode, calendar, gateway::GatewayKind, payment_method::Kind,
+    boleto_line::BoletoLine, br_code::BrCode, calendar, gateway::GatewayKind,
+    payment_method::PaymentMethodKind,
 };
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
@@ -36,14 +37,14 @@ fn check_instrument(shown: &Value) {
     }
 }
 
-async fn presented_paid_and_told(gateway: GatewayKind, body: &Value) {
+async fn presented_paid_and_reported(gateway: GatewayKind, body: &Value) {
     let stack = only(gateway).await;
     let charge = stack.api.charge(body).await;
     let id = text(&charge, "id");
     assert_eq!(charge["status"], "pending", "{gateway}: {charge}");
     assert_eq!(charge["gateway"]["kind"], gateway.as_ref());
     check_instrument(&charge["next_action"]);
-    let method: Kind = text(&body["payment_method"], "type")
+    let method: PaymentMethodKind = text(&body["payment_method"], "type")
         .parse()
         .expect("a method");
     let simulator = stack.simulator_of(gateway, method);
@@ -63,28 +64,28 @@ async fn presented_paid_and_told(gateway: GatewayKind, body: &Value) {
         fee > Some(0),
         "{gateway} {method} costs something: {payment}"
     );
-    stack.shop.heard("charge.paid", id).await;
+    stack.merchant_server.received("charge.paid", id).await;
     stack.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_boleto_is_presented_paid_and_told_on_every_gateway() {
+async fn a_boleto_is_presented_paid_and_reported_on_every_gateway() {
     for gateway in GatewayKind::iter() {
-        presented_paid_and_told(gateway, &boleto()).await;
+        presented_paid_and_reported(gateway, &boleto()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_card_link_is_presented_paid_and_told_on_every_gateway() {
+async fn a_card_link_is_presented_paid_and_reported_on_every_gateway() {
     for gateway in GatewayKind::iter() {
-        presented_paid_and_told(gateway, &card()).await;
+        presented_paid_and_reported(gateway, &card()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pix_with_a_due_date_is_presented_paid_and_told() {
+async fn a_pix_with_a_due_date_is_presented_paid_and_reported() {
     for gateway in [GatewayKind::Efi, GatewayKind::Asaas] {
-        presented_paid_and_told(gateway, &due_pix()).await;
+        presented_paid_and_reported(gateway, &due_pix()).await;
     }
 }
 
@@ -114,11 +115,11 @@ async fn a_boleto_past_its_due_day_is_overdue_and_still_paid() {
     body["payment_method"]["days_after_due"] = json!(30);
     let charge = stack.api.charge(&body).await;
     let id = text(&charge, "id");
-    let simulator = stack.simulator_of(GatewayKind::Asaas, Kind::Boleto);
+    let simulator = stack.simulator_of(GatewayKind::Asaas, PaymentMethodKind::Boleto);
     let reference = simulator.only_reference().await;
     simulator.act(&reference, "overdue", &json!({})).await;
     stack.api.until(id, "overdue").await;
-    stack.shop.heard("charge.overdue", id).await;
+    stack.merchant_server.received("charge.overdue", id).await;
     simulator.pay(&reference).await;
     stack.api.until(id, "paid").await;
     stack.stop().await;
@@ -151,13 +152,13 @@ async fn a_declined_card_link_fails_with_the_reason() {
     let stack = only(GatewayKind::Efi).await;
     let charge = stack.api.charge(&card()).await;
     let id = text(&charge, "id");
-    let simulator = stack.simulator_of(GatewayKind::Efi, Kind::Card);
+    let simulator = stack.simulator_of(GatewayKind::Efi, PaymentMethodKind::Card);
     simulator
         .act(&simulator.only_reference().await, "fail", &json!({}))
         .await;
     let failed = stack.api.until(id, "failed").await;
     assert_eq!(failed["failure"]["code"], "declined", "{failed}");
-    stack.shop.heard("charge.failed", id).await;
+    stack.merchant_server.received("charge.failed", id).await;
     stack.stop().await;
 }
 
@@ -198,7 +199,7 @@ async fn a_boleto_of_unknown_outcome_is_waited_for_before_another_gateway_is_tri
     let shown = stack.api.until(id, "pending").await;
     assert_eq!(shown["gateway"]["kind"], "asaas", "{shown}");
     assert_eq!(stack.api.attempts(id).await.len(), 1);
-    let other = stack.simulator_of(GatewayKind::Efi, Kind::Boleto);
+    let other = stack.simulator_of(GatewayKind::Efi, PaymentMethodKind::Boleto);
     assert!(
         other.charges().await.is_empty(),
         "nothing was created elsewhere"

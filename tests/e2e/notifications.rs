@@ -2,7 +2,7 @@
 
 use schemas::gateway::GatewayKind;
 use serde_json::{Value, json};
-use store::tokens;
+use store::notification_tokens;
 use strum::IntoEnumIterator;
 use tests::{Options, Stack, api::pix, eventually};
 
@@ -30,7 +30,7 @@ async fn events(stack: &Stack, charge: &str, at_least: usize) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notification_told_twice_pays_once() {
+async fn a_notification_reported_twice_pays_once() {
     for gateway in GatewayKind::iter() {
         let stack = only(gateway).await;
         let charge = stack.api.charge(&pix()).await;
@@ -43,13 +43,15 @@ async fn a_notification_told_twice_pays_once() {
             simulator.resend(&notification).await;
         }
         eventually("the repeats were counted and handled", || async {
-            let told = stack
+            let reported = stack
                 .api
                 .timeline(text(&charge, "id"), "notification")
                 .await;
-            let done = told.iter().any(|entry| entry["seen"].as_i64() > Some(1))
-                && told.iter().all(|entry| !entry["handled_at"].is_null());
-            if done { Ok(()) } else { Err(told) }
+            let done = reported
+                .iter()
+                .any(|entry| entry["received_count"].as_i64() > Some(1))
+                && reported.iter().all(|entry| !entry["handled_at"].is_null());
+            if done { Ok(()) } else { Err(reported) }
         })
         .await;
         let paid = stack.api.show(text(&charge, "id")).await;
@@ -71,7 +73,7 @@ async fn a_forged_notification_changes_nothing() {
         stack.efi.charges().await.remove(0),
         text(&charge, "id").to_owned(),
     );
-    let told = json!({ "pix": [{
+    let reported = json!({ "pix": [{
         "endToEndId": "E12345678202611241200abcdefghijk", "txid": efi["reference"], "valor": "123.45",
         "chave": "71cdf9ba-c695-4e3c-b010-abb521a3f1be", "horario": "2026-11-24T12:00:00.000Z",
     }] });
@@ -80,7 +82,7 @@ async fn a_forged_notification_changes_nothing() {
     let client = tests::http();
     let post = |url: url::Url, body: Value| client.post(url).json(&body).send();
     assert_eq!(
-        post(elsewhere, told.clone())
+        post(elsewhere, reported.clone())
             .await
             .expect("an answer")
             .status(),
@@ -94,7 +96,7 @@ async fn a_forged_notification_changes_nothing() {
     }
     // whoever knows Efí's address can say anything: the gateway is asked, and denies it
     assert_eq!(
-        post(address.clone(), told)
+        post(address.clone(), reported)
             .await
             .expect("an answer")
             .status(),
@@ -112,28 +114,34 @@ async fn a_forged_notification_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_told_again_while_it_is_fetched_is_fetched_again() {
+async fn a_token_reported_again_while_it_is_fetched_is_fetched_again() {
     // nothing runs here that would fetch it
     let stack = Stack::start().await;
     let mut db = stack.store.pool.acquire().await.expect("a connection");
     let connection = stack.connections().await.remove(0);
-    tokens::told(&mut db, &connection, "a token")
+    notification_tokens::receive(&mut db, &connection, "a token")
         .await
-        .expect("told");
+        .expect("received");
     let lease = (2, chrono::TimeDelta::minutes(1));
-    let mut due = tokens::claim(&mut db, None, lease).await.expect("due");
-    assert_eq!(due.len(), 1);
-    let again = tokens::claim(&mut db, None, lease).await.expect("due");
-    assert_eq!(again.len(), 0, "it is claimed");
-    tokens::told(&mut db, &connection, "a token")
+    let mut due = notification_tokens::claim(&mut db, None, lease)
         .await
-        .expect("told");
+        .expect("due");
+    assert_eq!(due.len(), 1);
+    let again = notification_tokens::claim(&mut db, None, lease)
+        .await
+        .expect("due");
+    assert_eq!(again.len(), 0, "it is claimed");
+    notification_tokens::receive(&mut db, &connection, "a token")
+        .await
+        .expect("received");
     let fetched = due.remove(0);
-    tokens::fetched(&mut db, &fetched).await.expect("fetched");
+    notification_tokens::fetched(&mut db, &fetched)
+        .await
+        .expect("fetched");
     drop(db);
     eventually("its turn comes again", || async {
         let mut db = stack.store.pool.acquire().await.expect("a connection");
-        match tokens::claim(&mut db, None, (2, chrono::TimeDelta::minutes(1))).await {
+        match notification_tokens::claim(&mut db, None, (2, chrono::TimeDelta::minutes(1))).await {
             Ok(due) if due.len() == 1 => Ok(()),
             other => Err(other),
         }
@@ -150,7 +158,10 @@ async fn a_payment_before_our_own_answer_is_not_lost() {
     stack.stripe.fault(slow).await;
     let charge = stack.api.charge(&pix()).await;
     stack.api.until(text(&charge, "id"), "paid").await;
-    stack.shop.heard("charge.paid", text(&charge, "id")).await;
+    stack
+        .merchant_server
+        .received("charge.paid", text(&charge, "id"))
+        .await;
     stack
         .api
         .until_attempts(text(&charge, "id"), &["paid"])
@@ -172,7 +183,7 @@ async fn a_payment_after_expiry_is_recorded() {
         .await;
     let paid = stack.api.until(id, "paid").await;
     assert_eq!(paid["amount_paid"], 12345);
-    stack.shop.heard("charge.paid", id).await;
+    stack.merchant_server.received("charge.paid", id).await;
     assert_eq!(
         events(&stack, id, 3).await,
         ["charge.pending", "charge.expired", "charge.paid"]
@@ -181,7 +192,7 @@ async fn a_payment_after_expiry_is_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn late_money_that_nobody_tells_about_is_found() {
+async fn late_money_that_no_one_reports_about_is_found() {
     let stack = only(GatewayKind::Efi).await;
     let charge = stack.api.charge(&pix()).await;
     stack.expire(text(&charge, "id")).await;
@@ -197,14 +208,14 @@ async fn late_money_that_nobody_tells_about_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_strangers_sale_on_the_same_account_is_acknowledged_and_forgotten() {
     let stack = Stack::start().await;
-    let told = json!({ "pix": [{
+    let reported = json!({ "pix": [{
         "endToEndId": "E12345678202611241200strangersab", "txid": "7978c0c97ea847e78e8849634473c1f1", "valor": "1.00",
         "chave": "71cdf9ba-c695-4e3c-b010-abb521a3f1be", "horario": "2026-11-24T12:00:00.000Z",
     }] });
     let address = format!("{}/pix", stack.address(GatewayKind::Efi));
     let answer = tests::http()
         .post(&address)
-        .json(&told)
+        .json(&reported)
         .send()
         .await
         .expect("an answer");
@@ -223,7 +234,7 @@ async fn a_strangers_sale_on_the_same_account_is_acknowledged_and_forgotten() {
     eventually("a person is told", || async {
         let events = stack
             .api
-            .get("/v1/events?type=gateway_connection.attention")
+            .get("/v1/events?type=gateway_connection.action_required")
             .await
             .expect(200);
         if events["data"][0]["data"]["reason"]["code"] == "unreadable_notification" {

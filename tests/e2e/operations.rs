@@ -4,12 +4,12 @@ use activities::operations::{
     OperationError, Operator, address, breakers, credentials, keys, merchants, review::Resolution,
 };
 use chrono::TimeDelta;
-use orchestrator::start::accounts;
+use orchestrator::start::clients;
 use reqwest::StatusCode;
 use schemas::{
     breaker::HoldKind,
-    charge::Status,
-    gateway::{ApiFamily, GatewayKind, Mode},
+    charge::ChargeStatus,
+    gateway::{GatewayApi, GatewayKind, Mode},
     id::ChargeId,
 };
 use secrecy::ExposeSecret;
@@ -120,7 +120,7 @@ async fn a_suspended_merchant_receives_and_refunds_and_is_closed_once_nothing_is
 
     stack.efi.pay(&stack.efi.only_reference().await).await;
     stack.api.until(id, "paid").await;
-    stack.shop.heard("charge.paid", id).await;
+    stack.merchant_server.received("charge.paid", id).await;
     let refund = format!("/v1/charges/{id}/refunds");
     stack.api.post(&refund, &json!({})).await.expect(201);
     stack.api.until(id, "refunded").await;
@@ -149,7 +149,7 @@ async fn a_suspended_merchant_receives_and_refunds_and_is_closed_once_nothing_is
     let expected = ["suspended", "reactivated", "suspended", "closed"];
     assert_eq!(
         audited(&stack).await,
-        expected.map(|deed| format!("merchant.{deed}"))
+        expected.map(|operator_action| format!("merchant.{operator_action}"))
     );
     stack.stop().await;
 }
@@ -158,12 +158,12 @@ async fn a_suspended_merchant_receives_and_refunds_and_is_closed_once_nothing_is
 async fn credentials_are_replaced_by_others_of_the_same_account_only() {
     let stack = only(GatewayKind::Stripe).await;
     let id = stack.connections().await[0].id;
-    let accounts = accounts(&stack.config, &stack.store);
+    let clients = clients(&stack.config, &stack.store);
     let replace = |key: &'static str| {
-        let (store, accounts) = (&stack.store, &accounts);
+        let (store, clients) = (&stack.store, &clients);
         async move {
             let given = json!({ "secret_key": key });
-            credentials::replace(store, accounts, (id, &given), &by()).await
+            credentials::replace(store, clients, (id, &given), &by()).await
         }
     };
     let charge = stack.api.charge(&pix()).await;
@@ -200,13 +200,13 @@ async fn a_notification_address_is_rotated_while_both_secrets_prove() {
     for gateway in GatewayKind::iter() {
         let stack = only(gateway).await;
         let id = stack.connections().await[0].id;
-        let accounts = accounts(&stack.config, &stack.store);
+        let clients = clients(&stack.config, &stack.store);
         let former = stack.address(gateway).clone();
         let charge = stack.api.charge(&pix()).await;
 
         let simulator = stack.simulator(gateway);
         simulator.down().await;
-        let rotated = address::rotate(&stack.store, &accounts, id, &by()).await;
+        let rotated = address::rotate(&stack.store, &clients, id, &by()).await;
         assert!(rotated.expect("rotated").registered.is_err(), "{gateway}");
         let newest = former
             .join(&stack.path_secret(id).await)
@@ -226,8 +226,11 @@ async fn a_notification_address_is_rotated_while_both_secrets_prove() {
         let before = simulator.notifications().await.len();
         simulator.pay(&simulator.only_reference().await).await;
         stack.api.until(text(&charge, "id"), "paid").await;
-        let told = simulator.notifications().await;
-        let addresses: Vec<_> = told[before..].iter().map(|it| text(it, "url")).collect();
+        let reported = simulator.notifications().await;
+        let addresses: Vec<_> = reported[before..]
+            .iter()
+            .map(|it| text(it, "url"))
+            .collect();
         assert!(
             !addresses.is_empty() && addresses.iter().all(|url| url.starts_with(newest.as_str())),
             "{gateway}: {addresses:?}"
@@ -258,14 +261,14 @@ async fn a_breaker_held_open_sends_charges_elsewhere_until_it_is_released() {
     };
     assert_eq!(gateway().await, "efi");
     let open = (HoldKind::ForceOpen, TimeDelta::hours(1));
-    let held = breakers::hold(&stack.store, (id, Some(ApiFamily::EfiPix)), open, &by()).await;
-    assert_eq!(held.expect("held"), [ApiFamily::EfiPix]);
+    let held = breakers::hold(&stack.store, (id, Some(GatewayApi::EfiPix)), open, &by()).await;
+    assert_eq!(held.expect("held"), [GatewayApi::EfiPix]);
     assert_eq!(gateway().await, "stripe");
-    let foreign = (id, Some(ApiFamily::Asaas));
+    let foreign = (id, Some(GatewayApi::Asaas));
     let why = refusal(breakers::hold(&stack.store, foreign, open, &by()).await);
     assert!(why.contains("efi_pix"), "{why}");
     let released = breakers::release(&stack.store, (id, None), &by()).await;
-    assert_eq!(released.expect("released"), [ApiFamily::EfiPix]);
+    assert_eq!(released.expect("released"), [GatewayApi::EfiPix]);
     assert_eq!(gateway().await, "efi");
     refusal(breakers::release(&stack.store, (id, None), &by()).await);
     assert_eq!(audited(&stack).await, ["breaker.held", "breaker.released"]);
@@ -277,19 +280,23 @@ async fn an_event_is_delivered_once_more_under_the_same_id() {
     let stack = only(GatewayKind::Efi).await;
     let acts = &stack.running.activities;
     let charge = stack.api.charge(&pix()).await;
-    let heard = stack
-        .shop
-        .heard("charge.pending", text(&charge, "id"))
+    let received = stack
+        .merchant_server
+        .received("charge.pending", text(&charge, "id"))
         .await;
-    let event = heard.id.parse().expect("an event's id");
+    let event = received.id.parse().expect("an event's id");
     let times = |count: usize| {
-        let (shop, id) = (stack.shop.clone(), heard.id.clone());
+        let (merchant_server, id) = (stack.merchant_server.clone(), received.id.clone());
         async move {
             let what = format!("the shop hears it {count} times");
             eventually(&what, || async {
-                let arrived = shop.arrived();
-                let heard = arrived.iter().filter(|a| a.id == id).count();
-                if heard == count { Ok(()) } else { Err(heard) }
+                let arrived = merchant_server.arrived();
+                let received = arrived.iter().filter(|a| a.id == id).count();
+                if received == count {
+                    Ok(())
+                } else {
+                    Err(received)
+                }
             })
             .await;
         }
@@ -310,9 +317,15 @@ async fn an_event_is_delivered_once_more_under_the_same_id() {
     times(3).await;
     let nowhere = schemas::id::EndpointId(stack.merchant.uuid());
     refusal(acts.resend_event((event, Some(nowhere)), &by()).await);
-    let deeds = audited(&stack).await;
-    assert_eq!(deeds.first().map(String::as_str), Some("event.resent"));
-    assert_eq!(deeds.last().map(String::as_str), Some("delivery.retried"));
+    let operator_actions = audited(&stack).await;
+    assert_eq!(
+        operator_actions.first().map(String::as_str),
+        Some("event.resent")
+    );
+    assert_eq!(
+        operator_actions.last().map(String::as_str),
+        Some("delivery.retried")
+    );
     stack.stop().await;
 }
 
@@ -320,7 +333,7 @@ async fn an_event_is_delivered_once_more_under_the_same_id() {
 async fn in_review(stack: &Stack) -> ChargeId {
     let charge = stack.api.charge(&pix()).await;
     let id: ChargeId = text(&charge, "id").parse().expect("an id");
-    let sql = "update charges set status = 'needs_review', look_at = null where id = $1";
+    let sql = "update charges set status = 'needs_review', next_check_at = null where id = $1";
     stack.run(sql, id.uuid()).await;
     id
 }
@@ -348,17 +361,17 @@ async fn a_charge_in_review_is_kept_voided_or_marked_as_paid_elsewhere() {
 
     let kept = in_review(&stack).await;
     let status = resolve(kept, Resolution::Keep).await.expect("resolved");
-    assert_eq!(status, Status::Pending);
+    assert_eq!(status, ChargeStatus::Pending);
     refusal(resolve(kept, Resolution::Void).await);
     stack.efi.pay(&stack.efi.only_reference().await).await;
     stack.api.until(&kept.to_string(), "paid").await;
 
     let voided = in_review(&stack).await;
     let status = resolve(voided, Resolution::Void).await.expect("resolved");
-    assert_eq!(status, Status::Canceled);
+    assert_eq!(status, ChargeStatus::Canceled);
     stack
-        .shop
-        .heard("charge.canceled", &voided.to_string())
+        .merchant_server
+        .received("charge.canceled", &voided.to_string())
         .await;
     nothing_payable().await;
 
@@ -367,17 +380,20 @@ async fn a_charge_in_review_is_kept_voided_or_marked_as_paid_elsewhere() {
     stack.efi.down().await;
     let how = Resolution::PaidElsewhere;
     let status = resolve(elsewhere, how).await.expect("resolved");
-    assert_eq!(status, Status::Paid);
+    assert_eq!(status, ChargeStatus::Paid);
     let shown = stack
-        .shop
-        .heard("charge.paid", &elsewhere.to_string())
+        .merchant_server
+        .received("charge.paid", &elsewhere.to_string())
         .await;
     assert_eq!(shown.event["data"]["amount_paid"], 0);
     // the payer is quicker than the voiding
     stack.efi.pay(text(&payable[0], "reference")).await;
     stack.efi.heal().await;
-    let told = "charge.duplicate_payment";
-    stack.shop.heard(told, &elsewhere.to_string()).await;
+    let reported = "charge.duplicate_payment";
+    stack
+        .merchant_server
+        .received(reported, &elsewhere.to_string())
+        .await;
     nothing_payable().await;
     assert_eq!(audited(&stack).await, ["charge.resolved"; 3]);
     stack.stop().await;

@@ -86,7 +86,7 @@ async fn an_erased_payer_leaves_no_trace_that_any_key_could_open() {
 
         let before = stack.dump().await;
         let columns: Vec<_> = traces(&before).iter().map(|it| it.column.clone()).collect();
-        for column in ["charges.payer_sealed", "attempts.order_sealed"] {
+        for column in ["charges.payer_sealed", "attempts.request_sealed"] {
             assert!(columns.iter().any(|it| it == column), "{columns:?}");
         }
 
@@ -123,11 +123,11 @@ async fn erased_charges_still_work(stack: &Stack, (gateway, id): (GatewayKind, &
     let replayed = stack.replay().await;
     assert_eq!(replayed.unreadable, 0, "{replayed:?}");
     eventually("what was told again is handled", || async {
-        let told = stack.api.timeline(id, "notification").await;
-        if told.iter().all(|entry| !entry["handled_at"].is_null()) {
+        let reported = stack.api.timeline(id, "notification").await;
+        if reported.iter().all(|entry| !entry["handled_at"].is_null()) {
             Ok(())
         } else {
-            Err(told)
+            Err(reported)
         }
     })
     .await;

@@ -44,8 +44,8 @@ async fn rows_that_an_outage_left_without_workflows_are_all_started() {
     let stack = Stack::start().await;
     let charge = stack.api.charge(&pix()).await;
     stack
-        .shop
-        .heard("charge.pending", charge["id"].as_str().expect("an id"))
+        .merchant_server
+        .received("charge.pending", charge["id"].as_str().expect("an id"))
         .await;
     let mut db = connection(&stack).await;
     backlog::copy(&mut db, uuid(&charge), 150)
@@ -67,7 +67,7 @@ async fn rows_that_an_outage_left_without_workflows_are_all_started() {
     })
     .await;
     eventually("every delivery arrived", || async {
-        let arrived = stack.shop.arrived().len();
+        let arrived = stack.merchant_server.arrived().len();
         if arrived >= 151 { Ok(()) } else { Err(arrived) }
     })
     .await;
@@ -81,12 +81,12 @@ async fn a_row_whose_start_is_refused_is_worked_on_after_a_few_times() {
         ..Timing::default()
     };
     let bench = Bench::start(timing).await;
-    let shop = Receiver::open().await;
-    bench.endpoint(&shop.url).await;
+    let merchant_server = Receiver::open().await;
+    bench.endpoint(&merchant_server.url).await;
     let refused = bench.event().await[0].delivery;
     bench.refuse(refused);
     bench.activities.sweep_once().await.expect("swept");
-    let mark = "select reason, checks from sweep_marks where kind = 'delivery' and key = $1::text";
+    let mark = "select reason, tries from sweep_marks where kind = 'delivery' and key = $1::text";
     let marks: Vec<(String, i32)> = bench.rows(mark, refused.uuid()).await;
     let reason = "the start was refused: invalid argument".to_owned();
     assert_eq!(marks, [(reason, 1)]);
@@ -96,7 +96,7 @@ async fn a_row_whose_start_is_refused_is_worked_on_after_a_few_times() {
     let state = "select state from deliveries where id = $1";
     let states: Vec<(String,)> = bench.rows(state, refused.uuid()).await;
     assert_eq!(states, [("delivered".to_owned(),)]);
-    assert_eq!(shop.arrived().len(), 1);
+    assert_eq!(merchant_server.arrived().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,18 +119,18 @@ async fn a_merchant_with_unreadable_settings_stops_no_sweep() {
         );
         execute(&mut db, spoil).await;
         let late = format!(
-            "update charges set look_at = app_now() - interval '1 hour' * case id when '{theirs}' then 2 else 1 end
+            "update charges set next_check_at = app_now() - interval '1 hour' * case id when '{theirs}' then 2 else 1 end
               where id in ('{theirs}', '{others}')"
         );
         execute(&mut db, late).await;
-        let mark = "insert into sweep_marks (kind, key, merchant_id, due_at, checks, next_check_at, reason)
-                    select 'charge', id::text, merchant_id, look_at, 2, app_now(), 'woken' from charges where look_at < app_now()
-                    on conflict (kind, key) do update set due_at = excluded.due_at, checks = 2, next_check_at = app_now()";
+        let mark = "insert into sweep_marks (kind, key, merchant_id, due_at, tries, next_check_at, reason)
+                    select 'charge', id::text, merchant_id, next_check_at, 2, app_now(), 'woken' from charges where next_check_at < app_now()
+                    on conflict (kind, key) do update set due_at = excluded.due_at, tries = 2, next_check_at = app_now()";
         execute(&mut db, mark.to_owned()).await;
         stack.running.activities.sweep_once().await.expect("swept");
         let overdue = format!(
             "select string_agg(id::text, ' ') from charges
-              where look_at < app_now() - interval '1 minute' and id in ('{theirs}', '{others}')"
+              where next_check_at < app_now() - interval '1 minute' and id in ('{theirs}', '{others}')"
         );
         assert_eq!(text(&mut db, overdue).await, None, "{settings}");
     }
@@ -146,8 +146,8 @@ async fn a_poisoned_row_is_postponed_with_its_reason_and_delays_no_other() {
     );
     let (poisoned, healthy) = (uuid(&poisoned), uuid(&healthy));
     stack
-        .shop
-        .heard("charge.pending", &ChargeId(healthy).to_string())
+        .merchant_server
+        .received("charge.pending", &ChargeId(healthy).to_string())
         .await;
     let mut db = connection(&stack).await;
     // beside each other, the poisoned one first, and both were started and woken before in vain
@@ -159,13 +159,13 @@ async fn a_poisoned_row_is_postponed_with_its_reason_and_delays_no_other() {
     execute(
         &mut db,
         format!(
-            "update charges set look_at = app_now() - interval '1 hour' * case id when '{poisoned}' then 2 else 1 end
+            "update charges set next_check_at = app_now() - interval '1 hour' * case id when '{poisoned}' then 2 else 1 end
               where id in ('{poisoned}', '{healthy}')"
         ),
     )
     .await;
-    let mark = "insert into sweep_marks (kind, key, merchant_id, due_at, checks, next_check_at, reason)
-                select 'charge', id::text, merchant_id, look_at, 2, app_now(), 'woken' from charges where look_at < app_now()";
+    let mark = "insert into sweep_marks (kind, key, merchant_id, due_at, tries, next_check_at, reason)
+                select 'charge', id::text, merchant_id, next_check_at, 2, app_now(), 'woken' from charges where next_check_at < app_now()";
     execute(&mut db, mark.to_owned()).await;
     // rows of other kinds that fail as well: tokens of connections whose credentials no longer open
     let dead = "with dead as (
@@ -174,7 +174,7 @@ async fn a_poisoned_row_is_postponed_with_its_reason_and_delays_no_other() {
                       from gateway_connections c, generate_series(1, 200) n
                      where c.id = (select id from gateway_connections order by id limit 1)
                     returning id, merchant_id, mode)
-                insert into notification_tokens (connection_id, token, merchant_id, mode, look_at)
+                insert into notification_tokens (connection_id, token, merchant_id, mode, next_check_at)
                 select id, 'token', merchant_id, mode, app_now() - interval '1 day' from dead";
     execute(&mut db, dead.to_owned()).await;
 
@@ -186,17 +186,17 @@ async fn a_poisoned_row_is_postponed_with_its_reason_and_delays_no_other() {
         since.elapsed()
     );
     let overdue = format!(
-        "select id::text from charges where look_at < app_now() - interval '1 minute' and id = '{healthy}'"
+        "select id::text from charges where next_check_at < app_now() - interval '1 minute' and id = '{healthy}'"
     );
     assert_eq!(text(&mut db, overdue).await, None);
     let reason = format!(
-        "select reason from sweep_marks where key = '{poisoned}' and next_check_at > app_now() and checks = 3"
+        "select reason from sweep_marks where key = '{poisoned}' and next_check_at > app_now() and tries = 3"
     );
     let reason = text(&mut db, reason).await.expect("a mark");
     assert!(reason.contains("payment_method"), "{reason}");
     let tokens = "select count(*)::text from notification_tokens t left join sweep_marks m
                       on m.kind = 'token' and m.key = t.connection_id::text || ' ' || t.token
-                   where t.look_at <= app_now() and (m.key is null or m.next_check_at <= app_now())";
+                   where t.next_check_at <= app_now() and (m.key is null or m.next_check_at <= app_now())";
     assert_eq!(text(&mut db, tokens.to_owned()).await.as_deref(), Some("0"));
     stack.stop().await;
 }
@@ -221,9 +221,9 @@ async fn only_charges_that_a_caller_waits_for_are_notified() {
     );
     stack.api.post(&path, &json!({})).await.expect(200);
     let (paid, canceled) = (uuid(&paid), uuid(&canceled));
-    let mut heard = Vec::new();
-    while heard.len() < 3 {
-        heard.push(
+    let mut received = Vec::new();
+    while received.len() < 3 {
+        received.push(
             listener
                 .recv()
                 .await
@@ -237,7 +237,7 @@ async fn only_charges_that_a_caller_waits_for_are_notified() {
         format!("{canceled} pending"),
         format!("{canceled} canceled"),
     ];
-    assert_eq!(heard, expected);
+    assert_eq!(received, expected);
     stack.stop().await;
 }
 
@@ -269,7 +269,7 @@ async fn what_a_schedule_starts_ends_by_itself() {
     .await;
     let client = client(&stack).await;
     for name in SCHEDULES {
-        let id = format!("{name}-{}upkeep", stack.config.task_queue_prefix);
+        let id = format!("{name}-{}maintenance", stack.config.task_queue_prefix);
         let schedule = client
             .get_schedule_handle(id)
             .describe(RpcOptions::default())

@@ -1,6 +1,6 @@
 //! Money given back, once and never more than was paid; money claimed back, which is something else.
 
-use schemas::{gateway::GatewayKind, payment_method::Kind};
+use schemas::{gateway::GatewayKind, payment_method::PaymentMethodKind};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 use tests::{
@@ -29,7 +29,7 @@ async fn paid(gateway: GatewayKind, body: &Value) -> Paid {
     })
     .await;
     let charge = stack.api.charge(body).await;
-    let method: Kind = text(&body["payment_method"], "type")
+    let method: PaymentMethodKind = text(&body["payment_method"], "type")
         .parse()
         .expect("a method");
     let simulator = stack.simulator_of(gateway, method).clone();
@@ -97,10 +97,13 @@ async fn a_payment_is_given_back_in_part_then_whole_on_every_gateway() {
         paid.until_refund(text(&rest, "id"), "succeeded").await;
         paid.stack.api.until(&paid.charge, "refunded").await;
         paid.stack
-            .shop
-            .heard("refund.succeeded", text(&rest, "id"))
+            .merchant_server
+            .received("refund.succeeded", text(&rest, "id"))
             .await;
-        paid.stack.shop.heard("charge.refunded", &paid.charge).await;
+        paid.stack
+            .merchant_server
+            .received("charge.refunded", &paid.charge)
+            .await;
         assert_eq!(paid.at_gateway().await, 12_345, "{gateway}");
         let again = paid.refund(json!({})).await.expect(409);
         assert_eq!(again["code"], "charge_not_refundable");
@@ -172,7 +175,7 @@ async fn a_refund_whose_answer_was_lost_is_given_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_gateway_cannot_give_back_is_told_before_any_call() {
+async fn what_a_gateway_cannot_give_back_is_reported_before_any_call() {
     for gateway in GatewayKind::iter() {
         let paid = paid(gateway, &boleto()).await;
         let before = paid.simulator.requests().await.len();
@@ -234,8 +237,8 @@ async fn a_refund_that_fails_at_last_gives_its_amount_free() {
     let failed = paid.until_refund(text(&refund, "id"), "failed").await;
     assert!(failed["failure"]["message"].is_string(), "{failed}");
     paid.stack
-        .shop
-        .heard("refund.failed", text(&refund, "id"))
+        .merchant_server
+        .received("refund.failed", text(&refund, "id"))
         .await;
     let charge = paid.stack.api.show(&paid.charge).await;
     assert_eq!(charge["amount_refundable"], 12_345, "{charge}");
@@ -259,7 +262,10 @@ async fn a_dispute_is_its_own_state_and_is_never_refunded_on_top() {
         let charge = paid.stack.api.until(&paid.charge, "disputed").await;
         assert_eq!(charge["amount_refunded"], 0, "{gateway}");
         assert_eq!(charge["amount_disputed"], 12_345, "{gateway}: {charge}");
-        paid.stack.shop.heard("charge.disputed", &paid.charge).await;
+        paid.stack
+            .merchant_server
+            .received("charge.disputed", &paid.charge)
+            .await;
         let refused = paid.refund(json!({})).await.expect(409);
         assert_eq!(refused["code"], "charge_not_refundable", "{gateway}");
         let list = format!("/v1/disputes?charge={}", paid.charge);
@@ -271,21 +277,21 @@ async fn a_dispute_is_its_own_state_and_is_never_refunded_on_top() {
                 .act(&paid.reference, "close_dispute", &won)
                 .await;
             paid.stack
-                .shop
-                .heard("dispute.won", text(&dispute, "id"))
+                .merchant_server
+                .received("dispute.won", text(&dispute, "id"))
                 .await;
             let charge = paid.stack.api.until(&paid.charge, "paid").await;
             assert_eq!(charge["amount_refundable"], 12_345, "{gateway}");
             let events = format!("charge={}&type=charge.paid", paid.charge);
-            let told = paid.stack.api.events(&events, 1).await;
-            assert_eq!(told.len(), 1, "nobody ships twice");
+            let reported = paid.stack.api.events(&events, 1).await;
+            assert_eq!(reported.len(), 1, "nobody ships twice");
         }
         paid.stack.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dispute_that_nobody_told_us_of_stops_a_refund() {
+async fn a_dispute_that_no_one_reported_us_of_stops_a_refund() {
     let paid = paid(GatewayKind::Stripe, &card()).await;
     let silently = json!({ "notify": false });
     paid.simulator

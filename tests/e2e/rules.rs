@@ -41,7 +41,10 @@ async fn only_a_further_payment_is_a_duplicate_and_no_money_is_dropped() {
     stack.api.until(&charge, "paid").await;
     stack.efi.pay(&orphan).await;
     stack.efi.heal().await;
-    stack.shop.heard("charge.duplicate_payment", &charge).await;
+    stack
+        .merchant_server
+        .received("charge.duplicate_payment", &charge)
+        .await;
     let paid = stack.api.show(&charge).await;
     assert_eq!(paid["status"], "paid");
     assert_eq!(paid["amount_paid"], 2 * 12_345, "{paid}");
@@ -53,8 +56,8 @@ async fn only_a_further_payment_is_a_duplicate_and_no_money_is_dropped() {
     let refund = stack.api.post(&path, &second).await.expect(201);
     assert_eq!(refund["amount"], 12_345);
     stack
-        .shop
-        .heard("refund.succeeded", text(&refund, "id"))
+        .merchant_server
+        .received("refund.succeeded", text(&refund, "id"))
         .await;
     assert_eq!(stack.api.show(&charge).await["status"], "paid");
     stack.stop().await;
@@ -76,7 +79,7 @@ async fn an_attempt_that_left_nothing_is_searched_for_and_then_reported() {
     );
     let raised = stack
         .api
-        .events("type=gateway_connection.attention", 1)
+        .events("type=gateway_connection.action_required", 1)
         .await;
     assert_eq!(
         raised[0]["data"]["reason"]["code"], "attempt_unsettled",
@@ -125,24 +128,24 @@ async fn a_reference_is_believed_only_from_its_own_connection() {
     let charge = stack.api.charge(&pix()).await;
     assert_eq!(charge["gateway"]["kind"], "stripe");
     let reference = stack.stripe.only_reference().await;
-    let told = json!({ "pix": [{
+    let reported = json!({ "pix": [{
         "endToEndId": "E12345678202611241200abcdefghijk", "txid": reference, "valor": "123.45",
         "chave": "71cdf9ba-c695-4e3c-b010-abb521a3f1be", "horario": "2026-11-24T12:00:00.000Z",
     }] });
     let address = stack.address(GatewayKind::Efi).clone();
     let answer = tests::http()
         .post(address)
-        .json(&told)
+        .json(&reported)
         .send()
         .await
         .expect("an answer");
     assert_eq!(answer.status(), 200);
-    let told = stack
+    let reported = stack
         .api
         .timeline(text(&charge, "id"), "notification")
         .await;
-    let of_efi = told.iter().filter(|entry| entry["gateway"] == "efi");
-    assert_eq!(of_efi.count(), 0, "{told:?}");
+    let of_efi = reported.iter().filter(|entry| entry["gateway"] == "efi");
+    assert_eq!(of_efi.count(), 0, "{reported:?}");
     assert_eq!(
         stack.api.show(text(&charge, "id")).await["status"],
         "pending"
@@ -156,14 +159,14 @@ async fn a_gateway_that_forgot_a_presented_charge_is_an_alarm_and_moves_nothing(
     let charge = stack.api.charge(&pix()).await;
     let reference = stack.efi.only_reference().await;
     stack.efi.forget().await;
-    let told = json!({ "pix": [{
+    let reported = json!({ "pix": [{
         "endToEndId": "E12345678202611241200abcdefghijk", "txid": reference, "valor": "123.45",
         "chave": "71cdf9ba-c695-4e3c-b010-abb521a3f1be", "horario": "2026-11-24T12:00:00.000Z",
     }] });
     let address = stack.address(GatewayKind::Efi).clone();
     tests::http()
         .post(address)
-        .json(&told)
+        .json(&reported)
         .send()
         .await
         .expect("an answer");
@@ -200,7 +203,10 @@ async fn events_are_numbered_per_subject_without_gaps() {
     stack.api.until(&charge, "paid").await;
     let path = format!("/v1/charges/{charge}/refunds");
     let refund = stack.api.post(&path, &json!({})).await.expect(201);
-    stack.shop.heard("charge.refunded", &charge).await;
+    stack
+        .merchant_server
+        .received("charge.refunded", &charge)
+        .await;
     let events = stack.api.events("limit=100", 5).await;
     for subject in [charge.as_str(), text(&refund, "id")] {
         let mut numbers: Vec<_> = events

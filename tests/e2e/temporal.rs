@@ -22,11 +22,11 @@ use tests::{
 use uuid::Uuid;
 use workflows::{
     charge::ChargeWorkflow, delivery::DeliveryWorkflow, endpoint::EndpointWorkflow,
-    reconcile::ReconcileWorkflow, refund::RefundWorkflow, sweep::SweepWorkflow,
+    orphan::OrphanWorkflow, refund::RefundWorkflow, sweep::SweepWorkflow,
 };
 
 /// Every kind of workflow that is recorded.
-const RECORDED: [&str; 5] = ["charge", "delivery", "endpoint", "reconcile", "refund"];
+const RECORDED: [&str; 5] = ["charge", "delivery", "endpoint", "orphan", "refund"];
 
 pub(crate) async fn client(stack: &Stack) -> Client {
     let options = ConnectionOptions::new(stack.services.temporal_url.clone())
@@ -66,9 +66,9 @@ async fn with_temporal_away_charges_are_presented_and_their_workflows_exist_afte
     let charge = stack.api.charge(&pix()).await;
     let id = charge["id"].as_str().expect("an id");
     assert_eq!(charge["status"], "pending", "{charge}");
-    stack.temporal.mend();
+    stack.temporal.repair();
     history(&client(&stack).await, id).await;
-    stack.shop.heard("charge.pending", id).await;
+    stack.merchant_server.received("charge.pending", id).await;
     stack
         .efi
         .pay(
@@ -77,7 +77,7 @@ async fn with_temporal_away_charges_are_presented_and_their_workflows_exist_afte
                 .expect("a reference"),
         )
         .await;
-    stack.shop.heard("charge.paid", id).await;
+    stack.merchant_server.received("charge.paid", id).await;
     stack.stop().await;
 }
 
@@ -89,7 +89,7 @@ async fn a_start_that_timed_out_yet_succeeded_makes_one_attempt() {
     let charge = stack.api.charge(&pix()).await;
     let id = charge["id"].as_str().expect("an id");
     assert_eq!(charge["status"], "pending", "{charge}");
-    stack.temporal.mend();
+    stack.temporal.repair();
     history(&client(&stack).await, id).await;
     stack.api.until_attempts(id, &["presented"]).await;
     assert_eq!(stack.efi.charges().await.len(), 2);
@@ -99,7 +99,7 @@ async fn a_start_that_timed_out_yet_succeeded_makes_one_attempt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn workflows_are_found_by_charge_and_merchant_and_hold_no_personal_data() {
     let stack = Stack::start().await;
-    stack.shop.answer([500]);
+    stack.merchant_server.answer([500]);
     stack
         .efi
         .fault(json!({ "kind": "reset_after", "method": "PUT", "path": "/v2/cob", "times": 1 }))
@@ -119,7 +119,7 @@ async fn workflows_are_found_by_charge_and_merchant_and_hold_no_personal_data() 
                 .expect("a reference"),
         )
         .await;
-    stack.shop.heard("charge.paid", id).await;
+    stack.merchant_server.received("charge.paid", id).await;
     let attempts = stack.api.until_attempts(id, &["voided", "paid"]).await;
     let deliveries = stack.api.timeline(id, "delivery").await;
     let client = client(&stack).await;
@@ -141,7 +141,7 @@ async fn workflows_are_found_by_charge_and_merchant_and_hold_no_personal_data() 
             .count_workflows(query, WorkflowCountOptions::default())
             .await
             .map(|found| found.count());
-        // the charge's own, its reconciliation's and its two deliveries'; one that was poked after its end ran twice
+        // the charge's own, its reconciliation's and its two deliveries'; one that was woken after its end ran twice
         if count.as_ref().is_ok_and(|count| *count >= 4) {
             Ok(())
         } else {
@@ -167,7 +167,7 @@ async fn recorded_histories_replay() {
             .register_workflow::<ChargeWorkflow>()
             .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<DeliveryWorkflow>)
             .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<EndpointWorkflow>)
-            .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<ReconcileWorkflow>)
+            .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<OrphanWorkflow>)
             .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<RefundWorkflow>)
             .and_then(temporalio_sdk::workflow_replayer::WorkflowReplayerOptionsBuilder::register_workflow::<SweepWorkflow>)
             .expect("workflows");
@@ -249,7 +249,7 @@ async fn a_waiting_delivery_costs_few_tasks_of_its_workflow() {
 #[ignore = "records, and proves nothing"]
 async fn record_histories() {
     let stack = Stack::start().await;
-    stack.shop.answer([500]);
+    stack.merchant_server.answer([500]);
     stack
         .efi
         .fault(json!({ "kind": "reset_after", "method": "PUT", "path": "/v2/cob", "times": 1 }))
@@ -270,14 +270,17 @@ async fn record_histories() {
                 .expect("a reference"),
         )
         .await;
-    stack.shop.heard("charge.paid", id).await;
+    stack.merchant_server.received("charge.paid", id).await;
     let refund = stack
         .api
         .post(&format!("/v1/charges/{id}/refunds"), &json!({}))
         .await
         .expect(201);
     let refund = refund["id"].as_str().expect("an id");
-    stack.shop.heard("refund.succeeded", refund).await;
+    stack
+        .merchant_server
+        .received("refund.succeeded", refund)
+        .await;
     let deliveries = stack.api.timeline(id, "delivery").await;
     let canceled = stack.api.charge(&pix()).await;
     let canceled = canceled["id"].as_str().expect("an id");
@@ -286,10 +289,10 @@ async fn record_histories() {
         .post(&format!("/v1/charges/{canceled}/cancel"), &json!({}))
         .await
         .expect(200);
-    stack.shop.answer([410]);
+    stack.merchant_server.answer([410]);
     let late = stack.api.charge(&pix()).await;
     let late = late["id"].as_str().expect("an id");
-    stack.shop.heard("charge.pending", late).await;
+    stack.merchant_server.received("charge.pending", late).await;
     let endpoints = stack.api.get("/v1/webhook_endpoints").await.expect(200);
     let endpoint = endpoints["data"][0]["id"].as_str().expect("an id");
     let client = client(&stack).await;
@@ -298,10 +301,7 @@ async fn record_histories() {
         ("endpoint-paused-and-resumed", endpoint),
         ("charge-failed-over-and-paid", id),
         ("charge-canceled", canceled),
-        (
-            "reconcile-voided",
-            attempts[0]["id"].as_str().expect("an id"),
-        ),
+        ("orphan-voided", attempts[0]["id"].as_str().expect("an id")),
         ("refund-succeeded", refund),
         (
             "delivery-second-try",

@@ -15,7 +15,7 @@ use std::{io::Write, path::PathBuf};
 
 use anyhow::Context;
 use clap::Parser;
-use tests::{Api, Shop, Simulator};
+use tests::{Api, MerchantServer, Simulator};
 use url::Url;
 
 /// Where the stack is, and how long to measure.
@@ -94,7 +94,7 @@ impl Arguments {
 }
 
 /// What the one webhook endpoint hears: every event, as unless told otherwise, or only that somebody paid.
-const HEARS: [(&str, &[&str]); 2] = [("all told", &[]), ("paid told", &["charge.paid"])];
+const RECEIVES: [(&str, &[&str]); 2] = [("all told", &[]), ("paid told", &["charge.paid"])];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -125,12 +125,12 @@ async fn main() -> anyhow::Result<()> {
     for rate in &arguments.open {
         done(bench.open(*rate, false, &format!("open, {rate}/s")).await?)?;
     }
-    let shop = Shop::open().await;
-    for (hears, events) in HEARS {
-        let endpoint = bench.listen(&shop, events).await?;
+    let merchant_server = MerchantServer::open().await;
+    for (receives, events) in RECEIVES {
+        let endpoint = bench.listen(&merchant_server, events).await?;
         for rate in &arguments.lives {
-            let name = format!("full lives, {rate}/s offered, {hears}");
-            done(bench.lives(*rate, &shop, &name).await?)?;
+            let name = format!("full lives, {rate}/s offered, {receives}");
+            done(bench.lives(*rate, &merchant_server, &name).await?)?;
         }
         bench.stop_listening(&endpoint).await?;
     }

@@ -7,7 +7,7 @@ use schemas::id::ChargeId;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 use tests::{
-    Api, Shop,
+    Api, MerchantServer,
     api::pix,
     backlog::{self, Left},
 };
@@ -24,7 +24,7 @@ const NEW_PER_S: u32 = 5;
 const LARGEST_PERCENT: u32 = 70;
 /// Connections whose credentials do not open, each with a notification's token that is due.
 const DEAD_CONNECTIONS: u32 = 200;
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_EVERY: Duration = Duration::from_millis(500);
 /// A backlog that is not empty by then has failed.
 const PATIENCE: Duration = Duration::from_mins(20);
 
@@ -32,7 +32,7 @@ struct Merchant {
     id: Uuid,
     /// A charge that is presented, with an event that was delivered.
     charge: Uuid,
-    _shop: Shop,
+    _merchant_server: MerchantServer,
 }
 
 /// Measures, with `rows` charges and as many deliveries.
@@ -81,14 +81,14 @@ pub(crate) async fn run(arguments: &Arguments, bench: &Bench, rows: u32) -> anyh
 
 /// An endpoint, and a charge whose event it accepted.
 async fn prepare(db: &mut PgConnection, api: &Api) -> anyhow::Result<Merchant> {
-    let shop = Shop::open().await;
-    let wanted = json!({ "url": shop.url, "events": [] });
+    let merchant_server = MerchantServer::open().await;
+    let wanted = json!({ "url": merchant_server.url, "events": [] });
     let endpoint = api.post("/v1/webhook_endpoints", &wanted).await;
     anyhow::ensure!(endpoint.status == 201, "{}", endpoint.body);
-    shop.trust(endpoint.body["secret"].as_str().unwrap_or_default());
+    merchant_server.trust(endpoint.body["secret"].as_str().unwrap_or_default());
     let charge = api.charge(&pix()).await;
     let id = charge["id"].as_str().context("an id")?;
-    shop.heard("charge.pending", id).await;
+    merchant_server.received("charge.pending", id).await;
     let charge: ChargeId = id.parse()?;
     let sql = format!(
         "select merchant_id from charges where id = '{}'",
@@ -98,7 +98,7 @@ async fn prepare(db: &mut PgConnection, api: &Api) -> anyhow::Result<Merchant> {
     Ok(Merchant {
         id: row.try_get(0)?,
         charge: charge.uuid(),
-        _shop: shop,
+        _merchant_server: merchant_server,
     })
 }
 
@@ -112,8 +112,8 @@ async fn seed(db: &mut PgConnection, merchants: &[Merchant], rows: u32) -> anyho
         };
         backlog::copy(db, merchant.charge, rows * percent / 100).await?;
     }
-    let poisoned = "update charges set payment_method = '{}', look_at = app_now() - interval '1 day'
-                     where id = (select id from charges where look_at < app_now() order by look_at limit 1)";
+    let poisoned = "update charges set payment_method = '{}', next_check_at = app_now() - interval '1 day'
+                     where id = (select id from charges where next_check_at < app_now() order by next_check_at limit 1)";
     db.execute(AssertSqlSafe(poisoned.to_owned())).await?;
     let dead = format!(
         "with dead as (
@@ -122,7 +122,7 @@ async fn seed(db: &mut PgConnection, merchants: &[Merchant], rows: u32) -> anyho
                from gateway_connections c, generate_series(1, {DEAD_CONNECTIONS}) n
               where c.id = (select id from gateway_connections order by id limit 1)
              returning id, merchant_id, mode)
-         insert into notification_tokens (connection_id, token, merchant_id, mode, look_at)
+         insert into notification_tokens (connection_id, token, merchant_id, mode, next_check_at)
          select id, 'token', merchant_id, mode, app_now() - interval '1 day' from dead"
     );
     db.execute(AssertSqlSafe(dead)).await?;
@@ -153,7 +153,7 @@ async fn watch(
             return Ok((first, emptied.into_iter().flatten().collect()));
         }
         anyhow::ensure!(began.elapsed() < PATIENCE, "left: {left:?}");
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_EVERY).await;
     }
 }
 

@@ -14,7 +14,7 @@ use hdrhistogram::Histogram;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use tests::{Api, Shop, Simulator, api::pix};
+use tests::{Api, MerchantServer, Simulator, api::pix};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -27,7 +27,7 @@ use crate::{
 
 /// How long after the last arrival a payment may be delivered.
 const LATEST: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
 /// What is measured, and by what.
 pub(crate) struct Bench {
@@ -120,11 +120,15 @@ impl Bench {
     }
 
     /// One webhook endpoint, in this process, for these events; for none named, for all.
-    pub(crate) async fn listen(&self, shop: &Shop, events: &[&str]) -> anyhow::Result<String> {
-        let wanted = json!({ "url": shop.url, "events": events });
+    pub(crate) async fn listen(
+        &self,
+        merchant_server: &MerchantServer,
+        events: &[&str],
+    ) -> anyhow::Result<String> {
+        let wanted = json!({ "url": merchant_server.url, "events": events });
         let endpoint = self.api.post("/v1/webhook_endpoints", &wanted).await;
         anyhow::ensure!(endpoint.status == 201, "{}", endpoint.body);
-        shop.trust(endpoint.body["secret"].as_str().unwrap_or_default());
+        merchant_server.trust(endpoint.body["secret"].as_str().unwrap_or_default());
         Ok(endpoint.body["id"].as_str().unwrap_or_default().to_owned())
     }
 
@@ -136,12 +140,20 @@ impl Bench {
     }
 
     /// Open loop, and every charge is paid at once; ends when the last payment was delivered.
-    pub(crate) async fn lives(&self, rate: u32, shop: &Shop, name: &str) -> anyhow::Result<Row> {
+    pub(crate) async fn lives(
+        &self,
+        rate: u32,
+        merchant_server: &MerchantServer,
+        name: &str,
+    ) -> anyhow::Result<Row> {
         self.efi.set(json!({ "auto_pay_ms": 50 })).await;
-        let (before, heard_before, start) =
-            (self.meter().await?, shop.arrived().len(), Instant::now());
+        let (before, received_before, start) = (
+            self.meter().await?,
+            merchant_server.arrived().len(),
+            Instant::now(),
+        );
         let mut row = self.open(rate, true, name).await?;
-        let paid = |arrived: &[tests::shop::Arrived]| {
+        let paid = |arrived: &[tests::merchant_server::ReceivedWebhook]| {
             arrived
                 .iter()
                 .filter(|a| a.event["type"] == "charge.paid")
@@ -149,12 +161,17 @@ impl Bench {
         };
         // what is late by then was left to the sweep, and counts as no full life
         let deadline = Instant::now() + LATEST;
-        while paid(&shop.arrived()[heard_before..]) < row.charges && Instant::now() < deadline {
-            sleep(LOOK_EVERY).await;
+        while paid(&merchant_server.arrived()[received_before..]) < row.charges
+            && Instant::now() < deadline
+        {
+            sleep(POLL_EVERY).await;
         }
-        let heard = shop.arrived();
+        let received = merchant_server.arrived();
         let seconds = start.elapsed().as_secs_f64();
-        let (lives, deliveries) = (paid(&heard[heard_before..]), heard.len() - heard_before);
+        let (lives, deliveries) = (
+            paid(&received[received_before..]),
+            received.len() - received_before,
+        );
         self.spend(&mut row, &before).await?;
         row.lives = Some(lives);
         row.lives_per_s = Some(count(lives) / seconds);

@@ -4,19 +4,19 @@ use activities::Activities;
 use chrono::{DateTime, Utc};
 use gateways::Received;
 use schemas::{
-    charge::{CreateCharge, Status},
+    charge::{ChargeStatus, CreateCharge},
     gateway::Mode,
     id::{ChargeId, ConnectionId, MerchantId, RefundId},
-    refund::{Origin, Status as RefundStatus},
+    refund::{RefundOrigin, RefundStatus},
 };
 use secrecy::SecretString;
 use simulators::Outgoing;
 use store::{
     StoreError,
-    charges::{self, create, create::Created},
+    charges::{self, create, create::CreatedCharge},
     connections::addresses,
     idempotency,
-    notifications::Source,
+    notifications::NotificationSource,
     payments, refunds,
 };
 use url::Url;
@@ -51,23 +51,31 @@ pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<As
     let canonical =
         serde_json::to_vec(request).map_err(|why| StoreError::corrupt("request", why))?;
     let id = ChargeId(store::new_id());
-    let new = create::New {
+    let new = create::NewCharge {
         id,
         merchant,
         mode: Mode::Test,
         request,
-        idempotency: &idempotency::Request::new(&key, "charges.create", &order.key, &canonical),
+        idempotency: &idempotency::IdempotentRequest::new(
+            &key,
+            "charges.create",
+            &order.key,
+            &canonical,
+        ),
         duplicate_reference: settings.duplicate_reference,
         fallbacks: &preview.fallbacks,
     };
     let created = create::insert(&mut tx, &acts.store, &new).await?;
     let charge = match created {
-        Created::New if preview.eligible == 0 => {
+        CreatedCharge::New if preview.eligible == 0 => {
             return Ok(Asked::Nothing("no gateway takes it".to_owned()));
         }
-        Created::New => id,
-        Created::Replayed(first) | Created::Open(first) => first,
-        Created::OtherRequest | Created::Conflict(_) | Created::PastDue | Created::DueTooFar => {
+        CreatedCharge::New => id,
+        CreatedCharge::Replayed(first) | CreatedCharge::Open(first) => first,
+        CreatedCharge::OtherRequest
+        | CreatedCharge::Conflict(_)
+        | CreatedCharge::PastDue
+        | CreatedCharge::DueTooFar => {
             return Ok(Asked::Nothing(format!("{created:?}")));
         }
     };
@@ -75,7 +83,7 @@ pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<As
     let mut db = acts.store.pool.acquire().await?;
     let statuses = charges::statuses(&mut db, &[charge.uuid()]).await?;
     Ok(match statuses.first() {
-        Some((_, Status::Processing)) => Asked::Charge(charge),
+        Some((_, ChargeStatus::Processing)) => Asked::Charge(charge),
         other => Asked::Nothing(format!("it is {other:?} already")),
     })
 }
@@ -89,7 +97,7 @@ pub(super) async fn cancel_charge(
     let asked = charges::request_cancel(&mut db, merchant, Mode::Test, charge).await?;
     drop(db);
     if asked {
-        acts.starter.poke_charge(merchant, charge).await;
+        acts.starter.wake_charge(merchant, charge).await;
     }
     Ok(asked)
 }
@@ -105,7 +113,7 @@ pub(super) async fn refund_charge(
         return Ok(None);
     };
     let given = refunds::of_charge(&mut tx, id).await?;
-    let left_of = |payment: &payments::Row| {
+    let left_of = |payment: &payments::PaymentRow| {
         let standing = given
             .iter()
             .filter(|row| row.payment == payment.id && row.status != RefundStatus::Failed);
@@ -121,13 +129,13 @@ pub(super) async fn refund_charge(
         - charge.amount_disputed;
     let left = left_of(payment).min(of_charge);
     let amount = if whole { left } else { left / 2 };
-    let gateway = acts.accounts.open(&mut tx, payment.connection).await?;
+    let gateway = acts.clients.open(&mut tx, payment.connection).await?;
     if amount <= 0 || gateway.refundable(payment.method).is_err() {
         return Ok(None);
     }
     charge.amount_refund_pending += amount;
     charges::save_sums(&mut tx, &charge).await?;
-    let new = refunds::New {
+    let new = refunds::NewRefund {
         id: RefundId(store::new_id()),
         merchant: charge.merchant,
         mode: charge.mode,
@@ -136,21 +144,21 @@ pub(super) async fn refund_charge(
         connection: payment.connection,
         gateway: payment.gateway,
         status: RefundStatus::Pending,
-        origin: Origin::Merchant,
+        origin: RefundOrigin::Merchant,
         amount,
         reason: None,
         metadata: &schemas::charge::Metadata::default(),
         gateway_refund_id: None,
-        look_at: Some(charge.now),
+        next_check_at: Some(charge.now),
     };
     refunds::insert(&mut tx, &new).await?;
     let Some(mut row) = refunds::find(&mut tx, new.id).await? else {
         return Ok(None);
     };
-    let due = refunds::record(&mut tx, &mut row).await?;
+    let due = refunds::append_event(&mut tx, &mut row).await?;
     tx.commit().await?;
     acts.starter.start_deliveries(due);
-    acts.starter.poke_refund(charge.merchant, id, new.id).await;
+    acts.starter.wake_refund(charge.merchant, id, new.id).await;
     Ok(Some(new.id))
 }
 
@@ -187,13 +195,13 @@ pub(super) async fn notified(
     if read.notices.is_empty() {
         return Ok(Some(id));
     }
-    let told = acts
-        .take_entries(&from, Source::Told(&received.body), read)
+    let reported = acts
+        .ingest(&from, NotificationSource::Received(&received.body), read)
         .await?;
-    for charge in told.charges {
-        acts.starter.poke_charge(from.merchant, charge).await;
+    for charge in reported.charges {
+        acts.starter.wake_charge(from.merchant, charge).await;
     }
-    if told.has_tokens {
+    if reported.has_tokens {
         acts.fetch_tokens_soon(from.id).await?;
     }
     Ok(Some(id))

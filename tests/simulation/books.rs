@@ -25,11 +25,11 @@ const NEVER: [(u8, &str, &str); 15] = [
     (3, "no payment twice", "select charge_id::text as what from live_payments p group by charge_id, connection_id, gateway_payment_id having count(*) > 1"),
     (3, "paid has a payment", "select c.id || ' ' || c.status as what from charges c where status in ('paid', 'refunded', 'disputed') and not exists (select from live_payments p where p.charge_id = c.id)"),
     (3, "a payment makes it paid", "select c.id || ' ' || c.status as what from charges c where status not in ('paid', 'refunded', 'disputed', 'needs_review') and exists (select from live_payments p where p.charge_id = c.id)"),
-    (5, "nothing is overdue or forgotten: charges", "select id || ' ' || status as what from charges where look_at is not null or status in ('processing', 'pending', 'overdue')"),
-    (5, "nothing is overdue or forgotten: attempts", "select id || ' ' || state || coalesce(' ' || look_at, '') as what from attempts a where state = 'open' or alerted_at is null and (look_at is not null or state = 'abandoned') or look_at < app_now()",
+    (5, "nothing is overdue or forgotten: charges", "select id || ' ' || status as what from charges where next_check_at is not null or status in ('processing', 'pending', 'overdue')"),
+    (5, "nothing is overdue or forgotten: attempts", "select id || ' ' || state || coalesce(' ' || next_check_at, '') as what from attempts a where state = 'open' or alerted_at is null and (next_check_at is not null or state = 'abandoned') or next_check_at < app_now()",
     ),
-    (5, "nothing is overdue or forgotten: refunds", "select id || ' ' || status as what from refunds where look_at is not null or status = 'pending'"),
-    (5, "nothing is overdue or forgotten: deliveries", "select id || ' ' || state as what from deliveries where look_at is not null or state = 'pending'"),
+    (5, "nothing is overdue or forgotten: refunds", "select id || ' ' || status as what from refunds where next_check_at is not null or status = 'pending'"),
+    (5, "nothing is overdue or forgotten: deliveries", "select id || ' ' || state as what from deliveries where next_check_at is not null or state = 'pending'"),
     (6, "events are numbered without gaps", "select subject_id::text as what from events group by subject_id having max(sequence) <> count(*) or count(distinct sequence) <> count(*)"),
     (6, "a charge counts its events", "select c.id::text as what from charges c where event_sequence <> (select count(*) from events e where e.subject_id = c.id)"),
     (6, "each event has its deliveries", "select e.id || ' ' || e.type as what from events e where (select count(*) from deliveries d where d.event_id = e.id) <> (select count(*) from webhook_endpoints w where w.merchant_id = e.merchant_id and w.mode = e.mode)"),
@@ -50,7 +50,7 @@ const ALWAYS: [(u8, &str, &str); 2] = [
     (
         5,
         "each unfinished row has a next time",
-        "select id || ' ' || status as what from charges where look_at is null and status in ('processing', 'pending', 'overdue')",
+        "select id || ' ' || status as what from charges where next_check_at is null and status in ('processing', 'pending', 'overdue')",
     ),
 ];
 
@@ -58,7 +58,7 @@ const ALWAYS: [(u8, &str, &str); 2] = [
 pub(super) async fn print(database: &mut Database, (kind, id): Key) -> anyhow::Result<String> {
     let charge = match kind {
         Kind::Charge => format!("'{id}'::uuid"),
-        Kind::Reconcile => format!("(select charge_id from attempts where id = '{id}')"),
+        Kind::Orphan => format!("(select charge_id from attempts where id = '{id}')"),
         Kind::Refund => format!("(select charge_id from refunds where id = '{id}')"),
         Kind::Delivery | Kind::Endpoint => {
             format!("(select subject_id from deliveries where id = '{id}')")
@@ -70,7 +70,7 @@ pub(super) async fn print(database: &mut Database, (kind, id): Key) -> anyhow::R
              select md5(concat((select c::text from charges c, one where c.id = one.id),
                  (select string_agg(md5(a::text), '' order by n) from attempts a, one where a.charge_id = one.id),
                  (select string_agg(md5(r::text), '' order by r.id) from refunds r, one where r.charge_id = one.id),
-                 (select string_agg(md5(f::text), '' order by dedupe_key) from notification_facts f, one where f.charge_id = one.id))) as print"
+                 (select string_agg(md5(f::text), '' order by dedupe_key) from observations f, one where f.charge_id = one.id))) as print"
         ))
         .await?;
     Ok(rows[0].get("print"))
@@ -154,7 +154,7 @@ impl World {
         let rows = self
             .database
             .rows(
-                "select a.id, a.state, a.charge_id, c.status, c.look_at is not null as checked from attempts a join charges c on c.id = a.charge_id order by a.id",
+                "select a.id, a.state, a.charge_id, c.status, c.next_check_at is not null as checked from attempts a join charges c on c.id = a.charge_id order by a.id",
             )
             .await?;
         let known = |row: PgRow| {

@@ -90,7 +90,7 @@ impl Database {
                 let borders = on_idle.clone();
                 Box::pin(async move {
                     borders.wait(Border::Database).await;
-                    tell_time(&borders, connection).await?;
+                    set_time(&borders, connection).await?;
                     Ok(true)
                 })
             })
@@ -98,7 +98,7 @@ impl Database {
                 let borders = on_new.clone();
                 Box::pin(async move {
                     borders.wait(Border::Database).await;
-                    tell_time(&borders, connection).await
+                    set_time(&borders, connection).await
                 })
             })
             .connect_with(options)
@@ -181,7 +181,7 @@ impl Database {
         let sql = format!(
             "set session_replication_role = replica;
              delete from gateway_connections where merchant_id not in ({});
-             update gateway_connections set caught_up_at = app_now();
+             update gateway_connections set checked_at = coalesce(checked_at, created_at), created_at = app_now();
              set session_replication_role = origin;",
             merchants.join(", ")
         );
@@ -281,7 +281,7 @@ async fn run(db: &mut PgConnection, sql: &str) -> anyhow::Result<()> {
 }
 
 /// Sets the database's clock, if it is behind.
-async fn tell_time(borders: &Borders, db: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn set_time(borders: &Borders, db: &mut PgConnection) -> Result<(), sqlx::Error> {
     let now = {
         let mut shared = borders.lock();
         if !shared.clock_moved {

@@ -9,7 +9,7 @@ use activities::{DeliveryStep, Pace, Progress, Starter, Step};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
-use store::deliveries::Due;
+use store::deliveries::PendingDelivery;
 use uuid::Uuid;
 
 use super::borders::TaskId;
@@ -17,7 +17,7 @@ use super::borders::TaskId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Charge,
-    Reconcile,
+    Orphan,
     Refund,
     Delivery,
     Endpoint,
@@ -27,9 +27,9 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Attempt,
-    Look,
+    Sync,
     End,
-    Reconcile,
+    Orphan,
     Refund,
     Deliver,
     Check,
@@ -37,7 +37,7 @@ pub(super) enum Call {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum At {
-    /// Its next call is made at this time, or when poked if `wakes`.
+    /// Its next call is made at this time, or when woken if `wakes`.
     Waits {
         until: DateTime<Utc>,
         wakes: bool,
@@ -53,7 +53,7 @@ pub(super) type Key = (Kind, Uuid);
 pub(super) struct Flow {
     pub at: At,
     pub next: Call,
-    pub poked: bool,
+    pub woken: bool,
     /// Failures in a row.
     pub errors: u32,
     /// Steps since it last waited.
@@ -73,7 +73,7 @@ impl Flow {
                 wakes: false,
             },
             next: first(kind),
-            poked: false,
+            woken: false,
             errors: 0,
             hurried: 0,
             idle: 0,
@@ -86,7 +86,7 @@ impl Flow {
     /// When it goes on by itself.
     pub(super) fn wakes_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.at {
-            At::Waits { until, wakes } => Some(if wakes && self.poked { now } else { until }),
+            At::Waits { until, wakes } => Some(if wakes && self.woken { now } else { until }),
             At::Runs(_) | At::Closed => None,
         }
     }
@@ -111,13 +111,13 @@ impl Flow {
         self.errors = 0;
         let (pause_ms, pace_ms) = (done.step.pause_ms(), self.pace.wait_ms(done));
         match (kind, done.step) {
-            (_, Step::Done) if self.poked && kind == Kind::Charge => self.wait(now, 0, Call::Look),
-            (_, Step::Done) if self.poked => self.wait(now, 0, first(kind)),
+            (_, Step::Done) if self.woken && kind == Kind::Charge => self.wait(now, 0, Call::Sync),
+            (_, Step::Done) if self.woken => self.wait(now, 0, first(kind)),
             (_, Step::Done) => self.at = At::Closed,
             (Kind::Charge, step) => {
                 let next = match step {
                     Step::Attempt { .. } => Call::Attempt,
-                    Step::Look { .. } | Step::Done => Call::Look,
+                    Step::Sync { .. } | Step::Done => Call::Sync,
                     Step::Cancel | Step::Expire => Call::End,
                 };
                 self.wait(now, pause_ms + pace_ms, next);
@@ -131,7 +131,7 @@ impl Flow {
         self.errors = 0;
         match step {
             DeliveryStep::Again { after_ms } => self.wait(now, after_ms, first(kind)),
-            DeliveryStep::Done if self.poked => self.wait(now, 0, first(kind)),
+            DeliveryStep::Done if self.woken => self.wait(now, 0, first(kind)),
             DeliveryStep::Done => self.at = At::Closed,
         }
     }
@@ -141,18 +141,18 @@ impl Flow {
         self.at = At::Runs(task);
         self.is_new = false;
         if !matches!(self.next, Call::Attempt | Call::End) {
-            self.poked = false;
+            self.woken = false;
         }
     }
 
     /// What it calls now: a charge that was woken looks first.
     pub(super) fn call(&mut self) -> Call {
         if let At::Waits { wakes: true, .. } = self.at
-            && self.poked
+            && self.woken
         {
-            self.poked = false;
+            self.woken = false;
             if matches!(self.next, Call::Attempt | Call::End) {
-                self.next = Call::Look;
+                self.next = Call::Sync;
             }
         }
         self.next
@@ -162,7 +162,7 @@ impl Flow {
 fn first(kind: Kind) -> Call {
     match kind {
         Kind::Charge => Call::Attempt,
-        Kind::Reconcile => Call::Reconcile,
+        Kind::Orphan => Call::Orphan,
         Kind::Refund => Call::Refund,
         Kind::Delivery => Call::Deliver,
         Kind::Endpoint => Call::Check,
@@ -172,9 +172,9 @@ fn first(kind: Kind) -> Call {
 /// What is asked of Temporal.
 #[derive(Default)]
 pub(super) struct Inbox {
-    pub pokes: Vec<Key>,
+    pub wakes: Vec<Key>,
     /// Deliveries to start, each after its wait.
-    pub later: Vec<Due>,
+    pub later: Vec<PendingDelivery>,
     pub away: bool,
 }
 
@@ -189,11 +189,11 @@ impl Engine {
     pub(super) fn ask(&self, key: Key) {
         let mut inbox = self.lock();
         if !inbox.away {
-            inbox.pokes.push(key);
+            inbox.wakes.push(key);
         }
     }
 
-    /// Starts or pokes what was asked for.
+    /// Starts or wakes what was asked for.
     pub(super) fn serve(&self, flows: &mut BTreeMap<Key, Flow>, now: DateTime<Utc>) {
         for due in std::mem::take(&mut self.lock().later) {
             let key = (Kind::Delivery, due.delivery.uuid());
@@ -204,11 +204,11 @@ impl Engine {
                 flow.is_new = false;
             }
         }
-        for key in std::mem::take(&mut self.lock().pokes) {
+        for key in std::mem::take(&mut self.lock().wakes) {
             let flow = flows.entry(key).or_insert_with(|| Flow::new(key.0, now));
             match flow.at {
                 At::Closed => *flow = Flow::new(key.0, now),
-                At::Waits { .. } | At::Runs(_) => flow.poked = true,
+                At::Waits { .. } | At::Runs(_) => flow.woken = true,
             }
         }
     }
@@ -216,28 +216,28 @@ impl Engine {
 
 #[async_trait]
 impl Starter for Engine {
-    fn temporal_is_here(&self) {}
+    fn temporal_is_up(&self) {}
 
-    fn start_deliveries(&self, due: Vec<Due>) {
+    fn start_deliveries(&self, due: Vec<PendingDelivery>) {
         let mut inbox = self.lock();
         if !inbox.away {
             inbox.later.extend(due);
         }
     }
 
-    fn start_reconcile(&self, _: MerchantId, _: ChargeId, attempt: AttemptId) {
-        self.ask((Kind::Reconcile, attempt.uuid()));
+    fn start_orphan(&self, _: MerchantId, _: ChargeId, attempt: AttemptId) {
+        self.ask((Kind::Orphan, attempt.uuid()));
     }
 
-    async fn poke_charge(&self, _: MerchantId, charge: ChargeId) {
+    async fn wake_charge(&self, _: MerchantId, charge: ChargeId) {
         self.ask((Kind::Charge, charge.uuid()));
     }
 
-    async fn poke_refund(&self, _: MerchantId, _: ChargeId, refund: RefundId) {
+    async fn wake_refund(&self, _: MerchantId, _: ChargeId, refund: RefundId) {
         self.ask((Kind::Refund, refund.uuid()));
     }
 
-    async fn poke_delivery(&self, due: Due) {
+    async fn wake_delivery(&self, due: PendingDelivery) {
         self.ask((Kind::Delivery, due.delivery.uuid()));
     }
 
@@ -245,7 +245,7 @@ impl Starter for Engine {
         self.ask((Kind::Endpoint, endpoint.uuid()));
     }
 
-    async fn poke_reconcile(&self, _: MerchantId, _: ChargeId, attempt: AttemptId) {
-        self.ask((Kind::Reconcile, attempt.uuid()));
+    async fn wake_orphan(&self, _: MerchantId, _: ChargeId, attempt: AttemptId) {
+        self.ask((Kind::Orphan, attempt.uuid()));
     }
 }

@@ -12,7 +12,7 @@ use super::{
     borders::short,
     flows::Kind,
     plan::Happening,
-    tasks::{Came, Of, Task},
+    tasks::{Of, Task, TaskOutcome},
     wire::{GATEWAYS, Weather},
     world::World,
 };
@@ -27,18 +27,15 @@ const MAX_TRIES: u32 = 6;
 /// The oldest time at which something should have been done.
 const OVERDUE: &str = "
     select min(at) as at from (
-        select look_at as at from charges union all select look_at from attempts union all select look_at from refunds
-        union all select look_at from deliveries union all select look_at from notification_tokens
-        union all select look_at from stray_notifications
+        select next_check_at as at from charges union all select next_check_at from attempts union all select next_check_at from refunds
+        union all select next_check_at from deliveries union all select next_check_at from notification_tokens
+        union all select next_check_at from unmatched_notifications
         union all select next_check_at from webhook_endpoints
-        union all select received_at from notification_facts where handled_at is null) due";
+        union all select received_at from observations where handled_at is null) due";
 
 impl World {
     pub(super) async fn happen(&mut self, what: Happening) -> anyhow::Result<()> {
-        if matches!(
-            what,
-            Happening::CatchUp | Happening::Watch | Happening::Sweep
-        ) {
+        if matches!(what, Happening::Poll | Happening::Check | Happening::Sweep) {
             self.database.warm().await?;
         }
         match what {
@@ -53,16 +50,19 @@ impl World {
                 let won = self.borders.chance(500);
                 self.on_money(Action::CloseDispute { won });
             }
-            Happening::PanelRefund => {
+            Happening::DashboardRefund => {
                 let part = self.borders.chance(500).then_some(300);
                 self.on_money(Action::Refund(part));
             }
-            Happening::PanelCancel => self.panel_cancel(),
-            Happening::PanelRestore => self.panel("restore", |held| held.status == "DELETED").await,
-            Happening::PanelCash => self.panel("receiveInCash", |held| held.payable).await,
-            Happening::PanelUndoCash => {
+            Happening::DashboardCancel => self.dashboard_cancel(),
+            Happening::DashboardRestore => {
+                let deleted = |held: &Held| held.status == "DELETED";
+                self.dashboard("restore", deleted).await;
+            }
+            Happening::DashboardCash => self.dashboard("receiveInCash", |held| held.payable).await,
+            Happening::DashboardUndoCash => {
                 let by_hand = |held: &Held| held.status == "RECEIVED_IN_CASH";
-                self.panel("undoReceivedInCash", by_hand).await;
+                self.dashboard("undoReceivedInCash", by_hand).await;
             }
             Happening::Weather(gateway, weather) => {
                 self.borders
@@ -77,8 +77,8 @@ impl World {
             }
             Happening::Die(worker) => self.die(worker),
             Happening::Sweep => self.other("sweep", async |acts| acts.sweep_once().await),
-            Happening::CatchUp => self.other("catch up", async |acts| acts.catch_up_once().await),
-            Happening::Watch => self.other("watch", async |acts| acts.watch_once().await),
+            Happening::Poll => self.other("poll", async |acts| acts.poll_connections().await),
+            Happening::Check => self.other("check", async |acts| acts.check_connections().await),
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl World {
         let worker = usize::from(self.borders.chance(500));
         let acts = self.acts(worker);
         let mut task = Task::new(Of::Other, worker, async move {
-            Came::Done(Box::pin(work(&acts)).await)
+            TaskOutcome::Done(Box::pin(work(&acts)).await)
         });
         if !self.healed {
             self.endanger(&mut task);
@@ -113,7 +113,7 @@ impl World {
         };
         let wanted = self.plan.orders[order].clone();
         let mut task = Task::new(Of::Create { order, tries }, worker, async move {
-            Came::Asked(Box::pin(actors::create_charge(&acts, &wanted)).await)
+            TaskOutcome::Asked(Box::pin(actors::create_charge(&acts, &wanted)).await)
         });
         if !self.healed {
             self.endanger(&mut task);
@@ -133,7 +133,7 @@ impl World {
         let what = format!("notification {} {of:?}", sent.event);
         let mut task = Task::new(of, worker, async move {
             let taken = Box::pin(actors::notified(&acts, &sent, at)).await;
-            Came::Told(taken.map(|connection| connection.is_some()))
+            TaskOutcome::Received(taken.map(|connection| connection.is_some()))
         });
         if !self.healed {
             self.endanger(&mut task);
@@ -145,7 +145,7 @@ impl World {
     async fn hint(&mut self) -> anyhow::Result<()> {
         let rows = self
             .database
-            .rows("select id, connection_id from attempts where family = 'efi_pix' order by id")
+            .rows("select id, connection_id from attempts where api = 'efi_pix' order by id")
             .await?;
         let Some(row) = self.borders.pick(&rows) else {
             return Ok(());
@@ -193,7 +193,7 @@ impl World {
         let acts = self.acts(0);
         let task = Task::new(Of::Other, 0, async move {
             let at = (merchant.into(), id.into());
-            Came::Told(Box::pin(actors::cancel_charge(&acts, at)).await)
+            TaskOutcome::Received(Box::pin(actors::cancel_charge(&acts, at)).await)
         });
         self.spawn(task, || format!("cancel of {}", short(id)));
         Ok(())
@@ -206,7 +206,7 @@ impl World {
         let (acts, whole) = (self.acts(1), self.borders.chance(600));
         let task = Task::new(Of::Other, 1, async move {
             let made = Box::pin(actors::refund_charge(&acts, id.into(), whole)).await;
-            Came::Told(made.map(|made| made.is_some()))
+            TaskOutcome::Received(made.map(|made| made.is_some()))
         });
         self.spawn(task, || format!("refund of {}", short(id)));
         Ok(())
@@ -259,7 +259,7 @@ impl World {
         });
     }
 
-    fn panel_cancel(&self) {
+    fn dashboard_cancel(&self) {
         let Some((gateway, held)) = self.any_held(|held| held.payable) else {
             return;
         };
@@ -273,7 +273,7 @@ impl World {
     }
 
     /// Somebody presses a button in Asaas's panel.
-    async fn panel(&mut self, button: &'static str, which: impl Fn(&Held) -> bool) {
+    async fn dashboard(&mut self, button: &'static str, which: impl Fn(&Held) -> bool) {
         let mut all = self.gateways.charges("asaas");
         all.retain(|held| held.id.starts_with("pay_") && which(held));
         let Some(held) = self.borders.pick(&all).cloned() else {
@@ -335,27 +335,29 @@ impl World {
     }
 
     /// What came of a task that belongs to no workflow.
-    pub(super) fn ended_other(&mut self, id: u64, of: Of, came: Came) {
+    pub(super) fn ended_other(&mut self, id: u64, of: Of, came: TaskOutcome) {
         let now = self.borders.now();
         let (text, failed) = match &came {
-            Came::Step(done) => (format!("{done:?}"), done.is_err()),
-            Came::Delivery(done) => (format!("{done:?}"), done.is_err()),
-            Came::Asked(done) => (format!("{done:?}"), done.is_err()),
-            Came::Told(done) => (format!("{done:?}"), done.is_err()),
-            Came::Done(done) => (format!("{done:?}"), done.is_err()),
+            TaskOutcome::Step(done) => (format!("{done:?}"), done.is_err()),
+            TaskOutcome::Delivery(done) => (format!("{done:?}"), done.is_err()),
+            TaskOutcome::Asked(done) => (format!("{done:?}"), done.is_err()),
+            TaskOutcome::Received(done) => (format!("{done:?}"), done.is_err()),
+            TaskOutcome::Done(done) => (format!("{done:?}"), done.is_err()),
         };
         self.borders.note(|| format!("t{id} ({of:?}) -> {text}"));
         match (of, came) {
-            (Of::Create { .. }, Came::Asked(Ok(Asked::Charge(charge)))) => {
-                self.begin_charge(charge);
+            (Of::Create { .. }, TaskOutcome::Asked(Ok(Asked::Charge(charge)))) => {
+                self.open_charge(charge);
             }
-            (Of::Create { order, tries }, Came::Asked(Err(_))) if tries < MAX_TRIES => {
+            (Of::Create { order, tries }, TaskOutcome::Asked(Err(_))) if tries < MAX_TRIES => {
                 self.plan_for(
                     now + TimeDelta::seconds(2),
                     Happening::Create(order, tries + 1),
                 );
             }
-            (Of::Notified { gateway, n, tries }, Came::Told(Err(_))) if tries < MAX_TRIES => {
+            (Of::Notified { gateway, n, tries }, TaskOutcome::Received(Err(_)))
+                if tries < MAX_TRIES =>
+            {
                 let at = now + TimeDelta::seconds(60);
                 self.plan_for(at, Happening::Notify(gateway, n, tries + 1));
             }
@@ -367,7 +369,7 @@ impl World {
     }
 
     /// Its workflow is started; or, while Temporal is away, this process takes the same steps.
-    fn begin_charge(&mut self, charge: ChargeId) {
+    fn open_charge(&mut self, charge: ChargeId) {
         if !self.engine.lock().away {
             self.engine.ask((Kind::Charge, charge.uuid()));
             return;
@@ -376,7 +378,7 @@ impl World {
         let acts = self.acts(worker);
         let mut task = Task::new(Of::Other, worker, async move {
             Box::pin(acts.present(charge)).await;
-            Came::Done(Ok(()))
+            TaskOutcome::Done(Ok(()))
         });
         self.endanger(&mut task);
         self.spawn(task, || {

@@ -8,7 +8,7 @@ use tests::simulation::{Hardship, Simulation};
 /// What a run can be spared.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Hardships {
-    Panels,
+    Dashboards,
     Crashes,
     Faults,
 }
@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
 async fn run(arguments: &Arguments) -> anyhow::Result<u64> {
     let mut out = std::io::stdout();
     let hardship = Hardship {
-        panels: !arguments.without.contains(&Hardships::Panels),
+        dashboards: !arguments.without.contains(&Hardships::Dashboards),
         crashes: !arguments.without.contains(&Hardships::Crashes),
         faults: !arguments.without.contains(&Hardships::Faults),
         charges: arguments.charges,

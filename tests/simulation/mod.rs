@@ -22,8 +22,8 @@ use world::World;
 /// How long after the last fault the gateways and our rows must agree.
 const SETTLED_AFTER: TimeDelta = TimeDelta::minutes(20);
 /// Catch-ups then: one for what was lost, one for what followed from it.
-const CATCH_UPS: i32 = 2;
-const CATCH_UP_EVERY: TimeDelta = TimeDelta::seconds(301);
+const POLLS: i32 = 2;
+const POLL_EVERY: TimeDelta = TimeDelta::seconds(301);
 /// The invariant of which one sighting proves nothing.
 const CONNECTIONS_IN_CALLS: u8 = 10;
 
@@ -108,8 +108,8 @@ impl Simulation {
             return Ok(());
         }
         world.check_settled(checks).await?;
-        for n in 1..=CATCH_UPS {
-            world.catch_up(CATCH_UP_EVERY * n);
+        for n in 1..=POLLS {
+            world.poll(POLL_EVERY * n);
         }
         if !Box::pin(world.drive(None)).await? {
             return Ok(());

@@ -21,11 +21,11 @@ pub(super) enum Happening {
     Pay,
     Dispute,
     CloseDispute,
-    PanelRefund,
-    PanelCancel,
-    PanelRestore,
-    PanelCash,
-    PanelUndoCash,
+    DashboardRefund,
+    DashboardCancel,
+    DashboardRestore,
+    DashboardCash,
+    DashboardUndoCash,
     /// Told without proof that something happened.
     Hint,
     /// A gateway's notification arrives: gateway, number, tries before.
@@ -37,15 +37,15 @@ pub(super) enum Happening {
     /// A worker dies with all that it does.
     Die(usize),
     Sweep,
-    CatchUp,
-    Watch,
+    Poll,
+    Check,
 }
 
 /// What a run leaves out, and how hard it is on the product.
 #[derive(Clone, Copy, Debug)]
 pub struct Hardship {
     /// Panels of gateways: deletions, restorations, cash.
-    pub panels: bool,
+    pub dashboards: bool,
     pub crashes: bool,
     pub faults: bool,
     pub charges: u64,
@@ -54,7 +54,7 @@ pub struct Hardship {
 impl Default for Hardship {
     fn default() -> Self {
         Self {
-            panels: true,
+            dashboards: true,
             crashes: true,
             faults: true,
             charges: 5,
@@ -95,16 +95,16 @@ const LIFE: [Happening; 12] = [
     Happening::Cancel,
     Happening::Refund,
     Happening::Refund,
-    Happening::PanelRefund,
+    Happening::DashboardRefund,
     Happening::Dispute,
     Happening::Hint,
 ];
-const PANELS: [Happening; 5] = [
-    Happening::PanelCancel,
-    Happening::PanelRestore,
-    Happening::PanelCash,
-    Happening::PanelUndoCash,
-    Happening::PanelRestore,
+const DASHBOARDS: [Happening; 5] = [
+    Happening::DashboardCancel,
+    Happening::DashboardRestore,
+    Happening::DashboardCash,
+    Happening::DashboardUndoCash,
+    Happening::DashboardRestore,
 ];
 
 /// When the merchants' sales come.
@@ -160,7 +160,7 @@ pub(super) fn draw(borders: &Borders, merchants: &[Merchant], hardship: Hardship
         window_s,
         plan,
     };
-    drawing.sales(merchants);
+    drawing.purchases(merchants);
     drawing.background();
     drawing.plan.happenings.retain(|(at, _)| *at <= healed_at);
     drawing.afterwards();
@@ -176,7 +176,7 @@ impl Drawing<'_> {
         self.plan.happenings.push((at, what));
     }
 
-    fn sales(&mut self, merchants: &[Merchant]) {
+    fn purchases(&mut self, merchants: &[Merchant]) {
         let borders = self.borders;
         let first = borders.pick(merchants).expect("merchants");
         let second = borders.pick(merchants).expect("merchants");
@@ -203,8 +203,12 @@ impl Drawing<'_> {
     /// What happens to charges from then on.
     fn life(&mut self, from: DateTime<Utc>) {
         for _ in 0..=self.borders.draw(2) {
-            let panels = self.hardship.panels && self.borders.chance(250);
-            let all = if panels { &PANELS[..] } else { &LIFE[..] };
+            let dashboards = self.hardship.dashboards && self.borders.chance(250);
+            let all = if dashboards {
+                &DASHBOARDS[..]
+            } else {
+                &LIFE[..]
+            };
             if let Some(what) = self.borders.pick(all) {
                 let within = [5, 120, self.window_s];
                 let wait = self.seconds(*self.borders.pick(&within).unwrap_or(&120));
@@ -227,7 +231,7 @@ impl Drawing<'_> {
         } else if self.hardship.faults {
             troubles(self.borders, &mut self.plan, self.window_s);
         }
-        for what in [Happening::Sweep, Happening::CatchUp] {
+        for what in [Happening::Sweep, Happening::Poll] {
             for _ in 0..2 {
                 let at = self.now + self.seconds(self.window_s);
                 self.push(at, what.clone());
@@ -235,7 +239,7 @@ impl Drawing<'_> {
         }
         if self.borders.chance(100) {
             let at = self.now + self.seconds(self.window_s);
-            self.push(at, Happening::Watch);
+            self.push(at, Happening::Check);
         }
     }
 

@@ -23,11 +23,11 @@ use super::{
 };
 
 /// What a task came to.
-pub(super) enum Came {
+pub(super) enum TaskOutcome {
     Step(Result<Progress, StoreError>),
     Delivery(Result<DeliveryStep, StoreError>),
     Asked(Result<Asked, StoreError>),
-    Told(Result<bool, StoreError>),
+    Received(Result<bool, StoreError>),
     Done(Result<(), StoreError>),
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Crash {
 pub(super) struct Task {
     pub of: Of,
     pub worker: usize,
-    future: Pin<Box<dyn Future<Output = Came>>>,
+    future: Pin<Box<dyn Future<Output = TaskOutcome>>>,
     flag: Arc<Flag>,
     pub crash: Option<Crash>,
     /// Gives way after this border, when so many statements have ended: in the middle of a transaction.
@@ -91,7 +91,7 @@ impl Wake for Flag {
 
 /// How a stretch ended.
 pub(super) enum Stretch {
-    Ended(Came),
+    Ended(TaskOutcome),
     Border,
     Blocked,
     Crashed,
@@ -99,7 +99,11 @@ pub(super) enum Stretch {
 }
 
 impl Task {
-    pub(super) fn new(of: Of, worker: usize, future: impl Future<Output = Came> + 'static) -> Self {
+    pub(super) fn new(
+        of: Of,
+        worker: usize,
+        future: impl Future<Output = TaskOutcome> + 'static,
+    ) -> Self {
         Self {
             of,
             worker,

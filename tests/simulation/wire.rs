@@ -24,7 +24,7 @@ use super::borders::{Border, Borders};
 pub(super) const GATEWAYS: [&str; 4] = ["asaas", "efi", "efi_cobrancas", "stripe"];
 
 /// The merchants' servers.
-const SHOP: &str = "shop";
+const MERCHANT_SERVER: &str = "shop";
 
 /// How a gateway is for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,7 +265,7 @@ impl Outside for Wire {
             return Ok((status.as_u16(), headers, body));
         }
         self.borders.wait(Border::Call(what.clone())).await;
-        let (fate, came) = if gateway == SHOP {
+        let (fate, came) = if gateway == MERCHANT_SERVER {
             (Fate::Passes, self.deliver(within))
         } else {
             let fate = self.fate(&gateway, &method, &path);

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use activities::{
     Activities, Timing,
     accepted::Accepted,
-    accounts::Accounts,
     bulkhead::{Bulkhead, Limits},
     charge::detached::Detached,
+    clients::GatewayClients,
     connection::{self, NewConnection},
-    delivery::Deliverer,
+    delivery::WebhookSender,
 };
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
@@ -29,7 +29,7 @@ use super::{
     flows::{At, Call, Engine, Flow, Key, Kind},
     plan::{Happening, Hardship, Merchant, Plan},
     statements::Statements,
-    tasks::{Came, Crash, Of, Stretch, Task},
+    tasks::{Crash, Of, Stretch, Task, TaskOutcome},
     wire::{GATEWAYS, Weather, Wire},
 };
 
@@ -66,9 +66,9 @@ pub(super) struct World {
     pub merchants: Vec<Merchant>,
     pub hardship: Hardship,
     pub engine: Engine,
-    accounts: Accounts,
+    clients: GatewayClients,
     _counted: tracing::subscriber::DefaultGuard,
-    deliverer: reqwest::Client,
+    webhook_sender: reqwest::Client,
     workers: Vec<Arc<Activities>>,
     pub(super) tasks: BTreeMap<TaskId, Task>,
     made: TaskId,
@@ -109,21 +109,21 @@ impl World {
         outside::replace(Some(wire.clone()));
         let counted = tracing::subscriber::set_default(Statements(borders.clone()));
         let store = database.store.clone();
-        let accounts = Accounts::new(
+        let clients = GatewayClients::new(
             store.clone(),
             "https://in.test/".parse()?,
             endpoints()?,
             endpoints()?,
         );
-        let shop: Url = "https://shop.test/hooks".parse()?;
+        let merchant_server: Url = "https://shop.test/hooks".parse()?;
         database.warm().await?;
         let mut merchants = Vec::new();
         for (n, kinds) in MERCHANTS.into_iter().enumerate() {
             borders.advance(TimeDelta::minutes(1));
-            let at = (&borders, &store, &accounts);
+            let at = (&borders, &store, &clients);
             let id = merchant(at, (n, kinds), &gateways.client_pem).await?;
             if n % 3 == 0 {
-                listen(&store, id, &shop).await?;
+                listen(&store, id, &merchant_server).await?;
             }
             merchants.push(Merchant { id });
         }
@@ -136,9 +136,9 @@ impl World {
             merchants,
             hardship,
             engine: Engine::default(),
-            accounts,
+            clients,
             _counted: counted,
-            deliverer: gateways::http::webhook_client(true)?,
+            webhook_sender: gateways::http::webhook_client(true)?,
             workers: Vec::new(),
             tasks: BTreeMap::new(),
             made: 0,
@@ -188,11 +188,11 @@ impl World {
         timing.delivery.jitter_bps = 0;
         Arc::new(Activities {
             store: self.database.store.clone(),
-            accounts: self.accounts.clone(),
+            clients: self.clients.clone(),
             bulkhead: Bulkhead::new(Limits::default()),
             accepted: Accepted::default(),
             detached: Detached::default(),
-            deliverer: Deliverer::new(self.deliverer.clone(), true),
+            webhook_sender: WebhookSender::new(self.webhook_sender.clone(), true),
             starter: Arc::new(self.engine.clone()),
             timing,
         })
@@ -338,12 +338,12 @@ impl World {
     async fn is_idle(&mut self, next: DateTime<Utc>) -> anyhow::Result<bool> {
         let mut open = self.flows.iter().filter(|(_, flow)| flow.at != At::Closed);
         let far = next - self.borders.now() > SLOWLY;
-        if !self.healed || !far || open.any(|((kind, _), _)| *kind != Kind::Reconcile) {
+        if !self.healed || !far || open.any(|((kind, _), _)| *kind != Kind::Orphan) {
             return Ok(false);
         }
         let rows = self
             .database
-            .rows("select count(*) as n from attempts where look_at is not null and alerted_at is null")
+            .rows("select count(*) as n from attempts where next_check_at is not null and alerted_at is null")
             .await?;
         Ok(sqlx::Row::get::<i64, _>(&rows[0], "n") == 0)
     }
@@ -569,24 +569,24 @@ impl World {
         Ok(())
     }
 
-    async fn ended(&mut self, id: TaskId, task: &Task, came: Came) -> anyhow::Result<()> {
+    async fn ended(&mut self, id: TaskId, task: &Task, came: TaskOutcome) -> anyhow::Result<()> {
         self.engine.serve(&mut self.flows, self.borders.now());
         let now = self.borders.now();
         match (task.of, came) {
-            (Of::Flow(key), Came::Step(Ok(done))) => {
+            (Of::Flow(key), TaskOutcome::Step(Ok(done))) => {
                 self.borders.note(|| format!("t{id} -> {done:?}"));
                 if let Some(flow) = self.flows.get_mut(&key) {
                     flow.stepped(key.0, done, now);
                 }
                 self.check_progress(key).await?;
             }
-            (Of::Flow(key), Came::Delivery(Ok(step))) => {
+            (Of::Flow(key), TaskOutcome::Delivery(Ok(step))) => {
                 self.borders.note(|| format!("t{id} -> {step:?}"));
                 if let Some(flow) = self.flows.get_mut(&key) {
                     flow.delivered(key.0, step, now);
                 }
             }
-            (Of::Flow(key), Came::Step(Err(error)) | Came::Delivery(Err(error))) => {
+            (Of::Flow(key), TaskOutcome::Step(Err(error)) | TaskOutcome::Delivery(Err(error))) => {
                 self.failed(key, &error.to_string());
             }
             (of, came) => self.ended_other(id, of, came),
@@ -668,25 +668,25 @@ fn activity(acts: Arc<Activities>, worker: usize, key: Key, call: Call) -> Task 
     let of = Of::Flow(key);
     match call {
         Call::Attempt => Task::new(of, worker, async move {
-            Came::Step(Box::pin(acts.attempt_charge(id.into())).await)
+            TaskOutcome::Step(Box::pin(acts.attempt_charge(id.into())).await)
         }),
-        Call::Look => Task::new(of, worker, async move {
-            Came::Step(Box::pin(acts.look_at_charge(id.into())).await)
+        Call::Sync => Task::new(of, worker, async move {
+            TaskOutcome::Step(Box::pin(acts.sync_charge(id.into())).await)
         }),
         Call::End => Task::new(of, worker, async move {
-            Came::Step(Box::pin(acts.end_charge(id.into())).await)
+            TaskOutcome::Step(Box::pin(acts.end_charge(id.into())).await)
         }),
-        Call::Reconcile => Task::new(of, worker, async move {
-            Came::Step(Box::pin(acts.reconcile_attempt(id.into())).await)
+        Call::Orphan => Task::new(of, worker, async move {
+            TaskOutcome::Step(Box::pin(acts.resolve_orphan(id.into())).await)
         }),
         Call::Refund => Task::new(of, worker, async move {
-            Came::Step(Box::pin(acts.refund_once(id.into())).await)
+            TaskOutcome::Step(Box::pin(acts.refund_once(id.into())).await)
         }),
         Call::Check => Task::new(of, worker, async move {
-            Came::Delivery(Box::pin(acts.check_endpoint(id.into())).await)
+            TaskOutcome::Delivery(Box::pin(acts.check_endpoint(id.into())).await)
         }),
         Call::Deliver => Task::new(of, worker, async move {
-            Came::Delivery(Box::pin(acts.deliver_once(id.into())).await)
+            TaskOutcome::Delivery(Box::pin(acts.deliver_once(id.into())).await)
         }),
     }
 }
@@ -704,7 +704,7 @@ fn endpoints() -> anyhow::Result<Endpoints> {
 }
 
 async fn merchant(
-    (borders, store, accounts): (&Borders, &store::Store, &Accounts),
+    (borders, store, clients): (&Borders, &store::Store, &GatewayClients),
     (n, kinds): (usize, &[GatewayKind]),
     client_pem: &str,
 ) -> anyhow::Result<MerchantId> {
@@ -721,7 +721,7 @@ async fn merchant(
             credentials: credentials(*kind, n, client_pem),
             replace_address: false,
         };
-        let added = connection::add(store, accounts, &new).await?;
+        let added = connection::add(store, clients, &new).await?;
         added.notified.map_err(anyhow::Error::msg)?;
     }
     Ok(id)
@@ -759,9 +759,9 @@ impl World {
     }
 
     /// Reads the gateways' lists once more, after a while.
-    pub(super) fn catch_up(&mut self, after: TimeDelta) {
+    pub(super) fn poll(&mut self, after: TimeDelta) {
         let at = self.borders.now() + after;
-        self.plan_for(at, Happening::CatchUp);
+        self.plan_for(at, Happening::Poll);
     }
 
     /// Drops what still runs.

@@ -30,7 +30,7 @@ pub async fn copy(db: &mut PgConnection, charge: Uuid, times: u32) -> sqlx::Resu
                     app_now() - interval '1 minute' * (2 + random() * {MINUTES}) as due
                from generate_series(1, {times});
          insert into charges select (jsonb_populate_record(c, jsonb_build_object('id', k.charge, 'reference', null,
-                 'reference_lock', null, 'look_at', k.due))).*
+                 'reference_lock', null, 'next_check_at', k.due))).*
              from charges c, copies k where c.id = '{charge}';
          insert into attempts select (jsonb_populate_record(a, jsonb_build_object('id', k.attempt, 'charge_id', k.charge))).*
              from attempts a, copies k where a.charge_id = '{charge}' and a.state = 'presented';
@@ -39,7 +39,7 @@ pub async fn copy(db: &mut PgConnection, charge: Uuid, times: u32) -> sqlx::Resu
              from events e, copies k
             where e.id = (select id from events where subject_id = '{charge}' order by sequence limit 1);
          insert into deliveries select (jsonb_populate_record(d, jsonb_build_object('id', uuidv7(), 'event_id', k.event,
-                 'subject_id', k.charge, 'state', 'pending', 'attempts', 0, 'look_at', k.due, 'delivered_at', null,
+                 'subject_id', k.charge, 'state', 'pending', 'attempts', 0, 'next_check_at', k.due, 'delivered_at', null,
                  'last_result', null))).*
              from deliveries d, copies k
             where d.id = (select id from deliveries where subject_id = '{charge}' order by id limit 1);
@@ -52,9 +52,9 @@ pub async fn copy(db: &mut PgConnection, charge: Uuid, times: u32) -> sqlx::Resu
 pub async fn left(db: &mut PgConnection, merchant: Uuid) -> sqlx::Result<Left> {
     let sql = format!(
         "select (select count(*) from charges
-                  where merchant_id = '{merchant}' and look_at < app_now() - interval '1 minute'),
+                  where merchant_id = '{merchant}' and next_check_at < app_now() - interval '1 minute'),
                 (select count(*) from deliveries
-                  where merchant_id = '{merchant}' and look_at < app_now() - interval '1 minute')"
+                  where merchant_id = '{merchant}' and next_check_at < app_now() - interval '1 minute')"
     );
     let row = db.fetch_one(AssertSqlSafe(sql)).await?;
     Ok(Left {

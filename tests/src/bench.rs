@@ -7,17 +7,19 @@ use activities::{
     accepted::Accepted,
     bulkhead::{Bulkhead, Limits},
     charge::detached::Detached,
-    delivery::Deliverer,
+    delivery::WebhookSender,
 };
 use async_trait::async_trait;
 use orchestrator::{Config, migrate, start};
 use schemas::{
-    event::{SubjectKind, Type},
+    event::{EventSubjectKind, EventType},
     gateway::Mode,
     id::{AttemptId, ChargeId, DeliveryId, EndpointId, EventId, MerchantId, RefundId},
 };
 use serde_json::json;
-use store::{PgConnection, Store, deliveries::Due, events, merchants, webhook_endpoints};
+use store::{
+    PgConnection, Store, deliveries::PendingDelivery, events, merchants, webhook_endpoints,
+};
 use url::Url;
 use uuid::Uuid;
 
@@ -26,7 +28,7 @@ use crate::stack::database;
 /// What the activities asked for.
 #[derive(Default)]
 pub struct Asked {
-    pub deliveries: Vec<Due>,
+    pub deliveries: Vec<PendingDelivery>,
     pub endpoints: Vec<EndpointId>,
 }
 
@@ -42,11 +44,11 @@ impl Notes {
 
 #[async_trait]
 impl Starter for Notes {
-    fn temporal_is_here(&self) {}
-    fn start_deliveries(&self, due: Vec<Due>) {
+    fn temporal_is_up(&self) {}
+    fn start_deliveries(&self, due: Vec<PendingDelivery>) {
         self.inside().deliveries.extend(due);
     }
-    fn start_reconcile(&self, _: MerchantId, _: ChargeId, _: AttemptId) {}
+    fn start_orphan(&self, _: MerchantId, _: ChargeId, _: AttemptId) {}
     async fn start(&self, subject: Subject) -> Started {
         let refused = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         match subject {
@@ -56,13 +58,13 @@ impl Starter for Notes {
             _ => Started::Now,
         }
     }
-    async fn poke_charge(&self, _: MerchantId, _: ChargeId) {}
-    async fn poke_refund(&self, _: MerchantId, _: ChargeId, _: RefundId) {}
-    async fn poke_delivery(&self, _: Due) {}
+    async fn wake_charge(&self, _: MerchantId, _: ChargeId) {}
+    async fn wake_refund(&self, _: MerchantId, _: ChargeId, _: RefundId) {}
+    async fn wake_delivery(&self, _: PendingDelivery) {}
     async fn wake_endpoint(&self, _: MerchantId, endpoint: EndpointId) {
         self.inside().endpoints.push(endpoint);
     }
-    async fn poke_reconcile(&self, _: MerchantId, _: ChargeId, _: AttemptId) {}
+    async fn wake_orphan(&self, _: MerchantId, _: ChargeId, _: AttemptId) {}
 }
 
 /// The activities, with one merchant.
@@ -93,11 +95,11 @@ impl Bench {
         let notes = Arc::new(Notes::default());
         let activities = Activities {
             store: store.clone(),
-            accounts: start::accounts(&config, &store),
+            clients: start::clients(&config, &store),
             bulkhead: Bulkhead::new(Limits::default()),
             accepted: Accepted::default(),
             detached: Detached::default(),
-            deliverer: Deliverer::new(gateways::http::webhook_client(true)?, true),
+            webhook_sender: WebhookSender::new(gateways::http::webhook_client(true)?, true),
             starter: notes.clone(),
             timing,
         };
@@ -135,7 +137,7 @@ impl Bench {
     }
 
     /// Writes an event of no charge; returns its deliveries.
-    pub async fn event(&self) -> Vec<Due> {
+    pub async fn event(&self) -> Vec<PendingDelivery> {
         let mut db = self.db().await;
         append(&mut db, self.merchant).await
     }
@@ -176,17 +178,20 @@ pub async fn rows<T: Row>(store: &Store, sql: &'static str, id: Uuid) -> Vec<T> 
 }
 
 /// Writes an event of no charge in the caller's transaction; returns its deliveries.
-pub async fn append(db: &mut PgConnection, merchant: MerchantId) -> Vec<Due> {
+pub async fn append(db: &mut PgConnection, merchant: MerchantId) -> Vec<PendingDelivery> {
     append_event(db, merchant).await.1
 }
 
 /// The same; returns the event too.
-pub async fn append_event(db: &mut PgConnection, merchant: MerchantId) -> (EventId, Vec<Due>) {
-    let new = events::New {
+pub async fn append_event(
+    db: &mut PgConnection,
+    merchant: MerchantId,
+) -> (EventId, Vec<PendingDelivery>) {
+    let new = events::NewEvent {
         merchant,
         mode: Mode::Test,
-        kind: Type::ChargePaid,
-        subject: SubjectKind::Charge,
+        kind: EventType::ChargePaid,
+        subject: EventSubjectKind::Charge,
         subject_id: store::new_id(),
         sequence: 1,
         data: json!({}),

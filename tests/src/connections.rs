@@ -1,7 +1,7 @@
 //! The merchant's connections.
 
 use activities::connection::{self, AddError, ArchiveError, NewConnection};
-use orchestrator::{Config, start::accounts};
+use orchestrator::{Config, start::clients};
 use schemas::{
     gateway::{GatewayKind, Mode},
     id::{ConnectionId, MerchantId},
@@ -32,15 +32,15 @@ impl Stack {
             replace_address: true,
             ..new(self.merchant, gateway, &self.simulators)
         };
-        let accounts = accounts(&self.config, &self.store);
-        let added = connection::add(&self.store, &accounts, &new).await;
+        let clients = clients(&self.config, &self.store);
+        let added = connection::add(&self.store, &clients, &new).await;
         added.map(|added| added.id)
     }
 
     /// What `orchestrator connection archive` does.
     pub async fn archive(&self, id: ConnectionId) -> Result<(), ArchiveError> {
-        let accounts = accounts(&self.config, &self.store);
-        let archived = connection::archive(&self.store, &accounts, id).await?;
+        let clients = clients(&self.config, &self.store);
+        let archived = connection::archive(&self.store, &clients, id).await?;
         assert_eq!(archived.deregistered, Ok(()));
         Ok(())
     }
@@ -54,7 +54,7 @@ pub(crate) async fn connect(
     simulators: &simulators::Simulators,
 ) -> anyhow::Result<Url> {
     let new = new(merchant, gateway, simulators);
-    let added = connection::add(store, &accounts(config, store), &new).await?;
+    let added = connection::add(store, &clients(config, store), &new).await?;
     added.notified.map_err(anyhow::Error::msg)?;
     let mut db = store.pool.acquire().await?;
     let secret = addresses::path_secret(&mut db, store, added.id).await?;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
 use store::{
     merchants, payers,
-    vault::{DataKey, Place},
+    vault::{DataKey, EncryptionContext},
 };
 use uuid::Uuid;
 
@@ -118,12 +118,12 @@ impl Stack {
         None
     }
 
-    fn place(&self, table: &str, column: &str, row: &Map<String, Value>) -> Place {
+    fn place(&self, table: &str, column: &str, row: &Map<String, Value>) -> EncryptionContext {
         let id = row.get("id").or_else(|| row.get("connection_id"));
         let id = id.and_then(Value::as_str).and_then(|id| id.parse().ok());
         // a test's own few names
         let leaked = |name: &str| -> &'static str { Box::leak(name.to_owned().into_boxed_str()) };
-        Place::new(
+        EncryptionContext::new(
             self.merchant.uuid(),
             leaked(table),
             leaked(column),

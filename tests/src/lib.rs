@@ -9,9 +9,9 @@ pub mod backlog;
 pub mod bench;
 mod connections;
 pub mod dump;
+pub mod merchant_server;
 pub mod proxy;
 pub mod receiver;
-pub mod shop;
 #[path = "../simulation/mod.rs"]
 pub mod simulation;
 pub mod simulator;
@@ -20,9 +20,9 @@ pub mod statements;
 
 pub use api::Api;
 pub use bench::Bench;
+pub use merchant_server::MerchantServer;
 pub use proxy::Proxy;
 pub use receiver::Receiver;
-pub use shop::Shop;
 pub use simulator::Simulator;
 pub use stack::{Options, Stack};
 

@@ -77,20 +77,24 @@ impl Proxy {
     }
 
     /// As before.
-    pub fn mend(&self) {
+    pub fn repair(&self) {
         self.mode.send_replace(Mode::Whole);
     }
 }
 
 async fn carry(near: TcpStream, far: TcpStream, mut mode: watch::Receiver<Mode>) {
-    let (mut hear, mut speak) = near.into_split();
-    let (mut far_hear, mut far_speak) = far.into_split();
+    let (mut receive, mut speak) = near.into_split();
+    let (mut far_receive, mut far_speak) = far.into_split();
     let mut muted = mode.clone();
-    let there = async move { tokio::io::copy(&mut hear, &mut far_speak).await.map(drop) };
+    let there = async move {
+        tokio::io::copy(&mut receive, &mut far_speak)
+            .await
+            .map(drop)
+    };
     let back = async move {
         let mut bytes = vec![0; 16 * 1024];
         loop {
-            let n = far_hear.read(&mut bytes).await?;
+            let n = far_receive.read(&mut bytes).await?;
             let open = muted.wait_for(|mode| *mode != Mode::Mute).await.is_ok();
             if n == 0 || !open {
                 return Ok::<_, std::io::Error>(());

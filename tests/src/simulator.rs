@@ -148,7 +148,7 @@ impl Simulator {
         self.fault(json!({ "kind": "down" })).await;
     }
 
-    /// Changes the simulator's behaviour.
+    /// Changes the simulator's behavior.
     pub async fn set(&self, settings: Value) {
         let answer = self
             .client

@@ -6,10 +6,10 @@ use activities::{PauseTiming, Timing};
 use anyhow::Context;
 use orchestrator::{Config, Role, Running, migrate, start, telemetry};
 use schemas::{
-    gateway::{ApiFamily, GatewayKind, Mode},
+    gateway::{GatewayApi, GatewayKind, Mode},
     id::{ChargeId, MerchantId},
     merchant::Permission,
-    payment_method::Kind,
+    payment_method::PaymentMethodKind,
     retry::{Backoff, DeliverySchedule},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -21,10 +21,10 @@ use temporalio_client::{
 use url::Url;
 use uuid::Uuid;
 
-use crate::{Api, Proxy, Shop, Simulator, connections::connect};
+use crate::{Api, MerchantServer, Proxy, Simulator, connections::connect};
 
 /// More rounds than any list of a test takes.
-const CATCH_UP_ROUNDS: usize = 20;
+const POLL_ROUNDS: usize = 20;
 
 /// What a stack has.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub struct Stack {
     pub merchant: MerchantId,
     pub store: Store,
     pub config: Config,
-    pub shop: Shop,
+    pub merchant_server: MerchantServer,
     pub efi: Simulator,
     pub efi_cobrancas: Simulator,
     pub stripe: Simulator,
@@ -88,8 +88,8 @@ pub fn brisk() -> Timing {
             max_ms: 800,
         },
         answer_within: ms(8_000),
-        late_looks: vec![ms(500), ms(1_000)],
-        reconcile: vec![ms(200), ms(400), ms(800)],
+        late_checks: vec![ms(500), ms(1_000)],
+        orphan_searches: vec![ms(200), ms(400), ms(800)],
         absent_after: ms(4_000),
         review_after: ms(60_000),
         delivery: DeliverySchedule {
@@ -111,9 +111,9 @@ pub fn brisk() -> Timing {
             max_ms: 1_000,
         },
         refund_review_after: ms(5_000),
-        catch_up_every: ms(1_000),
-        catch_up_pace: 0,
-        watch_every: ms(1_000),
+        poll_every: ms(1_000),
+        poll_pace: 0,
+        check_every: ms(1_000),
         sweep_grace: ms(2_000),
     }
 }
@@ -166,12 +166,15 @@ impl Stack {
             ));
         }
         let api = Api::new(base, key.expose_secret());
-        let shop = Shop::open().await;
+        let merchant_server = MerchantServer::open().await;
         let endpoint = api
-            .post("/v1/webhook_endpoints", &json!({ "url": shop.url }))
+            .post(
+                "/v1/webhook_endpoints",
+                &json!({ "url": merchant_server.url }),
+            )
             .await
             .expect(201);
-        shop.trust(endpoint["secret"].as_str().unwrap_or_default());
+        merchant_server.trust(endpoint["secret"].as_str().unwrap_or_default());
         let simulator = |gateway| Simulator::new(simulators.control.clone(), gateway);
         Ok(Self {
             efi: simulator("efi"),
@@ -182,7 +185,7 @@ impl Stack {
             merchant,
             store,
             config,
-            shop,
+            merchant_server,
             addresses,
             temporal,
             services,
@@ -216,10 +219,10 @@ impl Stack {
     }
 
     /// The simulator of the part of a gateway that serves a method.
-    pub fn simulator_of(&self, gateway: GatewayKind, method: Kind) -> &Simulator {
-        match gateway.family(method) {
-            ApiFamily::EfiCobrancas => &self.efi_cobrancas,
-            ApiFamily::EfiPix | ApiFamily::Stripe | ApiFamily::Asaas => self.simulator(gateway),
+    pub fn simulator_of(&self, gateway: GatewayKind, method: PaymentMethodKind) -> &Simulator {
+        match gateway.api(method) {
+            GatewayApi::EfiCobrancas => &self.efi_cobrancas,
+            GatewayApi::EfiPix | GatewayApi::Stripe | GatewayApi::Asaas => self.simulator(gateway),
         }
     }
 
@@ -240,8 +243,8 @@ impl Stack {
     }
 
     /// Reads all kept notifications again, as `orchestrator notifications replay` does.
-    pub async fn replay(&self) -> activities::notified::Replayed {
-        let filter = store::notifications::kept::Filter::default();
+    pub async fn replay(&self) -> activities::notifications::Replayed {
+        let filter = store::notifications::raw::RawFilter::default();
         let replayed = self.running.activities.replay(&filter).await;
         replayed.expect("the store answers")
     }
@@ -254,18 +257,18 @@ impl Stack {
 
     /// Lets a charge's time run out now.
     pub async fn expire(&self, charge: &str) {
-        self.execute("update charges set expires_at = app_now(), look_at = app_now() - interval '1 hour' where id = $1", charge).await;
+        self.execute("update charges set expires_at = app_now(), next_check_at = app_now() - interval '1 hour' where id = $1", charge).await;
     }
 
     /// Reads the gateways' lists to their ends, as the schedule does; every list is due.
-    pub async fn catch_up(&self) {
-        for _ in 0..CATCH_UP_ROUNDS {
-            self.run_sql("update catch_up_feeds set next_check_at = app_now() where not failing")
+    pub async fn poll_connections(&self) {
+        for _ in 0..POLL_ROUNDS {
+            self.run_sql("update connection_feeds set next_check_at = app_now() where not failing")
                 .await;
-            let done = self.running.activities.catch_up_once().await;
+            let done = self.running.activities.poll_connections().await;
             done.expect("the store answers");
             let left =
-                "select count(*) from catch_up_feeds where cursor is not null and not failing";
+                "select count(*) from connection_feeds where cursor is not null and not failing";
             if self.count_sql(left).await == 0 {
                 return;
             }
@@ -274,10 +277,10 @@ impl Stack {
     }
 
     /// Checks the connections' set-up at their gateways, as the schedule does.
-    pub async fn watch(&self) {
-        self.run_sql("update gateway_connections set watched_at = app_now() - interval '1 day'")
+    pub async fn check_connections(&self) {
+        self.run_sql("update gateway_connections set checked_at = app_now() - interval '1 day'")
             .await;
-        let done = self.running.activities.watch_once().await;
+        let done = self.running.activities.check_connections().await;
         done.expect("the store answers");
     }
 
@@ -317,7 +320,7 @@ impl Stack {
     pub async fn cancel_in_our_rows_alone(&self, charge: &str) {
         let attempts = "update attempts set state = 'voided' where charge_id = $1";
         self.execute(attempts, charge).await;
-        let canceled = "update charges set status = 'canceled', canceled_at = app_now(), look_at = null where id = $1";
+        let canceled = "update charges set status = 'canceled', canceled_at = app_now(), next_check_at = null where id = $1";
         self.execute(canceled, charge).await;
     }
 
@@ -357,7 +360,7 @@ impl Stack {
         let options = ClientOptions::new(self.config.temporal_namespace.clone()).build();
         let client = Client::new(connection, options).expect("a client");
         for name in workflows::setup::SCHEDULES {
-            let id = format!("{name}-{}upkeep", self.config.task_queue_prefix);
+            let id = format!("{name}-{}maintenance", self.config.task_queue_prefix);
             let schedule = client.get_schedule_handle(id);
             // a stack that is not complete has none
             let _ = schedule.delete(DeleteScheduleOptions::default()).await;
@@ -413,8 +416,8 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
     config.answer_within_s = options.answer_within_s;
     (
         config.sweep_every_s,
-        config.catch_up_every_s,
-        config.watch_every_s,
+        config.poll_every_s,
+        config.check_every_s,
     ) = (1, 1, 1);
     config.max_waiting_callers = options.max_waiting_callers;
     config.allow_private_webhooks = true;

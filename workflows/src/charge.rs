@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use activities::{Pace, Progress, Registered, Step};
+use activities::{Pace, Progress, Step, TemporalActivities};
 use schemas::id::ChargeId;
 use temporalio_common::RetryPolicy;
 use temporalio_macros::{workflow, workflow_methods};
@@ -10,7 +10,7 @@ use temporalio_sdk::{
     LocalActivityOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
 };
 
-use crate::wait::{Poked, wait};
+use crate::wait::{Wakeable, wait};
 
 /// Longer than any attempt: the last gateway's time, finding out, and writing down.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(40);
@@ -21,16 +21,16 @@ const MAX_STEPS: u32 = 500;
 #[workflow]
 pub struct ChargeWorkflow {
     charge: ChargeId,
-    poked: bool,
+    woken: bool,
 }
 
-impl Poked for ChargeWorkflow {
-    fn is_poked(&self) -> bool {
-        self.poked
+impl Wakeable for ChargeWorkflow {
+    fn is_woken(&self) -> bool {
+        self.woken
     }
 
     fn forget(&mut self) {
-        self.poked = false;
+        self.woken = false;
     }
 }
 
@@ -40,7 +40,7 @@ impl ChargeWorkflow {
     fn new(_ctx: &WorkflowContextView, charge: ChargeId) -> Self {
         Self {
             charge,
-            poked: false,
+            woken: false,
         }
     }
 
@@ -52,39 +52,39 @@ impl ChargeWorkflow {
         let mut pace = Pace::default();
         for _ in 0..MAX_STEPS {
             if wait(ctx, step.pause_ms()).await {
-                step = Step::LOOK;
+                step = Step::SYNC;
             }
             let done = match step {
                 Step::Attempt { .. } => {
-                    ctx.execute_local_activity(Registered::attempt, charge, patient())
+                    ctx.execute_local_activity(TemporalActivities::attempt, charge, patient())
                         .await?
                 }
-                Step::Look { .. } => {
-                    ctx.state_mut(|s| s.poked = false);
-                    ctx.execute_local_activity(Registered::look, charge, patient())
+                Step::Sync { .. } => {
+                    ctx.state_mut(|s| s.woken = false);
+                    ctx.execute_local_activity(TemporalActivities::sync, charge, patient())
                         .await?
                 }
                 Step::Cancel => {
-                    ctx.execute_local_activity(Registered::cancel, charge, patient())
+                    ctx.execute_local_activity(TemporalActivities::cancel, charge, patient())
                         .await?
                 }
                 Step::Expire => {
-                    ctx.execute_local_activity(Registered::expire, charge, patient())
+                    ctx.execute_local_activity(TemporalActivities::expire, charge, patient())
                         .await?
                 }
                 Step::Done => {
                     let me = ctx.clone();
                     ctx.wait_condition(move |_| me.all_handlers_finished())
                         .await?;
-                    if !ctx.state(|s| s.poked) {
+                    if !ctx.state(|s| s.woken) {
                         return Ok(());
                     }
-                    Progress::changed(Step::LOOK)
+                    Progress::changed(Step::SYNC)
                 }
             };
             step = done.step;
             if step != Step::Done && wait(ctx, pace.wait_ms(done)).await {
-                step = Step::LOOK;
+                step = Step::SYNC;
             }
         }
         ctx.continue_as_new(charge, temporalio_sdk::ContinueAsNewOptions::default())?;
@@ -92,13 +92,13 @@ impl ChargeWorkflow {
     }
 
     /// Look at the row now: somebody wrote what they want into it.
-    #[update(name = "look")]
-    pub fn look(
+    #[update(name = "wake")]
+    pub fn wake(
         &mut self,
         _ctx: &mut SyncWorkflowContext<Self>,
         (): (),
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.poked = true;
+        self.woken = true;
         Ok(())
     }
 }

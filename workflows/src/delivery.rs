@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use activities::{DeliveryStep, Registered};
+use activities::{DeliveryStep, TemporalActivities};
 use schemas::id::DeliveryId;
 use serde::{Deserialize, Serialize};
 use temporalio_macros::{workflow, workflow_methods};
@@ -12,7 +12,7 @@ use temporalio_sdk::{
 
 use crate::{
     charge::{patient, retry},
-    wait::{Poked, wait},
+    wait::{Wakeable, wait},
 };
 
 /// Longer than a merchant's server may take, and writing down.
@@ -42,16 +42,16 @@ pub(crate) fn regular() -> ActivityOptions {
 #[workflow]
 pub struct DeliveryWorkflow {
     input: DeliveryInput,
-    poked: bool,
+    woken: bool,
 }
 
-impl Poked for DeliveryWorkflow {
-    fn is_poked(&self) -> bool {
-        self.poked
+impl Wakeable for DeliveryWorkflow {
+    fn is_woken(&self) -> bool {
+        self.woken
     }
 
     fn forget(&mut self) {
-        self.poked = false;
+        self.woken = false;
     }
 }
 
@@ -61,7 +61,7 @@ impl DeliveryWorkflow {
     fn new(_ctx: &WorkflowContextView, input: DeliveryInput) -> Self {
         Self {
             input,
-            poked: false,
+            woken: false,
         }
     }
 
@@ -73,12 +73,12 @@ impl DeliveryWorkflow {
         let (delivery, slow) = (input.delivery, input.slow);
         wait(ctx, input.after_ms).await;
         for n in 0..MAX_STEPS {
-            ctx.state_mut(|s| s.poked = false);
+            ctx.state_mut(|s| s.woken = false);
             let step = if n == 0 && !slow {
-                ctx.execute_local_activity(Registered::deliver, delivery, patient())
+                ctx.execute_local_activity(TemporalActivities::deliver, delivery, patient())
                     .await?
             } else {
-                ctx.execute_activity(Registered::deliver, delivery, regular())
+                ctx.execute_activity(TemporalActivities::deliver, delivery, regular())
                     .await?
             };
             match step {
@@ -89,7 +89,7 @@ impl DeliveryWorkflow {
                     let me = ctx.clone();
                     ctx.wait_condition(move |_| me.all_handlers_finished())
                         .await?;
-                    if !ctx.state(|s| s.poked) {
+                    if !ctx.state(|s| s.woken) {
                         return Ok(());
                     }
                 }
@@ -105,13 +105,13 @@ impl DeliveryWorkflow {
     }
 
     /// Try now.
-    #[update(name = "look")]
-    pub fn look(
+    #[update(name = "wake")]
+    pub fn wake(
         &mut self,
         _ctx: &mut SyncWorkflowContext<Self>,
         (): (),
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.poked = true;
+        self.woken = true;
         Ok(())
     }
 }

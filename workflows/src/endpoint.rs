@@ -2,14 +2,14 @@
 
 use std::error::Error;
 
-use activities::{DeliveryStep, Registered};
+use activities::{DeliveryStep, TemporalActivities};
 use schemas::id::EndpointId;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult};
 
 use crate::{
     delivery::regular,
-    wait::{Poked, wait},
+    wait::{Wakeable, wait},
 };
 
 /// How many steps one run takes before it continues as new.
@@ -22,8 +22,8 @@ pub struct EndpointWorkflow {
     woken: bool,
 }
 
-impl Poked for EndpointWorkflow {
-    fn is_poked(&self) -> bool {
+impl Wakeable for EndpointWorkflow {
+    fn is_woken(&self) -> bool {
         self.woken
     }
 
@@ -49,7 +49,7 @@ impl EndpointWorkflow {
         for _ in 0..MAX_STEPS {
             ctx.state_mut(|s| s.woken = false);
             let step = ctx
-                .execute_activity(Registered::check_endpoint, endpoint, regular())
+                .execute_activity(TemporalActivities::check_endpoint, endpoint, regular())
                 .await?;
             match step {
                 DeliveryStep::Again { after_ms } => {

@@ -3,15 +3,15 @@
 pub mod charge;
 pub mod delivery;
 pub mod endpoint;
+pub mod maintenance;
 pub mod orchestrator;
+pub mod orphan;
 pub mod partitions;
 pub mod queues;
-pub mod reconcile;
 pub mod refund;
 pub mod setup;
 pub mod sweep;
 pub mod temporal;
-pub mod upkeep;
 mod wait;
 pub mod worker;
 

@@ -2,14 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use activities::{Activities, Starter, accepted::Held, charge::Preview, notified::Told};
+use activities::{Activities, Starter, accepted::Held, charge::Preview, notifications::Ingested};
 use gateways::{Entries, Gateway, Registration};
 use schemas::{
     charge::CreateCharge,
     gateway::Mode,
     id::{ChargeId, ConnectionId, EndpointId, MerchantId, RefundId},
 };
-use store::{StoreError, connections::Connection, deliveries::Due, notifications::Source};
+use store::{
+    StoreError, connections::Connection, deliveries::PendingDelivery,
+    notifications::NotificationSource,
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{Temporal, temporal::pause};
@@ -17,7 +20,7 @@ use crate::{Temporal, temporal::pause};
 /// After its start, a charge that this process has not begun to present by then is another one's.
 const ELSEWHERE_AFTER: Duration = Duration::from_millis(250);
 
-/// Starts and pokes workflows. Cheap to clone.
+/// Starts and wakes workflows. Cheap to clone.
 #[derive(Clone)]
 pub struct Orchestrator {
     temporal: Temporal,
@@ -38,7 +41,7 @@ impl Orchestrator {
     /// Sees to it that a committed charge is presented: starts its workflow, or, while Temporal is away, runs the same steps in
     /// this process. Returns at once; the outcome is in the charge's row (`store::listen`). `held` is dropped when the charge
     /// waits for a gateway, and no longer for us.
-    pub fn begin_charge(&self, merchant: MerchantId, charge: ChargeId, held: Held) {
+    pub fn start_charge(&self, merchant: MerchantId, charge: ChargeId, held: Held) {
         self.activities.accepted.hold(charge, held);
         let this = self.clone();
         self.tracker.spawn(async move {
@@ -69,9 +72,9 @@ impl Orchestrator {
 
     /// Wakes the charge's workflow; starts it if it is closed or unknown. While Temporal is away, this process takes the step itself.
     /// Never fails, since the row is committed and the sweep finds it.
-    pub async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId) {
-        if self.temporal.is_here() {
-            return self.temporal.poke_charge(merchant, charge).await;
+    pub async fn wake_charge(&self, merchant: MerchantId, charge: ChargeId) {
+        if self.temporal.is_up() {
+            return self.temporal.wake_charge(merchant, charge).await;
         }
         if let Err(error) = Box::pin(self.activities.advance(charge)).await {
             tracing::error!(%charge, %error, "could not take a step without Temporal either");
@@ -103,34 +106,34 @@ impl Orchestrator {
         from: &Connection,
         body: &[u8],
         read: Entries,
-    ) -> Result<Told, StoreError> {
-        let told = self
+    ) -> Result<Ingested, StoreError> {
+        let ingested = self
             .activities
-            .take_entries(from, Source::Told(body), read)
+            .ingest(from, NotificationSource::Received(body), read)
             .await?;
         let (this, merchant, connection) = (self.clone(), from.merchant, from.id);
-        let (charges, has_tokens) = (told.charges.clone(), told.has_tokens);
+        let (charges, has_tokens) = (ingested.charges.clone(), ingested.has_tokens);
         self.tracker.spawn(async move {
             for charge in charges {
-                this.poke_charge(merchant, charge).await;
+                this.wake_charge(merchant, charge).await;
             }
             if has_tokens && let Err(error) = this.activities.fetch_tokens_soon(connection).await {
-                tracing::error!(%connection, %error, "the sweep will fetch what a notification stands for");
+                tracing::error!(%connection, %error, "the sweep will resolve the notification");
             }
         });
-        Ok(told)
+        Ok(ingested)
     }
 
     /// Sees to it that a committed refund is sent: starts its workflow, or leaves it to the sweep while Temporal is away.
     /// Returns at once.
-    pub fn begin_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
+    pub fn start_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
         let temporal = self.temporal.clone();
         self.tracker
-            .spawn(async move { temporal.poke_refund(merchant, charge, refund).await });
+            .spawn(async move { temporal.wake_refund(merchant, charge, refund).await });
     }
 
     /// Starts the workflows of deliveries whose rows are committed. Returns at once.
-    pub fn start_deliveries(&self, due: Vec<Due>) {
+    pub fn start_deliveries(&self, due: Vec<PendingDelivery>) {
         self.temporal.start_deliveries(due);
     }
 
@@ -143,6 +146,6 @@ impl Orchestrator {
 
     /// Whether Temporal answers; charges are presented even if not.
     pub fn has_temporal(&self) -> bool {
-        self.temporal.is_here()
+        self.temporal.is_up()
     }
 }

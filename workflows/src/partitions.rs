@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use activities::Registered;
+use activities::TemporalActivities;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
 
@@ -24,7 +24,7 @@ impl PartitionsWorkflow {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
             .retry_policy(retry())
             .build();
-        ctx.execute_activity(Registered::create_partitions, (), options)
+        ctx.execute_activity(TemporalActivities::create_partitions, (), options)
             .await?;
         Ok(())
     }

@@ -21,7 +21,7 @@ pub(crate) const TASK_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Queues {
     pub charges: String,
     pub deliveries: String,
-    pub upkeep: String,
+    pub maintenance: String,
 }
 
 impl Queues {
@@ -30,7 +30,7 @@ impl Queues {
         Self {
             charges: format!("{prefix}charges"),
             deliveries: format!("{prefix}deliveries"),
-            upkeep: format!("{prefix}upkeep"),
+            maintenance: format!("{prefix}maintenance"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use activities::{Pace, Registered, Step};
+use activities::{Pace, Step, TemporalActivities};
 use schemas::id::RefundId;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
@@ -11,7 +11,7 @@ use temporalio_sdk::{
 
 use crate::{
     charge::retry,
-    wait::{Poked, wait},
+    wait::{Wakeable, wait},
 };
 
 /// Longer than a look at the gateway, the call, and writing down.
@@ -23,16 +23,16 @@ const MAX_STEPS: u32 = 500;
 #[workflow]
 pub struct RefundWorkflow {
     refund: RefundId,
-    poked: bool,
+    woken: bool,
 }
 
-impl Poked for RefundWorkflow {
-    fn is_poked(&self) -> bool {
-        self.poked
+impl Wakeable for RefundWorkflow {
+    fn is_woken(&self) -> bool {
+        self.woken
     }
 
     fn forget(&mut self) {
-        self.poked = false;
+        self.woken = false;
     }
 }
 
@@ -42,7 +42,7 @@ impl RefundWorkflow {
     fn new(_ctx: &WorkflowContextView, refund: RefundId) -> Self {
         Self {
             refund,
-            poked: false,
+            woken: false,
         }
     }
 
@@ -52,18 +52,18 @@ impl RefundWorkflow {
         let refund = ctx.state(|s| s.refund);
         let mut pace = Pace::default();
         for _ in 0..MAX_STEPS {
-            ctx.state_mut(|s| s.poked = false);
+            ctx.state_mut(|s| s.woken = false);
             let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
                 .retry_policy(retry())
                 .build();
             let done = ctx
-                .execute_activity(Registered::refund, refund, options)
+                .execute_activity(TemporalActivities::refund, refund, options)
                 .await?;
             if done.step == Step::Done {
                 let me = ctx.clone();
                 ctx.wait_condition(move |_| me.all_handlers_finished())
                     .await?;
-                if !ctx.state(|s| s.poked) {
+                if !ctx.state(|s| s.woken) {
                     return Ok(());
                 }
             } else {
@@ -76,13 +76,13 @@ impl RefundWorkflow {
     }
 
     /// Look at the row now.
-    #[update(name = "look")]
-    pub fn look(
+    #[update(name = "wake")]
+    pub fn wake(
         &mut self,
         _ctx: &mut SyncWorkflowContext<Self>,
         (): (),
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.poked = true;
+        self.woken = true;
         Ok(())
     }
 }

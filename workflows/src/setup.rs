@@ -22,11 +22,11 @@ use temporalio_common::protos::temporal::api::{
 
 use crate::{
     Queues, TemporalConfig,
+    maintenance::{CheckConnectionsWorkflow, PollConnectionsWorkflow},
     partitions::PartitionsWorkflow,
     queues::SEARCH_ATTRIBUTES,
     sweep::SweepWorkflow,
     temporal::{CALL_TIMEOUT, open, pause},
-    upkeep::{CatchUpWorkflow, WatchWorkflow},
 };
 
 /// How long closed workflows stay visible: 7 days.
@@ -56,7 +56,7 @@ pub enum SetupError {
 pub async fn ensure(
     config: &TemporalConfig,
     queues: &Queues,
-    every: Beats,
+    every: Intervals,
 ) -> Result<(), SetupError> {
     let client = connect(config).await?;
     ensure_namespace(&client, &config.namespace).await?;
@@ -72,29 +72,33 @@ pub async fn ensure(
         let mut client = client.clone();
         OperatorService::add_search_attributes(&mut client, Request::new(request)).await?;
     }
-    for beat in beats(queues, every) {
-        ensure_schedule(&client, &config.namespace, beat).await?;
+    for planned in planned_schedules(queues, every) {
+        ensure_schedule(&client, &config.namespace, planned).await?;
     }
     Ok(())
 }
 
-async fn ensure_schedule(client: &Client, namespace: &str, beat: Beat) -> Result<(), SetupError> {
+async fn ensure_schedule(
+    client: &Client,
+    namespace: &str,
+    planned: PlannedSchedule,
+) -> Result<(), SetupError> {
     let options = CreateScheduleOptions::builder()
-        .action(beat.action)
-        .spec(ScheduleSpec::from_interval(beat.every))
+        .action(planned.action)
+        .spec(ScheduleSpec::from_interval(planned.every))
         .overlap_policy(ScheduleOverlapPolicy::Skip)
         .build();
-    let is_new = match client.create_schedule(beat.id.clone(), options).await {
+    let is_new = match client.create_schedule(planned.id.clone(), options).await {
         Ok(_) => true,
         Err(ScheduleError::Rpc(status)) if status.code() == Code::AlreadyExists => false,
         Err(error) => return Err(error.into()),
     };
     // the client's schedules have no time limit for what they start: it is set in what the server made of them
-    let handle = client.get_schedule_handle(beat.id.clone());
+    let handle = client.get_schedule_handle(planned.id.clone());
     let schedule = handle.describe(RpcOptions::default()).await?;
     let conflict_token = schedule.conflict_token().to_vec();
     let mut schedule = schedule.into_update();
-    schedule.set_spec(ScheduleSpec::from_interval(beat.every));
+    schedule.set_spec(ScheduleSpec::from_interval(planned.every));
     let mut schedule = schedule.into_raw();
     let action = schedule.action.as_mut().and_then(|a| a.action.as_mut());
     if let Some(Action::StartWorkflow(start)) = action {
@@ -102,7 +106,7 @@ async fn ensure_schedule(client: &Client, namespace: &str, beat: Beat) -> Result
     }
     let request = UpdateScheduleRequest {
         namespace: namespace.to_owned(),
-        schedule_id: beat.id,
+        schedule_id: planned.id,
         schedule: Some(schedule),
         conflict_token,
         ..UpdateScheduleRequest::default()
@@ -148,47 +152,57 @@ pub async fn check(config: &TemporalConfig, queues: &Queues) -> Result<(), Setup
 
 /// How often what is scheduled runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Beats {
+pub struct Intervals {
     pub sweep: Duration,
     /// How often somebody asks which connections' lists are to be read.
-    pub catch_up: Duration,
+    pub poll: Duration,
     /// How often somebody asks which connections are to be looked after.
-    pub watch: Duration,
+    pub check: Duration,
 }
 
-struct Beat {
+struct PlannedSchedule {
     id: String,
     action: ScheduleAction,
     every: Duration,
 }
 
 const SWEEP: &str = "sweep";
-const CATCH_UP: &str = "catch-up";
-const WATCH: &str = "watch";
+const POLL_CONNECTIONS: &str = "poll-connections";
+const CHECK_CONNECTIONS: &str = "check-connections";
 const PARTITIONS: &str = "partitions";
-/// What is scheduled; each schedule is named by this and the queue of upkeep.
-pub const SCHEDULES: [&str; 4] = [SWEEP, CATCH_UP, WATCH, PARTITIONS];
+/// What is scheduled; each schedule is named by this and the queue of maintenance.
+pub const SCHEDULES: [&str; 4] = [SWEEP, POLL_CONNECTIONS, CHECK_CONNECTIONS, PARTITIONS];
 
-fn beats(queues: &Queues, every: Beats) -> [Beat; 4] {
+fn planned_schedules(queues: &Queues, every: Intervals) -> [PlannedSchedule; 4] {
     let id = |name| schedule_id(queues, name);
-    let queue = &queues.upkeep;
+    let queue = &queues.maintenance;
     [
-        Beat {
+        PlannedSchedule {
             action: ScheduleAction::start_workflow(SweepWorkflow::run, (), queue, id(SWEEP)),
             id: id(SWEEP),
             every: every.sweep,
         },
-        Beat {
-            action: ScheduleAction::start_workflow(CatchUpWorkflow::run, (), queue, id(CATCH_UP)),
-            id: id(CATCH_UP),
-            every: every.catch_up,
+        PlannedSchedule {
+            action: ScheduleAction::start_workflow(
+                PollConnectionsWorkflow::run,
+                (),
+                queue,
+                id(POLL_CONNECTIONS),
+            ),
+            id: id(POLL_CONNECTIONS),
+            every: every.poll,
         },
-        Beat {
-            action: ScheduleAction::start_workflow(WatchWorkflow::run, (), queue, id(WATCH)),
-            id: id(WATCH),
-            every: every.watch,
+        PlannedSchedule {
+            action: ScheduleAction::start_workflow(
+                CheckConnectionsWorkflow::run,
+                (),
+                queue,
+                id(CHECK_CONNECTIONS),
+            ),
+            id: id(CHECK_CONNECTIONS),
+            every: every.check,
         },
-        Beat {
+        PlannedSchedule {
             action: ScheduleAction::start_workflow(
                 PartitionsWorkflow::run,
                 (),
@@ -203,7 +217,7 @@ fn beats(queues: &Queues, every: Beats) -> [Beat; 4] {
 
 /// A schedule's name, one for each deployment in the namespace.
 fn schedule_id(queues: &Queues, name: &str) -> String {
-    format!("{name}-{}", queues.upkeep)
+    format!("{name}-{}", queues.maintenance)
 }
 
 async fn connect(config: &TemporalConfig) -> Result<Client, SetupError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use activities::Registered;
+use activities::TemporalActivities;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
 
@@ -27,7 +27,8 @@ impl SweepWorkflow {
             .heartbeat_timeout(HEARTBEAT_TIMEOUT)
             .retry_policy(retry())
             .build();
-        ctx.execute_activity(Registered::sweep, (), options).await?;
+        ctx.execute_activity(TemporalActivities::sweep, (), options)
+            .await?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use activities::{Started, Starter, Subject};
 use async_trait::async_trait;
 use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
-use store::deliveries::Due;
+use store::deliveries::PendingDelivery;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression, RetryOptions,
     RpcOptions, WorkflowExecuteUpdateOptions, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
@@ -28,8 +28,8 @@ use crate::{
     charge::ChargeWorkflow,
     delivery::{DeliveryInput, DeliveryWorkflow},
     endpoint::EndpointWorkflow,
+    orphan::OrphanWorkflow,
     queues::{CHARGE_ID, ENDPOINT_ID, MERCHANT_ID, TASK_TIMEOUT},
-    reconcile::ReconcileWorkflow,
     refund::RefundWorkflow,
 };
 
@@ -37,8 +37,8 @@ use crate::{
 const START_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// A start that no caller waits for.
 const PATIENT_START_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same for a poke.
-const POKE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same for a wake.
+const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After a failure, Temporal counts as away for this long, so that not every charge waits for a timeout.
 const AWAY_FOR: Duration = Duration::from_secs(2);
 /// Between tries to connect.
@@ -67,7 +67,7 @@ pub struct TemporalConfig {
     pub api_key: Option<secrecy::SecretString>,
 }
 
-/// Starts and pokes workflows. Cheap to clone.
+/// Starts and wakes workflows. Cheap to clone.
 #[derive(Clone)]
 pub struct Temporal(Arc<Inner>);
 
@@ -95,7 +95,7 @@ impl Inner {
     }
 }
 
-/// Why a start or a poke did not reach a workflow.
+/// Why a start or a wake did not reach a workflow.
 #[derive(Debug)]
 pub(crate) struct Away;
 
@@ -162,7 +162,7 @@ impl Temporal {
     }
 
     /// Whether calls are worth a try.
-    pub fn is_here(&self) -> bool {
+    pub fn is_up(&self) -> bool {
         self.0.client().is_some() && self.now_ms() >= self.0.away_until_ms.load(Ordering::Relaxed)
     }
 
@@ -171,7 +171,7 @@ impl Temporal {
     }
 
     fn reachable(&self) -> Result<Client, Away> {
-        self.0.client().filter(|_| self.is_here()).ok_or(Away)
+        self.0.client().filter(|_| self.is_up()).ok_or(Away)
     }
 
     fn lost(&self, what: &str, error: &dyn std::fmt::Display) -> Away {
@@ -221,13 +221,13 @@ impl Temporal {
             }
             Subject::Orphan(merchant, charge, attempt) => {
                 let found_by = found_by(merchant, Some(charge));
-                let options = start_options(&queues.upkeep, &attempt, found_by, within);
-                let started = client.start_workflow(ReconcileWorkflow::run, attempt, options);
+                let options = start_options(&queues.maintenance, &attempt, found_by, within);
+                let started = client.start_workflow(OrphanWorkflow::run, attempt, options);
                 started.await.map(drop)
             }
             Subject::Refund(merchant, charge, refund) => {
                 let found_by = found_by(merchant, Some(charge));
-                let options = start_options(&queues.upkeep, &refund, found_by, within);
+                let options = start_options(&queues.maintenance, &refund, found_by, within);
                 let started = client.start_workflow(RefundWorkflow::run, refund, options);
                 started.await.map(drop)
             }
@@ -258,37 +258,37 @@ impl Temporal {
         let woken = match subject {
             Subject::Charge(_, charge) => {
                 let handle = client.get_workflow_handle::<ChargeWorkflow>(charge.to_string());
-                let woken = handle.execute_update(ChargeWorkflow::look, (), poke_options());
+                let woken = handle.execute_update(ChargeWorkflow::wake, (), wake_options());
                 woken.await
             }
             Subject::Orphan(_, _, attempt) => {
-                let handle = client.get_workflow_handle::<ReconcileWorkflow>(attempt.to_string());
-                let woken = handle.execute_update(ReconcileWorkflow::look, (), poke_options());
+                let handle = client.get_workflow_handle::<OrphanWorkflow>(attempt.to_string());
+                let woken = handle.execute_update(OrphanWorkflow::wake, (), wake_options());
                 woken.await
             }
             Subject::Refund(_, _, refund) => {
                 let handle = client.get_workflow_handle::<RefundWorkflow>(refund.to_string());
-                let woken = handle.execute_update(RefundWorkflow::look, (), poke_options());
+                let woken = handle.execute_update(RefundWorkflow::wake, (), wake_options());
                 woken.await
             }
             Subject::Delivery(due) => {
                 let id = due.delivery.to_string();
                 let handle = client.get_workflow_handle::<DeliveryWorkflow>(id);
-                let woken = handle.execute_update(DeliveryWorkflow::look, (), poke_options());
+                let woken = handle.execute_update(DeliveryWorkflow::wake, (), wake_options());
                 woken.await
             }
             Subject::Endpoint(_, endpoint) => {
                 let handle = client.get_workflow_handle::<EndpointWorkflow>(endpoint.to_string());
-                let woken = handle.execute_update(EndpointWorkflow::wake, (), poke_options());
+                let woken = handle.execute_update(EndpointWorkflow::wake, (), wake_options());
                 woken.await
             }
         };
-        judge_poke(woken)
+        judge_wake(woken)
     }
 
     /// Starts a committed delivery's workflow, again while Temporal does not answer: a busy Temporal loses starts, and the sweep
     /// finds them only a minute later.
-    async fn start_delivery(&self, due: Due) {
+    async fn start_delivery(&self, due: PendingDelivery) {
         for wait in START_RETRIES.into_iter().map(Some).chain([None]) {
             let permit = self.0.starts.acquire().await;
             let started = self.start(Subject::Delivery(due)).await;
@@ -303,7 +303,7 @@ impl Temporal {
     }
 
     /// Wakes a workflow, or starts it if it does not run.
-    async fn poke(&self, subject: Subject) {
+    async fn wake_or_start(&self, subject: Subject) {
         let Ok(client) = self.reachable() else { return };
         if let Ok(false) = self.wake_one(&client, subject).await {
             let _: Result<(), Away> = self.start_soon(subject).await;
@@ -313,11 +313,11 @@ impl Temporal {
 
 #[async_trait]
 impl Starter for Temporal {
-    fn temporal_is_here(&self) {
+    fn temporal_is_up(&self) {
         self.0.away_until_ms.store(0, Ordering::Relaxed);
     }
 
-    fn start_deliveries(&self, due: Vec<Due>) {
+    fn start_deliveries(&self, due: Vec<PendingDelivery>) {
         for due in due {
             let Ok(place) = self.0.starts_waiting.clone().try_acquire_owned() else {
                 metrics::counter!("delivery_starts_left_to_sweep_total").increment(1);
@@ -331,11 +331,11 @@ impl Starter for Temporal {
         }
     }
 
-    fn start_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId) {
+    fn start_orphan(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId) {
         let temporal = self.clone();
         self.0
             .tracker
-            .spawn(async move { temporal.poke_reconcile(merchant, charge, attempt).await });
+            .spawn(async move { temporal.wake_orphan(merchant, charge, attempt).await });
     }
 
     async fn start(&self, subject: Subject) -> Started {
@@ -360,24 +360,27 @@ impl Starter for Temporal {
         matches!(self.wake_one(&client, subject).await, Ok(true))
     }
 
-    async fn poke_charge(&self, merchant: MerchantId, charge: ChargeId) {
-        self.poke(Subject::Charge(merchant, charge)).await;
+    async fn wake_charge(&self, merchant: MerchantId, charge: ChargeId) {
+        self.wake_or_start(Subject::Charge(merchant, charge)).await;
     }
 
-    async fn poke_delivery(&self, due: Due) {
-        self.poke(Subject::Delivery(due)).await;
+    async fn wake_delivery(&self, due: PendingDelivery) {
+        self.wake_or_start(Subject::Delivery(due)).await;
     }
 
     async fn wake_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) {
-        self.poke(Subject::Endpoint(merchant, endpoint)).await;
+        self.wake_or_start(Subject::Endpoint(merchant, endpoint))
+            .await;
     }
 
-    async fn poke_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
-        self.poke(Subject::Refund(merchant, charge, refund)).await;
+    async fn wake_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
+        self.wake_or_start(Subject::Refund(merchant, charge, refund))
+            .await;
     }
 
-    async fn poke_reconcile(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId) {
-        self.poke(Subject::Orphan(merchant, charge, attempt)).await;
+    async fn wake_orphan(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId) {
+        self.wake_or_start(Subject::Orphan(merchant, charge, attempt))
+            .await;
     }
 }
 
@@ -406,14 +409,14 @@ fn found_by(merchant: MerchantId, charge: Option<ChargeId>) -> Vec<SearchAttribu
 }
 
 /// `Ok(false)`: no such workflow runs.
-fn judge_poke(poked: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
-    match poked {
+fn judge_wake(woken: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
+    match woken {
         Ok(()) => Ok(true),
         // failed: it closed while the update was on its way, and its row may hold something that it has not seen
         Err(WorkflowUpdateError::NotFound(_) | WorkflowUpdateError::Failed(_)) => Ok(false),
-        // a busy worker answers as late as an absent server: that is no reason to spare others their starts and pokes
+        // a busy worker answers as late as an absent server: that is no reason to spare others their starts and wakes
         Err(error) => {
-            note_failure("poke", &error);
+            note_failure("wake", &error);
             Err(Away)
         }
     }
@@ -469,11 +472,11 @@ fn start_options(
         .build()
 }
 
-fn poke_options() -> WorkflowExecuteUpdateOptions {
+fn wake_options() -> WorkflowExecuteUpdateOptions {
     WorkflowExecuteUpdateOptions::builder()
         .rpc_options(
             RpcOptions::builder()
-                .timeout(POKE_TIMEOUT)
+                .timeout(WAKE_TIMEOUT)
                 .retry_options(RetryOptions::no_retries())
                 .build(),
         )
@@ -497,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_start_is_told_from_an_absent_server() {
+    fn a_refused_start_is_reported_from_an_absent_server() {
         for code in [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled] {
             assert_eq!(of(Status::new(code, "the server is away")), None, "{code}");
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use activities::{Activities, Registered};
+use activities::{Activities, TemporalActivities};
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
     runtime::{
@@ -18,11 +18,11 @@ use crate::{
     charge::ChargeWorkflow,
     delivery::DeliveryWorkflow,
     endpoint::EndpointWorkflow,
+    maintenance::{CheckConnectionsWorkflow, PollConnectionsWorkflow},
+    orphan::OrphanWorkflow,
     partitions::PartitionsWorkflow,
-    reconcile::ReconcileWorkflow,
     refund::RefundWorkflow,
     sweep::SweepWorkflow,
-    upkeep::{CatchUpWorkflow, WatchWorkflow},
 };
 
 /// Charges' workflows kept in memory, which also bounds their workflow tasks under way. Small, because most sleep for hours, and up
@@ -48,7 +48,7 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 pub enum Queue {
     Charges,
     Deliveries,
-    Upkeep,
+    Maintenance,
 }
 
 /// How much the workers of one process do at a time. What waits uses memory and a socket, but no connection to the database.
@@ -86,7 +86,7 @@ impl Sizes {
                 activities: self.deliveries.max(1),
                 local_activities: self.deliveries.max(1),
             },
-            Queue::Upkeep => Slots {
+            Queue::Maintenance => Slots {
                 cached: CACHED_WORKFLOWS,
                 workflow_tasks: WORKFLOW_SLOTS,
                 activities: self.maintenance.max(1),
@@ -186,7 +186,7 @@ fn options(
     let name = match queue {
         Queue::Charges => &temporal.queues().charges,
         Queue::Deliveries => &temporal.queues().deliveries,
-        Queue::Upkeep => &temporal.queues().upkeep,
+        Queue::Maintenance => &temporal.queues().maintenance,
     };
     let options = WorkerOptions::new(name.clone())
         .max_cached_workflows(size.cached)
@@ -202,20 +202,20 @@ fn options(
                 .build(),
         )
         .graceful_shutdown_period(GRACE)
-        .register_activities(Registered(activities));
+        .register_activities(TemporalActivities(activities));
     Ok(match queue {
         Queue::Charges => options.register_workflow::<ChargeWorkflow>()?.build(),
         Queue::Deliveries => options
             .register_workflow::<DeliveryWorkflow>()?
             .register_workflow::<EndpointWorkflow>()?
             .build(),
-        Queue::Upkeep => options
-            .register_workflow::<ReconcileWorkflow>()?
+        Queue::Maintenance => options
+            .register_workflow::<OrphanWorkflow>()?
             .register_workflow::<RefundWorkflow>()?
             .register_workflow::<SweepWorkflow>()?
             .register_workflow::<PartitionsWorkflow>()?
-            .register_workflow::<CatchUpWorkflow>()?
-            .register_workflow::<WatchWorkflow>()?
+            .register_workflow::<PollConnectionsWorkflow>()?
+            .register_workflow::<CheckConnectionsWorkflow>()?
             .build(),
     })
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::NaiveDate;
-use schemas::{Instant, dispute, next_action::NextAction, payment_method::Kind};
+use schemas::{Instant, dispute, next_action::NextAction, payment_method::PaymentMethodKind};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -77,12 +77,12 @@ pub struct GatewayPayment {
     pub end_to_end_id: Option<String>,
     /// In centavos.
     pub amount: i64,
-    pub method: Kind,
+    pub method: PaymentMethodKind,
     /// What the gateway keeps, in centavos, if it tells.
     pub fee: Option<i64>,
     /// What arrives, in centavos, if it tells.
     pub net: Option<i64>,
-    /// Card only: into how many monthly instalments it was split, if it tells.
+    /// Card only: into how many monthly installments it was split, if it tells.
     #[serde(default)]
     pub installments: Option<u16>,
     /// When the money is expected in the merchant's balance, if it tells.
@@ -132,8 +132,8 @@ pub struct GatewayDispute {
     pub payment: String,
     /// In centavos.
     pub amount: i64,
-    pub kind: dispute::Kind,
-    pub status: dispute::Status,
+    pub kind: dispute::DisputeKind,
+    pub status: dispute::DisputeStatus,
     /// The gateway's own word for why.
     pub reason: Option<String>,
     /// Until when it can be answered.
@@ -153,7 +153,7 @@ pub struct Account {
 
 /// Something that a look at a connection's set-up at its gateway found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct Issue {
     /// Stable and machine-readable: `notifications_interrupted`, `address_missing`, `address_replaced`, `certificate_expires`.
     pub code: &'static str,
     /// For people: what was found, and what to do unless it was repaired.
@@ -164,10 +164,10 @@ pub struct Finding {
 
 /// The result of such a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Watched {
-    pub findings: Vec<Finding>,
+pub struct CheckReport {
+    pub issues: Vec<Issue>,
     /// Our address must be registered again, for this reason.
-    pub lost: Option<Finding>,
+    pub lost: Option<Issue>,
 }
 
 /// What registering our notification address gave.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use schemas::{
     Instant,
-    gateway::{ApiFamily, GatewayKind},
+    gateway::{GatewayApi, GatewayKind},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -80,21 +80,21 @@ impl Feed {
     }
 
     /// The part of the gateway's API that lists it.
-    pub fn api(self) -> ApiFamily {
+    pub fn api(self) -> GatewayApi {
         match self {
-            Self::EfiPix | Self::EfiReturns | Self::EfiClaims => ApiFamily::EfiPix,
-            Self::EfiBoletos | Self::EfiCards => ApiFamily::EfiCobrancas,
-            Self::StripeEvents | Self::StripeBalance => ApiFamily::Stripe,
-            Self::AsaasPaid | Self::AsaasCreated | Self::AsaasStates => ApiFamily::Asaas,
+            Self::EfiPix | Self::EfiReturns | Self::EfiClaims => GatewayApi::EfiPix,
+            Self::EfiBoletos | Self::EfiCards => GatewayApi::EfiCobrancas,
+            Self::StripeEvents | Self::StripeBalance => GatewayApi::Stripe,
+            Self::AsaasPaid | Self::AsaasCreated | Self::AsaasStates => GatewayApi::Asaas,
         }
     }
 
     /// The gateway that has it.
     pub fn gateway(self) -> GatewayKind {
         match self.api() {
-            ApiFamily::EfiPix | ApiFamily::EfiCobrancas => GatewayKind::Efi,
-            ApiFamily::Stripe => GatewayKind::Stripe,
-            ApiFamily::Asaas => GatewayKind::Asaas,
+            GatewayApi::EfiPix | GatewayApi::EfiCobrancas => GatewayKind::Efi,
+            GatewayApi::Stripe => GatewayKind::Stripe,
+            GatewayApi::Asaas => GatewayKind::Asaas,
         }
     }
 

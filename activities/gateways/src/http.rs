@@ -250,7 +250,7 @@ impl Answer {
             // without a body nothing shows that the gateway itself refused
             (404 | 405 | 413, true) if effect == Effect::Creates => ErrorClass::NotCreated,
             (_, true) if effect == Effect::Creates => ErrorClass::Unknown,
-            _ => ErrorClass::Refused,
+            _ => ErrorClass::Rejected,
         }
     }
 

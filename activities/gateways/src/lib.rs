@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use schemas::{gateway::GatewayKind, payment_method::Kind, route::Unmet};
+use schemas::{gateway::GatewayKind, payment_method::PaymentMethodKind, route::Unmet};
 use secrecy::SecretString;
 use url::Url;
 
@@ -24,36 +24,36 @@ mod pix_code;
 pub mod stripe;
 
 pub use answer::{
-    Account, Finding, GatewayCharge, GatewayDispute, GatewayPayment, GatewayRefund, GatewayStatus,
-    RefundStatus, Subscription, Watched,
+    Account, CheckReport, GatewayCharge, GatewayDispute, GatewayPayment, GatewayRefund,
+    GatewayStatus, Issue, RefundStatus, Subscription,
 };
 pub use changes::{Feed, Page, ReadFrom};
 pub use credentials::Credentials;
 pub use endpoints::Endpoints;
 pub use error::GatewayError;
 pub use notification::{
-    Entries, Forged, GatewayNotice, Means, Observed, Received, Registration, Unreadable,
+    Entries, Forged, GatewayNotice, NoticeKind, Observed, Received, Registration, Unreadable,
 };
-pub use order::{ChargeLookup, ChargeOrder, RefundOrder};
+pub use order::{ChargeLookup, ChargeRequest, RefundRequest};
 
 /// A payment gateway, spoken to in its dialect and answered in ours.
 #[async_trait]
 pub trait Gateway: Send + Sync {
     /// What `order` lacks here: a fallback that cannot take the charge is no fallback.
-    fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>>;
+    fn accepts(&self, order: &ChargeRequest) -> Result<(), Vec<Unmet>>;
 
     /// Whether creating twice with the same reference is harmless, for how long after the first try:
     /// `None` where it never is, and a second runner must search instead.
-    fn idempotent_for(&self, method: Kind) -> Option<Duration>;
+    fn idempotent_for(&self, method: PaymentMethodKind) -> Option<Duration>;
 
     /// How long a charge created a moment ago may stay invisible to [`Self::find`].
-    fn visibility_lag(&self, method: Kind) -> Duration;
+    fn visibility_lag(&self, method: PaymentMethodKind) -> Duration;
 
     /// Creates the charge, or adopts the one that already carries the order's reference where the gateway
     /// makes that safe. Gives up after `within`.
     async fn charge(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError>;
 
@@ -64,22 +64,24 @@ pub trait Gateway: Send + Sync {
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError>;
 
     /// Whether a payment by `method` can be given back through this gateway's API; if not, why, for people.
-    fn refundable(&self, method: Kind) -> Result<(), &'static str>;
+    fn refundable(&self, method: PaymentMethodKind) -> Result<(), &'static str>;
 
     /// Whether asking twice for the same refund is harmless, for how long after the first time; `None` where it never is,
     /// and it must be searched for instead.
-    fn refund_idempotent_for(&self, method: Kind) -> Option<Duration>;
+    fn refund_idempotent_for(&self, method: PaymentMethodKind) -> Option<Duration>;
 
     /// Gives money back, or answers the refund that already carries the order's reference where the gateway makes that safe.
     async fn refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         within: Duration,
     ) -> Result<GatewayRefund, GatewayError>;
 
     /// The refund that carries this order's reference, as it stands now. `None`: the gateway answered, and has none.
-    async fn find_refund(&self, order: &RefundOrder)
-    -> Result<Option<GatewayRefund>, GatewayError>;
+    async fn find_refund(
+        &self,
+        order: &RefundRequest,
+    ) -> Result<Option<GatewayRefund>, GatewayError>;
 
     /// Verifies what arrived at this connection's notification address, by one of the `known` secrets, and reads its entries.
     fn notification(&self, received: &Received, known: &[Registration]) -> Result<Entries, Forged>;
@@ -87,7 +89,7 @@ pub trait Gateway: Send + Sync {
     /// Reads once more the entries of a body that was verified when it came.
     fn reread(&self, body: &[u8]) -> Entries;
 
-    /// What a token of a notification stands for (`Means::Token`); asking acknowledges it.
+    /// What a token of a notification stands for (`NoticeKind::Token`); asking acknowledges it.
     async fn fetch(&self, token: &str) -> Result<Entries, GatewayError>;
 
     /// Reads one page of what changed since then in one of the gateway's lists, which heals lost notifications.
@@ -125,12 +127,12 @@ pub trait Gateway: Send + Sync {
 
     /// Checks our set-up at the gateway: `url` is registered under the current id of the `known` registrations and served, the
     /// certificate lasts. Repairs what needs no new registration.
-    async fn watch(
+    async fn check(
         &self,
         url: &Url,
         replace: bool,
         known: &[Registration],
-    ) -> Result<Watched, GatewayError>;
+    ) -> Result<CheckReport, GatewayError>;
 }
 
 /// Opens a client for one connection.
@@ -147,7 +149,7 @@ pub fn open(
 
 /// Whether a payment by `method` can be given back through this gateway's API; if not, why, for people. The same for every
 /// account, so that no client needs to be opened.
-pub fn refundable(gateway: GatewayKind, method: Kind) -> Result<(), &'static str> {
+pub fn refundable(gateway: GatewayKind, method: PaymentMethodKind) -> Result<(), &'static str> {
     match gateway {
         GatewayKind::Efi => efi::refundable(method),
         GatewayKind::Stripe => stripe::refundable(method),

@@ -41,7 +41,7 @@ pub struct GatewayNotice {
     pub payment: Option<String>,
     /// When the gateway says that it happened. None where it does not say, or where the state was read just now.
     pub stated_at: Option<Instant>,
-    pub means: Means,
+    pub means: NoticeKind,
 }
 
 /// What was read of a body or a list: each entry by itself, so that one that cannot be read hides no other.
@@ -99,9 +99,9 @@ impl Entries {
 
 /// What may be concluded from a notice.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Means {
+pub enum NoticeKind {
     /// Proved by signature or token: the charge stands so.
-    Stands(Box<GatewayCharge>),
+    ChargeState(Box<GatewayCharge>),
     /// Proved: money was given back so.
     Refund(Box<GatewayRefund>),
     /// Proved: money is claimed back so.
@@ -123,11 +123,11 @@ pub enum Observed {
     Dispute(Box<GatewayDispute>),
 }
 
-impl Means {
+impl NoticeKind {
     /// What it states, if it is proved.
     pub fn observed(&self) -> Option<Observed> {
         match self {
-            Self::Stands(charge) => Some(Observed::Charge(charge.clone())),
+            Self::ChargeState(charge) => Some(Observed::Charge(charge.clone())),
             Self::Refund(refund) => Some(Observed::Refund(refund.clone())),
             Self::Dispute(dispute) => Some(Observed::Dispute(dispute.clone())),
             Self::Token(_) | Self::Hint | Self::Nothing => None,

@@ -3,7 +3,7 @@
 use schemas::{
     Instant,
     payer::Payer,
-    payment_method::{Kind, PaymentMethod},
+    payment_method::{PaymentMethod, PaymentMethodKind},
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -13,7 +13,7 @@ use url::Url;
 /// Stored with its attempt, sealed under the payer's key, before the first byte is sent, and never changed afterwards: the request
 /// bodies are a pure function of it, so that a repeated send is the same to the byte.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ChargeOrder {
+pub struct ChargeRequest {
     /// Our reference at the gateway: `AttemptId::reference()`, 28 letters and digits.
     pub reference: String,
     /// In centavos.
@@ -48,7 +48,7 @@ pub struct ChargeLookup {
     pub gateway_id: Option<String>,
 }
 
-impl ChargeOrder {
+impl ChargeRequest {
     /// What finds the charge of this order again.
     pub fn lookup(&self) -> ChargeLookup {
         ChargeLookup {
@@ -64,7 +64,7 @@ impl ChargeOrder {
 
 /// Everything a gateway needs to give money back once, and to find that again. Stored with the refund and never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefundOrder {
+pub struct RefundRequest {
     /// Our reference at the gateway: `RefundId::reference()`, 28 letters and digits.
     pub reference: String,
     /// The charge's id at the gateway (`txid`, `pi_…`, `cs_…`, `pay_…`).
@@ -74,7 +74,7 @@ pub struct RefundOrder {
     /// The payment's id at the gateway: `GatewayPayment::id`.
     pub payment: String,
     pub end_to_end_id: Option<String>,
-    pub method: Kind,
+    pub method: PaymentMethodKind,
     /// In centavos.
     pub amount: i64,
     /// Whether it gives back all of the payment, and nothing of it was given back before.

@@ -2,12 +2,12 @@
 //! words do no harm.
 
 use gateways::{GatewayCharge, GatewayPayment, GatewayStatus};
-use schemas::{attempt::State, charge::Status, event, fee, id::AttemptId};
+use schemas::{attempt::AttemptState, charge::ChargeStatus, event, fee, id::AttemptId};
 use store::{
     PgConnection, StoreError,
-    attempts::{self, Outcome},
-    charges::{self, Locked},
-    deliveries::Due,
+    attempts::{self, AttemptOutcome},
+    charges::{self, LockedCharge},
+    deliveries::PendingDelivery,
     payments,
 };
 
@@ -17,15 +17,15 @@ use crate::Activities;
 /// What applying left to do after the commit.
 #[derive(Default)]
 pub(crate) struct Applied {
-    pub due: Vec<Due>,
-    pub reconcile: Vec<AttemptId>,
+    pub due: Vec<PendingDelivery>,
+    pub orphans: Vec<AttemptId>,
 }
 
 /// Applies what `observed` says of `attempt`, under the charge's lock.
 pub(crate) async fn apply(
     acts: &Activities,
     db: &mut PgConnection,
-    charge: &mut Locked,
+    charge: &mut LockedCharge,
     id: AttemptId,
     observed: &GatewayCharge,
 ) -> Result<Applied, StoreError> {
@@ -41,18 +41,18 @@ pub(crate) async fn apply(
     {
         charges::remember_payer_at(db, charge, attempt.connection, customer).await?;
     }
-    money::end_disputes(acts, db, charge, observed, &mut applied).await?;
+    money::close_resolved_disputes(acts, db, charge, observed, &mut applied).await?;
     for refund in &observed.refunds {
         // what a lost dispute took is told as a refund by some
         if refund.reference.is_some()
             || observed.status != GatewayStatus::Refunded
             || charge.amount_disputed == 0
         {
-            money::refunded(acts, db, charge, refund, &mut applied).await?;
+            money::apply_refund(acts, db, charge, refund, &mut applied).await?;
         }
     }
     for dispute in &observed.disputes {
-        money::disputed(acts, db, charge, dispute, &mut applied).await?;
+        money::apply_dispute(acts, db, charge, dispute, &mut applied).await?;
     }
     if observed.payments.is_empty() {
         instrument(acts, db, charge, (id, observed), &mut applied).await?;
@@ -64,22 +64,22 @@ pub(crate) async fn apply(
 async fn instrument(
     acts: &Activities,
     db: &mut PgConnection,
-    charge: &mut Locked,
+    charge: &mut LockedCharge,
     (id, observed): (AttemptId, &GatewayCharge),
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
     let Some(attempt) = of(db, charge, id).await? else {
         return Ok(());
     };
-    let is_shown = attempt.state == State::Presented;
+    let is_shown = attempt.state == AttemptState::Presented;
     if is_another(attempt.gateway_charge_id.as_deref(), &observed.id) {
         // a second object under the reference: its end says nothing of ours, and it must not be payable
-        if observed.status.is_payable() && attempt.state != State::Open {
+        if observed.status.is_payable() && attempt.state != AttemptState::Open {
             arm(db, charge, &attempt, applied).await?;
         }
         return Ok(());
     }
-    let is_paid = attempt.state == State::Paid;
+    let is_paid = attempt.state == AttemptState::Paid;
     if observed.status.is_payable() && (attempt.state.is_gone() || is_paid) {
         return arm(db, charge, &attempt, applied).await;
     }
@@ -87,46 +87,46 @@ async fn instrument(
         // another object has the money: the end of this one changes nothing
         return Ok(());
     }
-    if attempt.state == State::Abandoned && !observed.status.is_payable() {
+    if attempt.state == AttemptState::Abandoned && !observed.status.is_payable() {
         // it may have objects that this answer does not name: its workflow decides when all of them are gone
-        attempts::set_look_at(db, id, Some(charge.now), false).await?;
-        applied.reconcile.push(id);
+        attempts::set_next_check(db, id, Some(charge.now), false).await?;
+        applied.orphans.push(id);
         return Ok(());
     }
     let (state, status) = match observed.status {
-        GatewayStatus::Overdue => (None, Some(Status::Overdue)),
-        GatewayStatus::Canceled => (Some(State::Voided), Some(closed_as(charge))),
+        GatewayStatus::Overdue => (None, Some(ChargeStatus::Overdue)),
+        GatewayStatus::Canceled => (Some(AttemptState::Voided), Some(closed_as(charge))),
         // its own clock, not ours: some gateways leave it confirmable, so our timer cancels it there
         GatewayStatus::Expired if !is_shown || is_ending(charge) => {
-            (Some(State::Voided), Some(closed_as(charge)))
+            (Some(AttemptState::Voided), Some(closed_as(charge)))
         }
-        GatewayStatus::Failed => (Some(State::Declined), Some(Status::Failed)),
+        GatewayStatus::Failed => (Some(AttemptState::Declined), Some(ChargeStatus::Failed)),
         GatewayStatus::Expired
         | GatewayStatus::Pending
         | GatewayStatus::Paid
         | GatewayStatus::Refunded
         | GatewayStatus::Disputed => (None, None),
     };
-    let allowed = |next: &Status| charge.status.may_become(*next);
+    let allowed = |next: &ChargeStatus| charge.status.may_become(*next);
     if is_shown && status.as_ref().is_some_and(|next| !allowed(next)) {
         return Ok(());
     }
     if let Some(state) = state {
-        let is_armed = is_shown && attempt.look_at.is_some();
+        let is_armed = is_shown && attempt.next_check_at.is_some();
         let outcome = if is_armed {
             // further objects were seen under the reference, and are not voided yet
-            applied.reconcile.push(id);
-            Outcome {
-                look_at: Some(charge.now),
-                ..Outcome::of(State::Abandoned)
+            applied.orphans.push(id);
+            AttemptOutcome {
+                next_check_at: Some(charge.now),
+                ..AttemptOutcome::of(AttemptState::Abandoned)
             }
         } else {
-            Outcome::of(state)
+            AttemptOutcome::of(state)
         };
-        attempts::shift(db, id, attempt.state, &outcome).await?;
+        attempts::transition(db, id, attempt.state, &outcome).await?;
     }
     if let Some(status) = status.filter(|_| is_shown) {
-        let declined = (status == Status::Failed).then(declined_later);
+        let declined = (status == ChargeStatus::Failed).then(declined_later);
         let due = charges::transition(db, &acts.store, charge, status, declined.as_ref()).await?;
         applied.due.extend(due.unwrap_or_default());
     }
@@ -136,21 +136,21 @@ async fn instrument(
 /// Something is payable at the gateway that must not be: the orphan's workflow voids it.
 async fn arm(
     db: &mut PgConnection,
-    charge: &Locked,
-    attempt: &attempts::Row,
+    charge: &LockedCharge,
+    attempt: &attempts::AttemptRow,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
     tracing::warn!(charge = %charge.id, attempt = %attempt.id, state = %attempt.state, "payable at its gateway against our word");
     if attempt.state.is_gone() {
-        let payable = Outcome {
-            look_at: Some(charge.now),
-            ..Outcome::of(State::Abandoned)
+        let payable = AttemptOutcome {
+            next_check_at: Some(charge.now),
+            ..AttemptOutcome::of(AttemptState::Abandoned)
         };
-        attempts::shift(db, attempt.id, attempt.state, &payable).await?;
+        attempts::transition(db, attempt.id, attempt.state, &payable).await?;
     } else {
-        attempts::set_look_at(db, attempt.id, Some(charge.now), false).await?;
+        attempts::set_next_check(db, attempt.id, Some(charge.now), false).await?;
     }
-    applied.reconcile.push(attempt.id);
+    applied.orphans.push(attempt.id);
     Ok(())
 }
 
@@ -165,7 +165,7 @@ fn is_another(known: Option<&str>, observed: &str) -> bool {
 async fn receive(
     acts: &Activities,
     db: &mut PgConnection,
-    charge: &mut Locked,
+    charge: &mut LockedCharge,
     (id, payment, object): (AttemptId, &GatewayPayment, &str),
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
@@ -174,7 +174,7 @@ async fn receive(
     };
     let priced = (attempt.gateway, payment.method);
     let parts = payment.installments.unwrap_or(1);
-    let new = payments::New {
+    let new = payments::NewPayment {
         merchant: charge.merchant,
         mode: charge.mode,
         charge: charge.id,
@@ -197,39 +197,45 @@ async fn receive(
         return Ok(());
     }
     // one that was paid elsewhere, as an operator stated, is paid twice by its first payment here
-    let first = charge.amount_paid == 0 && charge.status != Status::Paid;
+    let first = charge.amount_paid == 0 && charge.status != ChargeStatus::Paid;
     charges::add_paid(db, charge, payment.amount).await?;
     // there may be further objects under the reference, which must not stay payable
-    let is_unsure = attempt.state == State::Abandoned
+    let is_uncertain = attempt.state == AttemptState::Abandoned
         || attempt.state.is_gone()
         || is_another(attempt.gateway_charge_id.as_deref(), object)
-        || (attempt.state != State::Open && attempt.look_at.is_some());
-    let paid = Outcome {
-        look_at: is_unsure.then_some(charge.now),
-        ..Outcome::of(State::Paid)
+        || (attempt.state != AttemptState::Open && attempt.next_check_at.is_some());
+    let paid = AttemptOutcome {
+        next_check_at: is_uncertain.then_some(charge.now),
+        ..AttemptOutcome::of(AttemptState::Paid)
     };
-    let moved = attempts::shift(db, id, attempt.state, &paid).await?;
-    if is_unsure {
+    let moved = attempts::transition(db, id, attempt.state, &paid).await?;
+    if is_uncertain {
         if !moved {
-            attempts::set_look_at(db, id, Some(charge.now), false).await?;
+            attempts::set_next_check(db, id, Some(charge.now), false).await?;
         }
-        applied.reconcile.push(id);
+        applied.orphans.push(id);
     }
     if !first {
         applied.due.extend(
-            charges::record(db, &acts.store, charge, event::Type::ChargeDuplicatePayment).await?,
+            charges::append_event(
+                db,
+                &acts.store,
+                charge,
+                event::EventType::ChargeDuplicatePayment,
+            )
+            .await?,
         );
         return Ok(());
     }
     applied.due.extend(record_paid(acts, db, charge).await?);
     for other in attempts::of_charge(db, charge.id).await? {
-        if other.state == State::Presented {
-            let unwanted = Outcome {
-                look_at: Some(charge.now),
-                ..Outcome::of(State::Abandoned)
+        if other.state == AttemptState::Presented {
+            let unwanted = AttemptOutcome {
+                next_check_at: Some(charge.now),
+                ..AttemptOutcome::of(AttemptState::Abandoned)
             };
-            attempts::shift(db, other.id, other.state, &unwanted).await?;
-            applied.reconcile.push(other.id);
+            attempts::transition(db, other.id, other.state, &unwanted).await?;
+            applied.orphans.push(other.id);
         }
     }
     Ok(())
@@ -239,11 +245,11 @@ async fn receive(
 async fn record_paid(
     acts: &Activities,
     db: &mut PgConnection,
-    charge: &mut Locked,
-) -> Result<Vec<Due>, StoreError> {
+    charge: &mut LockedCharge,
+) -> Result<Vec<PendingDelivery>, StoreError> {
     let late = matches!(
         charge.status,
-        Status::Expired | Status::Canceled | Status::Failed
+        ChargeStatus::Expired | ChargeStatus::Canceled | ChargeStatus::Failed
     );
     let other = if late {
         charges::sibling(db, charge).await?
@@ -251,18 +257,18 @@ async fn record_paid(
         None
     };
     let Some(other) = other else {
-        let due = charges::transition(db, &acts.store, charge, Status::Paid, None).await?;
+        let due = charges::transition(db, &acts.store, charge, ChargeStatus::Paid, None).await?;
         return Ok(due.unwrap_or_default());
     };
-    charges::set_status(db, charge, Status::Paid, None).await?;
-    charges::record_duplicate_of(db, &acts.store, charge, other).await
+    charges::set_status(db, charge, ChargeStatus::Paid, None).await?;
+    charges::append_duplicate_event(db, &acts.store, charge, other).await
 }
 
 async fn of(
     db: &mut PgConnection,
-    charge: &Locked,
+    charge: &LockedCharge,
     id: AttemptId,
-) -> Result<Option<attempts::Row>, StoreError> {
+) -> Result<Option<attempts::AttemptRow>, StoreError> {
     Ok(attempts::of_charge(db, charge.id)
         .await?
         .into_iter()
@@ -270,15 +276,15 @@ async fn of(
 }
 
 /// What an instrument that can no longer be paid makes of its charge.
-fn closed_as(charge: &Locked) -> Status {
+fn closed_as(charge: &LockedCharge) -> ChargeStatus {
     if charge.cancel_requested_at.is_none() && charge.expires_at <= charge.now {
-        Status::Expired
+        ChargeStatus::Expired
     } else {
-        Status::Canceled
+        ChargeStatus::Canceled
     }
 }
 
-fn is_ending(charge: &Locked) -> bool {
+fn is_ending(charge: &LockedCharge) -> bool {
     charge.cancel_requested_at.is_some() || charge.expires_at <= charge.now
 }
 
@@ -286,15 +292,15 @@ impl Applied {
     /// Adds what another application left to do.
     pub(crate) fn extend(&mut self, other: Self) {
         self.due.extend(other.due);
-        self.reconcile.extend(other.reconcile);
+        self.orphans.extend(other.orphans);
     }
 
     /// Starts what is left to do; only after the commit.
-    pub(crate) fn start(self, acts: &Activities, charge: &Locked) {
+    pub(crate) fn start(self, acts: &Activities, charge: &LockedCharge) {
         acts.starter.start_deliveries(self.due);
-        for attempt in self.reconcile {
+        for attempt in self.orphans {
             acts.starter
-                .start_reconcile(charge.merchant, charge.id, attempt);
+                .start_orphan(charge.merchant, charge.id, attempt);
         }
     }
 }

@@ -7,7 +7,7 @@ use schemas::{attempt::ErrorClass, id::ChargeId};
 use store::{StoreError, attempts};
 use tokio::time::Instant;
 
-use super::begin::{Begun, Call, LEASE, TakenOver};
+use super::open::{AttemptCall, LEASE, NextStep, TakenOver};
 use crate::{Activities, Progress, Step, delta, ms};
 
 /// How often a worker renews its lease while its call runs.
@@ -26,7 +26,7 @@ const KEY_SENDS: u32 = 30;
 const KEY_IN_USE: &str = "key_in_use";
 
 /// What came of a call.
-pub(super) struct Called {
+pub(super) struct CallOutcome {
     /// The charge at the gateway, adopted after an unknown outcome too.
     pub charge: Option<GatewayCharge>,
     /// What went wrong, even if the charge was found in the end.
@@ -41,29 +41,29 @@ pub(super) struct Called {
 impl Activities {
     /// Tries one gateway for a charge that is still `processing`.
     pub async fn attempt_charge(&self, charge: ChargeId) -> Result<Progress, StoreError> {
-        let mut seat = None;
+        let mut call_slot = None;
         for _ in 0..QUEUE_ROUNDS {
-            match Box::pin(self.begin(charge, seat.take())).await? {
-                Begun::Step(progress) => {
+            match Box::pin(self.open_attempt(charge, call_slot.take())).await? {
+                NextStep::Step(progress) => {
                     self.accepted.release(charge);
                     return Ok(progress);
                 }
-                Begun::Queue(family, merchant) => {
+                NextStep::Queue(api, merchant) => {
                     self.accepted.release(charge);
-                    let slot = self.bulkhead.enter_within(family, merchant, QUEUE_FOR);
-                    seat = slot.await.map(|slot| (family, slot));
-                    if seat.is_none() {
+                    let slot = self.bulkhead.enter_within(api, merchant, QUEUE_FOR);
+                    call_slot = slot.await.map(|slot| (api, slot));
+                    if call_slot.is_none() {
                         break;
                     }
                 }
-                Begun::Call(call) => {
+                NextStep::Call(call) => {
                     if !self.still_leased(&call).await? {
                         return Ok(Progress::unchanged(Step::ATTEMPT));
                     }
                     // from here on it waits for a gateway, which uses none of our capacity
                     self.accepted.release(charge);
-                    let called = Box::pin(self.call(&call)).await;
-                    let step = Box::pin(self.settle(&call, called)).await?;
+                    let call_outcome = Box::pin(self.call(&call)).await;
+                    let step = Box::pin(self.close_attempt(&call, call_outcome)).await?;
                     return Ok(Progress::changed(step));
                 }
             }
@@ -73,16 +73,16 @@ impl Activities {
 
     /// Whether the lease outlasts the time until its first renewal: a process that was stopped since then claims it again, before the
     /// first byte.
-    async fn still_leased(&self, call: &Call) -> Result<bool, StoreError> {
+    async fn still_leased(&self, call: &AttemptCall) -> Result<bool, StoreError> {
         if (outside::instant() - call.leased) + RENEW_EVERY < LEASE {
             return Ok(true);
         }
         let mut db = self.store.pool.acquire().await?;
-        attempts::renew(&mut db, call.attempt, call.runner, delta(LEASE)).await
+        attempts::renew(&mut db, call.attempt, call.lease_owner, delta(LEASE)).await
     }
 
     /// Calls the gateway, and renews the lease meanwhile.
-    async fn call(&self, call: &Call) -> Called {
+    async fn call(&self, call: &AttemptCall) -> CallOutcome {
         // beside the call, which must go on while a renewal waits for the database
         let renewing = async {
             loop {
@@ -91,15 +91,15 @@ impl Activities {
             }
         };
         tokio::select! {
-            called = Box::pin(self.create(call)) => called,
+            call_outcome = Box::pin(self.create(call)) => call_outcome,
             never = renewing => never,
         }
     }
 
-    async fn renew(&self, call: &Call) {
+    async fn renew(&self, call: &AttemptCall) {
         let renewed = async {
             let mut db = self.store.pool.acquire().await?;
-            attempts::renew(&mut db, call.attempt, call.runner, delta(LEASE)).await
+            attempts::renew(&mut db, call.attempt, call.lease_owner, delta(LEASE)).await
         };
         match renewed.await {
             Ok(true) => {}
@@ -112,7 +112,7 @@ impl Activities {
         }
     }
 
-    async fn create(&self, call: &Call) -> Called {
+    async fn create(&self, call: &AttemptCall) -> CallOutcome {
         let started = outside::instant();
         if call.taken_over.is_some_and(|over| !over.repeatable) {
             let unknown = GatewayError::new(
@@ -123,7 +123,7 @@ impl Activities {
             return self.resolve(call, unknown, started, false).await;
         }
         match send(call).await {
-            Ok(charge) => Called {
+            Ok(charge) => CallOutcome {
                 charge: Some(charge),
                 error: None,
                 duration_ms: elapsed(started),
@@ -134,7 +134,7 @@ impl Activities {
                 let counted = self.count_early(call, &error, elapsed(started)).await;
                 self.resolve(call, error, started, counted).await
             }
-            Err(error) => Called {
+            Err(error) => CallOutcome {
                 charge: None,
                 error: Some(error),
                 duration_ms: elapsed(started),
@@ -146,7 +146,7 @@ impl Activities {
 }
 
 /// Sends the order; after a takeover, again while the gateway is still busy with the first send.
-async fn send(call: &Call) -> Result<GatewayCharge, GatewayError> {
+async fn send(call: &AttemptCall) -> Result<GatewayCharge, GatewayError> {
     let started = outside::instant();
     let mut sends = 1;
     loop {

@@ -2,18 +2,21 @@
 
 use gateways::GatewayError;
 use schemas::{
-    attempt::State,
-    charge::{Failure, FailureCode, GatewayFailure},
+    attempt::AttemptState,
+    charge::{ChargeFailure, FailureCode, GatewayFailure},
     gateway::GatewayKind,
     route,
 };
 use store::attempts;
 
 /// Nothing is left to try.
-pub(super) fn no_gateway(candidates: &[route::Candidate], earlier: &[attempts::Row]) -> Failure {
+pub(super) fn no_gateway(
+    candidates: &[route::RouteCandidate],
+    earlier: &[attempts::AttemptRow],
+) -> ChargeFailure {
     let reasons: Vec<GatewayFailure> = earlier.iter().filter_map(reason).collect();
-    let rejected = earlier.iter().any(|a| a.state == State::Refused)
-        && earlier.iter().all(|a| a.state == State::Refused);
+    let rejected = earlier.iter().any(|a| a.state == AttemptState::Rejected)
+        && earlier.iter().all(|a| a.state == AttemptState::Rejected);
     let tried = earlier
         .iter()
         .map(|a| a.gateway.to_string())
@@ -34,7 +37,7 @@ pub(super) fn no_gateway(candidates: &[route::Candidate], earlier: &[attempts::R
             "every gateway failed (tried, in order: {tried}): see `reasons` and the charge's timeline, and try again with a new charge"
         )
     };
-    Failure {
+    ChargeFailure {
         code: if rejected {
             FailureCode::RefusedByGateway
         } else {
@@ -48,13 +51,13 @@ pub(super) fn no_gateway(candidates: &[route::Candidate], earlier: &[attempts::R
 }
 
 /// The gateway declined the payer's means when the charge was created.
-pub(super) fn declined(gateway: GatewayKind, error: Option<&GatewayError>) -> Failure {
+pub(super) fn declined(gateway: GatewayKind, error: Option<&GatewayError>) -> ChargeFailure {
     let gateway = error.map(|error| GatewayFailure {
         kind: gateway,
         code: error.code.clone(),
         message: error.message.clone(),
     });
-    Failure {
+    ChargeFailure {
         retryable: false,
         reasons: gateway.iter().cloned().collect(),
         gateway,
@@ -63,8 +66,8 @@ pub(super) fn declined(gateway: GatewayKind, error: Option<&GatewayError>) -> Fa
 }
 
 /// The payer's payment of a presented instrument was declined for good.
-pub(super) fn declined_later() -> Failure {
-    Failure {
+pub(super) fn declined_later() -> ChargeFailure {
+    ChargeFailure {
         code: FailureCode::Declined,
         message: "the payer's payment was declined: try again with a new charge".to_owned(),
         retryable: true,
@@ -73,7 +76,7 @@ pub(super) fn declined_later() -> Failure {
     }
 }
 
-fn reason(attempt: &attempts::Row) -> Option<GatewayFailure> {
+fn reason(attempt: &attempts::AttemptRow) -> Option<GatewayFailure> {
     Some(GatewayFailure {
         kind: attempt.gateway,
         code: attempt.error_code.clone()?,

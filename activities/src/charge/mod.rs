@@ -3,24 +3,24 @@
 
 mod apply;
 mod attempt;
-mod begin;
-mod choose;
+mod cancel;
+mod close;
+mod degraded;
 pub mod detached;
-mod direct;
-pub(crate) mod due;
-mod end;
 mod failure;
-mod look;
 pub(crate) mod money;
+mod open;
+mod plan;
 mod preview;
 mod resolve;
 pub(crate) mod reversal;
 mod rounds;
-mod settle;
+pub(crate) mod schedule;
+mod sync;
 
 use std::sync::Arc;
 
-use gateways::{ChargeLookup, ChargeOrder, Gateway};
+use gateways::{ChargeLookup, ChargeRequest, Gateway};
 use store::{PgConnection, StoreError, attempts};
 
 use crate::Activities;
@@ -33,10 +33,10 @@ impl Activities {
     pub(crate) async fn reopen(
         &self,
         db: &mut PgConnection,
-        attempt: &attempts::Row,
+        attempt: &attempts::AttemptRow,
     ) -> Result<(Arc<dyn Gateway>, ChargeLookup), StoreError> {
-        let gateway = self.accounts.open(db, attempt.connection).await?;
-        let asked = attempts::order::terms(db, attempt.id).await?;
+        let gateway = self.clients.open(db, attempt.connection).await?;
+        let asked = attempts::request::terms(db, attempt.id).await?;
         let lookup = ChargeLookup {
             reference: attempt.id.reference(),
             amount: asked.amount,
@@ -52,13 +52,13 @@ impl Activities {
     pub(crate) async fn order_of(
         &self,
         db: &mut PgConnection,
-        attempt: &attempts::Row,
-    ) -> Result<Option<ChargeOrder>, StoreError> {
-        let Some(plain) = attempts::order::open(db, &self.store, attempt.id).await? else {
+        attempt: &attempts::AttemptRow,
+    ) -> Result<Option<ChargeRequest>, StoreError> {
+        let Some(plain) = attempts::request::open(db, &self.store, attempt.id).await? else {
             return Ok(None);
         };
         serde_json::from_slice(&plain)
             .map(Some)
-            .map_err(|why| StoreError::corrupt("attempts.order_sealed", why))
+            .map_err(|why| StoreError::corrupt("attempts.request_sealed", why))
     }
 }

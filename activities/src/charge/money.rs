@@ -5,30 +5,30 @@ use std::time::Duration;
 
 use gateways::{GatewayCharge, GatewayDispute, GatewayRefund, GatewayStatus, RefundStatus};
 use schemas::{
-    charge::{GatewayFailure, Metadata, Status},
+    charge::{ChargeStatus, GatewayFailure, Metadata},
     dispute,
     id::{DisputeId, RefundId},
-    refund::{self, Origin},
+    refund::{self, RefundOrigin},
 };
 use store::{
     PgConnection, StoreError,
-    charges::{self, Locked},
+    charges::{self, LockedCharge},
     disputes,
-    payments::{self, Row as Payment},
-    refunds::{self, Row},
+    payments::{self, PaymentRow as Payment},
+    refunds::{self, RefundRow},
 };
 
 use super::Applied;
 use crate::{Activities, delta};
 
 /// When a refund that the gateway reported as pending is read for the first time.
-const FOLLOW_AFTER: Duration = Duration::from_mins(1);
+const SYNC_AFTER: Duration = Duration::from_mins(1);
 
 /// Applies what a gateway says of a refund. `false`: the payment that it belongs to is not known yet.
-pub(crate) async fn refunded(
+pub(crate) async fn apply_refund(
     acts: &Activities,
     db: &mut PgConnection,
-    charge: &mut Locked,
+    charge: &mut LockedCharge,
     observed: &GatewayRefund,
     applied: &mut Applied,
 ) -> Result<bool, StoreError> {
@@ -37,8 +37,8 @@ pub(crate) async fn refunded(
         return Ok(false);
     };
     let mut rows = refunds::of_charge(db, charge.id).await?;
-    if let Some(row) = known(&mut rows, payment, observed) {
-        refunds::name(db, row, &observed.id).await?;
+    if let Some(row) = match_refund(&mut rows, payment, observed) {
+        refunds::set_gateway_id(db, row, &observed.id).await?;
         let failure = failure(row, observed);
         let next = status(observed.status);
         applied
@@ -48,7 +48,7 @@ pub(crate) async fn refunded(
         // some report the sum of what was given back in parts: only what exceeds the parts is news
         let standing = rows
             .iter()
-            .filter(|row| row.payment == payment.id && row.status != refund::Status::Failed);
+            .filter(|row| row.payment == payment.id && row.status != refund::RefundStatus::Failed);
         let left = payment.amount - standing.map(|row| row.amount).sum::<i64>();
         let observed = GatewayRefund {
             amount: if is_sum(payment, observed) {
@@ -62,11 +62,13 @@ pub(crate) async fn refunded(
             return Ok(true);
         }
         let mut row = insert(db, charge, payment, &observed).await?;
-        count(charge, row.status, row.amount);
+        update_totals(charge, row.status, row.amount);
         charges::save_sums(db, charge).await?;
-        applied.due.extend(refunds::record(db, &mut row).await?);
+        applied
+            .due
+            .extend(refunds::append_event(db, &mut row).await?);
     }
-    follow(acts, db, charge, applied).await?;
+    sync_status(acts, db, charge, applied).await?;
     Ok(true)
 }
 
@@ -84,38 +86,38 @@ fn is_sum(payment: &Payment, observed: &GatewayRefund) -> bool {
 /// Moves a refund of a locked charge, keeps the charge's sums, and writes the event. Does not touch the charge's status.
 pub(crate) async fn move_refund(
     db: &mut PgConnection,
-    charge: &mut Locked,
-    row: &mut Row,
-    (next, failure): (refund::Status, Option<&GatewayFailure>),
-) -> Result<Vec<store::deliveries::Due>, StoreError> {
+    charge: &mut LockedCharge,
+    row: &mut RefundRow,
+    (next, failure): (refund::RefundStatus, Option<&GatewayFailure>),
+) -> Result<Vec<store::deliveries::PendingDelivery>, StoreError> {
     let before = row.status;
-    if !refunds::shift(db, row, next, failure).await? {
+    if !refunds::transition(db, row, next, failure).await? {
         return Ok(Vec::new());
     }
     if row.failure.is_none() {
         row.failure = failure.cloned();
     }
-    count(charge, before, -row.amount);
-    count(charge, next, row.amount);
+    update_totals(charge, before, -row.amount);
+    update_totals(charge, next, row.amount);
     charges::save_sums(db, charge).await?;
     if let Some(fresh) = refunds::find(db, row.id).await? {
         *row = fresh;
     }
-    refunds::record(db, row).await
+    refunds::append_event(db, row).await
 }
 
 /// Ours by its reference; else the one with the gateway's id; else, where the gateway repeats no reference, the only one of ours
 /// that it can be.
-fn known<'a>(
-    rows: &'a mut [Row],
+fn match_refund<'a>(
+    rows: &'a mut [RefundRow],
     payment: &Payment,
     observed: &GatewayRefund,
-) -> Option<&'a mut Row> {
+) -> Option<&'a mut RefundRow> {
     let ours = observed
         .reference
         .as_deref()
         .and_then(RefundId::from_reference);
-    let same = |row: &Row| {
+    let same = |row: &RefundRow| {
         Some(row.id) == ours
             || (row.payment == payment.id
                 && row.gateway_refund_id.as_deref() == Some(observed.id.as_str()))
@@ -126,13 +128,13 @@ fn known<'a>(
     if ours.is_some() {
         return None;
     }
-    let fits = |row: &Row| {
-        row.origin == Origin::Merchant
+    let fits = |row: &RefundRow| {
+        row.origin == RefundOrigin::Merchant
             && row.payment == payment.id
             && row.amount == observed.amount
             && row.gateway_refund_id.is_none()
             && row.sent_at.is_some()
-            && row.status != refund::Status::Failed
+            && row.status != refund::RefundStatus::Failed
     };
     let mut fitting = (0..rows.len()).filter(|at| fits(&rows[*at]));
     match (fitting.next(), fitting.next()) {
@@ -144,12 +146,12 @@ fn known<'a>(
 /// Somebody at the gateway gave money back.
 async fn insert(
     db: &mut PgConnection,
-    charge: &Locked,
+    charge: &LockedCharge,
     payment: &Payment,
     observed: &GatewayRefund,
-) -> Result<Row, StoreError> {
+) -> Result<RefundRow, StoreError> {
     let id = RefundId(store::new_id());
-    let new = refunds::New {
+    let new = refunds::NewRefund {
         id,
         merchant: charge.merchant,
         mode: charge.mode,
@@ -158,14 +160,14 @@ async fn insert(
         connection: payment.connection,
         gateway: payment.gateway,
         status: status(observed.status),
-        origin: Origin::Gateway,
+        origin: RefundOrigin::Gateway,
         amount: observed.amount,
         reason: None,
         metadata: &Metadata::default(),
         gateway_refund_id: Some(&observed.id),
         // one that is under way at the gateway is followed to its end
-        look_at: (observed.status == RefundStatus::Pending)
-            .then(|| charge.now + delta(FOLLOW_AFTER)),
+        next_check_at: (observed.status == RefundStatus::Pending)
+            .then(|| charge.now + delta(SYNC_AFTER)),
     };
     refunds::insert(db, &new).await?;
     refunds::find(db, id)
@@ -173,15 +175,15 @@ async fn insert(
         .ok_or_else(|| StoreError::corrupt("refunds", "an inserted refund is not there"))
 }
 
-fn status(theirs: RefundStatus) -> refund::Status {
+fn status(theirs: RefundStatus) -> refund::RefundStatus {
     match theirs {
-        RefundStatus::Pending => refund::Status::Pending,
-        RefundStatus::Succeeded => refund::Status::Succeeded,
-        RefundStatus::Failed => refund::Status::Failed,
+        RefundStatus::Pending => refund::RefundStatus::Pending,
+        RefundStatus::Succeeded => refund::RefundStatus::Succeeded,
+        RefundStatus::Failed => refund::RefundStatus::Failed,
     }
 }
 
-fn failure(row: &Row, observed: &GatewayRefund) -> Option<GatewayFailure> {
+fn failure(row: &RefundRow, observed: &GatewayRefund) -> Option<GatewayFailure> {
     (observed.status == RefundStatus::Failed).then(|| GatewayFailure {
         kind: row.gateway,
         code: "refund_failed".to_owned(),
@@ -193,21 +195,21 @@ fn failure(row: &Row, observed: &GatewayRefund) -> Option<GatewayFailure> {
 }
 
 /// Adds a refund's amount to the sum that its status belongs to.
-pub(crate) fn count(charge: &mut Locked, status: refund::Status, amount: i64) {
+pub(crate) fn update_totals(charge: &mut LockedCharge, status: refund::RefundStatus, amount: i64) {
     match status {
-        refund::Status::Pending | refund::Status::NeedsReview => {
+        refund::RefundStatus::Pending | refund::RefundStatus::NeedsReview => {
             charge.amount_refund_pending += amount;
         }
-        refund::Status::Succeeded => charge.amount_refunded += amount,
-        refund::Status::Failed => {}
+        refund::RefundStatus::Succeeded => charge.amount_refunded += amount,
+        refund::RefundStatus::Failed => {}
     }
 }
 
 /// Applies what a gateway says of a dispute. `false`: the payment that it belongs to is not known yet.
-pub(crate) async fn disputed(
+pub(crate) async fn apply_dispute(
     acts: &Activities,
     db: &mut PgConnection,
-    charge: &mut Locked,
+    charge: &mut LockedCharge,
     observed: &GatewayDispute,
     applied: &mut Applied,
 ) -> Result<bool, StoreError> {
@@ -227,7 +229,7 @@ pub(crate) async fn disputed(
         None => (insert_dispute(db, charge, payment, observed).await?, false),
     };
     let is_new = row.event_sequence == 0;
-    if !is_new && !disputes::shift(db, &mut row, observed.status).await? {
+    if !is_new && !disputes::transition(db, &mut row, observed.status).await? {
         return Ok(true);
     }
     charge.amount_disputed += match (held, row.shown.status.holds_money()) {
@@ -237,8 +239,10 @@ pub(crate) async fn disputed(
     };
     charges::save_sums(db, charge).await?;
     tracing::warn!(charge = %charge.id, dispute = %row.shown.id, gateway = %row.shown.gateway, status = %row.shown.status, "dispute");
-    applied.due.extend(disputes::record(db, &mut row).await?);
-    follow(acts, db, charge, applied).await?;
+    applied
+        .due
+        .extend(disputes::append_event(db, &mut row).await?);
+    sync_status(acts, db, charge, applied).await?;
     Ok(true)
 }
 
@@ -246,7 +250,7 @@ pub(crate) async fn disputed(
 /// payment itself (its id is the payment's), a payment that is merely paid, or given back, is no longer in it.
 pub(crate) async fn ends_dispute(
     db: &mut PgConnection,
-    charge: &Locked,
+    charge: &LockedCharge,
     observed: &GatewayCharge,
 ) -> Result<bool, StoreError> {
     if charge.amount_disputed == 0 || observed.payments.is_empty() {
@@ -264,16 +268,16 @@ fn is_left_out(row: &dispute::Dispute, observed: &GatewayCharge) -> bool {
 }
 
 /// Closes such disputes: lost where the money was given back, won where it is still there. `observed` was asked for just now.
-pub(crate) async fn end_disputes(
+pub(crate) async fn close_resolved_disputes(
     acts: &Activities,
     db: &mut PgConnection,
-    charge: &mut Locked,
+    charge: &mut LockedCharge,
     observed: &GatewayCharge,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
     let status = match observed.status {
-        GatewayStatus::Refunded => dispute::Status::Lost,
-        _ => dispute::Status::Won,
+        GatewayStatus::Refunded => dispute::DisputeStatus::Lost,
+        _ => dispute::DisputeStatus::Won,
     };
     for row in disputes::of_charge(db, charge.id).await? {
         if !is_left_out(&row.shown, observed) {
@@ -289,30 +293,31 @@ pub(crate) async fn end_disputes(
             respond_by: None,
             created_at: None,
         };
-        disputed(acts, db, charge, &ended, applied).await?;
+        apply_dispute(acts, db, charge, &ended, applied).await?;
     }
     Ok(())
 }
 
 /// The same dispute; a MED's return of money carries another id than the MED itself.
 fn is_same(row: &dispute::Dispute, payment: &Payment, observed: &GatewayDispute) -> bool {
-    let is_return = observed.kind == dispute::Kind::Med
-        && row.kind == dispute::Kind::Med
+    let is_return = observed.kind == dispute::DisputeKind::Med
+        && row.kind == dispute::DisputeKind::Med
         && row.payment == payment.id
         && row.amount == observed.amount
-        && (row.status == dispute::Status::Lost || observed.status == dispute::Status::Lost)
-        && row.status != dispute::Status::Won;
+        && (row.status == dispute::DisputeStatus::Lost
+            || observed.status == dispute::DisputeStatus::Lost)
+        && row.status != dispute::DisputeStatus::Won;
     row.gateway_dispute_id == observed.id || is_return
 }
 
 async fn insert_dispute(
     db: &mut PgConnection,
-    charge: &Locked,
+    charge: &LockedCharge,
     payment: &Payment,
     observed: &GatewayDispute,
-) -> Result<disputes::Row, StoreError> {
+) -> Result<disputes::DisputeRow, StoreError> {
     let id = DisputeId(store::new_id());
-    let new = disputes::New {
+    let new = disputes::NewDispute {
         id,
         merchant: charge.merchant,
         mode: charge.mode,
@@ -336,27 +341,27 @@ async fn insert_dispute(
 }
 
 /// Lets a paid charge's status follow its sums. More given back and claimed back than was paid is recorded, and needs a person.
-pub(crate) async fn follow(
+pub(crate) async fn sync_status(
     acts: &Activities,
     db: &mut PgConnection,
-    charge: &mut Locked,
+    charge: &mut LockedCharge,
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
     if !matches!(
         charge.status,
-        Status::Paid | Status::Refunded | Status::Disputed
+        ChargeStatus::Paid | ChargeStatus::Refunded | ChargeStatus::Disputed
     ) {
         return Ok(());
     }
     let returned = charge.amount_refunded + charge.amount_disputed;
     let next = if returned > charge.amount_paid {
-        Status::NeedsReview
+        ChargeStatus::NeedsReview
     } else if charge.amount_disputed > 0 {
-        Status::Disputed
+        ChargeStatus::Disputed
     } else if charge.amount_refunded >= charge.amount_paid {
-        Status::Refunded
+        ChargeStatus::Refunded
     } else {
-        Status::Paid
+        ChargeStatus::Paid
     };
     if next != charge.status {
         let due = charges::transition(db, &acts.store, charge, next, None).await?;

@@ -1,14 +1,14 @@
 //! Who could take a charge, before it is stored.
 
-use gateways::ChargeOrder;
+use gateways::ChargeRequest;
 use schemas::{
     Instant,
     charge::CreateCharge,
-    connection::Status,
+    connection::ConnectionStatus,
     gateway::Mode,
     id::MerchantId,
-    payment_method::Life,
-    route::{self, Candidate, Fallback},
+    payment_method::Lifetime,
+    route::{self, Fallback, RouteCandidate},
 };
 use store::{StoreError, breakers};
 
@@ -38,20 +38,20 @@ impl Activities {
             breakers::candidates(&mut db, merchant, mode, request.payment_method.kind()).await?;
         let now = match request.payment_method.life() {
             // nothing depends on when it begins
-            Life::Seconds(_) => Instant::UNIX_EPOCH,
-            Life::Until(_) => store::now(&mut db).await?,
+            Lifetime::Seconds(_) => Instant::UNIX_EPOCH,
+            Lifetime::Until(_) => store::now(&mut db).await?,
         };
         let order = imagined(request, now);
         let mut candidates = Vec::with_capacity(connections.len());
         for found in connections {
             let gateway = self
-                .accounts
+                .clients
                 .open_version(&mut db, found.connection, found.credential_version)
                 .await?;
-            candidates.push(Candidate {
+            candidates.push(RouteCandidate {
                 connection: found.connection,
                 gateway: found.gateway,
-                status_active: found.status == Status::Active,
+                status_active: found.status == ConnectionStatus::Active,
                 breaker: found.breaker,
                 unmet: gateway.accepts(&order).err().unwrap_or_default(),
                 tried: false,
@@ -69,8 +69,8 @@ impl Activities {
 }
 
 /// The order that the charge would become if it were made now.
-fn imagined(request: &CreateCharge, now: Instant) -> ChargeOrder {
-    ChargeOrder {
+fn imagined(request: &CreateCharge, now: Instant) -> ChargeRequest {
+    ChargeRequest {
         reference: String::new(),
         amount: request.amount,
         method: request.payment_method.clone(),

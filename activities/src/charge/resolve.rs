@@ -7,8 +7,8 @@ use schemas::retry::Backoff;
 use tokio::time::Instant;
 
 use super::{
-    attempt::{Called, elapsed},
-    begin::Call,
+    attempt::{CallOutcome, elapsed},
+    open::AttemptCall,
 };
 use crate::Activities;
 
@@ -19,11 +19,11 @@ impl Activities {
     /// Searches for the charge a few times. Found: adopted. Not found proves nothing, and the attempt will be abandoned.
     pub(super) async fn resolve(
         &self,
-        call: &Call,
+        call: &AttemptCall,
         error: GatewayError,
         started: Instant,
         counted: bool,
-    ) -> Called {
+    ) -> CallOutcome {
         let failed_after_ms = elapsed(started);
         let found = outside::timeout(self.timing.resolve, self.search(call))
             .await
@@ -32,7 +32,7 @@ impl Activities {
         let charge = found
             .into_iter()
             .max_by_key(|charge| (!charge.payments.is_empty(), charge.next_action.is_some()));
-        Called {
+        CallOutcome {
             charge,
             error: Some(error),
             duration_ms: failed_after_ms,
@@ -41,7 +41,7 @@ impl Activities {
         }
     }
 
-    async fn search(&self, call: &Call) -> Vec<GatewayCharge> {
+    async fn search(&self, call: &AttemptCall) -> Vec<GatewayCharge> {
         let first = self.timing.resolve / 10;
         let pauses = Backoff {
             initial_ms: crate::ms(first),

@@ -2,32 +2,31 @@
 
 use gateways::GatewayCharge;
 use schemas::{
-    attempt::State,
-    charge::Status,
+    attempt::AttemptState,
+    charge::ChargeStatus,
     event,
     id::{AttemptId, ChargeId, PaymentId},
     refund,
 };
 use store::{
     PgConnection, StoreError,
-    attempts::{self, Outcome},
-    charges::{self, Locked},
+    attempts::{self, AttemptOutcome},
+    charges::{self, LockedCharge},
     disputes,
-    payments::{self, Row as Payment},
+    payments::{self, PaymentRow as Payment},
     refunds,
 };
 
 use super::{
-    Applied,
-    due::{due_end, next_turn},
-    money,
+    Applied, money,
+    schedule::{due_end, next_scheduled_check},
 };
 use crate::Activities;
 
 /// Whether an observation that may be old contradicts what was applied since: then the gateway is read instead.
 pub(crate) async fn contradicts(
     db: &mut PgConnection,
-    charge: &Locked,
+    charge: &LockedCharge,
     attempt: AttemptId,
     observed: &GatewayCharge,
 ) -> Result<bool, StoreError> {
@@ -48,7 +47,7 @@ pub(crate) async fn contradicts(
 }
 
 /// A charge's payments before its gateway was read: one that was recorded while the read was under way is newer than the read.
-pub(crate) async fn seen(
+pub(crate) async fn recorded_payments(
     db: &mut PgConnection,
     charge: ChargeId,
 ) -> Result<Vec<PaymentId>, StoreError> {
@@ -61,14 +60,15 @@ pub(crate) async fn seen(
 pub(crate) async fn reverse(
     acts: &Activities,
     db: &mut PgConnection,
-    charge: &mut Locked,
-    (id, found, seen): (AttemptId, &[GatewayCharge], &[PaymentId]),
+    charge: &mut LockedCharge,
+    (id, found, recorded): (AttemptId, &[GatewayCharge], &[PaymentId]),
     applied: &mut Applied,
 ) -> Result<bool, StoreError> {
     let known = payments::rows(db, charge.id).await?;
     let live = || known.iter().filter(|row| row.reversed_at.is_none());
-    let gone =
-        |row: &Payment| row.attempt == id && seen.contains(&row.id) && is_taken_back(row, found);
+    let gone = |row: &Payment| {
+        row.attempt == id && recorded.contains(&row.id) && is_taken_back(row, found)
+    };
     if !live().any(gone) {
         return Ok(false);
     }
@@ -84,9 +84,9 @@ pub(crate) async fn reverse(
         let unpaid = !money_on(None);
         leave_paid(acts, db, charge, (id, found, unpaid), applied).await?;
     }
-    money::follow(acts, db, charge, applied).await?;
-    let kind = event::Type::ChargePaymentReversed;
-    let due = charges::record(db, &acts.store, charge, kind).await?;
+    money::sync_status(acts, db, charge, applied).await?;
+    let kind = event::EventType::ChargePaymentReversed;
+    let due = charges::append_event(db, &acts.store, charge, kind).await?;
     applied.due.extend(due);
     Ok(true)
 }
@@ -95,7 +95,7 @@ pub(crate) async fn reverse(
 async fn leave_paid(
     acts: &Activities,
     db: &mut PgConnection,
-    charge: &mut Locked,
+    charge: &mut LockedCharge,
     (id, found, unpaid): (AttemptId, &[GatewayCharge], bool),
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
@@ -104,30 +104,30 @@ async fn leave_paid(
         .find(|object| object.status.is_payable() && object.next_action.is_some());
     let wanted = unpaid && is_collectable(db, charge).await?;
     if let Some(object) = object.filter(|_| wanted) {
-        let again = Outcome {
+        let again = AttemptOutcome {
             gateway_charge_id: Some(object.id.clone()),
             next_action: object.next_action.clone(),
-            ..Outcome::of(State::Presented)
+            ..AttemptOutcome::of(AttemptState::Presented)
         };
-        attempts::shift(db, id, State::Paid, &again).await?;
+        attempts::transition(db, id, AttemptState::Paid, &again).await?;
         let overdue = due_end(charge).is_some_and(|at| at <= charge.now);
         let payable = if overdue {
-            Status::Overdue
+            ChargeStatus::Overdue
         } else {
-            Status::Pending
+            ChargeStatus::Pending
         };
         charges::yield_reference(db, charge).await?;
         charges::set_status(db, charge, payable, None).await?;
-        return charges::set_look_at(db, charge.id, Some(next_turn(charge)), 0).await;
+        return charges::set_next_check(db, charge.id, Some(next_scheduled_check(charge)), 0).await;
     }
-    let unwanted = Outcome {
-        look_at: Some(charge.now),
-        ..Outcome::of(State::Abandoned)
+    let unwanted = AttemptOutcome {
+        next_check_at: Some(charge.now),
+        ..AttemptOutcome::of(AttemptState::Abandoned)
     };
-    attempts::shift(db, id, State::Paid, &unwanted).await?;
-    applied.reconcile.push(id);
+    attempts::transition(db, id, AttemptState::Paid, &unwanted).await?;
+    applied.orphans.push(id);
     if unpaid {
-        let review = Status::NeedsReview;
+        let review = ChargeStatus::NeedsReview;
         let due = charges::transition(db, &acts.store, charge, review, None).await?;
         applied.due.extend(due.unwrap_or_default());
     }
@@ -135,8 +135,8 @@ async fn leave_paid(
 }
 
 /// Whether the charge may be payable again: nothing of it was given back or claimed, and its time is not over.
-async fn is_collectable(db: &mut PgConnection, charge: &Locked) -> Result<bool, StoreError> {
-    if charge.status != Status::Paid
+async fn is_collectable(db: &mut PgConnection, charge: &LockedCharge) -> Result<bool, StoreError> {
+    if charge.status != ChargeStatus::Paid
         || charge.cancel_requested_at.is_some()
         || charge.expires_at <= charge.now
     {
@@ -145,12 +145,12 @@ async fn is_collectable(db: &mut PgConnection, charge: &Locked) -> Result<bool, 
     let returned = refunds::of_charge(db, charge.id)
         .await?
         .iter()
-        .any(|row| row.status != refund::Status::Failed);
+        .any(|row| row.status != refund::RefundStatus::Failed);
     let disputed = !disputes::of_charge(db, charge.id).await?.is_empty();
     let shown = attempts::of_charge(db, charge.id)
         .await?
         .iter()
-        .any(|row| row.state == State::Presented);
+        .any(|row| row.state == AttemptState::Presented);
     Ok(!returned && !disputed && !shown)
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use schemas::{
-    attempt::{ErrorClass, State},
-    breaker::State as BreakerState,
+    attempt::{AttemptState, ErrorClass},
+    breaker::BreakerState,
     retry::Backoff,
     route,
 };
@@ -24,8 +24,8 @@ pub(super) enum Round {
 
 /// Every gateway was tried and none has it: when to go round again, until the charge's time is over.
 pub(super) fn next_round(
-    charge: &charges::Locked,
-    earlier: &[attempts::Row],
+    charge: &charges::LockedCharge,
+    earlier: &[attempts::AttemptRow],
     rounds: Backoff,
 ) -> Round {
     let Some(last) = earlier.last() else {
@@ -52,17 +52,20 @@ pub(super) fn next_round(
 }
 
 /// Nothing exists at that gateway, and it may take the charge later.
-fn may_try_again(attempt: &attempts::Row) -> bool {
+fn may_try_again(attempt: &attempts::AttemptRow) -> bool {
     match attempt.state {
-        State::NotCreated => attempt.error_class != Some(ErrorClass::Denied),
-        State::Voided | State::Absent => true,
+        AttemptState::NotCreated => attempt.error_class != Some(ErrorClass::Denied),
+        AttemptState::Voided | AttemptState::Absent => true,
         _ => false,
     }
 }
 
 /// In a new round a connection is free again where nothing it did lasts: a rejection does, and refused credentials do until the breaker
 /// has closed since.
-pub(super) fn forget_tries(candidates: &mut [route::Candidate], earlier: &[attempts::Row]) {
+pub(super) fn forget_tries(
+    candidates: &mut [route::RouteCandidate],
+    earlier: &[attempts::AttemptRow],
+) {
     for candidate in candidates {
         let tries = || {
             earlier
@@ -70,7 +73,7 @@ pub(super) fn forget_tries(candidates: &mut [route::Candidate], earlier: &[attem
                 .filter(|a| a.connection == candidate.connection)
         };
         let denials = tries().filter(|a| is_denied(a)).count();
-        let restored = |a: &attempts::Row| {
+        let restored = |a: &attempts::AttemptRow| {
             candidate.breaker.closed_at > a.ended_at
                 && candidate.breaker.state == BreakerState::Closed
         };
@@ -80,6 +83,6 @@ pub(super) fn forget_tries(candidates: &mut [route::Candidate], earlier: &[attem
     }
 }
 
-fn is_denied(attempt: &attempts::Row) -> bool {
-    attempt.state == State::NotCreated && attempt.error_class == Some(ErrorClass::Denied)
+fn is_denied(attempt: &attempts::AttemptRow) -> bool {
+    attempt.state == AttemptState::NotCreated && attempt.error_class == Some(ErrorClass::Denied)
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use schemas::{
     Instant,
-    delivery::State,
+    delivery::DeliveryState,
     id::{DeliveryId, EndpointId},
-    webhook_endpoint::Status,
+    webhook_endpoint::WebhookEndpointStatus,
 };
 use store::{
     StoreError, Tx,
@@ -31,9 +31,9 @@ const PAGES: usize = 20;
 const CHECK_AGAIN: Duration = Duration::from_secs(1);
 /// When nothing is parked any more, transactions that read the endpoint's former state may still park something: it is checked
 /// after this,
-const SETTLE_SOON: Duration = Duration::from_secs(5);
+const FINISH_SOON: Duration = Duration::from_secs(5);
 /// and once more after this, which is longer than any transaction.
-const SETTLE: Duration = Duration::from_mins(1);
+const FINISH_AFTER: Duration = Duration::from_mins(1);
 
 impl Activities {
     /// Takes one step with an endpoint whose `next_check_at` has come.
@@ -45,16 +45,16 @@ impl Activities {
         let check_at = match endpoint.next_check_at {
             Some(at) => at,
             // paused by an older version, which kept its probes elsewhere
-            None if endpoint.status == Status::Paused => endpoint.now,
+            None if endpoint.status == WebhookEndpointStatus::Paused => endpoint.now,
             None => return Ok(DeliveryStep::Done),
         };
         if check_at > endpoint.now + delta(EARLY) {
             return Ok(next_check(&endpoint));
         }
         match endpoint.status {
-            Status::Paused => self.probe(tx, endpoint).await,
-            Status::Active => self.drain(tx, endpoint).await,
-            Status::Deleted => self.discard_waiting(tx, endpoint).await,
+            WebhookEndpointStatus::Paused => self.probe(tx, endpoint).await,
+            WebhookEndpointStatus::Active => self.drain(tx, endpoint).await,
+            WebhookEndpointStatus::Deleted => self.discard_waiting(tx, endpoint).await,
         }
     }
 
@@ -75,7 +75,7 @@ impl Activities {
         };
         let mut db = self.store.pool.acquire().await?;
         let work = deliveries::load(&mut db, probe).await?;
-        let Some(work) = work.filter(|work| work.state == State::Pending) else {
+        let Some(work) = work.filter(|work| work.state == DeliveryState::Pending) else {
             return Ok(next_check(&endpoint));
         };
         let tried = Box::pin(self.try_once(db, work)).await?;
@@ -117,7 +117,7 @@ impl Activities {
         mut endpoint: LockedEndpoint,
     ) -> Result<DeliveryStep, StoreError> {
         let now = endpoint.now;
-        let spacing = self.deliverer.spacing(endpoint.id, endpoint.terms);
+        let spacing = self.webhook_sender.spacing(endpoint.id, endpoint.terms);
         let first_at = endpoint.next_turn_at.unwrap_or(now).max(now);
         let free = (DRAIN_AHEAD.as_nanos())
             .saturating_sub(until(first_at, now).as_nanos())
@@ -132,7 +132,7 @@ impl Activities {
             endpoint.next_turn_at = Some(*last_at + delta(spacing));
         }
         if i64::try_from(given.len()).unwrap_or(i64::MAX) < turns.count {
-            settle(&mut endpoint);
+            finish(&mut endpoint);
         } else {
             let refill_at = endpoint.next_turn_at.unwrap_or(now) - delta(DRAIN_AHEAD / 2);
             endpoint.next_check_at = Some(refill_at.max(now + delta(CHECK_AGAIN)));
@@ -161,18 +161,18 @@ impl Activities {
         for _ in 0..PAGES {
             if queue::discard_page(&mut db, endpoint.id, PAGE).await? < PAGE.unsigned_abs() {
                 drop(db);
-                return self.settle_deleted(endpoint.id).await;
+                return self.finish_deleted(endpoint.id).await;
             }
         }
         Ok(DeliveryStep::Again { after_ms: 0 })
     }
 
-    async fn settle_deleted(&self, id: EndpointId) -> Result<DeliveryStep, StoreError> {
+    async fn finish_deleted(&self, id: EndpointId) -> Result<DeliveryStep, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some(mut endpoint) = webhook_endpoints::lock(&mut tx, id).await? else {
             return Ok(DeliveryStep::Done);
         };
-        settle(&mut endpoint);
+        finish(&mut endpoint);
         webhook_endpoints::save(&mut tx, &endpoint).await?;
         tx.commit().await?;
         Ok(next_check(&endpoint))
@@ -180,18 +180,18 @@ impl Activities {
 }
 
 /// Nothing is parked any more: the endpoint is checked twice more, and then rests.
-fn settle(endpoint: &mut LockedEndpoint) {
+fn finish(endpoint: &mut LockedEndpoint) {
     let now = endpoint.now;
-    let settled = endpoint
+    let is_finished = endpoint
         .drained_at
-        .is_some_and(|at| at + delta(SETTLE) <= now);
+        .is_some_and(|at| at + delta(FINISH_AFTER) <= now);
     endpoint.next_check_at = if endpoint.draining {
         endpoint.drained_at = Some(now);
-        Some(now + delta(SETTLE_SOON))
-    } else if settled {
+        Some(now + delta(FINISH_SOON))
+    } else if is_finished {
         None
     } else {
-        Some(now + delta(SETTLE))
+        Some(now + delta(FINISH_AFTER))
     };
     endpoint.draining = false;
 }

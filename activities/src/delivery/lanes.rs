@@ -7,7 +7,7 @@ use std::{
 };
 
 use schemas::{id::EndpointId, retry::turn_spacing};
-use store::deliveries::Terms;
+use store::deliveries::EndpointTerms;
 use tokio::time::Instant;
 
 /// Posts in flight in this process; fewer than a worker's activity slots, which the other steps of deliveries use too.
@@ -66,7 +66,7 @@ impl Lanes {
     pub(super) fn enter(
         &self,
         endpoint: EndpointId,
-        terms: Terms,
+        terms: EndpointTerms,
         has_turn: bool,
         now: Instant,
     ) -> Option<Slot> {
@@ -94,7 +94,12 @@ impl Lanes {
     }
 
     /// Returns the time between two turns, by what is known here: answers so far, and for how long those in flight are awaited.
-    pub(super) fn spacing(&self, endpoint: EndpointId, terms: Terms, now: Instant) -> Duration {
+    pub(super) fn spacing(
+        &self,
+        endpoint: EndpointId,
+        terms: EndpointTerms,
+        now: Instant,
+    ) -> Duration {
         let inside = self.inside();
         let limit = inside.limit(endpoint, terms, self.max_in_flight);
         let lane = inside.lanes.get(&endpoint);
@@ -108,7 +113,7 @@ impl Lanes {
     pub(super) fn answered(
         &self,
         endpoint: EndpointId,
-        terms: Terms,
+        terms: EndpointTerms,
         took: Duration,
     ) -> Option<Duration> {
         let mut inside = self.inside();
@@ -138,7 +143,7 @@ impl Inside {
     }
 
     /// How many posts to an endpoint may be in flight.
-    fn limit(&self, endpoint: EndpointId, terms: Terms, max_in_flight: u32) -> u32 {
+    fn limit(&self, endpoint: EndpointId, terms: EndpointTerms, max_in_flight: u32) -> u32 {
         let others = self.in_flight - self.in_flight_to(endpoint);
         terms
             .slots
@@ -176,8 +181,8 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
-    fn terms() -> Terms {
-        Terms {
+    fn terms() -> EndpointTerms {
+        EndpointTerms {
             rate_per_s: 100,
             slots: 16,
             answer: Duration::ZERO,
@@ -249,7 +254,7 @@ mod tests {
             Some(ms(10_000))
         );
         assert_eq!(lanes.spacing(endpoint(1), terms(), now), ms(625));
-        let stored = Terms {
+        let stored = EndpointTerms {
             answer: ms(10_000),
             ..terms()
         };

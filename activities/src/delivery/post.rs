@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateways::outside;
 use reqwest::{Response, StatusCode, header};
 use standardwebhooks::Webhook;
-use store::{StoreError, deliveries::Work};
+use store::{StoreError, deliveries::DeliveryJob};
 use url::Url;
 
 use crate::{Activities, delta};
@@ -28,7 +28,7 @@ impl Answer {
     fn of(
         status: Option<StatusCode>,
         headers: &header::HeaderMap,
-        (work, took): (&Work, Duration),
+        (work, took): (&DeliveryJob, Duration),
     ) -> Self {
         let answered_at = work.now + delta(took);
         let retry_after = gateways::http::retry_after(headers, Some(answered_at));
@@ -57,7 +57,11 @@ impl Answer {
 
 impl Activities {
     /// Posts an event. No database connection is held meanwhile.
-    pub(super) async fn post(&self, work: &Work, secret: &str) -> Result<Answer, StoreError> {
+    pub(super) async fn post(
+        &self,
+        work: &DeliveryJob,
+        secret: &str,
+    ) -> Result<Answer, StoreError> {
         let body =
             serde_json::to_vec(&work.event).map_err(|why| StoreError::corrupt("events", why))?;
         let id = work.event.id.to_string();
@@ -66,14 +70,14 @@ impl Activities {
             .and_then(|key| key.sign(&id, at, &body))
             .map_err(|why| StoreError::corrupt("webhook_endpoints.secret_sealed", why))?;
         let allowed = Url::parse(&work.url).ok().filter(|url| {
-            gateways::http::check_webhook_url(url, self.deliverer.allow_private).is_ok()
+            gateways::http::check_webhook_url(url, self.webhook_sender.allow_private).is_ok()
         });
         let Some(url) = allowed else {
             return Ok(Answer::lost("address_not_allowed", Duration::ZERO));
         };
         let started = outside::instant();
         let request = self
-            .deliverer
+            .webhook_sender
             .client
             .post(url)
             .timeout(self.timing.delivery_call)

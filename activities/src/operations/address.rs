@@ -3,12 +3,12 @@
 
 use chrono::TimeDelta;
 use gateways::Subscription;
-use schemas::{connection::Status, id::ConnectionId, retry::Backoff};
+use schemas::{connection::ConnectionStatus, id::ConnectionId, retry::Backoff};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use store::{
     PgConnection, Store, StoreError,
-    audit::Action,
+    audit::AuditAction,
     connections::{
         self, Connection,
         addresses::{
@@ -18,8 +18,8 @@ use store::{
     },
 };
 
-use super::{Deed, OperationError, Operator};
-use crate::{Activities, accounts::Accounts, connection::address, delta, registration};
+use super::{OperationError, Operator, OperatorAction};
+use crate::{Activities, clients::GatewayClients, connection::address, delta, registration};
 
 /// How long a former secret proves once the gateway has the new address: what was under way, and what is repeated, still arrives.
 const OVERLAP: TimeDelta = TimeDelta::days(14);
@@ -43,50 +43,50 @@ pub struct Rotated {
 /// finished, finishes that one.
 pub async fn rotate(
     store: &Store,
-    accounts: &Accounts,
+    clients: &GatewayClients,
     id: ConnectionId,
     by: &Operator,
 ) -> Result<Rotated, OperationError> {
     let mut tx = store.begin().await.map_err(StoreError::from)?;
     let about = connections::lock(&mut tx, id).await?;
     let about = about.ok_or_else(|| OperationError::not_found("connection", id))?;
-    if about.status == Status::Archived {
+    if about.status == ConnectionStatus::Archived {
         return Err(OperationError::Refused(format!(
             "{id} is archived, and its address is not registered any more: there is nothing to rotate"
         )));
     }
     if rotation::unconfirmed(&mut tx, store, id).await?.is_empty() {
         rotation::rotate(&mut tx, store, id, pause(0)).await?;
-        let deed = Deed {
+        let operator_action = OperatorAction {
             merchant: about.merchant,
             mode: Some(about.mode),
-            action: Action::AddressRotated,
+            action: AuditAction::AddressRotated,
             subject: id.to_string(),
             details: json!({}),
         };
-        by.note(&mut tx, deed).await?;
+        by.note(&mut tx, operator_action).await?;
     }
     tx.commit().await.map_err(StoreError::from)?;
-    let registered = register(store, accounts, &about).await?;
+    let registered = register(store, clients, &about).await?;
     Ok(Rotated { registered })
 }
 
 /// Registers the newest address at the gateway, takes the former ones back there, and lets their secrets end.
 async fn register(
     store: &Store,
-    accounts: &Accounts,
+    clients: &GatewayClients,
     about: &Connection,
 ) -> Result<Result<(), String>, StoreError> {
     let id = about.id;
     let mut db = store.pool.acquire().await?;
     let former = rotation::unconfirmed(&mut db, store, id).await?;
     let secret = addresses::path_secret(&mut db, store, id).await?;
-    let gateway = accounts.open(&mut db, id).await?;
+    let gateway = clients.open(&mut db, id).await?;
     drop(db);
-    let at = |secret: &str| address(&accounts.notifications, id, secret);
+    let at = |secret: &str| address(&clients.notifications, id, secret);
     // what stands there is this connection's own, or a stranger's that stays
     let url = at(secret.expose_secret());
-    match registration::register(accounts, about, gateway.as_ref(), (&url, false)).await? {
+    match registration::register(clients, about, gateway.as_ref(), (&url, false)).await? {
         Ok(Subscription::Taken { by }) => {
             return Ok(Err(format!(
                 "another address is registered at the gateway: {by}"
@@ -134,10 +134,10 @@ impl Activities {
         postpone(&mut db, former).await?;
         let about = connections::find(&mut db, former.connection).await?;
         drop(db);
-        let Some(about) = about.filter(|about| about.status != Status::Archived) else {
+        let Some(about) = about.filter(|about| about.status != ConnectionStatus::Archived) else {
             return Ok(());
         };
-        match register(&self.store, &self.accounts, &about).await? {
+        match register(&self.store, &self.clients, &about).await? {
             Ok(()) => {
                 tracing::info!(connection = %about.id, gateway = %about.gateway, "the gateway has the new address");
             }

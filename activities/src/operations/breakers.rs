@@ -2,17 +2,18 @@
 
 use chrono::TimeDelta;
 use schemas::{
-    breaker::{Hold, HoldKind},
+    breaker::{BreakerHold, HoldKind},
     connection,
-    gateway::ApiFamily,
+    gateway::GatewayApi,
     id::ConnectionId,
 };
 use serde_json::json;
 use store::{
-    PgConnection, Store, StoreError, audit::Action, breakers, connections, connections::Connection,
+    PgConnection, Store, StoreError, audit::AuditAction, breakers, connections,
+    connections::Connection,
 };
 
-use super::{Deed, OperationError, Operator};
+use super::{OperationError, Operator, OperatorAction};
 
 /// The longest hold.
 const MAX_HOLD: TimeDelta = TimeDelta::days(30);
@@ -20,10 +21,10 @@ const MAX_HOLD: TimeDelta = TimeDelta::days(30);
 /// Holds the breakers of a connection, or that of one of its APIs, for `length`. The answer is which.
 pub async fn hold(
     store: &Store,
-    (id, family): (ConnectionId, Option<ApiFamily>),
+    (id, api): (ConnectionId, Option<GatewayApi>),
     (kind, length): (HoldKind, TimeDelta),
     by: &Operator,
-) -> Result<Vec<ApiFamily>, OperationError> {
+) -> Result<Vec<GatewayApi>, OperationError> {
     if length <= TimeDelta::zero() || length > MAX_HOLD {
         let why = format!(
             "a breaker is held for 1 to {} minutes",
@@ -32,47 +33,53 @@ pub async fn hold(
         return Err(OperationError::Refused(why));
     }
     let mut tx = store.begin().await.map_err(StoreError::from)?;
-    let (about, families) = chosen(&mut tx, id, family).await?;
-    if kind == HoldKind::ForceClosed && about.status == connection::Status::Archived {
+    let (about, apis) = chosen(&mut tx, id, api).await?;
+    if kind == HoldKind::ForceClosed && about.status == connection::ConnectionStatus::Archived {
         return Err(OperationError::Refused(format!(
-            "{id} is archived and takes no charges, whatever its breakers say"
+            "{id} is archived and takes no charges, whatever the state of its breakers"
         )));
     }
-    for family in &families {
-        let mut locked = breakers::lock(&mut tx, id, *family).await?;
-        let hold = Hold {
+    for api in &apis {
+        let mut locked = breakers::lock(&mut tx, id, *api).await?;
+        let hold = BreakerHold {
             kind,
             until: locked.now + length,
             reason: by.reason.clone(),
         };
-        let details = json!({ "api": family, "hold": kind, "until": hold.until });
+        let details = json!({ "api": api, "hold": kind, "until": hold.until });
         breakers::hold(&mut tx, &mut locked, Some(hold), &by.author).await?;
-        by.note(&mut tx, deed(&about, Action::BreakerHeld, details))
-            .await?;
+        by.note(
+            &mut tx,
+            operator_action(&about, AuditAction::BreakerHeld, details),
+        )
+        .await?;
     }
     tx.commit().await.map_err(StoreError::from)?;
-    Ok(families)
+    Ok(apis)
 }
 
 /// Releases the breakers of a connection, or that of one of its APIs: what is measured decides again. The answer is which.
 pub async fn release(
     store: &Store,
-    (id, family): (ConnectionId, Option<ApiFamily>),
+    (id, api): (ConnectionId, Option<GatewayApi>),
     by: &Operator,
-) -> Result<Vec<ApiFamily>, OperationError> {
+) -> Result<Vec<GatewayApi>, OperationError> {
     let mut tx = store.begin().await.map_err(StoreError::from)?;
-    let (about, families) = chosen(&mut tx, id, family).await?;
+    let (about, apis) = chosen(&mut tx, id, api).await?;
     let mut released = Vec::new();
-    for family in families {
-        let mut locked = breakers::lock(&mut tx, id, family).await?;
+    for api in apis {
+        let mut locked = breakers::lock(&mut tx, id, api).await?;
         if locked.breaker.held(locked.now).is_none() {
             continue;
         }
         breakers::hold(&mut tx, &mut locked, None, &by.author).await?;
-        let details = json!({ "api": family });
-        by.note(&mut tx, deed(&about, Action::BreakerReleased, details))
-            .await?;
-        released.push(family);
+        let details = json!({ "api": api });
+        by.note(
+            &mut tx,
+            operator_action(&about, AuditAction::BreakerReleased, details),
+        )
+        .await?;
+        released.push(api);
     }
     if released.is_empty() {
         return Err(OperationError::Refused(format!(
@@ -86,26 +93,30 @@ pub async fn release(
 async fn chosen(
     db: &mut PgConnection,
     id: ConnectionId,
-    family: Option<ApiFamily>,
-) -> Result<(Connection, Vec<ApiFamily>), OperationError> {
+    api: Option<GatewayApi>,
+) -> Result<(Connection, Vec<GatewayApi>), OperationError> {
     let about = connections::find(db, id).await?;
     let about = about.ok_or_else(|| OperationError::not_found("connection", id))?;
-    let all = breakers::families(db, id).await?;
-    match family {
+    let all = breakers::apis(db, id).await?;
+    match api {
         None => Ok((about, all)),
-        Some(family) if all.contains(&family) => Ok((about, vec![family])),
-        Some(family) => {
+        Some(api) if all.contains(&api) => Ok((about, vec![api])),
+        Some(api) => {
             let known: Vec<String> = all.iter().map(ToString::to_string).collect();
             Err(OperationError::Refused(format!(
-                "{id} has no API {family}: it has {}",
+                "{id} has no API {api}: it has {}",
                 known.join(", ")
             )))
         }
     }
 }
 
-fn deed(about: &Connection, action: Action, details: serde_json::Value) -> Deed {
-    Deed {
+fn operator_action(
+    about: &Connection,
+    action: AuditAction,
+    details: serde_json::Value,
+) -> OperatorAction {
+    OperatorAction {
         merchant: about.merchant,
         mode: Some(about.mode),
         action,

@@ -4,12 +4,12 @@ use schemas::{gateway::Mode, id::ConnectionId};
 use serde_json::{Value, json};
 use store::{
     Store, StoreError,
-    audit::Action,
+    audit::AuditAction,
     connections::{self, feeds},
 };
 
-use super::{Deed, OperationError, Operator};
-use crate::accounts::Accounts;
+use super::{OperationError, Operator, OperatorAction};
+use crate::clients::GatewayClients;
 
 /// Secrets of registrations at the gateway, which are kept where the new credentials do not bring their own.
 const REGISTRATION_SECRETS: [&str; 2] = ["webhook_secrets", "webhook_tokens"];
@@ -18,7 +18,7 @@ const REGISTRATION_SECRETS: [&str; 2] = ["webhook_secrets", "webhook_tokens"];
 /// new ones must open the same account. The answer is the number of the new version.
 pub async fn replace(
     store: &Store,
-    accounts: &Accounts,
+    clients: &GatewayClients,
     (id, given): (ConnectionId, &Value),
     by: &Operator,
 ) -> Result<i32, OperationError> {
@@ -28,7 +28,7 @@ pub async fn replace(
     let about = found.ok_or_else(|| OperationError::not_found("connection", id))?;
     let credentials = gateways::read_credentials(about.gateway, given.clone())
         .map_err(OperationError::Credentials)?;
-    let gateway = gateways::open(&credentials, accounts.endpoints(about.mode))?;
+    let gateway = gateways::open(&credentials, clients.endpoints(about.mode))?;
     let account = gateway.probe().await?;
     let mode = account
         .live
@@ -52,14 +52,14 @@ pub async fn replace(
     let version =
         connections::add_credentials(&mut tx, store, id, &with_secrets(given, &stored)).await?;
     feeds::wake(&mut tx, id).await?;
-    let deed = Deed {
+    let operator_action = OperatorAction {
         merchant: about.merchant,
         mode: Some(about.mode),
-        action: Action::CredentialsReplaced,
+        action: AuditAction::CredentialsReplaced,
         subject: id.to_string(),
         details: json!({ "version": version }),
     };
-    by.note(&mut tx, deed).await?;
+    by.note(&mut tx, operator_action).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(version)
 }

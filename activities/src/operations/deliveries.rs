@@ -1,20 +1,20 @@
 //! Events delivered once more.
 
 use schemas::{
-    delivery::State,
+    delivery::DeliveryState,
     id::{DeliveryId, EndpointId, EventId},
 };
 use serde_json::json;
 use store::{
     StoreError,
-    audit::Action,
+    audit::AuditAction,
     deliveries::{
-        Due,
+        PendingDelivery,
         resend::{self, Resent},
     },
 };
 
-use super::{Deed, OperationError, Operator};
+use super::{OperationError, Operator, OperatorAction};
 use crate::Activities;
 
 impl Activities {
@@ -34,16 +34,16 @@ impl Activities {
                 None => "no endpoint listens for this event: name one with --endpoint".to_owned(),
             }));
         }
-        let deed = Deed {
+        let operator_action = OperatorAction {
             merchant: about.merchant,
             mode: Some(about.mode),
-            action: Action::EventResent,
+            action: AuditAction::EventResent,
             subject: id.to_string(),
             details: json!({ "deliveries": ids }),
         };
-        by.note(&mut tx, deed).await?;
+        by.note(&mut tx, operator_action).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        self.poke_all(due).await;
+        self.wake_all(due).await;
         Ok(ids)
     }
 
@@ -56,8 +56,8 @@ impl Activities {
         let mut tx = self.store.begin().await.map_err(StoreError::from)?;
         let known = resend::lock(&mut tx, id).await?;
         let known = known.ok_or_else(|| OperationError::not_found("delivery", id))?;
-        let Resent { ids, due } = if known.state == State::Pending {
-            if !resend::hasten(&mut tx, id).await? {
+        let Resent { ids, due } = if known.state == DeliveryState::Pending {
+            if !resend::retry_now(&mut tx, id).await? {
                 return Err(OperationError::Refused(format!(
                     "{id} waits for its endpoint, which is paused or catching up: it is delivered by itself, in its order"
                 )));
@@ -65,7 +65,7 @@ impl Activities {
             let (merchant, endpoint) = (known.about.merchant.uuid(), known.endpoint.uuid());
             Resent {
                 ids: vec![id],
-                due: vec![Due::again(id.uuid(), merchant, endpoint, None)],
+                due: vec![PendingDelivery::again(id.uuid(), merchant, endpoint, None)],
             }
         } else {
             resend::insert(&mut tx, known.about, Some(known.endpoint)).await?
@@ -76,23 +76,23 @@ impl Activities {
                 known.about.event
             )));
         };
-        let deed = Deed {
+        let operator_action = OperatorAction {
             merchant: known.about.merchant,
             mode: Some(known.about.mode),
-            action: Action::DeliveryRetried,
+            action: AuditAction::DeliveryRetried,
             subject: id.to_string(),
             details: json!({ "delivery": tried }),
         };
-        by.note(&mut tx, deed).await?;
+        by.note(&mut tx, operator_action).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        self.poke_all(due).await;
+        self.wake_all(due).await;
         Ok(tried)
     }
 
     /// Waits for Temporal's answer, since the process may end after this; the sweep finds what it did not take.
-    async fn poke_all(&self, due: Vec<Due>) {
+    async fn wake_all(&self, due: Vec<PendingDelivery>) {
         for due in due {
-            self.starter.poke_delivery(due).await;
+            self.starter.wake_delivery(due).await;
         }
     }
 }

@@ -7,10 +7,10 @@ use serde_json::json;
 use store::{
     Store, StoreError,
     api_keys::{self, KeyRow},
-    audit::Action,
+    audit::AuditAction,
 };
 
-use super::{Deed, OperationError, Operator};
+use super::{OperationError, Operator, OperatorAction};
 
 /// The longest time for which a rolled key still proves.
 const MAX_OVERLAP: TimeDelta = TimeDelta::days(30);
@@ -33,8 +33,11 @@ pub async fn revoke(store: &Store, id: ApiKeyId, by: &Operator) -> Result<(), Op
     if !api_keys::revoke(&mut tx, key.merchant, id).await? {
         return Err(OperationError::Refused(format!("{id} is revoked already")));
     }
-    by.note(&mut tx, deed(&key, Action::ApiKeyRevoked, json!({})))
-        .await?;
+    by.note(
+        &mut tx,
+        operator_action(&key, AuditAction::ApiKeyRevoked, json!({})),
+    )
+    .await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(())
 }
@@ -62,8 +65,11 @@ pub async fn roll(
         api_keys::insert(&mut tx, key.merchant, key.mode, key.permission, &key.label).await?;
     let former_ends_at = api_keys::expire(&mut tx, id, new, overlap).await?;
     let details = json!({ "replaced_by": new, "expires_at": former_ends_at });
-    by.note(&mut tx, deed(&key, Action::ApiKeyRolled, details))
-        .await?;
+    by.note(
+        &mut tx,
+        operator_action(&key, AuditAction::ApiKeyRolled, details),
+    )
+    .await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(Rolled {
         id: new,
@@ -72,8 +78,12 @@ pub async fn roll(
     })
 }
 
-fn deed(key: &KeyRow, action: Action, details: serde_json::Value) -> Deed {
-    Deed {
+fn operator_action(
+    key: &KeyRow,
+    action: AuditAction,
+    details: serde_json::Value,
+) -> OperatorAction {
+    OperatorAction {
         merchant: key.merchant,
         mode: Some(key.mode),
         action,

@@ -1,18 +1,18 @@
 //! Merchants: suspended, reactivated, closed.
 
 use chrono::TimeDelta;
-use schemas::{id::MerchantId, merchant::Status};
+use schemas::{id::MerchantId, merchant::MerchantStatus};
 use serde_json::json;
 use store::{
     PgConnection, Store, StoreError, api_keys,
-    audit::Action,
+    audit::AuditAction,
     merchants::{self, LockedStatus, OpenBusiness},
 };
 
-use super::{Deed, OperationError, Operator};
+use super::{OperationError, Operator, OperatorAction};
 
 /// How long a merchant must be suspended before it is closed: a request that saw it active has ended by then.
-const SETTLE: TimeDelta = TimeDelta::minutes(1);
+const REQUESTS_END_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
 /// Lets an active merchant create nothing new. What there is goes on: payments, refunds, deliveries.
 pub async fn suspend(
@@ -20,7 +20,11 @@ pub async fn suspend(
     merchant: MerchantId,
     by: &Operator,
 ) -> Result<(), OperationError> {
-    let change = (Status::Active, Status::Suspended, Action::MerchantSuspended);
+    let change = (
+        MerchantStatus::Active,
+        MerchantStatus::Suspended,
+        AuditAction::MerchantSuspended,
+    );
     change_status(store, merchant, change, by).await
 }
 
@@ -31,9 +35,9 @@ pub async fn reactivate(
     by: &Operator,
 ) -> Result<(), OperationError> {
     let change = (
-        Status::Suspended,
-        Status::Active,
-        Action::MerchantReactivated,
+        MerchantStatus::Suspended,
+        MerchantStatus::Active,
+        AuditAction::MerchantReactivated,
     );
     change_status(store, merchant, change, by).await
 }
@@ -47,13 +51,13 @@ pub async fn close(
     let mut tx = store.begin().await.map_err(StoreError::from)?;
     let now = locked(&mut tx, merchant).await?;
     let refused = |why: String| Err(OperationError::Refused(why));
-    if now.status != Status::Suspended {
+    if now.status != MerchantStatus::Suspended {
         return refused(format!(
             "{merchant} is {}: only a suspended merchant can be closed (`orchestrator merchant suspend`)",
             now.status
         ));
     }
-    if now.now - now.since < SETTLE {
+    if now.now - now.since < REQUESTS_END_WITHIN {
         return refused(format!(
             "{merchant} was suspended less than a minute ago, and requests may still be under way: close it in a minute"
         ));
@@ -64,11 +68,14 @@ pub async fn close(
             "{merchant} still has {left}: wait for them, cancel them, or resolve them (`orchestrator charge resolve`)"
         ));
     }
-    merchants::set_status(&mut tx, merchant, Status::Closed).await?;
+    merchants::set_status(&mut tx, merchant, MerchantStatus::Closed).await?;
     let revoked = api_keys::revoke_all(&mut tx, merchant).await?;
     let details = json!({ "keys_revoked": revoked });
-    by.note(&mut tx, deed(merchant, Action::MerchantClosed, details))
-        .await?;
+    by.note(
+        &mut tx,
+        operator_action(merchant, AuditAction::MerchantClosed, details),
+    )
+    .await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(revoked)
 }
@@ -76,7 +83,7 @@ pub async fn close(
 async fn change_status(
     store: &Store,
     merchant: MerchantId,
-    (from, to, action): (Status, Status, Action),
+    (from, to, action): (MerchantStatus, MerchantStatus, AuditAction),
     by: &Operator,
 ) -> Result<(), OperationError> {
     let mut tx = store.begin().await.map_err(StoreError::from)?;
@@ -88,7 +95,8 @@ async fn change_status(
         )));
     }
     merchants::set_status(&mut tx, merchant, to).await?;
-    by.note(&mut tx, deed(merchant, action, json!({}))).await?;
+    by.note(&mut tx, operator_action(merchant, action, json!({})))
+        .await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(())
 }
@@ -101,8 +109,12 @@ async fn locked(
     found.ok_or_else(|| OperationError::not_found("merchant", merchant))
 }
 
-fn deed(merchant: MerchantId, action: Action, details: serde_json::Value) -> Deed {
-    Deed {
+fn operator_action(
+    merchant: MerchantId,
+    action: AuditAction,
+    details: serde_json::Value,
+) -> OperatorAction {
+    OperatorAction {
         merchant,
         mode: None,
         action,

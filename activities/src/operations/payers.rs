@@ -4,11 +4,11 @@ use schemas::id::PayerId;
 use serde_json::json;
 use store::{
     Store, StoreError,
-    audit::Action,
+    audit::AuditAction,
     payers::erase::{self, Erasure},
 };
 
-use super::{Deed, OperationError, Operator};
+use super::{OperationError, Operator, OperatorAction};
 
 /// Erases a payer: the key of all personal data is destroyed. Refused, naming the charges, while anything of the payer's is
 /// unresolved.
@@ -16,14 +16,14 @@ pub async fn erase(store: &Store, id: PayerId, by: &Operator) -> Result<(), Oper
     let mut tx = store.begin().await.map_err(StoreError::from)?;
     match erase::erase(&mut tx, id).await? {
         Erasure::Erased { merchant, mode } => {
-            let deed = Deed {
+            let operator_action = OperatorAction {
                 merchant,
                 mode: Some(mode),
-                action: Action::PayerErased,
+                action: AuditAction::PayerErased,
                 subject: id.to_string(),
                 details: json!({}),
             };
-            by.note(&mut tx, deed).await?;
+            by.note(&mut tx, operator_action).await?;
             tx.commit().await.map_err(StoreError::from)?;
             Ok(())
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use store::{StoreError, notifications::kept};
+use store::{StoreError, notifications::raw};
 
 use crate::{Activities, delta};
 
@@ -19,7 +19,7 @@ impl Activities {
         let mut deleted = 0;
         for _ in 0..PAGES {
             let mut db = self.store.pool.acquire().await?;
-            let page = kept::delete_unmatched(&mut db, delta(KEPT_FOR), PAGE).await?;
+            let page = raw::delete_unmatched(&mut db, delta(KEPT_FOR), PAGE).await?;
             deleted += page;
             if page < u64::try_from(PAGE).unwrap_or(u64::MAX) {
                 break;

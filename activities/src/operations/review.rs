@@ -1,20 +1,20 @@
 //! Charges whose outcome could not be established, resolved by a person who looked at the gateway.
 
 use schemas::{
-    attempt::State,
-    charge::Status,
+    attempt::AttemptState,
+    charge::ChargeStatus,
     id::{AttemptId, ChargeId},
 };
 use serde_json::json;
 use store::{
     PgConnection, StoreError, attempts,
-    attempts::Outcome,
-    audit::Action,
-    charges::{self, Locked},
+    attempts::AttemptOutcome,
+    audit::AuditAction,
+    charges::{self, LockedCharge},
 };
 use strum::{AsRefStr, Display, EnumString};
 
-use super::{Deed, OperationError, Operator};
+use super::{OperationError, Operator, OperatorAction};
 use crate::{Activities, delta};
 
 /// What becomes of a charge that needed review.
@@ -35,11 +35,11 @@ impl Activities {
         &self,
         (id, resolution): (ChargeId, Resolution),
         by: &Operator,
-    ) -> Result<Status, OperationError> {
+    ) -> Result<ChargeStatus, OperationError> {
         let mut tx = self.store.begin().await.map_err(StoreError::from)?;
         let charge = charges::lock(&mut tx, id).await?;
         let mut charge = charge.ok_or_else(|| OperationError::not_found("charge", id))?;
-        if charge.status != Status::NeedsReview {
+        if charge.status != ChargeStatus::NeedsReview {
             return Err(OperationError::Refused(format!(
                 "{id} is {}: only a charge that needs review can be resolved",
                 charge.status
@@ -56,49 +56,47 @@ impl Activities {
         } else {
             abandon(&mut tx, &charge, &rows).await?
         };
-        let look_at = match next {
-            Status::Canceled => self
+        let next_check_at = match next {
+            ChargeStatus::Canceled => self
                 .timing
-                .late_looks
+                .late_checks
                 .first()
                 .map(|p| charge.now + delta(*p)),
             status if status.is_payable() => Some(charge.now),
             _ => None,
         };
-        charges::set_look_at(&mut tx, id, look_at, 0).await?;
-        let deed = Deed {
+        charges::set_next_check(&mut tx, id, next_check_at, 0).await?;
+        let operator_action = OperatorAction {
             merchant: charge.merchant,
             mode: Some(charge.mode),
-            action: Action::ChargeResolved,
+            action: AuditAction::ChargeResolved,
             subject: id.to_string(),
             details: json!({ "resolution": resolution.as_ref(), "status": next }),
         };
-        by.note(&mut tx, deed).await?;
+        by.note(&mut tx, operator_action).await?;
         tx.commit().await.map_err(StoreError::from)?;
         for due in due {
-            self.starter.poke_delivery(due).await;
+            self.starter.wake_delivery(due).await;
         }
         for attempt in orphans {
-            self.starter
-                .poke_reconcile(charge.merchant, id, attempt)
-                .await;
+            self.starter.wake_orphan(charge.merchant, id, attempt).await;
         }
-        self.starter.poke_charge(charge.merchant, id).await;
+        self.starter.wake_charge(charge.merchant, id).await;
         Ok(next)
     }
 }
 
 /// What the charge becomes.
 fn outcome(
-    charge: &Locked,
-    rows: &[attempts::Row],
+    charge: &LockedCharge,
+    rows: &[attempts::AttemptRow],
     resolution: Resolution,
-) -> Result<Status, OperationError> {
+) -> Result<ChargeStatus, OperationError> {
     let has_money = charge.amount_paid > charge.amount_refunded + charge.amount_disputed;
-    let presented = rows.iter().any(|row| row.state == State::Presented);
+    let presented = rows.iter().any(|row| row.state == AttemptState::Presented);
     match resolution {
-        Resolution::Keep if has_money => Ok(Status::Paid),
-        Resolution::Keep if presented => Ok(Status::Pending),
+        Resolution::Keep if has_money => Ok(ChargeStatus::Paid),
+        Resolution::Keep if presented => Ok(ChargeStatus::Pending),
         Resolution::Keep => Err(OperationError::Refused(format!(
             "{} has received no money and shows no instrument, so that there is nothing to keep: resolve it as void or paid_elsewhere",
             charge.id
@@ -109,29 +107,29 @@ fn outcome(
                 charge.id
             )))
         }
-        Resolution::Void => Ok(Status::Canceled),
-        Resolution::PaidElsewhere => Ok(Status::Paid),
+        Resolution::Void => Ok(ChargeStatus::Canceled),
+        Resolution::PaidElsewhere => Ok(ChargeStatus::Paid),
     }
 }
 
 /// Leaves every instrument that may exist to be voided; the answer is their attempts.
 async fn abandon(
     db: &mut PgConnection,
-    charge: &Locked,
-    rows: &[attempts::Row],
+    charge: &LockedCharge,
+    rows: &[attempts::AttemptRow],
 ) -> Result<Vec<AttemptId>, StoreError> {
     let mut orphans = Vec::new();
     for row in rows {
         match row.state {
-            State::Presented => {
-                let unwanted = Outcome {
-                    look_at: Some(charge.now),
-                    ..Outcome::of(State::Abandoned)
+            AttemptState::Presented => {
+                let unwanted = AttemptOutcome {
+                    next_check_at: Some(charge.now),
+                    ..AttemptOutcome::of(AttemptState::Abandoned)
                 };
-                attempts::shift(db, row.id, row.state, &unwanted).await?;
+                attempts::transition(db, row.id, row.state, &unwanted).await?;
             }
-            State::Abandoned => {
-                attempts::set_look_at(db, row.id, Some(charge.now), false).await?;
+            AttemptState::Abandoned => {
+                attempts::set_next_check(db, row.id, Some(charge.now), false).await?;
             }
             _ => continue,
         }

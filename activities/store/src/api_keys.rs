@@ -5,7 +5,7 @@ use rand::Rng;
 use schemas::{
     gateway::Mode,
     id::{ApiKeyId, MerchantId},
-    merchant::{Permission, Settings, Status},
+    merchant::{MerchantSettings, MerchantStatus, Permission},
 };
 use secrecy::SecretString;
 use sqlx::PgConnection;
@@ -24,8 +24,8 @@ pub struct Key {
     pub merchant: MerchantId,
     pub mode: Mode,
     pub permission: Permission,
-    pub merchant_status: Status,
-    pub settings: Settings,
+    pub merchant_status: MerchantStatus,
+    pub settings: MerchantSettings,
 }
 
 /// Creates a key. The secret (`sk_test_…`, `sk_live_…`) cannot be had again.
@@ -115,7 +115,7 @@ pub struct KeyRow {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-struct Row {
+struct ApiKeyRow {
     id: Uuid,
     merchant_id: Uuid,
     mode: String,
@@ -128,7 +128,7 @@ struct Row {
     revoked_at: Option<DateTime<Utc>>,
 }
 
-impl Row {
+impl ApiKeyRow {
     fn read(self) -> Result<KeyRow, StoreError> {
         Ok(KeyRow {
             id: self.id.into(),
@@ -152,7 +152,7 @@ pub async fn list(
     mode: Mode,
 ) -> Result<Vec<KeyRow>, StoreError> {
     let rows = sqlx::query_as!(
-        Row,
+        ApiKeyRow,
         "select id, merchant_id, mode, permission, label, hint, created_at, last_used_at, expires_at, revoked_at
            from api_keys where merchant_id = $1 and mode = $2 order by id",
         merchant.uuid(),
@@ -160,20 +160,20 @@ pub async fn list(
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter().map(Row::read).collect()
+    rows.into_iter().map(ApiKeyRow::read).collect()
 }
 
 /// Locks the key of that id until the transaction ends.
 pub async fn lock(db: &mut PgConnection, id: ApiKeyId) -> Result<Option<KeyRow>, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        ApiKeyRow,
         "select id, merchant_id, mode, permission, label, hint, created_at, last_used_at, expires_at, revoked_at
            from api_keys where id = $1 for update",
         id.uuid(),
     )
     .fetch_optional(db)
     .await?;
-    row.map(Row::read).transpose()
+    row.map(ApiKeyRow::read).transpose()
 }
 
 /// Lets a locked key end after `overlap`, at the latest, since `by` replaces it; the answer is when it ends.

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
-    attempt::{AttemptError, ErrorClass, State},
-    gateway::{ApiFamily, GatewayKind, Mode},
+    attempt::{AttemptError, AttemptState, ErrorClass},
+    gateway::{GatewayApi, GatewayKind, Mode},
     id::{AttemptId, ChargeId, ConnectionId, MerchantId},
     next_action::NextAction,
-    route::Reason,
+    route::RouteReason,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -17,11 +17,11 @@ use crate::{
     sweep::interval,
 };
 
-pub mod order;
+pub mod request;
 
 /// An attempt as the database holds it.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct AttemptRow {
     pub id: AttemptId,
     pub merchant: MerchantId,
     pub mode: Mode,
@@ -29,11 +29,11 @@ pub struct Row {
     pub n: i32,
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
-    pub family: ApiFamily,
-    pub reason: Reason,
-    pub state: State,
+    pub api: GatewayApi,
+    pub reason: RouteReason,
+    pub state: AttemptState,
     /// The worker that holds the lease.
-    pub runner: Uuid,
+    pub lease_owner: Uuid,
     /// When the first call to the gateway is certainly over.
     pub deadline_at: DateTime<Utc>,
     /// Until when other workers leave it alone.
@@ -52,8 +52,8 @@ pub struct Row {
     pub rejected_at: Option<DateTime<Utc>>,
     /// When the merchant was alerted that its outcome cannot be established.
     pub alerted_at: Option<DateTime<Utc>>,
-    pub look_at: Option<DateTime<Utc>>,
-    pub looks: i32,
+    pub next_check_at: Option<DateTime<Utc>>,
+    pub checks: i32,
     pub searched_at: Option<DateTime<Utc>>,
     pub started_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
@@ -61,9 +61,9 @@ pub struct Row {
 
 /// A worker's claim on an attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct Lease {
+pub struct AttemptLease {
     /// The worker.
-    pub runner: Uuid,
+    pub lease_owner: Uuid,
     /// When its call is certainly over.
     pub deadline_at: DateTime<Utc>,
     /// Until when other workers leave the attempt alone, unless it is renewed.
@@ -72,7 +72,7 @@ pub struct Lease {
 
 /// An attempt to insert.
 #[derive(Debug)]
-pub struct New {
+pub struct NewAttempt {
     pub id: AttemptId,
     pub merchant: MerchantId,
     pub mode: Mode,
@@ -80,46 +80,49 @@ pub struct New {
     pub n: i32,
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
-    pub family: ApiFamily,
-    pub reason: Reason,
+    pub api: GatewayApi,
+    pub reason: RouteReason,
     /// The route it was chosen from, for people.
     pub plan: serde_json::Value,
     pub policy_version: i32,
-    pub lease: Lease,
-    pub order_sealed: Vec<u8>,
+    pub lease: AttemptLease,
+    pub request_sealed: Vec<u8>,
     pub started_at: DateTime<Utc>,
 }
 
 /// How an attempt ended, or what became of it later.
 #[derive(Clone, Debug)]
-pub struct Outcome {
-    pub state: State,
+pub struct AttemptOutcome {
+    pub state: AttemptState,
     pub error: Option<AttemptError>,
     pub gateway_charge_id: Option<String>,
     pub next_action: Option<NextAction>,
     /// When somebody must look at it again.
-    pub look_at: Option<DateTime<Utc>>,
+    pub next_check_at: Option<DateTime<Utc>>,
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// Arrival in `state` with nothing else to tell.
-    pub fn of(state: State) -> Self {
+    pub fn of(state: AttemptState) -> Self {
         Self {
             state,
             error: None,
             gateway_charge_id: None,
             next_action: None,
-            look_at: None,
+            next_check_at: None,
         }
     }
 }
 
 /// A charge's attempts, first to last.
-pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Row>, StoreError> {
+pub async fn of_charge(
+    db: &mut PgConnection,
+    charge: ChargeId,
+) -> Result<Vec<AttemptRow>, StoreError> {
     let rows = sqlx::query!(
-        "select id, merchant_id, mode, charge_id, n, connection_id, gateway, family, reason, state, runner, deadline_at,
+        "select id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, state, lease_owner, deadline_at,
                 lease_expires_at, error_class, error_code, error_message, gateway_charge_id, late_answer, voiding,
-                voids, rejected_at, alerted_at, look_at, looks, searched_at, started_at, ended_at
+                voids, rejected_at, alerted_at, next_check_at, checks, searched_at, started_at, ended_at
            from attempts where charge_id = $1 order by n",
         charge.uuid(),
     )
@@ -127,7 +130,7 @@ pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Ro
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(Row {
+            Ok(AttemptRow {
                 id: row.id.into(),
                 merchant: row.merchant_id.into(),
                 mode: parse("attempts.mode", &row.mode)?,
@@ -135,10 +138,10 @@ pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Ro
                 n: row.n,
                 connection: row.connection_id.into(),
                 gateway: parse("attempts.gateway", &row.gateway)?,
-                family: parse("attempts.family", &row.family)?,
+                api: parse("attempts.api", &row.api)?,
                 reason: parse("attempts.reason", &row.reason)?,
                 state: parse("attempts.state", &row.state)?,
-                runner: row.runner,
+                lease_owner: row.lease_owner,
                 deadline_at: row.deadline_at,
                 lease_expires_at: row.lease_expires_at,
                 error_class: row
@@ -153,8 +156,8 @@ pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Ro
                 voids: row.voids,
                 rejected_at: row.rejected_at,
                 alerted_at: row.alerted_at,
-                look_at: row.look_at,
-                looks: row.looks,
+                next_check_at: row.next_check_at,
+                checks: row.checks,
                 searched_at: row.searched_at,
                 started_at: row.started_at,
                 ended_at: row.ended_at,
@@ -178,10 +181,10 @@ pub async fn charge_of(
 }
 
 /// Inserts an open attempt. The caller holds the charge's lock.
-pub async fn insert(db: &mut PgConnection, new: &New) -> Result<(), StoreError> {
+pub async fn insert(db: &mut PgConnection, new: &NewAttempt) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, family, reason, plan,
-                               policy_version, state, runner, deadline_at, lease_expires_at, order_sealed, look_at,
+        "insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, plan,
+                               policy_version, state, lease_owner, deadline_at, lease_expires_at, request_sealed, next_check_at,
                                started_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', $12, $13, $14, $15, $13, $16)",
         new.id.uuid(),
@@ -191,14 +194,14 @@ pub async fn insert(db: &mut PgConnection, new: &New) -> Result<(), StoreError> 
         new.n,
         new.connection.uuid(),
         new.gateway.as_ref(),
-        new.family.as_ref(),
+        new.api.as_ref(),
         new.reason.as_ref(),
         new.plan,
         new.policy_version,
-        new.lease.runner,
+        new.lease.lease_owner,
         new.lease.deadline_at,
         new.lease.expires_at,
-        new.order_sealed,
+        new.request_sealed,
         new.started_at,
     )
     .execute(db)
@@ -207,19 +210,19 @@ pub async fn insert(db: &mut PgConnection, new: &New) -> Result<(), StoreError> 
 }
 
 /// Takes an attempt over from the worker that had it, by compare-and-set. The caller holds the charge's lock.
-pub async fn take(
+pub async fn claim(
     db: &mut PgConnection,
     id: AttemptId,
     from: Uuid,
-    lease: Lease,
+    lease: AttemptLease,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update attempts set runner = $3, deadline_at = greatest(deadline_at, $4), lease_expires_at = $5,
-                look_at = greatest(look_at, $5)
-          where id = $1 and runner = $2",
+        "update attempts set lease_owner = $3, deadline_at = greatest(deadline_at, $4), lease_expires_at = $5,
+                next_check_at = greatest(next_check_at, $5)
+          where id = $1 and lease_owner = $2",
         id.uuid(),
         from,
-        lease.runner,
+        lease.lease_owner,
         lease.deadline_at,
         lease.expires_at,
     )
@@ -232,13 +235,13 @@ pub async fn take(
 pub async fn renew(
     db: &mut PgConnection,
     id: AttemptId,
-    runner: Uuid,
+    lease_owner: Uuid,
     length: TimeDelta,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update attempts set lease_expires_at = app_now() + $3::interval where id = $1 and runner = $2",
+        "update attempts set lease_expires_at = app_now() + $3::interval where id = $1 and lease_owner = $2",
         id.uuid(),
-        runner,
+        lease_owner,
         interval(length),
     )
     .execute(db)
@@ -247,11 +250,15 @@ pub async fn renew(
 }
 
 /// Gives a lease back, so that the next worker need not wait for its end.
-pub async fn release(db: &mut PgConnection, id: AttemptId, runner: Uuid) -> Result<(), StoreError> {
+pub async fn release(
+    db: &mut PgConnection,
+    id: AttemptId,
+    lease_owner: Uuid,
+) -> Result<(), StoreError> {
     sqlx::query!(
-        "update attempts set lease_expires_at = 'epoch' where id = $1 and runner = $2",
+        "update attempts set lease_expires_at = 'epoch' where id = $1 and lease_owner = $2",
         id.uuid(),
-        runner,
+        lease_owner,
     )
     .execute(db)
     .await?;
@@ -262,15 +269,15 @@ pub async fn release(db: &mut PgConnection, id: AttemptId, runner: Uuid) -> Resu
 pub async fn answered(
     db: &mut PgConnection,
     id: AttemptId,
-    runner: Uuid,
+    lease_owner: Uuid,
     class: ErrorClass,
     duration_ms: i64,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update attempts set answered_at = app_now(), error_class = $3, duration_ms = $4
-          where id = $1 and runner = $2 and state = 'open'",
+          where id = $1 and lease_owner = $2 and state = 'open'",
         id.uuid(),
-        runner,
+        lease_owner,
         class.as_ref(),
         duration_ms,
     )
@@ -324,12 +331,12 @@ pub async fn set_rejected(db: &mut PgConnection, id: AttemptId) -> Result<(), St
     Ok(())
 }
 
-/// Closes an open attempt that still belongs to `runner`; `false` if it does not.
+/// Closes an open attempt that still belongs to `lease_owner`; `false` if it does not.
 pub async fn close(
     db: &mut PgConnection,
     id: AttemptId,
-    runner: Uuid,
-    outcome: &Outcome,
+    lease_owner: Uuid,
+    outcome: &AttemptOutcome,
     duration_ms: i64,
 ) -> Result<bool, StoreError> {
     let error = outcome.error.as_ref();
@@ -337,17 +344,17 @@ pub async fn close(
         "update attempts
             set state = $3, error_class = $4, error_code = $5, error_message = $6,
                 gateway_charge_id = coalesce($7, gateway_charge_id), next_action = coalesce($8, next_action),
-                look_at = $9, lease_expires_at = 'epoch', ended_at = app_now(), answered_at = coalesce(answered_at, app_now()), duration_ms = $10
-          where id = $1 and runner = $2 and state = 'open'",
+                next_check_at = $9, lease_expires_at = 'epoch', ended_at = app_now(), answered_at = coalesce(answered_at, app_now()), duration_ms = $10
+          where id = $1 and lease_owner = $2 and state = 'open'",
         id.uuid(),
-        runner,
+        lease_owner,
         outcome.state.as_ref(),
         error.map(|e| e.class.as_ref().to_owned()),
         error.map(|e| e.code.clone()),
         error.map(|e| e.message.clone()),
         outcome.gateway_charge_id,
         outcome.next_action.as_ref().map(to_json),
-        outcome.look_at,
+        outcome.next_check_at,
         duration_ms,
     )
     .execute(db)
@@ -356,11 +363,11 @@ pub async fn close(
 }
 
 /// Moves an attempt that is not open, if its table allows it. The caller holds the charge's lock, and read `from` under it.
-pub async fn shift(
+pub async fn transition(
     db: &mut PgConnection,
     id: AttemptId,
-    from: State,
-    outcome: &Outcome,
+    from: AttemptState,
+    outcome: &AttemptOutcome,
 ) -> Result<bool, StoreError> {
     if !from.may_become(outcome.state) {
         return Ok(false);
@@ -374,7 +381,7 @@ pub async fn shift(
                     when exists (select from charges c join payers p on p.id = c.payer_id
                                   where c.id = attempts.charge_id and p.data_key is not null) then $5
                 end,
-                look_at = $6, looks = 0,
+                next_check_at = $6, checks = 0,
                 voiding = voiding and $3 = 'abandoned',
                 ended_at = coalesce(ended_at, app_now())
           where id = $1 and state = $2",
@@ -383,7 +390,7 @@ pub async fn shift(
         outcome.state.as_ref(),
         outcome.gateway_charge_id,
         outcome.next_action.as_ref().map(to_json),
-        outcome.look_at,
+        outcome.next_check_at,
     )
     .execute(db)
     .await?;
@@ -416,18 +423,18 @@ pub async fn fill_in(
 }
 
 /// When somebody must look at an attempt again. `searched` says that the gateway was asked and answered now.
-pub async fn set_look_at(
+pub async fn set_next_check(
     db: &mut PgConnection,
     id: AttemptId,
-    look_at: Option<DateTime<Utc>>,
+    next_check_at: Option<DateTime<Utc>>,
     searched: bool,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "update attempts
-            set look_at = $2, looks = looks + 1, searched_at = case when $3 then app_now() else searched_at end
+            set next_check_at = $2, checks = checks + 1, searched_at = case when $3 then app_now() else searched_at end
           where id = $1",
         id.uuid(),
-        look_at,
+        next_check_at,
         searched,
     )
     .execute(db)

@@ -11,7 +11,7 @@ use crate::{StoreError, error::parse};
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, Display, EnumString)]
-pub enum Action {
+pub enum AuditAction {
     #[strum(serialize = "api_key.revoked")]
     ApiKeyRevoked,
     #[strum(serialize = "api_key.rolled")]
@@ -42,10 +42,10 @@ pub enum Action {
 
 /// An entry to append, in the transaction of what it tells of. Holds no personal data and no secrets.
 #[derive(Debug)]
-pub struct New<'a> {
+pub struct NewAuditEntry<'a> {
     pub merchant: MerchantId,
     pub mode: Option<Mode>,
-    pub action: Action,
+    pub action: AuditAction,
     /// The id of what it was done to, with its prefix.
     pub subject: String,
     pub author: &'a str,
@@ -55,11 +55,11 @@ pub struct New<'a> {
 
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct AuditEntry {
     pub id: Uuid,
     pub merchant: MerchantId,
     pub mode: Option<Mode>,
-    pub action: Action,
+    pub action: AuditAction,
     pub subject: String,
     pub author: String,
     pub reason: String,
@@ -68,7 +68,7 @@ pub struct Entry {
 }
 
 /// Appends an entry.
-pub async fn append(db: &mut PgConnection, new: &New<'_>) -> Result<(), StoreError> {
+pub async fn append(db: &mut PgConnection, new: &NewAuditEntry<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into audit_log (id, merchant_id, mode, action, subject, author, reason, details)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -92,7 +92,7 @@ pub async fn list(
     merchant: MerchantId,
     subject: Option<&str>,
     limit: i64,
-) -> Result<Vec<Entry>, StoreError> {
+) -> Result<Vec<AuditEntry>, StoreError> {
     let rows = sqlx::query!(
         "select id, merchant_id, mode, action, subject, author, reason, details, created_at
            from audit_log where merchant_id = $1 and ($2::text is null or subject = $2) order by id desc limit $3",
@@ -105,7 +105,7 @@ pub async fn list(
     rows.into_iter()
         .map(|row| {
             let mode = row.mode.map(|mode| parse("audit_log.mode", &mode));
-            Ok(Entry {
+            Ok(AuditEntry {
                 id: row.id,
                 merchant: row.merchant_id.into(),
                 mode: mode.transpose()?,

@@ -2,12 +2,15 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
-    breaker::{Breaker, Hold, Probe, Settings, State, Transition, Window},
+    breaker::{
+        Breaker, BreakerHold, BreakerSettings, BreakerState, BreakerTransition, FailureWindow,
+        Probe,
+    },
     connection,
-    gateway::{ApiFamily, GatewayKind, Mode},
+    gateway::{GatewayApi, GatewayKind, Mode},
     id::{AttemptId, ConnectionId, MerchantId},
     message::{BreakerMoved, CloudEvent, Topic},
-    payment_method::Kind,
+    payment_method::PaymentMethodKind,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -22,11 +25,11 @@ const BREAKER: &str = "breaker";
 
 /// A connection of the active policy, with its breaker for the method's API family.
 #[derive(Clone, Debug)]
-pub struct Candidate {
+pub struct BreakerCandidate {
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
-    pub status: connection::Status,
-    pub family: ApiFamily,
+    pub status: connection::ConnectionStatus,
+    pub api: GatewayApi,
     pub breaker: Breaker,
     pub credential_version: i32,
 }
@@ -36,10 +39,10 @@ pub async fn candidates(
     db: &mut PgConnection,
     merchant: MerchantId,
     mode: Mode,
-    method: Kind,
-) -> Result<(i32, Vec<Candidate>), StoreError> {
+    method: PaymentMethodKind,
+) -> Result<(i32, Vec<BreakerCandidate>), StoreError> {
     let rows = sqlx::query!(
-        r#"select p.version, c.id, c.gateway, c.status, b.family, b.state, b.openings, b.opened_at, b.open_until,
+        r#"select p.version, c.id, c.gateway, c.status, b.api, b.state, b.openings, b.opened_at, b.open_until,
                   b.closed_at, b.half_open_successes, b.probe_attempt, b.probe_until, b.hold, b.hold_until, b.hold_reason,
                   (select max(version) from gateway_credentials where connection_id = c.id) as "credential_version!"
              from routing_policies p
@@ -47,7 +50,7 @@ pub async fn candidates(
              join gateway_connections c on c.id = u.connection_id and c.merchant_id = p.merchant_id and c.mode = p.mode
              join circuit_breakers b on b.connection_id = c.id
             where p.merchant_id = $1 and p.mode = $2 and p.method = $3 and p.active
-            order by u.position, b.family"#,
+            order by u.position, b.api"#,
         merchant.uuid(),
         mode.as_ref(),
         method.as_ref(),
@@ -58,8 +61,8 @@ pub async fn candidates(
     let mut candidates = Vec::with_capacity(rows.len());
     for row in rows {
         let gateway: GatewayKind = parse("gateway_connections.gateway", &row.gateway)?;
-        let family: ApiFamily = parse("circuit_breakers.family", &row.family)?;
-        if gateway.family(method) != family {
+        let api: GatewayApi = parse("circuit_breakers.api", &row.api)?;
+        if gateway.api(method) != api {
             continue;
         }
         let columns = Columns {
@@ -75,11 +78,11 @@ pub async fn candidates(
                 .zip(row.hold_until)
                 .map(|(kind, until)| (kind, until, row.hold_reason)),
         };
-        candidates.push(Candidate {
+        candidates.push(BreakerCandidate {
             connection: row.id.into(),
             gateway,
             status: parse("gateway_connections.status", &row.status)?,
-            family,
+            api,
             breaker: columns.read()?,
             credential_version: row.credential_version,
         });
@@ -101,7 +104,7 @@ struct Columns {
 impl Columns {
     fn read(self) -> Result<Breaker, StoreError> {
         let hold = match self.hold {
-            Some((kind, until, reason)) => Some(Hold {
+            Some((kind, until, reason)) => Some(BreakerHold {
                 kind: parse("circuit_breakers.hold", &kind)?,
                 until,
                 reason: reason.unwrap_or_default(),
@@ -126,9 +129,9 @@ impl Columns {
 
 /// A breaker under its row's lock.
 #[derive(Debug)]
-pub struct Locked {
+pub struct LockedBreaker {
     pub connection: ConnectionId,
-    pub family: ApiFamily,
+    pub api: GatewayApi,
     pub merchant: MerchantId,
     pub mode: Mode,
     pub gateway: GatewayKind,
@@ -141,19 +144,19 @@ pub struct Locked {
 pub async fn lock(
     db: &mut PgConnection,
     connection: ConnectionId,
-    family: ApiFamily,
-) -> Result<Locked, StoreError> {
+    api: GatewayApi,
+) -> Result<LockedBreaker, StoreError> {
     let row = sqlx::query!(
         r#"with locked as materialized (
                select b.merchant_id, b.mode, c.gateway, b.state, b.openings, b.opened_at, b.open_until, b.closed_at,
                       b.half_open_successes, b.probe_attempt, b.probe_until, b.hold, b.hold_until, b.hold_reason, b.sequence
                  from circuit_breakers b
                  join gateway_connections c on c.id = b.connection_id and c.merchant_id = b.merchant_id and c.mode = b.mode
-                where b.connection_id = $1 and b.family = $2
+                where b.connection_id = $1 and b.api = $2
                   for update of b)
            select locked.*, app_now() as "now!" from locked"#,
         connection.uuid(),
-        family.as_ref(),
+        api.as_ref(),
     )
     .fetch_one(db)
     .await?;
@@ -170,9 +173,9 @@ pub async fn lock(
             .zip(row.hold_until)
             .map(|(kind, until)| (kind, until, row.hold_reason)),
     };
-    Ok(Locked {
+    Ok(LockedBreaker {
         connection,
-        family,
+        api,
         merchant: row.merchant_id.into(),
         mode: parse("circuit_breakers.mode", &row.mode)?,
         gateway: parse("gateway_connections.gateway", &row.gateway)?,
@@ -183,18 +186,18 @@ pub async fn lock(
 }
 
 /// Takes one of the places for attempts of last resort at a connection that every breaker keeps out; they are `spacing` apart.
-pub async fn take_last_resort(
+pub async fn claim_last_resort(
     db: &mut PgConnection,
     connection: ConnectionId,
-    family: ApiFamily,
+    api: GatewayApi,
     spacing: TimeDelta,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update circuit_breakers set last_resort_at = app_now()
-          where connection_id = $1 and family = $2
+          where connection_id = $1 and api = $2
             and (last_resort_at is null or last_resort_at <= app_now() - $3::interval)",
         connection.uuid(),
-        family.as_ref(),
+        api.as_ref(),
         interval(spacing),
     )
     .execute(db)
@@ -205,8 +208,8 @@ pub async fn take_last_resort(
 /// Writes a locked breaker; a transition also becomes a row and a message.
 pub async fn save(
     db: &mut PgConnection,
-    locked: &mut Locked,
-    transition: Option<Transition>,
+    locked: &mut LockedBreaker,
+    transition: Option<BreakerTransition>,
 ) -> Result<(), StoreError> {
     let breaker = &locked.breaker;
     locked.sequence += i64::from(transition.is_some());
@@ -214,9 +217,9 @@ pub async fn save(
         "update circuit_breakers
             set state = $3, openings = $4, opened_at = $5, open_until = $6, closed_at = $7, half_open_successes = $8,
                 probe_attempt = $9, probe_until = $10, sequence = $11
-          where connection_id = $1 and family = $2",
+          where connection_id = $1 and api = $2",
         locked.connection.uuid(),
-        locked.family.as_ref(),
+        locked.api.as_ref(),
         breaker.state.as_ref(),
         breaker.openings,
         breaker.opened_at,
@@ -237,23 +240,23 @@ pub async fn save(
 
 async fn record(
     db: &mut PgConnection,
-    locked: &Locked,
-    transition: Transition,
+    locked: &LockedBreaker,
+    transition: BreakerTransition,
 ) -> Result<(), StoreError> {
-    let Transition { from, to, why } = transition;
+    let BreakerTransition { from, to, why } = transition;
     write_transition(db, locked, (from, to, why.as_ref(), BREAKER)).await
 }
 
 async fn write_transition(
     db: &mut PgConnection,
-    locked: &Locked,
-    (from, to, why, author): (State, State, &str, &str),
+    locked: &LockedBreaker,
+    (from, to, why, author): (BreakerState, BreakerState, &str, &str),
 ) -> Result<(), StoreError> {
     let id = sqlx::query_scalar!(
-        "insert into breaker_transitions (connection_id, family, from_state, to_state, why, author)
+        "insert into breaker_transitions (connection_id, api, from_state, to_state, why, author)
          values ($1, $2, $3, $4, $5, $6) returning id",
         locked.connection.uuid(),
-        locked.family.as_ref(),
+        locked.api.as_ref(),
         from.as_ref(),
         to.as_ref(),
         why,
@@ -265,7 +268,7 @@ async fn write_transition(
         merchant: locked.merchant,
         connection: locked.connection,
         gateway: locked.gateway,
-        family: locked.family,
+        api: locked.api,
         from,
         to,
         why: why.to_owned(),
@@ -282,34 +285,33 @@ async fn write_transition(
 }
 
 /// The API families of a connection, each with a breaker.
-pub async fn families(
+pub async fn apis(
     db: &mut PgConnection,
     connection: ConnectionId,
-) -> Result<Vec<ApiFamily>, StoreError> {
-    let families = sqlx::query_scalar!(
-        "select family from circuit_breakers where connection_id = $1 order by family",
+) -> Result<Vec<GatewayApi>, StoreError> {
+    let apis = sqlx::query_scalar!(
+        "select api from circuit_breakers where connection_id = $1 order by api",
         connection.uuid(),
     )
     .fetch_all(db)
     .await?;
-    families
-        .iter()
-        .map(|family| parse("circuit_breakers.family", family))
+    apis.iter()
+        .map(|api| parse("circuit_breakers.api", api))
         .collect()
 }
 
 /// Holds a locked breaker by hand, or with `None` releases it. It is a row and a message like any transition.
 pub async fn hold(
     db: &mut PgConnection,
-    locked: &mut Locked,
-    hold: Option<Hold>,
+    locked: &mut LockedBreaker,
+    hold: Option<BreakerHold>,
     author: &str,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "update circuit_breakers set hold = $3, hold_until = $4, hold_reason = $5, sequence = sequence + 1
-          where connection_id = $1 and family = $2",
+          where connection_id = $1 and api = $2",
         locked.connection.uuid(),
-        locked.family.as_ref(),
+        locked.api.as_ref(),
         hold.as_ref().map(|hold| hold.kind.as_ref()),
         hold.as_ref().map(|hold| hold.until),
         hold.as_ref().map(|hold| hold.reason.as_str()),
@@ -328,18 +330,18 @@ pub async fn hold(
 pub async fn window(
     db: &mut PgConnection,
     connection: ConnectionId,
-    family: ApiFamily,
+    api: GatewayApi,
     since: DateTime<Utc>,
-    settings: &Settings,
-) -> Result<Window, StoreError> {
+    settings: &BreakerSettings,
+) -> Result<FailureWindow, StoreError> {
     let row = sqlx::query!(
         r#"with call as (
                select answered_at,
                       coalesce(error_class in ('not_created', 'unknown', 'denied', 'throttled')
-                               or (error_class in ('refused') and $5), false)
+                               or (error_class in ('rejected') and $5), false)
                       or duration_ms > $4 as failed
                  from attempts
-                where connection_id = $1 and family = $2 and started_at > $3::timestamptz - interval '1 minute' and answered_at >= $3
+                where connection_id = $1 and api = $2 and started_at > $3::timestamptz - interval '1 minute' and answered_at >= $3
                   and duration_ms is not null and error_code is distinct from $6)
            select count(*)::int as "attempts!",
                   (count(*) filter (where failed))::int as "failures!",
@@ -347,7 +349,7 @@ pub async fn window(
                        (select max(answered_at) from call where not failed), '-infinity')))::int as "consecutive!"
              from call"#,
         connection.uuid(),
-        family.as_ref(),
+        api.as_ref(),
         since,
         settings.slow_call_ms,
         settings.count_client_errors,
@@ -355,7 +357,7 @@ pub async fn window(
     )
     .fetch_one(db)
     .await?;
-    Ok(Window {
+    Ok(FailureWindow {
         attempts: row.attempts,
         failures: row.failures,
         consecutive_failures: row.consecutive,

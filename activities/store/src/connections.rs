@@ -1,8 +1,8 @@
 //! Merchants' accounts at gateways: never deleted, their credentials sealed in versions.
 
 use schemas::{
-    connection::Status,
-    gateway::{ApiFamily, GatewayKind, Mode},
+    connection::ConnectionStatus,
+    gateway::{GatewayApi, GatewayKind, Mode},
     id::{ConnectionId, MerchantId},
 };
 use secrecy::SecretString;
@@ -13,13 +13,13 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError,
     error::parse,
-    vault::{self, Place},
+    vault::{self, EncryptionContext},
 };
 
 pub mod addresses;
+pub mod checks;
 pub mod feeds;
 pub mod registrations;
-pub mod turns;
 
 /// A connection without its secrets.
 #[derive(Clone, Debug)]
@@ -29,14 +29,14 @@ pub struct Connection {
     pub mode: Mode,
     pub gateway: GatewayKind,
     pub label: String,
-    pub status: Status,
+    pub status: ConnectionStatus,
     /// Tells accounts apart.
     pub fingerprint: String,
 }
 
 /// A connection to insert.
 #[derive(Debug)]
-pub struct New<'a> {
+pub struct NewConnection<'a> {
     pub id: ConnectionId,
     pub merchant: MerchantId,
     pub mode: Mode,
@@ -44,13 +44,13 @@ pub struct New<'a> {
     pub label: &'a str,
     pub fingerprint: &'a str,
     pub credentials: &'a Value,
-    pub families: &'a [ApiFamily],
+    pub apis: &'a [GatewayApi],
     /// The merchant agreed that a stranger's address at the gateway is replaced by ours.
     pub replace_address: bool,
 }
 
-fn credentials_place(merchant: Uuid, connection: Uuid) -> Place {
-    Place::new(merchant, "gateway_credentials", "sealed", connection)
+fn credentials_place(merchant: Uuid, connection: Uuid) -> EncryptionContext {
+    EncryptionContext::new(merchant, "gateway_credentials", "sealed", connection)
 }
 
 /// Inserts a connection with the first version of its credentials, its breakers, and a new secret for its notification path.
@@ -58,7 +58,7 @@ fn credentials_place(merchant: Uuid, connection: Uuid) -> Place {
 pub async fn insert(
     db: &mut PgConnection,
     store: &Store,
-    new: &New<'_>,
+    new: &NewConnection<'_>,
 ) -> Result<SecretString, StoreError> {
     let merchant = new.merchant.uuid();
     let key = store.merchant_key(db, merchant).await?;
@@ -79,13 +79,13 @@ pub async fn insert(
     )
     .execute(&mut *db)
     .await?;
-    for family in new.families {
+    for api in new.apis {
         sqlx::query!(
-            "insert into circuit_breakers (connection_id, merchant_id, mode, family) values ($1, $2, $3, $4)",
+            "insert into circuit_breakers (connection_id, merchant_id, mode, api) values ($1, $2, $3, $4)",
             new.id.uuid(),
             merchant,
             new.mode.as_ref(),
-            family.as_ref(),
+            api.as_ref(),
         )
         .execute(&mut *db)
         .await?;
@@ -260,7 +260,7 @@ pub async fn list(
 pub async fn set_status(
     db: &mut PgConnection,
     id: ConnectionId,
-    status: Status,
+    status: ConnectionStatus,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "update gateway_connections set status = $2 where id = $1",

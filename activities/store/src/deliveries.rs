@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use schemas::{
-    delivery::State,
-    event::{Event, SubjectKind},
+    delivery::DeliveryState,
+    event::{Event, EventSubjectKind},
     gateway::Mode,
     id::{ChargeId, DeliveryId, EndpointId, EventId, MerchantId},
     webhook_endpoint,
@@ -21,7 +21,7 @@ pub mod resend;
 
 /// A committed delivery whose workflow is to be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct PendingDelivery {
     pub delivery: DeliveryId,
     pub merchant: MerchantId,
     pub endpoint: EndpointId,
@@ -35,26 +35,26 @@ pub struct Due {
 
 /// All that one try needs.
 #[derive(Debug)]
-pub struct Work {
+pub struct DeliveryJob {
     pub delivery: DeliveryId,
     pub merchant: MerchantId,
     pub mode: Mode,
-    pub state: State,
+    pub state: DeliveryState,
     pub attempts: i32,
     pub created_at: DateTime<Utc>,
     pub event: Event,
     pub endpoint: EndpointId,
     pub url: String,
     pub secret_sealed: Vec<u8>,
-    pub endpoint_status: webhook_endpoint::Status,
+    pub endpoint_status: webhook_endpoint::WebhookEndpointStatus,
     /// The endpoint's failures in a row.
     pub failures: i32,
     pub slow_until: Option<DateTime<Utc>>,
     /// When the delivery is due; `None`: parked, until its endpoint gives it a turn.
-    pub look_at: Option<DateTime<Utc>>,
-    /// `look_at` is a turn at its endpoint.
+    pub next_check_at: Option<DateTime<Utc>>,
+    /// `next_check_at` is a turn at its endpoint.
     pub has_turn: bool,
-    pub terms: Terms,
+    pub terms: EndpointTerms,
     /// Until when turns are given at the endpoint.
     pub next_turn_at: Option<DateTime<Utc>>,
     /// The endpoint's parked deliveries are being given their turns.
@@ -64,7 +64,7 @@ pub struct Work {
 
 /// How fast an endpoint takes deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct EndpointTerms {
     pub rate_per_s: u32,
     /// Posts in flight.
     pub slots: u32,
@@ -72,7 +72,7 @@ pub struct Terms {
     pub answer: Duration,
 }
 
-impl Terms {
+impl EndpointTerms {
     pub(crate) fn read(rate_per_s: i32, slots: i32, answer_ms: Option<i32>) -> Self {
         let positive = |n: i32| u32::try_from(n).unwrap_or(1).max(1);
         let answer_ms = u64::try_from(answer_ms.unwrap_or(0)).unwrap_or(0);
@@ -85,9 +85,12 @@ impl Terms {
 }
 
 /// Reads a delivery with its event and endpoint.
-pub async fn load(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Work>, StoreError> {
+pub async fn load(
+    db: &mut PgConnection,
+    id: DeliveryId,
+) -> Result<Option<DeliveryJob>, StoreError> {
     let row = sqlx::query!(
-        r#"select d.merchant_id, d.mode, d.state, d.attempts, d.created_at, d.endpoint_id, d.look_at, d.has_turn,
+        r#"select d.merchant_id, d.mode, d.state, d.attempts, d.created_at, d.endpoint_id, d.next_check_at, d.has_turn,
                   v.id as event_id, v.type as event_type, v.subject_type, v.subject_id, v.sequence, v.data,
                   v.created_at as event_created_at,
                   w.url, w.api_version, w.secret_sealed, w.status as endpoint_status, w.failures, w.slow_until,
@@ -103,7 +106,7 @@ pub async fn load(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Work>,
     .await?;
     let Some(row) = row else { return Ok(None) };
     let mode = parse("deliveries.mode", &row.mode)?;
-    let subject: SubjectKind = parse("events.subject_type", &row.subject_type)?;
+    let subject: EventSubjectKind = parse("events.subject_type", &row.subject_type)?;
     let event = Event {
         id: EventId(row.event_id),
         kind: parse("events.type", &row.event_type)?,
@@ -114,7 +117,7 @@ pub async fn load(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Work>,
         sequence: row.sequence,
         data: row.data,
     };
-    Ok(Some(Work {
+    Ok(Some(DeliveryJob {
         delivery: id,
         merchant: row.merchant_id.into(),
         mode,
@@ -128,9 +131,9 @@ pub async fn load(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Work>,
         endpoint_status: parse("webhook_endpoints.status", &row.endpoint_status)?,
         failures: row.failures,
         slow_until: row.slow_until,
-        look_at: row.look_at,
+        next_check_at: row.next_check_at,
         has_turn: row.has_turn,
-        terms: Terms::read(row.rate_per_s, row.slots, row.answer_ms),
+        terms: EndpointTerms::read(row.rate_per_s, row.slots, row.answer_ms),
         next_turn_at: row.next_turn_at,
         draining: row.draining,
         now: row.now,
@@ -139,22 +142,22 @@ pub async fn load(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Work>,
 
 /// One POST, to be recorded.
 #[derive(Debug)]
-pub struct Tried<'a> {
+pub struct DeliveryResult<'a> {
     pub status: Option<u16>,
     /// What happened on the wire, if no answer came.
     pub error: Option<&'a str>,
     pub duration_ms: i64,
     /// Where the delivery stands now.
-    pub state: State,
+    pub state: DeliveryState,
     /// The next try of one that stays pending; `None`: it is parked.
-    pub look_at: Option<DateTime<Utc>>,
+    pub next_check_at: Option<DateTime<Utc>>,
 }
 
 /// Records one try, in one statement; a delivery that is no longer pending stays as it is.
-pub async fn record(
+pub async fn record_attempt(
     db: &mut PgConnection,
-    work: &Work,
-    tried: &Tried<'_>,
+    work: &DeliveryJob,
+    tried: &DeliveryResult<'_>,
 ) -> Result<(), StoreError> {
     let result = tried.status.map_or_else(
         || tried.error.unwrap_or("no answer").to_owned(),
@@ -163,7 +166,7 @@ pub async fn record(
     sqlx::query!(
         "with tried as (
              update deliveries
-                set attempts = attempts + 1, state = $2, look_at = $3, has_turn = false, last_result = $4,
+                set attempts = attempts + 1, state = $2, next_check_at = $3, has_turn = false, last_result = $4,
                     delivered_at = case when $2 = 'delivered' then app_now() end
               where id = $1 and state = 'pending'
              returning attempts)
@@ -171,7 +174,7 @@ pub async fn record(
          select $5, $6, $7, $1, coalesce((select attempts from tried), $8), $9, $10, $11",
         work.delivery.uuid(),
         tried.state.as_ref(),
-        tried.look_at,
+        tried.next_check_at,
         result,
         crate::new_id(),
         work.merchant.uuid(),
@@ -188,7 +191,7 @@ pub async fn record(
 
 /// Ends a delivery whose endpoint was deleted.
 pub async fn discard(db: &mut PgConnection, id: DeliveryId) -> Result<(), StoreError> {
-    sqlx::query!("update deliveries set state = 'discarded', look_at = null, has_turn = false where id = $1 and state = 'pending'", id.uuid())
+    sqlx::query!("update deliveries set state = 'discarded', next_check_at = null, has_turn = false where id = $1 and state = 'pending'", id.uuid())
         .execute(db)
         .await?;
     Ok(())
@@ -196,7 +199,7 @@ pub async fn discard(db: &mut PgConnection, id: DeliveryId) -> Result<(), StoreE
 
 /// What an endpoint's answer did to it.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Health {
+pub enum EndpointHealth {
     Unchanged,
     /// It had been paused and takes deliveries again.
     Resumed,
@@ -205,9 +208,13 @@ pub enum Health {
 }
 
 /// Notes that an endpoint accepted a delivery; a paused one is active again and drained. A healthy endpoint's row is not written.
-pub async fn endpoint_accepted(db: &mut PgConnection, work: &Work) -> Result<Health, StoreError> {
-    if work.failures == 0 && work.endpoint_status == webhook_endpoint::Status::Active {
-        return Ok(Health::Unchanged);
+pub async fn endpoint_accepted(
+    db: &mut PgConnection,
+    work: &DeliveryJob,
+) -> Result<EndpointHealth, StoreError> {
+    if work.failures == 0 && work.endpoint_status == webhook_endpoint::WebhookEndpointStatus::Active
+    {
+        return Ok(EndpointHealth::Unchanged);
     }
     let resumed = sqlx::query_scalar!(
         r#"update webhook_endpoints
@@ -222,9 +229,9 @@ pub async fn endpoint_accepted(db: &mut PgConnection, work: &Work) -> Result<Hea
     .fetch_one(db)
     .await?;
     Ok(if resumed {
-        Health::Resumed
+        EndpointHealth::Resumed
     } else {
-        Health::Unchanged
+        EndpointHealth::Unchanged
     })
 }
 
@@ -239,10 +246,10 @@ pub struct PausePolicy {
 /// Notes that an endpoint did not accept a delivery; `gone` (it answered 410) pauses it at once.
 pub async fn endpoint_failed(
     db: &mut PgConnection,
-    work: &Work,
+    work: &DeliveryJob,
     gone: bool,
     policy: PausePolicy,
-) -> Result<Health, StoreError> {
+) -> Result<EndpointHealth, StoreError> {
     let now_paused = sqlx::query_scalar!(
         r#"with verdict as (
                select status = 'active' and ($2 or (failures + 1 >= $3
@@ -267,9 +274,9 @@ pub async fn endpoint_failed(
     .fetch_one(db)
     .await?;
     Ok(if now_paused {
-        Health::Paused
+        EndpointHealth::Paused
     } else {
-        Health::Unchanged
+        EndpointHealth::Unchanged
     })
 }
 
@@ -291,7 +298,7 @@ pub async fn endpoint_answers(
     Ok(())
 }
 
-impl Due {
+impl PendingDelivery {
     /// The delivery of that id, as its workflow is started again by the sweep.
     pub fn again(delivery: Uuid, merchant: Uuid, endpoint: Uuid, charge: Option<Uuid>) -> Self {
         Self {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use schemas::{
-    dispute::{Dispute, Kind, Status},
+    dispute::{Dispute, DisputeKind, DisputeStatus},
     event,
     gateway::{GatewayKind, Mode},
     id::{ChargeId, ConnectionId, DisputeId, MerchantId, PaymentId},
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
-    deliveries::Due,
+    deliveries::PendingDelivery,
     error::{parse, to_json},
     events,
     page::Range,
@@ -20,7 +20,7 @@ use crate::{
 
 /// A dispute as the database holds it. Whoever changes one holds its charge's lock.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct DisputeRow {
     pub merchant: MerchantId,
     pub event_sequence: i64,
     pub shown: Dispute,
@@ -28,7 +28,7 @@ pub struct Row {
 
 /// A dispute to insert.
 #[derive(Debug)]
-pub struct New<'a> {
+pub struct NewDispute<'a> {
     pub id: DisputeId,
     pub merchant: MerchantId,
     pub mode: Mode,
@@ -37,8 +37,8 @@ pub struct New<'a> {
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
     pub gateway_dispute_id: &'a str,
-    pub kind: Kind,
-    pub status: Status,
+    pub kind: DisputeKind,
+    pub status: DisputeStatus,
     pub amount: i64,
     pub reason: Option<&'a str>,
     pub respond_by: Option<DateTime<Utc>>,
@@ -63,7 +63,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn read(self) -> Result<Row, StoreError> {
+    fn read(self) -> Result<DisputeRow, StoreError> {
         let shown = Dispute {
             id: self.id.into(),
             mode: parse("disputes.mode", &self.mode)?,
@@ -79,7 +79,7 @@ impl Columns {
             created_at: self.created_at,
             closed_at: self.closed_at,
         };
-        Ok(Row {
+        Ok(DisputeRow {
             merchant: self.merchant_id.into(),
             event_sequence: self.event_sequence,
             shown,
@@ -88,7 +88,7 @@ impl Columns {
 }
 
 /// Inserts a dispute. The caller holds the charge's lock, and adds its amount to the charge's sum.
-pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<(), StoreError> {
+pub async fn insert(db: &mut PgConnection, new: &NewDispute<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into disputes (id, merchant_id, mode, charge_id, payment_id, connection_id, gateway, gateway_dispute_id, kind,
                                status, amount, reason, respond_by, closed_at)
@@ -113,7 +113,10 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<(), StoreErr
 }
 
 /// A charge's disputes, oldest first.
-pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Row>, StoreError> {
+pub async fn of_charge(
+    db: &mut PgConnection,
+    charge: ChargeId,
+) -> Result<Vec<DisputeRow>, StoreError> {
     let rows = sqlx::query_as!(
         Columns,
         "select id, merchant_id, mode, charge_id, payment_id, gateway, gateway_dispute_id, kind, status, amount, reason,
@@ -180,7 +183,11 @@ pub async fn list(
 }
 
 /// Moves a dispute, if its table allows it. The caller holds the charge's lock, and keeps the charge's sum.
-pub async fn shift(db: &mut PgConnection, row: &mut Row, next: Status) -> Result<bool, StoreError> {
+pub async fn transition(
+    db: &mut PgConnection,
+    row: &mut DisputeRow,
+    next: DisputeStatus,
+) -> Result<bool, StoreError> {
     if !row.shown.status.may_become(next) {
         return Ok(false);
     }
@@ -199,7 +206,10 @@ pub async fn shift(db: &mut PgConnection, row: &mut Row, next: Status) -> Result
 
 /// Writes the event that a dispute's present status raises; the answer is the deliveries to start after the commit. The caller
 /// holds the charge's lock.
-pub async fn record(db: &mut PgConnection, row: &mut Row) -> Result<Vec<Due>, StoreError> {
+pub async fn append_event(
+    db: &mut PgConnection,
+    row: &mut DisputeRow,
+) -> Result<Vec<PendingDelivery>, StoreError> {
     row.event_sequence += 1;
     sqlx::query!(
         "update disputes set event_sequence = $2 where id = $1",
@@ -208,11 +218,11 @@ pub async fn record(db: &mut PgConnection, row: &mut Row) -> Result<Vec<Due>, St
     )
     .execute(&mut *db)
     .await?;
-    let new = events::New {
+    let new = events::NewEvent {
         merchant: row.merchant,
         mode: row.shown.mode,
-        kind: event::Type::of_dispute(row.shown.status),
-        subject: event::SubjectKind::Dispute,
+        kind: event::EventType::of_dispute(row.shown.status),
+        subject: event::EventSubjectKind::Dispute,
         subject_id: row.shown.id.uuid(),
         sequence: row.event_sequence,
         data: to_json(&row.shown),

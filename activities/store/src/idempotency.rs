@@ -8,13 +8,13 @@ use crate::{StoreError, vault::DataKey};
 
 /// A request under a key, as keyed digests: neither the key nor the body is stored.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct IdempotentRequest {
     pub operation: &'static str,
     key: [u8; 32],
     fingerprint: [u8; 32],
 }
 
-impl Request {
+impl IdempotentRequest {
     /// `body` in a form that is the same for the same request.
     pub fn new(merchant_key: &DataKey, operation: &'static str, key: &str, body: &[u8]) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl Request {
 
 /// Whose key it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum KeyClaim {
     /// Ours: go on.
     New,
     /// The same request came before and made this.
@@ -40,9 +40,9 @@ pub enum Claim {
 pub async fn claim(
     db: &mut PgConnection,
     (merchant, mode): (MerchantId, Mode),
-    request: &Request,
+    request: &IdempotentRequest,
     resource: Uuid,
-) -> Result<Claim, StoreError> {
+) -> Result<KeyClaim, StoreError> {
     let inserted = sqlx::query!(
         "insert into idempotency_keys (merchant_id, mode, operation, key_hash, fingerprint, resource_id)
          values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
@@ -56,7 +56,7 @@ pub async fn claim(
     .execute(&mut *db)
     .await?;
     if inserted.rows_affected() == 1 {
-        return Ok(Claim::New);
+        return Ok(KeyClaim::New);
     }
     let first = sqlx::query!(
         "select fingerprint, resource_id from idempotency_keys
@@ -70,9 +70,9 @@ pub async fn claim(
     .await?;
     let same = first.fingerprint == request.fingerprint;
     Ok(if same {
-        Claim::Same(first.resource_id)
+        KeyClaim::Same(first.resource_id)
     } else {
-        Claim::Other
+        KeyClaim::Other
     })
 }
 
@@ -80,7 +80,7 @@ pub async fn claim(
 pub async fn point_at(
     db: &mut PgConnection,
     (merchant, mode): (MerchantId, Mode),
-    request: &Request,
+    request: &IdempotentRequest,
     resource: Uuid,
 ) -> Result<(), StoreError> {
     sqlx::query!(

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use schemas::{charge::Status, id::ChargeId};
+use schemas::{charge::ChargeStatus, id::ChargeId};
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
@@ -30,12 +30,12 @@ pub struct Outcomes {
     waiting: Arc<Mutex<Senders>>,
 }
 
-type Senders = HashMap<Uuid, watch::Sender<Option<Status>>>;
+type Senders = HashMap<Uuid, watch::Sender<Option<ChargeStatus>>>;
 
 /// One charge being waited for; made before its status can change.
 pub struct Waiter {
     charge: ChargeId,
-    changes: watch::Receiver<Option<Status>>,
+    changes: watch::Receiver<Option<ChargeStatus>>,
     waiting: Arc<Mutex<Senders>>,
 }
 
@@ -108,7 +108,7 @@ impl Outcomes {
         }
     }
 
-    fn moved(&self, charge: Uuid, status: Status) {
+    fn moved(&self, charge: Uuid, status: ChargeStatus) {
         if let Some(sender) = lock(&self.waiting).get(&charge) {
             sender.send_if_modified(|last| last.replace(status) != Some(status));
         }
@@ -117,8 +117,8 @@ impl Outcomes {
 
 impl Waiter {
     /// Waits until the charge has left `processing`; `None` if it had not by `deadline`.
-    pub async fn settled(&mut self, deadline: Instant) -> Option<Status> {
-        self.until(deadline, |status| status != Status::Processing)
+    pub async fn left_processing(&mut self, deadline: Instant) -> Option<ChargeStatus> {
+        self.until(deadline, |status| status != ChargeStatus::Processing)
             .await
     }
 
@@ -126,8 +126,8 @@ impl Waiter {
     pub async fn until(
         &mut self,
         deadline: Instant,
-        wanted: impl Fn(Status) -> bool,
-    ) -> Option<Status> {
+        wanted: impl Fn(ChargeStatus) -> bool,
+    ) -> Option<ChargeStatus> {
         let satisfied = self.changes.wait_for(|status| status.is_some_and(&wanted));
         let status = tokio::time::timeout_at(deadline, satisfied).await;
         status.ok()?.ok().and_then(|status| *status)
@@ -150,7 +150,7 @@ fn lock(waiting: &Mutex<Senders>) -> MutexGuard<'_, Senders> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn parse(payload: &str) -> Option<(Uuid, Status)> {
+fn parse(payload: &str) -> Option<(Uuid, ChargeStatus)> {
     let (charge, status) = payload.split_once(' ')?;
     Some((charge.parse().ok()?, status.parse().ok()?))
 }
@@ -177,7 +177,9 @@ mod tests {
             .map(|_| outcomes.register(ChargeId(crate::new_id())))
             .collect();
         let (start, within) = (Instant::now(), Duration::from_millis(700));
-        let waiting = waiters.iter_mut().map(|one| one.settled(start + within));
+        let waiting = waiters
+            .iter_mut()
+            .map(|one| one.left_processing(start + within));
         let ended = futures::future::join_all(waiting).await;
         assert!(ended.iter().all(Option::is_none));
         assert!(start.elapsed() < within * 2, "they waited for a connection");

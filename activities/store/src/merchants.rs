@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use schemas::{
     id::MerchantId,
-    merchant::{Settings, Status},
+    merchant::{MerchantSettings, MerchantStatus},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -11,12 +11,12 @@ use uuid::Uuid;
 use crate::{
     StoreError,
     error::{parse, to_json},
-    vault::{DataKey, Place},
+    vault::{DataKey, EncryptionContext},
 };
 
 /// Where a merchant's wrapped key belongs.
-pub fn key_place(merchant: Uuid) -> Place {
-    Place::new(merchant, "merchants", "data_key", merchant)
+pub fn key_place(merchant: Uuid) -> EncryptionContext {
+    EncryptionContext::new(merchant, "merchants", "data_key", merchant)
 }
 
 /// Creates a merchant with a data key of its own.
@@ -51,7 +51,7 @@ pub(crate) async fn data_key(db: &mut PgConnection, merchant: Uuid) -> Result<Ve
 pub async fn find(
     db: &mut PgConnection,
     merchant: MerchantId,
-) -> Result<Option<(Status, Settings)>, StoreError> {
+) -> Result<Option<(MerchantStatus, MerchantSettings)>, StoreError> {
     let row = sqlx::query!(
         "select status, settings from merchants where id = $1",
         merchant.uuid()
@@ -68,8 +68,8 @@ pub async fn find(
 }
 
 /// Reads a merchant's stored settings: never an error, so that one merchant's row stops nothing.
-pub(crate) fn settings(merchant: MerchantId, stored: &serde_json::Value) -> Settings {
-    let (settings, unreadable) = Settings::read(stored);
+pub(crate) fn settings(merchant: MerchantId, stored: &serde_json::Value) -> MerchantSettings {
+    let (settings, unreadable) = MerchantSettings::read(stored);
     if !unreadable.is_empty() {
         tracing::error!(%merchant, ?unreadable, "stored settings are not readable by this version; their defaults are used");
     }
@@ -80,7 +80,7 @@ pub(crate) fn settings(merchant: MerchantId, stored: &serde_json::Value) -> Sett
 pub async fn set_settings(
     db: &mut PgConnection,
     merchant: MerchantId,
-    settings: &Settings,
+    settings: &MerchantSettings,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "update merchants set settings = $2 where id = $1",
@@ -95,7 +95,7 @@ pub async fn set_settings(
 /// A merchant's status under its row's lock.
 #[derive(Clone, Copy, Debug)]
 pub struct LockedStatus {
-    pub status: Status,
+    pub status: MerchantStatus,
     pub since: DateTime<Utc>,
     pub now: DateTime<Utc>,
 }
@@ -127,7 +127,7 @@ pub async fn lock_status(
 pub async fn set_status(
     db: &mut PgConnection,
     merchant: MerchantId,
-    status: Status,
+    status: MerchantStatus,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "update merchants set status = $2, status_since = app_now() where id = $1",

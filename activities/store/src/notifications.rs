@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError, connections::Connection, payers::erase};
 
-pub mod kept;
+pub mod raw;
 pub mod sealed;
-pub mod strays;
+pub mod unmatched;
 
 /// One fact of a notification, as its gateway's client read it.
 #[derive(Clone, Debug)]
@@ -35,9 +35,9 @@ pub struct Notice {
 
 /// How facts came to us, which decides what a repeated one means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source<'a> {
+pub enum NotificationSource<'a> {
     /// The gateway sent this body. A repeated fact is counted; one that was applied makes us read the gateway.
-    Told(&'a [u8]),
+    Received(&'a [u8]),
     /// A body that was kept is read again, as if it had been told once more.
     Again(NotificationId),
     /// We read the gateway's own list: a repeat is the overlap of two readings.
@@ -46,66 +46,67 @@ pub enum Source<'a> {
 
 /// What came of storing a notification.
 #[derive(Debug, Default)]
-pub struct Stored {
+pub struct IngestSummary {
     /// The charges that must look at their facts.
     pub charges: Vec<ChargeId>,
     /// Facts about the merchant's other business.
     pub foreign: i64,
     /// Facts with a reference of our shape that belongs to no row.
-    pub stray: i64,
+    pub unmatched: i64,
     /// The body that was kept.
-    pub kept: Option<NotificationId>,
+    pub raw: Option<NotificationId>,
 }
 
 /// What was read of a body or a list.
 #[derive(Clone, Debug, Default)]
-pub struct Read {
+pub struct ReadNotices {
     pub notices: Vec<Notice>,
     /// Why some of it could not be read; holds none of it. The body is kept for that.
     pub unreadable: Option<String>,
 }
 
 /// Stores what a verified notification states. A repeated fact is counted; a body with nothing about us is not kept.
-pub async fn record(
+pub async fn ingest(
     db: &mut PgConnection,
     store: &Store,
     from: &Connection,
-    source: Source<'_>,
-    read: &Read,
-) -> Result<Stored, StoreError> {
+    source: NotificationSource<'_>,
+    read: &ReadNotices,
+) -> Result<IngestSummary, StoreError> {
     let id = crate::new_id();
     let notification = match source {
-        Source::Told(_) => Some(id),
-        Source::Again(kept) => Some(kept.uuid()),
-        Source::Listed => None,
+        NotificationSource::Received(_) => Some(id),
+        NotificationSource::Again(raw) => Some(raw.uuid()),
+        NotificationSource::Listed => None,
     };
-    let mut stored = Stored::default();
+    let mut stored = IngestSummary::default();
     let (mut ours, mut about) = (false, Vec::new());
     for notice in &read.notices {
-        match whose(db, from.id, notice).await? {
-            Whose::Ours(charge, attempt) => {
+        match match_notice(db, from.id, notice).await? {
+            Match::Ours(charge, attempt) => {
                 ours = true;
                 about.push(charge);
-                let written = fact(db, from, notification, notice, (charge, attempt)).await?;
-                if let (true, Source::Again(body)) = (written.is_erased, source) {
+                let written =
+                    store_observation(db, from, notification, notice, (charge, attempt)).await?;
+                if let (true, NotificationSource::Again(body)) = (written.is_erased, source) {
                     erase::delete_body(db, body.uuid()).await?;
                 }
                 if written.is_open && !stored.charges.contains(&charge) {
                     stored.charges.push(charge);
                 }
             }
-            Whose::Stray(reference) if notice.matters => {
+            Match::Unmatched(reference) if notice.matters => {
                 ours = true;
-                stored.stray += 1;
-                stray(db, from, notification, notice, &reference).await?;
+                stored.unmatched += 1;
+                store_unmatched(db, from, notification, notice, &reference).await?;
             }
-            Whose::Stray(_) | Whose::Foreign => stored.foreign += 1,
+            Match::Unmatched(_) | Match::Foreign => stored.foreign += 1,
         }
     }
     let unreadable = read.unreadable.as_deref();
-    if let (true, Source::Told(body)) = (ours || unreadable.is_some(), source) {
-        keep(db, store, from, (id, &about), (body, unreadable)).await?;
-        stored.kept = Some(id.into());
+    if let (true, NotificationSource::Received(body)) = (ours || unreadable.is_some(), source) {
+        store_raw(db, store, from, (id, &about), (body, unreadable)).await?;
+        stored.raw = Some(id.into());
     }
     if stored.foreign > 0 && notification.is_some() {
         count_foreign(db, from, stored.foreign).await?;
@@ -114,7 +115,7 @@ pub async fn record(
 }
 
 /// Keeps a body about these charges, unless one of their payers was erased.
-async fn keep(
+async fn store_raw(
     db: &mut PgConnection,
     store: &Store,
     from: &Connection,
@@ -143,17 +144,17 @@ async fn keep(
     Ok(())
 }
 
-enum Whose {
+enum Match {
     Ours(ChargeId, AttemptId),
-    Stray(String),
+    Unmatched(String),
     Foreign,
 }
 
-async fn whose(
+async fn match_notice(
     db: &mut PgConnection,
     connection: ConnectionId,
     notice: &Notice,
-) -> Result<Whose, StoreError> {
+) -> Result<Match, StoreError> {
     let attempt = notice
         .reference
         .as_deref()
@@ -164,11 +165,11 @@ async fn whose(
         found = paid_attempt(db, connection, payment).await?;
     }
     if let Some((charge, attempt)) = found {
-        return Ok(Whose::Ours(charge, attempt));
+        return Ok(Match::Ours(charge, attempt));
     }
     Ok(match &notice.reference {
-        Some(reference) if attempt.is_some() => Whose::Stray(reference.clone()),
-        _ => Whose::Foreign,
+        Some(reference) if attempt.is_some() => Match::Unmatched(reference.clone()),
+        _ => Match::Foreign,
     })
 }
 
@@ -221,7 +222,7 @@ struct Written {
 /// Writes a fact. A fact that is older than the last one that was applied of its attempt is not applied: it becomes a hint, and so does
 /// one that is repeated after it was applied. What a payable charge states then is no news. The payer is held against being erased until
 /// the transaction ends: erasing sees the fact, or what is stated about the erased payer is not written.
-async fn fact(
+async fn store_observation(
     db: &mut PgConnection,
     from: &Connection,
     notification: Option<Uuid>,
@@ -230,21 +231,21 @@ async fn fact(
 ) -> Result<Written, StoreError> {
     let written = sqlx::query_as!(
         Written,
-        r#"with late as (select exists (select from notification_facts applied
+        r#"with late as (select exists (select from observations applied
                            where applied.charge_id = $6 and applied.attempt_id = $7 and applied.handled_at is not null
                              and applied.stated_at > $11) as is_late),
                 payer as materialized (
                     select data_key is null as is_erased from payers
                      where id = (select payer_id from charges where id = $6) for key share)
-           insert into notification_facts (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id,
+           insert into observations (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id,
                                            event, observed, handled_at, stated_at)
            select $1, $2, $3, $4, $5, $6, $7, $8, case when not is_late and not is_erased then $9::jsonb end,
                   case when not $10 or (is_late and $12) then app_now() end, $11
              from late left join payer on true
            on conflict (connection_id, dedupe_key) do update
-              set seen = notification_facts.seen + 1, received_at = app_now(), checks = 0,
-                  observed = case when notification_facts.handled_at is null then notification_facts.observed end,
-                  handled_at = case when $12 then notification_facts.handled_at else excluded.handled_at end
+              set received_count = observations.received_count + 1, received_at = app_now(), checks = 0,
+                  observed = case when observations.handled_at is null then observations.observed end,
+                  handled_at = case when $12 then observations.handled_at else excluded.handled_at end
             where excluded.notification_id is not null
            returning handled_at is null as "is_open!", coalesce((select is_erased from payer), true) as "is_erased!""#,
         from.id.uuid(),
@@ -265,7 +266,7 @@ async fn fact(
     Ok(written.unwrap_or_default())
 }
 
-async fn stray(
+async fn store_unmatched(
     db: &mut PgConnection,
     from: &Connection,
     notification: Option<Uuid>,
@@ -273,10 +274,10 @@ async fn stray(
     reference: &str,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "insert into stray_notifications (connection_id, dedupe_key, merchant_id, mode, notification_id, reference, look_at)
+        "insert into unmatched_notifications (connection_id, dedupe_key, merchant_id, mode, notification_id, reference, next_check_at)
          values ($1, $2, $3, $4, $5, $6, app_now())
          on conflict (connection_id, dedupe_key) do update
-            set seen = stray_notifications.seen + 1, look_at = app_now(), looks = 0
+            set received_count = unmatched_notifications.received_count + 1, next_check_at = app_now(), checks = 0
           where excluded.notification_id is not null",
         from.id.uuid(),
         notice.dedupe_key,

@@ -11,7 +11,7 @@ const RELAY_LOCK: i64 = 0x0b0c_0001;
 
 /// A message to send.
 #[derive(Debug)]
-pub struct Message {
+pub struct OutboxMessage {
     pub id: i64,
     pub topic: String,
     pub key: String,
@@ -57,9 +57,9 @@ pub async fn lead(db: &mut PgConnection) -> Result<bool, StoreError> {
 }
 
 /// The oldest unsent messages.
-pub async fn oldest(db: &mut PgConnection, limit: i64) -> Result<Vec<Message>, StoreError> {
+pub async fn oldest(db: &mut PgConnection, limit: i64) -> Result<Vec<OutboxMessage>, StoreError> {
     Ok(sqlx::query_as!(
-        Message,
+        OutboxMessage,
         "select id, topic, key, message from outbox order by id limit $1",
         limit
     )

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    vault::{DataKey, Place},
+    vault::{DataKey, EncryptionContext},
 };
 
 pub mod erase;
@@ -18,8 +18,8 @@ pub mod erase;
 mod tests;
 
 /// Where a payer's wrapped key belongs.
-pub fn key_place(merchant: Uuid, payer: Uuid) -> Place {
-    Place::new(merchant, "payers", "data_key", payer)
+pub fn key_place(merchant: Uuid, payer: Uuid) -> EncryptionContext {
+    EncryptionContext::new(merchant, "payers", "data_key", payer)
 }
 
 /// How often a payer that is erased at this very moment is looked for.

@@ -5,7 +5,7 @@ use schemas::{
     gateway::{GatewayKind, Mode},
     id::{AttemptId, ChargeId, ConnectionId, MerchantId, PaymentId},
     payment::{Payment, PaymentStatus},
-    payment_method::Kind,
+    payment_method::PaymentMethodKind,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::{StoreError, error::parse};
 
 /// Money to record.
 #[derive(Debug)]
-pub struct New<'a> {
+pub struct NewPayment<'a> {
     pub merchant: MerchantId,
     pub mode: Mode,
     pub charge: ChargeId,
@@ -24,7 +24,7 @@ pub struct New<'a> {
     pub gateway_payment_id: &'a str,
     pub end_to_end_id: Option<&'a str>,
     pub amount: i64,
-    pub method: Kind,
+    pub method: PaymentMethodKind,
     /// What the gateway keeps, if it told.
     pub fee: Option<i64>,
     /// What arrives, if it told.
@@ -39,7 +39,7 @@ pub struct New<'a> {
 
 /// A payment as refunds and disputes find it.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct PaymentRow {
     pub id: PaymentId,
     pub attempt: AttemptId,
     pub connection: ConnectionId,
@@ -47,14 +47,14 @@ pub struct Row {
     pub gateway_payment_id: String,
     pub end_to_end_id: Option<String>,
     pub amount: i64,
-    pub method: Kind,
+    pub method: PaymentMethodKind,
     pub paid_at: DateTime<Utc>,
     /// When we learned that the gateway took the receipt back.
     pub reversed_at: Option<DateTime<Utc>>,
 }
 
 /// Records money; `false` if it was known. What the gateway tells later (fee, net, end-to-end id) is filled in.
-pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<bool, StoreError> {
+pub async fn insert(db: &mut PgConnection, new: &NewPayment<'_>) -> Result<bool, StoreError> {
     let known = sqlx::query!(
         "update payments
             set fee = coalesce($4, fee), net = coalesce($5, amount - $4, net),
@@ -148,7 +148,7 @@ pub async fn of_charges(
 }
 
 /// A charge's payments, oldest first, as refunds and disputes find them.
-pub async fn rows(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Row>, StoreError> {
+pub async fn rows(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<PaymentRow>, StoreError> {
     let rows = sqlx::query!(
         "select id, attempt_id, connection_id, gateway, gateway_payment_id, end_to_end_id, amount, method, paid_at, reversed_at
            from payments where charge_id = $1 order by id",
@@ -158,7 +158,7 @@ pub async fn rows(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Row>, S
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(Row {
+            Ok(PaymentRow {
                 id: row.id.into(),
                 attempt: row.attempt_id.into(),
                 connection: row.connection_id.into(),
@@ -185,7 +185,7 @@ pub async fn reverse(db: &mut PgConnection, id: PaymentId) -> Result<bool, Store
     Ok(done.rows_affected() == 1)
 }
 
-impl Row {
+impl PaymentRow {
     /// Whether a gateway means this payment by that id.
     pub fn is(&self, id: &str) -> bool {
         self.gateway_payment_id == id || self.end_to_end_id.as_deref() == Some(id)

@@ -3,7 +3,7 @@
 use schemas::{
     gateway::Mode,
     id::{ConnectionId, MerchantId, PolicyId},
-    payment_method::Kind,
+    payment_method::PaymentMethodKind,
 };
 use sqlx::PgConnection;
 
@@ -29,7 +29,7 @@ pub async fn active(
     db: &mut PgConnection,
     merchant: MerchantId,
     mode: Mode,
-    method: Kind,
+    method: PaymentMethodKind,
 ) -> Result<Option<Policy>, StoreError> {
     let row = sqlx::query!(
         "select id, version, connections from routing_policies
@@ -50,7 +50,7 @@ pub async fn active(
 /// Puts a connection at the end of a method's policy, as a new version.
 pub async fn append(
     db: &mut PgConnection,
-    (merchant, mode, method): (MerchantId, Mode, Kind),
+    (merchant, mode, method): (MerchantId, Mode, PaymentMethodKind),
     connection: ConnectionId,
     change: Change<'_>,
 ) -> Result<i32, StoreError> {

@@ -6,7 +6,7 @@ use schemas::{
     event,
     gateway::{GatewayKind, Mode},
     id::{ChargeId, ConnectionId, MerchantId, PaymentId, RefundId},
-    refund::{Origin, Refund, Status},
+    refund::{Refund, RefundOrigin, RefundStatus},
 };
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
-    deliveries::Due,
+    deliveries::PendingDelivery,
     error::{from_json_or_default, parse, to_json},
     events,
     page::Range,
@@ -22,7 +22,7 @@ use crate::{
 
 /// A refund as the database holds it. Whoever changes one holds its charge's lock.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct RefundRow {
     pub id: RefundId,
     pub merchant: MerchantId,
     pub mode: Mode,
@@ -30,8 +30,8 @@ pub struct Row {
     pub payment: PaymentId,
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
-    pub status: Status,
-    pub origin: Origin,
+    pub status: RefundStatus,
+    pub origin: RefundOrigin,
     pub amount: i64,
     pub reason: Option<String>,
     pub metadata: Metadata,
@@ -39,12 +39,12 @@ pub struct Row {
     /// What is asked of the gateway; none where the gateway told us of it.
     pub order: Option<Value>,
     pub gateway_refund_id: Option<String>,
-    pub runner: Option<Uuid>,
-    pub deadline_at: Option<DateTime<Utc>>,
+    pub lease_owner: Option<Uuid>,
+    pub lease_expires_at: Option<DateTime<Utc>>,
     pub sent_at: Option<DateTime<Utc>>,
     pub event_sequence: i64,
-    pub look_at: Option<DateTime<Utc>>,
-    pub looks: i32,
+    pub next_check_at: Option<DateTime<Utc>>,
+    pub checks: i32,
     pub created_at: DateTime<Utc>,
     pub succeeded_at: Option<DateTime<Utc>>,
     pub failed_at: Option<DateTime<Utc>>,
@@ -52,7 +52,7 @@ pub struct Row {
 
 /// A refund to insert.
 #[derive(Debug)]
-pub struct New<'a> {
+pub struct NewRefund<'a> {
     pub id: RefundId,
     pub merchant: MerchantId,
     pub mode: Mode,
@@ -60,16 +60,16 @@ pub struct New<'a> {
     pub payment: PaymentId,
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
-    pub status: Status,
-    pub origin: Origin,
+    pub status: RefundStatus,
+    pub origin: RefundOrigin,
     pub amount: i64,
     pub reason: Option<&'a str>,
     pub metadata: &'a Metadata,
     pub gateway_refund_id: Option<&'a str>,
-    pub look_at: Option<DateTime<Utc>>,
+    pub next_check_at: Option<DateTime<Utc>>,
 }
 
-impl Row {
+impl RefundRow {
     /// As the API shows it.
     pub fn shown(&self) -> Refund {
         Refund {
@@ -105,22 +105,22 @@ struct Columns {
     reason: Option<String>,
     metadata: Value,
     failure: Option<Value>,
-    gateway_order: Option<Value>,
+    gateway_request: Option<Value>,
     gateway_refund_id: Option<String>,
-    runner: Option<Uuid>,
-    deadline_at: Option<DateTime<Utc>>,
+    lease_owner: Option<Uuid>,
+    lease_expires_at: Option<DateTime<Utc>>,
     sent_at: Option<DateTime<Utc>>,
     event_sequence: i64,
-    look_at: Option<DateTime<Utc>>,
-    looks: i32,
+    next_check_at: Option<DateTime<Utc>>,
+    checks: i32,
     created_at: DateTime<Utc>,
     succeeded_at: Option<DateTime<Utc>>,
     failed_at: Option<DateTime<Utc>>,
 }
 
 impl Columns {
-    fn read(self) -> Result<Row, StoreError> {
-        Ok(Row {
+    fn read(self) -> Result<RefundRow, StoreError> {
+        Ok(RefundRow {
             id: self.id.into(),
             merchant: self.merchant_id.into(),
             mode: parse("refunds.mode", &self.mode)?,
@@ -136,14 +136,14 @@ impl Columns {
             failure: self
                 .failure
                 .and_then(|json| from_json_or_default(("refunds.failure", self.id), json)),
-            order: self.gateway_order,
+            order: self.gateway_request,
             gateway_refund_id: self.gateway_refund_id,
-            runner: self.runner,
-            deadline_at: self.deadline_at,
+            lease_owner: self.lease_owner,
+            lease_expires_at: self.lease_expires_at,
             sent_at: self.sent_at,
             event_sequence: self.event_sequence,
-            look_at: self.look_at,
-            looks: self.looks,
+            next_check_at: self.next_check_at,
+            checks: self.checks,
             created_at: self.created_at,
             succeeded_at: self.succeeded_at,
             failed_at: self.failed_at,
@@ -152,10 +152,10 @@ impl Columns {
 }
 
 /// Inserts a refund. The caller holds the charge's lock, and adds its amount to the charge's sums.
-pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<(), StoreError> {
+pub async fn insert(db: &mut PgConnection, new: &NewRefund<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into refunds (id, merchant_id, mode, charge_id, payment_id, connection_id, gateway, status, origin, amount,
-                              reason, metadata, gateway_refund_id, look_at, succeeded_at, failed_at)
+                              reason, metadata, gateway_refund_id, next_check_at, succeeded_at, failed_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
                  case when $8 = 'succeeded' then app_now() end, case when $8 = 'failed' then app_now() end)",
         new.id.uuid(),
@@ -171,7 +171,7 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<(), StoreErr
         new.reason,
         to_json(new.metadata),
         new.gateway_refund_id,
-        new.look_at,
+        new.next_check_at,
     )
     .execute(db)
     .await?;
@@ -179,11 +179,11 @@ pub async fn insert(db: &mut PgConnection, new: &New<'_>) -> Result<(), StoreErr
 }
 
 /// The refund of that id.
-pub async fn find(db: &mut PgConnection, id: RefundId) -> Result<Option<Row>, StoreError> {
+pub async fn find(db: &mut PgConnection, id: RefundId) -> Result<Option<RefundRow>, StoreError> {
     let row = sqlx::query_as!(
         Columns,
         "select id, merchant_id, mode, charge_id, payment_id, connection_id, gateway, status, origin, amount, reason, metadata,
-                failure, gateway_order, gateway_refund_id, runner, deadline_at, sent_at, event_sequence, look_at, looks,
+                failure, gateway_request, gateway_refund_id, lease_owner, lease_expires_at, sent_at, event_sequence, next_check_at, checks,
                 created_at, succeeded_at, failed_at
            from refunds where id = $1",
         id.uuid(),
@@ -194,11 +194,14 @@ pub async fn find(db: &mut PgConnection, id: RefundId) -> Result<Option<Row>, St
 }
 
 /// A charge's refunds, oldest first.
-pub async fn of_charge(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Row>, StoreError> {
+pub async fn of_charge(
+    db: &mut PgConnection,
+    charge: ChargeId,
+) -> Result<Vec<RefundRow>, StoreError> {
     let rows = sqlx::query_as!(
         Columns,
         "select id, merchant_id, mode, charge_id, payment_id, connection_id, gateway, status, origin, amount, reason, metadata,
-                failure, gateway_order, gateway_refund_id, runner, deadline_at, sent_at, event_sequence, look_at, looks,
+                failure, gateway_request, gateway_refund_id, lease_owner, lease_expires_at, sent_at, event_sequence, next_check_at, checks,
                 created_at, succeeded_at, failed_at
            from refunds where charge_id = $1 order by id",
         charge.uuid(),
@@ -218,7 +221,7 @@ pub async fn list(
     let rows = sqlx::query_as!(
         Columns,
         "select id, merchant_id, mode, charge_id, payment_id, connection_id, gateway, status, origin, amount, reason, metadata,
-                failure, gateway_order, gateway_refund_id, runner, deadline_at, sent_at, event_sequence, look_at, looks,
+                failure, gateway_request, gateway_refund_id, lease_owner, lease_expires_at, sent_at, event_sequence, next_check_at, checks,
                 created_at, succeeded_at, failed_at
            from refunds
           where merchant_id = $1 and mode = $2 and ($3::uuid is null or charge_id = $3)
@@ -244,19 +247,19 @@ pub async fn list(
 
 /// Takes a refund for a runner, until then, with what is asked of the gateway, which is written once. The caller holds the
 /// charge's lock.
-pub async fn take(
+pub async fn claim(
     db: &mut PgConnection,
     id: RefundId,
-    (runner, deadline_at): (Uuid, DateTime<Utc>),
+    (lease_owner, lease_expires_at): (Uuid, DateTime<Utc>),
     order: &Value,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "update refunds
-            set runner = $2, deadline_at = $3, look_at = $3, gateway_order = coalesce(gateway_order, $4)
+            set lease_owner = $2, lease_expires_at = $3, next_check_at = $3, gateway_request = coalesce(gateway_request, $4)
           where id = $1",
         id.uuid(),
-        runner,
-        deadline_at,
+        lease_owner,
+        lease_expires_at,
         order,
     )
     .execute(db)
@@ -277,10 +280,10 @@ pub async fn set_sent(db: &mut PgConnection, id: RefundId, sent: bool) -> Result
 }
 
 /// Moves a refund, if its table allows it. The caller holds the charge's lock, and keeps the charge's sums.
-pub async fn shift(
+pub async fn transition(
     db: &mut PgConnection,
-    row: &mut Row,
-    next: Status,
+    row: &mut RefundRow,
+    next: RefundStatus,
     failure: Option<&GatewayFailure>,
 ) -> Result<bool, StoreError> {
     if !row.status.may_become(next) {
@@ -288,7 +291,7 @@ pub async fn shift(
     }
     sqlx::query!(
         "update refunds
-            set status = $2, failure = coalesce($3, failure), look_at = null,
+            set status = $2, failure = coalesce($3, failure), next_check_at = null,
                 succeeded_at = case when $2 = 'succeeded' then app_now() else succeeded_at end,
                 failed_at = case when $2 = 'failed' then app_now() else failed_at end
           where id = $1",
@@ -299,14 +302,14 @@ pub async fn shift(
     .execute(db)
     .await?;
     row.status = next;
-    row.look_at = None;
+    row.next_check_at = None;
     Ok(true)
 }
 
 /// Remembers the gateway's id of a refund.
-pub async fn name(
+pub async fn set_gateway_id(
     db: &mut PgConnection,
-    row: &mut Row,
+    row: &mut RefundRow,
     gateway_refund_id: &str,
 ) -> Result<(), StoreError> {
     if row.gateway_refund_id.is_some() {
@@ -324,15 +327,15 @@ pub async fn name(
 }
 
 /// When somebody must look again, which gives the refund free for whoever comes.
-pub async fn set_look_at(
+pub async fn set_next_check(
     db: &mut PgConnection,
     id: RefundId,
-    look_at: Option<DateTime<Utc>>,
+    next_check_at: Option<DateTime<Utc>>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update refunds set look_at = $2, looks = looks + 1, deadline_at = null, runner = null where id = $1",
+        "update refunds set next_check_at = $2, checks = checks + 1, lease_expires_at = null, lease_owner = null where id = $1",
         id.uuid(),
-        look_at,
+        next_check_at,
     )
     .execute(db)
     .await?;
@@ -341,7 +344,10 @@ pub async fn set_look_at(
 
 /// Writes the event that a refund's present status raises; the answer is the deliveries to start after the commit. The caller
 /// holds the charge's lock.
-pub async fn record(db: &mut PgConnection, row: &mut Row) -> Result<Vec<Due>, StoreError> {
+pub async fn append_event(
+    db: &mut PgConnection,
+    row: &mut RefundRow,
+) -> Result<Vec<PendingDelivery>, StoreError> {
     row.event_sequence += 1;
     sqlx::query!(
         "update refunds set event_sequence = $2 where id = $1",
@@ -350,11 +356,11 @@ pub async fn record(db: &mut PgConnection, row: &mut Row) -> Result<Vec<Due>, St
     )
     .execute(&mut *db)
     .await?;
-    let new = events::New {
+    let new = events::NewEvent {
         merchant: row.merchant,
         mode: row.mode,
-        kind: event::Type::of_refund(row.status),
-        subject: event::SubjectKind::Refund,
+        kind: event::EventType::of_refund(row.status),
+        subject: event::EventSubjectKind::Refund,
         subject_id: row.id.uuid(),
         sequence: row.event_sequence,
         data: to_json(&row.shown()),

@@ -6,24 +6,27 @@ use sqlx::{PgConnection, postgres::types::PgInterval};
 use strum::{AsRefStr, EnumIter};
 use uuid::Uuid;
 
-use crate::{StoreError, deliveries::Due, notifications::strays::Stray, tokens::Token};
+use crate::{
+    StoreError, deliveries::PendingDelivery, notification_tokens::PendingToken,
+    notifications::unmatched::UnmatchedNotification,
+};
 
 mod overdue;
 
 /// A kind of row that may be overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, EnumIter)]
 #[strum(serialize_all = "snake_case")]
-pub enum Kind {
+pub enum SweepKind {
     Charge,
     /// What a gateway stated about a charge and no check of the charge has handled.
-    Fact,
+    Observation,
     Attempt,
     Refund,
     Delivery,
     /// A webhook endpoint that is probed, drained or emptied.
     Endpoint,
     Token,
-    Stray,
+    Unmatched,
 }
 
 /// An overdue row.
@@ -36,40 +39,40 @@ pub struct Overdue {
     pub merchant: MerchantId,
     pub due_at: DateTime<Utc>,
     /// How often the sweep has tried to move it.
-    pub checks: i32,
-    pub target: Target,
+    pub tries: i32,
+    pub target: SweepTarget,
 }
 
 /// What must move for the row to move.
 #[derive(Clone, Debug)]
-pub enum Target {
+pub enum SweepTarget {
     Charge(ChargeId),
     /// An attempt that no longer belongs to its charge's own steps.
     Orphan(ChargeId, AttemptId),
     Refund(ChargeId, RefundId),
-    Delivery(Due),
+    Delivery(PendingDelivery),
     Endpoint(EndpointId),
-    Token(Token),
-    Stray(Stray),
+    Token(PendingToken),
+    Unmatched(UnmatchedNotification),
 }
 
 /// Which overdue rows are wanted.
 #[derive(Clone, Copy, Debug)]
-pub struct Page {
+pub struct SweepPage {
     /// How overdue they are at least.
     pub grace: TimeDelta,
     /// How often the sweep has tried to move them, at least and at most.
-    pub checks: (i32, i32),
+    pub tries: (i32, i32),
     pub limit: i64,
 }
 
 /// What the sweep did about a row.
 #[derive(Clone, Debug)]
-pub struct Mark {
+pub struct SweepMark {
     pub key: String,
     pub merchant: MerchantId,
     pub due_at: DateTime<Utc>,
-    pub checks: i32,
+    pub tries: i32,
     /// When it comes back to the row, if that does not move.
     pub pause: TimeDelta,
     pub reason: String,
@@ -79,42 +82,46 @@ pub struct Mark {
 /// merchant's second, and so on.
 pub async fn page(
     db: &mut PgConnection,
-    kind: Kind,
-    page: Page,
+    kind: SweepKind,
+    page: SweepPage,
 ) -> Result<Vec<Overdue>, StoreError> {
     match kind {
-        Kind::Charge => overdue::charges(db, page).await,
-        Kind::Fact => overdue::facts(db, page).await,
-        Kind::Attempt => overdue::attempts(db, page).await,
-        Kind::Refund => overdue::refunds(db, page).await,
-        Kind::Delivery => overdue::deliveries(db, page).await,
-        Kind::Endpoint => overdue::endpoints(db, page).await,
-        Kind::Token => overdue::tokens(db, page).await,
-        Kind::Stray => overdue::strays(db, page).await,
+        SweepKind::Charge => overdue::charges(db, page).await,
+        SweepKind::Observation => overdue::observations(db, page).await,
+        SweepKind::Attempt => overdue::attempts(db, page).await,
+        SweepKind::Refund => overdue::refunds(db, page).await,
+        SweepKind::Delivery => overdue::deliveries(db, page).await,
+        SweepKind::Endpoint => overdue::endpoints(db, page).await,
+        SweepKind::Token => overdue::tokens(db, page).await,
+        SweepKind::Unmatched => overdue::unmatched(db, page).await,
     }
 }
 
 /// Writes what the sweep did about rows of one kind.
-pub async fn mark(db: &mut PgConnection, kind: Kind, marks: &[Mark]) -> Result<(), StoreError> {
+pub async fn mark(
+    db: &mut PgConnection,
+    kind: SweepKind,
+    marks: &[SweepMark],
+) -> Result<(), StoreError> {
     let keys: Vec<_> = marks.iter().map(|mark| mark.key.clone()).collect();
     let merchants: Vec<_> = marks.iter().map(|mark| mark.merchant.uuid()).collect();
     let due: Vec<_> = marks.iter().map(|mark| mark.due_at).collect();
-    let checks: Vec<_> = marks.iter().map(|mark| mark.checks).collect();
+    let tries: Vec<_> = marks.iter().map(|mark| mark.tries).collect();
     let pauses: Vec<_> = marks.iter().map(|mark| interval(mark.pause)).collect();
     let reasons: Vec<_> = marks.iter().map(|mark| mark.reason.clone()).collect();
     sqlx::query!(
-        "insert into sweep_marks (kind, key, merchant_id, due_at, checks, next_check_at, reason)
-         select $1, key, merchant_id, due_at, checks, app_now() + pause, reason
+        "insert into sweep_marks (kind, key, merchant_id, due_at, tries, next_check_at, reason)
+         select $1, key, merchant_id, due_at, tries, app_now() + pause, reason
            from unnest($2::text[], $3::uuid[], $4::timestamptz[], $5::integer[], $6::interval[], $7::text[])
-             as marks (key, merchant_id, due_at, checks, pause, reason)
+             as marks (key, merchant_id, due_at, tries, pause, reason)
          on conflict (kind, key) do update
-            set due_at = excluded.due_at, checks = excluded.checks, next_check_at = excluded.next_check_at,
+            set due_at = excluded.due_at, tries = excluded.tries, next_check_at = excluded.next_check_at,
                 reason = excluded.reason",
         kind.as_ref(),
         &keys,
         &merchants,
         &due,
-        &checks,
+        &tries,
         &pauses,
         &reasons,
     )
@@ -135,31 +142,31 @@ pub async fn forget_marks(db: &mut PgConnection, age: TimeDelta) -> Result<u64, 
 }
 
 /// For how many seconds the most overdue row of each kind has waited: the metric that watches the sweep.
-pub async fn overdue_s(db: &mut PgConnection) -> Result<Vec<(Kind, f64)>, StoreError> {
+pub async fn overdue_s(db: &mut PgConnection) -> Result<Vec<(SweepKind, f64)>, StoreError> {
     let oldest = sqlx::query!(
         r#"select app_now() as "now!",
-                  (select min(look_at) from charges where look_at is not null) as charge,
-                  (select f.received_at from notification_facts f join charges c on c.id = f.charge_id
-                    where f.handled_at is null and (c.look_at is null or c.look_at < app_now())
-                    order by f.received_at limit 1) as fact,
-                  (select min(look_at) from attempts where look_at is not null) as attempt,
-                  (select min(look_at) from refunds where look_at is not null) as refund,
-                  (select min(look_at) from deliveries where look_at is not null) as delivery,
+                  (select min(next_check_at) from charges where next_check_at is not null) as charge,
+                  (select f.received_at from observations f join charges c on c.id = f.charge_id
+                    where f.handled_at is null and (c.next_check_at is null or c.next_check_at < app_now())
+                    order by f.received_at limit 1) as observation,
+                  (select min(next_check_at) from attempts where next_check_at is not null) as attempt,
+                  (select min(next_check_at) from refunds where next_check_at is not null) as refund,
+                  (select min(next_check_at) from deliveries where next_check_at is not null) as delivery,
                   (select min(next_check_at) from webhook_endpoints where next_check_at is not null) as endpoint,
-                  (select min(look_at) from notification_tokens where look_at is not null) as token,
-                  (select min(look_at) from stray_notifications where look_at is not null) as stray"#
+                  (select min(next_check_at) from notification_tokens where next_check_at is not null) as token,
+                  (select min(next_check_at) from unmatched_notifications where next_check_at is not null) as unmatched"#
     )
     .fetch_one(db)
     .await?;
     let ages = [
-        (Kind::Charge, oldest.charge),
-        (Kind::Fact, oldest.fact),
-        (Kind::Attempt, oldest.attempt),
-        (Kind::Refund, oldest.refund),
-        (Kind::Delivery, oldest.delivery),
-        (Kind::Endpoint, oldest.endpoint),
-        (Kind::Token, oldest.token),
-        (Kind::Stray, oldest.stray),
+        (SweepKind::Charge, oldest.charge),
+        (SweepKind::Observation, oldest.observation),
+        (SweepKind::Attempt, oldest.attempt),
+        (SweepKind::Refund, oldest.refund),
+        (SweepKind::Delivery, oldest.delivery),
+        (SweepKind::Endpoint, oldest.endpoint),
+        (SweepKind::Token, oldest.token),
+        (SweepKind::Unmatched, oldest.unmatched),
     ];
     let age = |at: Option<DateTime<Utc>>| {
         at.map_or(0.0, |at| (oldest.now - at).as_seconds_f64().max(0.0))

@@ -5,7 +5,7 @@ use schemas::{
     delivery::Delivery,
     gateway::Mode,
     id::{ChargeId, MerchantId},
-    timeline::{Entry, Timeline, What},
+    timeline::{Timeline, TimelineEntry, TimelineItem},
 };
 use sqlx::PgConnection;
 
@@ -37,9 +37,9 @@ pub async fn of_charge(
         refunds::of_charge(db, charge)
             .await?
             .iter()
-            .map(|row| Entry {
+            .map(|row| TimelineEntry {
                 at: row.created_at,
-                what: What::Refund {
+                what: TimelineItem::Refund {
                     refund: row.shown(),
                 },
             }),
@@ -48,16 +48,19 @@ pub async fn of_charge(
         disputes::of_charge(db, charge)
             .await?
             .into_iter()
-            .map(|row| Entry {
+            .map(|row| TimelineEntry {
                 at: row.shown.created_at,
-                what: What::Dispute { dispute: row.shown },
+                what: TimelineItem::Dispute { dispute: row.shown },
             }),
     );
     data.sort_by_key(|entry| entry.at);
     Ok(Some(Timeline { data }))
 }
 
-async fn attempts(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry>, StoreError> {
+async fn attempts(
+    db: &mut PgConnection,
+    charge: ChargeId,
+) -> Result<Vec<TimelineEntry>, StoreError> {
     let rows = sqlx::query!(
         "select id, n, gateway, connection_id, reason, state, error_class, error_code, error_message, started_at, ended_at,
                 duration_ms
@@ -88,15 +91,15 @@ async fn attempts(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry>,
                 ended_at: row.ended_at,
                 duration_ms: row.duration_ms,
             };
-            Ok(Entry {
+            Ok(TimelineEntry {
                 at: row.started_at,
-                what: What::Attempt { attempt },
+                what: TimelineItem::Attempt { attempt },
             })
         })
         .collect()
 }
 
-async fn events(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry>, StoreError> {
+async fn events(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<TimelineEntry>, StoreError> {
     let rows = sqlx::query!(
         "select id, type, sequence, created_at from events where subject_id = $1 order by sequence",
         charge.uuid(),
@@ -105,12 +108,12 @@ async fn events(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry>, S
     .await?;
     rows.into_iter()
         .map(|row| {
-            let what = What::Event {
+            let what = TimelineItem::Event {
                 id: row.id.into(),
                 event: parse("events.type", &row.r#type)?,
                 sequence: row.sequence,
             };
-            Ok(Entry {
+            Ok(TimelineEntry {
                 at: row.created_at,
                 what,
             })
@@ -118,10 +121,13 @@ async fn events(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry>, S
         .collect()
 }
 
-async fn notifications(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry>, StoreError> {
+async fn notifications(
+    db: &mut PgConnection,
+    charge: ChargeId,
+) -> Result<Vec<TimelineEntry>, StoreError> {
     let rows = sqlx::query!(
-        "select f.notification_id, c.gateway, f.event, f.seen, f.received_at, f.handled_at
-           from notification_facts f
+        "select f.notification_id, c.gateway, f.event, f.received_count, f.received_at, f.handled_at
+           from observations f
            join gateway_connections c on c.id = f.connection_id and c.merchant_id = f.merchant_id and c.mode = f.mode
           where f.charge_id = $1 order by f.received_at, f.dedupe_key",
         charge.uuid(),
@@ -130,14 +136,14 @@ async fn notifications(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<En
     .await?;
     rows.into_iter()
         .map(|row| {
-            let what = What::Notification {
+            let what = TimelineItem::Notification {
                 id: row.notification_id.map(Into::into),
                 gateway: parse("gateway_connections.gateway", &row.gateway)?,
                 event: row.event,
-                seen: row.seen,
+                received_count: row.received_count,
                 handled_at: row.handled_at,
             };
-            Ok(Entry {
+            Ok(TimelineEntry {
                 at: row.received_at,
                 what,
             })
@@ -145,9 +151,12 @@ async fn notifications(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<En
         .collect()
 }
 
-async fn deliveries(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry>, StoreError> {
+async fn deliveries(
+    db: &mut PgConnection,
+    charge: ChargeId,
+) -> Result<Vec<TimelineEntry>, StoreError> {
     let rows = sqlx::query!(
-        "select id, event_id, event_type, endpoint_id, state, attempts, look_at, last_result, created_at, delivered_at
+        "select id, event_id, event_type, endpoint_id, state, attempts, next_check_at, last_result, created_at, delivered_at
            from deliveries where subject_id = $1 order by id",
         charge.uuid(),
     )
@@ -162,14 +171,14 @@ async fn deliveries(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Entry
                 endpoint: row.endpoint_id.into(),
                 state: parse("deliveries.state", &row.state)?,
                 attempts: row.attempts,
-                next_attempt_at: row.look_at,
+                next_attempt_at: row.next_check_at,
                 last_result: row.last_result,
                 created_at: row.created_at,
                 delivered_at: row.delivered_at,
             };
-            Ok(Entry {
+            Ok(TimelineEntry {
                 at: row.created_at,
-                what: What::Delivery { delivery },
+                what: TimelineItem::Delivery { delivery },
             })
         })
         .collect()

@@ -41,14 +41,14 @@ pub enum VaultError {
 
 /// Where a sealed value belongs.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct EncryptionContext {
     pub merchant: Uuid,
     pub table: &'static str,
     pub column: &'static str,
     pub row: Uuid,
 }
 
-impl Place {
+impl EncryptionContext {
     /// The place of one column of one row.
     pub fn new(merchant: Uuid, table: &'static str, column: &'static str, row: Uuid) -> Self {
         Self {
@@ -117,7 +117,7 @@ impl DataKey {
     }
 
     /// Seals `plain` for `place`.
-    pub fn seal(&self, place: &Place, plain: &[u8]) -> Vec<u8> {
+    pub fn seal(&self, place: &EncryptionContext, plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0; NONCE_BYTES];
         rand::rng().fill_bytes(&mut nonce);
         let payload = Payload {
@@ -132,7 +132,11 @@ impl DataKey {
     }
 
     /// Opens what was sealed for `place`.
-    pub fn open(&self, place: &Place, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    pub fn open(
+        &self,
+        place: &EncryptionContext,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         if sealed.len() < HEADER_BYTES || sealed[0] != FORMAT {
             return Err(VaultError::Format);
         }
@@ -157,12 +161,12 @@ impl DataKey {
     }
 
     /// Seals another key.
-    pub fn wrap(&self, place: &Place, key: &Self) -> Vec<u8> {
+    pub fn wrap(&self, place: &EncryptionContext, key: &Self) -> Vec<u8> {
         self.seal(place, key.bytes.as_slice())
     }
 
     /// Opens a wrapped key.
-    pub fn unwrap(&self, place: &Place, wrapped: &[u8]) -> Result<Self, VaultError> {
+    pub fn unwrap(&self, place: &EncryptionContext, wrapped: &[u8]) -> Result<Self, VaultError> {
         Self::from_bytes(&self.open(place, wrapped)?).ok_or(VaultError::Format)
     }
 
@@ -186,8 +190,8 @@ pub fn fingerprint(secret: &str) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    fn place(row: u128) -> Place {
-        Place::new(Uuid::nil(), "payers", "data_key", Uuid::from_u128(row))
+    fn place(row: u128) -> EncryptionContext {
+        EncryptionContext::new(Uuid::nil(), "payers", "data_key", Uuid::from_u128(row))
     }
 
     #[test]

@@ -12,7 +12,9 @@ use schemas::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, deliveries::Work, error::parse, page::Range, vault::Place};
+use crate::{
+    Store, StoreError, deliveries::DeliveryJob, error::parse, page::Range, vault::EncryptionContext,
+};
 
 mod locked;
 
@@ -22,8 +24,8 @@ pub use locked::{LockedEndpoint, lock, save};
 pub const MAX_ENDPOINTS: i64 = 20;
 const SECRET_BYTES: usize = 32;
 
-fn secret_place(merchant: Uuid, endpoint: Uuid) -> Place {
-    Place::new(merchant, "webhook_endpoints", "secret_sealed", endpoint)
+fn secret_place(merchant: Uuid, endpoint: Uuid) -> EncryptionContext {
+    EncryptionContext::new(merchant, "webhook_endpoints", "secret_sealed", endpoint)
 }
 
 /// Creates an endpoint with a secret of its own, which only this answer tells. `None`: there are [`MAX_ENDPOINTS`] already.
@@ -69,7 +71,7 @@ pub async fn insert(
     }))
 }
 
-struct Row {
+struct EndpointRow {
     id: Uuid,
     mode: String,
     url: String,
@@ -82,7 +84,7 @@ struct Row {
     delivery_failed_at: Option<DateTime<Utc>>,
 }
 
-impl Row {
+impl EndpointRow {
     fn read(self) -> Result<WebhookEndpoint, StoreError> {
         Ok(WebhookEndpoint {
             id: self.id.into(),
@@ -112,7 +114,7 @@ pub async fn find(
     id: EndpointId,
 ) -> Result<Option<WebhookEndpoint>, StoreError> {
     let row = sqlx::query_as!(
-        Row,
+        EndpointRow,
         "select id, mode, url, events, description, status, api_version, created_at, paused_at,
                 delivery_failed_at
            from webhook_endpoints where id = $1 and merchant_id = $2 and mode = $3 and status <> 'deleted'",
@@ -122,7 +124,7 @@ pub async fn find(
     )
     .fetch_optional(db)
     .await?;
-    row.map(Row::read).transpose()
+    row.map(EndpointRow::read).transpose()
 }
 
 /// The endpoint of that id with its secret, for a repeat of the request that created it.
@@ -156,7 +158,7 @@ pub async fn list(
     range: Range,
 ) -> Result<(Vec<WebhookEndpoint>, bool), StoreError> {
     let rows = sqlx::query_as!(
-        Row,
+        EndpointRow,
         "select id, mode, url, events, description, status, api_version, created_at, paused_at,
                 delivery_failed_at
            from webhook_endpoints
@@ -172,7 +174,10 @@ pub async fn list(
     )
     .fetch_all(db)
     .await?;
-    let rows: Vec<_> = rows.into_iter().map(Row::read).collect::<Result<_, _>>()?;
+    let rows: Vec<_> = rows
+        .into_iter()
+        .map(EndpointRow::read)
+        .collect::<Result<_, _>>()?;
     Ok(range.cut(rows))
 }
 
@@ -200,7 +205,7 @@ pub async fn delete(
 pub async fn secret(
     db: &mut PgConnection,
     store: &Store,
-    work: &Work,
+    work: &DeliveryJob,
 ) -> Result<String, StoreError> {
     open(
         db,

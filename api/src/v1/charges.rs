@@ -7,11 +7,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use schemas::{
-    charge::{Charge, CreateCharge, Status},
+    charge::{Charge, ChargeStatus, CreateCharge},
     id::ChargeId,
     merchant::Permission,
     page::Page,
-    payment_method::Kind,
+    payment_method::PaymentMethodKind,
     problem::FieldError,
     route::Fallback,
     timeline::Timeline,
@@ -21,10 +21,10 @@ use store::{
     StoreError,
     charges::{
         self,
-        create::{self, Created},
-        list::Filter,
+        create::{self, CreatedCharge},
+        list::ChargeFilter,
     },
-    idempotency::{self, Claim},
+    idempotency::{self, KeyClaim},
     listen::Waiter,
     timeline,
 };
@@ -76,32 +76,32 @@ pub async fn create(
         deadline,
     };
     match insert(&app, &caller, (id, key), &checked).await? {
-        Created::New => {
+        CreatedCharge::New => {
             let waiter = app.outcomes.register(id);
             app.orchestrator
-                .begin_charge(caller.merchant, id, Box::new(permit));
+                .start_charge(caller.merchant, id, Box::new(permit));
             waiting.answer(waiter, id).await.map(created)
         }
-        Created::Replayed(first) => {
-            let shown = waiting.settled(first, permit).await?;
+        CreatedCharge::Replayed(first) => {
+            let shown = waiting.wait_for_outcome(first, permit).await?;
             let mut response = created(shown);
             response.headers_mut().insert(REPLAYED, TRUE);
             Ok(response)
         }
-        Created::Open(open) => {
-            let shown = waiting.settled(open, permit).await?;
+        CreatedCharge::Open(open) => {
+            let shown = waiting.wait_for_outcome(open, permit).await?;
             Ok(([(OPEN_CHARGE_RETURNED, TRUE)], Json(shown)).into_response())
         }
-        Created::OtherRequest => Err(Error::key_reused()),
-        Created::PastDue => {
+        CreatedCharge::OtherRequest => Err(Error::key_reused()),
+        CreatedCharge::PastDue => {
             let expected = "must be such that it can still be paid today";
             Err(wrong_due_date(request, "minimum", expected))
         }
-        Created::DueTooFar => {
+        CreatedCharge::DueTooFar => {
             let expected = "must be at most five years ahead";
             Err(wrong_due_date(request, "maximum", expected))
         }
-        Created::Conflict(open) => Err(Error::new(
+        CreatedCharge::Conflict(open) => Err(Error::new(
             Code::ReferenceInUse,
             format!("the charge {open} with this reference is still open"),
         )
@@ -114,7 +114,7 @@ async fn insert(
     caller: &Caller,
     (id, key): (ChargeId, &str),
     Checked { request, canonical }: &Checked<CreateCharge>,
-) -> Result<Created, Error> {
+) -> Result<CreatedCharge, Error> {
     let preview = app
         .orchestrator
         .preview(caller.merchant, caller.mode, request)
@@ -126,22 +126,27 @@ async fn insert(
         .store
         .merchant_key(&mut tx, caller.merchant.uuid())
         .await?;
-    let new = create::New {
+    let new = create::NewCharge {
         id,
         merchant: caller.merchant,
         mode: caller.mode,
         request,
-        idempotency: &idempotency::Request::new(&merchant_key, "charges.create", key, canonical),
+        idempotency: &idempotency::IdempotentRequest::new(
+            &merchant_key,
+            "charges.create",
+            key,
+            canonical,
+        ),
         duplicate_reference: caller.settings.duplicate_reference,
         fallbacks: &preview.fallbacks,
     };
     let created = create::insert(&mut tx, &app.store, &new).await?;
     // a repeat of a request that was taken is answered, whatever has become of the merchant and its routes since
-    if matches!(created, Created::New) {
+    if matches!(created, CreatedCharge::New) {
         caller.may_create()?;
     }
     match created {
-        Created::New if routed == 0 => Err(Error::new(
+        CreatedCharge::New if routed == 0 => Err(Error::new(
             Code::NoGatewayConnection,
             format!(
                 "no connection takes {} in {} mode; nothing was stored",
@@ -149,10 +154,10 @@ async fn insert(
                 caller.mode
             ),
         )),
-        Created::New if preview.eligible == 0 => {
+        CreatedCharge::New if preview.eligible == 0 => {
             Err(Error::fields(Code::NoEligibleGateway, lacking))
         }
-        Created::New if too_few && lacking.is_empty() => Err(Error::new(
+        CreatedCharge::New if too_few && lacking.is_empty() => Err(Error::new(
             Code::FallbackRequired,
             format!(
                 "only {} connection takes {}; nothing was stored",
@@ -160,11 +165,12 @@ async fn insert(
                 request.payment_method.kind()
             ),
         )),
-        Created::New if too_few => Err(Error::fields(Code::FallbackRequired, lacking)),
-        Created::OtherRequest | Created::Conflict(_) | Created::PastDue | Created::DueTooFar => {
-            Ok(created)
-        }
-        Created::New | Created::Replayed(_) | Created::Open(_) => {
+        CreatedCharge::New if too_few => Err(Error::fields(Code::FallbackRequired, lacking)),
+        CreatedCharge::OtherRequest
+        | CreatedCharge::Conflict(_)
+        | CreatedCharge::PastDue
+        | CreatedCharge::DueTooFar => Ok(created),
+        CreatedCharge::New | CreatedCharge::Replayed(_) | CreatedCharge::Open(_) => {
             tx.commit().await.map_err(StoreError::from)?;
             Ok(created)
         }
@@ -173,8 +179,8 @@ async fn insert(
 
 fn wrong_due_date(request: &CreateCharge, code: &str, expected: &str) -> Error {
     let field = match request.payment_method.kind() {
-        Kind::Pix => "payment_method.due.due_date",
-        Kind::Boleto | Kind::Card => "payment_method.due_date",
+        PaymentMethodKind::Pix => "payment_method.due.due_date",
+        PaymentMethodKind::Boleto | PaymentMethodKind::Card => "payment_method.due_date",
     };
     let wrong = FieldError::new(field, code, expected);
     Error::fields(Code::InvalidRequest, vec![wrong])
@@ -204,20 +210,20 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     /// Waits for a charge that came before, and starts it if that never happened.
-    async fn settled(&self, id: ChargeId, permit: Permit) -> Result<Charge, Error> {
+    async fn wait_for_outcome(&self, id: ChargeId, permit: Permit) -> Result<Charge, Error> {
         let waiter = self.app.outcomes.register(id);
         let shown = show(self.app, self.caller, id).await?;
-        if shown.status != Status::Processing {
+        if shown.status != ChargeStatus::Processing {
             return Ok(shown);
         }
         self.app
             .orchestrator
-            .begin_charge(self.caller.merchant, id, Box::new(permit));
+            .start_charge(self.caller.merchant, id, Box::new(permit));
         self.answer(waiter, id).await
     }
 
     async fn answer(&self, mut waiter: Waiter, id: ChargeId) -> Result<Charge, Error> {
-        waiter.settled(self.deadline).await;
+        waiter.left_processing(self.deadline).await;
         let _permit = self.app.admission.answer(self.caller.line()).await;
         show(self.app, self.caller, id).await
     }
@@ -252,7 +258,7 @@ pub async fn list(
     let caller = authenticate(&app, &headers, Permission::Read).await?;
     let mut params = Params::new(query.as_deref());
     let range = params.range(ChargeId::uuid);
-    let filter = Filter {
+    let filter = ChargeFilter {
         reference: params.optional("reference", "must be text"),
         status: params.optional(
             "status",
@@ -295,7 +301,7 @@ pub async fn cancel(
     }
     if !asked {
         let shown = show(&app, &caller, id).await?;
-        if replayed || shown.status == Status::Canceled {
+        if replayed || shown.status == ChargeStatus::Canceled {
             return Ok((marks, Json(shown)).into_response());
         }
         return Err(Error::new(
@@ -306,9 +312,9 @@ pub async fn cancel(
     }
     let (orchestrator, merchant) = (app.orchestrator.clone(), caller.merchant);
     app.tracker
-        .spawn(async move { orchestrator.poke_charge(merchant, id).await });
+        .spawn(async move { orchestrator.wake_charge(merchant, id).await });
     drop(permit);
-    let ended = waiter.until(deadline, Status::is_final).await;
+    let ended = waiter.until(deadline, ChargeStatus::is_final).await;
     let status = if ended.is_some() {
         StatusCode::OK
     } else {
@@ -327,22 +333,26 @@ async fn request_cancel(
 ) -> Result<(bool, bool), Error> {
     let (merchant, mode) = (caller.merchant, caller.mode);
     let mut tx = app.store.begin().await.map_err(StoreError::from)?;
-    let mut claim = Claim::New;
+    let mut claim = KeyClaim::New;
     if let Some(key) = key {
         let merchant_key = app.store.merchant_key(&mut tx, merchant.uuid()).await?;
         let charge = id.to_string();
-        let request =
-            idempotency::Request::new(&merchant_key, "charges.cancel", key, charge.as_bytes());
+        let request = idempotency::IdempotentRequest::new(
+            &merchant_key,
+            "charges.cancel",
+            key,
+            charge.as_bytes(),
+        );
         claim = idempotency::claim(&mut tx, (merchant, mode), &request, id.uuid()).await?;
     }
-    if claim == Claim::Other {
+    if claim == KeyClaim::Other {
         return Err(Error::key_reused());
     }
     let asked = charges::request_cancel(&mut tx, merchant, mode, id).await?;
     if asked {
         tx.commit().await.map_err(StoreError::from)?;
     }
-    Ok((asked, claim != Claim::New))
+    Ok((asked, claim != KeyClaim::New))
 }
 
 /// `GET /v1/charges/{id}/timeline`: everything that happened to it, oldest first.

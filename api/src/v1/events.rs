@@ -14,7 +14,7 @@ use schemas::{
 use store::{
     StoreError,
     events::{
-        list::{self, Filter},
+        list::{self, EventFilter},
         order,
     },
 };
@@ -34,7 +34,7 @@ pub async fn list(
     let caller = authenticate(&app, &headers, Permission::Read).await?;
     let mut params = Params::new(query.as_deref());
     let range = params.range(EventId::uuid);
-    let filter = Filter {
+    let filter = EventFilter {
         kind: params.optional("type", "must be a type of event, such as `charge.paid`"),
         subject: params
             .optional("charge", "must be a charge's id")

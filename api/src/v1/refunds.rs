@@ -10,22 +10,22 @@ use axum::{
 };
 use chrono::TimeDelta;
 use schemas::{
-    charge::Status as ChargeStatus,
+    charge::ChargeStatus,
     id::{ChargeId, RefundId},
     merchant::Permission,
     page::Page,
-    payment_method::Kind,
+    payment_method::PaymentMethodKind,
     problem::FieldError,
-    refund::{CreateRefund, Origin, Refund, Status},
+    refund::{CreateRefund, Refund, RefundOrigin, RefundStatus},
     retry::Backoff,
     validate::Checked,
 };
 use store::{
     PgConnection, StoreError,
-    charges::{self, Locked},
-    idempotency::{self, Claim},
-    payments::{self, Row as Payment},
-    refunds::{self, Row},
+    charges::{self, LockedCharge},
+    idempotency::{self, KeyClaim},
+    payments::{self, PaymentRow as Payment},
+    refunds::{self, RefundRow},
 };
 use tokio::time::Instant;
 
@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// Between looks at a refund whose caller waits: soon at first, and seldom at a gateway that takes its time.
-const LOOKS: Backoff = Backoff {
+const CHECKS: Backoff = Backoff {
     initial_ms: 50,
     factor: 2,
     max_ms: 800,
@@ -68,10 +68,10 @@ pub async fn create(
         .map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
     let (id, is_new) = insert(&app, &caller, (charge, key), &checked).await?;
     if is_new {
-        app.orchestrator.begin_refund(caller.merchant, charge, id);
+        app.orchestrator.start_refund(caller.merchant, charge, id);
     }
     drop(permit);
-    let refund = first_word(&app, id).await?;
+    let refund = first_outcome(&app, id).await?;
     let mut response = (StatusCode::CREATED, Json(refund)).into_response();
     if !is_new {
         response
@@ -96,21 +96,22 @@ async fn insert(
         .store
         .merchant_key(&mut tx, caller.merchant.uuid())
         .await?;
-    let claimed = idempotency::Request::new(&merchant_key, "refunds.create", key, &canonical);
+    let claimed =
+        idempotency::IdempotentRequest::new(&merchant_key, "refunds.create", key, &canonical);
     match idempotency::claim(&mut tx, owner, &claimed, refund.uuid()).await? {
-        Claim::New => {}
-        Claim::Same(first) => return Ok((first.into(), false)),
-        Claim::Other => return Err(Error::key_reused()),
+        KeyClaim::New => {}
+        KeyClaim::Same(first) => return Ok((first.into(), false)),
+        KeyClaim::Other => return Err(Error::key_reused()),
     }
     let charge = charges::lock(&mut tx, id).await?;
     let mut charge = charge
         .filter(|charge| (charge.merchant, charge.mode) == owner)
         .ok_or_else(|| Error::not_found("charge"))?;
-    let (payment, amount) = choose(&mut tx, &charge, request).await?;
+    let (payment, amount) = allocate(&mut tx, &charge, request).await?;
     may_refund(&charge, &payment)?;
     charge.amount_refund_pending += amount;
     charges::save_sums(&mut tx, &charge).await?;
-    let new = refunds::New {
+    let new = refunds::NewRefund {
         id: refund,
         merchant: caller.merchant,
         mode: caller.mode,
@@ -118,26 +119,26 @@ async fn insert(
         payment: payment.id,
         connection: payment.connection,
         gateway: payment.gateway,
-        status: Status::Pending,
-        origin: Origin::Merchant,
+        status: RefundStatus::Pending,
+        origin: RefundOrigin::Merchant,
         amount,
         reason: request.reason.as_deref(),
         metadata: &request.metadata,
         gateway_refund_id: None,
-        look_at: Some(charge.now),
+        next_check_at: Some(charge.now),
     };
     refunds::insert(&mut tx, &new).await?;
     let mut row = found(&mut tx, refund).await?;
-    let due = refunds::record(&mut tx, &mut row).await?;
+    let due = refunds::append_event(&mut tx, &mut row).await?;
     tx.commit().await.map_err(StoreError::from)?;
     app.orchestrator.start_deliveries(due);
     Ok((refund, true))
 }
 
 /// The payment to give back, and how much of it: never more than is left of it and of the charge.
-async fn choose(
+async fn allocate(
     db: &mut PgConnection,
-    charge: &Locked,
+    charge: &LockedCharge,
     request: &CreateRefund,
 ) -> Result<(Payment, i64), Error> {
     if charge.amount_paid == 0 {
@@ -177,14 +178,14 @@ async fn choose(
     }
 }
 
-fn reserved(given: &[Row], payment: &Payment) -> i64 {
+fn reserved(given: &[RefundRow], payment: &Payment) -> i64 {
     let standing = given
         .iter()
-        .filter(|row| row.payment == payment.id && row.status != Status::Failed);
+        .filter(|row| row.payment == payment.id && row.status != RefundStatus::Failed);
     standing.map(|row| row.amount).sum()
 }
 
-fn nothing_left(charge: &Locked) -> Error {
+fn nothing_left(charge: &LockedCharge) -> Error {
     let why = if charge.status == ChargeStatus::Disputed {
         "the payer has claimed the money back: a refund would pay it twice"
     } else {
@@ -194,7 +195,7 @@ fn nothing_left(charge: &Locked) -> Error {
 }
 
 /// What this gateway cannot give back is told before anybody is asked.
-fn may_refund(charge: &Locked, payment: &Payment) -> Result<(), Error> {
+fn may_refund(charge: &LockedCharge, payment: &Payment) -> Result<(), Error> {
     if let Err(why) = gateways::refundable(payment.gateway, payment.method) {
         return Err(Error::new(
             Code::RefundNotSupported,
@@ -206,7 +207,7 @@ fn may_refund(charge: &Locked, payment: &Payment) -> Result<(), Error> {
         .about(charge.id));
     }
     let age = charge.now - payment.paid_at;
-    if payment.method == Kind::Pix && age > TimeDelta::days(PIX_DAYS) {
+    if payment.method == PaymentMethodKind::Pix && age > TimeDelta::days(PIX_DAYS) {
         return Err(Error::new(
             Code::ChargeNotRefundable,
             "a Pix can be given back for 90 days only",
@@ -217,23 +218,23 @@ fn may_refund(charge: &Locked, payment: &Payment) -> Result<(), Error> {
 }
 
 /// Waits until the gateway has said something of the refund, or the time is over.
-async fn first_word(app: &App, id: RefundId) -> Result<Refund, Error> {
+async fn first_outcome(app: &App, id: RefundId) -> Result<Refund, Error> {
     let deadline = Instant::now() + ANSWER_WITHIN.min(app.config.answer_within);
     let mut n = 0;
     loop {
         let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
         let row = found(&mut db, id).await?;
         drop(db);
-        let told = row.status != Status::Pending || row.gateway_refund_id.is_some();
-        if told || Instant::now() >= deadline {
+        let is_known = row.status != RefundStatus::Pending || row.gateway_refund_id.is_some();
+        if is_known || Instant::now() >= deadline {
             return Ok(row.shown());
         }
-        tokio::time::sleep(Duration::from_millis(LOOKS.delay_ms(n))).await;
+        tokio::time::sleep(Duration::from_millis(CHECKS.delay_ms(n))).await;
         n += 1;
     }
 }
 
-async fn found(db: &mut PgConnection, id: RefundId) -> Result<Row, Error> {
+async fn found(db: &mut PgConnection, id: RefundId) -> Result<RefundRow, Error> {
     refunds::find(db, id)
         .await?
         .ok_or_else(|| Error::not_found("refund"))

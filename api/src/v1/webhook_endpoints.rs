@@ -16,7 +16,7 @@ use schemas::{
 };
 use store::{
     StoreError,
-    idempotency::{self, Claim},
+    idempotency::{self, KeyClaim},
     webhook_endpoints,
 };
 
@@ -70,16 +70,21 @@ async fn insert(
             .store
             .merchant_key(&mut tx, caller.merchant.uuid())
             .await?;
-        let claimed =
-            idempotency::Request::new(&merchant_key, "webhook_endpoints.create", key, canonical);
+        let claimed = idempotency::IdempotentRequest::new(
+            &merchant_key,
+            "webhook_endpoints.create",
+            key,
+            canonical,
+        );
         match idempotency::claim(&mut tx, owner, &claimed, id.uuid()).await? {
-            Claim::New => {}
-            Claim::Other => return Err(Error::key_reused()),
-            Claim::Same(first) => {
-                let told = webhook_endpoints::with_secret(&mut tx, &app.store, owner, first.into())
-                    .await?;
-                let told = told.ok_or_else(|| Error::not_found("webhook endpoint"))?;
-                return Ok((told, false));
+            KeyClaim::New => {}
+            KeyClaim::Other => return Err(Error::key_reused()),
+            KeyClaim::Same(first) => {
+                let shown =
+                    webhook_endpoints::with_secret(&mut tx, &app.store, owner, first.into())
+                        .await?;
+                let shown = shown.ok_or_else(|| Error::not_found("webhook endpoint"))?;
+                return Ok((shown, false));
             }
         }
     }

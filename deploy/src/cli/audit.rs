@@ -4,7 +4,7 @@ use clap::Args;
 use schemas::id::MerchantId;
 use store::audit;
 
-use super::{say, shown};
+use super::{print_line, shown};
 use crate::{Config, start::open_store};
 
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub(super) async fn list(config: &Config, query: Query) -> anyhow::Result<()> {
     let mut db = store.pool.acquire().await?;
     let subject = query.subject.as_deref();
     for entry in audit::list(&mut db, query.merchant, subject, query.limit).await? {
-        say(&format!(
+        print_line(&format!(
             "{}\t{}\t{}\t{}\t{}\t{}",
             shown(entry.created_at),
             entry.author,

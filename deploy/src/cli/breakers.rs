@@ -3,9 +3,9 @@
 use activities::operations::breakers;
 use chrono::TimeDelta;
 use clap::{Args, Subcommand, ValueEnum};
-use schemas::{breaker::HoldKind, gateway::ApiFamily, id::ConnectionId};
+use schemas::{breaker::HoldKind, gateway::GatewayApi, id::ConnectionId};
 
-use super::{operator::By, say};
+use super::{operator::By, print_line};
 use crate::{Config, start::open_store};
 
 #[derive(Debug, Subcommand)]
@@ -37,7 +37,7 @@ pub(super) struct Which {
     connection: ConnectionId,
     /// Only the breaker of this API: `efi_pix`, `efi_cobrancas`, `stripe` or `asaas`. All of the connection's by default.
     #[arg(long)]
-    api: Option<ApiFamily>,
+    api: Option<GatewayApi>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -71,8 +71,8 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
             ("released".to_owned(), released)
         }
     };
-    for family in which {
-        say(&format!("{family} is {done}"))?;
+    for api in which {
+        print_line(&format!("{api} is {done}"))?;
     }
     Ok(())
 }

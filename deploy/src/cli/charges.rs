@@ -4,7 +4,7 @@ use activities::operations::review::Resolution;
 use clap::Subcommand;
 use schemas::id::ChargeId;
 
-use super::{operator::By, say, working};
+use super::{operator::By, print_line, working};
 use crate::Config;
 
 #[derive(Debug, Subcommand)]
@@ -31,5 +31,5 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
     let activities = working(config).await?;
     let wanted = (charge, resolution);
     let status = activities.resolve_charge(wanted, &by.operator()?).await?;
-    say(&format!("{charge} is {status}"))
+    print_line(&format!("{charge} is {status}"))
 }

@@ -9,15 +9,15 @@ use activities::{
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use schemas::{
-    connection::Status,
+    connection::ConnectionStatus,
     gateway::{GatewayKind, Mode},
     id::{ConnectionId, MerchantId},
 };
 
-use super::{operator::By, read, say};
+use super::{operator::By, print_line, read};
 use crate::{
     Config,
-    start::{accounts, open_store},
+    start::{clients, open_store},
 };
 
 #[derive(Debug, Subcommand)]
@@ -88,15 +88,19 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
             let store = open_store(config).await?;
             let mut db = store.pool.acquire().await?;
             for it in store::connections::list(&mut db, merchant, mode).await? {
-                say(&format!(
+                print_line(&format!(
                     "{}\t{}\t{}\t{}",
                     it.id, it.gateway, it.status, it.label
                 ))?;
             }
             Ok(())
         }
-        Command::Drain { connection } => use_for(config, connection, Status::Draining).await,
-        Command::Activate { connection } => use_for(config, connection, Status::Active).await,
+        Command::Drain { connection } => {
+            use_for(config, connection, ConnectionStatus::Draining).await
+        }
+        Command::Activate { connection } => {
+            use_for(config, connection, ConnectionStatus::Active).await
+        }
         Command::ReplaceCredentials {
             connection,
             credentials,
@@ -104,37 +108,37 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
         } => {
             let given = read_credentials(&credentials)?;
             let store = open_store(config).await?;
-            let accounts = accounts(config, &store);
+            let clients = clients(config, &store);
             let wanted = (connection, &given);
-            let version = credentials::replace(&store, &accounts, wanted, &by.operator()?).await?;
-            say(&format!(
+            let version = credentials::replace(&store, &clients, wanted, &by.operator()?).await?;
+            print_line(&format!(
                 "{connection} has version {version} of its credentials"
             ))
         }
         Command::RotateAddress { connection, by } => rotate(config, connection, &by).await,
         Command::Archive { connection: id } => {
             let store = open_store(config).await?;
-            let archived = connection::archive(&store, &accounts(config, &store), id).await?;
+            let archived = connection::archive(&store, &clients(config, &store), id).await?;
             if let Err(why) = archived.deregistered {
                 bail!(
                     "{id} is archived, and our address may still be registered at its gateway ({why}): archive it again to try again"
                 );
             }
-            say(&format!("{id} is archived"))
+            print_line(&format!("{id} is archived"))
         }
     }
 }
 
 async fn rotate(config: &Config, id: ConnectionId, by: &By) -> anyhow::Result<()> {
     let store = open_store(config).await?;
-    let accounts = accounts(config, &store);
-    let rotated = address::rotate(&store, &accounts, id, &by.operator()?).await?;
+    let clients = clients(config, &store);
+    let rotated = address::rotate(&store, &clients, id, &by.operator()?).await?;
     if let Err(why) = rotated.registered {
         bail!(
             "{id} has a new notification address, which its gateway does not have yet ({why}): it is registered again by itself, and the former one works meanwhile"
         );
     }
-    say(&format!("{id} has a new notification address"))
+    print_line(&format!("{id} has a new notification address"))
 }
 
 /// Credentials from a file; nothing of them is repeated in an error.
@@ -148,17 +152,21 @@ fn read_credentials(path: &Path) -> anyhow::Result<serde_json::Value> {
     })
 }
 
-async fn use_for(config: &Config, id: ConnectionId, status: Status) -> anyhow::Result<()> {
+async fn use_for(
+    config: &Config,
+    id: ConnectionId,
+    status: ConnectionStatus,
+) -> anyhow::Result<()> {
     let store = open_store(config).await?;
     let mut db = store.pool.acquire().await?;
     match store::connections::find(&mut db, id).await? {
         None => bail!("there is no connection {id}"),
-        Some(it) if it.status == Status::Archived => bail!(
-            "{id} is archived, and its gateway tells us nothing any more: add the account as a new connection"
+        Some(it) if it.status == ConnectionStatus::Archived => bail!(
+            "{id} is archived, and its gateway no longer sends us anything: add the account as a new connection"
         ),
         Some(_) => store::connections::set_status(&mut db, id, status).await?,
     }
-    say(&format!("{id} is {status}"))
+    print_line(&format!("{id} is {status}"))
 }
 
 async fn add(config: &Config, add: AddConnection) -> anyhow::Result<()> {
@@ -172,8 +180,8 @@ async fn add(config: &Config, add: AddConnection) -> anyhow::Result<()> {
         credentials,
         replace_address: add.replace_address,
     };
-    let added = connection::add(&store, &accounts(config, &store), &new).await?;
-    say(&added.id.to_string())?;
+    let added = connection::add(&store, &clients(config, &store), &new).await?;
+    print_line(&added.id.to_string())?;
     if let Err(why) = added.notified {
         bail!(
             "the connection {} takes charges, and its notifications will not arrive: {why}",

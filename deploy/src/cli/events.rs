@@ -8,7 +8,7 @@ use rdkafka::{
 };
 use schemas::message::Topic;
 
-use super::say;
+use super::print_line;
 use crate::Config;
 
 /// Prints messages as they arrive, one JSON document a line, without joining any group that matters.
@@ -42,7 +42,7 @@ pub(super) async fn tail(
     for _ in 0..count.unwrap_or(usize::MAX) {
         let message = consumer.recv().await?;
         let payload = String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned();
-        say(&format!("{} {payload}", message.topic()))?;
+        print_line(&format!("{} {payload}", message.topic()))?;
     }
     Ok(())
 }

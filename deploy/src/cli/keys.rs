@@ -7,12 +7,12 @@ use clap::Subcommand;
 use schemas::{
     gateway::Mode,
     id::{ApiKeyId, MerchantId},
-    merchant::{Permission, Status},
+    merchant::{MerchantStatus, Permission},
 };
 use secrecy::ExposeSecret;
 use store::{api_keys, merchants};
 
-use super::{operator::By, say, shown};
+use super::{operator::By, print_line, shown};
 use crate::{Config, start::open_store};
 
 #[derive(Debug, Subcommand)]
@@ -70,13 +70,13 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
             let mut db = store.pool.acquire().await?;
             match merchants::find(&mut db, merchant).await? {
                 None => bail!("there is no merchant {merchant}"),
-                Some((Status::Closed, _)) => {
+                Some((MerchantStatus::Closed, _)) => {
                     bail!("{merchant} is closed, and has no keys any more")
                 }
                 Some(_) => {}
             }
             let (_, secret) = api_keys::insert(&mut db, merchant, mode, permission, &label).await?;
-            say(secret.expose_secret())
+            print_line(secret.expose_secret())
         }
         Command::List { merchant, mode } => {
             let mut db = store.pool.acquire().await?;
@@ -90,7 +90,7 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
                     (None, None) => "in use".to_owned(),
                 };
                 let used = key.last_used_at.map_or_else(|| "never".to_owned(), shown);
-                say(&format!(
+                print_line(&format!(
                     "{}\t{}\t…{}\t{}\t{used}\t{state}\t{}",
                     key.id,
                     key.permission,
@@ -103,7 +103,7 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
         }
         Command::Revoke { key, by } => {
             keys::revoke(&store, key, &by.operator()?).await?;
-            say(&format!("{key} is revoked"))
+            print_line(&format!("{key} is revoked"))
         }
         Command::Roll {
             key,
@@ -112,7 +112,7 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
         } => {
             let overlap = TimeDelta::hours(i64::from(overlap_hours));
             let rolled = keys::roll(&store, key, overlap, &by.operator()?).await?;
-            say(rolled.secret.expose_secret())
+            print_line(rolled.secret.expose_secret())
         }
     }
 }

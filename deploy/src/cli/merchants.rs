@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use activities::operations::merchants as operations;
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
-use schemas::{id::MerchantId, merchant::Settings, validate::Checker};
+use schemas::{id::MerchantId, merchant::MerchantSettings, validate::Checker};
 use store::{Store, merchants};
 
-use super::{operator::By, read, say};
+use super::{operator::By, print_line, read};
 use crate::{Config, start::open_store};
 
 #[derive(Debug, Subcommand)]
@@ -55,20 +55,20 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
         Command::Create { name } => {
             let mut db = store.pool.acquire().await?;
             let id = merchants::insert(&mut db, store.master(), name.trim()).await?;
-            say(&id.to_string())
+            print_line(&id.to_string())
         }
         Command::Settings { merchant, set } => settings(&store, merchant, set).await,
         Command::Suspend { merchant, by } => {
             operations::suspend(&store, merchant, &by.operator()?).await?;
-            say(&format!("{merchant} is suspended"))
+            print_line(&format!("{merchant} is suspended"))
         }
         Command::Reactivate { merchant, by } => {
             operations::reactivate(&store, merchant, &by.operator()?).await?;
-            say(&format!("{merchant} is active"))
+            print_line(&format!("{merchant} is active"))
         }
         Command::Close { merchant, by } => {
             let revoked = operations::close(&store, merchant, &by.operator()?).await?;
-            say(&format!(
+            print_line(&format!(
                 "{merchant} is closed; {revoked} keys were revoked"
             ))
         }
@@ -81,16 +81,18 @@ async fn settings(store: &Store, merchant: MerchantId, set: Option<PathBuf>) -> 
         bail!("there is no merchant {merchant}")
     };
     let Some(path) = set else {
-        return say(&serde_json::to_string_pretty(&current)?);
+        return print_line(&serde_json::to_string_pretty(&current)?);
     };
     let json =
         serde_json::from_str(&read(&path, "settings")?).context("the settings are not JSON")?;
-    let checked = Checker::<Settings>::new().check(json).map_err(|wrong| {
-        let wrong = wrong.iter().map(|e| format!("`{}` {}", e.param, e.message));
-        anyhow!(
-            "the settings are not valid: {}",
-            wrong.collect::<Vec<_>>().join("; ")
-        )
-    })?;
+    let checked = Checker::<MerchantSettings>::new()
+        .check(json)
+        .map_err(|wrong| {
+            let wrong = wrong.iter().map(|e| format!("`{}` {}", e.param, e.message));
+            anyhow!(
+                "the settings are not valid: {}",
+                wrong.collect::<Vec<_>>().join("; ")
+            )
+        })?;
     Ok(merchants::set_settings(&mut db, merchant, &checked.request).await?)
 }

@@ -1,9 +1,9 @@
 //! Reading kept notifications again.
 
 use schemas::{Instant, id::ConnectionId};
-use store::notifications::kept::Filter;
+use store::notifications::raw::RawFilter;
 
-use super::{say, working};
+use super::{print_line, working};
 use crate::Config;
 
 /// Reads kept bodies again, as if their gateways told them anew.
@@ -14,13 +14,13 @@ pub(super) async fn replay(
     unreadable: bool,
 ) -> anyhow::Result<()> {
     let activities = working(config).await?;
-    let filter = Filter {
+    let filter = RawFilter {
         connection,
         since,
         unreadable,
     };
     let replayed = activities.replay(&filter).await?;
-    say(&format!(
+    print_line(&format!(
         "{} read again, {} not readable",
         replayed.read, replayed.unreadable
     ))

@@ -12,7 +12,7 @@ use schemas::{
 };
 use store::payers::erase;
 
-use super::{operator::By, read, say};
+use super::{operator::By, print_line, read};
 use crate::{Config, start::open_store};
 
 #[derive(Debug, Subcommand)]
@@ -57,7 +57,7 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
         Command::Erase { payer, by } => {
             let store = open_store(config).await?;
             payers::erase(&store, payer, &by.operator()?).await?;
-            say(&format!("{payer} is erased"))
+            print_line(&format!("{payer} is erased"))
         }
     }
 }
@@ -83,7 +83,7 @@ async fn find(config: &Config, wanted: Find) -> anyhow::Result<()> {
         (None, None) => None,
     };
     match found {
-        Some(payer) => say(&payer.to_string()),
+        Some(payer) => print_line(&payer.to_string()),
         None => bail!("there is no such payer"),
     }
 }

@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
+use super::BreakerSettings;
 use crate::{attempt::ErrorClass, id::AttemptId};
 
 /// What a call says about its gateway's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CallHealth {
     /// It worked.
     Success,
     /// It was refused for its own content (a 400, a decline): no merit, but the gateway lives.
@@ -21,16 +21,16 @@ pub enum Outcome {
 
 /// An attempt that ended, as the breaker sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct CallReport {
     /// Which one: in half-open only the leased probe's outcome counts.
     pub attempt: AttemptId,
     /// How it went.
-    pub outcome: Outcome,
+    pub outcome: CallHealth,
 }
 
 /// What the attempts since [`Breaker::counts_from`](super::Breaker::counts_from) amount to, the one being recorded included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Window {
+pub struct FailureWindow {
     /// All that ended.
     pub attempts: i32,
     /// Those whose outcome was a failure or a denial.
@@ -43,13 +43,17 @@ pub struct Window {
 ///
 /// Only for calls that reached for the gateway: what ended before that (no free slot in our own
 /// bulkhead, say) must not be recorded.
-pub fn outcome_of(class: Option<ErrorClass>, duration_ms: i64, settings: &Settings) -> Outcome {
+pub fn outcome_of(
+    class: Option<ErrorClass>,
+    duration_ms: i64,
+    settings: &BreakerSettings,
+) -> CallHealth {
     match class {
-        Some(ErrorClass::Denied) => Outcome::Denied,
-        Some(class) if class.counts_against_gateway() => Outcome::Failure,
-        _ if duration_ms > settings.slow_call_ms => Outcome::Failure,
-        Some(ErrorClass::Refused) if settings.count_client_errors => Outcome::Failure,
-        Some(_) => Outcome::Alive,
-        None => Outcome::Success,
+        Some(ErrorClass::Denied) => CallHealth::Denied,
+        Some(class) if class.counts_against_gateway() => CallHealth::Failure,
+        _ if duration_ms > settings.slow_call_ms => CallHealth::Failure,
+        Some(ErrorClass::Rejected) if settings.count_client_errors => CallHealth::Failure,
+        Some(_) => CallHealth::Alive,
+        None => CallHealth::Success,
     }
 }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Why, Window};
+use super::{FailureWindow, Why};
 
 /// All of something, in basis points.
 const WHOLE_BPS: i64 = 10_000;
@@ -12,7 +12,7 @@ const WHOLE_BPS: i64 = 10_000;
 /// When a breaker opens and closes; a merchant may change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Settings {
+pub struct BreakerSettings {
     /// How far back attempts count, in seconds.
     #[schemars(range(min = 1, max = 3600))]
     pub window_s: i64,
@@ -42,7 +42,7 @@ pub struct Settings {
     pub count_client_errors: bool,
 }
 
-impl Default for Settings {
+impl Default for BreakerSettings {
     fn default() -> Self {
         Self {
             window_s: 60,
@@ -58,7 +58,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl BreakerSettings {
     /// How far back attempts count.
     pub(super) fn window(&self) -> TimeDelta {
         seconds(self.window_s)
@@ -72,7 +72,7 @@ impl Settings {
     }
 
     /// Whether a window that ends with a failure opens a closed breaker.
-    pub(super) fn opens_after(&self, window: &Window) -> Option<Why> {
+    pub(super) fn opens_after(&self, window: &FailureWindow) -> Option<Why> {
         let share_bps = i64::from(window.failures) * WHOLE_BPS;
         let limit_bps = i64::from(window.attempts) * i64::from(self.failure_rate_bps);
         if window.consecutive_failures >= self.consecutive_failures {

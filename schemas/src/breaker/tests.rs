@@ -15,15 +15,15 @@ fn id(n: u128) -> AttemptId {
     Uuid::from_u128(n).into()
 }
 
-fn call(n: u128, outcome: Outcome) -> Call {
-    Call {
+fn call(n: u128, outcome: CallHealth) -> CallReport {
+    CallReport {
         attempt: id(n),
         outcome,
     }
 }
 
-fn failures(n: i32) -> Window {
-    Window {
+fn failures(n: i32) -> FailureWindow {
+    FailureWindow {
         attempts: n,
         failures: n,
         consecutive_failures: n,
@@ -33,24 +33,29 @@ fn failures(n: i32) -> Window {
 /// Opened at second 0 by five failures in a row.
 fn opened() -> Breaker {
     let mut breaker = Breaker::default();
-    let transition = record(&mut breaker, call(1, Outcome::Failure), 5, 0);
+    let transition = record(&mut breaker, call(1, CallHealth::Failure), 5, 0);
     assert_eq!(transition.map(|t| t.why), Some(Why::ConsecutiveFailures));
     breaker
 }
 
-fn record(breaker: &mut Breaker, call: Call, failed: i32, s: i64) -> Option<Transition> {
-    breaker.record(call, &failures(failed), &Settings::default(), at(s))
+fn record(
+    breaker: &mut Breaker,
+    call: CallReport,
+    failed: i32,
+    s: i64,
+) -> Option<BreakerTransition> {
+    breaker.record(call, &failures(failed), &BreakerSettings::default(), at(s))
 }
 
 /// Leases a probe and records its outcome, both at second `s`.
-fn probe(breaker: &mut Breaker, outcome: Outcome, s: i64) -> Option<Transition> {
+fn probe(breaker: &mut Breaker, outcome: CallHealth, s: i64) -> Option<BreakerTransition> {
     breaker.lease(id(7), at(s + 8), at(s));
     record(breaker, call(7, outcome), 1, s)
 }
 
 #[test]
 fn successes_and_refusals_change_nothing_on_a_closed_breaker() {
-    for outcome in [Outcome::Success, Outcome::Alive] {
+    for outcome in [CallHealth::Success, CallHealth::Alive] {
         let mut breaker = Breaker::default();
         assert!(breaker.is_noop_for(call(1, outcome), at(0)));
         assert_eq!(record(&mut breaker, call(1, outcome), 50, 0), None);
@@ -60,8 +65,8 @@ fn successes_and_refusals_change_nothing_on_a_closed_breaker() {
 
 #[test]
 fn it_opens_at_five_failures_in_a_row_or_half_of_ten() {
-    let settings = Settings::default();
-    let window = |attempts, failures, consecutive_failures| Window {
+    let settings = BreakerSettings::default();
+    let window = |attempts, failures, consecutive_failures| FailureWindow {
         attempts,
         failures,
         consecutive_failures,
@@ -74,7 +79,7 @@ fn it_opens_at_five_failures_in_a_row_or_half_of_ten() {
         (window(11, 5, 4), None),
     ] {
         let mut breaker = Breaker::default();
-        let transition = breaker.record(call(1, Outcome::Failure), &window, &settings, at(0));
+        let transition = breaker.record(call(1, CallHealth::Failure), &window, &settings, at(0));
         assert_eq!(transition.map(|t| t.why), why, "{window:?}");
     }
 }
@@ -82,10 +87,10 @@ fn it_opens_at_five_failures_in_a_row_or_half_of_ten() {
 #[test]
 fn refused_credentials_open_it_at_once() {
     let mut breaker = Breaker::default();
-    let transition = record(&mut breaker, call(1, Outcome::Denied), 1, 0);
-    let expected = Transition {
-        from: State::Closed,
-        to: State::Open,
+    let transition = record(&mut breaker, call(1, CallHealth::Denied), 1, 0);
+    let expected = BreakerTransition {
+        from: BreakerState::Closed,
+        to: BreakerState::Open,
         why: Why::CredentialsDenied,
     };
     assert_eq!(transition, Some(expected));
@@ -101,13 +106,13 @@ fn it_keeps_calls_away_until_its_time_is_over_then_asks_for_one_probe() {
         }
     );
     assert_eq!(breaker.lease(id(2), at(37), at(29)), None);
-    assert_eq!(breaker.state, State::Open);
+    assert_eq!(breaker.state, BreakerState::Open);
 
     assert_eq!(breaker.admit(at(30)), Admission::Probe);
     let transition = breaker.lease(id(2), at(38), at(30));
     assert_eq!(
         transition.map(|t| (t.from, t.to)),
-        Some((State::Open, State::HalfOpen))
+        Some((BreakerState::Open, BreakerState::HalfOpen))
     );
     assert_eq!(
         breaker.admit(at(31)),
@@ -125,22 +130,25 @@ fn a_probe_that_never_answers_lapses_and_its_late_answer_is_ignored() {
     breaker.lease(id(2), at(38), at(30));
     assert_eq!(breaker.admit(at(38)), Admission::Probe);
     assert_eq!(breaker.lease(id(3), at(46), at(38)), None);
-    assert_eq!(record(&mut breaker, call(2, Outcome::Failure), 9, 39), None);
+    assert_eq!(
+        record(&mut breaker, call(2, CallHealth::Failure), 9, 39),
+        None
+    );
     assert_eq!(
         (breaker.state, breaker.probe.map(|p| p.attempt)),
-        (State::HalfOpen, Some(id(3)))
+        (BreakerState::HalfOpen, Some(id(3)))
     );
 }
 
 #[test]
 fn three_probes_that_prove_the_gateway_alive_close_it() {
     let mut breaker = opened();
-    assert_eq!(probe(&mut breaker, Outcome::Success, 30), None);
-    assert_eq!(probe(&mut breaker, Outcome::Alive, 31), None);
-    let transition = probe(&mut breaker, Outcome::Success, 32);
-    let expected = Transition {
-        from: State::HalfOpen,
-        to: State::Closed,
+    assert_eq!(probe(&mut breaker, CallHealth::Success, 30), None);
+    assert_eq!(probe(&mut breaker, CallHealth::Alive, 31), None);
+    let transition = probe(&mut breaker, CallHealth::Success, 32);
+    let expected = BreakerTransition {
+        from: BreakerState::HalfOpen,
+        to: BreakerState::Closed,
         why: Why::Recovered,
     };
     assert_eq!(transition, Some(expected));
@@ -151,8 +159,14 @@ fn three_probes_that_prove_the_gateway_alive_close_it() {
             ..Breaker::default()
         }
     );
-    assert_eq!(breaker.counts_from(&Settings::default(), at(40)), at(32));
-    assert_eq!(breaker.counts_from(&Settings::default(), at(100)), at(40));
+    assert_eq!(
+        breaker.counts_from(&BreakerSettings::default(), at(40)),
+        at(32)
+    );
+    assert_eq!(
+        breaker.counts_from(&BreakerSettings::default(), at(100)),
+        at(40)
+    );
 }
 
 #[test]
@@ -162,7 +176,7 @@ fn failed_probes_double_the_open_time_up_to_ten_minutes() {
     for _ in 0..7 {
         let (from, until) = (breaker.opened_at.unwrap(), breaker.open_until.unwrap());
         open_for_s.push((until - from).num_seconds());
-        let transition = probe(&mut breaker, Outcome::Failure, until.timestamp());
+        let transition = probe(&mut breaker, CallHealth::Failure, until.timestamp());
         assert_eq!(transition.map(|t| t.why), Some(Why::ProbeFailed));
     }
     assert_eq!(open_for_s, [30, 60, 120, 240, 480, 600, 600]);
@@ -171,22 +185,26 @@ fn failed_probes_double_the_open_time_up_to_ten_minutes() {
 #[test]
 fn a_failed_probe_takes_back_the_earlier_successes() {
     let mut breaker = opened();
-    for outcome in [Outcome::Success, Outcome::Success, Outcome::Failure] {
+    for outcome in [
+        CallHealth::Success,
+        CallHealth::Success,
+        CallHealth::Failure,
+    ] {
         probe(&mut breaker, outcome, 30);
     }
     assert_eq!(
         (breaker.state, breaker.half_open_successes),
-        (State::Open, 0)
+        (BreakerState::Open, 0)
     );
 }
 
 #[test]
 fn calls_begun_before_it_opened_neither_close_nor_prolong_it() {
     for outcome in [
-        Outcome::Success,
-        Outcome::Alive,
-        Outcome::Failure,
-        Outcome::Denied,
+        CallHealth::Success,
+        CallHealth::Alive,
+        CallHealth::Failure,
+        CallHealth::Denied,
     ] {
         let mut breaker = opened();
         let before = breaker.clone();
@@ -202,7 +220,7 @@ fn calls_begun_before_it_opened_neither_close_nor_prolong_it() {
 #[test]
 fn a_hold_rules_until_it_lapses() {
     let hold = |kind| {
-        Some(Hold {
+        Some(BreakerHold {
             kind,
             until: at(60),
             reason: "maintenance".into(),
@@ -219,8 +237,11 @@ fn a_hold_rules_until_it_lapses() {
         }
     );
     assert_eq!(breaker.admit(at(60)), Admission::Allowed);
-    assert_eq!(record(&mut breaker, call(1, Outcome::Denied), 9, 59), None);
-    assert!(record(&mut breaker, call(1, Outcome::Denied), 9, 60).is_some());
+    assert_eq!(
+        record(&mut breaker, call(1, CallHealth::Denied), 9, 59),
+        None
+    );
+    assert!(record(&mut breaker, call(1, CallHealth::Denied), 9, 60).is_some());
 
     let breaker = Breaker {
         hold: hold(HoldKind::ForceClosed),
@@ -232,22 +253,32 @@ fn a_hold_rules_until_it_lapses() {
 
 #[test]
 fn what_an_outcome_means_follows_from_class_time_and_settings() {
-    let strict = Settings {
+    let strict = BreakerSettings {
         count_client_errors: true,
-        ..Settings::default()
+        ..BreakerSettings::default()
     };
-    let lenient = Settings::default();
+    let lenient = BreakerSettings::default();
     for (class, duration_ms, settings, outcome) in [
-        (None, 8_000, lenient, Outcome::Success),
-        (None, 8_001, lenient, Outcome::Failure),
-        (Some(ErrorClass::NotCreated), 1, lenient, Outcome::Failure),
-        (Some(ErrorClass::Unknown), 1, lenient, Outcome::Failure),
-        (Some(ErrorClass::Throttled), 1, lenient, Outcome::Failure),
-        (Some(ErrorClass::Denied), 9_000, lenient, Outcome::Denied),
-        (Some(ErrorClass::Refused), 1, lenient, Outcome::Alive),
-        (Some(ErrorClass::Refused), 1, strict, Outcome::Failure),
-        (Some(ErrorClass::Refused), 9_000, lenient, Outcome::Failure),
-        (Some(ErrorClass::Declined), 1, strict, Outcome::Alive),
+        (None, 8_000, lenient, CallHealth::Success),
+        (None, 8_001, lenient, CallHealth::Failure),
+        (
+            Some(ErrorClass::NotCreated),
+            1,
+            lenient,
+            CallHealth::Failure,
+        ),
+        (Some(ErrorClass::Unknown), 1, lenient, CallHealth::Failure),
+        (Some(ErrorClass::Throttled), 1, lenient, CallHealth::Failure),
+        (Some(ErrorClass::Denied), 9_000, lenient, CallHealth::Denied),
+        (Some(ErrorClass::Rejected), 1, lenient, CallHealth::Alive),
+        (Some(ErrorClass::Rejected), 1, strict, CallHealth::Failure),
+        (
+            Some(ErrorClass::Rejected),
+            9_000,
+            lenient,
+            CallHealth::Failure,
+        ),
+        (Some(ErrorClass::Declined), 1, strict, CallHealth::Alive),
     ] {
         assert_eq!(
             outcome_of(class, duration_ms, &settings),
@@ -283,7 +314,7 @@ impl Traffic {
     }
 
     /// One call at `now`; true once the breaker is open.
-    fn call(&mut self, now: Instant, failing_bps: u64, settings: &Settings) -> bool {
+    fn call(&mut self, now: Instant, failing_bps: u64, settings: &BreakerSettings) -> bool {
         let failed = self.draw_bps() < failing_bps;
         self.recent.push_back((now, failed));
         let from = self.breaker.counts_from(settings, now);
@@ -291,7 +322,7 @@ impl Traffic {
             self.recent.pop_front();
         }
         let count = |n: usize| i32::try_from(n).unwrap();
-        let window = Window {
+        let window = FailureWindow {
             attempts: count(self.recent.len()),
             failures: count(self.recent.iter().filter(|(_, failed)| *failed).count()),
             consecutive_failures: count(
@@ -303,9 +334,9 @@ impl Traffic {
             ),
         };
         let outcome = if failed {
-            Outcome::Failure
+            CallHealth::Failure
         } else {
-            Outcome::Success
+            CallHealth::Success
         };
         self.breaker
             .record(call(0, outcome), &window, settings, now)
@@ -320,7 +351,7 @@ fn a_gateway_that_fails_now_and_then_is_never_shut_out() {
         for n in 0..100_000 {
             let now = at(0) + TimeDelta::milliseconds(n * every_ms);
             assert!(
-                !traffic.call(now, 200, &Settings::default()),
+                !traffic.call(now, 200, &BreakerSettings::default()),
                 "opened at call {n}"
             );
         }
@@ -332,12 +363,12 @@ fn a_gateway_that_mostly_fails_is_nearly_always_shut_out_within_twenty_calls() {
     let opened = (0..1_000_u64)
         .filter(|seed| {
             let mut traffic = Traffic::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            (0..20).any(|n| traffic.call(at(n), 6_000, &Settings::default()))
+            (0..20).any(|n| traffic.call(at(n), 6_000, &BreakerSettings::default()))
         })
         .count();
     assert!(opened >= 900, "{opened} of 1000");
     let mut traffic = Traffic::new(1);
-    assert!((0..20).any(|n| traffic.call(at(n), 6_000, &Settings::default())));
+    assert!((0..20).any(|n| traffic.call(at(n), 6_000, &BreakerSettings::default())));
 }
 
 /// The rules once more, in the simplest words: what a breaker must allow after any history.
@@ -355,10 +386,10 @@ impl Model {
             && self.probe.is_none_or(|(_, until)| s >= until)
     }
 
-    fn record(&mut self, n: u128, outcome: Outcome, failed: i32, s: i64) {
-        let bad = matches!(outcome, Outcome::Failure | Outcome::Denied);
+    fn record(&mut self, n: u128, outcome: CallHealth, failed: i32, s: i64) {
+        let bad = matches!(outcome, CallHealth::Failure | CallHealth::Denied);
         if self.open_until.is_none() {
-            if outcome == Outcome::Denied || (bad && failed >= 5) {
+            if outcome == CallHealth::Denied || (bad && failed >= 5) {
                 (self.open_for, self.open_until) = (30, Some(s + 30));
             }
         } else if self.probe.is_some_and(|(probe, _)| probe == n) {
@@ -380,15 +411,15 @@ enum Step {
     Begin,
     End {
         back: u128,
-        outcome: Outcome,
+        outcome: CallHealth,
         failed: i32,
     },
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
     let outcome = prop_oneof![
-        3 => Just(Outcome::Success), 1 => Just(Outcome::Alive),
-        3 => Just(Outcome::Failure), 1 => Just(Outcome::Denied),
+        3 => Just(CallHealth::Success), 1 => Just(CallHealth::Alive),
+        3 => Just(CallHealth::Failure), 1 => Just(CallHealth::Denied),
     ];
     prop_oneof![
         (0..40_i64).prop_map(Step::Wait),
@@ -405,23 +436,23 @@ proptest! {
     #[test]
     fn it_does_what_the_model_does(steps in prop::collection::vec(any_step(), 1..200)) {
         let (mut breaker, mut model) = (Breaker::default(), Model::default());
-        let (mut now, mut begun) = (0, 0);
+        let (mut now, mut started) = (0, 0);
         for step in steps {
             match step {
                 Step::Wait(s) => now += s,
                 Step::Begin => {
-                    begun += 1;
-                    let half_open = breaker.state != State::Closed && breaker.admit(at(now)) == Admission::Probe;
-                    breaker.lease(id(begun), at(now + 8), at(now));
+                    started += 1;
+                    let half_open = breaker.state != BreakerState::Closed && breaker.admit(at(now)) == Admission::Probe;
+                    breaker.lease(id(started), at(now + 8), at(now));
                     if half_open {
-                        model.probe = Some((begun, now + 8));
+                        model.probe = Some((started, now + 8));
                     }
                 }
                 Step::End { back, outcome, failed } => {
-                    let ended = call(begun.saturating_sub(back), outcome);
+                    let ended = call(started.saturating_sub(back), outcome);
                     let (noop, before) = (breaker.is_noop_for(ended, at(now)), breaker.clone());
                     let transition = record(&mut breaker, ended, failed, now);
-                    model.record(begun.saturating_sub(back), outcome, failed, now);
+                    model.record(started.saturating_sub(back), outcome, failed, now);
                     prop_assert!(!noop || (breaker == before && transition.is_none()));
                     prop_assert_eq!(transition.is_some(), breaker.state != before.state);
                     prop_assert!(transition.is_none_or(|t| (t.from, t.to) == (before.state, breaker.state)));
@@ -429,8 +460,8 @@ proptest! {
             }
             let admitted = !matches!(breaker.admit(at(now)), Admission::Refused { .. });
             prop_assert_eq!(admitted, model.admits(now), "at {}: {:?} {:?}", now, breaker, model);
-            prop_assert_eq!(breaker.state == State::Closed, model.open_until.is_none());
-            prop_assert!(breaker.probe.is_none() || breaker.state == State::HalfOpen);
+            prop_assert_eq!(breaker.state == BreakerState::Closed, model.open_until.is_none());
+            prop_assert!(breaker.probe.is_none() || breaker.state == BreakerState::HalfOpen);
         }
     }
 }

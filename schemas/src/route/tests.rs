@@ -1,5 +1,5 @@
 use super::*;
-use crate::breaker::{Hold, HoldKind, Probe, State};
+use crate::breaker::{BreakerHold, BreakerState, HoldKind, Probe};
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -10,8 +10,8 @@ fn at(s: i64) -> Instant {
     NOW + TimeDelta::seconds(s)
 }
 
-fn candidate(n: u128) -> Candidate {
-    Candidate {
+fn candidate(n: u128) -> RouteCandidate {
+    RouteCandidate {
         connection: Uuid::from_u128(n).into(),
         gateway: GatewayKind::Efi,
         status_active: true,
@@ -23,7 +23,7 @@ fn candidate(n: u128) -> Candidate {
 
 fn open(opened_s: i64, until_s: i64) -> Breaker {
     Breaker {
-        state: State::Open,
+        state: BreakerState::Open,
         openings: 1,
         opened_at: Some(at(opened_s)),
         open_until: Some(at(until_s)),
@@ -33,7 +33,7 @@ fn open(opened_s: i64, until_s: i64) -> Breaker {
 
 fn held(kind: HoldKind, mut breaker: Breaker) -> Breaker {
     let (until, reason) = (at(60), "maintenance".into());
-    breaker.hold = Some(Hold {
+    breaker.hold = Some(BreakerHold {
         kind,
         until,
         reason,
@@ -48,7 +48,7 @@ fn unmet() -> Vec<Unmet> {
     }]
 }
 
-fn steps(policy: &[Candidate]) -> Vec<(ConnectionId, Reason)> {
+fn steps(policy: &[RouteCandidate]) -> Vec<(ConnectionId, RouteReason)> {
     plan(policy, NOW)
         .steps
         .iter()
@@ -63,32 +63,32 @@ fn a_healthy_policy_is_followed_in_its_order() {
     assert_eq!(
         steps(&policy),
         [
-            (a, Reason::Primary),
-            (b, Reason::Fallback),
-            (c, Reason::Fallback)
+            (a, RouteReason::Primary),
+            (b, RouteReason::Fallback),
+            (c, RouteReason::Fallback)
         ]
     );
 }
 
 #[test]
 fn each_one_left_out_says_why() {
-    let draining = Candidate {
+    let draining = RouteCandidate {
         status_active: false,
         ..candidate(1)
     };
-    let lacking = Candidate {
+    let lacking = RouteCandidate {
         unmet: unmet(),
         ..candidate(2)
     };
-    let tried = Candidate {
+    let tried = RouteCandidate {
         tried: true,
         ..candidate(3)
     };
-    let held = Candidate {
+    let held = RouteCandidate {
         breaker: held(HoldKind::ForceOpen, Breaker::default()),
         ..candidate(4)
     };
-    let broken = Candidate {
+    let broken = RouteCandidate {
         breaker: open(-5, 25),
         ..candidate(5)
     };
@@ -115,14 +115,14 @@ fn each_one_left_out_says_why() {
 
 #[test]
 fn a_probe_keeps_its_place_in_the_policy() {
-    let due = Candidate {
+    let due = RouteCandidate {
         breaker: open(-40, -10),
         ..candidate(1)
     };
     let (a, b) = (due.connection, candidate(2).connection);
     assert_eq!(
         steps(&[due, candidate(2)]),
-        [(a, Reason::Probe), (b, Reason::Fallback)]
+        [(a, RouteReason::Probe), (b, RouteReason::Fallback)]
     );
 }
 
@@ -133,13 +133,13 @@ fn a_connection_with_a_probe_under_way_is_passed_over() {
         until: at(8),
     });
     let breaker = Breaker {
-        state: State::HalfOpen,
+        state: BreakerState::HalfOpen,
         probe,
         ..open(-40, -10)
     };
     let plan = plan(
         &[
-            Candidate {
+            RouteCandidate {
                 breaker,
                 ..candidate(1)
             },
@@ -155,27 +155,30 @@ fn a_connection_with_a_probe_under_way_is_passed_over() {
 
 #[test]
 fn with_all_breakers_open_the_one_that_opened_first_is_tried() {
-    let policy = [-10, -90, -20].map(|s| Candidate {
+    let policy = [-10, -90, -20].map(|s| RouteCandidate {
         breaker: open(s, 25),
         ..candidate(s.unsigned_abs().into())
     });
-    assert_eq!(steps(&policy), [(policy[1].connection, Reason::LastResort)]);
+    assert_eq!(
+        steps(&policy),
+        [(policy[1].connection, RouteReason::LastResort)]
+    );
 }
 
 #[test]
 fn what_a_person_holds_open_is_no_last_resort_and_what_they_hold_closed_is_used() {
-    let off = Candidate {
+    let off = RouteCandidate {
         breaker: held(HoldKind::ForceOpen, open(-90, 25)),
         ..candidate(1)
     };
     assert_eq!(steps(std::slice::from_ref(&off)), []);
-    let on = Candidate {
+    let on = RouteCandidate {
         breaker: held(HoldKind::ForceClosed, open(-90, 25)),
         ..candidate(2)
     };
     assert_eq!(
         steps(&[off, on.clone()]),
-        [(on.connection, Reason::Fallback)]
+        [(on.connection, RouteReason::Fallback)]
     );
 }
 
@@ -183,7 +186,7 @@ fn what_a_person_holds_open_is_no_last_resort_and_what_they_hold_closed_is_used(
 fn fallbacks_list_what_a_charge_lacks() {
     let policy = [
         candidate(1),
-        Candidate {
+        RouteCandidate {
             unmet: unmet(),
             ..candidate(2)
         },
@@ -201,14 +204,14 @@ fn fallbacks_list_what_a_charge_lacks() {
 
 #[test]
 fn a_plan_survives_json() {
-    let lacking = Candidate {
+    let lacking = RouteCandidate {
         unmet: unmet(),
         ..candidate(2)
     };
     let plan = plan(&[candidate(1), lacking], NOW);
     let json = serde_json::to_value(&plan).unwrap();
     assert_eq!(json["excluded"][0]["why"]["type"], "unmet");
-    assert_eq!(serde_json::from_value::<Plan>(json).unwrap(), plan);
+    assert_eq!(serde_json::from_value::<RoutePlan>(json).unwrap(), plan);
 }
 
 fn any_breaker() -> impl Strategy<Value = Breaker> {
@@ -216,7 +219,7 @@ fn any_breaker() -> impl Strategy<Value = Breaker> {
         Just(Breaker::default()),
         (-100..0_i64, -50..50_i64).prop_map(|(opened, until)| open(opened, until)),
         (-100..0_i64, -50..50_i64).prop_map(|(opened, until)| Breaker {
-            state: State::HalfOpen,
+            state: BreakerState::HalfOpen,
             probe: Some(Probe {
                 attempt: Uuid::nil().into(),
                 until: at(until)
@@ -231,12 +234,12 @@ fn any_breaker() -> impl Strategy<Value = Breaker> {
     })
 }
 
-fn any_policy() -> impl Strategy<Value = Vec<Candidate>> {
+fn any_policy() -> impl Strategy<Value = Vec<RouteCandidate>> {
     let one = (any_breaker(), any::<bool>(), any::<bool>(), any::<bool>());
     prop::collection::vec(one, 0..6).prop_map(|ones| {
         (1..)
             .zip(ones)
-            .map(|(n, (breaker, status_active, met, tried))| Candidate {
+            .map(|(n, (breaker, status_active, met, tried))| RouteCandidate {
                 breaker,
                 status_active,
                 tried,
@@ -261,15 +264,15 @@ proptest! {
 
     #[test]
     fn a_sale_is_given_up_only_where_nothing_may_be_asked(policy in any_policy()) {
-        let usable = |c: &Candidate| c.status_active && c.unmet.is_empty() && !c.tried;
-        let forced = |c: &Candidate| c.breaker.held(NOW).is_some_and(|h| h.kind == HoldKind::ForceOpen);
+        let usable = |c: &RouteCandidate| c.status_active && c.unmet.is_empty() && !c.tried;
+        let forced = |c: &RouteCandidate| c.breaker.held(NOW).is_some_and(|h| h.kind == HoldKind::ForceOpen);
         let plan = plan(&policy, NOW);
         for step in &plan.steps {
             let chosen = policy.iter().find(|c| c.connection == step.connection).unwrap();
             prop_assert!(usable(chosen) && !forced(chosen));
             prop_assert_eq!(
                 matches!(chosen.breaker.admit(NOW), Admission::Refused { .. }),
-                step.reason == Reason::LastResort
+                step.reason == RouteReason::LastResort
             );
         }
         prop_assert_eq!(plan.steps.is_empty(), !policy.iter().any(|c| usable(c) && !forced(c)));

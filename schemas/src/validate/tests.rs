@@ -24,7 +24,7 @@ fn a_short_request_is_enough() {
         .request;
     assert_eq!(
         charge.payment_method.life(),
-        crate::payment_method::Life::Seconds(3600)
+        crate::payment_method::Lifetime::Seconds(3600)
     );
     assert_eq!(charge.payer.document.as_str(), "52998224725");
 }
@@ -32,7 +32,7 @@ fn a_short_request_is_enough() {
 #[test]
 fn every_wrong_field_is_named_at_once_and_no_value_repeated() {
     let body = json!({
-        "amount": "12", "colour": 1, "currency": "USD", "reference": "",
+        "amount": "12", "color": 1, "currency": "USD", "reference": "",
         "payer": { "document": "52998224724", "email": "no", "phone": "999" },
         "payment_method": { "type": "pix", "expires_in": 1 },
         "metadata": { "a": 1 },
@@ -43,7 +43,7 @@ fn every_wrong_field_is_named_at_once_and_no_value_repeated() {
     assert!(errors.iter().all(|e| !e.message.contains("52998224724")));
     let expected = [
         "amount",
-        "colour",
+        "color",
         "currency",
         "metadata.a",
         "payer.document",
@@ -119,11 +119,11 @@ fn null_is_the_absence_of_a_field_that_is_known() {
     assert_eq!(nulls.request, plain.request);
     assert_eq!(nulls.canonical, plain.canonical);
     body["amount"] = Value::Null;
-    body["colour"] = Value::Null;
+    body["color"] = Value::Null;
     body["payment_method"]["brand"] = Value::Null;
     let expected = [
         ("amount", "required"),
-        ("colour", "unknown"),
+        ("color", "unknown"),
         ("payment_method.brand", "unknown"),
     ];
     assert_eq!(

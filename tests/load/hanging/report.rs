@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     Rest, Route, Sale,
-    watch::{Pool, Probe, Watched},
+    watch::{CheckReport, Pool, Probe},
 };
 use crate::{
     report::Percentiles,
@@ -136,7 +136,11 @@ impl Phase {
         })
     }
 
-    pub(super) fn watched(&mut self, watched: &Watched, payments: &[Probe]) -> anyhow::Result<()> {
+    pub(super) fn watched(
+        &mut self,
+        watched: &CheckReport,
+        payments: &[Probe],
+    ) -> anyhow::Result<()> {
         self.readyz = Timed::of(watched.readyz.iter().copied())?.0;
         self.events = Timed::of(watched.events.iter().copied())?.0;
         self.payments = Timed::of(payments.iter().copied())?.0;

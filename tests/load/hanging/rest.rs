@@ -153,6 +153,6 @@ async fn attempts(db: &mut PgConnection) -> anyhow::Result<BTreeMap<String, i64>
 }
 
 async fn overdue(db: &mut PgConnection) -> anyhow::Result<i64> {
-    let sql = "select count(*) from charges where look_at < app_now() - interval '1 minute'";
+    let sql = "select count(*) from charges where next_check_at < app_now() - interval '1 minute'";
     Ok(db.fetch_one(sql).await?.try_get(0)?)
 }

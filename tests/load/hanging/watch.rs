@@ -35,7 +35,7 @@ pub(crate) struct Pool {
 }
 
 /// What was seen until the phase was over.
-pub(super) struct Watched {
+pub(super) struct CheckReport {
     pub readyz: Vec<Probe>,
     pub events: Vec<Probe>,
     pub pools: BTreeMap<String, Pool>,
@@ -49,7 +49,7 @@ pub(super) struct Probe {
 }
 
 impl Hanging {
-    pub(super) async fn watch(&self, over: &CancellationToken) -> Watched {
+    pub(super) async fn watch(&self, over: &CancellationToken) -> CheckReport {
         let api = &self.merchants[0].api;
         let client = tests::http();
         let reading = futures::future::join_all(self.metrics.iter().map(|(name, url)| {
@@ -61,7 +61,7 @@ impl Hanging {
             probe(&client, api, "/v1/events?limit=20", over),
             reading,
         );
-        Watched {
+        CheckReport {
             readyz,
             events,
             pools: pools.into_iter().collect(),

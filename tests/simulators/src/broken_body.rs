@@ -73,12 +73,12 @@ pub(crate) async fn trickling(response: Response<Body>, byte_ms: u64) -> Respons
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     let wait = Duration::from_millis(if byte_ms == 0 { BYTE_MS } else { byte_ms });
-    let begun = tokio::time::Instant::now();
+    let started = tokio::time::Instant::now();
     let rest = stream::unfold(bytes, move |mut left| async move {
         if left.is_empty() {
             return None;
         }
-        let next = if begun.elapsed() < MAX_TRICKLE {
+        let next = if started.elapsed() < MAX_TRICKLE {
             tokio::time::sleep(wait).await;
             left.split_to(1)
         } else {

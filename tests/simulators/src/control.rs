@@ -65,7 +65,7 @@ pub enum Action {
 }
 
 /// A simulated gateway, as the control sees it.
-pub(crate) trait Book: Send + Sync {
+pub(crate) trait ControlApi: Send + Sync {
     fn sim(&self) -> &Arc<Sim>;
     fn charges(&self) -> Vec<Held>;
     /// `charge`: an id or a reference. The error is for people.
@@ -94,24 +94,24 @@ pub(crate) trait Book: Send + Sync {
 }
 
 #[derive(Clone)]
-struct Books(Arc<Vec<Arc<dyn Book>>>);
+struct ControlApis(Arc<Vec<Arc<dyn ControlApi>>>);
 
-type Wrong = (StatusCode, String);
+type ControlError = (StatusCode, String);
 
-impl Books {
+impl ControlApis {
     /// The gateway of that name, up to date.
-    fn of(&self, gateway: &str) -> Result<Arc<dyn Book>, Wrong> {
-        let found = self.0.iter().find(|book| book.sim().name == gateway);
-        let book = found.cloned().ok_or_else(|| {
+    fn of(&self, gateway: &str) -> Result<Arc<dyn ControlApi>, ControlError> {
+        let found = self.0.iter().find(|api| api.sim().name == gateway);
+        let api = found.cloned().ok_or_else(|| {
             let why = format!("no simulator is called {gateway}\n");
             (StatusCode::NOT_FOUND, why)
         })?;
-        book.due();
-        Ok(book)
+        api.due();
+        Ok(api)
     }
 }
 
-pub(crate) fn router(books: Vec<Arc<dyn Book>>) -> Router {
+pub(crate) fn router(apis: Vec<Arc<dyn ControlApi>>) -> Router {
     Router::new()
         .route("/_sim", get(page::index))
         .route("/_sim/health", get(|| async { "ok\n" }))
@@ -132,11 +132,11 @@ pub(crate) fn router(books: Vec<Arc<dyn Book>>) -> Router {
             "/_sim/{gateway}/notifications/{n}/resend",
             post(notification::resend),
         )
-        .route("/_sim/{gateway}/notify", post(notification::tell))
+        .route("/_sim/{gateway}/notify", post(notification::notify))
         .route(
             "/_sim/{gateway}/settings",
             get(settings::read).put(settings::set),
         )
         .route("/_sim/{gateway}/clock", post(settings::clock))
-        .with_state(Books(Arc::new(books)))
+        .with_state(ControlApis(Arc::new(apis)))
 }

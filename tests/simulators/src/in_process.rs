@@ -16,7 +16,7 @@ use crate::{
     Action, Held, Outgoing, asaas,
     certificates::Certificates,
     cobrancas,
-    control::Book,
+    control::ControlApi,
     efi,
     listener::dated,
     notify,
@@ -29,7 +29,7 @@ const MAX_BODY: usize = 1 << 22;
 
 /// All simulators, by name: `efi`, `efi_cobrancas`, `stripe`, `asaas`.
 pub struct InProcess {
-    gateways: BTreeMap<&'static str, (Arc<dyn Book>, Router)>,
+    gateways: BTreeMap<&'static str, (Arc<dyn ControlApi>, Router)>,
     /// A client certificate and its key, which Efí takes.
     pub client_pem: String,
 }
@@ -46,7 +46,7 @@ impl InProcess {
         let cobrancas = Arc::new(cobrancas::Cobrancas::new(Arc::new(sim("efi_cobrancas"))));
         let stripe = Arc::new(stripe::Stripe::new(Arc::new(sim("stripe"))));
         let asaas = Arc::new(asaas::Asaas::new(Arc::new(sim("asaas"))));
-        let all: [(Arc<dyn Book>, Router); 4] = [
+        let all: [(Arc<dyn ControlApi>, Router); 4] = [
             (efi.clone(), efi::router(efi)),
             (cobrancas.clone(), cobrancas::router(cobrancas)),
             (stripe.clone(), stripe::router(stripe)),
@@ -60,22 +60,22 @@ impl InProcess {
 
     /// Forgets all charges and draws from a new seed. Addresses that were registered stay.
     pub fn begin(&self, seed: u64, now: DateTime<Utc>) {
-        for (n, (book, _)) in (0..).zip(self.gateways.values()) {
-            book.forget();
-            book.sim().reseed(seed.wrapping_mul(4).wrapping_add(n));
-            book.sim().stand_at(now);
+        for (n, (api, _)) in (0..).zip(self.gateways.values()) {
+            api.forget();
+            api.sim().reseed(seed.wrapping_mul(4).wrapping_add(n));
+            api.sim().stand_at(now);
         }
     }
 
     /// Moves the clock, and does what is due by it.
     pub fn stand_at(&self, now: DateTime<Utc>) {
-        for (book, _) in self.gateways.values() {
-            book.sim().stand_at(now);
-            book.due();
+        for (api, _) in self.gateways.values() {
+            api.sim().stand_at(now);
+            api.due();
         }
     }
 
-    fn book(&self, gateway: &str) -> &Arc<dyn Book> {
+    fn api(&self, gateway: &str) -> &Arc<dyn ControlApi> {
         &self.gateways[gateway].0
     }
 
@@ -85,10 +85,10 @@ impl InProcess {
         gateway: &str,
         request: Request<Body>,
     ) -> (StatusCode, HeaderMap, Vec<u8>) {
-        let (book, router) = &self.gateways[gateway];
-        book.due();
+        let (api, router) = &self.gateways[gateway];
+        api.due();
         let answer = router.clone().oneshot(request).await;
-        let answer = dated(book, answer.unwrap_or_else(|never| match never {}));
+        let answer = dated(api, answer.unwrap_or_else(|never| match never {}));
         let (parts, body) = answer.into_parts();
         let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
         (parts.status, parts.headers, body.to_vec())
@@ -100,28 +100,28 @@ impl InProcess {
         gateway: &str,
         status: StatusCode,
     ) -> (StatusCode, HeaderMap, Vec<u8>) {
-        let (parts, body) = self.book(gateway).refusal(status).into_parts();
+        let (parts, body) = self.api(gateway).refusal(status).into_parts();
         let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
         (parts.status, parts.headers, body.to_vec())
     }
 
     /// All that exists there.
     pub fn charges(&self, gateway: &str) -> Vec<Held> {
-        self.book(gateway).charges()
+        self.api(gateway).charges()
     }
 
     /// What a person, or time, does to a charge. The error says why not.
     pub fn act(&self, gateway: &str, charge: &str, action: Action) -> Result<(), String> {
-        self.book(gateway).act(charge, action, true)
+        self.api(gateway).act(charge, action, true)
     }
 
     /// Takes what is to be told, by number.
     pub fn left(&self, gateway: &str) -> Vec<usize> {
-        std::mem::take(&mut *lock(&self.book(gateway).sim().left))
+        std::mem::take(&mut *lock(&self.api(gateway).sim().left))
     }
 
     /// A notification as it goes out now: signed now, for instance.
     pub fn written(&self, gateway: &str, n: usize) -> Option<Outgoing> {
-        notify::written(self.book(gateway).sim(), n)
+        notify::written(self.api(gateway).sim(), n)
     }
 }

@@ -23,7 +23,7 @@ mod sim;
 mod stripe;
 
 use certificates::Certificates;
-use control::Book;
+use control::ControlApi;
 pub use control::{Action, Held};
 pub use in_process::InProcess;
 use listener::Listener;
@@ -88,14 +88,14 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
     let asaas = Arc::new(asaas::Asaas::new(sim("asaas", options.seed + 2)));
     let cobrancas = sim("efi_cobrancas", options.seed + 3);
     let cobrancas = Arc::new(cobrancas::Cobrancas::new(cobrancas));
-    let books: Vec<Arc<dyn Book>> = vec![
+    let apis: Vec<Arc<dyn ControlApi>> = vec![
         efi.clone(),
         cobrancas.clone(),
         stripe.clone(),
         asaas.clone(),
     ];
-    let sims: Vec<Arc<Sim>> = books.iter().map(|book| book.sim().clone()).collect();
-    let control = control::router(books).merge(efi::control(efi.clone()));
+    let sims: Vec<Arc<Sim>> = apis.iter().map(|api| api.sim().clone()).collect();
+    let control = control::router(apis).merge(efi::control(efi.clone()));
     let listen = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let plain = |gateway: Router| control.clone().merge(gateway);
 

@@ -25,7 +25,7 @@ use tower::ServiceExt;
 
 use crate::{
     broken_body,
-    control::Book,
+    control::ControlApi,
     fault::{Fault, Kind},
     sim::Seen,
 };
@@ -60,15 +60,15 @@ impl Listener {
     pub(crate) fn open(
         &self,
         address: SocketAddr,
-        book: Arc<dyn Book>,
+        api: Arc<dyn ControlApi>,
         (router, tls): (Router, Option<TlsAcceptor>),
     ) -> anyhow::Result<SocketAddr> {
         let mut socket = bind(address).with_context(|| format!("cannot listen on {address}"))?;
         let bound = socket.local_addr()?;
         let (stop, tracker) = (self.stop.clone(), self.tracker.clone());
-        book.sim().sockets.send_modify(|(all, _)| *all += 1);
+        api.sim().sockets.send_modify(|(all, _)| *all += 1);
         self.tracker.spawn(async move {
-            let mut up = book.sim().up.subscribe();
+            let mut up = api.sim().up.subscribe();
             loop {
                 if stop
                     .run_until_cancelled(up.wait_for(|up| *up))
@@ -81,9 +81,9 @@ impl Listener {
                     Ok(listening) => listening,
                     Err(error) => return tracing::error!(%error, %bound, "the port is gone"),
                 };
-                book.sim().sockets.send_modify(|(_, open)| *open += 1);
+                api.sim().sockets.send_modify(|(_, open)| *open += 1);
                 let open = stop.child_token();
-                let serving = accept(&listening, &open, &tracker, (&book, &router, tls.as_ref()));
+                let serving = accept(&listening, &open, &tracker, (&api, &router, tls.as_ref()));
                 let down = up.wait_for(|up| !*up);
                 tokio::select! {
                     () = serving => {}
@@ -92,7 +92,7 @@ impl Listener {
                 }
                 open.cancel();
                 drop(listening);
-                book.sim().sockets.send_modify(|(_, open)| *open -= 1);
+                api.sim().sockets.send_modify(|(_, open)| *open -= 1);
                 match bind(bound) {
                     Ok(again) => socket = again,
                     Err(error) => return tracing::error!(%error, %bound, "the port is gone"),
@@ -134,13 +134,13 @@ async fn accept(
     listening: &TcpListener,
     open: &CancellationToken,
     tracker: &TaskTracker,
-    (book, router, tls): (&Arc<dyn Book>, &Router, Option<&TlsAcceptor>),
+    (api, router, tls): (&Arc<dyn ControlApi>, &Router, Option<&TlsAcceptor>),
 ) {
     while let Ok((stream, _)) = listening.accept().await {
-        let (book, router, tls) = (book.clone(), router.clone(), tls.cloned());
+        let (api, router, tls) = (api.clone(), router.clone(), tls.cloned());
         tracker.spawn(open.clone().run_until_cancelled_owned(connection(
             stream,
-            book,
+            api,
             (router, tls),
         )));
     }
@@ -148,7 +148,7 @@ async fn accept(
 
 async fn connection(
     stream: TcpStream,
-    book: Arc<dyn Book>,
+    api: Arc<dyn ControlApi>,
     (router, tls): (Router, Option<TlsAcceptor>),
 ) {
     let _ = stream.set_nodelay(true);
@@ -156,24 +156,24 @@ async fn connection(
         // without a certificate that the authority signed there is no answer at all
         Some(tls) => {
             if let Ok(stream) = tls.accept(stream).await {
-                serve(stream, book, router).await;
+                serve(stream, api, router).await;
             }
         }
-        None => serve(stream, book, router).await,
+        None => serve(stream, api, router).await,
     }
 }
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    book: Arc<dyn Book>,
+    api: Arc<dyn ControlApi>,
     router: Router,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (book, router) = (book.clone(), router.clone());
-        let sim = book.sim().clone();
+        let (api, router) = (api.clone(), router.clone());
+        let sim = api.sim().clone();
         // what a gateway has begun it ends, though the caller has hung up
         let answering = sim.stop.clone().run_until_cancelled_owned(async move {
-            answer(&book, router, request.map(Body::new)).await
+            answer(&api, router, request.map(Body::new)).await
         });
         let answering = sim.tracker.spawn(answering);
         async move { answering.await.ok().flatten().unwrap_or(Err(Cut)) }
@@ -184,7 +184,7 @@ async fn serve(
 }
 
 async fn answer(
-    book: &Arc<dyn Book>,
+    api: &Arc<dyn ControlApi>,
     router: Router,
     request: Request<Body>,
 ) -> Result<Response<Body>, Cut> {
@@ -196,7 +196,7 @@ async fn answer(
         return Ok(route(router, request).await);
     }
     let started = Instant::now();
-    let sim = book.sim();
+    let sim = api.sim();
     let key = request
         .headers()
         .get("idempotency-key")
@@ -205,18 +205,18 @@ async fn answer(
     let faults = sim.faults.of(&method, &path);
     pause(sim.settings().latency_ms).await;
     let mut about = None;
-    let outcome = if let Some(outcome) = before(book, &faults).await {
+    let outcome = if let Some(outcome) = before(api, &faults).await {
         outcome
     } else {
-        book.due();
+        api.due();
         let response = route(router, request).await;
         about = response
             .extensions()
             .get::<About>()
             .map(|About(reference)| reference.clone());
-        after(book, &faults, response).await
+        after(api, &faults, response).await
     };
-    let outcome = outcome.map(|response| dated(book, response));
+    let outcome = outcome.map(|response| dated(api, response));
     let status = outcome
         .as_ref()
         .ok()
@@ -230,7 +230,7 @@ async fn answer(
         idempotency_key: key,
     });
     if let Some(reference) = about {
-        book.served(
+        api.served(
             &reference,
             u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         );
@@ -244,12 +244,15 @@ async fn route(router: Router, request: Request<Body>) -> Response<Body> {
 }
 
 /// What the faults do instead of the effect.
-async fn before(book: &Arc<dyn Book>, faults: &[Fault]) -> Option<Result<Response<Body>, Cut>> {
+async fn before(
+    api: &Arc<dyn ControlApi>,
+    faults: &[Fault],
+) -> Option<Result<Response<Body>, Cut>> {
     for fault in faults.iter().filter(|fault| !fault.after) {
         match fault.kind {
             Kind::Delay => pause(fault.delay_ms).await,
             Kind::ResetBefore => return Some(Err(Cut)),
-            Kind::Status => return Some(Ok(broken(book, fault))),
+            Kind::Status => return Some(Ok(broken(api, fault))),
             _ => {}
         }
     }
@@ -258,7 +261,7 @@ async fn before(book: &Arc<dyn Book>, faults: &[Fault]) -> Option<Result<Respons
 
 /// What the faults do after the effect.
 async fn after(
-    book: &Arc<dyn Book>,
+    api: &Arc<dyn ControlApi>,
     faults: &[Fault],
     response: Response<Body>,
 ) -> Result<Response<Body>, Cut> {
@@ -266,7 +269,7 @@ async fn after(
     for fault in faults {
         match fault.kind {
             Kind::Delay if fault.after => pause(fault.delay_ms).await,
-            Kind::Status if fault.after => response = broken(book, fault),
+            Kind::Status if fault.after => response = broken(api, fault),
             Kind::ResetAfter => return Err(Cut),
             Kind::Malformed => response = broken_body::halved(response).await,
             Kind::OddCode => response = broken_body::odd_codes(response).await,
@@ -278,13 +281,13 @@ async fn after(
     Ok(response)
 }
 
-fn broken(book: &Arc<dyn Book>, fault: &Fault) -> Response<Body> {
-    fault.answer(|status| book.refusal(status))
+fn broken(api: &Arc<dyn ControlApi>, fault: &Fault) -> Response<Body> {
+    fault.answer(|status| api.refusal(status))
 }
 
 /// When it answers, by the simulator's own clock.
-pub(crate) fn dated(book: &Arc<dyn Book>, mut response: Response<Body>) -> Response<Body> {
-    let date = book.sim().now().format(HTTP_DATE).to_string();
+pub(crate) fn dated(api: &Arc<dyn ControlApi>, mut response: Response<Body>) -> Response<Body> {
+    let date = api.sim().now().format(HTTP_DATE).to_string();
     if let Ok(date) = HeaderValue::from_str(&date) {
         response.headers_mut().entry(header::DATE).or_insert(date);
     }

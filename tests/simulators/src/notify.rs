@@ -48,7 +48,7 @@ pub(crate) enum Proof {
 }
 
 /// What is to be told, and how hard.
-pub(crate) struct Telling {
+pub(crate) struct NotificationPlan {
     pub url: String,
     pub event: String,
     pub body: String,
@@ -74,7 +74,7 @@ pub struct Outgoing {
 pub(crate) type Held = oneshot::Sender<()>;
 
 /// When a notification counts as heard.
-enum Heard {
+enum Receipt {
     Status {
         exactly_200: bool,
     },
@@ -83,26 +83,30 @@ enum Heard {
 }
 
 /// Tells, in the background, until it was accepted or the schedule is used up.
-pub(crate) fn tell(sim: &Arc<Sim>, telling: Telling) {
-    let heard = Heard::Status {
-        exactly_200: telling.exactly_200,
+pub(crate) fn notify(sim: &Arc<Sim>, plan: NotificationPlan) {
+    let received = Receipt::Status {
+        exactly_200: plan.exactly_200,
     };
-    start(sim, telling, (heard, "application/json"));
+    start(sim, plan, (received, "application/json"));
 }
 
-/// Tells a form, again and again, until `heard` or the schedule is used up: the answers do not matter.
-pub(crate) fn tell_form(sim: &Arc<Sim>, telling: Telling, heard: CancellationToken) {
+/// Tells a form, again and again, until `received` or the schedule is used up: the answers do not matter.
+pub(crate) fn notify_form(sim: &Arc<Sim>, plan: NotificationPlan, received: CancellationToken) {
     let form = "application/x-www-form-urlencoded";
-    start(sim, telling, (Heard::Else(heard), form));
+    start(sim, plan, (Receipt::Else(received), form));
 }
 
-fn start(sim: &Arc<Sim>, telling: Telling, (heard, content_type): (Heard, &'static str)) {
+fn start(
+    sim: &Arc<Sim>,
+    plan: NotificationPlan,
+    (received, content_type): (Receipt, &'static str),
+) {
     let settings = sim.settings();
     if !settings.notify {
         return;
     }
     let lost = is_lost(sim);
-    let n = remember(sim, &telling, (lost, content_type));
+    let n = remember(sim, &plan, (lost, content_type));
     if lost {
         return;
     }
@@ -116,22 +120,22 @@ fn start(sim: &Arc<Sim>, telling: Telling, (heard, content_type): (Heard, &'stat
         if let Some(turn) = turn {
             let _ = turn.await;
         }
-        let _in_order = match &telling.order {
+        let _in_order = match &plan.order {
             Some(order) => Some(order.lock().await),
             None => None,
         };
         let schedule = settings.notification_retries_s;
-        let schedule = schedule.unwrap_or_else(|| telling.schedule_s.to_vec());
+        let schedule = schedule.unwrap_or_else(|| plan.schedule_s.to_vec());
         let copies = settings.notification_copies.max(1);
         let mut release = release;
         for wait in std::iter::once(0).chain(schedule) {
             inner.sleep(wait.saturating_mul(1000)).await;
             let mut accepted = false;
             for _ in 0..copies {
-                if heard.is_so(None) {
+                if received.is_so(None) {
                     return;
                 }
-                accepted |= heard.is_so(send(&inner, n).await);
+                accepted |= received.is_so(send(&inner, n).await);
             }
             drop(release.take());
             if accepted {
@@ -141,12 +145,12 @@ fn start(sim: &Arc<Sim>, telling: Telling, (heard, content_type): (Heard, &'stat
     });
 }
 
-impl Heard {
+impl Receipt {
     fn is_so(&self, status: Option<u16>) -> bool {
         match self {
             Self::Status { exactly_200: true } => status == Some(200),
             Self::Status { exactly_200: false } => status.is_some_and(|s| (200..300).contains(&s)),
-            Self::Else(heard) => heard.is_cancelled(),
+            Self::Else(received) => received.is_cancelled(),
         }
     }
 }
@@ -177,17 +181,21 @@ fn turn(sim: &Sim) -> (Option<oneshot::Receiver<()>>, Option<Held>) {
     (None, None)
 }
 
-fn remember(sim: &Sim, telling: &Telling, (lost, content_type): (bool, &'static str)) -> usize {
+fn remember(
+    sim: &Sim,
+    plan: &NotificationPlan,
+    (lost, content_type): (bool, &'static str),
+) -> usize {
     let mut all = lock(&sim.notifications);
     let n = all.len();
     all.push(Notification {
         n,
-        url: telling.url.clone(),
-        event: telling.event.clone(),
-        body: telling.body.clone(),
+        url: plan.url.clone(),
+        event: plan.event.clone(),
+        body: plan.body.clone(),
         attempts: Vec::new(),
         lost,
-        proof: telling.proof.clone(),
+        proof: plan.proof.clone(),
         content_type,
     });
     n

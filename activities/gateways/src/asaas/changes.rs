@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Asaas, payment::Payment, refund::is_rest};
 use crate::{
-    Entries, GatewayCharge, GatewayError, GatewayNotice, GatewayStatus, Means, Page, ReadFrom,
+    Entries, GatewayCharge, GatewayError, GatewayNotice, GatewayStatus, NoticeKind, Page, ReadFrom,
     RefundStatus, Unreadable,
     changes::{read_cursor, write_cursor},
     http::{CALL_TIMEOUT, Deadline},
@@ -177,7 +177,7 @@ fn notice(payment: &Payment, since: NaiveDate) -> Result<Option<GatewayNotice>, 
         charge: Some(payment.id.clone()),
         payment: None,
         stated_at: None,
-        means: Means::Stands(Box::new(charge)),
+        means: NoticeKind::ChargeState(Box::new(charge)),
     }))
 }
 
@@ -202,26 +202,26 @@ mod tests {
     use super::*;
     use crate::asaas::tests::payment;
 
-    fn told(changes: Value) -> Option<GatewayNotice> {
+    fn reported(changes: Value) -> Option<GatewayNotice> {
         let since = "2026-07-14".parse().expect("a day");
         notice(&payment(changes), since).unwrap_or_default()
     }
 
     #[test]
-    fn only_what_changed_since_is_told() {
+    fn only_what_changed_since_is_reported() {
         let paid =
             |on: &str| json!({ "status": "RECEIVED", "paymentDate": on, "clientPaymentDate": on });
-        assert!(told(paid("2026-07-14")).is_some());
-        assert!(told(paid("2026-07-13")).is_none());
-        assert!(told(json!({ "status": "PENDING" })).is_none());
-        assert!(told(json!({ "status": "SOMETHING_NEW" })).is_none());
-        assert!(told(json!({ "status": "PENDING", "deleted": true })).is_some());
-        let given_back = |on: &str| {
+        assert!(reported(paid("2026-07-14")).is_some());
+        assert!(reported(paid("2026-07-13")).is_none());
+        assert!(reported(json!({ "status": "PENDING" })).is_none());
+        assert!(reported(json!({ "status": "SOMETHING_NEW" })).is_none());
+        assert!(reported(json!({ "status": "PENDING", "deleted": true })).is_some());
+        let read_refund = |on: &str| {
             json!({ "status": "REFUNDED", "paymentDate": "2026-07-01", "clientPaymentDate": "2026-07-01",
                 "refunds": [{ "dateCreated": on, "status": "DONE", "value": 100 }] })
         };
-        assert!(told(given_back("2026-07-13 10:00:00")).is_none());
-        assert!(told(given_back("2026-07-15 10:00:00")).is_some());
+        assert!(reported(read_refund("2026-07-13 10:00:00")).is_none());
+        assert!(reported(read_refund("2026-07-15 10:00:00")).is_some());
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
         let with = |refunds: Value| {
             let day = "2026-07-14";
             let changes = json!({ "status": "RECEIVED", "paymentDate": day, "clientPaymentDate": day, "refunds": refunds });
-            told(changes).expect("news").dedupe_key
+            reported(changes).expect("news").dedupe_key
         };
         let refund = |status: &str| json!([{ "dateCreated": "2026-07-14", "status": status, "value": 10.5 }]);
         assert_eq!(with(Value::Null), "pay_1:RECEIVED:0:0");

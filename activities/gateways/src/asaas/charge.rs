@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::{Asaas, MAX_PAGES, error, order::body, payment::Payment};
 use crate::{
-    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayStatus,
+    ChargeLookup, ChargeRequest, GatewayCharge, GatewayError, GatewayStatus,
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
 impl Asaas {
     pub(super) async fn create_or_adopt(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(within);
@@ -33,7 +33,7 @@ impl Asaas {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let mut charges = Vec::new();
         for payment in self.search(&order.reference, deadline).await? {
-            charges.push(self.seen(&payment, order, deadline).await?);
+            charges.push(self.with_instrument(&payment, order, deadline).await?);
         }
         // what was deleted is perhaps not listed, and our reference can be changed in the panel
         let known = order.gateway_id.as_deref();
@@ -41,7 +41,7 @@ impl Asaas {
             match self.get(&["payments", id], &[], deadline).await {
                 Ok(answer) => {
                     let payment = answer.read(Effect::Reads)?;
-                    charges.push(self.seen(&payment, order, deadline).await?);
+                    charges.push(self.with_instrument(&payment, order, deadline).await?);
                 }
                 Err(error) if error::is_absent(&error) => {}
                 Err(error) => return Err(error),
@@ -88,7 +88,7 @@ impl Asaas {
 
     async fn create(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         deadline: Deadline,
     ) -> Result<Payment, GatewayError> {
         let remembered = order.customer.as_deref();
@@ -106,7 +106,7 @@ impl Asaas {
     async fn create_for(
         &self,
         customer: &str,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         deadline: Deadline,
     ) -> Result<Payment, GatewayError> {
         let body = body(order, customer);

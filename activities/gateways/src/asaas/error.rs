@@ -30,7 +30,7 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
 /// What a refusal means, where its status alone does not tell.
 fn class(error: &GatewayError) -> ErrorClass {
     match (error.class, error.code.as_str()) {
-        (ErrorClass::Refused, INVALID_BILLING_TYPE) => ErrorClass::Denied,
+        (ErrorClass::Rejected, INVALID_BILLING_TYPE) => ErrorClass::Denied,
         (class, _) => class,
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn is_absent(error: &GatewayError) -> bool {
 /// The failure to give a payment back: what is not there, as Asaas says without a word, can never be.
 pub(super) fn without_a_payment(error: GatewayError) -> GatewayError {
     if is_absent(&error) {
-        let class = ErrorClass::Refused;
+        let class = ErrorClass::Rejected;
         return GatewayError { class, ..error };
     }
     error
@@ -51,7 +51,7 @@ pub(super) fn without_a_payment(error: GatewayError) -> GatewayError {
 
 /// Asaas answered, and will not do it: absent, or in another state.
 pub(super) fn is_definite(error: &GatewayError) -> bool {
-    error.class == ErrorClass::Refused
+    error.class == ErrorClass::Rejected
 }
 
 /// What the payer is to be shown came, and could not be read.
@@ -65,17 +65,17 @@ mod tests {
 
     #[test]
     fn only_what_is_of_the_account_is_denied() {
-        use ErrorClass::{Denied, Refused, Unknown};
+        use ErrorClass::{Denied, Rejected, Unknown};
         for (code, class_before, expected) in [
-            ("invalid_billingType", Refused, Denied),
+            ("invalid_billingType", Rejected, Denied),
             ("invalid_billingType", Unknown, Unknown),
-            ("invalid_customer", Refused, Refused),
-            ("invalid_object", Refused, Refused),
-            ("invalid_value", Refused, Refused),
-            ("invalid_dueDate", Refused, Refused),
-            ("invalid_email", Refused, Refused),
-            ("invalid_mobilePhone", Refused, Refused),
-            ("invalid_action", Refused, Refused),
+            ("invalid_customer", Rejected, Rejected),
+            ("invalid_object", Rejected, Rejected),
+            ("invalid_value", Rejected, Rejected),
+            ("invalid_dueDate", Rejected, Rejected),
+            ("invalid_email", Rejected, Rejected),
+            ("invalid_mobilePhone", Rejected, Rejected),
+            ("invalid_action", Rejected, Rejected),
             ("invalid_access_token", Denied, Denied),
         ] {
             let error = GatewayError::new(class_before, code, "");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use schemas::{Instant, boleto_line::BoletoLine, next_action::NextAction, payment_method::Kind};
+use schemas::{
+    Instant, boleto_line::BoletoLine, next_action::NextAction, payment_method::PaymentMethodKind,
+};
 use serde::Deserialize;
 
 use super::{
@@ -44,9 +46,11 @@ impl Asaas {
         let method = order.method.kind();
         if charge.status.is_payable() && payment.is_by(method) {
             let shown = match method {
-                Kind::Pix => self.pix(&payment.id, order.expires_at, deadline).await?,
-                Kind::Boleto => self.boleto(payment, order.expires_at, deadline).await?,
-                Kind::Card => page(payment, order.expires_at)?,
+                PaymentMethodKind::Pix => self.pix(&payment.id, order.expires_at, deadline).await?,
+                PaymentMethodKind::Boleto => {
+                    self.boleto(payment, order.expires_at, deadline).await?
+                }
+                PaymentMethodKind::Card => page(payment, order.expires_at)?,
             };
             charge.next_action = Some(shown);
         }
@@ -55,7 +59,7 @@ impl Asaas {
 
     /// The same; without what the payer is shown where Asaas will not give it (an account without a Pix key, say), or gives what
     /// cannot be read: such a payment must still be seen to be made unpayable.
-    pub(super) async fn seen(
+    pub(super) async fn with_instrument(
         &self,
         payment: &Payment,
         order: &ChargeLookup,

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Client;
-use schemas::{payment_method::Kind, route::Unmet};
+use schemas::{payment_method::PaymentMethodKind, route::Unmet};
 use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge,
-    GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription,
-    Watched, credentials::AsaasCredentials, http,
+    Account, ChargeLookup, ChargeRequest, CheckReport, Endpoints, Entries, Feed, Forged, Gateway,
+    GatewayCharge, GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundRequest,
+    Registration, Subscription, credentials::AsaasCredentials, http,
 };
 
 mod account;
@@ -62,21 +62,21 @@ impl Asaas {
 
 #[async_trait]
 impl Gateway for Asaas {
-    fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
+    fn accepts(&self, order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
         order::accepts(order)
     }
 
-    fn idempotent_for(&self, _method: Kind) -> Option<Duration> {
+    fn idempotent_for(&self, _method: PaymentMethodKind) -> Option<Duration> {
         None
     }
 
-    fn visibility_lag(&self, _method: Kind) -> Duration {
+    fn visibility_lag(&self, _method: PaymentMethodKind) -> Duration {
         VISIBILITY_LAG
     }
 
     async fn charge(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError> {
         self.create_or_adopt(order, within).await
@@ -90,27 +90,27 @@ impl Gateway for Asaas {
         self.end(charge).await
     }
 
-    fn refundable(&self, method: Kind) -> Result<(), &'static str> {
+    fn refundable(&self, method: PaymentMethodKind) -> Result<(), &'static str> {
         refundable(method)
     }
 
-    fn refund_idempotent_for(&self, _method: Kind) -> Option<Duration> {
+    fn refund_idempotent_for(&self, _method: PaymentMethodKind) -> Option<Duration> {
         None
     }
 
     async fn refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         within: Duration,
     ) -> Result<GatewayRefund, GatewayError> {
-        self.give_back(order, within).await
+        self.create_refund(order, within).await
     }
 
     async fn find_refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
-        self.given_back(order).await
+        self.read_refund(order).await
     }
 
     fn notification(&self, received: &Received, known: &[Registration]) -> Result<Entries, Forged> {
@@ -160,12 +160,12 @@ impl Gateway for Asaas {
         self.deregister(url).await
     }
 
-    async fn watch(
+    async fn check(
         &self,
         url: &Url,
         _replace: bool,
         known: &[Registration],
-    ) -> Result<Watched, GatewayError> {
-        self.check(url, known).await
+    ) -> Result<CheckReport, GatewayError> {
+        self.check_webhook(url, known).await
     }
 }

@@ -7,8 +7,8 @@ use subtle::ConstantTimeEq;
 
 use super::{day::instant, payment::Payment};
 use crate::{
-    Entries, Forged, GatewayCharge, GatewayNotice, GatewayStatus, Means, Received, Registration,
-    Unreadable,
+    Entries, Forged, GatewayCharge, GatewayNotice, GatewayStatus, NoticeKind, Received,
+    Registration, Unreadable,
 };
 
 const TOKEN_HEADER: &str = "asaas-access-token";
@@ -80,7 +80,7 @@ pub(super) fn reread(body: &[u8]) -> Entries {
         charge: None,
         payment: None,
         stated_at: event.date_created.as_deref().and_then(instant),
-        means: Means::Nothing,
+        means: NoticeKind::Nothing,
     };
     if let Some(payment) = &event.payment {
         let text = |name: &str| payment[name].as_str().map(ToOwned::to_owned);
@@ -111,10 +111,12 @@ fn prove<'a>(
 
 impl Event {
     /// Proved, unless it goes back, or is in words that are not known: then the gateway is read.
-    fn means(&self, payment: &Value) -> Means {
+    fn means(&self, payment: &Value) -> NoticeKind {
         match self.charge(payment) {
-            Some(charge) if !self.goes_back(charge.status) => Means::Stands(Box::new(charge)),
-            _ => Means::Hint,
+            Some(charge) if !self.goes_back(charge.status) => {
+                NoticeKind::ChargeState(Box::new(charge))
+            }
+            _ => NoticeKind::Hint,
         }
     }
 
@@ -131,11 +133,11 @@ impl Event {
 
     /// When it was paid, if that is what it tells: later events carry later times.
     fn paid_at(&self) -> Option<schemas::Instant> {
-        let told = self.date_created.as_deref().and_then(instant);
+        let reported = self.date_created.as_deref().and_then(instant);
         let is_of_payment = matches!(
             self.name.as_str(),
             "PAYMENT_CONFIRMED" | "PAYMENT_RECEIVED" | "PAYMENT_RECEIVED_IN_CASH"
         );
-        told.filter(|_| is_of_payment)
+        reported.filter(|_| is_of_payment)
     }
 }

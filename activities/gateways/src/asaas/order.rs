@@ -2,28 +2,28 @@
 
 use schemas::{
     calendar,
-    payment_method::{Due, Kind, PaymentMethod},
+    payment_method::{DueDate, PaymentMethod, PaymentMethodKind},
     route::Unmet,
 };
 use serde_json::{Value, json};
 
-use crate::{ChargeOrder, money};
+use crate::{ChargeRequest, money};
 
 /// Asaas takes nothing smaller.
 const MIN_AMOUNT: i64 = 500;
 const MAX_DESCRIPTION: usize = 500;
 
 /// What Asaas calls a method.
-pub(super) fn billing_type(method: Kind) -> &'static str {
+pub(super) fn billing_type(method: PaymentMethodKind) -> &'static str {
     match method {
-        Kind::Pix => "PIX",
-        Kind::Boleto => "BOLETO",
-        Kind::Card => "CREDIT_CARD",
+        PaymentMethodKind::Pix => "PIX",
+        PaymentMethodKind::Boleto => "BOLETO",
+        PaymentMethodKind::Card => "CREDIT_CARD",
     }
 }
 
 /// What `order` lacks here. A name and a document are all that Asaas asks of a payer, and every order has them.
-pub(super) fn accepts(order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
+pub(super) fn accepts(order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
     let mut unmet = Vec::new();
     let mut lacks = |field: &str, reason: &str| {
         unmet.push(Unmet {
@@ -37,8 +37,8 @@ pub(super) fn accepts(order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
     let due = order.method.due();
     if due.is_some_and(|due| due.due_date < calendar::today(order.created_at)) {
         let field = match order.method.kind() {
-            Kind::Pix => "payment_method.due.due_date",
-            Kind::Boleto | Kind::Card => "payment_method.due_date",
+            PaymentMethodKind::Pix => "payment_method.due.due_date",
+            PaymentMethodKind::Boleto | PaymentMethodKind::Card => "payment_method.due_date",
         };
         lacks(field, "must not be in the past");
     }
@@ -56,7 +56,7 @@ pub(super) fn accepts(order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
 }
 
 /// The body of the create.
-pub(super) fn body(order: &ChargeOrder, customer: &str) -> Value {
+pub(super) fn body(order: &ChargeRequest, customer: &str) -> Value {
     let due = order.method.due();
     // Asaas knows no shorter life than a day: our own timer deletes it
     let due_date = due
@@ -90,7 +90,7 @@ pub(super) fn body(order: &ChargeOrder, customer: &str) -> Value {
     body
 }
 
-fn add_terms(body: &mut Value, due: &Due) {
+fn add_terms(body: &mut Value, due: &DueDate) {
     if due.fine_bps > 0 {
         body["fine"] = json!({ "value": money::percent(due.fine_bps), "type": "PERCENTAGE" });
     }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::asaas::tests::{boleto, card, order, pix};
 
-    fn fields(order: &ChargeOrder) -> Vec<String> {
+    fn fields(order: &ChargeRequest) -> Vec<String> {
         let unmet = accepts(order).expect_err("unmet");
         unmet.into_iter().map(|unmet| unmet.field).collect()
     }
@@ -128,7 +128,7 @@ mod tests {
             fields(&order(boleto("2026-07-13"))),
             ["payment_method.due_date"]
         );
-        let cheap = ChargeOrder {
+        let cheap = ChargeRequest {
             amount: 499,
             ..order(card(12))
         };

@@ -1,7 +1,7 @@
 //! A payment as Asaas answers it, in our words. `docs/gateways/asaas.md#payments-fees-and-settlement`.
 
 use chrono::NaiveDate;
-use schemas::{Instant, attempt::ErrorClass, calendar, dispute, payment_method::Kind};
+use schemas::{Instant, attempt::ErrorClass, calendar, dispute, payment_method::PaymentMethodKind};
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
@@ -13,7 +13,8 @@ use super::{
     status,
 };
 use crate::{
-    ChargeOrder, GatewayCharge, GatewayDispute, GatewayError, GatewayPayment, GatewayStatus, money,
+    ChargeRequest, GatewayCharge, GatewayDispute, GatewayError, GatewayPayment, GatewayStatus,
+    money,
 };
 
 /// How many characters an end-to-end id has.
@@ -56,19 +57,19 @@ impl Payment {
     }
 
     /// Whether it is of the order's method, and so is shown as the order asks.
-    pub(super) fn is_by(&self, method: Kind) -> bool {
+    pub(super) fn is_by(&self, method: PaymentMethodKind) -> bool {
         self.billing_type.as_deref() == Some(billing_type(method))
     }
 
     /// Whether it is what the order became.
-    pub(super) fn is_for(&self, order: &ChargeOrder) -> bool {
+    pub(super) fn is_for(&self, order: &ChargeRequest) -> bool {
         !self.deleted && self.is_by(order.method.kind()) && self.asked() == Some(order.amount)
     }
 
-    /// The charge in our words, without what the payer is shown. `told_at`: when an event told that it was paid.
+    /// The charge in our words, without what the payer is shown. `reported_at`: when an event told that it was paid.
     pub(super) fn to_charge(
         &self,
-        told_at: Option<Instant>,
+        reported_at: Option<Instant>,
     ) -> Result<GatewayCharge, GatewayError> {
         let status = status::of_payment(&self.status, self.deleted)
             .ok_or_else(|| unreadable("the payment has a status that is not known"))?;
@@ -78,7 +79,7 @@ impl Payment {
             GatewayStatus::Paid | GatewayStatus::Refunded | GatewayStatus::Disputed
         );
         let payments = if received {
-            vec![self.received(told_at)?]
+            vec![self.received(reported_at)?]
         } else {
             Vec::new()
         };
@@ -119,12 +120,12 @@ impl Payment {
     }
 
     /// The one payment that this object is once paid: `CONFIRMED` and then `RECEIVED` tell the same one.
-    fn received(&self, told_at: Option<Instant>) -> Result<GatewayPayment, GatewayError> {
+    fn received(&self, reported_at: Option<Instant>) -> Result<GatewayPayment, GatewayError> {
         let amount = money::of_number(&self.value)
             .ok_or_else(|| unreadable("the payment's value is not readable"))?;
         let net = self.net_value.as_ref().and_then(money::of_number);
         let method = self.method();
-        let is_single = method == Kind::Card && self.installment.is_none();
+        let is_single = method == PaymentMethodKind::Card && self.installment.is_none();
         Ok(GatewayPayment {
             id: self.id.clone(),
             end_to_end_id: self.end_to_end_id(),
@@ -136,19 +137,19 @@ impl Payment {
             settles_on: self.estimated_credit_date.as_deref().and_then(day),
             settled_on: self.settled_on(),
             paid_at: self
-                .paid_at(told_at)
+                .paid_at(reported_at)
                 .ok_or_else(|| unreadable("the payment has no readable date"))?,
         })
     }
 
     /// The method that was really used: a boleto may be paid by its Pix code.
-    fn method(&self) -> Kind {
+    fn method(&self) -> PaymentMethodKind {
         match self.billing_type.as_deref() {
-            _ if self.pix_transaction.is_some() => Kind::Pix,
-            Some("BOLETO") => Kind::Boleto,
-            Some("CREDIT_CARD" | "DEBIT_CARD") => Kind::Card,
+            _ if self.pix_transaction.is_some() => PaymentMethodKind::Pix,
+            Some("BOLETO") => PaymentMethodKind::Boleto,
+            Some("CREDIT_CARD" | "DEBIT_CARD") => PaymentMethodKind::Card,
             // a transfer or deposit has no name of its own here
-            _ => Kind::Pix,
+            _ => PaymentMethodKind::Pix,
         }
     }
 
@@ -171,7 +172,7 @@ impl Payment {
     }
 
     /// The payment tells only the day; an event of that day is nearer. A later one (`RECEIVED` after a month) is not.
-    fn paid_at(&self, told_at: Option<Instant>) -> Option<Instant> {
+    fn paid_at(&self, reported_at: Option<Instant>) -> Option<Instant> {
         let dates = [
             &self.client_payment_date,
             &self.confirmed_date,
@@ -179,16 +180,17 @@ impl Payment {
             &self.date_created,
         ];
         let on = dates.into_iter().flatten().find_map(|text| instant(text));
-        let same_day =
-            |told: &Instant| on.is_none_or(|on| calendar::today(*told) == calendar::today(on));
-        told_at.filter(same_day).or(on)
+        let same_day = |reported: &Instant| {
+            on.is_none_or(|on| calendar::today(*reported) == calendar::today(on))
+        };
+        reported_at.filter(same_day).or(on)
     }
 
     /// Asaas has one dispute for a payment, and tells it by the payment's status alone.
     fn dispute(&self) -> Option<GatewayDispute> {
         let kind = match self.method() {
-            Kind::Pix => dispute::Kind::Med,
-            Kind::Boleto | Kind::Card => dispute::Kind::Chargeback,
+            PaymentMethodKind::Pix => dispute::DisputeKind::Med,
+            PaymentMethodKind::Boleto | PaymentMethodKind::Card => dispute::DisputeKind::Chargeback,
         };
         Some(GatewayDispute {
             id: self.id.clone(),

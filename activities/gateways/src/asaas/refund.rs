@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::NaiveDate;
-use schemas::{attempt::ErrorClass, id::RefundId, payment_method::Kind};
+use schemas::{attempt::ErrorClass, id::RefundId, payment_method::PaymentMethodKind};
 use serde::Deserialize;
 use serde_json::{Number, Value, json};
 
@@ -16,7 +16,7 @@ use super::{
     status,
 };
 use crate::{
-    GatewayError, GatewayRefund, RefundOrder, RefundStatus,
+    GatewayError, GatewayRefund, RefundRequest, RefundStatus,
     http::{CALL_TIMEOUT, Deadline, Effect},
     money,
 };
@@ -38,10 +38,10 @@ pub(super) struct Refund {
 }
 
 /// Whether a payment by `method` can be given back through the API.
-pub(crate) fn refundable(method: Kind) -> Result<(), &'static str> {
+pub(crate) fn refundable(method: PaymentMethodKind) -> Result<(), &'static str> {
     match method {
-        Kind::Pix | Kind::Card => Ok(()),
-        Kind::Boleto => Err(NO_BOLETO),
+        PaymentMethodKind::Pix | PaymentMethodKind::Card => Ok(()),
+        PaymentMethodKind::Boleto => Err(NO_BOLETO),
     }
 }
 
@@ -127,7 +127,7 @@ impl Refund {
 }
 
 /// The body of the refund. Without a value it gives back all.
-fn body(order: &RefundOrder) -> Value {
+fn body(order: &RefundRequest) -> Value {
     let mut description = order.reference.clone();
     if let Some(reason) = &order.reason {
         description.push(' ');
@@ -150,13 +150,13 @@ fn of_reference(refunds: Vec<GatewayRefund>, reference: &str) -> Option<GatewayR
 
 impl Asaas {
     /// Looks first: asking twice would give back twice.
-    pub(super) async fn give_back(
+    pub(super) async fn create_refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         within: Duration,
     ) -> Result<GatewayRefund, GatewayError> {
         refundable(order.method)
-            .map_err(|why| GatewayError::new(ErrorClass::Refused, "not_refundable", why))?;
+            .map_err(|why| GatewayError::new(ErrorClass::Rejected, "not_refundable", why))?;
         let deadline = Deadline::after(within);
         if let Some(there) = self.refund_of(order, deadline).await? {
             return Ok(there);
@@ -167,10 +167,10 @@ impl Asaas {
             .await
             .map_err(error::without_a_payment)?;
         let charge = answer.read::<Payment>(Effect::Creates)?.to_charge(None);
-        let told = charge
+        let reported = charge
             .map_err(GatewayError::after_an_effect)
             .map(|charge| of_reference(charge.refunds, &order.reference))?;
-        if let Some(refund) = told {
+        if let Some(refund) = reported {
             return Ok(refund);
         }
         self.refund_of(order, deadline)
@@ -179,16 +179,16 @@ impl Asaas {
             .ok_or_else(|| unreadable("the refund was taken, and is not listed yet"))
     }
 
-    pub(super) async fn given_back(
+    pub(super) async fn read_refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
         self.refund_of(order, Deadline::after(CALL_TIMEOUT)).await
     }
 
     async fn refund_of(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         deadline: Deadline,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
         let path = ["payments", &order.payment, "refunds"];
@@ -264,13 +264,13 @@ mod tests {
 
     #[test]
     fn a_whole_refund_names_no_sum_and_a_partial_one_does() {
-        let order = RefundOrder {
+        let order = RefundRequest {
             reference: "re1".to_owned(),
             charge: "pay_1".to_owned(),
             charge_reference: "at1".to_owned(),
             payment: "pay_1".to_owned(),
             end_to_end_id: None,
-            method: Kind::Pix,
+            method: PaymentMethodKind::Pix,
             amount: 1_050,
             is_whole: true,
             reason: Some("too small".to_owned()),
@@ -280,7 +280,7 @@ mod tests {
             body(&order).to_string(),
             r#"{"description":"re1 too small"}"#
         );
-        let partial = RefundOrder {
+        let partial = RefundRequest {
             is_whole: false,
             reason: None,
             ..order

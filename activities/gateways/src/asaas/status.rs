@@ -23,11 +23,13 @@ pub(super) fn of_payment(theirs: &str, deleted: bool) -> Option<GatewayStatus> {
 }
 
 /// The dispute that a payment's status tells of.
-pub(super) fn of_dispute(theirs: &str) -> Option<dispute::Status> {
+pub(super) fn of_dispute(theirs: &str) -> Option<dispute::DisputeStatus> {
     Some(match theirs {
-        "CHARGEBACK_REQUESTED" => dispute::Status::NeedsResponse,
+        "CHARGEBACK_REQUESTED" => dispute::DisputeStatus::NeedsResponse,
         // won perhaps, but the money is not back
-        "CHARGEBACK_DISPUTE" | "AWAITING_CHARGEBACK_REVERSAL" => dispute::Status::UnderReview,
+        "CHARGEBACK_DISPUTE" | "AWAITING_CHARGEBACK_REVERSAL" => {
+            dispute::DisputeStatus::UnderReview
+        }
         _ => return None,
     })
 }
@@ -75,7 +77,7 @@ mod tests {
 
     #[test]
     fn every_chargeback_is_a_dispute_and_nothing_else_is() {
-        use dispute::Status::{NeedsResponse, UnderReview};
+        use dispute::DisputeStatus::{NeedsResponse, UnderReview};
         for (theirs, ours) in [
             ("CHARGEBACK_REQUESTED", Some(NeedsResponse)),
             ("CHARGEBACK_DISPUTE", Some(UnderReview)),

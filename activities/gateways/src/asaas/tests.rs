@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::{notification::read, payment::Payment};
 use crate::{
-    ChargeOrder, Forged, GatewayNotice, GatewayStatus, Means, Received, RefundStatus, Registration,
+    ChargeRequest, Forged, GatewayNotice, GatewayStatus, NoticeKind, Received, RefundStatus,
+    Registration,
 };
 
 pub(super) fn at(text: &str) -> Instant {
@@ -49,8 +50,8 @@ pub(super) fn card(max_installments: u16) -> PaymentMethod {
 }
 
 /// Made in the evening of 14 July in Brazil, when it is the 15th in UTC.
-pub(super) fn order(method: PaymentMethod) -> ChargeOrder {
-    ChargeOrder {
+pub(super) fn order(method: PaymentMethod) -> ChargeRequest {
+    ChargeRequest {
         reference: "at1".to_owned(),
         amount: 12_345,
         method,
@@ -113,7 +114,7 @@ fn notice(name: &str, at: &str, payment: Value) -> GatewayNotice {
     read.notices.remove(0)
 }
 
-fn told(name: &str, at_text: &str, payment: Value) -> crate::GatewayCharge {
+fn reported(name: &str, at_text: &str, payment: Value) -> crate::GatewayCharge {
     let notice = notice(name, at_text, payment);
     assert!(notice.stated_at.is_some());
     assert!(notice.dedupe_key.contains('&'));
@@ -123,15 +124,15 @@ fn told(name: &str, at_text: &str, payment: Value) -> crate::GatewayCharge {
     );
     assert_eq!(notice.reference.as_deref(), Some("at1"));
     match notice.means {
-        Means::Stands(charge) => *charge,
+        NoticeKind::ChargeState(charge) => *charge,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_payment_told_with_the_token_stands_to_the_centavo() {
+fn a_payment_reported_with_the_token_stands_to_the_centavo() {
     let paid = json!({ "status": "RECEIVED", "paymentDate": "2026-07-14", "clientPaymentDate": "2026-07-14" });
-    let charge = told("PAYMENT_RECEIVED", "2026-07-14 17:30:00", paid);
+    let charge = reported("PAYMENT_RECEIVED", "2026-07-14 17:30:00", paid);
     assert_eq!(
         (charge.status, charge.amount, charge.customer.as_deref()),
         (GatewayStatus::Paid, 10_000, Some("cus_1"))
@@ -150,12 +151,12 @@ fn what_is_confirmed_and_then_received_is_one_payment_of_one_moment() {
         json!({ "status": status, "billingType": "CREDIT_CARD", "confirmedDate": "2026-07-14", "clientPaymentDate": "2026-07-14",
             "paymentDate": received, "estimatedCreditDate": "2026-08-17", "creditDate": received })
     };
-    let confirmed = told(
+    let confirmed = reported(
         "PAYMENT_CONFIRMED",
         "2026-07-14 10:00:00",
         card("CONFIRMED", None),
     );
-    let received = told(
+    let received = reported(
         "PAYMENT_RECEIVED",
         "2026-08-17 09:00:00",
         card("RECEIVED", Some("2026-08-17")),
@@ -169,10 +170,10 @@ fn what_is_confirmed_and_then_received_is_one_payment_of_one_moment() {
 }
 
 #[test]
-fn refunds_and_chargebacks_are_told_inside_the_payment() {
+fn refunds_and_chargebacks_are_reported_inside_the_payment() {
     let paid = |status: &str, refunds: Value| json!({ "status": status, "billingType": "CREDIT_CARD", "clientPaymentDate": "2026-07-14", "refunds": refunds });
     let refunds = json!([{ "dateCreated": "2026-07-15 10:00:00", "status": "DONE", "value": 10.5, "description": "x" }]);
-    let charge = told(
+    let charge = reported(
         "PAYMENT_PARTIALLY_REFUNDED",
         "2026-07-15 10:00:00",
         paid("RECEIVED", refunds),
@@ -182,7 +183,7 @@ fn refunds_and_chargebacks_are_told_inside_the_payment() {
         (charge.refunds[0].amount, charge.refunds[0].status),
         (1_050, RefundStatus::Succeeded)
     );
-    let charge = told(
+    let charge = reported(
         "PAYMENT_CHARGEBACK_REQUESTED",
         "2026-07-15 10:00:00",
         paid("CHARGEBACK_REQUESTED", Value::Null),
@@ -191,7 +192,7 @@ fn refunds_and_chargebacks_are_told_inside_the_payment() {
     let dispute = &charge.disputes[0];
     assert_eq!(
         (dispute.id.as_str(), dispute.amount, dispute.kind),
-        ("pay_1", 10_000, schemas::dispute::Kind::Chargeback)
+        ("pay_1", 10_000, schemas::dispute::DisputeKind::Chargeback)
     );
 }
 
@@ -201,7 +202,7 @@ fn a_refused_card_leaves_the_page_payable_since_the_payer_may_try_another() {
         "PAYMENT_REPROVED_BY_RISK_ANALYSIS",
         "PAYMENT_CREDIT_CARD_CAPTURE_REFUSED",
     ] {
-        let charge = told(name, "2026-07-14 10:00:00", json!({}));
+        let charge = reported(name, "2026-07-14 10:00:00", json!({}));
         assert_eq!(charge.status, GatewayStatus::Pending);
         assert!(charge.payments.is_empty());
     }
@@ -219,7 +220,7 @@ fn a_status_or_shape_that_is_not_known_is_asked_for() {
             .expect("genuine")
             .notices
             .remove(0);
-        assert_eq!(notice.means, Means::Hint);
+        assert_eq!(notice.means, NoticeKind::Hint);
         assert_eq!(notice.charge.as_deref(), Some("pay_1"));
         assert_eq!(notice.reference.as_deref(), Some("at1"));
     }
@@ -250,7 +251,7 @@ fn without_the_token_nothing_is_believed_and_rubbish_is_kept_for_a_person() {
                 .expect("genuine")
                 .notices[0]
                 .means,
-            Means::Nothing
+            NoticeKind::Nothing
         );
     }
 }
@@ -268,10 +269,10 @@ fn what_goes_back_is_never_applied_from_the_event() {
         ("PAYMENT_UPDATED", json!({ "deleted": true })),
     ] {
         let notice = notice(name, "2026-07-14 10:00:00", change);
-        assert_eq!(notice.means, Means::Hint, "{name}");
+        assert_eq!(notice.means, NoticeKind::Hint, "{name}");
         assert_eq!(notice.stated_at, Some(at("2026-07-14T13:00:00Z")));
     }
-    let deleted = told(
+    let deleted = reported(
         "PAYMENT_DELETED",
         "2026-07-14 10:00:00",
         json!({ "deleted": true }),
@@ -284,7 +285,7 @@ fn a_refund_without_a_list_is_one_of_what_is_missing() {
     let refunds = |refunds: Value| {
         let change =
             json!({ "status": "REFUNDED", "paymentDate": "2026-07-14", "refunds": refunds });
-        let charge = told("PAYMENT_REFUNDED", "2026-07-15 10:00:00", change);
+        let charge = reported("PAYMENT_REFUNDED", "2026-07-15 10:00:00", change);
         let all = charge.refunds.into_iter();
         all.map(|one| (one.id, one.amount, one.status))
             .collect::<Vec<_>>()

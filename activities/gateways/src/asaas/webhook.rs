@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Asaas, notification::EVENTS};
 use crate::{
-    Finding, GatewayError, Registration, Subscription, Watched,
+    CheckReport, GatewayError, Issue, Registration, Subscription,
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
@@ -82,11 +82,11 @@ impl Asaas {
     }
 
     /// Checks that our registration is there, served, and has all events. Repairs what needs no new token.
-    pub(super) async fn check(
+    pub(super) async fn check_webhook(
         &self,
         url: &Url,
         known: &[Registration],
-    ) -> Result<Watched, GatewayError> {
+    ) -> Result<CheckReport, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let there = self.webhooks_at(url, deadline).await?;
         let current = Registration::current(known);
@@ -116,27 +116,27 @@ impl Asaas {
             )),
             (_, Some(_)) => None,
         };
-        let mut findings = Vec::new();
+        let mut issues = Vec::new();
         if let (None, Some(webhook)) = (&lost, ours) {
             if there.len() > 1 {
                 self.remove_others(url, &webhook.id).await?;
             }
-            findings = self.repair(webhook, deadline).await?;
+            issues = self.repair(webhook, deadline).await?;
         }
-        Ok(Watched { findings, lost })
+        Ok(CheckReport { issues, lost })
     }
 
     async fn repair(
         &self,
         webhook: &Webhook,
         deadline: Deadline,
-    ) -> Result<Vec<Finding>, GatewayError> {
+    ) -> Result<Vec<Issue>, GatewayError> {
         let path = ["webhooks", &webhook.id];
-        let mut findings = Vec::new();
+        let mut issues = Vec::new();
         if webhook.interrupted == Some(true) {
             let body = json!({ "interrupted": false });
             self.put(&path, &body, deadline).await?;
-            findings.push(found(
+            issues.push(found(
                 "notifications_interrupted",
                 "Asaas had stopped its queue of notifications after many failures; it runs again.",
             ));
@@ -144,13 +144,13 @@ impl Asaas {
         if webhook.lacks_events() {
             self.put(&path, &json!({ "events": EVENTS }), deadline)
                 .await?;
-            findings.push(found(
+            issues.push(found(
                 "events_missing",
-                "Asaas did not tell every event that is needed; it does now.",
+                "Asaas did not send every event that is needed; it does now.",
             ));
         }
         if let Some(failed @ 1..) = webhook.penalized_requests_count {
-            findings.push(Finding {
+            issues.push(Issue {
                 code: "notifications_penalized",
                 message: format!(
                     "{failed} of Asaas's notifications failed in a row, and it waits longer before each further one; after 15 it stops. See whether our address answers 200 in ten seconds."
@@ -158,7 +158,7 @@ impl Asaas {
                 repaired: false,
             });
         }
-        Ok(findings)
+        Ok(issues)
     }
 
     async fn webhooks_at(
@@ -185,8 +185,8 @@ fn body(url: &Url, token: &SecretString) -> Value {
     })
 }
 
-fn found(code: &'static str, message: &str) -> Finding {
-    Finding {
+fn found(code: &'static str, message: &str) -> Issue {
+    Issue {
         code,
         message: message.to_owned(),
         repaired: true,

@@ -46,7 +46,7 @@ const FIRST_NUMBER: u64 = 1_000;
 /// An answer that is no success. Decided by the name where there is one, since Efí documents some absences as 400.
 pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     let body = answer.json();
-    let (code, message) = words(&body);
+    let (code, message) = code_and_message(&body);
     let generic = answer.error(effect, code.as_deref(), message.as_deref());
     // what failed, or is not Efí's, means nothing by its words
     if answer.status >= 500 || answer.is_foreign() {
@@ -77,7 +77,7 @@ fn class(status: u16, (name, effect): (&str, Effect), otherwise: ErrorClass) -> 
 
 /// The API Cobranças: its number `code` and `error_description`, or `title` and `extras`. The API Pix: Efí's `nome` and
 /// `mensagem`, or BACEN's `type` (its last part) and `title`. OAuth: `error`. None of them repeats the payer.
-fn words(body: &Value) -> (Option<String>, Option<String>) {
+fn code_and_message(body: &Value) -> (Option<String>, Option<String>) {
     let text = |field: &str| body[field].as_str().map(ToOwned::to_owned);
     if let Some(name) = number(body)
         .or_else(|| text("nome"))
@@ -148,7 +148,7 @@ pub(super) fn is_taken(error: &GatewayError) -> bool {
 
 /// The gateway decided against it: its state may say why.
 pub(super) fn is_refusal(error: &GatewayError) -> bool {
-    error.class == ErrorClass::Refused
+    error.class == ErrorClass::Rejected
 }
 
 /// Nothing stands under that name.
@@ -171,28 +171,29 @@ mod tests {
 
     #[test]
     fn each_family_of_errors_has_its_words() {
-        let told = |name: &str, message: &str| (Some(name.to_owned()), Some(message.to_owned()));
+        let reported =
+            |name: &str, message: &str| (Some(name.to_owned()), Some(message.to_owned()));
         for (body, expected) in [
             (
                 json!({ "nome": "valor_invalido", "mensagem": "Campo valor.original inválido" }),
-                told("valor_invalido", "Campo valor.original inválido"),
+                reported("valor_invalido", "Campo valor.original inválido"),
             ),
             (
                 json!({ "type": "https://pix.bcb.gov.br/api/v2/error/CobOperacaoInvalida", "title": "Cobrança inválida.",
                     "status": 400, "detail": "…", "violacoes": [{ "propriedade": "cob.valor.original", "valor": "12,00" }] }),
-                told(
+                reported(
                     "CobOperacaoInvalida",
                     "Cobrança inválida. (cob.valor.original)",
                 ),
             ),
             (
                 json!({ "error": "invalid_client", "error_description": "Invalid or inactive credentials" }),
-                told("invalid_client", "Invalid or inactive credentials"),
+                reported("invalid_client", "Invalid or inactive credentials"),
             ),
             (
                 json!({ "code": 3_500_034, "error": "validation_error",
                     "error_description": { "property": "/payment/banking_billet/expire_at", "message": "no passado" } }),
-                told("3500034", "/payment/banking_billet/expire_at: no passado"),
+                reported("3500034", "/payment/banking_billet/expire_at: no passado"),
             ),
             (
                 json!({ "status": 400, "title": "Bad Request", "detail": "…",
@@ -201,22 +202,22 @@ mod tests {
             ),
             (
                 json!({ "code": "4600209", "error": "validation_error", "error_description": "Limite de emissões diárias excedido." }),
-                told("4600209", "Limite de emissões diárias excedido."),
+                reported("4600209", "Limite de emissões diárias excedido."),
             ),
             (
                 json!({ "code": 401, "error": "unauthorized", "error_description": "Token inválido" }),
-                told("unauthorized", "Token inválido"),
+                reported("unauthorized", "Token inválido"),
             ),
             (json!("<html>"), (None, None)),
         ] {
-            assert_eq!(words(&body), expected);
+            assert_eq!(code_and_message(&body), expected);
         }
     }
 
     /// Of Efí's own lists of errors, those that a create can meet.
     #[test]
     fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
-        use ErrorClass::{Denied, NotCreated, Refused, Throttled, Unknown};
+        use ErrorClass::{Denied, NotCreated, Rejected, Throttled, Unknown};
         for (name, creating, reading) in [
             ("chave_invalida", Denied, Denied),
             ("documento_bloqueado", Denied, Denied),
@@ -237,31 +238,31 @@ mod tests {
             ("4600100", Unknown, NotCreated),
             ("4699999", Unknown, NotCreated),
             // a property, a third equal charge, the receiver as payer, too late a due date, too small a sum, the payer's data
-            ("3500010", Refused, Refused),
-            ("3500034", Refused, Refused),
-            ("3500006", Refused, Refused),
-            ("4600002", Refused, Refused),
-            ("4600007", Refused, Refused),
-            ("4600036", Refused, Refused),
-            ("4600060", Refused, Refused),
-            ("4600142", Refused, Refused),
-            ("4600210", Refused, Refused),
-            ("4600222", Refused, Refused),
-            ("4600414", Refused, Refused),
-            ("4600523", Refused, Refused),
-            ("json_invalido", Refused, Refused),
-            ("valor_invalido", Refused, Refused),
-            ("CobOperacaoInvalida", Refused, Refused),
+            ("3500010", Rejected, Rejected),
+            ("3500034", Rejected, Rejected),
+            ("3500006", Rejected, Rejected),
+            ("4600002", Rejected, Rejected),
+            ("4600007", Rejected, Rejected),
+            ("4600036", Rejected, Rejected),
+            ("4600060", Rejected, Rejected),
+            ("4600142", Rejected, Rejected),
+            ("4600210", Rejected, Rejected),
+            ("4600222", Rejected, Rejected),
+            ("4600414", Rejected, Rejected),
+            ("4600523", Rejected, Rejected),
+            ("json_invalido", Rejected, Rejected),
+            ("valor_invalido", Rejected, Rejected),
+            ("CobOperacaoInvalida", Rejected, Rejected),
             // not a conflict by its status
-            ("txid_duplicado", Refused, Refused),
+            ("txid_duplicado", Rejected, Rejected),
         ] {
             assert_eq!(
-                class(400, (name, Effect::Creates), Refused),
+                class(400, (name, Effect::Creates), Rejected),
                 creating,
                 "{name}"
             );
             assert_eq!(
-                class(400, (name, Effect::Reads), Refused),
+                class(400, (name, Effect::Reads), Rejected),
                 reading,
                 "{name}"
             );

@@ -6,15 +6,15 @@ use std::{fs, time::Duration};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use reqwest::Certificate;
-use schemas::{Instant, attempt::ErrorClass, payment_method::Kind, route::Unmet};
+use schemas::{Instant, attempt::ErrorClass, payment_method::PaymentMethodKind, route::Unmet};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Finding, Forged, Gateway,
-    GatewayCharge, GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundOrder,
-    Registration, Subscription, Watched,
+    Account, ChargeLookup, ChargeRequest, CheckReport, Endpoints, Entries, Feed, Forged, Gateway,
+    GatewayCharge, GatewayError, GatewayRefund, Issue, Page, ReadFrom, Received, RefundRequest,
+    Registration, Subscription,
     credentials::EfiCredentials,
     http::{self, CALL_TIMEOUT, Deadline},
 };
@@ -87,9 +87,9 @@ impl Efi {
         })
     }
 
-    fn certificate(&self, now: Instant) -> Option<Finding> {
+    fn certificate(&self, now: Instant) -> Option<Issue> {
         let ends_at = self.certificate_ends_at;
-        (ends_at - now < CERTIFICATE_NOTICE).then(|| Finding {
+        (ends_at - now < CERTIFICATE_NOTICE).then(|| Issue {
             code: "certificate_expires",
             message: format!(
                 "the client certificate is valid until {}; issue another in Efí's panel and give it to this connection",
@@ -118,51 +118,55 @@ fn is_of_cobrancas(charge: &str) -> bool {
 }
 
 /// Whether a payment by `method` can be given back through the API.
-pub(crate) fn refundable(method: Kind) -> Result<(), &'static str> {
+pub(crate) fn refundable(method: PaymentMethodKind) -> Result<(), &'static str> {
     match method {
-        Kind::Pix | Kind::Card => Ok(()),
-        Kind::Boleto => Err(NO_BOLETO_BACK),
+        PaymentMethodKind::Pix | PaymentMethodKind::Card => Ok(()),
+        PaymentMethodKind::Boleto => Err(NO_BOLETO_BACK),
     }
 }
 
 #[async_trait]
 impl Gateway for Efi {
-    fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
+    fn accepts(&self, order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
         let lacks = match order.method.kind() {
-            Kind::Pix => pix::lacks(order),
-            Kind::Boleto | Kind::Card => cobrancas::lacks(order),
+            PaymentMethodKind::Pix => pix::lacks(order),
+            PaymentMethodKind::Boleto | PaymentMethodKind::Card => cobrancas::lacks(order),
         };
         if lacks.is_empty() { Ok(()) } else { Err(lacks) }
     }
 
-    fn idempotent_for(&self, method: Kind) -> Option<Duration> {
-        (method == Kind::Pix).then_some(IDEMPOTENT_FOR)
+    fn idempotent_for(&self, method: PaymentMethodKind) -> Option<Duration> {
+        (method == PaymentMethodKind::Pix).then_some(IDEMPOTENT_FOR)
     }
 
-    fn visibility_lag(&self, method: Kind) -> Duration {
+    fn visibility_lag(&self, method: PaymentMethodKind) -> Duration {
         match method {
-            Kind::Pix => Duration::ZERO,
-            Kind::Boleto | Kind::Card => COBRANCAS_LAG,
+            PaymentMethodKind::Pix => Duration::ZERO,
+            PaymentMethodKind::Boleto | PaymentMethodKind::Card => COBRANCAS_LAG,
         }
     }
 
     async fn charge(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(within);
         match order.method.kind() {
-            Kind::Pix => self.pix.charge(order, deadline).await,
-            Kind::Boleto | Kind::Card => self.cobrancas.charge(order, deadline).await,
+            PaymentMethodKind::Pix => self.pix.charge(order, deadline).await,
+            PaymentMethodKind::Boleto | PaymentMethodKind::Card => {
+                self.cobrancas.charge(order, deadline).await
+            }
         }
     }
 
     async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         match order.method.kind() {
-            Kind::Pix => self.pix.find(order, deadline).await,
-            Kind::Boleto | Kind::Card => self.cobrancas.find(order, deadline).await,
+            PaymentMethodKind::Pix => self.pix.find(order, deadline).await,
+            PaymentMethodKind::Boleto | PaymentMethodKind::Card => {
+                self.cobrancas.find(order, deadline).await
+            }
         }
     }
 
@@ -175,17 +179,17 @@ impl Gateway for Efi {
         }
     }
 
-    fn refundable(&self, method: Kind) -> Result<(), &'static str> {
+    fn refundable(&self, method: PaymentMethodKind) -> Result<(), &'static str> {
         refundable(method)
     }
 
-    fn refund_idempotent_for(&self, method: Kind) -> Option<Duration> {
+    fn refund_idempotent_for(&self, method: PaymentMethodKind) -> Option<Duration> {
         self.idempotent_for(method)
     }
 
     async fn refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         within: Duration,
     ) -> Result<GatewayRefund, GatewayError> {
         let deadline = Deadline::after(within);
@@ -198,7 +202,7 @@ impl Gateway for Efi {
 
     async fn find_refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         if is_of_cobrancas(&order.charge) {
@@ -284,15 +288,15 @@ impl Gateway for Efi {
         self.pix.unsubscribe(url, former, deadline).await
     }
 
-    async fn watch(
+    async fn check(
         &self,
         url: &Url,
         replace: bool,
         _known: &[Registration],
-    ) -> Result<Watched, GatewayError> {
+    ) -> Result<CheckReport, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
-        let mut watched = self.pix.watch(url, replace, deadline).await?;
-        watched.findings.extend(self.certificate(now()));
-        Ok(watched)
+        let mut report = self.pix.check(url, replace, deadline).await?;
+        report.issues.extend(self.certificate(now()));
+        Ok(report)
     }
 }

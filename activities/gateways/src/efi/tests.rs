@@ -5,11 +5,11 @@ use schemas::{
 };
 
 use super::is_of_cobrancas;
-use crate::ChargeOrder;
+use crate::ChargeRequest;
 
 /// An order with all that can be told.
-pub(super) fn order(method: PaymentMethod) -> ChargeOrder {
-    ChargeOrder {
+pub(super) fn order(method: PaymentMethod) -> ChargeRequest {
+    ChargeRequest {
         reference: "at01j9zzzzzzzzzzzzzzzzzzzzzz".to_owned(),
         amount: 12_345,
         expires_at: method.life().end(Instant::UNIX_EPOCH),

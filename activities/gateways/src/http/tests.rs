@@ -19,22 +19,22 @@ fn answer(status: u16, body: &str, headers: &[(&'static str, &str)]) -> Answer {
 
 #[test]
 fn a_failed_create_is_definite_only_where_it_must_be() {
-    use ErrorClass::{Declined, Denied, NotCreated, Refused, Throttled, Unknown};
+    use ErrorClass::{Declined, Denied, NotCreated, Rejected, Throttled, Unknown};
     for (status, json, blank, html) in [
         (301, NotCreated, NotCreated, NotCreated),
         (302, NotCreated, NotCreated, NotCreated),
         (308, NotCreated, NotCreated, NotCreated),
-        (400, Refused, Unknown, Unknown),
+        (400, Rejected, Unknown, Unknown),
         (401, Denied, Denied, Unknown),
         (402, Declined, Unknown, Unknown),
         (403, Denied, Denied, NotCreated),
-        (404, Refused, NotCreated, NotCreated),
-        (405, Refused, NotCreated, NotCreated),
+        (404, Rejected, NotCreated, NotCreated),
+        (405, Rejected, NotCreated, NotCreated),
         (408, Unknown, Unknown, Unknown),
         (409, Unknown, Unknown, Unknown),
-        (410, Refused, Unknown, Unknown),
-        (413, Refused, NotCreated, NotCreated),
-        (422, Refused, Unknown, Unknown),
+        (410, Rejected, Unknown, Unknown),
+        (413, Rejected, NotCreated, NotCreated),
+        (422, Rejected, Unknown, Unknown),
         (424, Unknown, Unknown, Unknown),
         (429, Throttled, Throttled, NotCreated),
         (500, Unknown, Unknown, Unknown),
@@ -52,7 +52,7 @@ fn what_stands_before_a_gateway_never_says_that_something_is_absent() {
     let empty = answer(404, "", &[]).error(Effect::Reads, None, None);
     assert_eq!(
         (empty.class, empty.code.as_str()),
-        (ErrorClass::Refused, "http_404")
+        (ErrorClass::Rejected, "http_404")
     );
     for (status, body) in [
         (404, HTML),

@@ -4,12 +4,12 @@ use std::ops::RangeInclusive;
 
 use schemas::{
     payer::Payer,
-    payment_method::{Due, PaymentMethod},
+    payment_method::{DueDate, PaymentMethod},
     route::Unmet,
 };
 
 use super::form;
-use crate::ChargeOrder;
+use crate::ChargeRequest;
 
 /// In centavos.
 const AMOUNT: RangeInclusive<i64> = 50..=99_999_999;
@@ -23,7 +23,7 @@ const BOLETO_DAYS: RangeInclusive<i64> = 0..=60;
 const EMAIL: &str = "is required, at a domain that is known to the internet";
 
 /// What `order` lacks.
-pub(super) fn check(order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
+pub(super) fn check(order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
     let mut unmet = Vec::new();
     let mut need = |met: bool, field: &str, reason: &str| {
         if !met {
@@ -70,7 +70,7 @@ fn has_email(payer: &Payer) -> bool {
 }
 
 fn amount(
-    order: &ChargeOrder,
+    order: &ChargeRequest,
     taken: &RangeInclusive<i64>,
     need: &mut impl FnMut(bool, &str, &str),
 ) {
@@ -84,12 +84,12 @@ fn amount(
 }
 
 /// Stripe's boleto costs the same on each day, and its days are counted.
-fn dates(order: &ChargeOrder, due: &Due, need: &mut impl FnMut(bool, &str, &str)) {
-    let alone = Due {
+fn dates(order: &ChargeRequest, due: &DueDate, need: &mut impl FnMut(bool, &str, &str)) {
+    let alone = DueDate {
         days_after_due: 0,
         ..due.clone()
     };
-    let fits = |due: &Due| BOLETO_DAYS.contains(&form::days(order, due));
+    let fits = |due: &DueDate| BOLETO_DAYS.contains(&form::days(order, due));
     let reason = "a boleto is payable for at most 60 days, from today on";
     need(fits(&alone), "payment_method.due_date", reason);
     need(
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn lacking(order: &ChargeOrder) -> Vec<String> {
+    fn lacking(order: &ChargeRequest) -> Vec<String> {
         let unmet = check(order).err().unwrap_or_default();
         unmet.into_iter().map(|unmet| unmet.field).collect()
     }

@@ -1,6 +1,8 @@
 //! What the payer has to do, as an intent tells it: a Pix code or a boleto's voucher. `docs/gateways/stripe.md#create-a-charge`.
 
-use schemas::{boleto_line::BoletoLine, next_action::NextAction, payment_method::Kind};
+use schemas::{
+    boleto_line::BoletoLine, next_action::NextAction, payment_method::PaymentMethodKind,
+};
 use serde::Deserialize;
 
 use super::charge::{instant, kind};
@@ -88,7 +90,7 @@ fn sandbox(number: &str) -> Option<(String, String)> {
 }
 
 /// By which method: one of ours, the first that is named.
-pub(super) fn method(types: &[String]) -> Option<Kind> {
+pub(super) fn method(types: &[String]) -> Option<PaymentMethodKind> {
     types.iter().find_map(|theirs| kind(theirs))
 }
 

@@ -9,7 +9,7 @@ use super::{
     charge::{Charge, instant},
 };
 use crate::{
-    Entries, GatewayCharge, GatewayError, GatewayNotice, GatewayStatus, Means, Page, ReadFrom,
+    Entries, GatewayCharge, GatewayError, GatewayNotice, GatewayStatus, NoticeKind, Page, ReadFrom,
     Unreadable,
 };
 
@@ -52,14 +52,14 @@ enum Source {
 }
 
 /// Entries of money that came; the others' sources can look like charges.
-const CAME: [&str; 2] = ["charge", "payment"];
+const RECEIPTS: [&str; 2] = ["charge", "payment"];
 
 impl Entry {
     fn notice(self) -> Option<GatewayNotice> {
         let Some(Source::Charge(charge)) = self.source else {
             return None;
         };
-        if !CAME.contains(&self.kind.as_str()) {
+        if !RECEIPTS.contains(&self.kind.as_str()) {
             return None;
         }
         let (reference, intent) = (
@@ -77,7 +77,7 @@ impl Entry {
             charge: None,
             payment: Some(charge.id.clone()),
             stated_at: None,
-            means: Means::Stands(Box::new(GatewayCharge {
+            means: NoticeKind::ChargeState(Box::new(GatewayCharge {
                 status: GatewayStatus::Paid,
                 payments: vec![payment],
                 ..GatewayCharge::known(intent, reference, self.amount)

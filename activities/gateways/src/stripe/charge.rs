@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use schemas::{Instant, payment_method::Kind};
+use schemas::{Instant, payment_method::PaymentMethodKind};
 use serde::Deserialize;
 
 use super::{booking::Booking, refund::Refund};
 use crate::{GatewayPayment, GatewayRefund};
 
-/// How instalments are counted where a card was not split.
+/// How installments are counted where a card was not split.
 const AT_ONCE: u16 = 1;
 
 /// A charge. Fields that we do not need are not read.
@@ -83,7 +83,7 @@ impl Charge {
 
     /// The payment in our words, of so many centavos. `by`: the method that was asked for, where the charge does not say
     /// which was used.
-    pub(super) fn to_payment(&self, amount: i64, by: Kind) -> Option<GatewayPayment> {
+    pub(super) fn to_payment(&self, amount: i64, by: PaymentMethodKind) -> Option<GatewayPayment> {
         let details = self.payment_method_details.as_ref();
         let booked = match &self.balance_transaction {
             // an account may keep its balance in another currency: no centavos of ours
@@ -113,7 +113,7 @@ impl Charge {
     }
 
     /// By what it was paid, if we know the method.
-    pub(super) fn method(&self) -> Option<Kind> {
+    pub(super) fn method(&self) -> Option<PaymentMethodKind> {
         kind(&self.payment_method_details.as_ref()?.kind)
     }
 
@@ -137,11 +137,11 @@ impl Card {
 }
 
 /// Their name of a method → ours.
-pub(super) fn kind(theirs: &str) -> Option<Kind> {
+pub(super) fn kind(theirs: &str) -> Option<PaymentMethodKind> {
     match theirs {
-        "pix" => Some(Kind::Pix),
-        "boleto" => Some(Kind::Boleto),
-        "card" => Some(Kind::Card),
+        "pix" => Some(PaymentMethodKind::Pix),
+        "boleto" => Some(PaymentMethodKind::Boleto),
+        "card" => Some(PaymentMethodKind::Card),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Disputes: chargebacks of cards, and MEDs of Pix, which nobody can contest. `docs/gateways/stripe.md#disputes`.
 
-use schemas::dispute::{Kind, Status};
+use schemas::dispute::{DisputeKind, DisputeStatus};
 use serde::Deserialize;
 
 use super::{
@@ -41,27 +41,27 @@ struct Booking {
 }
 
 /// Their status → ours. `withdrawn`: the money was taken and did not come back.
-fn status(theirs: &str, withdrawn: bool) -> Option<Status> {
+fn status(theirs: &str, withdrawn: bool) -> Option<DisputeStatus> {
     Some(match theirs {
-        "warning_needs_response" | "needs_response" => Status::NeedsResponse,
-        "warning_under_review" | "under_review" => Status::UnderReview,
+        "warning_needs_response" | "needs_response" => DisputeStatus::NeedsResponse,
+        "warning_under_review" | "under_review" => DisputeStatus::UnderReview,
         // settled before it began, and the payer has the money
-        "prevented" if withdrawn => Status::Lost,
+        "prevented" if withdrawn => DisputeStatus::Lost,
         // the second: an inquiry that never became a chargeback; the third: it was refunded instead
-        "won" | "warning_closed" | "charge_refunded" | "prevented" => Status::Won,
-        "lost" => Status::Lost,
+        "won" | "warning_closed" | "charge_refunded" | "prevented" => DisputeStatus::Won,
+        "lost" => DisputeStatus::Lost,
         _ => return None,
     })
 }
 
 /// By which way. Stripe names the method of cards for sure; `py_` is a Pix, since boletos cannot be disputed.
-fn kind(method: Option<&str>, charge: &str) -> Kind {
+fn kind(method: Option<&str>, charge: &str) -> DisputeKind {
     match method {
-        Some("card") => Kind::Chargeback,
-        Some("pix") => Kind::Med,
-        Some(_) => Kind::Other,
-        None if charge.starts_with("py_") => Kind::Med,
-        None => Kind::Chargeback,
+        Some("card") => DisputeKind::Chargeback,
+        Some("pix") => DisputeKind::Med,
+        Some(_) => DisputeKind::Other,
+        None if charge.starts_with("py_") => DisputeKind::Med,
+        None => DisputeKind::Chargeback,
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn every_status_of_a_dispute_has_ours() {
-        use Status::{Lost, NeedsResponse, UnderReview, Won};
+        use DisputeStatus::{Lost, NeedsResponse, UnderReview, Won};
         for (theirs, withdrawn, ours) in [
             ("warning_needs_response", false, Some(NeedsResponse)),
             ("warning_under_review", false, Some(UnderReview)),
@@ -127,10 +127,10 @@ mod tests {
 
     #[test]
     fn a_disputed_pix_is_a_med() {
-        assert_eq!(kind(Some("pix"), "py_1"), Kind::Med);
-        assert_eq!(kind(None, "py_1"), Kind::Med);
-        assert_eq!(kind(Some("card"), "ch_1"), Kind::Chargeback);
-        assert_eq!(kind(None, "ch_1"), Kind::Chargeback);
-        assert_eq!(kind(Some("paypal"), "py_1"), Kind::Other);
+        assert_eq!(kind(Some("pix"), "py_1"), DisputeKind::Med);
+        assert_eq!(kind(None, "py_1"), DisputeKind::Med);
+        assert_eq!(kind(Some("card"), "ch_1"), DisputeKind::Chargeback);
+        assert_eq!(kind(None, "ch_1"), DisputeKind::Chargeback);
+        assert_eq!(kind(Some("paypal"), "py_1"), DisputeKind::Other);
     }
 }

@@ -9,7 +9,7 @@ use super::{
     event::EVENTS,
 };
 use crate::{
-    Finding, GatewayError, Registration, Subscription, Watched,
+    CheckReport, GatewayError, Issue, Registration, Subscription,
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
@@ -39,13 +39,13 @@ impl Endpoint {
             .is_some_and(|version| version != VERSION)
     }
 
-    fn hears_all(&self) -> bool {
-        let hears = |event: &str| {
+    fn receives_all(&self) -> bool {
+        let receives = |event: &str| {
             self.enabled_events
                 .iter()
                 .any(|it| it == event || it == "*")
         };
-        EVENTS.iter().all(|event| hears(event))
+        EVENTS.iter().all(|event| receives(event))
     }
 }
 
@@ -94,11 +94,11 @@ impl Stripe {
 
     /// Checks that `url` is registered under the id whose secret is known, served, and has all events. Repairs what needs no
     /// new secret.
-    pub(super) async fn check(
+    pub(super) async fn check_endpoint(
         &self,
         url: &Url,
         known: &[Registration],
-    ) -> Result<Watched, GatewayError> {
+    ) -> Result<CheckReport, GatewayError> {
         let there = self.endpoints_at(url).await?;
         let current = Registration::current(known);
         let ours = there.iter().find(|it| Some(it.id.as_str()) == current);
@@ -125,27 +125,27 @@ impl Stripe {
         if there.len() > 1 {
             self.remove_others(url, &endpoint.id).await?;
         }
-        let mut watched = Watched::default();
+        let mut report = CheckReport::default();
         let mut form = Form::new();
         if endpoint.is_disabled() {
             form.push(("disabled", "false".to_owned()));
-            watched.findings.push(repaired(
+            report.issues.push(repaired(
                 "notifications_interrupted",
                 "Stripe had disabled our notification address",
             ));
         }
-        if !endpoint.hears_all() {
+        if !endpoint.receives_all() {
             form.extend(events());
-            watched.findings.push(repaired(
+            report.issues.push(repaired(
                 "events_missing",
-                "Stripe did not tell our notification address everything",
+                "Stripe did not send every event to our notification address",
             ));
         }
         if !form.is_empty() {
             self.post(&["webhook_endpoints", &endpoint.id], &form, deadline())
                 .await?;
         }
-        Ok(watched)
+        Ok(report)
     }
 
     async fn endpoints_at(&self, url: &Url) -> Result<Vec<Endpoint>, GatewayError> {
@@ -160,15 +160,15 @@ fn events() -> Form {
     all.into()
 }
 
-fn lost(code: &'static str, message: &str) -> Watched {
-    Watched {
-        findings: Vec::new(),
+fn lost(code: &'static str, message: &str) -> CheckReport {
+    CheckReport {
+        issues: Vec::new(),
         lost: Some(repaired(code, message)),
     }
 }
 
-fn repaired(code: &'static str, message: &str) -> Finding {
-    Finding {
+fn repaired(code: &'static str, message: &str) -> Issue {
+    Issue {
         code,
         message: format!("{message}; it was put right"),
         repaired: true,

@@ -54,7 +54,7 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     }
     let of_account = text("code").is_some_and(|code| ACCOUNTS.contains(&code));
     let class = match class(answer.status, (kind, param), generic.class) {
-        ErrorClass::Refused if of_account => ErrorClass::Denied,
+        ErrorClass::Rejected if of_account => ErrorClass::Denied,
         class => class,
     };
     GatewayError { class, ..generic }
@@ -78,7 +78,7 @@ fn class(status: u16, (kind, param): (&str, &str), otherwise: ErrorClass) -> Err
         // Pix is by invitation: an account without it is ours to configure
         (400, _) if param.starts_with("payment_method_types") => ErrorClass::Denied,
         (402, "card_error") => ErrorClass::Declined,
-        (402, _) => ErrorClass::Refused,
+        (402, _) => ErrorClass::Rejected,
         _ => otherwise,
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_in_use_is_told_from_a_key_used_for_something_else() {
+    fn a_key_in_use_is_reported_from_a_key_used_for_something_else() {
         for (status, kind, code, in_use) in [
             (
                 409,
@@ -117,18 +117,18 @@ mod tests {
 
     #[test]
     fn a_refusals_type_and_parameter_decide_where_its_status_does_not() {
-        use ErrorClass::{Declined, Denied, Refused, Throttled, Unknown};
+        use ErrorClass::{Declined, Denied, Rejected, Throttled, Unknown};
         let invalid = "invalid_request_error";
         for (status, kind, param, otherwise, expected) in [
-            (400, invalid, "amount", Refused, Refused),
-            (400, invalid, "payment_method_types", Refused, Denied),
-            (400, invalid, "payment_method_types[0]", Refused, Denied),
-            (400, "idempotency_error", "", Refused, Unknown),
+            (400, invalid, "amount", Rejected, Rejected),
+            (400, invalid, "payment_method_types", Rejected, Denied),
+            (400, invalid, "payment_method_types[0]", Rejected, Denied),
+            (400, "idempotency_error", "", Rejected, Unknown),
             (409, "idempotency_error", "", Unknown, Unknown),
             (401, invalid, "", Denied, Denied),
             (402, "card_error", "", Declined, Declined),
-            (402, invalid, "", Declined, Refused),
-            (404, invalid, "id", Refused, Refused),
+            (402, invalid, "", Declined, Rejected),
+            (404, invalid, "id", Rejected, Rejected),
             (429, invalid, "", Throttled, Throttled),
             (500, "api_error", "", Unknown, Unknown),
         ] {

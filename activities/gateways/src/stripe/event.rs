@@ -1,6 +1,6 @@
 //! Events, as they are told to our address and as they are listed: one reader for both. `docs/gateways/stripe.md#notifications`.
 
-use schemas::{Instant, payment_method::Kind};
+use schemas::{Instant, payment_method::PaymentMethodKind};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    Entries, GatewayError, GatewayNotice, GatewayStatus, Means, Page, ReadFrom, Unreadable,
+    Entries, GatewayError, GatewayNotice, GatewayStatus, NoticeKind, Page, ReadFrom, Unreadable,
 };
 
 /// What is told to our address. Those of charges that only repeat their intent's are left out.
@@ -60,7 +60,7 @@ impl Event {
     /// Reads what it states. `live`: whether this connection moves real money; the other mode's events mean nothing to it.
     pub(super) fn read(&self, live: bool) -> Entries {
         if self.livemode != live {
-            return vec![self.notice(Means::Nothing)].into();
+            return vec![self.notice(NoticeKind::Nothing)].into();
         }
         let kind = self.kind.as_str();
         let is = |family: &str| kind.starts_with(family);
@@ -75,7 +75,7 @@ impl Event {
         } else if kind == "charge.refunded" {
             self.object("stripe_charge", |it| self.of_charge(it))
         } else {
-            vec![self.notice(Means::Nothing)].into()
+            vec![self.notice(NoticeKind::Nothing)].into()
         }
     }
 
@@ -90,7 +90,7 @@ impl Event {
         }
     }
 
-    fn notice(&self, means: Means) -> GatewayNotice {
+    fn notice(&self, means: NoticeKind) -> GatewayNotice {
         GatewayNotice {
             dedupe_key: self.id.clone(),
             event: self.kind.clone(),
@@ -105,18 +105,18 @@ impl Event {
     /// An intent that a hosted page made only tells that it was paid: until then the page decides what is payable, and a
     /// declined card may be tried again. The page's id, which is the charge's, is not inside.
     fn of_intent(&self, intent: &Intent) -> GatewayNotice {
-        let by_page = intent.method() == Kind::Card;
-        let stands = intent.to_charge().ok().or_else(|| intent.stands());
-        let means = match stands {
-            Some(it) if by_page && it.status != GatewayStatus::Paid => Means::Nothing,
+        let by_page = intent.method() == PaymentMethodKind::Card;
+        let charge_state = intent.to_charge().ok().or_else(|| intent.charge_state());
+        let means = match charge_state {
+            Some(it) if by_page && it.status != GatewayStatus::Paid => NoticeKind::Nothing,
             Some(mut it) => {
                 // the intent tells when it was made, the event when it was paid
                 if let Some(at) = self.at() {
                     it.payments.iter_mut().for_each(|paid| paid.paid_at = at);
                 }
-                Means::Stands(Box::new(it))
+                NoticeKind::ChargeState(Box::new(it))
             }
-            None => Means::Nothing,
+            None => NoticeKind::Nothing,
         };
         GatewayNotice {
             reference: intent.reference().map(ToOwned::to_owned),
@@ -129,14 +129,16 @@ impl Event {
     fn of_session(&self, session: &Session) -> GatewayNotice {
         let failed = self.kind == "checkout.session.async_payment_failed";
         let means = match session.to_charge() {
-            Ok(it) if it.status == GatewayStatus::Paid && it.payments.is_empty() => Means::Hint,
+            Ok(it) if it.status == GatewayStatus::Paid && it.payments.is_empty() => {
+                NoticeKind::Hint
+            }
             Ok(mut it) => {
                 if failed {
                     it.status = GatewayStatus::Failed;
                 }
-                Means::Stands(Box::new(it))
+                NoticeKind::ChargeState(Box::new(it))
             }
-            Err(_) => Means::Nothing,
+            Err(_) => NoticeKind::Nothing,
         };
         GatewayNotice {
             reference: session.reference().map(ToOwned::to_owned),
@@ -147,8 +149,8 @@ impl Event {
 
     fn of_refund(&self, refund: &Refund) -> GatewayNotice {
         let means = match refund.to_refund() {
-            Some(it) => Means::Refund(Box::new(it)),
-            None => Means::Nothing,
+            Some(it) => NoticeKind::Refund(Box::new(it)),
+            None => NoticeKind::Nothing,
         };
         GatewayNotice {
             reference: refund.charge_reference(),
@@ -160,8 +162,8 @@ impl Event {
 
     fn of_dispute(&self, dispute: &Dispute) -> GatewayNotice {
         let means = match dispute.to_dispute() {
-            Some(it) => Means::Dispute(Box::new(it)),
-            None => Means::Nothing,
+            Some(it) => NoticeKind::Dispute(Box::new(it)),
+            None => NoticeKind::Nothing,
         };
         GatewayNotice {
             charge: dispute.payment_intent.clone(),
@@ -181,11 +183,11 @@ impl Event {
         };
         let inside = charge.refunds_inside();
         if inside.is_empty() {
-            return vec![about(Means::Hint, "")];
+            return vec![about(NoticeKind::Hint, "")];
         }
         let each = inside.into_iter().map(|refund| {
             let key = format!("/{}", refund.id);
-            about(Means::Refund(Box::new(refund)), &key)
+            about(NoticeKind::Refund(Box::new(refund)), &key)
         });
         each.collect()
     }
@@ -209,7 +211,7 @@ impl Stripe {
         }
         entries
             .notices
-            .retain(|notice| notice.means != Means::Nothing);
+            .retain(|notice| notice.means != NoticeKind::Nothing);
         Ok(Page {
             entries,
             read_until: Some(read.read_until),

@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 use schemas::{
     calendar,
     payer::Address,
-    payment_method::{Due, PaymentMethod},
+    payment_method::{DueDate, PaymentMethod},
 };
 
 use super::call::Form;
-use crate::ChargeOrder;
+use crate::ChargeRequest;
 
 /// A page is open at least so long, from when Stripe makes it; five minutes are added for clocks and slow calls.
 const SHORTEST_PAGE: TimeDelta = TimeDelta::minutes(35);
@@ -18,7 +18,7 @@ const LONGEST_PAGE: TimeDelta = TimeDelta::minutes(24 * 60 - 1);
 const ITEM: &str = "Pagamento";
 
 /// The body of the creating request.
-pub(super) fn of(order: &ChargeOrder) -> Form {
+pub(super) fn of(order: &ChargeRequest) -> Form {
     match &order.method {
         PaymentMethod::Pix { expires_in, .. } => pix(order, *expires_in),
         PaymentMethod::Boleto { .. } => boleto(order),
@@ -31,7 +31,7 @@ pub(super) fn of(order: &ChargeOrder) -> Form {
     }
 }
 
-fn intent(order: &ChargeOrder, method: &str) -> Form {
+fn intent(order: &ChargeRequest, method: &str) -> Form {
     let mut form = vec![
         ("amount", order.amount.to_string()),
         ("currency", "brl".to_owned()),
@@ -53,7 +53,7 @@ fn intent(order: &ChargeOrder, method: &str) -> Form {
     form
 }
 
-fn pix(order: &ChargeOrder, expires_in: i64) -> Form {
+fn pix(order: &ChargeRequest, expires_in: i64) -> Form {
     let mut form = intent(order, "pix");
     form.push((
         "payment_method_options[pix][expires_after_seconds]",
@@ -62,7 +62,7 @@ fn pix(order: &ChargeOrder, expires_in: i64) -> Form {
     form
 }
 
-fn boleto(order: &ChargeOrder) -> Form {
+fn boleto(order: &ChargeRequest) -> Form {
     let mut form = intent(order, "boleto");
     form.push((
         "payment_method_data[boleto][tax_id]",
@@ -82,7 +82,7 @@ fn boleto(order: &ChargeOrder) -> Form {
 
 /// How many days after its making a boleto can be paid, in São Paulo: both from the order, never from a clock. Stripe knows
 /// one day only, so its slip shows the last payable one as due.
-pub(super) fn days(order: &ChargeOrder, due: &Due) -> i64 {
+pub(super) fn days(order: &ChargeRequest, due: &DueDate) -> i64 {
     let made = calendar::today(order.created_at);
     due.last_day().signed_duration_since(made).num_days()
 }
@@ -120,7 +120,7 @@ fn billing(address: &Address) -> Form {
     ]
 }
 
-fn card(order: &ChargeOrder, max_installments: u16, (success, cancel): (&str, &str)) -> Form {
+fn card(order: &ChargeRequest, max_installments: u16, (success, cancel): (&str, &str)) -> Form {
     let item = order.description.as_deref().unwrap_or(ITEM);
     let mut form = vec![
         ("mode", "payment".to_owned()),
@@ -163,7 +163,7 @@ fn card(order: &ChargeOrder, max_installments: u16, (success, cancel): (&str, &s
 }
 
 /// When the page closes by itself, in seconds. An order that ends sooner than Stripe allows is closed by us.
-fn page_ends(order: &ChargeOrder) -> i64 {
+fn page_ends(order: &ChargeRequest) -> i64 {
     let shortest = order.created_at + SHORTEST_PAGE;
     let longest = order.created_at + LONGEST_PAGE;
     order.expires_at.clamp(shortest, longest).timestamp()
@@ -179,9 +179,9 @@ mod tests {
         found.map(|(_, value)| value.as_str())
     }
 
-    fn boleto_due(created_at: &str, due_date: &str, days_after_due: u16) -> ChargeOrder {
+    fn boleto_due(created_at: &str, due_date: &str, days_after_due: u16) -> ChargeRequest {
         let method = serde_json::json!({ "type": "boleto", "due_date": due_date, "days_after_due": days_after_due });
-        ChargeOrder {
+        ChargeRequest {
             created_at: created_at.parse().expect("a time"),
             ..order(method)
         }
@@ -244,7 +244,7 @@ mod tests {
             order(serde_json::json!({ "type": "pix", "expires_in": 600 })),
         ] {
             let stored = serde_json::to_vec(&order).expect("JSON");
-            let read: ChargeOrder = serde_json::from_slice(&stored).expect("an order");
+            let read: ChargeRequest = serde_json::from_slice(&stored).expect("an order");
             assert_eq!(of(&read), of(&order));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::payment_method::Kind;
+use schemas::payment_method::PaymentMethodKind;
 use serde::Deserialize;
 
 use super::{
@@ -51,11 +51,17 @@ struct LastError {
 
 /// Their status → ours. After an error an intent could be confirmed again, yet what was shown to the payer is dead; on a
 /// hosted page, where cards pay, the payer just tries again.
-fn status(theirs: &str, last_error: Option<&str>, method: Kind) -> Option<GatewayStatus> {
+fn status(
+    theirs: &str,
+    last_error: Option<&str>,
+    method: PaymentMethodKind,
+) -> Option<GatewayStatus> {
     Some(match (theirs, last_error) {
         ("succeeded", _) => GatewayStatus::Paid,
         ("canceled", _) => GatewayStatus::Canceled,
-        ("requires_payment_method", Some(_)) if method == Kind::Card => GatewayStatus::Pending,
+        ("requires_payment_method", Some(_)) if method == PaymentMethodKind::Card => {
+            GatewayStatus::Pending
+        }
         ("requires_payment_method", Some(ATTEMPT_EXPIRED)) => GatewayStatus::Expired,
         ("requires_payment_method", Some(_)) => GatewayStatus::Failed,
         (
@@ -76,12 +82,12 @@ impl Intent {
     }
 
     /// By which method it is paid. Cards pay on hosted pages only, which make their intents themselves.
-    pub(super) fn method(&self) -> Kind {
-        action::method(&self.payment_method_types).unwrap_or(Kind::Card)
+    pub(super) fn method(&self) -> PaymentMethodKind {
+        action::method(&self.payment_method_types).unwrap_or(PaymentMethodKind::Card)
     }
 
     /// The charge in our words, without what the payer has to do; `None` if its status is not known.
-    pub(super) fn stands(&self) -> Option<GatewayCharge> {
+    pub(super) fn charge_state(&self) -> Option<GatewayCharge> {
         let last_error = self.last_payment_error.as_ref();
         let last_error = last_error.map(|error| error.code.as_deref().unwrap_or("unknown"));
         Some(GatewayCharge {
@@ -100,7 +106,7 @@ impl Intent {
     /// The charge in our words.
     pub(super) fn to_charge(&self) -> Result<GatewayCharge, GatewayError> {
         let mut charge = self
-            .stands()
+            .charge_state()
             .ok_or_else(|| unreadable("the intent has a status that is not known"))?;
         if let Some(action) = self
             .next_action
@@ -156,34 +162,64 @@ mod tests {
         let expired = Some(ATTEMPT_EXPIRED);
         let declined = Some("card_declined");
         for (theirs, error, method, ours) in [
-            ("requires_payment_method", None, Kind::Pix, Some(Pending)),
-            ("requires_payment_method", expired, Kind::Pix, Some(Expired)),
+            (
+                "requires_payment_method",
+                None,
+                PaymentMethodKind::Pix,
+                Some(Pending),
+            ),
             (
                 "requires_payment_method",
                 expired,
-                Kind::Boleto,
+                PaymentMethodKind::Pix,
+                Some(Expired),
+            ),
+            (
+                "requires_payment_method",
+                expired,
+                PaymentMethodKind::Boleto,
                 Some(Expired),
             ),
             (
                 "requires_payment_method",
                 Some("x"),
-                Kind::Pix,
+                PaymentMethodKind::Pix,
                 Some(Failed),
             ),
             (
                 "requires_payment_method",
                 declined,
-                Kind::Card,
+                PaymentMethodKind::Card,
                 Some(Pending),
             ),
-            ("requires_confirmation", None, Kind::Pix, Some(Pending)),
-            ("requires_action", None, Kind::Pix, Some(Pending)),
-            ("requires_action", None, Kind::Boleto, Some(Pending)),
-            ("processing", None, Kind::Boleto, Some(Pending)),
-            ("requires_capture", None, Kind::Card, Some(Pending)),
-            ("succeeded", Some("x"), Kind::Pix, Some(Paid)),
-            ("canceled", None, Kind::Pix, Some(Canceled)),
-            ("something_new", None, Kind::Pix, None),
+            (
+                "requires_confirmation",
+                None,
+                PaymentMethodKind::Pix,
+                Some(Pending),
+            ),
+            (
+                "requires_action",
+                None,
+                PaymentMethodKind::Pix,
+                Some(Pending),
+            ),
+            (
+                "requires_action",
+                None,
+                PaymentMethodKind::Boleto,
+                Some(Pending),
+            ),
+            ("processing", None, PaymentMethodKind::Boleto, Some(Pending)),
+            (
+                "requires_capture",
+                None,
+                PaymentMethodKind::Card,
+                Some(Pending),
+            ),
+            ("succeeded", Some("x"), PaymentMethodKind::Pix, Some(Paid)),
+            ("canceled", None, PaymentMethodKind::Pix, Some(Canceled)),
+            ("something_new", None, PaymentMethodKind::Pix, None),
         ] {
             assert_eq!(status(theirs, error, method), ours, "{theirs} {error:?}");
         }

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Client;
-use schemas::{attempt::ErrorClass, payment_method::Kind, route::Unmet};
+use schemas::{attempt::ErrorClass, payment_method::PaymentMethodKind, route::Unmet};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeLookup, ChargeOrder, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge,
-    GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundOrder, Registration, Subscription,
-    Watched,
+    Account, ChargeLookup, ChargeRequest, CheckReport, Endpoints, Entries, Feed, Forged, Gateway,
+    GatewayCharge, GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundRequest,
+    Registration, Subscription,
     credentials::StripeCredentials,
     http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
 };
@@ -81,12 +81,12 @@ impl Stripe {
     /// What the creating request's answer shows. A repeated one shows the first state: it is read afresh.
     async fn created(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         answer: &Answer,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let replayed = is_replayed(answer);
-        let charge = if order.method.kind() == Kind::Card {
+        let charge = if order.method.kind() == PaymentMethodKind::Card {
             let session: Session = answer.read(Effect::Creates)?;
             if replayed {
                 self.session(&session.id, deadline).await?
@@ -112,27 +112,27 @@ impl Stripe {
 
 #[async_trait]
 impl Gateway for Stripe {
-    fn accepts(&self, order: &ChargeOrder) -> Result<(), Vec<Unmet>> {
+    fn accepts(&self, order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
         accepts::check(order)
     }
 
-    fn idempotent_for(&self, _method: Kind) -> Option<Duration> {
+    fn idempotent_for(&self, _method: PaymentMethodKind) -> Option<Duration> {
         Some(IDEMPOTENT_FOR)
     }
 
-    fn visibility_lag(&self, _method: Kind) -> Duration {
+    fn visibility_lag(&self, _method: PaymentMethodKind) -> Duration {
         VISIBILITY_LAG
     }
 
     async fn charge(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(within);
         let path: &[&str] = match order.method.kind() {
-            Kind::Card => &["checkout", "sessions"],
-            Kind::Pix | Kind::Boleto => &["payment_intents"],
+            PaymentMethodKind::Card => &["checkout", "sessions"],
+            PaymentMethodKind::Pix | PaymentMethodKind::Boleto => &["payment_intents"],
         };
         let answer = self
             .create(path, &form::of(order), &order.reference, deadline)
@@ -159,7 +159,7 @@ impl Gateway for Stripe {
         match ended {
             Ok(_) => self.read(&charge.id, deadline).await,
             // paid or ended meanwhile, or being paid
-            Err(refused) if refused.class == ErrorClass::Refused => {
+            Err(refused) if refused.class == ErrorClass::Rejected => {
                 let now = self.read(&charge.id, deadline).await?;
                 let explained = refused.code == error::UNEXPECTED_STATE || !now.status.is_payable();
                 if explained { Ok(now) } else { Err(refused) }
@@ -168,25 +168,25 @@ impl Gateway for Stripe {
         }
     }
 
-    fn refundable(&self, method: Kind) -> Result<(), &'static str> {
+    fn refundable(&self, method: PaymentMethodKind) -> Result<(), &'static str> {
         refundable(method)
     }
 
-    fn refund_idempotent_for(&self, _method: Kind) -> Option<Duration> {
+    fn refund_idempotent_for(&self, _method: PaymentMethodKind) -> Option<Duration> {
         Some(IDEMPOTENT_FOR)
     }
 
     async fn refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         within: Duration,
     ) -> Result<GatewayRefund, GatewayError> {
-        self.give_back(order, within).await
+        self.create_refund(order, within).await
     }
 
     async fn find_refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
         self.search_refund(order).await
     }
@@ -254,12 +254,12 @@ impl Gateway for Stripe {
         self.deregister(url).await
     }
 
-    async fn watch(
+    async fn check(
         &self,
         url: &Url,
         _replace: bool,
         known: &[Registration],
-    ) -> Result<Watched, GatewayError> {
-        self.check(url, known).await
+    ) -> Result<CheckReport, GatewayError> {
+        self.check_endpoint(url, known).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use schemas::{attempt::ErrorClass, payment_method::Kind};
+use schemas::{attempt::ErrorClass, payment_method::PaymentMethodKind};
 use serde::Deserialize;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     charge::instant,
 };
 use crate::{
-    GatewayError, GatewayRefund, RefundOrder, RefundStatus,
+    GatewayError, GatewayRefund, RefundRequest, RefundStatus,
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
@@ -65,15 +65,17 @@ impl Refund {
 }
 
 /// Why not, for people.
-pub(crate) fn refundable(method: Kind) -> Result<(), &'static str> {
+pub(crate) fn refundable(method: PaymentMethodKind) -> Result<(), &'static str> {
     match method {
-        Kind::Pix | Kind::Card => Ok(()),
-        Kind::Boleto => Err("Stripe cannot give a boleto back: pay the payer by other means"),
+        PaymentMethodKind::Pix | PaymentMethodKind::Card => Ok(()),
+        PaymentMethodKind::Boleto => {
+            Err("Stripe cannot give a boleto back: pay the payer by other means")
+        }
     }
 }
 
 /// The creating request: a function of the order alone, so that a repeat is the same to the byte.
-fn form(order: &RefundOrder) -> Form {
+fn form(order: &RefundRequest) -> Form {
     let mut form = vec![
         ("charge", order.payment.clone()),
         ("amount", order.amount.to_string()),
@@ -88,13 +90,13 @@ fn form(order: &RefundOrder) -> Form {
 }
 
 impl Stripe {
-    pub(super) async fn give_back(
+    pub(super) async fn create_refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         within: Duration,
     ) -> Result<GatewayRefund, GatewayError> {
         if let Err(why) = refundable(order.method) {
-            let class = ErrorClass::Refused;
+            let class = ErrorClass::Rejected;
             return Err(GatewayError::new(class, "charge_not_refundable", why));
         }
         let deadline = Deadline::after(within);
@@ -116,7 +118,7 @@ impl Stripe {
 
     pub(super) async fn search_refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let listed = self.refunds_of(&order.payment, deadline).await?;

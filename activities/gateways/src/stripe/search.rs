@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use schemas::{attempt::ErrorClass, payment_method::Kind};
+use schemas::{attempt::ErrorClass, payment_method::PaymentMethodKind};
 use serde::Deserialize;
 
 use super::{
@@ -160,8 +160,8 @@ impl Stripe {
         deadline: Deadline,
     ) -> Result<Vec<String>, GatewayError> {
         let path: &[&str] = match order.method.kind() {
-            Kind::Card => &["checkout", "sessions"],
-            Kind::Pix | Kind::Boleto => &["payment_intents"],
+            PaymentMethodKind::Card => &["checkout", "sessions"],
+            PaymentMethodKind::Pix | PaymentMethodKind::Boleto => &["payment_intents"],
         };
         let mut progress = self.searches.progress(order);
         for _ in 0..MAX_PAGES {
@@ -238,11 +238,11 @@ mod tests {
             let n = i64::try_from(n).expect("a number");
             searches.keep(&format!("at{n}"), &moved(n));
         }
-        let begun = Progress::begin(&order);
+        let started = Progress::begin(&order);
         for (n, kept) in [(0, false), (1, true), (256, true)] {
             order.reference = format!("at{n}");
             let progress = searches.progress(&order);
-            assert_eq!(progress != begun, kept, "{n}");
+            assert_eq!(progress != started, kept, "{n}");
         }
     }
 }

@@ -3,24 +3,24 @@
 
 use schemas::{
     gateway::GatewayKind,
-    payment_method::{Discount, Due, PaymentMethod},
+    payment_method::{Discount, DueDate, PaymentMethod},
 };
 use serde_json::json;
 
-use crate::bench::{Bench, SetUp, World, day_in, order};
+use crate::bench::{Bench, Environment, SetUp, day_in, order};
 
-mod looking;
+mod dashboard;
+mod lookup;
 mod money;
-mod panel;
 mod set_up;
 
 const KEY: &str = "$aact_hmlg_loja";
 
 async fn open(method: PaymentMethod) -> Bench {
-    open_in(World::start().await, method)
+    open_in(Environment::start().await, method)
 }
 
-pub(crate) fn open_in(world: World, method: PaymentMethod) -> Bench {
+pub(crate) fn open_in(environment: Environment, method: PaymentMethod) -> Bench {
     let set_up = SetUp {
         kind: GatewayKind::Asaas,
         simulator: "asaas",
@@ -29,7 +29,7 @@ pub(crate) fn open_in(world: World, method: PaymentMethod) -> Bench {
         creates: ("POST", "/v3/payments"),
         refunds: ("POST", "/v3/payments/"),
     };
-    Bench::new(world, set_up, order(method))
+    Bench::new(environment, set_up, order(method))
 }
 
 pub(crate) fn by_pix() -> PaymentMethod {
@@ -47,7 +47,7 @@ async fn pix() -> Bench {
 pub(crate) fn by_pix_due() -> PaymentMethod {
     PaymentMethod::Pix {
         expires_in: 3_600,
-        due: Some(Due {
+        due: Some(DueDate {
             due_date: day_in(5),
             days_after_due: 10,
             fine_bps: 200,
@@ -110,12 +110,12 @@ macro_rules! promises_of_all {
             a_malformed_answer_is_unknown_and_found,
             a_truncated_answer_is_unknown_and_found,
             a_timeout_is_unknown,
-            a_429_is_throttled_and_tells_how_long,
+            a_429_is_throttled_and_reports_how_long,
             a_date_to_retry_after_is_a_wait,
             what_a_proxy_turns_away_is_not_created,
-            a_proxys_page_after_the_effect_is_unknown_and_found,
+            a_proxies_page_after_the_effect_is_unknown_and_found,
             an_empty_401_or_403_is_denied,
-            a_proxys_404_hides_no_charge,
+            a_proxies_404_hides_no_charge,
             a_charge_is_found_by_the_id_that_is_known,
             odd_contact_data_lose_no_sale,
             refused_credentials_are_denied,
@@ -128,10 +128,10 @@ macro_rules! promises_of_all {
             a_lost_answer_to_cancelling_is_found_out,
             a_charge_past_its_due_date_is_overdue_and_payable,
             a_payment_is_shown_with_its_money,
-            a_payment_is_told,
-            the_same_told_twice_has_the_same_keys,
-            what_nobody_proved_concludes_nothing,
-            a_payment_nobody_told_is_caught_up,
+            a_payment_is_reported,
+            the_same_reported_twice_has_the_same_keys,
+            what_no_one_proved_concludes_nothing,
+            a_payment_no_one_reported_is_caught_up,
             a_future_with_nothing_in_it_lists_nothing,
             $($more),+
         }
@@ -146,7 +146,7 @@ mod of_pix {
         a_refund_over_the_sum_is_refused,
         a_refund_is_found_by_our_reference,
         a_refund_of_the_panel_is_shown_without_our_reference,
-        a_probe_tells_whose_account_it_is,
+        a_probe_reports_whose_account_it_is,
         a_probe_with_refused_credentials_is_denied,
         a_set_up_that_lasts_gives_no_findings,
         a_missing_address_is_registered_again,
@@ -178,6 +178,6 @@ mod of_card {
         a_refund_over_the_sum_is_refused,
         a_refund_is_found_by_our_reference,
         a_refund_of_the_panel_is_shown_without_our_reference,
-        a_dispute_nobody_told_is_caught_up,
+        a_dispute_no_one_reported_is_caught_up,
     }
 }

@@ -8,16 +8,16 @@ use std::{
 
 use chrono::{Days, NaiveDate};
 use gateways::{
-    ChargeOrder, Credentials, Endpoints, Entries, Feed, Forged, Gateway, GatewayCharge,
-    GatewayError, GatewayNotice, ReadFrom, Received, RefundOrder, Registration, Subscription,
-    Watched,
+    ChargeRequest, CheckReport, Credentials, Endpoints, Entries, Feed, Forged, Gateway,
+    GatewayCharge, GatewayError, GatewayNotice, ReadFrom, Received, RefundRequest, Registration,
+    Subscription,
 };
 use schemas::{
     Instant, calendar,
     gateway::GatewayKind,
     id::{AttemptId, RefundId},
     payer::{Address, Payer},
-    payment_method::{Kind, PaymentMethod},
+    payment_method::{PaymentMethod, PaymentMethodKind},
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -32,14 +32,14 @@ pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 
 /// One gateway and one payment method under test.
 pub(crate) struct Bench {
-    world: World,
+    environment: Environment,
     set_up: SetUp,
     pub gateway: Arc<dyn Gateway>,
     /// The same, with credentials that it refuses.
-    pub stranger: Arc<dyn Gateway>,
+    pub third_party: Arc<dyn Gateway>,
     pub control: Control,
     /// A valid order.
-    pub order: ChargeOrder,
+    pub order: ChargeRequest,
 }
 
 /// How a gateway is put on the bench.
@@ -57,12 +57,12 @@ pub(crate) struct SetUp {
 }
 
 /// Running simulators, and where the gateways of a test find them.
-pub(crate) struct World {
+pub(crate) struct Environment {
     pub simulators: Simulators,
     pub endpoints: Endpoints,
 }
 
-impl World {
+impl Environment {
     pub(crate) async fn start() -> Self {
         let ports = Ports {
             control: 0,
@@ -122,9 +122,9 @@ pub(crate) fn day_in(days: u64) -> NaiveDate {
 }
 
 /// An order that every gateway takes: all that can be told of the payer is told.
-pub(crate) fn order(method: PaymentMethod) -> ChargeOrder {
+pub(crate) fn order(method: PaymentMethod) -> ChargeRequest {
     let now = now();
-    ChargeOrder {
+    ChargeRequest {
         reference: AttemptId(Uuid::now_v7()).reference(),
         amount: 12_345,
         expires_at: method.life().end(now),
@@ -166,17 +166,16 @@ impl Registered {
         self.gateway.notification(received, &self.known)
     }
 
-    pub(crate) async fn watch(&self, url: &Url, replace: bool) -> Watched {
-        let watched = self.gateway.watch(url, replace, &self.known).await;
-        watched.expect("a check")
+    pub(crate) async fn check(&self, url: &Url, replace: bool) -> CheckReport {
+        let report = self.gateway.check(url, replace, &self.known).await;
+        report.expect("a check")
     }
 }
 
 /// The codes of what a check found, and whether each was or will be repaired.
-pub(crate) fn codes(watched: &Watched) -> Vec<(&'static str, bool)> {
-    let all = watched.findings.iter().chain(&watched.lost);
-    all.map(|finding| (finding.code, finding.repaired))
-        .collect()
+pub(crate) fn codes(report: &CheckReport) -> Vec<(&'static str, bool)> {
+    let all = report.issues.iter().chain(&report.lost);
+    all.map(|issue| (issue.code, issue.repaired)).collect()
 }
 
 /// More pages than any list of a test has.
@@ -213,7 +212,7 @@ pub(crate) async fn read_feed(
 }
 
 /// All that the gateway's lists hold since then.
-pub(crate) async fn catch_up(
+pub(crate) async fn poll(
     gateway: &dyn Gateway,
     since: Instant,
 ) -> Result<Vec<GatewayNotice>, GatewayError> {
@@ -234,29 +233,26 @@ pub(crate) async fn catch_up(
 
 impl Bench {
     /// All that the gateway's lists hold since then.
-    pub(crate) async fn catch_up(
-        &self,
-        since: Instant,
-    ) -> Result<Vec<GatewayNotice>, GatewayError> {
-        catch_up(self.gateway.as_ref(), since).await
+    pub(crate) async fn poll(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError> {
+        poll(self.gateway.as_ref(), since).await
     }
 
-    pub(crate) fn new(world: World, set_up: SetUp, order: ChargeOrder) -> Self {
+    pub(crate) fn new(environment: Environment, set_up: SetUp, order: ChargeRequest) -> Self {
         Self {
-            gateway: world.open(set_up.kind, set_up.credentials.clone()),
-            stranger: world.open(set_up.kind, set_up.refused.clone()),
-            control: Control::new(&world.simulators.control, set_up.simulator),
+            gateway: environment.open(set_up.kind, set_up.credentials.clone()),
+            third_party: environment.open(set_up.kind, set_up.refused.clone()),
+            control: Control::new(&environment.simulators.control, set_up.simulator),
             order,
             set_up,
-            world,
+            environment,
         }
     }
 
     pub(crate) fn simulators(&self) -> &Simulators {
-        &self.world.simulators
+        &self.environment.simulators
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> PaymentMethodKind {
         self.order.method.kind()
     }
 
@@ -269,8 +265,8 @@ impl Bench {
     }
 
     /// The same order, under another reference.
-    pub(crate) fn another_order(&self) -> ChargeOrder {
-        ChargeOrder {
+    pub(crate) fn another_order(&self) -> ChargeRequest {
+        ChargeRequest {
             reference: AttemptId(Uuid::now_v7()).reference(),
             ..self.order.clone()
         }
@@ -320,10 +316,10 @@ impl Bench {
     }
 
     /// Gives back so many centavos of the order's only payment, or all of it.
-    pub(crate) async fn refund_order(&self, amount: Option<i64>) -> RefundOrder {
+    pub(crate) async fn refund_order(&self, amount: Option<i64>) -> RefundRequest {
         let charge = self.found().await;
         let payment = charge.payments.first().expect("a payment");
-        RefundOrder {
+        RefundRequest {
             reference: RefundId(Uuid::now_v7()).reference(),
             charge: charge.id.clone(),
             charge_reference: self.order.reference.clone(),

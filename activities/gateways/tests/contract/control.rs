@@ -105,8 +105,8 @@ impl Control {
 
     /// Tells everything again that was told.
     pub(crate) async fn resend_all(&self) {
-        let told = self.get("notifications").await;
-        for one in told["notifications"].as_array().into_iter().flatten() {
+        let reported = self.get("notifications").await;
+        for one in reported["notifications"].as_array().into_iter().flatten() {
             self.post(&format!("notifications/{}/resend", one["n"]), json!({}))
                 .await;
         }

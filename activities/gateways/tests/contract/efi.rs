@@ -2,35 +2,40 @@
 
 use schemas::{
     gateway::GatewayKind,
-    payment_method::{Due, PaymentMethod},
+    payment_method::{DueDate, PaymentMethod},
 };
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, SetUp, World, day_in, order};
+use crate::bench::{Bench, Environment, SetUp, day_in, order};
 
 mod of_cobrancas;
 mod of_pix;
 
-fn credentials(world: &World, name: &str) -> Value {
+fn credentials(environment: &Environment, name: &str) -> Value {
     json!({
         "client_id": format!("Client_Id_{name}"),
         "client_secret": format!("Client_Secret_{name}"),
-        "certificate": world.simulators.client_pem,
+        "certificate": environment.simulators.client_pem,
         "pix_key": "71cdf9ba-c695-4e3c-b010-abb521a3f1be",
     })
 }
 
 /// The API Pix; `path`: where charges are made.
-async fn pix_by(name: &str, path: &'static str, due: Option<Due>) -> Bench {
-    pix_in(World::start().await, name, path, due)
+async fn pix_by(name: &str, path: &'static str, due: Option<DueDate>) -> Bench {
+    pix_in(Environment::start().await, name, path, due)
 }
 
-pub(crate) fn pix_in(world: World, name: &str, path: &'static str, due: Option<Due>) -> Bench {
+pub(crate) fn pix_in(
+    environment: Environment,
+    name: &str,
+    path: &'static str,
+    due: Option<DueDate>,
+) -> Bench {
     let set_up = SetUp {
         kind: GatewayKind::Efi,
         simulator: "efi",
-        credentials: credentials(&world, name),
-        refused: credentials(&world, "revoked"),
+        credentials: credentials(&environment, name),
+        refused: credentials(&environment, "revoked"),
         creates: ("PUT", path),
         refunds: ("PUT", "/v2/pix/"),
     };
@@ -38,7 +43,7 @@ pub(crate) fn pix_in(world: World, name: &str, path: &'static str, due: Option<D
         expires_in: 3_600,
         due,
     };
-    Bench::new(world, set_up, order(method))
+    Bench::new(environment, set_up, order(method))
 }
 
 async fn pix() -> Bench {
@@ -54,7 +59,7 @@ async fn pix_bacen() -> Bench {
 }
 
 async fn pix_due() -> Bench {
-    let due = Due {
+    let due = DueDate {
         due_date: day_in(5),
         days_after_due: 10,
         fine_bps: 200,
@@ -66,19 +71,19 @@ async fn pix_due() -> Bench {
 
 /// The API Cobranças.
 async fn cobrancas(method: PaymentMethod) -> Bench {
-    cobrancas_in(World::start().await, method)
+    cobrancas_in(Environment::start().await, method)
 }
 
-pub(crate) fn cobrancas_in(world: World, method: PaymentMethod) -> Bench {
+pub(crate) fn cobrancas_in(environment: Environment, method: PaymentMethod) -> Bench {
     let set_up = SetUp {
         kind: GatewayKind::Efi,
         simulator: "efi_cobrancas",
-        credentials: credentials(&world, "loja"),
-        refused: credentials(&world, "revoked"),
+        credentials: credentials(&environment, "loja"),
+        refused: credentials(&environment, "revoked"),
         creates: ("POST", "/v1/charge/"),
         refunds: ("POST", "/v1/charge/card/"),
     };
-    Bench::new(world, set_up, order(method))
+    Bench::new(environment, set_up, order(method))
 }
 
 pub(crate) fn by_boleto() -> PaymentMethod {
@@ -123,12 +128,12 @@ mod pix {
         a_malformed_answer_is_unknown_and_found,
         a_truncated_answer_is_unknown_and_found,
         a_timeout_is_unknown,
-        a_429_is_throttled_and_tells_how_long,
+        a_429_is_throttled_and_reports_how_long,
         a_date_to_retry_after_is_a_wait,
         what_a_proxy_turns_away_is_not_created,
-        a_proxys_page_after_the_effect_is_unknown_and_found,
+        a_proxies_page_after_the_effect_is_unknown_and_found,
         an_empty_401_or_403_is_denied,
-        a_proxys_404_hides_no_charge,
+        a_proxies_404_hides_no_charge,
         a_charge_is_found_by_the_id_that_is_known,
         odd_contact_data_lose_no_sale,
         refused_credentials_are_denied,
@@ -140,10 +145,10 @@ mod pix {
         a_payment_wins_over_a_cancellation,
         a_lost_answer_to_cancelling_is_found_out,
         a_payment_is_shown_with_its_money,
-        a_payment_is_told,
-        the_same_told_twice_has_the_same_keys,
-        what_nobody_proved_concludes_nothing,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_is_reported,
+        the_same_reported_twice_has_the_same_keys,
+        what_no_one_proved_concludes_nothing,
+        a_payment_no_one_reported_is_caught_up,
         creating_twice_creates_once,
         a_charge_past_its_last_instant_is_not_payable,
         a_whole_refund_is_shown,
@@ -154,9 +159,9 @@ mod pix {
         a_refund_of_the_panel_is_shown_without_our_reference,
         a_dispute_is_seen_and_is_no_refund,
         a_dispute_won_leaves_the_money,
-        a_dispute_nobody_told_is_caught_up,
+        a_dispute_no_one_reported_is_caught_up,
         a_future_with_nothing_in_it_lists_nothing,
-        a_probe_tells_whose_account_it_is,
+        a_probe_reports_whose_account_it_is,
         a_probe_with_refused_credentials_is_denied,
         a_set_up_that_lasts_gives_no_findings,
         a_missing_address_is_registered_again,
@@ -196,12 +201,12 @@ mod pix_due {
         a_malformed_answer_is_unknown_and_found,
         a_truncated_answer_is_unknown_and_found,
         a_timeout_is_unknown,
-        a_429_is_throttled_and_tells_how_long,
+        a_429_is_throttled_and_reports_how_long,
         a_date_to_retry_after_is_a_wait,
         what_a_proxy_turns_away_is_not_created,
-        a_proxys_page_after_the_effect_is_unknown_and_found,
+        a_proxies_page_after_the_effect_is_unknown_and_found,
         an_empty_401_or_403_is_denied,
-        a_proxys_404_hides_no_charge,
+        a_proxies_404_hides_no_charge,
         a_charge_is_found_by_the_id_that_is_known,
         odd_contact_data_lose_no_sale,
         refused_credentials_are_denied,
@@ -213,10 +218,10 @@ mod pix_due {
         a_payment_wins_over_a_cancellation,
         a_lost_answer_to_cancelling_is_found_out,
         a_payment_is_shown_with_its_money,
-        a_payment_is_told,
-        the_same_told_twice_has_the_same_keys,
-        what_nobody_proved_concludes_nothing,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_is_reported,
+        the_same_reported_twice_has_the_same_keys,
+        what_no_one_proved_concludes_nothing,
+        a_payment_no_one_reported_is_caught_up,
         creating_twice_creates_once,
         a_whole_refund_is_shown,
         a_dispute_is_seen_and_is_no_refund,
@@ -237,12 +242,12 @@ mod boleto {
         a_malformed_answer_is_unknown_and_found,
         a_truncated_answer_is_unknown_and_found,
         a_timeout_is_unknown,
-        a_429_is_throttled_and_tells_how_long,
+        a_429_is_throttled_and_reports_how_long,
         a_date_to_retry_after_is_a_wait,
         what_a_proxy_turns_away_is_not_created,
-        a_proxys_page_after_the_effect_is_unknown_and_found,
+        a_proxies_page_after_the_effect_is_unknown_and_found,
         an_empty_401_or_403_is_denied,
-        a_proxys_404_hides_no_charge,
+        a_proxies_404_hides_no_charge,
         a_charge_is_found_by_the_id_that_is_known,
         odd_contact_data_lose_no_sale,
         refused_credentials_are_denied,
@@ -254,10 +259,10 @@ mod boleto {
         a_payment_wins_over_a_cancellation,
         a_lost_answer_to_cancelling_is_found_out,
         a_payment_is_shown_with_its_money,
-        a_payment_is_told,
-        the_same_told_twice_has_the_same_keys,
-        what_nobody_proved_concludes_nothing,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_is_reported,
+        the_same_reported_twice_has_the_same_keys,
+        what_no_one_proved_concludes_nothing,
+        a_payment_no_one_reported_is_caught_up,
         a_charge_past_its_due_date_is_overdue_and_payable,
         what_cannot_be_given_back_is_refused_here,
         a_future_with_nothing_in_it_lists_nothing,
@@ -277,12 +282,12 @@ mod card {
         a_malformed_answer_is_unknown_and_found,
         a_truncated_answer_is_unknown_and_found,
         a_timeout_is_unknown,
-        a_429_is_throttled_and_tells_how_long,
+        a_429_is_throttled_and_reports_how_long,
         a_date_to_retry_after_is_a_wait,
         what_a_proxy_turns_away_is_not_created,
-        a_proxys_page_after_the_effect_is_unknown_and_found,
+        a_proxies_page_after_the_effect_is_unknown_and_found,
         an_empty_401_or_403_is_denied,
-        a_proxys_404_hides_no_charge,
+        a_proxies_404_hides_no_charge,
         a_charge_is_found_by_the_id_that_is_known,
         odd_contact_data_lose_no_sale,
         refused_credentials_are_denied,
@@ -294,10 +299,10 @@ mod card {
         a_payment_wins_over_a_cancellation,
         a_lost_answer_to_cancelling_is_found_out,
         a_payment_is_shown_with_its_money,
-        a_payment_is_told,
-        the_same_told_twice_has_the_same_keys,
-        what_nobody_proved_concludes_nothing,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_is_reported,
+        the_same_reported_twice_has_the_same_keys,
+        what_no_one_proved_concludes_nothing,
+        a_payment_no_one_reported_is_caught_up,
         a_charge_past_its_last_instant_is_not_payable,
         a_decline_is_a_failure,
         a_whole_refund_is_shown,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use recorder::{Recorder, Request};
 
-use crate::bench::World;
+use crate::bench::Environment;
 
 mod asaas;
 mod document;
@@ -34,21 +34,21 @@ struct Recorders {
 
 impl Recorders {
     /// A world whose gateways are asked through recorders. Efí's API Pix is met on its plain port: the certificate is the contract's.
-    async fn world() -> (World, Self) {
-        let mut world = World::start().await;
-        let simulators = &world.simulators;
+    async fn environment() -> (Environment, Self) {
+        let mut environment = Environment::start().await;
+        let simulators = &environment.simulators;
         let recorders = Self {
             efi_pix: Recorder::before(&simulators.efi).await,
             efi_cobrancas: Recorder::before(&simulators.efi_cobrancas).await,
             stripe: Recorder::before(&simulators.stripe).await,
             asaas: Recorder::before(&simulators.asaas).await,
         };
-        let endpoints = &mut world.endpoints;
+        let endpoints = &mut environment.endpoints;
         endpoints.efi_pix = recorders.efi_pix.url.clone();
         endpoints.efi_cobrancas = recorders.efi_cobrancas.url.clone();
         endpoints.stripe = recorders.stripe.url.clone();
         endpoints.asaas = recorders.asaas.url.clone();
-        (world, recorders)
+        (environment, recorders)
     }
 }
 

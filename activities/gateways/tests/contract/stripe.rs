@@ -2,26 +2,26 @@
 
 use schemas::{
     gateway::GatewayKind,
-    payment_method::{Kind, PaymentMethod},
+    payment_method::{PaymentMethod, PaymentMethodKind},
 };
 use serde_json::json;
 
-use crate::bench::{Bench, SetUp, World, day_in, order};
+use crate::bench::{Bench, Environment, SetUp, day_in, order};
 
 pub(crate) mod account;
-mod own;
+mod specifics;
 
 /// The account `name` with an order by `method`; and where its API is.
 async fn open(name: &str, method: PaymentMethod) -> (Bench, url::Url) {
-    let world = World::start().await;
-    let api = world.simulators.stripe.clone();
-    (open_in(world, name, method), api)
+    let environment = Environment::start().await;
+    let api = environment.simulators.stripe.clone();
+    (open_in(environment, name, method), api)
 }
 
-pub(crate) fn open_in(world: World, name: &str, method: PaymentMethod) -> Bench {
+pub(crate) fn open_in(environment: Environment, name: &str, method: PaymentMethod) -> Bench {
     let creates = match method.kind() {
-        Kind::Card => "/v1/checkout/sessions",
-        Kind::Pix | Kind::Boleto => "/v1/payment_intents",
+        PaymentMethodKind::Card => "/v1/checkout/sessions",
+        PaymentMethodKind::Pix | PaymentMethodKind::Boleto => "/v1/payment_intents",
     };
     let set_up = SetUp {
         kind: GatewayKind::Stripe,
@@ -31,7 +31,7 @@ pub(crate) fn open_in(world: World, name: &str, method: PaymentMethod) -> Bench 
         creates: ("POST", creates),
         refunds: ("POST", "/v1/refunds"),
     };
-    Bench::new(world, set_up, order(method))
+    Bench::new(environment, set_up, order(method))
 }
 
 pub(crate) fn by_pix() -> PaymentMethod {
@@ -87,12 +87,12 @@ mod pix {
         a_malformed_answer_is_unknown_and_found,
         a_truncated_answer_is_unknown_and_found,
         a_timeout_is_unknown,
-        a_429_is_throttled_and_tells_how_long,
+        a_429_is_throttled_and_reports_how_long,
         a_date_to_retry_after_is_a_wait,
         what_a_proxy_turns_away_is_not_created,
-        a_proxys_page_after_the_effect_is_unknown_and_found,
+        a_proxies_page_after_the_effect_is_unknown_and_found,
         an_empty_401_or_403_is_denied,
-        a_proxys_404_hides_no_charge,
+        a_proxies_404_hides_no_charge,
         a_charge_is_found_by_the_id_that_is_known,
         odd_contact_data_lose_no_sale,
         refused_credentials_are_denied,
@@ -112,14 +112,14 @@ mod pix {
         a_refund_is_found_by_our_reference,
         a_refund_of_the_panel_is_shown_without_our_reference,
         a_dispute_is_seen_and_is_no_refund,
-        a_dispute_nobody_told_is_caught_up,
-        a_payment_is_told,
-        the_same_told_twice_has_the_same_keys,
-        what_nobody_proved_concludes_nothing,
-        a_payment_nobody_told_is_caught_up,
+        a_dispute_no_one_reported_is_caught_up,
+        a_payment_is_reported,
+        the_same_reported_twice_has_the_same_keys,
+        what_no_one_proved_concludes_nothing,
+        a_payment_no_one_reported_is_caught_up,
         a_future_with_nothing_in_it_lists_nothing,
         a_decline_is_a_failure,
-        a_probe_tells_whose_account_it_is,
+        a_probe_reports_whose_account_it_is,
         a_probe_with_refused_credentials_is_denied,
         a_set_up_that_lasts_gives_no_findings,
         a_missing_address_is_registered_again,
@@ -141,12 +141,12 @@ mod boleto {
         a_malformed_answer_is_unknown_and_found,
         a_truncated_answer_is_unknown_and_found,
         a_timeout_is_unknown,
-        a_429_is_throttled_and_tells_how_long,
+        a_429_is_throttled_and_reports_how_long,
         a_date_to_retry_after_is_a_wait,
         what_a_proxy_turns_away_is_not_created,
-        a_proxys_page_after_the_effect_is_unknown_and_found,
+        a_proxies_page_after_the_effect_is_unknown_and_found,
         an_empty_401_or_403_is_denied,
-        a_proxys_404_hides_no_charge,
+        a_proxies_404_hides_no_charge,
         a_charge_is_found_by_the_id_that_is_known,
         odd_contact_data_lose_no_sale,
         refused_credentials_are_denied,
@@ -161,10 +161,10 @@ mod boleto {
         a_payment_is_shown_with_its_money,
         a_decline_is_a_failure,
         what_cannot_be_given_back_is_refused_here,
-        a_payment_is_told,
-        the_same_told_twice_has_the_same_keys,
-        what_nobody_proved_concludes_nothing,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_is_reported,
+        the_same_reported_twice_has_the_same_keys,
+        what_no_one_proved_concludes_nothing,
+        a_payment_no_one_reported_is_caught_up,
         a_future_with_nothing_in_it_lists_nothing,
     }
 }
@@ -183,12 +183,12 @@ mod card {
         a_malformed_answer_is_unknown_and_found,
         a_truncated_answer_is_unknown_and_found,
         a_timeout_is_unknown,
-        a_429_is_throttled_and_tells_how_long,
+        a_429_is_throttled_and_reports_how_long,
         a_date_to_retry_after_is_a_wait,
         what_a_proxy_turns_away_is_not_created,
-        a_proxys_page_after_the_effect_is_unknown_and_found,
+        a_proxies_page_after_the_effect_is_unknown_and_found,
         an_empty_401_or_403_is_denied,
-        a_proxys_404_hides_no_charge,
+        a_proxies_404_hides_no_charge,
         a_charge_is_found_by_the_id_that_is_known,
         odd_contact_data_lose_no_sale,
         refused_credentials_are_denied,
@@ -208,12 +208,12 @@ mod card {
         a_refund_is_found_by_our_reference,
         a_refund_of_the_panel_is_shown_without_our_reference,
         a_dispute_is_seen_and_is_no_refund,
-        a_dispute_nobody_told_is_caught_up,
+        a_dispute_no_one_reported_is_caught_up,
         a_dispute_won_leaves_the_money,
-        a_payment_is_told,
-        the_same_told_twice_has_the_same_keys,
-        what_nobody_proved_concludes_nothing,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_is_reported,
+        the_same_reported_twice_has_the_same_keys,
+        what_no_one_proved_concludes_nothing,
+        a_payment_no_one_reported_is_caught_up,
         a_future_with_nothing_in_it_lists_nothing,
     }
 }

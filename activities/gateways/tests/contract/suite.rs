@@ -4,10 +4,10 @@ mod account;
 mod creating;
 mod ending;
 mod money;
-mod telling;
+mod notifications;
 
 pub(crate) use account::*;
 pub(crate) use creating::*;
 pub(crate) use ending::*;
 pub(crate) use money::*;
-pub(crate) use telling::*;
+pub(crate) use notifications::*;

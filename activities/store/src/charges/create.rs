@@ -5,7 +5,7 @@ use schemas::{
     gateway::Mode,
     id::{ChargeId, MerchantId, PayerId},
     merchant::DuplicateReference,
-    payment_method::Life,
+    payment_method::Lifetime,
     route::Fallback,
 };
 use sqlx::PgConnection;
@@ -15,25 +15,25 @@ use super::view::payer_place;
 use crate::{
     Store, StoreError,
     error::to_json,
-    idempotency::{self, Claim},
+    idempotency::{self, KeyClaim},
     payers,
 };
 
 /// A charge to insert.
 #[derive(Debug)]
-pub struct New<'a> {
+pub struct NewCharge<'a> {
     pub id: ChargeId,
     pub merchant: MerchantId,
     pub mode: Mode,
     pub request: &'a CreateCharge,
-    pub idempotency: &'a idempotency::Request,
+    pub idempotency: &'a idempotency::IdempotentRequest,
     pub duplicate_reference: DuplicateReference,
     pub fallbacks: &'a [Fallback],
 }
 
 /// What there is after the insert.
 #[derive(Debug)]
-pub enum Created {
+pub enum CreatedCharge {
     /// A new charge, to be presented.
     New,
     /// The same request came before; this is its charge.
@@ -51,27 +51,27 @@ pub enum Created {
 }
 
 /// How long a committed charge may be without its first attempt before the sweep looks at it.
-const FIRST_LOOK_AFTER_S: f64 = 60.0;
+const FIRST_CHECK_AFTER_S: f64 = 60.0;
 
 /// Writes idempotency key, payer and charge, unless one of them is there already. The caller commits, or rolls back where told.
 pub async fn insert(
     db: &mut PgConnection,
     store: &Store,
-    new: &New<'_>,
-) -> Result<Created, StoreError> {
+    new: &NewCharge<'_>,
+) -> Result<CreatedCharge, StoreError> {
     let owner = (new.merchant, new.mode);
     match idempotency::claim(db, owner, new.idempotency, new.id.uuid()).await? {
-        Claim::New => {}
-        Claim::Same(charge) => return Ok(Created::Replayed(charge.into())),
-        Claim::Other => return Ok(Created::OtherRequest),
+        KeyClaim::New => {}
+        KeyClaim::Same(charge) => return Ok(CreatedCharge::Replayed(charge.into())),
+        KeyClaim::Other => return Ok(CreatedCharge::OtherRequest),
     }
     let request = new.request;
     if let Some(refused) = wrong_due_date(db, request).await? {
         return Ok(refused);
     }
     let (seconds, until) = match request.payment_method.life() {
-        Life::Seconds(seconds) => (seconds, None),
-        Life::Until(end) => (0, Some(end)),
+        Lifetime::Seconds(seconds) => (seconds, None),
+        Lifetime::Until(end) => (0, Some(end)),
     };
     let (payer, key) = payers::upsert(db, store, new.merchant, new.mode, &request.payer).await?;
     let plain =
@@ -84,7 +84,7 @@ pub async fn insert(
     let inserted = sqlx::query!(
         "with clock as materialized (select app_now() as now)
          insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference,
-                              reference_lock, description, metadata, fallbacks, status, look_at, expires_at, created_at)
+                              reference_lock, description, metadata, fallbacks, status, next_check_at, expires_at, created_at)
          select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'processing',
                 clock.now + $14 * interval '1 second', coalesce($16, clock.now + $15::float8 * interval '1 second'), clock.now
            from clock
@@ -103,14 +103,14 @@ pub async fn insert(
         request.description,
         to_json(&request.metadata),
         to_json(&new.fallbacks),
-        FIRST_LOOK_AFTER_S,
+        FIRST_CHECK_AFTER_S,
         f64::from(i32::try_from(seconds).unwrap_or(i32::MAX)),
         until,
     )
     .execute(&mut *db)
     .await?;
     if inserted.rows_affected() == 1 {
-        return Ok(Created::New);
+        return Ok(CreatedCharge::New);
     }
     let Some(open) = open_under(db, owner, locked.map(String::as_str)).await? else {
         return Err(StoreError::corrupt(
@@ -118,12 +118,13 @@ pub async fn insert(
             "the open charge of a reference ended meanwhile",
         ));
     };
-    if open.stands_for(request, payer) && new.duplicate_reference == DuplicateReference::ReturnOpen
+    if open.matches_request(request, payer)
+        && new.duplicate_reference == DuplicateReference::ReturnOpen
     {
         idempotency::point_at(db, owner, new.idempotency, open.id).await?;
-        return Ok(Created::Open(open.id.into()));
+        return Ok(CreatedCharge::Open(open.id.into()));
     }
-    Ok(Created::Conflict(open.id.into()))
+    Ok(CreatedCharge::Conflict(open.id.into()))
 }
 
 /// A charge that keeps its reference to itself.
@@ -137,7 +138,7 @@ struct Open {
 impl Open {
     /// Returns whether it is the same order again: a reloaded checkout page. Another amount, method or payer (who is known by the
     /// digest of the document) is another order under the same name.
-    fn stands_for(&self, request: &CreateCharge, payer: PayerId) -> bool {
+    fn matches_request(&self, request: &CreateCharge, payer: PayerId) -> bool {
         self.amount == request.amount
             && self.method == request.payment_method.kind().as_ref()
             && self.payer_id == payer.uuid()
@@ -148,15 +149,15 @@ impl Open {
 async fn wrong_due_date(
     db: &mut PgConnection,
     request: &CreateCharge,
-) -> Result<Option<Created>, StoreError> {
+) -> Result<Option<CreatedCharge>, StoreError> {
     let Some(due) = request.payment_method.due() else {
         return Ok(None);
     };
     let now = crate::now(db).await?;
     Ok(if due.payable_until() <= now {
-        Some(Created::PastDue)
+        Some(CreatedCharge::PastDue)
     } else if due.is_too_far(now) {
-        Some(Created::DueTooFar)
+        Some(CreatedCharge::DueTooFar)
     } else {
         None
     })

@@ -1,7 +1,7 @@
 //! A merchant's charges, a page at a time.
 
 use schemas::{
-    charge::{Charge, Status},
+    charge::{Charge, ChargeStatus},
     gateway::Mode,
     id::MerchantId,
 };
@@ -12,9 +12,9 @@ use crate::{Store, StoreError, page::Range};
 
 /// Which charges are wanted.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct ChargeFilter {
     pub reference: Option<String>,
-    pub status: Option<Status>,
+    pub status: Option<ChargeStatus>,
 }
 
 /// A page of charges, newest first, and whether more follow. A charge that this version cannot read is left out.
@@ -22,7 +22,7 @@ pub async fn list(
     db: &mut PgConnection,
     store: &Store,
     (merchant, mode): (MerchantId, Mode),
-    filter: &Filter,
+    filter: &ChargeFilter,
     range: Range,
 ) -> Result<(Vec<Charge>, bool), StoreError> {
     let ids = sqlx::query_scalar!(

@@ -2,19 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use schemas::{
-    charge::{Charge, Failure, Status},
+    charge::{Charge, ChargeFailure, ChargeStatus},
     event,
     gateway::Mode,
     id::{ChargeId, ConnectionId, MerchantId, PayerId},
-    merchant::Settings,
+    merchant::MerchantSettings,
     message::{ChargeMoved, CloudEvent, Topic},
-    payment_method::{Kind, PaymentMethod},
+    payment_method::{PaymentMethod, PaymentMethodKind},
 };
 use sqlx::PgConnection;
 
 use crate::{
     Store, StoreError,
-    deliveries::Due,
+    deliveries::PendingDelivery,
     error::{from_json, parse, to_json},
     events, merchants, outbox,
 };
@@ -29,39 +29,39 @@ pub use view::view;
 
 /// A charge under its row's lock.
 #[derive(Clone, Debug)]
-pub struct Locked {
+pub struct LockedCharge {
     pub id: ChargeId,
     pub merchant: MerchantId,
     pub mode: Mode,
     pub payer: PayerId,
-    pub method: Kind,
+    pub method: PaymentMethodKind,
     pub payment_method: PaymentMethod,
     pub amount: i64,
     pub description: Option<String>,
-    pub status: Status,
+    pub status: ChargeStatus,
     pub amount_paid: i64,
     pub amount_refunded: i64,
     pub amount_refund_pending: i64,
     pub amount_disputed: i64,
     pub event_sequence: i64,
-    pub look_at: Option<DateTime<Utc>>,
-    pub looks: i32,
+    pub next_check_at: Option<DateTime<Utc>>,
+    pub checks: i32,
     pub expires_at: DateTime<Utc>,
     pub cancel_requested_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     /// The merchant's settings.
-    pub settings: Settings,
+    pub settings: MerchantSettings,
     /// PostgreSQL's clock, after the lock was had: the `now` of every decision in this transaction.
     pub now: DateTime<Utc>,
 }
 
 /// Locks a charge until the transaction ends. Whoever changes a charge, its attempts or its payments holds this lock.
-pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<Locked>, StoreError> {
+pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<LockedCharge>, StoreError> {
     let row = sqlx::query!(
         r#"with locked as materialized (
                select c.id, c.merchant_id, c.mode, c.payer_id, c.method, c.payment_method, c.amount, c.description, c.status,
-                      c.amount_paid, c.amount_refunded, c.amount_refund_pending, c.amount_disputed, c.event_sequence, c.look_at,
-                      c.looks, c.expires_at, c.cancel_requested_at, c.created_at, m.settings
+                      c.amount_paid, c.amount_refunded, c.amount_refund_pending, c.amount_disputed, c.event_sequence, c.next_check_at,
+                      c.checks, c.expires_at, c.cancel_requested_at, c.created_at, m.settings
                  from charges c join merchants m on m.id = c.merchant_id
                 where c.id = $1
                   for update of c)
@@ -71,7 +71,7 @@ pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<Locked>,
     .fetch_optional(db)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Locked {
+    Ok(Some(LockedCharge {
         id,
         merchant: row.merchant_id.into(),
         mode: parse("charges.mode", &row.mode)?,
@@ -86,8 +86,8 @@ pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<Locked>,
         amount_refund_pending: row.amount_refund_pending,
         amount_disputed: row.amount_disputed,
         event_sequence: row.event_sequence,
-        look_at: row.look_at,
-        looks: row.looks,
+        next_check_at: row.next_check_at,
+        checks: row.checks,
         expires_at: row.expires_at,
         cancel_requested_at: row.cancel_requested_at,
         created_at: row.created_at,
@@ -101,17 +101,18 @@ pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<Locked>,
 pub async fn transition(
     db: &mut PgConnection,
     store: &Store,
-    charge: &mut Locked,
-    next: Status,
-    failure: Option<&Failure>,
-) -> Result<Option<Vec<Due>>, StoreError> {
+    charge: &mut LockedCharge,
+    next: ChargeStatus,
+    failure: Option<&ChargeFailure>,
+) -> Result<Option<Vec<PendingDelivery>>, StoreError> {
     let Some(from) = set_status(db, charge, next, failure).await? else {
         return Ok(None);
     };
     // paid again, after a dispute was won or a refund failed: their own events tell it, and nobody must ship twice
-    let told = matches!(from, Status::Refunded | Status::Disputed) && next == Status::Paid;
-    match event::Type::of_charge(next) {
-        Some(kind) if !told => record(db, store, charge, kind).await.map(Some),
+    let is_known = matches!(from, ChargeStatus::Refunded | ChargeStatus::Disputed)
+        && next == ChargeStatus::Paid;
+    match event::EventType::of_charge(next) {
+        Some(kind) if !is_known => append_event(db, store, charge, kind).await.map(Some),
         _ => Ok(Some(Vec::new())),
     }
 }
@@ -120,10 +121,10 @@ pub async fn transition(
 /// that it left.
 pub async fn set_status(
     db: &mut PgConnection,
-    charge: &mut Locked,
-    next: Status,
-    failure: Option<&Failure>,
-) -> Result<Option<Status>, StoreError> {
+    charge: &mut LockedCharge,
+    next: ChargeStatus,
+    failure: Option<&ChargeFailure>,
+) -> Result<Option<ChargeStatus>, StoreError> {
     if !charge.status.may_become(next) {
         return Ok(None);
     }
@@ -144,7 +145,7 @@ pub async fn set_status(
     .execute(&mut *db)
     .await?;
     let from = std::mem::replace(&mut charge.status, next);
-    if from == Status::Processing || charge.cancel_requested_at.is_some() {
+    if from == ChargeStatus::Processing || charge.cancel_requested_at.is_some() {
         notify(db, charge).await?;
     }
     Ok(Some(from))
@@ -152,7 +153,7 @@ pub async fn set_status(
 
 /// Sends a charge's new status to whoever waits for it: the caller of a create or of a cancel. Commits of transactions that notify
 /// queue for one lock of the whole database, so that transitions that no caller waits for do without.
-async fn notify(db: &mut PgConnection, charge: &Locked) -> Result<(), StoreError> {
+async fn notify(db: &mut PgConnection, charge: &LockedCharge) -> Result<(), StoreError> {
     sqlx::query!(
         r#"select pg_notify('charges', $1) as "sent: String""#,
         format!("{} {}", charge.id.uuid(), charge.status.as_ref()),
@@ -163,32 +164,32 @@ async fn notify(db: &mut PgConnection, charge: &Locked) -> Result<(), StoreError
 }
 
 /// Writes an event of a locked charge with its deliveries and its message; the answer is the deliveries to start after the commit.
-pub async fn record(
+pub async fn append_event(
     db: &mut PgConnection,
     store: &Store,
-    charge: &mut Locked,
-    kind: event::Type,
-) -> Result<Vec<Due>, StoreError> {
-    record_with(db, store, charge, (kind, None)).await
+    charge: &mut LockedCharge,
+    kind: event::EventType,
+) -> Result<Vec<PendingDelivery>, StoreError> {
+    append_event_with(db, store, charge, (kind, None)).await
 }
 
 /// Records that money came twice for one order: on another charge of the same reference, which the event names.
-pub async fn record_duplicate_of(
+pub async fn append_duplicate_event(
     db: &mut PgConnection,
     store: &Store,
-    charge: &mut Locked,
+    charge: &mut LockedCharge,
     other: ChargeId,
-) -> Result<Vec<Due>, StoreError> {
-    let kind = event::Type::ChargeDuplicatePayment;
-    record_with(db, store, charge, (kind, Some(other))).await
+) -> Result<Vec<PendingDelivery>, StoreError> {
+    let kind = event::EventType::ChargeDuplicatePayment;
+    append_event_with(db, store, charge, (kind, Some(other))).await
 }
 
-async fn record_with(
+async fn append_event_with(
     db: &mut PgConnection,
     store: &Store,
-    charge: &mut Locked,
-    (kind, duplicate_of): (event::Type, Option<ChargeId>),
-) -> Result<Vec<Due>, StoreError> {
+    charge: &mut LockedCharge,
+    (kind, duplicate_of): (event::EventType, Option<ChargeId>),
+) -> Result<Vec<PendingDelivery>, StoreError> {
     charge.event_sequence += 1;
     sqlx::query!(
         "update charges set event_sequence = $2 where id = $1",
@@ -204,11 +205,11 @@ async fn record_with(
     if let Some(other) = duplicate_of {
         data["duplicate_of"] = to_json(&other);
     }
-    let new = events::New {
+    let new = events::NewEvent {
         merchant: charge.merchant,
         mode: charge.mode,
         kind,
-        subject: event::SubjectKind::Charge,
+        subject: event::EventSubjectKind::Charge,
         subject_id: charge.id.uuid(),
         sequence: charge.event_sequence,
         data,
@@ -225,7 +226,7 @@ async fn record_with(
     Ok(due)
 }
 
-fn moved(shown: &Charge, merchant: MerchantId, event: event::Type) -> ChargeMoved {
+fn moved(shown: &Charge, merchant: MerchantId, event: event::EventType) -> ChargeMoved {
     let gateway = shown.gateway.as_ref();
     ChargeMoved {
         merchant,
@@ -239,18 +240,18 @@ fn moved(shown: &Charge, merchant: MerchantId, event: event::Type) -> ChargeMove
     }
 }
 
-/// When somebody must look at the charge again: `None` once nothing more is expected. `looks` counts them.
-pub async fn set_look_at(
+/// When somebody must look at the charge again: `None` once nothing more is expected. `checks` counts them.
+pub async fn set_next_check(
     db: &mut PgConnection,
     id: ChargeId,
-    look_at: Option<DateTime<Utc>>,
-    looks: i32,
+    next_check_at: Option<DateTime<Utc>>,
+    checks: i32,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update charges set look_at = $2, looks = $3 where id = $1",
+        "update charges set next_check_at = $2, checks = $3 where id = $1",
         id.uuid(),
-        look_at,
-        looks
+        next_check_at,
+        checks
     )
     .execute(db)
     .await?;
@@ -258,9 +259,9 @@ pub async fn set_look_at(
 }
 
 /// Somebody must look at the charge now, whoever does: unless nothing more is expected of it.
-pub async fn look_now(db: &mut PgConnection, id: ChargeId) -> Result<(), StoreError> {
+pub async fn check_now(db: &mut PgConnection, id: ChargeId) -> Result<(), StoreError> {
     sqlx::query!(
-        "update charges set look_at = app_now() where id = $1 and look_at is not null",
+        "update charges set next_check_at = app_now() where id = $1 and next_check_at is not null",
         id.uuid()
     )
     .execute(db)
@@ -271,7 +272,7 @@ pub async fn look_now(db: &mut PgConnection, id: ChargeId) -> Result<(), StoreEr
 /// Adds received money to a locked charge.
 pub async fn add_paid(
     db: &mut PgConnection,
-    charge: &mut Locked,
+    charge: &mut LockedCharge,
     amount: i64,
 ) -> Result<(), StoreError> {
     charge.amount_paid += amount;
@@ -288,7 +289,7 @@ pub async fn add_paid(
 /// Another charge with the same reference that is payable or has money.
 pub async fn sibling(
     db: &mut PgConnection,
-    charge: &Locked,
+    charge: &LockedCharge,
 ) -> Result<Option<ChargeId>, StoreError> {
     let id = sqlx::query_scalar!(
         "select o.id from charges c
@@ -303,7 +304,10 @@ pub async fn sibling(
 }
 
 /// Makes room for a charge that becomes payable again: where another open charge has its reference by now, it no longer holds it.
-pub async fn yield_reference(db: &mut PgConnection, charge: &Locked) -> Result<(), StoreError> {
+pub async fn yield_reference(
+    db: &mut PgConnection,
+    charge: &LockedCharge,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "update charges c set reference_lock = null
           where c.id = $1 and c.reference_lock is not null
@@ -318,7 +322,7 @@ pub async fn yield_reference(db: &mut PgConnection, charge: &Locked) -> Result<(
 }
 
 /// Writes the sums of a locked charge's refunds and disputes.
-pub async fn save_sums(db: &mut PgConnection, charge: &Locked) -> Result<(), StoreError> {
+pub async fn save_sums(db: &mut PgConnection, charge: &LockedCharge) -> Result<(), StoreError> {
     sqlx::query!(
         "update charges set amount_refunded = $2, amount_refund_pending = $3, amount_disputed = $4 where id = $1",
         charge.id.uuid(),
@@ -335,7 +339,7 @@ pub async fn save_sums(db: &mut PgConnection, charge: &Locked) -> Result<(), Sto
 pub async fn statuses(
     db: &mut PgConnection,
     ids: &[uuid::Uuid],
-) -> Result<Vec<(uuid::Uuid, Status)>, StoreError> {
+) -> Result<Vec<(uuid::Uuid, ChargeStatus)>, StoreError> {
     let rows = sqlx::query!(
         "select id, status from charges where id = any($1) order by id",
         ids
@@ -357,7 +361,7 @@ pub async fn request_cancel(
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update charges
-            set cancel_requested_at = coalesce(cancel_requested_at, app_now()), look_at = app_now()
+            set cancel_requested_at = coalesce(cancel_requested_at, app_now()), next_check_at = app_now()
           where id = $1 and merchant_id = $2 and mode = $3 and status in ('processing', 'pending', 'overdue')",
         id.uuid(),
         merchant.uuid(),
@@ -386,7 +390,7 @@ pub async fn payer_at(
 /// Remembers a payer's id at a gateway; not that of a payer who was erased. The caller holds the charge's lock.
 pub async fn remember_payer_at(
     db: &mut PgConnection,
-    charge: &Locked,
+    charge: &LockedCharge,
     connection: ConnectionId,
     external_id: &str,
 ) -> Result<(), StoreError> {
@@ -407,9 +411,9 @@ pub async fn remember_payer_at(
 }
 
 /// Whether a charge that can no longer be paid is due to be looked at for late money.
-pub async fn late_look(db: &mut PgConnection, id: ChargeId) -> Result<bool, StoreError> {
+pub async fn late_check(db: &mut PgConnection, id: ChargeId) -> Result<bool, StoreError> {
     let due = sqlx::query_scalar!(
-        r#"select status in ('expired', 'canceled') and look_at is not null and look_at <= app_now() as "due!"
+        r#"select status in ('expired', 'canceled') and next_check_at is not null and next_check_at <= app_now() as "due!"
              from charges where id = $1"#,
         id.uuid(),
     )

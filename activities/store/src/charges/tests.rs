@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use sqlx::Connection;
 
 use super::{
-    create::{Created, New, insert},
-    list::{self, Filter},
+    create::{CreatedCharge, NewCharge, insert},
+    list::{self, ChargeFilter},
     *,
 };
 use crate::{idempotency, merchants, page::Range, testing, vault::DataKey};
 
-struct Shop {
+struct Fixture {
     store: Store,
     merchant: MerchantId,
 }
@@ -27,7 +27,7 @@ fn pix() -> Value {
     json!({ "type": "pix" })
 }
 
-impl Shop {
+impl Fixture {
     async fn open() -> Self {
         let master = DataKey::master("dGVzdHMgb25seTogMzIgYnl0ZXMgb2YgYSBrZXkuLi4=");
         let url = testing::migrated().await;
@@ -48,18 +48,18 @@ impl Shop {
         &self,
         order: &Checked<CreateCharge>,
         duplicates: DuplicateReference,
-    ) -> (ChargeId, Created) {
+    ) -> (ChargeId, CreatedCharge) {
         let mut tx = self.store.begin().await.expect("a transaction");
         let id = ChargeId(crate::new_id());
         let merchant_key = self.store.merchant_key(&mut tx, self.merchant.uuid()).await;
         let merchant_key = merchant_key.expect("a key");
-        let request = idempotency::Request::new(
+        let request = idempotency::IdempotentRequest::new(
             &merchant_key,
             "charges.create",
             &id.to_string(),
             &order.canonical,
         );
-        let new = New {
+        let new = NewCharge {
             id,
             merchant: self.merchant,
             mode: Mode::Test,
@@ -69,7 +69,7 @@ impl Shop {
             fallbacks: &[],
         };
         let created = insert(&mut tx, &self.store, &new).await.expect("an answer");
-        if matches!(created, Created::New | Created::Open(_)) {
+        if matches!(created, CreatedCharge::New | CreatedCharge::Open(_)) {
             tx.commit().await.expect("a commit");
         }
         (id, created)
@@ -78,11 +78,11 @@ impl Shop {
 
 #[tokio::test]
 async fn a_row_of_a_newer_version_stops_neither_its_charge_nor_another() {
-    let shop = Shop::open().await;
+    let fixture = Fixture::open().await;
     let order = order("52998224725", &pix());
-    let (known, _) = shop.create(&order, DuplicateReference::Allow).await;
-    let (strange, _) = shop.create(&order, DuplicateReference::Allow).await;
-    let mut db = shop.store.pool.acquire().await.expect("a connection");
+    let (known, _) = fixture.create(&order, DuplicateReference::Allow).await;
+    let (strange, _) = fixture.create(&order, DuplicateReference::Allow).await;
+    let mut db = fixture.store.pool.acquire().await.expect("a connection");
     for sql in [
         r#"update charges set payment_method = payment_method || '{"split": [1]}', fallbacks = '[{"gateway": "new"}]',
                   failure = '{"code": "new"}', metadata = '{"a": 1}'"#.to_owned(),
@@ -98,56 +98,64 @@ async fn a_row_of_a_newer_version_stops_neither_its_charge_nor_another() {
     let locked = lock(&mut tx, known).await.expect("an answer");
     assert_eq!(
         locked.expect("the charge").settings,
-        schemas::merchant::Settings::default()
+        schemas::merchant::MerchantSettings::default()
     );
     let page = Range {
         limit: 10,
         after: None,
         before: None,
     };
-    let owner = (shop.merchant, Mode::Test);
-    let (charges, more) = list::list(&mut tx, &shop.store, owner, &Filter::default(), page)
-        .await
-        .expect("a page");
+    let owner = (fixture.merchant, Mode::Test);
+    let (charges, more) = list::list(
+        &mut tx,
+        &fixture.store,
+        owner,
+        &ChargeFilter::default(),
+        page,
+    )
+    .await
+    .expect("a page");
     assert!(!more);
     let [only] = charges.as_slice() else {
         panic!("the readable one: {charges:?}")
     };
-    assert_eq!((only.id, only.method()), (known, Kind::Pix));
+    assert_eq!((only.id, only.method()), (known, PaymentMethodKind::Pix));
     assert!(only.failure.is_none() && only.fallbacks.is_empty() && only.metadata.is_empty());
 }
 
 #[tokio::test]
 async fn an_open_charge_stands_for_the_same_order_of_the_same_payer_only() {
-    let shop = Shop::open().await;
+    let fixture = Fixture::open().await;
     let duplicates = DuplicateReference::ReturnOpen;
-    let (first, _) = shop.create(&order("52998224725", &pix()), duplicates).await;
-    let again = shop
+    let (first, _) = fixture
+        .create(&order("52998224725", &pix()), duplicates)
+        .await;
+    let again = fixture
         .create(&order("529.982.247-25", &pix()), duplicates)
         .await;
-    assert!(matches!(again.1, Created::Open(open) if open == first));
+    assert!(matches!(again.1, CreatedCharge::Open(open) if open == first));
     let boleto = json!({ "type": "boleto", "due_date": "2027-12-10" });
     for another in [
         order("11222333000181", &pix()),
         order("52998224725", &boleto),
     ] {
-        let (_, refused) = shop.create(&another, duplicates).await;
-        assert!(matches!(refused, Created::Conflict(open) if open == first));
+        let (_, refused) = fixture.create(&another, duplicates).await;
+        assert!(matches!(refused, CreatedCharge::Conflict(open) if open == first));
     }
 }
 
 #[tokio::test]
 async fn a_due_date_is_neither_over_nor_more_than_five_years_ahead() {
-    let shop = Shop::open().await;
+    let fixture = Fixture::open().await;
     for (due_date, past) in [("2020-01-02", true), ("9999-12-31", false)] {
         let boleto = json!({ "type": "boleto", "due_date": due_date, "days_after_due": 120 });
         let due = json!({ "type": "pix", "due": { "due_date": due_date } });
         for method in [boleto, due] {
             let order = order("52998224725", &method);
-            let (_, refused) = shop.create(&order, DuplicateReference::Allow).await;
+            let (_, refused) = fixture.create(&order, DuplicateReference::Allow).await;
             match refused {
-                Created::PastDue => assert!(past, "{due_date}"),
-                Created::DueTooFar => assert!(!past, "{due_date}"),
+                CreatedCharge::PastDue => assert!(past, "{due_date}"),
+                CreatedCharge::DueTooFar => assert!(!past, "{due_date}"),
                 other => panic!("{due_date}: {other:?}"),
             }
         }

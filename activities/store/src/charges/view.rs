@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
 use schemas::{
-    charge::{Charge, ChargeGateway, Currency, Mismatch, Status},
+    charge::{Charge, ChargeGateway, ChargeStatus, Currency, Mismatch},
     gateway::Mode,
     id::{ChargeId, MerchantId},
     payer::Payer,
@@ -18,12 +18,12 @@ use crate::{
     Store, StoreError,
     error::{from_json, from_json_or_default, parse},
     payers, payments,
-    vault::{DataKey, Place},
+    vault::{DataKey, EncryptionContext},
 };
 
 /// Where a charge's sealed payer belongs.
-pub fn payer_place(merchant: Uuid, charge: Uuid) -> Place {
-    Place::new(merchant, "charges", "payer_sealed", charge)
+pub fn payer_place(merchant: Uuid, charge: Uuid) -> EncryptionContext {
+    EncryptionContext::new(merchant, "charges", "payer_sealed", charge)
 }
 
 /// The charge as it stands; `None` if this merchant has none of that id in that mode.
@@ -129,7 +129,7 @@ impl Row {
     ) -> Result<Charge, StoreError> {
         let (id, status) = (
             ChargeId(self.id),
-            parse::<Status>("charges.status", &self.status)?,
+            parse::<ChargeStatus>("charges.status", &self.status)?,
         );
         let payer = match &self.payer_key {
             Some(wrapped) => {

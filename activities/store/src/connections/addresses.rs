@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Connection, find};
 use crate::{
     Store, StoreError,
-    vault::{self, Place},
+    vault::{self, EncryptionContext},
 };
 
 const PATH_SECRET_BYTES: usize = 24;
@@ -24,8 +24,8 @@ pub(super) fn new_secret() -> String {
     hex::encode(bytes)
 }
 
-pub(super) fn path_secret_place(merchant: Uuid, connection: Uuid) -> Place {
-    Place::new(
+pub(super) fn path_secret_place(merchant: Uuid, connection: Uuid) -> EncryptionContext {
+    EncryptionContext::new(
         merchant,
         "gateway_connections",
         "path_secret_sealed",
@@ -33,8 +33,8 @@ pub(super) fn path_secret_place(merchant: Uuid, connection: Uuid) -> Place {
     )
 }
 
-fn former_address_place(merchant: Uuid, connection: Uuid) -> Place {
-    Place::new(
+fn former_address_place(merchant: Uuid, connection: Uuid) -> EncryptionContext {
+    EncryptionContext::new(
         merchant,
         "gateway_connections",
         "former_address_sealed",

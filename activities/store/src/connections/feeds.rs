@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
-    gateway::{ApiFamily, GatewayKind},
+    gateway::{GatewayApi, GatewayKind},
     id::ConnectionId,
 };
 use sqlx::PgConnection;
@@ -11,19 +11,19 @@ use crate::{StoreError, sweep::interval};
 
 /// A list of a gateway's connections.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub struct FeedKind {
     pub gateway: GatewayKind,
     pub feed: &'static str,
-    pub api: ApiFamily,
+    pub api: GatewayApi,
 }
 
 /// A claimed list.
 #[derive(Clone, Debug)]
-pub struct Claimed {
+pub struct ClaimedFeed {
     pub connection: ConnectionId,
     pub feed: String,
     /// Until when it is read.
-    pub caught_up_at: DateTime<Utc>,
+    pub polled_until: DateTime<Utc>,
     /// Where a run that was stopped goes on.
     pub cursor: Option<String>,
     /// Failures in a row.
@@ -34,16 +34,16 @@ pub struct Claimed {
 const ARCHIVED_DAYS: i32 = 180;
 
 /// Adds the lists that connections have not got yet: of new connections, and those that this version reads first.
-pub async fn ensure(db: &mut PgConnection, kinds: &[Kind]) -> Result<(), StoreError> {
-    let column = |of: fn(&Kind) -> &str| -> Vec<String> {
+pub async fn ensure(db: &mut PgConnection, kinds: &[FeedKind]) -> Result<(), StoreError> {
+    let column = |of: fn(&FeedKind) -> &str| -> Vec<String> {
         kinds.iter().map(|kind| of(kind).to_owned()).collect()
     };
     sqlx::query!(
-        "insert into catch_up_feeds (connection_id, feed, merchant_id, mode, api, caught_up_at, next_check_at)
-         select c.id, k.feed, c.merchant_id, c.mode, k.api, coalesce(c.caught_up_at, c.created_at), app_now()
+        "insert into connection_feeds (connection_id, feed, merchant_id, mode, api, polled_until, next_check_at)
+         select c.id, k.feed, c.merchant_id, c.mode, k.api, c.created_at, app_now()
            from gateway_connections c
            join unnest($1::text[], $2::text[], $3::text[]) as k (gateway, feed, api) on k.gateway = c.gateway
-          where not exists (select from catch_up_feeds f where f.connection_id = c.id and f.feed = k.feed)
+          where not exists (select from connection_feeds f where f.connection_id = c.id and f.feed = k.feed)
           order by c.id, k.feed
          on conflict do nothing",
         &column(|kind| kind.gateway.as_ref()),
@@ -58,26 +58,26 @@ pub async fn ensure(db: &mut PgConnection, kinds: &[Kind]) -> Result<(), StoreEr
 /// Claims the list of an API that has waited longest, for `lease`; of those that fail, or of the others.
 pub async fn claim(
     db: &mut PgConnection,
-    (api, failing): (ApiFamily, bool),
+    (api, failing): (GatewayApi, bool),
     lease: TimeDelta,
-) -> Result<Option<Claimed>, StoreError> {
+) -> Result<Option<ClaimedFeed>, StoreError> {
     let row = sqlx::query!(
-        "update catch_up_feeds f set tried_at = app_now(), next_check_at = app_now() + $3::interval
-           from (select connection_id, feed from catch_up_feeds
+        "update connection_feeds f set tried_at = app_now(), next_check_at = app_now() + $3::interval
+           from (select connection_id, feed from connection_feeds
                   where api = $1 and failing = $2 and next_check_at <= app_now()
                   order by next_check_at limit 1 for update skip locked) due
           where f.connection_id = due.connection_id and f.feed = due.feed
-         returning f.connection_id, f.feed, f.caught_up_at, f.cursor, f.failures",
+         returning f.connection_id, f.feed, f.polled_until, f.cursor, f.failures",
         api.as_ref(),
         failing,
         interval(lease),
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| Claimed {
+    Ok(row.map(|row| ClaimedFeed {
         connection: row.connection_id.into(),
         feed: row.feed,
-        caught_up_at: row.caught_up_at,
+        polled_until: row.polled_until,
         cursor: row.cursor,
         failures: row.failures,
     }))
@@ -86,12 +86,12 @@ pub async fn claim(
 /// Writes how far a list is read, and where to go on; the answer is its watermark.
 pub async fn advance(
     db: &mut PgConnection,
-    claimed: &Claimed,
+    claimed: &ClaimedFeed,
     (read_until, cursor): (Option<DateTime<Utc>>, Option<&str>),
 ) -> Result<DateTime<Utc>, StoreError> {
     Ok(sqlx::query_scalar!(
-        "update catch_up_feeds set caught_up_at = greatest(caught_up_at, $3), cursor = $4, failures = 0, last_error = null
-          where connection_id = $1 and feed = $2 returning caught_up_at",
+        "update connection_feeds set polled_until = greatest(polled_until, $3), cursor = $4, failures = 0, last_error = null
+          where connection_id = $1 and feed = $2 returning polled_until",
         claimed.connection.uuid(),
         claimed.feed,
         read_until,
@@ -105,11 +105,11 @@ pub async fn advance(
 /// connection has had no payment for long.
 pub async fn rest(
     db: &mut PgConnection,
-    claimed: &Claimed,
+    claimed: &ClaimedFeed,
     (pause, is_read): (TimeDelta, bool),
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update catch_up_feeds f set next_check_at = case
+        "update connection_feeds f set next_check_at = case
                 when not $4 or c.status <> 'archived' then app_now() + $3::interval
                 when exists (select from payments p where p.connection_id = f.connection_id
                                 and p.paid_at > app_now() - make_interval(days => $5))
@@ -130,11 +130,11 @@ pub async fn rest(
 /// Counts a failure; the list is tried again after `pause`.
 pub async fn failed(
     db: &mut PgConnection,
-    claimed: &Claimed,
+    claimed: &ClaimedFeed,
     (pause, why): (TimeDelta, &str),
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "update catch_up_feeds set failures = failures + 1, last_error = $4, next_check_at = app_now() + $3::interval
+        "update connection_feeds set failures = failures + 1, last_error = $4, next_check_at = app_now() + $3::interval
           where connection_id = $1 and feed = $2",
         claimed.connection.uuid(),
         claimed.feed,
@@ -149,7 +149,7 @@ pub async fn failed(
 /// Makes a connection's lists due now, whatever failed before: it has new credentials.
 pub async fn wake(db: &mut PgConnection, connection: ConnectionId) -> Result<(), StoreError> {
     sqlx::query!(
-        "update catch_up_feeds set next_check_at = app_now(), failures = 0 where connection_id = $1",
+        "update connection_feeds set next_check_at = app_now(), failures = 0 where connection_id = $1",
         connection.uuid()
     )
     .execute(db)
@@ -160,8 +160,8 @@ pub async fn wake(db: &mut PgConnection, connection: ConnectionId) -> Result<(),
 /// How old the oldest watermark of each API is, in seconds, of connections that are in use: the metric that watches catching up.
 pub async fn oldest_s(db: &mut PgConnection) -> Result<Vec<(String, f64)>, StoreError> {
     let rows = sqlx::query!(
-        r#"select f.api, greatest(0, extract(epoch from app_now() - min(f.caught_up_at)))::float8 as "age!"
-             from catch_up_feeds f join gateway_connections c on c.id = f.connection_id
+        r#"select f.api, greatest(0, extract(epoch from app_now() - min(f.polled_until)))::float8 as "age!"
+             from connection_feeds f join gateway_connections c on c.id = f.connection_id
             where c.status <> 'archived' group by f.api order by f.api"#
     )
     .fetch_all(db)

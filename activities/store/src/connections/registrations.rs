@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Connection;
-use crate::{Store, StoreError, sweep::interval, vault::Place};
+use crate::{Store, StoreError, sweep::interval, vault::EncryptionContext};
 
 /// A secret with the registration that it belongs to.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ const TOKEN_BYTES: usize = 32;
 /// The most secrets of a connection that prove at a time.
 const LIMIT: i64 = 50;
 
-fn place(merchant: Uuid, id: Uuid) -> Place {
-    Place::new(merchant, "notification_registrations", "secret_sealed", id)
+fn place(merchant: Uuid, id: Uuid) -> EncryptionContext {
+    EncryptionContext::new(merchant, "notification_registrations", "secret_sealed", id)
 }
 
 /// A new token.

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use schemas::{
     gateway::Mode,
     id::{EndpointId, MerchantId},
-    webhook_endpoint::Status,
+    webhook_endpoint::WebhookEndpointStatus,
 };
 use sqlx::PgConnection;
 
@@ -16,7 +16,7 @@ pub struct Alert {
     pub merchant: MerchantId,
     pub mode: Mode,
     pub url: String,
-    pub status: Status,
+    pub status: WebhookEndpointStatus,
 }
 
 /// Returns whether the merchant is alerted when deliveries of such events are given up. Those about endpoints would raise each other.

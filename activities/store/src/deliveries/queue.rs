@@ -5,12 +5,12 @@ use schemas::id::{DeliveryId, EndpointId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Due, Work, given_up::is_alarming};
+use super::{DeliveryJob, PendingDelivery, given_up::is_alarming};
 use crate::{StoreError, sweep::interval};
 
 /// The place of a delivery that found no slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum QueuePlace {
     /// It is due at `at`.
     Turn {
         at: DateTime<Utc>,
@@ -22,12 +22,12 @@ pub enum Place {
 
 /// Gives a delivery the endpoint's next turn, `spacing` after the last one. Turns are given for `horizon` only: what is
 /// further behind is parked, and so is what arrives while the endpoint drains.
-pub async fn take_turn(
+pub async fn claim_turn(
     db: &mut PgConnection,
-    work: &Work,
+    work: &DeliveryJob,
     spacing: TimeDelta,
     horizon: TimeDelta,
-) -> Result<Place, StoreError> {
+) -> Result<QueuePlace, StoreError> {
     let row = sqlx::query!(
         r#"with before as (
                select id, draining, greatest(next_turn_at, app_now()) + $3::interval as turn_at,
@@ -40,10 +40,10 @@ pub async fn take_turn(
                       next_check_at = case when before.given then w.next_check_at else coalesce(w.next_check_at, app_now()) end
                  from before where w.id = before.id)
            update deliveries d
-              set look_at = case when before.given then before.turn_at end, has_turn = before.given
+              set next_check_at = case when before.given then before.turn_at end, has_turn = before.given
              from before
             where d.id = $1 and d.state = 'pending'
-           returning d.look_at, app_now() as "now!", not before.given and not before.draining as "first!""#,
+           returning d.next_check_at, app_now() as "now!", not before.given and not before.draining as "first!""#,
         work.delivery.uuid(),
         work.endpoint.uuid(),
         interval(spacing),
@@ -53,18 +53,18 @@ pub async fn take_turn(
     .fetch_optional(db)
     .await?;
     let Some(row) = row else {
-        return Ok(Place::Parked { first: false });
+        return Ok(QueuePlace::Parked { first: false });
     };
-    Ok(match row.look_at {
-        Some(at) => Place::Turn { at, now: row.now },
-        None => Place::Parked { first: row.first },
+    Ok(match row.next_check_at {
+        Some(at) => QueuePlace::Turn { at, now: row.now },
+        None => QueuePlace::Parked { first: row.first },
     })
 }
 
 /// Parks a delivery: only its endpoint's next check gives it a time again.
 pub async fn park(db: &mut PgConnection, id: DeliveryId) -> Result<(), StoreError> {
     sqlx::query!(
-        "update deliveries set look_at = null, has_turn = false where id = $1 and state = 'pending'",
+        "update deliveries set next_check_at = null, has_turn = false where id = $1 and state = 'pending'",
         id.uuid(),
     )
     .execute(db)
@@ -85,9 +85,9 @@ pub async fn claim_parked(
     db: &mut PgConnection,
     endpoint: EndpointId,
     turns: Turns,
-) -> Result<Vec<(Due, DateTime<Utc>)>, StoreError> {
+) -> Result<Vec<(PendingDelivery, DateTime<Utc>)>, StoreError> {
     let page = sqlx::query_scalar!(
-        "select id from deliveries where endpoint_id = $1 and state = 'pending' and look_at is null
+        "select id from deliveries where endpoint_id = $1 and state = 'pending' and next_check_at is null
           order by id limit $2 for update",
         endpoint.uuid(),
         turns.count,
@@ -100,10 +100,10 @@ pub async fn claim_parked(
     let rows = sqlx::query!(
         r#"with claimed as (
                update deliveries
-                  set look_at = $2::timestamptz + (array_position($1::uuid[], id) - 1) * $3::interval, has_turn = true
+                  set next_check_at = $2::timestamptz + (array_position($1::uuid[], id) - 1) * $3::interval, has_turn = true
                 where id = any($1)
-               returning id, merchant_id, endpoint_id, subject_id, look_at)
-           select claimed.id, claimed.merchant_id, claimed.endpoint_id, claimed.look_at as "look_at!",
+               returning id, merchant_id, endpoint_id, subject_id, next_check_at)
+           select claimed.id, claimed.merchant_id, claimed.endpoint_id, claimed.next_check_at as "next_check_at!",
                   c.id as "charge?", coalesce(w.slow_until > app_now(), false) as "slow!"
              from claimed
              join webhook_endpoints w on w.id = claimed.endpoint_id
@@ -116,12 +116,12 @@ pub async fn claim_parked(
     .fetch_all(db)
     .await?;
     let due = rows.into_iter().map(|row| {
-        let again = Due::again(row.id, row.merchant_id, row.endpoint_id, row.charge);
-        let due = Due {
+        let again = PendingDelivery::again(row.id, row.merchant_id, row.endpoint_id, row.charge);
+        let due = PendingDelivery {
             slow: row.slow,
             ..again
         };
-        (due, row.look_at)
+        (due, row.next_check_at)
     });
     Ok(due.collect())
 }
@@ -133,7 +133,7 @@ pub async fn discard_page(
     limit: i64,
 ) -> Result<u64, StoreError> {
     let done = sqlx::query!(
-        "update deliveries set state = 'discarded', look_at = null, has_turn = false
+        "update deliveries set state = 'discarded', next_check_at = null, has_turn = false
           where state = 'pending' and id = any(array(
                 select id from deliveries where endpoint_id = $1 and state = 'pending' order by id limit $2))",
         endpoint.uuid(),
@@ -163,9 +163,9 @@ pub async fn give_up_page(
     let kinds = sqlx::query_scalar!(
         "with held as materialized (select id from webhook_endpoints where id = $1 for no key update)
          update deliveries set state = 'failed'
-          where state = 'pending' and look_at is null and created_at < $2 and id = any(array(
+          where state = 'pending' and next_check_at is null and created_at < $2 and id = any(array(
                 select id from deliveries
-                 where endpoint_id = (select id from held) and state = 'pending' and look_at is null
+                 where endpoint_id = (select id from held) and state = 'pending' and next_check_at is null
                  order by id limit $3))
          returning event_type",
         endpoint.uuid(),

@@ -1,14 +1,14 @@
 //! Delivering an event once more: a new delivery of the same event.
 
 use schemas::{
-    delivery::State,
-    event::SubjectKind,
+    delivery::DeliveryState,
+    event::EventSubjectKind,
     gateway::Mode,
     id::{DeliveryId, EndpointId, EventId, MerchantId},
 };
 use sqlx::PgConnection;
 
-use super::Due;
+use super::PendingDelivery;
 use crate::{StoreError, error::parse};
 
 /// An event's address.
@@ -42,7 +42,7 @@ pub async fn event(db: &mut PgConnection, id: EventId) -> Result<Option<About>, 
 pub struct Known {
     pub about: About,
     pub endpoint: EndpointId,
-    pub state: State,
+    pub state: DeliveryState,
 }
 
 /// Locks the delivery of that id until the transaction ends.
@@ -72,7 +72,7 @@ pub async fn lock(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Known>
 pub struct Resent {
     pub ids: Vec<DeliveryId>,
     /// Those to start after the commit: not those that wait behind others at an endpoint that is paused or drained.
-    pub due: Vec<Due>,
+    pub due: Vec<PendingDelivery>,
 }
 
 /// Writes a delivery of an event for each endpoint that listens for it, or for that one whatever it listens for. None without such
@@ -97,7 +97,7 @@ pub async fn insert(
     for target in targets {
         let id = crate::new_id();
         sqlx::query!(
-            "insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, look_at)
+            "insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, next_check_at)
              values ($1, $2, $3, $4, $5, $6, $7, case when not $8 then app_now() end)",
             id,
             about.merchant.uuid(),
@@ -110,11 +110,11 @@ pub async fn insert(
         )
         .execute(&mut *db)
         .await?;
-        let subject: SubjectKind = parse("events.subject_type", &target.subject_type)?;
-        let charge = (subject == SubjectKind::Charge).then_some(target.subject_id);
+        let subject: EventSubjectKind = parse("events.subject_type", &target.subject_type)?;
+        let charge = (subject == EventSubjectKind::Charge).then_some(target.subject_id);
         resent.ids.push(id.into());
         if !target.parked {
-            let due = Due::again(id, about.merchant.uuid(), target.id, charge);
+            let due = PendingDelivery::again(id, about.merchant.uuid(), target.id, charge);
             resent.due.push(due);
         }
     }
@@ -122,9 +122,9 @@ pub async fn insert(
 }
 
 /// Makes a pending delivery due now; `false` if it is parked, and only its endpoint ends that.
-pub async fn hasten(db: &mut PgConnection, id: DeliveryId) -> Result<bool, StoreError> {
+pub async fn retry_now(db: &mut PgConnection, id: DeliveryId) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update deliveries set look_at = app_now() where id = $1 and state = 'pending' and look_at is not null",
+        "update deliveries set next_check_at = app_now() where id = $1 and state = 'pending' and next_check_at is not null",
         id.uuid(),
     )
     .execute(db)

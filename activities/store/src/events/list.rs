@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use schemas::{
-    event::{self, Event, SubjectKind, Type},
+    event::{self, Event, EventSubjectKind, EventType},
     gateway::Mode,
     id::{EventId, MerchantId},
 };
@@ -13,8 +13,8 @@ use crate::{StoreError, error::parse, page::Range};
 
 /// Which events are wanted.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
-    pub kind: Option<Type>,
+pub struct EventFilter {
+    pub kind: Option<EventType>,
     /// The id of what they are about.
     pub subject: Option<Uuid>,
 }
@@ -31,7 +31,7 @@ struct Row {
 
 impl Row {
     fn read(self, mode: Mode) -> Result<Event, StoreError> {
-        let subject: SubjectKind = parse("events.subject_type", &self.subject_type)?;
+        let subject: EventSubjectKind = parse("events.subject_type", &self.subject_type)?;
         Ok(Event {
             id: self.id.into(),
             kind: parse("events.type", &self.r#type)?,
@@ -53,20 +53,20 @@ pub async fn list(
     db: &mut PgConnection,
     merchant: MerchantId,
     mode: Mode,
-    filter: Filter,
+    filter: EventFilter,
     range: Range,
 ) -> Result<(Vec<Event>, bool), StoreError> {
     let Some(between) = between(db, (merchant, mode), range).await? else {
         return Ok((Vec::new(), false));
     };
-    let whose = (merchant.uuid(), mode.as_ref());
+    let tenant = (merchant.uuid(), mode.as_ref());
     let kind = filter.kind.map(|kind| kind.as_ref().to_owned());
     let rows = match (filter.subject, &kind) {
         (Some(subject), kind) => {
-            of_subject(db, whose, (subject, kind.as_deref()), &between).await?
+            of_subject(db, tenant, (subject, kind.as_deref()), &between).await?
         }
-        (None, Some(kind)) => of_type(db, whose, kind, &between).await?,
-        (None, None) => all(db, whose, &between).await?,
+        (None, Some(kind)) => of_type(db, tenant, kind, &between).await?,
+        (None, None) => all(db, tenant, &between).await?,
     };
     let rows: Vec<_> = rows
         .into_iter()

@@ -2,7 +2,7 @@
 
 use schemas::{
     charge::Charge,
-    event::{SubjectKind, Type},
+    event::{EventSubjectKind, EventType},
     gateway::Mode,
     id::{EventId, MerchantId},
     mask::MaskedPayer,
@@ -11,18 +11,18 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, deliveries::Due, error::to_json};
+use crate::{StoreError, deliveries::PendingDelivery, error::to_json};
 
 pub mod list;
 pub mod order;
 
 /// A fact to write.
 #[derive(Debug)]
-pub struct New {
+pub struct NewEvent {
     pub merchant: MerchantId,
     pub mode: Mode,
-    pub kind: Type,
-    pub subject: SubjectKind,
+    pub kind: EventType,
+    pub subject: EventSubjectKind,
     pub subject_id: Uuid,
     /// Counts from 1 for each subject; the caller holds the subject's lock.
     pub sequence: i64,
@@ -41,7 +41,10 @@ pub fn masked(charge: &Charge) -> Value {
 
 /// Writes an event and one delivery for each endpoint that listens for it; the answer is what to start after the commit.
 /// Deliveries to paused and draining endpoints are parked: their endpoints start them.
-pub async fn append(db: &mut PgConnection, new: &New) -> Result<(EventId, Vec<Due>), StoreError> {
+pub async fn append(
+    db: &mut PgConnection,
+    new: &NewEvent,
+) -> Result<(EventId, Vec<PendingDelivery>), StoreError> {
     let id = crate::new_id();
     let rows = sqlx::query!(
         r#"with event as (
@@ -52,7 +55,7 @@ pub async fn append(db: &mut PgConnection, new: &New) -> Result<(EventId, Vec<Du
                  from webhook_endpoints
                 where merchant_id = $2 and mode = $3 and status <> 'deleted' and (events = '{}' or $4 = any(events))),
            delivery as (
-               insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, look_at)
+               insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, next_check_at)
                select uuidv7(), $2, $3, $1, $4, $6, target.id, case when not target.parked then app_now() end from target
                returning id, endpoint_id)
            select delivery.id, delivery.endpoint_id, target.slow as "slow!"
@@ -72,11 +75,11 @@ pub async fn append(db: &mut PgConnection, new: &New) -> Result<(EventId, Vec<Du
     .await?;
     let due = rows
         .into_iter()
-        .map(|row| Due {
+        .map(|row| PendingDelivery {
             delivery: row.id.into(),
             merchant: new.merchant,
             endpoint: row.endpoint_id.into(),
-            charge: (new.subject == SubjectKind::Charge).then(|| new.subject_id.into()),
+            charge: (new.subject == EventSubjectKind::Charge).then(|| new.subject_id.into()),
             slow: row.slow,
             after_ms: 0,
         })

@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use schemas::{event::Type, gateway::Mode, id::MerchantId};
+use schemas::{event::EventType, gateway::Mode, id::MerchantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    list::{Filter, list},
+    list::{EventFilter, list},
     order,
 };
 use crate::{
@@ -54,7 +54,7 @@ fn range(limit: i64) -> Range {
     }
 }
 
-async fn listed(store: &Store, filter: Filter, range: Range) -> (Vec<i64>, bool) {
+async fn listed(store: &Store, filter: EventFilter, range: Range) -> (Vec<i64>, bool) {
     let given = order::assign(store, MerchantId(MERCHANT), Mode::Test).await;
     given.expect("positions");
     let mut db = store.pool.acquire().await.expect("a connection");
@@ -64,7 +64,7 @@ async fn listed(store: &Store, filter: Filter, range: Range) -> (Vec<i64>, bool)
 }
 
 async fn all(store: &Store) -> Vec<i64> {
-    listed(store, Filter::default(), range(100)).await.0
+    listed(store, EventFilter::default(), range(100)).await.0
 }
 
 async fn id_of(db: &mut PgConnection, n: u32) -> Option<Uuid> {
@@ -87,7 +87,7 @@ async fn an_event_that_commits_late_is_newer_than_all_that_were_listed() {
         ..range(10)
     };
     assert_eq!(
-        listed(&store, Filter::default(), news).await,
+        listed(&store, EventFilter::default(), news).await,
         (vec![1], false)
     );
 }
@@ -151,11 +151,11 @@ async fn pages_lead_through_all_events_in_both_directions() {
         };
         run(&mut db, &typed(n, kind)).await;
     }
-    let subject = Filter {
+    let subject = EventFilter {
         subject: Some(MERCHANT),
-        ..Filter::default()
+        ..EventFilter::default()
     };
-    for filter in [Filter::default(), subject] {
+    for filter in [EventFilter::default(), subject] {
         let page = listed(&store, filter, range(4)).await;
         assert_eq!(page, (vec![9, 8, 7, 6], true));
         let older = Range {
@@ -172,9 +172,9 @@ async fn pages_lead_through_all_events_in_both_directions() {
         };
         assert_eq!(listed(&store, filter, newer).await, (vec![5, 4, 3], true));
     }
-    let paid = Filter {
-        kind: Some(Type::ChargePaid),
-        ..Filter::default()
+    let paid = EventFilter {
+        kind: Some(EventType::ChargePaid),
+        ..EventFilter::default()
     };
     assert_eq!(listed(&store, paid, range(2)).await, (vec![9, 6], true));
     let newer = Range {

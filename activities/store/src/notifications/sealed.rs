@@ -7,15 +7,15 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError, payers,
-    vault::{DataKey, Place, VaultError},
+    vault::{DataKey, EncryptionContext, VaultError},
 };
 
-fn body_place(merchant: Uuid, notification: Uuid) -> Place {
-    Place::new(merchant, "notifications", "body_sealed", notification)
+fn body_place(merchant: Uuid, notification: Uuid) -> EncryptionContext {
+    EncryptionContext::new(merchant, "notifications", "body_sealed", notification)
 }
 
-fn key_place(merchant: Uuid, notification: Uuid) -> Place {
-    Place::new(merchant, "notifications", "key_sealed", notification)
+fn key_place(merchant: Uuid, notification: Uuid) -> EncryptionContext {
+    EncryptionContext::new(merchant, "notifications", "key_sealed", notification)
 }
 
 /// A body as its row holds it.

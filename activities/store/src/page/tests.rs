@@ -1,6 +1,6 @@
 use schemas::{
-    charge::Status,
-    event::Type,
+    charge::ChargeStatus,
+    event::EventType,
     gateway::Mode,
     id::{ChargeId, MerchantId},
 };
@@ -122,15 +122,15 @@ async fn every_filter_of_a_list_is_served_by_an_index() {
     give_positions(&store, merchant).await;
     let mut db = store.pool.acquire().await.expect("a connection");
     let db = &mut *db.begin().await.expect("a transaction");
-    let (reference, status) = (Some("pedido-0".to_owned()), Some(Status::NeedsReview));
+    let (reference, status) = (Some("pedido-0".to_owned()), Some(ChargeStatus::NeedsReview));
     for (reference, status) in [
         (None, None),
-        (None, Some(Status::Paid)),
+        (None, Some(ChargeStatus::Paid)),
         (None, status),
         (reference.clone(), None),
         (reference, status),
     ] {
-        let filter = charges::list::Filter { reference, status };
+        let filter = charges::list::ChargeFilter { reference, status };
         for range in [
             PAGE,
             Range {
@@ -164,11 +164,11 @@ async fn every_filter_of_a_list_is_served_by_an_index() {
     }
     for (kind, subject) in [
         (None, None),
-        (Some(Type::ChargeFailed), None),
-        (Some(Type::ChargePaid), None),
+        (Some(EventType::ChargeFailed), None),
+        (Some(EventType::ChargePaid), None),
         (None, Some(id(ROWS / 2))),
     ] {
-        let filter = events::list::Filter { kind, subject };
+        let filter = events::list::EventFilter { kind, subject };
         reads_few(db, &format!("events, {filter:?}"), async |db| {
             let page = events::list::list(db, merchant, Mode::Test, filter, PAGE).await;
             page.expect("a page").0.len()

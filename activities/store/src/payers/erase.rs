@@ -89,7 +89,7 @@ async fn unresolved(db: &mut PgConnection, payer: PayerId) -> Result<Vec<Unresol
                 select 'a dispute is ' || status from disputes
                  where charge_id = c.id and status in ('needs_response', 'under_review')
                 union all
-                select 'a notification is not handled yet' from notification_facts
+                select 'a notification is not handled yet' from observations
                  where charge_id = c.id and handled_at is null
                 limit 1) u
             where c.payer_id = $1 order by c.id limit $2"#,
@@ -114,7 +114,7 @@ async fn clear(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> 
     .execute(&mut *db)
     .await?;
     sqlx::query!(
-        "update attempts set order_sealed = null, next_action = null
+        "update attempts set request_sealed = null, next_action = null
           where charge_id in (select id from charges where payer_id = $1)",
         payer.uuid(),
     )
@@ -124,13 +124,13 @@ async fn clear(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> 
     sqlx::query!(
         "delete from notifications
           where payer_ids = '{}' and id in (
-              select f.notification_id from notification_facts f join charges c on c.id = f.charge_id where c.payer_id = $1)",
+              select f.notification_id from observations f join charges c on c.id = f.charge_id where c.payer_id = $1)",
         payer.uuid(),
     )
     .execute(&mut *db)
     .await?;
     sqlx::query!(
-        "update notification_facts set observed = null
+        "update observations set observed = null
           where observed is not null and charge_id in (select id from charges where payer_id = $1)",
         payer.uuid(),
     )

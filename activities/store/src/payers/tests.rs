@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use schemas::{
-    connection::Status,
+    connection::ConnectionStatus,
     gateway::GatewayKind,
     id::{AttemptId, ConnectionId},
 };
@@ -14,7 +14,7 @@ use crate::{
     attempts, charges,
     connections::Connection,
     merchants,
-    notifications::{self, Notice, Read, Source, strays},
+    notifications::{self, Notice, NotificationSource, ReadNotices, unmatched},
     testing::{connect, migrated, run, texts},
 };
 
@@ -56,7 +56,7 @@ impl Case {
             mode: Mode::Test,
             gateway: GatewayKind::Asaas,
             label: "asaas".to_owned(),
-            status: Status::Active,
+            status: ConnectionStatus::Active,
             fingerprint: "acc".to_owned(),
         };
         let of = format!("'{}', 'test'", merchant.uuid());
@@ -65,8 +65,8 @@ impl Case {
             "insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, status, expires_at,
                                   created_at)
              values ('{charge_id}', {of}, '{}', '', 'pix', '{{\"type\": \"pix\", \"expires_in\": 3600}}', 100, 'paid', now(), now());
-             insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, family, reason, plan, policy_version,
-                                   state, runner, deadline_at, started_at)
+             insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, plan, policy_version,
+                                   state, lease_owner, deadline_at, started_at)
              values ('{attempt_id}', {of}, '{charge_id}', 1, '{}', 'asaas', 'asaas', 'first', '{{}}', 1, 'paid', '{attempt_id}',
                      now(), now())",
             payer.uuid(),
@@ -97,12 +97,12 @@ impl Case {
             is_payable: false,
             matters: false,
         };
-        let read = Read {
+        let read = ReadNotices {
             notices: vec![notice],
             unreadable: None,
         };
-        let source = Source::Told(b"Maria");
-        notifications::record(db, &self.store, &self.connection, source, &read)
+        let source = NotificationSource::Received(b"Maria");
+        notifications::ingest(db, &self.store, &self.connection, source, &read)
             .await
             .expect("recorded");
     }
@@ -130,7 +130,7 @@ impl Case {
         let mut db = connect(&self.url).await;
         texts(
             &mut db,
-            "select observed::text from notification_facts where observed is not null
+            "select observed::text from observations where observed is not null
              union all select external_id from payer_gateway_ids
              union all select next_action::text from attempts where next_action is not null",
         )
@@ -221,13 +221,13 @@ async fn a_body_that_is_matched_to_an_erased_payer_is_deleted() {
     let sql = format!(
         "insert into notifications (id, merchant_id, mode, connection_id, gateway, body_sealed)
          values ('{body}', '{m}', 'test', '{g}', 'asaas', 'Maria');
-         insert into stray_notifications (connection_id, dedupe_key, merchant_id, mode, notification_id, reference, look_at)
+         insert into unmatched_notifications (connection_id, dedupe_key, merchant_id, mode, notification_id, reference, next_check_at)
          values ('{g}', 'evt_1', '{m}', 'test', '{body}', '{reference}', now())"
     );
     run(&mut tx, &sql).await;
     erase::erase(&mut tx, case.payer).await.expect("erased");
-    let due = strays::due(&mut tx, 1).await.expect("a stray");
-    let matched = strays::match_again(&mut tx, &due[0], None)
+    let due = unmatched::due(&mut tx, 1).await.expect("a stray");
+    let matched = unmatched::match_again(&mut tx, &due[0], None)
         .await
         .expect("matched");
     assert_eq!(matched, Some(case.charge));

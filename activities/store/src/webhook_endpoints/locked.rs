@@ -3,20 +3,20 @@
 use chrono::{DateTime, Utc};
 use schemas::{
     id::{EndpointId, MerchantId},
-    webhook_endpoint::Status,
+    webhook_endpoint::WebhookEndpointStatus,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, deliveries::Terms, error::parse};
+use crate::{StoreError, deliveries::EndpointTerms, error::parse};
 
 /// An endpoint under its lock.
 #[derive(Debug)]
 pub struct LockedEndpoint {
     pub id: EndpointId,
     pub merchant: MerchantId,
-    pub status: Status,
-    pub terms: Terms,
+    pub status: WebhookEndpointStatus,
+    pub terms: EndpointTerms,
     /// Until when turns are given.
     pub next_turn_at: Option<DateTime<Utc>>,
     /// Parked deliveries are being given their turns.
@@ -47,7 +47,7 @@ pub async fn lock(
         id,
         merchant: row.merchant_id.into(),
         status: parse("webhook_endpoints.status", &row.status)?,
-        terms: Terms::read(row.rate_per_s, row.slots, row.answer_ms),
+        terms: EndpointTerms::read(row.rate_per_s, row.slots, row.answer_ms),
         next_turn_at: row.next_turn_at,
         draining: row.draining,
         drained_at: row.drained_at,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Asaas,
     answer::{Answer, Refusal, local, ok, page, reais},
-    gate::Account,
+    limits::Account,
     payment::Payment,
 };
 use crate::sim::lock;

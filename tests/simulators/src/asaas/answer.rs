@@ -23,14 +23,14 @@ pub(super) type Answer = Result<Response<Body>, Refusal>;
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// In Asaas's shape.
-    Wrong(StatusCode, &'static str, &'static str),
+    Error(StatusCode, &'static str, &'static str),
     /// An empty body.
     Absent,
 }
 
 impl Refusal {
     pub(super) fn of(code: &'static str, description: &'static str) -> Self {
-        Self::Wrong(StatusCode::BAD_REQUEST, code, description)
+        Self::Error(StatusCode::BAD_REQUEST, code, description)
     }
 
     /// The state of what it is about forbids it.
@@ -42,7 +42,7 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response<Body> {
         match self {
-            Self::Wrong(status, code, description) => {
+            Self::Error(status, code, description) => {
                 let errors = json!({ "errors": [{ "code": code, "description": description }] });
                 (status, Json(errors)).into_response()
             }

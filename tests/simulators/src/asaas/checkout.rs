@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Asaas,
     answer::{Answer, Refusal, Sent, about, centavos, day_of, ok, text},
-    event::Told,
-    gate::Account,
+    event::ReportedEvent,
+    limits::Account,
     payment::{Asked, Billing},
     terms::Terms,
 };
@@ -64,8 +64,8 @@ impl Checkout {
         Some(name.to_owned())
     }
 
-    fn told(&self, event: &str) -> Vec<Told> {
-        vec![Told {
+    fn reported(&self, event: &str) -> Vec<ReportedEvent> {
+        vec![ReportedEvent {
             account: self.account.clone(),
             event: event.to_owned(),
             about: "checkout",
@@ -112,7 +112,7 @@ pub(super) async fn create(
         .checkouts
         .insert(checkout.id.clone(), checkout.clone());
     drop(state);
-    asaas.tell(checkout.told("CHECKOUT_CREATED"));
+    asaas.notify(checkout.reported("CHECKOUT_CREATED"));
     Ok(about(checkout.reference.as_ref(), checkout.answer()))
 }
 
@@ -228,7 +228,7 @@ impl Asaas {
         let ended = checkout.clone();
         drop(state);
         if notify {
-            self.tell(ended.told(event));
+            self.notify(ended.reported(event));
         }
         Ok(ended)
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{
     Asaas,
     answer::{Answer, Refusal, about},
-    gate::Account,
+    limits::Account,
     payment::Billing,
 };
 use crate::{br_code, qr_code, sim::decimal};
@@ -34,7 +34,7 @@ pub(super) async fn read(
             "Não é possível gerar QR Code Pix para esta forma de pagamento.",
         ));
     }
-    if !asaas.behaviour().pix_key {
+    if !asaas.behavior().pix_key {
         return Err(Refusal::action(
             "Não há uma chave Pix aprovada para receber esta cobrança.",
         ));

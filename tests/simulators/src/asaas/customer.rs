@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Asaas,
     answer::{Answer, Refusal, Sent, day, ok, page, text},
-    gate::Account,
+    limits::Account,
 };
 use crate::{
     document::{is_cnpj, is_cpf},
@@ -82,7 +82,7 @@ pub(super) async fn create(
     Account(account): Account,
     Sent(mut sent): Sent,
 ) -> Answer {
-    check(&mut sent, asaas.behaviour().alphanumeric_cnpj)?;
+    check(&mut sent, asaas.behavior().alphanumeric_cnpj)?;
     let mut state = lock(&asaas.state);
     let customer = Customer {
         account,

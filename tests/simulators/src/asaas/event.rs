@@ -37,7 +37,7 @@ const CHECKOUT: [&str; 4] = [
 ];
 
 /// Something that happened, as it stood then.
-pub(super) struct Told {
+pub(super) struct ReportedEvent {
     pub account: String,
     pub event: String,
     /// `payment` or `checkout`.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Asaas,
     answer::{Answer, Refusal, Sent, centavos, day_of, ok, page, reais, text},
-    gate::Account,
+    limits::Account,
     payment::{Asked, Billing},
     terms::Terms,
 };

@@ -16,21 +16,21 @@ use tokio::sync::Notify;
 use url::Url;
 
 use crate::{
-    control::{Action, Book},
+    control::{Action, ControlApi},
     sim::{Sim, lock},
 };
 
 mod account;
 mod answer;
-mod behaviour;
+mod behavior;
 mod boleto;
-mod book;
 mod checkout;
 mod code;
+mod control_api;
 mod customer;
 mod event;
-mod gate;
-mod life;
+mod lifecycle;
+mod limits;
 mod link;
 mod order;
 mod payment;
@@ -41,11 +41,11 @@ mod terms;
 mod webhook;
 
 use answer::Refusal;
-use behaviour::Behaviour;
+use behavior::Behavior;
 use checkout::Checkout;
 use customer::Customer;
-use gate::Gate;
-use life::Moment;
+use lifecycle::Moment;
+use limits::Limits;
 use link::Link;
 use payment::Payment;
 use webhook::Webhook;
@@ -56,8 +56,8 @@ const SOMEBODY: &str = "24971563792";
 pub(crate) struct Asaas {
     sim: Arc<Sim>,
     state: Mutex<State>,
-    behaviour: Mutex<Behaviour>,
-    gate: Gate,
+    behavior: Mutex<Behavior>,
+    limits: Limits,
     /// Something is to be sent.
     wake: Notify,
     /// Writes notifications down.
@@ -125,12 +125,15 @@ impl From<Gone> for String {
 
 pub(crate) fn router(asaas: Arc<Asaas>) -> Router {
     let control = Router::new()
-        .route("/_sim/asaas/refunds/{charge}/{end}", post(book::end_refund))
+        .route(
+            "/_sim/asaas/refunds/{charge}/{end}",
+            post(control_api::end_refund),
+        )
         .route(
             "/_sim/asaas/events/{charge}/{event}",
-            post(book::tell_event),
+            post(control_api::notify_event),
         );
-    let gated = middleware::from_fn_with_state(asaas.clone(), gate::pass);
+    let gated = middleware::from_fn_with_state(asaas.clone(), limits::pass);
     asaas.clone().live();
     payment_routes()
         .merge(other_routes())
@@ -217,15 +220,15 @@ impl Asaas {
         Self {
             sim,
             state: Mutex::default(),
-            behaviour: Mutex::default(),
-            gate: Gate::default(),
+            behavior: Mutex::default(),
+            limits: Limits::default(),
             wake: Notify::new(),
             scribe: queue::scribe(),
         }
     }
 
-    fn behaviour(&self) -> Behaviour {
-        lock(&self.behaviour).clone()
+    fn behavior(&self) -> Behavior {
+        lock(&self.behavior).clone()
     }
 
     /// That account's payment.
@@ -266,22 +269,22 @@ impl Asaas {
         notify: bool,
         what: impl FnOnce(&mut Payment, &mut Moment) -> Result<(), E>,
     ) -> Result<Payment, E> {
-        let behaviour = self.behaviour();
+        let behavior = self.behavior();
         let mut moment = Moment {
             now: self.sim.now(),
             sim: &self.sim,
-            behaviour: &behaviour,
-            told: Vec::new(),
-            looks: Vec::new(),
+            behavior: &behavior,
+            reported: Vec::new(),
+            scheduled: Vec::new(),
         };
         let mut state = lock(&self.state);
         let payment = state.payments.get_mut(id).ok_or(Gone)?;
         what(payment, &mut moment)?;
         let payment = payment.clone();
-        state.agenda.extend(moment.looks);
+        state.agenda.extend(moment.scheduled);
         drop(state);
         if notify {
-            self.tell(moment.told);
+            self.notify(moment.reported);
         }
         Ok(payment)
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     answer::{beginning, day, reais},
     boleto,
-    life::Dispute,
+    lifecycle::Dispute,
     refund::Refund,
     terms::Terms,
 };

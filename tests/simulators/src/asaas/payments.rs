@@ -10,7 +10,7 @@ use super::{
     Asaas,
     answer::{Answer, Refusal, Sent, about, day_of, ok, page},
     boleto,
-    gate::Account,
+    limits::Account,
     order,
     payment::{Asked, Installment, Payment},
 };
@@ -72,11 +72,11 @@ impl Asaas {
     pub(super) fn open(&self, payment: Payment, notify: bool) -> Payment {
         let id = payment.id.clone();
         lock(&self.state).add(payment.clone());
-        let begun = self.on(&id, notify, |payment, moment| {
+        let started = self.on(&id, notify, |payment, moment| {
             payment.begin(moment);
             Ok::<_, Refusal>(())
         });
-        begun.unwrap_or(payment)
+        started.unwrap_or(payment)
     }
 }
 
@@ -98,7 +98,7 @@ pub(super) async fn list(
             "A data informada é inválida.",
         ));
     }
-    let listed = asaas.behaviour().list_deleted;
+    let listed = asaas.behavior().list_deleted;
     let state = lock(&asaas.state);
     let reference = query.iter().find(|(name, _)| name == "externalReference");
     let ids = match reference {
@@ -210,7 +210,7 @@ pub(super) async fn change(
         if payment.due >= today {
             payment.status = "PENDING";
         }
-        moment.tell("PAYMENT_UPDATED", payment);
+        moment.notify("PAYMENT_UPDATED", payment);
         payment.expect(moment);
         Ok(())
     })?;
@@ -247,7 +247,7 @@ pub(super) async fn restore(
             return Err("it is not deleted".to_owned());
         }
         payment.deleted = false;
-        moment.tell("PAYMENT_RESTORED", payment);
+        moment.notify("PAYMENT_RESTORED", payment);
         payment.expect(moment);
         Ok(())
     })
@@ -267,7 +267,7 @@ pub(super) async fn by_hand(
         payment.status = "RECEIVED_IN_CASH";
         payment.paid_at = Some(moment.now);
         payment.received_at = Some(moment.now);
-        moment.tell("PAYMENT_RECEIVED_IN_CASH", payment);
+        moment.notify("PAYMENT_RECEIVED_IN_CASH", payment);
         Ok(())
     })
 }
@@ -286,7 +286,7 @@ pub(super) async fn undo_by_hand(
         payment.status = "PENDING";
         payment.paid_at = None;
         payment.received_at = None;
-        moment.tell("PAYMENT_RECEIVED_IN_CASH_UNDONE", payment);
+        moment.notify("PAYMENT_RECEIVED_IN_CASH_UNDONE", payment);
         payment.expect(moment);
         Ok(())
     })
@@ -320,7 +320,7 @@ fn step(
     asaas: &Asaas,
     account: &str,
     id: &str,
-    what: impl FnOnce(&mut Payment, &mut super::life::Moment) -> Result<(), String>,
+    what: impl FnOnce(&mut Payment, &mut super::lifecycle::Moment) -> Result<(), String>,
 ) -> Answer {
     asaas.payment(account, id)?;
     let payment = asaas.on(id, true, |payment, moment| {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Asaas, answer::local, answer::text, event::Told, webhook::Webhook};
+use super::{Asaas, answer::local, answer::text, event::ReportedEvent, webhook::Webhook};
 use crate::{
-    notify::{self, Notification, Proof, Telling},
+    notify::{self, Notification, NotificationPlan, Proof},
     sim::{Sim, lock},
 };
 
@@ -138,32 +138,32 @@ pub(super) fn scribe() -> Arc<Sim> {
 
 impl Asaas {
     /// Queues what happened at every address of the account that wants it.
-    pub(super) fn tell(&self, happened: Vec<Told>) {
+    pub(super) fn notify(&self, happened: Vec<ReportedEvent>) {
         if !self.sim.settings().notify {
             return;
         }
-        for told in happened {
-            self.queue(&told);
+        for reported in happened {
+            self.queue(&reported);
         }
         self.wake.notify_one();
     }
 
-    fn queue(&self, told: &Told) {
+    fn queue(&self, reported: &ReportedEvent) {
         let (now, delay_ms) = (self.sim.now(), self.sim.settings().notification_delay_ms);
         let delay = TimeDelta::milliseconds(i64::try_from(delay_ms).unwrap_or_default());
         let mut state = lock(&self.state);
         let mut body = json!({
-            "id": format!("evt_{}&{}", super::hex(&self.sim), state.number()), "event": told.event, "dateCreated": local(now),
-            "account": { "id": told.account, "ownerId": null },
+            "id": format!("evt_{}&{}", super::hex(&self.sim), state.number()), "event": reported.event, "dateCreated": local(now),
+            "account": { "id": reported.account, "ownerId": null },
         });
-        body[told.about] = told.json.clone();
+        body[reported.about] = reported.json.clone();
         let body = body.to_string();
         for webhook in state.webhooks.values_mut() {
-            if webhook.account != told.account || !webhook.wants(&told.event) {
+            if webhook.account != reported.account || !webhook.wants(&reported.event) {
                 continue;
             }
             let mut all = lock(&self.sim.notifications);
-            let Some(mut notification) = self.written(webhook, &told.event, &body) else {
+            let Some(mut notification) = self.written(webhook, &reported.event, &body) else {
                 continue;
             };
             let n = all.len();
@@ -213,7 +213,7 @@ impl Asaas {
     /// A notification to that webhook's address, with its token.
     fn written(&self, webhook: &Webhook, event: &str, body: &str) -> Option<Notification> {
         let proof = text(&webhook.sent, "authToken");
-        let telling = Telling {
+        let plan = NotificationPlan {
             url: text(&webhook.sent, "url").unwrap_or_default(),
             event: event.to_owned(),
             body: body.to_owned(),
@@ -224,7 +224,7 @@ impl Asaas {
             exactly_200: true,
             order: None,
         };
-        notify::tell(&self.scribe, telling);
+        notify::notify(&self.scribe, plan);
         lock(&self.scribe.notifications).pop()
     }
 
@@ -283,7 +283,7 @@ impl Asaas {
     }
 
     fn tried(&self, webhook: &str, n: usize, status: Option<u16>) {
-        let any_2xx = self.behaviour().any_2xx;
+        let any_2xx = self.behavior().any_2xx;
         let accepted =
             status.is_some_and(|status| status == 200 || (any_2xx && (200..300).contains(&status)));
         let penalties = Penalties(self.sim.settings().notification_retries_s);

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::{
     Asaas,
     answer::{Answer, Refusal, Sent, about, centavos, local, ok, page, reais, text},
-    behaviour::RefundStart,
-    gate::Account,
-    life::{Moment, end_to_end},
+    behavior::RefundStart,
+    lifecycle::{Moment, end_to_end},
+    limits::Account,
     payment::{Billing, Payment},
 };
 
@@ -78,7 +78,7 @@ impl Payment {
     fn begin_refund(&mut self, wanted: Wanted, status: &'static str, moment: &mut Moment) {
         let Wanted { value, description } = wanted;
         let pending = status == "PENDING";
-        let after = moment.behaviour.refund_end_s.filter(|_| pending);
+        let after = moment.behavior.refund_end_s.filter(|_| pending);
         let ends_at = after.map(|seconds| moment.now + TimeDelta::seconds(seconds));
         let full = value == self.refundable();
         self.refunds.push(Refund {
@@ -99,10 +99,10 @@ impl Payment {
             };
         }
         if pending {
-            moment.tell("PAYMENT_REFUND_IN_PROGRESS", self);
+            moment.notify("PAYMENT_REFUND_IN_PROGRESS", self);
         }
         if let Some(at) = ends_at {
-            moment.look(at, &self.id);
+            moment.schedule(at, &self.id);
         }
     }
 
@@ -121,9 +121,9 @@ impl Payment {
         refund.e2e = e2e;
         if self.refunded() == self.amount {
             self.status = "REFUNDED";
-            moment.tell("PAYMENT_REFUNDED", self);
+            moment.notify("PAYMENT_REFUNDED", self);
         } else {
-            moment.tell("PAYMENT_PARTIALLY_REFUNDED", self);
+            moment.notify("PAYMENT_PARTIALLY_REFUNDED", self);
         }
     }
 
@@ -150,7 +150,7 @@ impl Payment {
             self.status = before;
         }
         if self.billing == Billing::Boleto {
-            moment.tell("PAYMENT_REFUND_DENIED", self);
+            moment.notify("PAYMENT_REFUND_DENIED", self);
         }
         Ok(())
     }
@@ -212,14 +212,14 @@ pub(super) async fn create(
     let balance = asaas.balance(&account);
     let payment = asaas.on(&id, true, |payment, moment| {
         let value = payment.check_refund(value, moment)?;
-        if moment.behaviour.refund_needs_balance && balance < value {
+        if moment.behavior.refund_needs_balance && balance < value {
             return Err(Refusal::action(
                 "Saldo insuficiente para realizar o estorno.",
             ));
         }
         let description = text(&sent, "description");
         let wanted = Wanted { value, description };
-        match moment.behaviour.refund {
+        match moment.behavior.refund {
             RefundStart::Done => payment.give_back(wanted, moment),
             RefundStart::Pending => payment.begin_refund(wanted, "PENDING", moment),
             RefundStart::AwaitingAuthorization => {

@@ -14,7 +14,7 @@ use super::{
     Asaas,
     answer::{Answer, Refusal, Sent, ok, page, text},
     event,
-    gate::Account,
+    limits::Account,
     queue::Waiting,
 };
 use crate::sim::lock;

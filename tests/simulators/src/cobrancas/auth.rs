@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{
     Cobrancas,
-    error::{Sent, Wrong},
+    error::{ApiError, Sent},
 };
 use crate::sim::lock;
 
@@ -54,19 +54,19 @@ fn account(headers: &HeaderMap) -> Option<String> {
 pub(super) struct Account(pub String);
 
 impl FromRequestParts<Arc<Cobrancas>> for Account {
-    type Rejection = Wrong;
+    type Rejection = ApiError;
 
     async fn from_request_parts(
         parts: &mut Parts,
         cobrancas: &Arc<Cobrancas>,
-    ) -> Result<Self, Wrong> {
+    ) -> Result<Self, ApiError> {
         let value = parts.headers.get("authorization");
         let value = value.and_then(|value| value.to_str().ok());
         let token = value.and_then(|value| value.strip_prefix("Bearer "));
         let state = lock(&cobrancas.state);
         match token.and_then(|token| state.tokens.get(token)) {
             Some((account, until)) if *until > cobrancas.sim.now() => Ok(Self(account.clone())),
-            _ => Err(Wrong::unauthorized("Token inválido ou expirado")),
+            _ => Err(ApiError::unauthorized("Token inválido ou expirado")),
         }
     }
 }

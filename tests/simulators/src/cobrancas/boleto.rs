@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn factors_begin_anew_after_9999() {
+    fn factors_begin_again_after_9999() {
         assert_eq!(factor(day_of(1_000) - chrono::TimeDelta::days(1)), 9_999);
         assert_eq!(factor("2025-02-22".parse().unwrap()), 1_000);
         assert_eq!(factor("2026-07-31".parse().unwrap()), 1_524);

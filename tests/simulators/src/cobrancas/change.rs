@@ -12,7 +12,7 @@ use super::{
     Cobrancas,
     auth::Account,
     charge::{Charge, Way},
-    error::{Sent, Wrong},
+    error::{ApiError, Sent},
     order::{date, metadata},
 };
 use crate::sim::lock;
@@ -26,11 +26,11 @@ pub(super) async fn cancel(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,
     Account(account): Account,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     cobrancas.change((&account, &id), |charge, now| {
         if !matches!(charge.status, "new" | "waiting" | "unpaid" | "link") {
             let text = format!("Uma cobrança {} não pode ser cancelada", charge.status);
-            return Err(Wrong::state(&text));
+            return Err(ApiError::state(&text));
         }
         charge.become_status("canceled", now);
         Ok(())
@@ -44,14 +44,14 @@ pub(super) async fn billet(
     Path(id): Path<String>,
     Account(account): Account,
     Sent(body): Sent,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let due = date(&cobrancas.sim, &body["expire_at"], "/expire_at")?;
     let moved = cobrancas.change((&account, &id), |charge, now| {
         let is_open = matches!(charge.status, "waiting" | "unpaid");
         match &mut charge.way {
             Way::Billet(billet) if is_open => billet.due = due,
             _ => {
-                return Err(Wrong::state(
+                return Err(ApiError::state(
                     "Só um boleto em aberto tem vencimento a alterar",
                 ));
             }
@@ -71,10 +71,10 @@ pub(super) async fn describe(
     Path(id): Path<String>,
     Account(account): Account,
     Sent(body): Sent,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let (custom_id, url) = metadata(&body, "")?;
     if custom_id.is_none() && url.is_none() {
-        return Err(Wrong::property(
+        return Err(ApiError::property(
             "/",
             "custom_id ou notification_url é obrigatório",
         ));
@@ -92,10 +92,10 @@ pub(super) async fn settle(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,
     Account(account): Account,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     cobrancas.change((&account, &id), |charge, now| {
         if !matches!(charge.status, "waiting" | "unpaid" | "link") {
-            return Err(Wrong::state(
+            return Err(ApiError::state(
                 "Só uma cobrança em aberto pode ser marcada como paga",
             ));
         }
@@ -111,17 +111,17 @@ pub(super) async fn refund(
     Path(id): Path<String>,
     Account(account): Account,
     Sent(body): Sent,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let amount = match body.get("amount") {
         None => None,
         Some(amount) => {
             let centavos = amount.as_i64().filter(|amount| *amount > 0);
-            let wrong = || Wrong::property("/amount", "deve ser um valor em centavos");
+            let wrong = || ApiError::property("/amount", "deve ser um valor em centavos");
             Some(centavos.ok_or_else(wrong)?)
         }
     };
     cobrancas.change((&account, &id), |charge, now| {
-        charge.give_back(amount, now).map_err(Wrong::state)
+        charge.give_back(amount, now).map_err(ApiError::state)
     })?;
     Ok(Json(
         json!({ "code": 200, "message": "Estorno solicitado com sucesso" }),

@@ -28,7 +28,7 @@ pub(crate) struct Charge {
     /// Under which its history is fetched.
     pub token: String,
     /// Ends the posts about what was fetched.
-    pub heard: CancellationToken,
+    pub received: CancellationToken,
     pub service_us: u64,
 }
 
@@ -140,7 +140,7 @@ impl Billet {
     }
 
     /// What it costs on a day. Half centavos are dropped.
-    fn owed(&self, total: i64, on: NaiveDate) -> i64 {
+    fn amount_due(&self, total: i64, on: NaiveDate) -> i64 {
         if on <= next_business_day(self.due) {
             return total;
         }
@@ -192,9 +192,9 @@ impl Charge {
         }
     }
 
-    pub(crate) fn owed(&self, now: DateTime<Utc>) -> i64 {
+    pub(crate) fn amount_due(&self, now: DateTime<Utc>) -> i64 {
         match &self.way {
-            Way::Billet(billet) => billet.owed(self.order.total, day(now)),
+            Way::Billet(billet) => billet.amount_due(self.order.total, day(now)),
             _ => self.order.total,
         }
     }
@@ -295,7 +295,7 @@ impl Charge {
     }
 
     /// Its whole history, under its token.
-    pub(crate) fn told(&self) -> Vec<Value> {
+    pub(crate) fn reported(&self) -> Vec<Value> {
         let entry = |(at, change): (usize, &Change)| {
             let mut json = json!({
                 "id": at + 1, "type": "charge", "custom_id": self.order.custom_id,

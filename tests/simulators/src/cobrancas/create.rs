@@ -18,7 +18,7 @@ use super::{
     auth::Account,
     boleto,
     charge::{Billet, Charge, Link, Way, day},
-    error::{DAILY_LIMIT, IDENTICAL, PAYER_IS_RECEIVER, Sent, TOO_LATE, Wrong},
+    error::{ApiError, DAILY_LIMIT, IDENTICAL, PAYER_IS_RECEIVER, Sent, TOO_LATE},
     order::{BilletOrder, LinkOrder, Order},
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
 /// Letters and digits in addresses and notification tokens.
 const TOKEN: usize = 32;
 
-fn about(custom_id: Option<&str>, made: Result<Json<Value>, Wrong>) -> Response<Body> {
+fn about(custom_id: Option<&str>, made: Result<Json<Value>, ApiError>) -> Response<Body> {
     let mut response = made.into_response();
     if let Some(id) = custom_id {
         response.extensions_mut().insert(About(id.to_owned()));
@@ -78,8 +78,8 @@ fn one_step(
     cobrancas: &Arc<Cobrancas>,
     account: String,
     body: &Value,
-    way: impl FnOnce(&Order) -> Result<Way, Wrong>,
-) -> Result<Json<Value>, Wrong> {
+    way: impl FnOnce(&Order) -> Result<Way, ApiError>,
+) -> Result<Json<Value>, ApiError> {
     let order = Order::read(body)?;
     let way = way(&order)?;
     let mut state = lock(&cobrancas.state);
@@ -97,7 +97,7 @@ fn one_step(
         paid: None,
         refunded: 0,
         token: token(cobrancas),
-        heard: CancellationToken::new(),
+        received: CancellationToken::new(),
         service_us: 0,
     };
     charge.become_status("new", charge.created_at);
@@ -109,12 +109,12 @@ fn check_limits(
     cobrancas: &Cobrancas,
     state: &Held,
     (account, order, billet): (&str, &Order, &Billet),
-) -> Result<(), Wrong> {
+) -> Result<(), ApiError> {
     let settings = lock(&cobrancas.settings).clone();
     let today = day(cobrancas.sim.now());
     let latest = settings.latest_due_days.map(|days| today + Days::new(days));
     if latest.is_some_and(|latest| billet.due > latest) {
-        return Err(Wrong::limit(TOO_LATE, "vencimento máximo atingido"));
+        return Err(ApiError::limit(TOO_LATE, "vencimento máximo atingido"));
     }
     if settings
         .receiver_document
@@ -122,7 +122,7 @@ fn check_limits(
         .is_some_and(|it| billet.document() == Some(it))
     {
         let text = "Recebedor e cliente não podem ser a mesma pessoa.";
-        return Err(Wrong::limit(PAYER_IS_RECEIVER, text));
+        return Err(ApiError::limit(PAYER_IS_RECEIVER, text));
     }
     let billets = || {
         let mine = state.charges.values().filter(|one| one.account == account);
@@ -136,13 +136,13 @@ fn check_limits(
         .count();
     if settings.identical_charges.is_some_and(|most| alike >= most) {
         let text = "Não é possível emitir três cobranças idênticas.";
-        return Err(Wrong::limit(IDENTICAL, text));
+        return Err(ApiError::limit(IDENTICAL, text));
     }
     let of_today = billets()
         .filter(|(one, _)| day(one.created_at) == today)
         .count();
     if settings.daily_charges.is_some_and(|most| of_today >= most) {
-        return Err(Wrong::limit(
+        return Err(ApiError::limit(
             DAILY_LIMIT,
             "Limite de emissões diárias excedido.",
         ));
@@ -159,7 +159,7 @@ fn put(cobrancas: &Arc<Cobrancas>, state: &mut Held, mut charge: Charge, way: Wa
         Way::Link(_) => charge.become_status("link", now),
     }
     charge.way = way;
-    cobrancas.tell(&mut charge);
+    cobrancas.notify(&mut charge);
     cobrancas.expect(state, &charge);
     let made = charge.made();
     state.charges.insert(charge.id, charge);
@@ -172,7 +172,7 @@ pub(super) async fn pay(
     Path(id): Path<String>,
     Account(account): Account,
     Sent(body): Sent,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     second(&cobrancas, (&account, &id), |order| {
         billet_way(&cobrancas, order, &body)
     })
@@ -184,7 +184,7 @@ pub(super) async fn to_link(
     Path(id): Path<String>,
     Account(account): Account,
     Sent(body): Sent,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     second(&cobrancas, (&account, &id), |order| {
         link_way(&cobrancas, order, &body)
     })
@@ -193,25 +193,25 @@ pub(super) async fn to_link(
 fn second(
     cobrancas: &Arc<Cobrancas>,
     (account, id): (&str, &str),
-    way: impl FnOnce(&Order) -> Result<Way, Wrong>,
-) -> Result<Json<Value>, Wrong> {
+    way: impl FnOnce(&Order) -> Result<Way, ApiError>,
+) -> Result<Json<Value>, ApiError> {
     let charge = cobrancas.find(account, id)?;
     let way = way(&charge.order)?;
     let mut state = lock(&cobrancas.state);
     let charge = state.charges.get(&charge.id).cloned();
     let charge = charge.filter(|charge| charge.status == "new");
-    let charge = charge.ok_or_else(|| Wrong::state("A cobrança já tem forma de pagamento"))?;
+    let charge = charge.ok_or_else(|| ApiError::state("A cobrança já tem forma de pagamento"))?;
     Ok(answer(&put(cobrancas, &mut state, charge, way)))
 }
 
-fn billet_way(cobrancas: &Cobrancas, order: &Order, body: &Value) -> Result<Way, Wrong> {
+fn billet_way(cobrancas: &Cobrancas, order: &Order, body: &Value) -> Result<Way, ApiError> {
     let settings = lock(&cobrancas.settings).clone();
     let limits = (order.total, settings.minimum_billet);
     let asked = BilletOrder::read(&cobrancas.sim, &body["payment"], limits)?;
     let company = "/payment/banking_billet/customer/juridical_person/cnpj";
     let cnpj = body.pointer(company).and_then(Value::as_str);
     if !settings.alphanumeric_cnpj && cnpj.is_some_and(has_letters) {
-        return Err(Wrong::property(company, "CNPJ inválido"));
+        return Err(ApiError::property(company, "CNPJ inválido"));
     }
     let location = format!(
         "qrcodes-pix.gerencianet.com.br/bolix/v2/{}",
@@ -230,7 +230,7 @@ fn billet_way(cobrancas: &Cobrancas, order: &Order, body: &Value) -> Result<Way,
     }))
 }
 
-fn link_way(cobrancas: &Cobrancas, order: &Order, settings: &Value) -> Result<Way, Wrong> {
+fn link_way(cobrancas: &Cobrancas, order: &Order, settings: &Value) -> Result<Way, ApiError> {
     let minimum = lock(&cobrancas.settings).minimum_billet;
     let asked = LinkOrder::read(&cobrancas.sim, settings, (order.total, minimum))?;
     Ok(Way::Link(Link {

@@ -23,12 +23,12 @@ pub(super) const TOO_LATE: u32 = 4_600_414;
 pub(super) const TOO_SMALL: u32 = 4_600_036;
 
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct ApiError {
     status: StatusCode,
     body: Value,
 }
 
-impl Wrong {
+impl ApiError {
     /// A field breaks a rule: `property` is its path with slashes.
     pub(super) fn property(property: &str, message: &str) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl Wrong {
     }
 }
 
-impl IntoResponse for Wrong {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response<Body> {
         (self.status, Json(self.body)).into_response()
     }
@@ -101,10 +101,10 @@ impl IntoResponse for Wrong {
 pub(super) struct Sent(pub Value);
 
 impl<S: Send + Sync> FromRequest<S> for Sent {
-    type Rejection = Wrong;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Wrong> {
-        let wrong = || Wrong::property("/", "O corpo não é um objeto JSON");
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let wrong = || ApiError::property("/", "O corpo não é um objeto JSON");
         let bytes = axum::body::Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|_| wrong())?;
         if bytes.is_empty() {

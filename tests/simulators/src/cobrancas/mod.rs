@@ -14,16 +14,16 @@ use chrono_tz::America::Sao_Paulo;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    control::Book,
-    notify::{self, Proof, Telling},
+    control::ControlApi,
+    notify::{self, NotificationPlan, Proof},
     sim::{Sim, lock},
 };
 
 mod auth;
 mod boleto;
-mod book;
 mod change;
 mod charge;
+mod control_api;
 mod create;
 mod error;
 mod order;
@@ -31,7 +31,7 @@ mod read;
 mod settings;
 
 use charge::{Charge, day};
-use error::Wrong;
+use error::ApiError;
 use read::envelope as answer;
 use settings::Settings;
 
@@ -111,28 +111,28 @@ impl Cobrancas {
     fn change(
         &self,
         (account, id): (&str, &str),
-        act: impl FnOnce(&mut Charge, DateTime<Utc>) -> Result<(), Wrong>,
-    ) -> Result<Charge, Wrong> {
+        act: impl FnOnce(&mut Charge, DateTime<Utc>) -> Result<(), ApiError>,
+    ) -> Result<Charge, ApiError> {
         let id = self.find(account, id)?.id;
         let mut state = lock(&self.state);
         let charge = state.charges.get_mut(&id);
-        let charge = charge.ok_or_else(|| Wrong::state("Cobrança não encontrada"))?;
+        let charge = charge.ok_or_else(|| ApiError::state("Cobrança não encontrada"))?;
         let before = charge.changes.len();
         act(charge, self.sim.now())?;
         if charge.changes.len() > before {
-            self.tell(charge);
+            self.notify(charge);
         }
         Ok(charge.clone())
     }
 
     /// Posts its token until that is fetched.
-    fn tell(&self, charge: &mut Charge) {
-        charge.heard.cancel();
+    fn notify(&self, charge: &mut Charge) {
+        charge.received.cancel();
         let Some(url) = charge.order.notification_url.clone() else {
             return;
         };
-        charge.heard = CancellationToken::new();
-        let telling = Telling {
+        charge.received = CancellationToken::new();
+        let plan = NotificationPlan {
             url,
             event: charge.status.to_owned(),
             body: format!("notification={}", charge.token),
@@ -141,7 +141,7 @@ impl Cobrancas {
             exactly_200: false,
             order: None,
         };
-        notify::tell_form(&self.sim, telling, charge.heard.clone());
+        notify::notify_form(&self.sim, plan, charge.received.clone());
     }
 
     /// Plans what happens to a charge by itself.
@@ -194,7 +194,7 @@ impl Cobrancas {
                 _ => {}
             }
             if charge.changes.len() > before {
-                self.tell(charge);
+                self.notify(charge);
             }
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     boleto,
     charge::{Terms, day},
-    error::{TOO_SMALL, Wrong},
+    error::{ApiError, TOO_SMALL},
 };
 use crate::{
     document::{is_cnpj, is_cpf},
@@ -50,36 +50,36 @@ pub(super) struct LinkOrder {
 }
 
 /// `path`: with slashes, as errors name it.
-fn text<'a>(value: &'a Value, path: &str, most: usize) -> Result<&'a str, Wrong> {
+fn text<'a>(value: &'a Value, path: &str, most: usize) -> Result<&'a str, ApiError> {
     let Some(text) = value.as_str() else {
-        return Err(Wrong::kind(&steps(path), "string", value));
+        return Err(ApiError::kind(&steps(path), "string", value));
     };
     let length = text.chars().count();
     if (1..=most).contains(&length) {
         Ok(text)
     } else {
-        Err(Wrong::property(
+        Err(ApiError::property(
             path,
             &format!("deve ter de 1 a {most} caracteres"),
         ))
     }
 }
 
-fn optional_text(value: &Value, path: &str, most: usize) -> Result<Option<String>, Wrong> {
+fn optional_text(value: &Value, path: &str, most: usize) -> Result<Option<String>, ApiError> {
     match value {
         Value::Null => Ok(None),
         value => text(value, path, most).map(|text| Some(text.to_owned())),
     }
 }
 
-fn integer(value: &Value, path: &str, least: i64) -> Result<i64, Wrong> {
+fn integer(value: &Value, path: &str, least: i64) -> Result<i64, ApiError> {
     let Some(number) = value.as_i64() else {
-        return Err(Wrong::kind(&steps(path), "number", value));
+        return Err(ApiError::kind(&steps(path), "number", value));
     };
     if number >= least {
         Ok(number)
     } else {
-        Err(Wrong::property(
+        Err(ApiError::property(
             path,
             &format!("deve ser no mínimo {least}"),
         ))
@@ -98,14 +98,14 @@ fn steps(path: &str) -> Vec<Value> {
 }
 
 impl Order {
-    pub(super) fn read(body: &Value) -> Result<Self, Wrong> {
+    pub(super) fn read(body: &Value) -> Result<Self, ApiError> {
         let items = &body["items"];
         let Some(all) = items.as_array() else {
-            return Err(Wrong::kind(&["items".into()], "array", items));
+            return Err(ApiError::kind(&["items".into()], "array", items));
         };
         if !(1..=MAX_ITEMS).contains(&all.len()) {
             let message = format!("deve ter de 1 a {MAX_ITEMS} itens");
-            return Err(Wrong::property("/items", &message));
+            return Err(ApiError::property("/items", &message));
         }
         let (mut total, mut read) = (0_i64, Vec::new());
         for (at, item) in all.iter().enumerate() {
@@ -120,7 +120,7 @@ impl Order {
             read.push(json!({ "name": name, "value": value, "amount": amount }));
         }
         if total > boleto::MAX_AMOUNT {
-            return Err(Wrong::property("/items", "o valor total é alto demais"));
+            return Err(ApiError::property("/items", "o valor total é alto demais"));
         }
         let (custom_id, notification_url) = metadata(&body["metadata"], "/metadata")?;
         Ok(Self {
@@ -136,7 +136,7 @@ impl Order {
 pub(super) fn metadata(
     metadata: &Value,
     path: &str,
-) -> Result<(Option<String>, Option<String>), Wrong> {
+) -> Result<(Option<String>, Option<String>), ApiError> {
     let at = |name: &str| format!("{path}/{name}");
     let id = optional_text(&metadata["custom_id"], &at("custom_id"), MAX_TEXT)?;
     let url = optional_text(
@@ -146,18 +146,21 @@ pub(super) fn metadata(
     )?;
     let is_url = |text: &String| text.starts_with("http") && text.parse::<url::Url>().is_ok();
     if url.as_ref().is_some_and(|url| !is_url(url)) {
-        return Err(Wrong::property(&at("notification_url"), "deve ser uma URL"));
+        return Err(ApiError::property(
+            &at("notification_url"),
+            "deve ser uma URL",
+        ));
     }
     Ok((id, url))
 }
 
 /// A date from today on.
-pub(super) fn date(sim: &Sim, value: &Value, path: &str) -> Result<NaiveDate, Wrong> {
+pub(super) fn date(sim: &Sim, value: &Value, path: &str) -> Result<NaiveDate, ApiError> {
     let parsed = text(value, path, MAX_TEXT)?.parse::<NaiveDate>();
-    let date = parsed.map_err(|_| Wrong::property(path, "deve ser uma data AAAA-MM-DD"))?;
+    let date = parsed.map_err(|_| ApiError::property(path, "deve ser uma data AAAA-MM-DD"))?;
     if date < day(sim.now()) {
         let message = "deve ser maior ou igual à data atual";
-        return Err(Wrong::property(path, message));
+        return Err(ApiError::property(path, message));
     }
     Ok(date)
 }
@@ -167,16 +170,16 @@ impl BilletOrder {
         sim: &Sim,
         payment: &Value,
         (total, minimum): (i64, i64),
-    ) -> Result<Self, Wrong> {
+    ) -> Result<Self, ApiError> {
         let path = "/payment/banking_billet";
         let billet = &payment["banking_billet"];
         if !billet.is_object() {
-            return Err(Wrong::property(path, "é obrigatório"));
+            return Err(ApiError::property(path, "é obrigatório"));
         }
         if total < minimum {
             let message =
                 format!("valor da emissão {total} é inferior ao limite mínimo ({minimum})");
-            return Err(Wrong::limit(TOO_SMALL, &message));
+            return Err(ApiError::limit(TOO_SMALL, &message));
         }
         customer(&billet["customer"])?;
         let due = date(sim, &billet["expire_at"], &format!("{path}/expire_at"))?;
@@ -189,7 +192,7 @@ impl BilletOrder {
         };
         if message.as_ref().is_some_and(|text| !fits(text)) {
             let why = format!("deve ter até {MAX_LINES} linhas de {MAX_LINE} caracteres");
-            return Err(Wrong::property(&format!("{path}/message"), &why));
+            return Err(ApiError::property(&format!("{path}/message"), &why));
         }
         Ok(Self {
             customer: billet["customer"].clone(),
@@ -200,7 +203,7 @@ impl BilletOrder {
     }
 }
 
-fn terms(configurations: &Value) -> Result<Terms, Wrong> {
+fn terms(configurations: &Value) -> Result<Terms, ApiError> {
     let path = "/payment/banking_billet/configurations";
     let field = |name: &str| configurations.get(name).filter(|value| !value.is_null());
     let mut terms = Terms::default();
@@ -214,7 +217,7 @@ fn terms(configurations: &Value) -> Result<Terms, Wrong> {
                 Some("monthly") => true,
                 Some("daily") => false,
                 _ => {
-                    return Err(Wrong::property(
+                    return Err(ApiError::property(
                         &format!("{path}/type"),
                         "deve ser monthly ou daily",
                     ));
@@ -231,7 +234,7 @@ fn terms(configurations: &Value) -> Result<Terms, Wrong> {
         let days = integer(days, &path, 0)?;
         if days > MAX_DAYS_TO_WRITE_OFF {
             let message = format!("deve ser no máximo {MAX_DAYS_TO_WRITE_OFF}");
-            return Err(Wrong::property(&path, &message));
+            return Err(ApiError::property(&path, &message));
         }
         terms.days_to_write_off = u64::try_from(days).unwrap_or_default();
     }
@@ -239,10 +242,10 @@ fn terms(configurations: &Value) -> Result<Terms, Wrong> {
 }
 
 /// A person, or a company.
-fn customer(customer: &Value) -> Result<(), Wrong> {
+fn customer(customer: &Value) -> Result<(), ApiError> {
     let path = |name: &str| format!("/payment/banking_billet/customer/{name}");
     if !customer.is_object() {
-        return Err(Wrong::property(
+        return Err(ApiError::property(
             "/payment/banking_billet/customer",
             "é obrigatório",
         ));
@@ -256,30 +259,36 @@ fn customer(customer: &Value) -> Result<(), Wrong> {
         )?;
         let at = path("juridical_person/cnpj");
         if !is_cnpj(text(&company["cnpj"], &at, MAX_TEXT)?) {
-            return Err(Wrong::property(&at, "CNPJ inválido"));
+            return Err(ApiError::property(&at, "CNPJ inválido"));
         }
     } else {
         // `^[ ]*(.+[ ]+)+.+[ ]*$`: two words at least
         let name = text(&customer["name"], &path("name"), MAX_TEXT)?;
         if name.split(' ').filter(|word| !word.is_empty()).count() < 2 {
-            return Err(Wrong::property(&path("name"), "deve ter nome e sobrenome"));
+            return Err(ApiError::property(
+                &path("name"),
+                "deve ter nome e sobrenome",
+            ));
         }
         if !is_cpf(text(&customer["cpf"], &path("cpf"), MAX_TEXT)?) {
-            return Err(Wrong::property(&path("cpf"), "CPF inválido"));
+            return Err(ApiError::property(&path("cpf"), "CPF inválido"));
         }
     }
     let email = optional_text(&customer["email"], &path("email"), MAX_TEXT)?;
     if email.is_some_and(|email| !is_email(&email)) {
-        return Err(Wrong::property(&path("email"), "e-mail inválido"));
+        return Err(ApiError::property(&path("email"), "e-mail inválido"));
     }
     let phone = optional_text(&customer["phone_number"], &path("phone_number"), MAX_TEXT)?;
     if phone.is_some_and(|phone| !is_phone(&phone)) {
-        return Err(Wrong::property(&path("phone_number"), "telefone inválido"));
+        return Err(ApiError::property(
+            &path("phone_number"),
+            "telefone inválido",
+        ));
     }
     address(&customer["address"])
 }
 
-fn address(address: &Value) -> Result<(), Wrong> {
+fn address(address: &Value) -> Result<(), ApiError> {
     if address.is_null() {
         return Ok(());
     }
@@ -288,10 +297,10 @@ fn address(address: &Value) -> Result<(), Wrong> {
         text(&address[name], &path(name), MAX_TEXT)?;
     }
     if !STATES.contains(&text(&address["state"], &path("state"), MAX_TEXT)?) {
-        return Err(Wrong::property(&path("state"), "deve ser uma UF"));
+        return Err(ApiError::property(&path("state"), "deve ser uma UF"));
     }
     if !is_digits(text(&address["zipcode"], &path("zipcode"), MAX_TEXT)?, &[8]) {
-        return Err(Wrong::property(&path("zipcode"), "deve ter 8 dígitos"));
+        return Err(ApiError::property(&path("zipcode"), "deve ter 8 dígitos"));
     }
     Ok(())
 }
@@ -330,7 +339,7 @@ impl LinkOrder {
         sim: &Sim,
         settings: &Value,
         (total, minimum): (i64, i64),
-    ) -> Result<Self, Wrong> {
+    ) -> Result<Self, ApiError> {
         let method = match text(
             &settings["payment_method"],
             "/settings/payment_method",
@@ -341,18 +350,18 @@ impl LinkOrder {
             "all" => "all",
             _ => {
                 let message = "deve ser banking_billet, credit_card ou all";
-                return Err(Wrong::property("/settings/payment_method", message));
+                return Err(ApiError::property("/settings/payment_method", message));
             }
         };
         if method == "banking_billet" && total < minimum {
             let message =
                 format!("valor da emissão {total} é inferior ao limite mínimo ({minimum})");
-            return Err(Wrong::limit(TOO_SMALL, &message));
+            return Err(ApiError::limit(TOO_SMALL, &message));
         }
         let delivery = &settings["request_delivery_address"];
         let Some(delivery) = delivery.as_bool() else {
             let path = steps("/settings/request_delivery_address");
-            return Err(Wrong::kind(&path, "boolean", delivery));
+            return Err(ApiError::kind(&path, "boolean", delivery));
         };
         Ok(Self {
             method,

@@ -14,7 +14,7 @@ use super::{
     Cobrancas, answer,
     auth::Account,
     charge::{Charge, Way, day},
-    error::Wrong,
+    error::ApiError,
 };
 use crate::sim::lock;
 
@@ -26,7 +26,7 @@ pub(super) async fn charge(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,
     Account(account): Account,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let charge = cobrancas.find(&account, &id)?;
     Ok(answer(&charge.json()))
 }
@@ -38,15 +38,15 @@ pub(super) async fn list(
     State(cobrancas): State<Arc<Cobrancas>>,
     Account(account): Account,
     Query(filters): Query<Filters>,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let kind = required(&filters, "charge_type")?;
     if !matches!(kind, "billet" | "card" | "carnet" | "subscription") {
         let message = "deve ser billet, card, carnet ou subscription";
-        return Err(Wrong::property("/charge_type", message));
+        return Err(ApiError::property("/charge_type", message));
     }
     let (from, to) = (date(&filters, "begin_date")?, date(&filters, "end_date")?);
     if to < from {
-        return Err(Wrong::property("/end_date", "é anterior a begin_date"));
+        return Err(ApiError::property("/end_date", "é anterior a begin_date"));
     }
     let size = number(&filters, "limit", PAGE)?.min(MAX_PAGE);
     let page = number(&filters, "page", 1)?;
@@ -91,24 +91,24 @@ fn is_meant(charge: &Charge, filters: &Filters) -> bool {
         && admits("customer_document", document.unwrap_or_default())
 }
 
-fn required<'a>(filters: &'a Filters, name: &str) -> Result<&'a str, Wrong> {
+fn required<'a>(filters: &'a Filters, name: &str) -> Result<&'a str, ApiError> {
     let value = filters.get(name).filter(|value| !value.is_empty());
-    let value = value.ok_or_else(|| Wrong::property(&format!("/{name}"), "é obrigatório"))?;
+    let value = value.ok_or_else(|| ApiError::property(&format!("/{name}"), "é obrigatório"))?;
     Ok(value)
 }
 
-fn date(filters: &Filters, name: &str) -> Result<NaiveDate, Wrong> {
-    let wrong = |_| Wrong::property(&format!("/{name}"), "deve ser uma data AAAA-MM-DD");
+fn date(filters: &Filters, name: &str) -> Result<NaiveDate, ApiError> {
+    let wrong = |_| ApiError::property(&format!("/{name}"), "deve ser uma data AAAA-MM-DD");
     required(filters, name)?.parse().map_err(wrong)
 }
 
 /// From one on.
-fn number(filters: &Filters, name: &str, default: usize) -> Result<usize, Wrong> {
+fn number(filters: &Filters, name: &str, default: usize) -> Result<usize, ApiError> {
     let Some(text) = filters.get(name) else {
         return Ok(default);
     };
     let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| Wrong::property(&format!("/{name}"), "deve ser um número"))
+    number.ok_or_else(|| ApiError::property(&format!("/{name}"), "deve ser um número"))
 }
 
 /// `GET /v1/notification/{token}`: the history, which ends the posts about it.
@@ -116,20 +116,20 @@ pub(super) async fn notification(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(token): Path<String>,
     Account(account): Account,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let state = lock(&cobrancas.state);
     let mut ours = state.charges.values();
     let charge = ours.find(|charge| charge.account == account && charge.token == token);
     let Some(charge) = charge else {
         let status = cobrancas.not_found();
-        return Err(Wrong::absent(
+        return Err(ApiError::absent(
             status,
             "invalid_token",
             "Token de notificação inválido",
         ));
     };
-    charge.heard.cancel();
-    Ok(answer(&Value::Array(charge.told())))
+    charge.received.cancel();
+    Ok(answer(&Value::Array(charge.reported())))
 }
 
 impl Cobrancas {
@@ -138,13 +138,13 @@ impl Cobrancas {
         StatusCode::from_u16(status).unwrap_or(StatusCode::NOT_FOUND)
     }
 
-    pub(super) fn find(&self, account: &str, id: &str) -> Result<Charge, Wrong> {
+    pub(super) fn find(&self, account: &str, id: &str) -> Result<Charge, ApiError> {
         let state = lock(&self.state);
         let charge = id.parse().ok().and_then(|id: u64| state.charges.get(&id));
         let charge = charge.filter(|charge| charge.account == account).cloned();
         charge.ok_or_else(|| {
             let text = "Cobrança não encontrada";
-            Wrong::absent(self.not_found(), "not_found", text)
+            ApiError::absent(self.not_found(), "not_found", text)
         })
     }
 }

@@ -8,7 +8,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Action, Books, Wrong};
+use super::{Action, ControlApis, ControlError};
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -17,12 +17,12 @@ pub(super) struct Wanted {
 }
 
 pub(super) async fn list(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
     Query(wanted): Query<Wanted>,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ControlError> {
     let is = |wanted: &Option<String>, has: &str| wanted.as_deref().is_none_or(|w| w == has);
-    let mut charges = books.of(&gateway)?.charges();
+    let mut charges = apis.of(&gateway)?.charges();
     charges.retain(|charge| {
         is(&wanted.reference, &charge.reference) && is(&wanted.description, &charge.description)
     });
@@ -47,12 +47,12 @@ fn yes() -> bool {
 }
 
 pub(super) async fn act(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path((gateway, charge, action)): Path<(String, String, String)>,
     Json(how): Json<How>,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ControlError> {
     if action == "copy" {
-        let copied = books.of(&gateway)?.copy(&charge, how.count);
+        let copied = apis.of(&gateway)?.copy(&charge, how.count);
         copied.map_err(|why| (StatusCode::CONFLICT, why + "\n"))?;
         return Ok(Json(json!({})));
     }
@@ -70,8 +70,7 @@ pub(super) async fn act(
             return Err((StatusCode::NOT_FOUND, why));
         }
     };
-    books
-        .of(&gateway)?
+    apis.of(&gateway)?
         .act(&charge, action, how.notify)
         .map_err(|why| (StatusCode::CONFLICT, why + "\n"))?;
     Ok(Json(json!({})))

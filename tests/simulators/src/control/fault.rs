@@ -9,35 +9,35 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Books, Wrong};
+use super::{ControlApis, ControlError};
 use crate::{
     fault::{Fault, Kind},
     sim::lock,
 };
 
 pub(super) async fn add(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
     Json(fault): Json<Fault>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
+) -> Result<Json<Value>, ControlError> {
+    let api = apis.of(&gateway)?;
     fault
         .check()
         .map_err(|why| (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")))?;
     match fault.kind {
-        Kind::Down => book.sim().set_up(false).await,
-        Kind::CertificateRefused => book.sim().refuse_certificates(true).await,
-        _ => book.sim().faults.add(fault),
+        Kind::Down => api.sim().set_up(false).await,
+        Kind::CertificateRefused => api.sim().refuse_certificates(true).await,
+        _ => api.sim().faults.add(fault),
     }
     Ok(Json(json!({})))
 }
 
 pub(super) async fn list(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
-    let sim = book.sim();
+) -> Result<Json<Value>, ControlError> {
+    let api = apis.of(&gateway)?;
+    let sim = api.sim();
     Ok(Json(json!({
         "faults": sim.faults.all(),
         "down": !*sim.up.borrow(),
@@ -47,13 +47,13 @@ pub(super) async fn list(
 
 /// Heals all, and lets a notification go that was held back.
 pub(super) async fn clear(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
-    book.sim().faults.clear();
-    book.sim().refuse_certificates(false).await;
-    book.sim().set_up(true).await;
-    lock(&book.sim().held).take();
+) -> Result<Json<Value>, ControlError> {
+    let api = apis.of(&gateway)?;
+    api.sim().faults.clear();
+    api.sim().refuse_certificates(false).await;
+    api.sim().set_up(true).await;
+    lock(&api.sim().held).take();
     Ok(Json(json!({})))
 }

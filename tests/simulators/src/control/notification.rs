@@ -8,34 +8,34 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Books, Wrong};
+use super::{ControlApis, ControlError};
 use crate::{
-    notify::{self, Proof, Telling},
+    notify::{self, NotificationPlan, Proof},
     sim::lock,
 };
 
 pub(super) async fn requests(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
-) -> Result<Json<Value>, Wrong> {
-    let seen = books.of(&gateway)?.sim().seen();
+) -> Result<Json<Value>, ControlError> {
+    let seen = apis.of(&gateway)?.sim().seen();
     Ok(Json(json!({ "requests": seen })))
 }
 
 pub(super) async fn list(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
-    let told = lock(&book.sim().notifications).clone();
-    Ok(Json(json!({ "notifications": told })))
+) -> Result<Json<Value>, ControlError> {
+    let api = apis.of(&gateway)?;
+    let reported = lock(&api.sim().notifications).clone();
+    Ok(Json(json!({ "notifications": reported })))
 }
 
 pub(super) async fn resend(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path((gateway, n)): Path<(String, usize)>,
-) -> Result<impl IntoResponse, Wrong> {
-    let status = notify::send(books.of(&gateway)?.sim(), n).await;
+) -> Result<impl IntoResponse, ControlError> {
+    let status = notify::send(apis.of(&gateway)?.sim(), n).await;
     Ok(Json(json!({ "status": status })))
 }
 
@@ -45,12 +45,12 @@ pub(super) struct Anything {
     body: Value,
 }
 
-pub(super) async fn tell(
-    State(books): State<Books>,
+pub(super) async fn notify(
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
     Json(anything): Json<Anything>,
-) -> Result<Json<Value>, Wrong> {
-    let telling = Telling {
+) -> Result<Json<Value>, ControlError> {
+    let plan = NotificationPlan {
         url: anything.url,
         event: "anything".to_owned(),
         body: anything.body.to_string(),
@@ -59,6 +59,6 @@ pub(super) async fn tell(
         exactly_200: false,
         order: None,
     };
-    notify::tell(books.of(&gateway)?.sim(), telling);
+    notify::notify(apis.of(&gateway)?.sim(), plan);
     Ok(Json(json!({})))
 }

@@ -5,20 +5,20 @@ use axum::{
     response::Html,
 };
 
-use super::{Books, Wrong};
+use super::{ControlApis, ControlError};
 
 /// `GET /_sim`.
-pub(super) async fn index(State(books): State<Books>) -> Html<String> {
+pub(super) async fn index(State(apis): State<ControlApis>) -> Html<String> {
     let link = |name: &str| format!("<li><a href=\"/_sim/{name}\">{name}</a></li>");
-    let links: String = books.0.iter().map(|book| link(book.sim().name)).collect();
+    let links: String = apis.0.iter().map(|api| link(api.sim().name)).collect();
     Html(include_str!("index.html").replace("{{links}}", &links))
 }
 
 /// `GET /_sim/{gateway}`.
 pub(super) async fn gateway(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
-) -> Result<Html<String>, Wrong> {
-    let name = books.of(&gateway)?.sim().name;
+) -> Result<Html<String>, ControlError> {
+    let name = apis.of(&gateway)?.sim().name;
     Ok(Html(include_str!("page.html").replace("{{gateway}}", name)))
 }

@@ -8,37 +8,37 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Book, Books, Wrong};
+use super::{ControlApi, ControlApis, ControlError};
 use crate::sim::Settings;
 
 pub(super) async fn reset(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
-) -> Result<(), Wrong> {
-    let book = books.of(&gateway)?;
-    book.sim().reset();
-    book.reset();
+) -> Result<(), ControlError> {
+    let api = apis.of(&gateway)?;
+    api.sim().reset();
+    api.reset();
     Ok(())
 }
 
 pub(super) async fn read(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
-) -> Result<Json<Value>, Wrong> {
-    Ok(Json(all(books.of(&gateway)?.as_ref())))
+) -> Result<Json<Value>, ControlError> {
+    Ok(Json(all(apis.of(&gateway)?.as_ref())))
 }
 
 /// Those of all gateways, and the gateway's own.
-fn all(book: &dyn Book) -> Value {
-    let mut all = shared(book);
-    if let Value::Object(own) = book.own_settings() {
+fn all(api: &dyn ControlApi) -> Value {
+    let mut all = shared(api);
+    if let Value::Object(own) = api.own_settings() {
         all.extend(own);
     }
     Value::Object(all)
 }
 
-fn shared(book: &dyn Book) -> Map<String, Value> {
-    match serde_json::to_value(book.sim().settings()) {
+fn shared(api: &dyn ControlApi) -> Map<String, Value> {
+    match serde_json::to_value(api.sim().settings()) {
         Ok(Value::Object(shared)) => shared,
         _ => Map::new(),
     }
@@ -46,13 +46,13 @@ fn shared(book: &dyn Book) -> Map<String, Value> {
 
 /// Changes what is named; the rest stays.
 pub(super) async fn set(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
     Json(changes): Json<Map<String, Value>>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
+) -> Result<Json<Value>, ControlError> {
+    let api = apis.of(&gateway)?;
     let wrong = |why: String| (StatusCode::UNPROCESSABLE_ENTITY, why + "\n");
-    let (mut shared, mut own) = (shared(book.as_ref()), book.own_settings());
+    let (mut shared, mut own) = (shared(api.as_ref()), api.own_settings());
     for (name, value) in changes {
         if let Some(now) = shared.get_mut(&name) {
             *now = value;
@@ -67,9 +67,9 @@ pub(super) async fn set(
     if !(0.0..=1.0).contains(&shared.notification_loss) {
         return Err(wrong("notification_loss is from 0 to 1".to_owned()));
     }
-    book.set_own(own).map_err(wrong)?;
-    book.sim().set(shared);
-    Ok(Json(all(book.as_ref())))
+    api.set_own(own).map_err(wrong)?;
+    api.sim().set(shared);
+    Ok(Json(all(api.as_ref())))
 }
 
 #[derive(Deserialize)]
@@ -78,12 +78,12 @@ pub(super) struct Clock {
 }
 
 pub(super) async fn clock(
-    State(books): State<Books>,
+    State(apis): State<ControlApis>,
     Path(gateway): Path<String>,
     Json(clock): Json<Clock>,
-) -> Result<Json<Value>, Wrong> {
-    let book = books.of(&gateway)?;
-    book.sim().advance(clock.advance_s);
-    book.due();
-    Ok(Json(json!({ "now": book.sim().now() })))
+) -> Result<Json<Value>, ControlError> {
+    let api = apis.of(&gateway)?;
+    api.sim().advance(clock.advance_s);
+    api.due();
+    Ok(Json(json!({ "now": api.sim().now() })))
 }

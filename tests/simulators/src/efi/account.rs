@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
 
-use super::{Efi, auth::Account, error::Wrong, listing::Listing, request::Sent};
+use super::{Efi, auth::Account, error::ApiError, listing::Listing, request::Sent};
 use crate::sim::{decimal, lock};
 
 /// `GET /v2/gn/saldo`.
@@ -41,9 +41,9 @@ pub(super) async fn configure(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
     Sent(body): Sent,
-) -> Result<StatusCode, Wrong> {
+) -> Result<StatusCode, ApiError> {
     if !body["pix"].is_object() {
-        return Err(Wrong::missing("RequisicaoInvalida", "pix"));
+        return Err(ApiError::missing("RequisicaoInvalida", "pix"));
     }
     lock(&efi.state).configs.insert(account, body);
     Ok(StatusCode::NO_CONTENT)

@@ -13,7 +13,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{Efi, error::Wrong};
+use super::{Efi, error::ApiError};
 use crate::sim::lock;
 
 /// What an application may do, unless told.
@@ -31,7 +31,7 @@ pub(super) async fn token(
     State(efi): State<Arc<Efi>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response<Body>, Wrong> {
+) -> Result<Response<Body>, ApiError> {
     let settings = lock(&efi.settings).clone();
     let Some(account) = account(&headers) else {
         let status = StatusCode::from_u16(settings.bad_pair_status);
@@ -40,7 +40,7 @@ pub(super) async fn token(
     };
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     if body["grant_type"] != "client_credentials" {
-        return Err(Wrong::bad(
+        return Err(ApiError::bad(
             "json_invalido",
             "RequisicaoInvalida",
             "grant_type deve ser client_credentials",
@@ -91,9 +91,9 @@ fn account(headers: &HeaderMap) -> Option<String> {
 pub(super) struct Account(pub String);
 
 impl FromRequestParts<Arc<Efi>> for Account {
-    type Rejection = Wrong;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, efi: &Arc<Efi>) -> Result<Self, Wrong> {
+    async fn from_request_parts(parts: &mut Parts, efi: &Arc<Efi>) -> Result<Self, ApiError> {
         let value = parts
             .headers
             .get("authorization")
@@ -103,13 +103,13 @@ impl FromRequestParts<Arc<Efi>> for Account {
         let Some(token) = known.filter(|token| token.until > efi.sim.now()) else {
             let name = ("nao_autorizado", "AcessoNegado");
             let message = "Token inválido ou expirado";
-            return Err(Wrong::new(StatusCode::UNAUTHORIZED, name, message));
+            return Err(ApiError::new(StatusCode::UNAUTHORIZED, name, message));
         };
         let needed = needed(&parts.method, parts.uri.path());
         if !token.scopes.contains(&needed) {
             let message = format!("O escopo {needed} não foi concedido à aplicação");
             let name = ("AcessoNegado", "AcessoNegado");
-            return Err(Wrong::new(StatusCode::FORBIDDEN, name, &message));
+            return Err(ApiError::new(StatusCode::FORBIDDEN, name, &message));
         }
         Ok(Self(token.account))
     }

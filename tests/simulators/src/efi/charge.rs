@@ -4,7 +4,7 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::America::Sao_Paulo;
 use serde_json::{Map, Value, json};
 
-use super::{State, instant, owed::Rules};
+use super::{State, amounts::Rules, instant};
 use crate::{br_code, sim::decimal};
 
 pub(crate) const ACTIVE: &str = "ATIVA";
@@ -109,12 +109,12 @@ impl Charge {
     }
 
     /// What a payer has to pay then, and of what it consists where that is not plain.
-    pub(crate) fn owed(&self, at: DateTime<Utc>) -> (i64, Option<Value>) {
+    pub(crate) fn amount_due(&self, at: DateTime<Utc>) -> (i64, Option<Value>) {
         match &self.terms {
             Terms::Immediate { .. } => (self.amount, None),
             Terms::Due(due) => {
-                let owed = due.rules.owed(self.amount, due.date, day(at));
-                (owed.total(), owed.json())
+                let amount_due = due.rules.amount_due(self.amount, due.date, day(at));
+                (amount_due.total(), amount_due.json())
             }
         }
     }

@@ -16,7 +16,7 @@ use super::{
     Efi,
     auth::Account,
     charge::{ACTIVE, Charge, REMOVED, Terms},
-    error::Wrong,
+    error::ApiError,
     listing::Listing,
     location,
     request::{Asked, Sent, asked, check_date, is_txid, kind_of_error, merged},
@@ -59,12 +59,12 @@ pub(super) async fn create_unnamed(
     about(&txid, made.into_response())
 }
 
-type Made = Result<(StatusCode, Json<Value>), Wrong>;
+type Made = Result<(StatusCode, Json<Value>), ApiError>;
 
 fn make(efi: &Arc<Efi>, (account, txid): (String, String), body: Value, due: bool) -> Made {
     let kind = kind_of_error(due);
     if !is_txid(&txid) {
-        return Err(Wrong::invalid(kind, "txid"));
+        return Err(ApiError::invalid(kind, "txid"));
     }
     let Asked {
         terms,
@@ -77,7 +77,7 @@ fn make(efi: &Arc<Efi>, (account, txid): (String, String), body: Value, due: boo
     let mut state = lock(&efi.state);
     if state.charges.contains_key(&(txid.clone(), account.clone())) {
         let message = "Campo txid informado já foi utilizado em outra cobrança";
-        return Err(Wrong::duplicate("txid_duplicado", kind, message));
+        return Err(ApiError::duplicate("txid_duplicado", kind, message));
     }
     let location = match location {
         Some(id) => location::take(&mut state, (&account, id), (&txid, terms.kind()))?,
@@ -104,9 +104,9 @@ fn make(efi: &Arc<Efi>, (account, txid): (String, String), body: Value, due: boo
     Ok((StatusCode::CREATED, Json(json)))
 }
 
-fn absent() -> Wrong {
+fn absent() -> ApiError {
     let message = "Nenhuma cobrança encontrada para o txid informado";
-    Wrong::absent("cobranca_nao_encontrada", message)
+    ApiError::absent("cobranca_nao_encontrada", message)
 }
 
 /// `PATCH`: removal, and changes of all that was sent.
@@ -121,7 +121,7 @@ pub(super) async fn change(
     about(&txid, changed.map(Json).into_response())
 }
 
-fn apply(efi: &Efi, id: (String, String), body: &Value, due: bool) -> Result<Value, Wrong> {
+fn apply(efi: &Efi, id: (String, String), body: &Value, due: bool) -> Result<Value, ApiError> {
     let kind = kind_of_error(due);
     let found = |charge: &&Charge| matches!(charge.terms, Terms::Due(_)) == due;
     let charge = lock(&efi.state).charges.get(&id).filter(found).cloned();
@@ -131,7 +131,7 @@ fn apply(efi: &Efi, id: (String, String), body: &Value, due: bool) -> Result<Val
     let removal = match body.get("status").map(Value::as_str) {
         None => false,
         Some(Some(status)) if status == REMOVED => true,
-        Some(_) => return Err(Wrong::invalid(kind, "status")),
+        Some(_) => return Err(ApiError::invalid(kind, "status")),
     };
     let asked = asked(efi, merged(&sent, body), due)?;
     if body.get("calendario").is_some() {
@@ -168,12 +168,12 @@ fn apply(efi: &Efi, id: (String, String), body: &Value, due: bool) -> Result<Val
     Ok(json)
 }
 
-fn check_active(charge: &Charge, kind: &'static str) -> Result<(), Wrong> {
+fn check_active(charge: &Charge, kind: &'static str) -> Result<(), ApiError> {
     if charge.status == ACTIVE {
         return Ok(());
     }
     let message = "A cobrança não está mais ativa";
-    Err(Wrong::bad("status_cobranca_invalido", kind, message))
+    Err(ApiError::bad("status_cobranca_invalido", kind, message))
 }
 
 /// `GET /v2/cob/{txid}`, `GET /v2/cobv/{txid}`, of a revision if asked.
@@ -197,7 +197,7 @@ fn find(
     efi: &Efi,
     id: &(String, String),
     (due, revision): (bool, Option<&str>),
-) -> Result<Value, Wrong> {
+) -> Result<Value, ApiError> {
     let state = lock(&efi.state);
     let charge = state.charges.get(id).ok_or_else(absent)?;
     if matches!(charge.terms, Terms::Due(_)) != due {
@@ -208,7 +208,7 @@ fn find(
     };
     let revision: usize = revision
         .parse()
-        .map_err(|_| Wrong::invalid("CobConsultaInvalida", "revisao"))?;
+        .map_err(|_| ApiError::invalid("CobConsultaInvalida", "revisao"))?;
     if revision == charge.revision {
         return Ok(charge.complete_json(&state));
     }
@@ -221,7 +221,7 @@ pub(super) async fn list(
     uri: Uri,
     Account(account): Account,
     listing: Listing,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let due = is_due(&uri);
     let kind = if due {
         "CobVConsultaInvalida"

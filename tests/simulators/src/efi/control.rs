@@ -12,7 +12,7 @@ use super::{
 };
 use crate::sim::{decimal, lock};
 
-type Wrong = (StatusCode, String);
+type ControlError = (StatusCode, String);
 
 pub(crate) fn control(efi: Arc<Efi>) -> Router {
     Router::new()
@@ -45,7 +45,7 @@ struct Arrival {
 async fn receive(
     State(efi): State<Arc<Efi>>,
     Json(arrivals): Json<Arrivals>,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ControlError> {
     let mut state = lock(&efi.state);
     let mut arrived = Vec::new();
     for arrival in arrivals.pix {
@@ -68,7 +68,7 @@ async fn receive(
     }
     drop(state);
     if arrivals.notify {
-        efi.tell(&arrived, "pix");
+        efi.notify(&arrived, "pix");
     }
     let ids: Vec<_> = arrived.iter().map(|pix| &pix.end_to_end_id).collect();
     Ok(Json(json!({ "endToEndIds": ids })))
@@ -108,26 +108,26 @@ struct Sending {
 async fn send(
     State(efi): State<Arc<Efi>>,
     Json(sending): Json<Sending>,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ControlError> {
     let Sending {
         account,
         key,
         amount,
     } = sending;
     let id = settlement_id(&efi, 'E');
-    let told = json!({
+    let reported = json!({
         "endToEndId": id, "chave": key, "tipo": "SOLICITACAO", "status": "REALIZADO", "valor": decimal(amount),
         "horario": instant(efi.sim.now()), "gnExtras": { "idEnvio": efi.sim.random(32) },
     });
     let send = Send {
         account: account.clone(),
         key: key.clone(),
-        told: told.clone(),
+        reported: reported.clone(),
     };
     let mut state = lock(&efi.state);
     efi.credit(&mut state, &account, -amount);
     state.sends.insert(id.clone(), send);
     drop(state);
-    efi.send((&account, &key), &[told], ("envio", &[]));
+    efi.send((&account, &key), &[reported], ("envio", &[]));
     Ok(Json(json!({ "endToEndId": id })))
 }

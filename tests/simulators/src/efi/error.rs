@@ -19,7 +19,7 @@ const TYPES: &str = "https://pix.bcb.gov.br/api/v2/error/";
 
 /// What is refused, and why. Handlers return it; `dress` gives it its shape.
 #[derive(Clone, Debug)]
-pub(crate) struct Wrong {
+pub(crate) struct ApiError {
     status: StatusCode,
     /// Efí's `nome`.
     name: &'static str,
@@ -41,7 +41,7 @@ enum Cause {
     Duplicate,
 }
 
-impl Wrong {
+impl ApiError {
     pub(crate) fn new(
         status: StatusCode,
         (name, kind): (&'static str, &'static str),
@@ -152,7 +152,7 @@ fn title(kind: &str) -> &'static str {
     }
 }
 
-impl IntoResponse for Wrong {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response<Body> {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
@@ -167,7 +167,7 @@ pub(super) async fn dress(
     next: Next,
 ) -> Response<Body> {
     let mut response = next.run(request).await;
-    match response.extensions_mut().remove::<Wrong>() {
+    match response.extensions_mut().remove::<ApiError>() {
         Some(wrong) => {
             let mut dressed = shaped(&efi, &wrong);
             *dressed.extensions_mut() = response.extensions().clone();
@@ -177,7 +177,7 @@ pub(super) async fn dress(
     }
 }
 
-pub(super) fn shaped(efi: &Efi, wrong: &Wrong) -> Response<Body> {
+pub(super) fn shaped(efi: &Efi, wrong: &ApiError) -> Response<Body> {
     let settings = lock(&efi.settings);
     let not_found =
         StatusCode::from_u16(settings.not_found_status).unwrap_or(StatusCode::NOT_FOUND);

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    Efi, State as Held, auth::Account, error::Wrong, instant, listing::Listing, pix::Pix,
+    Efi, State as Held, auth::Account, error::ApiError, instant, listing::Listing, pix::Pix,
     refund::Return, request::Sent, settings::RefundEnd,
 };
 use crate::sim::{decimal, lock};
@@ -36,7 +36,7 @@ pub(crate) struct Infraction {
     pub status: Status,
     pub at: DateTime<Utc>,
     /// `analise` and `justificativa`, as they were sent.
-    pub defence: Option<Value>,
+    pub defense: Option<Value>,
 }
 
 impl Infraction {
@@ -61,8 +61,8 @@ impl Infraction {
             "valor": decimal(self.amount), "status": status, "criacao": instant(self.at),
             "prazoDefesa": instant(self.at + DECIDED_WITHIN),
         });
-        if let Some(defence) = &self.defence {
-            json["defesa"] = defence.clone();
+        if let Some(defense) = &self.defense {
+            json["defesa"] = defense.clone();
         }
         json
     }
@@ -88,7 +88,7 @@ pub(super) fn open(
         amount,
         status: Status::Open,
         at: efi.sim.now(),
-        defence: None,
+        defense: None,
     };
     state.infractions.push(infraction);
     Ok(())
@@ -126,7 +126,7 @@ pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
     listing: Listing,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let window = listing.window("RequisicaoInvalida")?;
     let state = lock(&efi.state);
     let ours = state
@@ -147,25 +147,26 @@ pub(super) async fn defend(
     Path(id): Path<String>,
     Account(account): Account,
     Sent(body): Sent,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let kind = "RequisicaoInvalida";
     if !matches!(body["analise"].as_str(), Some("aceito" | "rejeitado")) {
-        return Err(Wrong::invalid(kind, "analise"));
+        return Err(ApiError::invalid(kind, "analise"));
     }
     let reason = body["justificativa"].as_str();
     if reason.is_none_or(str::is_empty) {
-        return Err(Wrong::invalid(kind, "justificativa"));
+        return Err(ApiError::invalid(kind, "justificativa"));
     }
     let mut state = lock(&efi.state);
     let mut ours = state.infractions.iter_mut();
     let one = ours.find(|one| one.account == account && one.id == id);
-    let one =
-        one.ok_or_else(|| Wrong::absent("infracao_nao_encontrada", "Nenhuma infração encontrada"))?;
+    let one = one.ok_or_else(|| {
+        ApiError::absent("infracao_nao_encontrada", "Nenhuma infração encontrada")
+    })?;
     if one.status != Status::Open {
         let message = "A infração não está aberta";
-        return Err(Wrong::bad("valor_invalido", kind, message));
+        return Err(ApiError::bad("valor_invalido", kind, message));
     }
     one.status = Status::Defended;
-    one.defence = Some(body);
+    one.defense = Some(body);
     Ok(Json(one.json()))
 }

@@ -9,7 +9,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::error::Wrong;
+use super::error::ApiError;
 
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
@@ -20,11 +20,11 @@ pub(super) struct Listing {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Listing {
-    type Rejection = Wrong;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Wrong> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = Query::from_request_parts(parts, state).await;
-        let Query(query) = query.map_err(|_| Wrong::invalid("RequisicaoInvalida", "query"))?;
+        let Query(query) = query.map_err(|_| ApiError::invalid("RequisicaoInvalida", "query"))?;
         Ok(Self { query })
     }
 }
@@ -54,16 +54,18 @@ impl Listing {
     }
 
     /// `kind`: BACEN's word for a wrong list.
-    pub(super) fn window(&self, kind: &'static str) -> Result<Window<'_>, Wrong> {
+    pub(super) fn window(&self, kind: &'static str) -> Result<Window<'_>, ApiError> {
         let instant = |name: &str| {
-            let text = self.get(name).ok_or_else(|| Wrong::missing(kind, name))?;
+            let text = self
+                .get(name)
+                .ok_or_else(|| ApiError::missing(kind, name))?;
             let at = DateTime::parse_from_rfc3339(text).ok();
             at.map(|at| at.with_timezone(&Utc))
-                .ok_or_else(|| Wrong::invalid(kind, name))
+                .ok_or_else(|| ApiError::invalid(kind, name))
         };
         let number = |name: &'static str, default: usize| match self.get(name) {
             None => Ok(default),
-            Some(text) => text.parse().map_err(|_| Wrong::invalid(kind, name)),
+            Some(text) => text.parse().map_err(|_| ApiError::invalid(kind, name)),
         };
         let window = Window {
             listing: self,
@@ -73,13 +75,13 @@ impl Listing {
             size: number("paginacao.itensPorPagina", PAGE)?,
         };
         if window.to < window.from {
-            return Err(Wrong::invalid(kind, "fim"));
+            return Err(ApiError::invalid(kind, "fim"));
         }
         if !(1..=MAX_PAGE).contains(&window.size) {
-            return Err(Wrong::invalid(kind, "paginacao.itensPorPagina"));
+            return Err(ApiError::invalid(kind, "paginacao.itensPorPagina"));
         }
         if self.get("cpf").is_some() && self.get("cnpj").is_some() {
-            return Err(Wrong::invalid(kind, "cpf"));
+            return Err(ApiError::invalid(kind, "cpf"));
         }
         Ok(window)
     }

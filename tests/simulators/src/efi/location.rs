@@ -13,7 +13,7 @@ use super::{
     Efi, State as Held,
     auth::Account,
     charge::{ACTIVE, Location},
-    error::Wrong,
+    error::ApiError,
     listing::Listing,
     request::Sent,
 };
@@ -53,12 +53,12 @@ pub(super) fn take(
     state: &mut Held,
     (account, id): (&str, u64),
     (txid, kind): (&str, &'static str),
-) -> Result<u64, Wrong> {
+) -> Result<u64, ApiError> {
     let location = state.locations.get_mut(&id);
     let location = location.filter(|location| location.account == account);
     let location = location.ok_or_else(absent)?;
     if location.kind != kind || location.txid.is_some() {
-        return Err(Wrong::invalid(KIND, "loc.id"));
+        return Err(ApiError::invalid(KIND, "loc.id"));
     }
     location.txid = Some(txid.to_owned());
     Ok(id)
@@ -71,12 +71,12 @@ pub(super) fn free(state: &mut Held, id: Option<u64>) {
     }
 }
 
-fn absent() -> Wrong {
+fn absent() -> ApiError {
     let message = "Nenhuma location encontrada para o id informado";
-    Wrong::absent("location_nao_encontrada", message)
+    ApiError::absent("location_nao_encontrada", message)
 }
 
-fn find<'a>(state: &'a Held, account: &str, id: &str) -> Result<&'a Location, Wrong> {
+fn find<'a>(state: &'a Held, account: &str, id: &str) -> Result<&'a Location, ApiError> {
     let location = id.parse().ok().and_then(|id: u64| state.locations.get(&id));
     location
         .filter(|location| location.account == account)
@@ -88,12 +88,12 @@ pub(super) async fn create(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
     Sent(body): Sent,
-) -> Result<(StatusCode, Json<Value>), Wrong> {
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let kind = match body["tipoCob"].as_str() {
         Some("cob") => "cob",
         Some("cobv") => "cobv",
-        Some(_) => return Err(Wrong::invalid(KIND, "tipoCob")),
-        None => return Err(Wrong::missing(KIND, "tipoCob")),
+        Some(_) => return Err(ApiError::invalid(KIND, "tipoCob")),
+        None => return Err(ApiError::missing(KIND, "tipoCob")),
     };
     let mut state = lock(&efi.state);
     let id = make(&efi, &mut state, (&account, kind), None);
@@ -106,7 +106,7 @@ pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
     listing: Listing,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let window = listing.window("PayloadLocationConsultaInvalida")?;
     let is_wanted = |location: &&Location| {
         location.account == account
@@ -125,7 +125,7 @@ pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path(id): Path<String>,
     Account(account): Account,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let state = lock(&efi.state);
     find(&state, &account, &id).map(|location| Json(location.complete_json()))
 }
@@ -135,7 +135,7 @@ pub(super) async fn picture(
     State(efi): State<Arc<Efi>>,
     Path(id): Path<String>,
     Account(account): Account,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let state = lock(&efi.state);
     let location = find(&state, &account, &id)?;
     let txid = location.txid.clone().ok_or_else(absent)?;
@@ -144,7 +144,7 @@ pub(super) async fn picture(
     let token = location.url.rsplit('/').next().unwrap_or_default();
     let broken = |_| {
         let name = ("erro_aplicacao", "ErroInternoDoServidor");
-        Wrong::new(
+        ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             name,
             "Falha ao desenhar o QR Code",
@@ -162,7 +162,7 @@ pub(super) async fn unlink(
     State(efi): State<Arc<Efi>>,
     Path(id): Path<String>,
     Account(account): Account,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let mut state = lock(&efi.state);
     let location = find(&state, &account, &id)?.clone();
     let txid = location.txid.clone().ok_or_else(absent)?;

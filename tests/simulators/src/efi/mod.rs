@@ -13,26 +13,26 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use crate::{
-    control::Book,
+    control::ControlApi,
     sim::{Sim, lock},
 };
 
 mod account;
+mod amounts;
 mod auth;
-mod book;
 mod charge;
 mod cob;
 mod control;
+mod control_api;
 mod error;
 mod infraction;
 mod listing;
 mod location;
-mod owed;
+mod notifications;
 mod pix;
 mod refund;
 mod request;
 mod settings;
-mod telling;
 mod webhook;
 
 pub(crate) use control::control;
@@ -44,7 +44,7 @@ const SMALL: i64 = 1_000;
 pub(crate) struct Efi {
     pub sim: Arc<Sim>,
     /// A client that shows no certificate.
-    stranger: reqwest::Client,
+    third_party: reqwest::Client,
     state: Mutex<State>,
     settings: Mutex<Settings>,
 }
@@ -75,7 +75,7 @@ pub(crate) struct State {
 struct Send {
     account: String,
     key: String,
-    told: Value,
+    reported: Value,
 }
 
 /// What happens by itself at its time.
@@ -143,10 +143,10 @@ impl State {
 impl Efi {
     /// `client`: shows Efí's certificate, and tells merchants.
     pub(crate) fn new(mut sim: Sim, client: reqwest::Client) -> Self {
-        let stranger = std::mem::replace(&mut sim.http, client);
+        let third_party = std::mem::replace(&mut sim.http, client);
         Self {
             sim: Arc::new(sim),
-            stranger,
+            third_party,
             state: Mutex::default(),
             settings: Mutex::default(),
         }
@@ -175,7 +175,7 @@ impl Efi {
     /// Does what was planned for now or earlier, in order.
     fn do_planned(&self) {
         let now = self.sim.now();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let settings = lock(&self.settings).clone();
         let mut state = lock(&self.state);
         while let Some(entry) = state.plans.first_entry() {
@@ -186,19 +186,19 @@ impl Efi {
             match entry.remove() {
                 Planned::Pay(key) => {
                     let pix = self.receive(&mut state, &key, None);
-                    told.extend(pix.map(|pix| (pix, "pix")));
+                    reported.extend(pix.map(|pix| (pix, "pix")));
                 }
                 Planned::Return(e2eid, id) => {
                     let end = (settings.refund_end, settings.opening_balance, at);
                     let pix = refund::settle(&mut state, (&e2eid, &id), end);
                     let pix = pix.filter(|_| settings.refund_notifies);
-                    told.extend(pix.map(|pix| (pix, "devolucao")));
+                    reported.extend(pix.map(|pix| (pix, "devolucao")));
                 }
             }
         }
         drop(state);
-        for (pix, event) in told {
-            self.tell(&[pix], event);
+        for (pix, event) in reported {
+            self.notify(&[pix], event);
         }
     }
 }

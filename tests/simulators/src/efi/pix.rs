@@ -9,7 +9,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{Efi, auth::Account, error::Wrong, instant, listing::Listing, refund::Return};
+use super::{Efi, auth::Account, error::ApiError, instant, listing::Listing, refund::Return};
 use crate::sim::{decimal, lock};
 
 /// Efí's number in the payments system.
@@ -33,7 +33,7 @@ pub(crate) struct Pix {
 
 impl Pix {
     /// As Efí tells it: `devolucoes` only where there are any.
-    pub(crate) fn told(&self) -> Value {
+    pub(crate) fn reported(&self) -> Value {
         let mut json = json!({
             "endToEndId": self.end_to_end_id,
             "valor": decimal(self.amount),
@@ -55,7 +55,7 @@ impl Pix {
 
     /// As it is read.
     pub(crate) fn json(&self) -> Value {
-        let mut json = self.told();
+        let mut json = self.reported();
         if self.returns.is_empty() {
             json["devolucoes"] = json!([]);
         }
@@ -75,8 +75,8 @@ pub(crate) fn settlement_id(efi: &Efi, letter: char) -> String {
     format!("{letter}{ISPB}{now}{}", efi.sim.random(11))
 }
 
-pub(super) fn absent() -> Wrong {
-    Wrong::absent("pix_nao_encontrado", "Nenhum Pix encontrado")
+pub(super) fn absent() -> ApiError {
+    ApiError::absent("pix_nao_encontrado", "Nenhum Pix encontrado")
 }
 
 /// `GET /v2/pix/{e2eid}`.
@@ -84,7 +84,7 @@ pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path(id): Path<String>,
     Account(account): Account,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let state = lock(&efi.state);
     let pix = state.pix.get(&id).filter(|pix| pix.account == account);
     Ok(Json(pix.ok_or_else(absent)?.json()))
@@ -95,7 +95,7 @@ pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
     listing: Listing,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let window = listing.window("PixConsultaInvalida")?;
     let is_wanted = |pix: &&Pix| {
         let document = |kind: &str| {

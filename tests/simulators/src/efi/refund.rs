@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     Efi, Planned, State as Held,
     auth::Account,
-    error::Wrong,
+    error::ApiError,
     instant,
     pix::{Pix, absent, settlement_id},
     request::{Sent, centavos},
@@ -116,13 +116,13 @@ pub(super) async fn create(
     Path((e2eid, id)): Path<(String, String)>,
     Account(account): Account,
     Sent(body): Sent,
-) -> Result<(StatusCode, Json<Value>), Wrong> {
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     if !(1..=MAX_ID).contains(&id.len()) || !id.bytes().all(|c| c.is_ascii_alphanumeric()) {
-        return Err(Wrong::invalid(KIND, "id"));
+        return Err(ApiError::invalid(KIND, "id"));
     }
     let value = body.get("valor");
-    let amount = centavos(value.ok_or_else(|| Wrong::missing(KIND, "valor"))?);
-    let amount = amount.ok_or_else(|| Wrong::invalid(KIND, "valor"))?;
+    let amount = centavos(value.ok_or_else(|| ApiError::missing(KIND, "valor"))?);
+    let amount = amount.ok_or_else(|| ApiError::invalid(KIND, "valor"))?;
     let mut one = Return::new(&efi, id, (amount, nature(&body)?));
     one.description = description(&body)?;
     let mut state = lock(&efi.state);
@@ -139,36 +139,36 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(json)))
 }
 
-fn nature(body: &Value) -> Result<&'static str, Wrong> {
+fn nature(body: &Value) -> Result<&'static str, ApiError> {
     match body.get("natureza").map(Value::as_str) {
         None | Some(Some("ORIGINAL")) => Ok("ORIGINAL"),
         Some(Some("RETIRADA")) => Ok("RETIRADA"),
-        Some(_) => Err(Wrong::invalid(KIND, "natureza")),
+        Some(_) => Err(ApiError::invalid(KIND, "natureza")),
     }
 }
 
-fn description(body: &Value) -> Result<Option<String>, Wrong> {
+fn description(body: &Value) -> Result<Option<String>, ApiError> {
     let Some(value) = body.get("descricao") else {
         return Ok(None);
     };
     let text = value.as_str();
     let text = text.filter(|text| text.chars().count() <= MAX_DESCRIPTION);
-    let text = text.ok_or_else(|| Wrong::invalid(KIND, "descricao"))?;
+    let text = text.ok_or_else(|| ApiError::invalid(KIND, "descricao"))?;
     Ok(Some(text.to_owned()))
 }
 
-fn check(pix: &Pix, one: &Return) -> Result<(), Wrong> {
+fn check(pix: &Pix, one: &Return) -> Result<(), ApiError> {
     if pix.returns.iter().any(|other| other.id == one.id) {
         let message = "Já existe uma devolução com o id informado";
-        return Err(Wrong::duplicate("devolucao_id_duplicado", KIND, message));
+        return Err(ApiError::duplicate("devolucao_id_duplicado", KIND, message));
     }
     if one.asked_at - pix.at > MAX_AGE {
         let message = "O prazo para devolução do Pix expirou";
-        return Err(Wrong::bad("valor_invalido", KIND, message));
+        return Err(ApiError::bad("valor_invalido", KIND, message));
     }
     if pix.returned() + one.amount > pix.amount {
         let message = "A soma das devoluções é maior que o valor do Pix";
-        return Err(Wrong::bad("valor_invalido", KIND, message));
+        return Err(ApiError::bad("valor_invalido", KIND, message));
     }
     Ok(())
 }
@@ -178,13 +178,13 @@ pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path((e2eid, id)): Path<(String, String)>,
     Account(account): Account,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let state = lock(&efi.state);
     let pix = state.pix.get(&e2eid).filter(|pix| pix.account == account);
     let one = pix.ok_or_else(absent)?.returns.iter();
     let one = one.into_iter().find(|one| one.id == id).ok_or_else(|| {
         let message = "Nenhuma devolução encontrada para o id informado";
-        Wrong::absent("devolucao_nao_encontrada", message)
+        ApiError::absent("devolucao_nao_encontrada", message)
     })?;
     Ok(Json(one.json()))
 }

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use super::{
     Efi,
+    amounts::Rules,
     charge::{Due, Terms, day},
-    error::Wrong,
-    owed::Rules,
+    error::ApiError,
 };
 use crate::{
     document::{has_letters, is_cnpj, is_cpf},
@@ -33,10 +33,10 @@ const MAX_NOTE: usize = 200;
 pub(super) struct Sent(pub Value);
 
 impl<S: Send + Sync> FromRequest<S> for Sent {
-    type Rejection = Wrong;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Wrong> {
-        let wrong = || Wrong::bad("json_invalido", "RequisicaoInvalida", "O corpo não é JSON");
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let wrong = || ApiError::bad("json_invalido", "RequisicaoInvalida", "O corpo não é JSON");
         let bytes = Bytes::from_request(request, state).await;
         let body = serde_json::from_slice(&bytes.map_err(|_| wrong())?);
         body.map(Self).map_err(|_| wrong())
@@ -81,18 +81,22 @@ pub(super) fn is_txid(text: &str) -> bool {
 }
 
 /// Reads the body of a `cob`, or of a `cobv` if `due`.
-pub(super) fn asked(efi: &Efi, body: Value, due: bool) -> Result<Asked, Wrong> {
+pub(super) fn asked(efi: &Efi, body: Value, due: bool) -> Result<Asked, ApiError> {
     let kind = kind_of_error(due);
     let Value::Object(sent) = body else {
-        return Err(Wrong::bad("json_invalido", kind, "O corpo não é um objeto"));
+        return Err(ApiError::bad(
+            "json_invalido",
+            kind,
+            "O corpo não é um objeto",
+        ));
     };
     let field = |name: &str| sent.get(name).unwrap_or(&Value::Null);
     let calendar = sent.get("calendario");
-    let calendar = calendar.ok_or_else(|| Wrong::missing(kind, "calendario"))?;
+    let calendar = calendar.ok_or_else(|| ApiError::missing(kind, "calendario"))?;
     let price = field("valor");
     let original = price.get("original");
-    let original = original.ok_or_else(|| Wrong::missing(kind, "valor.original"))?;
-    let amount = centavos(original).ok_or_else(|| Wrong::invalid(kind, "valor.original"))?;
+    let original = original.ok_or_else(|| ApiError::missing(kind, "valor.original"))?;
+    let amount = centavos(original).ok_or_else(|| ApiError::invalid(kind, "valor.original"))?;
     let key = read_key(efi, field("chave"), kind)?;
     let terms = if due {
         read_due(calendar, price)?
@@ -105,7 +109,7 @@ pub(super) fn asked(efi: &Efi, body: Value, due: bool) -> Result<Asked, Wrong> {
         None => None,
         Some(location) => {
             let id = location["id"].as_u64();
-            Some(id.ok_or_else(|| Wrong::invalid(kind, "loc.id"))?)
+            Some(id.ok_or_else(|| ApiError::invalid(kind, "loc.id"))?)
         }
     };
     Ok(Asked {
@@ -117,21 +121,21 @@ pub(super) fn asked(efi: &Efi, body: Value, due: bool) -> Result<Asked, Wrong> {
     })
 }
 
-fn read_key(efi: &Efi, value: &Value, kind: &'static str) -> Result<String, Wrong> {
+fn read_key(efi: &Efi, value: &Value, kind: &'static str) -> Result<String, ApiError> {
     let key = value.as_str().filter(|key| !key.is_empty());
-    let key = key.ok_or_else(|| Wrong::missing(kind, "chave"))?;
+    let key = key.ok_or_else(|| ApiError::missing(kind, "chave"))?;
     if key.chars().count() > MAX_KEY {
-        return Err(Wrong::invalid(kind, "chave"));
+        return Err(ApiError::invalid(kind, "chave"));
     }
     let ours = &lock(&efi.settings).keys;
     if !ours.is_empty() && !ours.iter().any(|ours| ours == key) {
         let message = "A chave informada não pertence à conta";
-        return Err(Wrong::bad("chave_invalida", kind, message));
+        return Err(ApiError::bad("chave_invalida", kind, message));
     }
     Ok(key.to_owned())
 }
 
-fn read_immediate(calendar: &Value) -> Result<Terms, Wrong> {
+fn read_immediate(calendar: &Value) -> Result<Terms, ApiError> {
     let Some(value) = calendar.get("expiracao") else {
         return Ok(Terms::Immediate {
             expires_in: A_DAY_S,
@@ -139,17 +143,17 @@ fn read_immediate(calendar: &Value) -> Result<Terms, Wrong> {
     };
     let seconds = value.as_i64();
     let seconds = seconds.filter(|seconds| (1..=i64::from(i32::MAX)).contains(seconds));
-    let wrong = || Wrong::invalid(kind_of_error(false), "calendario.expiracao");
+    let wrong = || ApiError::invalid(kind_of_error(false), "calendario.expiracao");
     Ok(Terms::Immediate {
         expires_in: seconds.ok_or_else(wrong)?,
     })
 }
 
-fn read_due(calendar: &Value, price: &Value) -> Result<Terms, Wrong> {
+fn read_due(calendar: &Value, price: &Value) -> Result<Terms, ApiError> {
     let kind = kind_of_error(true);
     let field = "calendario.dataDeVencimento";
     let text = calendar.get("dataDeVencimento");
-    let text = text.ok_or_else(|| Wrong::missing(kind, field))?;
+    let text = text.ok_or_else(|| ApiError::missing(kind, field))?;
     let date = text
         .as_str()
         .and_then(|text| text.parse::<NaiveDate>().ok());
@@ -157,22 +161,22 @@ fn read_due(calendar: &Value, price: &Value) -> Result<Terms, Wrong> {
         None => VALID_DAYS,
         Some(days) => {
             let days = days.as_u64().filter(|days| *days <= MAX_VALID_DAYS);
-            days.ok_or_else(|| Wrong::invalid(kind, "calendario.validadeAposVencimento"))?
+            days.ok_or_else(|| ApiError::invalid(kind, "calendario.validadeAposVencimento"))?
         }
     };
     Ok(Terms::Due(Due {
-        date: date.ok_or_else(|| Wrong::invalid(kind, field))?,
+        date: date.ok_or_else(|| ApiError::invalid(kind, field))?,
         valid_days,
         rules: Rules::read(price)?,
     }))
 }
 
 /// A date that is set anew is not in the past.
-pub(super) fn check_date(terms: &Terms, now: DateTime<Utc>) -> Result<(), Wrong> {
+pub(super) fn check_date(terms: &Terms, now: DateTime<Utc>) -> Result<(), ApiError> {
     match terms {
         Terms::Due(due) if due.date < day(now) => {
             let field = "calendario.dataDeVencimento";
-            Err(Wrong::invalid(kind_of_error(true), field))
+            Err(ApiError::invalid(kind_of_error(true), field))
         }
         _ => Ok(()),
     }
@@ -182,11 +186,11 @@ pub(super) fn check_date(terms: &Terms, now: DateTime<Utc>) -> Result<(), Wrong>
 const MAX_VALID_DAYS: u64 = 3_650;
 
 /// A name comes with exactly one document. Who pays by a due date is also to be found at an address.
-fn check_payer(sent: &Map<String, Value>, due: bool, letters: bool) -> Result<(), Wrong> {
+fn check_payer(sent: &Map<String, Value>, due: bool, letters: bool) -> Result<(), ApiError> {
     let kind = kind_of_error(due);
     let Some(payer) = sent.get("devedor") else {
         return if due {
-            Err(Wrong::missing(kind, "devedor"))
+            Err(ApiError::missing(kind, "devedor"))
         } else {
             Ok(())
         };
@@ -199,15 +203,15 @@ fn check_payer(sent: &Map<String, Value>, due: bool, letters: bool) -> Result<()
         _ => false,
     };
     if !is_right {
-        return Err(Wrong::invalid(kind, "devedor"));
+        return Err(ApiError::invalid(kind, "devedor"));
     }
     if !is_text(&payer["nome"], MAX_NAME) {
-        return Err(Wrong::invalid(kind, "devedor.nome"));
+        return Err(ApiError::invalid(kind, "devedor.nome"));
     }
     if due {
         for (name, most) in [("logradouro", 200), ("cidade", 200), ("uf", 2), ("cep", 8)] {
             if !is_text(&payer[name], most) {
-                return Err(Wrong::invalid(kind, &format!("devedor.{name}")));
+                return Err(ApiError::invalid(kind, &format!("devedor.{name}")));
             }
         }
     }
@@ -219,13 +223,13 @@ fn is_text(value: &Value, most: usize) -> bool {
     text.is_some_and(|text| !text.is_empty() && text.chars().count() <= most)
 }
 
-fn check_notes(sent: &Map<String, Value>, kind: &'static str) -> Result<(), Wrong> {
+fn check_notes(sent: &Map<String, Value>, kind: &'static str) -> Result<(), ApiError> {
     if let Some(message) = sent.get("solicitacaoPagador") {
         let is_right = message
             .as_str()
             .is_some_and(|text| text.chars().count() <= MAX_MESSAGE);
         if !is_right {
-            return Err(Wrong::invalid(kind, "solicitacaoPagador"));
+            return Err(ApiError::invalid(kind, "solicitacaoPagador"));
         }
     }
     let Some(notes) = sent.get("infoAdicionais") else {
@@ -239,7 +243,7 @@ fn check_notes(sent: &Map<String, Value>, kind: &'static str) -> Result<(), Wron
     if are_right {
         Ok(())
     } else {
-        Err(Wrong::invalid(kind, "infoAdicionais"))
+        Err(ApiError::invalid(kind, "infoAdicionais"))
     }
 }
 

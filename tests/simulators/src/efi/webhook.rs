@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     Efi,
     auth::Account,
-    error::Wrong,
+    error::ApiError,
     instant,
     listing::Listing,
     pix::{Pix, absent as no_pix},
@@ -46,11 +46,11 @@ pub(super) async fn register(
     Account(account): Account,
     headers: HeaderMap,
     Sent(body): Sent,
-) -> Result<(StatusCode, Json<Value>), Wrong> {
+) -> Result<(StatusCode, Json<Value>), ApiError> {
     let url = body.get("webhookUrl");
-    let url = url.ok_or_else(|| Wrong::missing(KIND, "webhookUrl"))?;
+    let url = url.ok_or_else(|| ApiError::missing(KIND, "webhookUrl"))?;
     let url = url.as_str().filter(|url| url.starts_with("http"));
-    let invalid = || Wrong::bad(NAME, KIND, "Campo webhookUrl inválido");
+    let invalid = || ApiError::bad(NAME, KIND, "Campo webhookUrl inválido");
     let url = url.ok_or_else(invalid)?;
     let skip = headers
         .get("x-skip-mtls-checking")
@@ -67,27 +67,27 @@ pub(super) async fn register(
 }
 
 /// The address must refuse a call without a certificate, and take one with Efí's. A receiver on plain HTTP cannot tell them apart.
-async fn test(efi: &Efi, url: &str) -> Result<(), Wrong> {
+async fn test(efi: &Efi, url: &str) -> Result<(), ApiError> {
     let is_taken = async |client: &reqwest::Client| {
         let call = client.post(url).timeout(TEST_TIMEOUT).json(&json!({}));
         call.send()
             .await
             .is_ok_and(|answer| answer.status().is_success())
     };
-    if is_taken(&efi.stranger).await {
+    if is_taken(&efi.third_party).await {
         let message = "A URL informada respondeu sem exigir o certificado (mTLS)";
-        return Err(Wrong::bad(NAME, KIND, message));
+        return Err(ApiError::bad(NAME, KIND, message));
     }
     if !is_taken(&efi.sim.http).await {
         let message = "A URL informada não respondeu com sucesso ao certificado da Efí (mTLS)";
-        return Err(Wrong::bad(NAME, KIND, message));
+        return Err(ApiError::bad(NAME, KIND, message));
     }
     Ok(())
 }
 
-fn absent() -> Wrong {
+fn absent() -> ApiError {
     let message = "Nenhum webhook encontrado para a chave informada";
-    Wrong::absent("webhook_nao_encontrado", message)
+    ApiError::absent("webhook_nao_encontrado", message)
 }
 
 /// `GET /v2/webhook/{chave}`.
@@ -95,7 +95,7 @@ pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path(key): Path<String>,
     Account(account): Account,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let of = (account, key);
     let state = lock(&efi.state);
     let webhook = state.webhooks.get(&of).ok_or_else(absent)?;
@@ -107,7 +107,7 @@ pub(super) async fn remove(
     State(efi): State<Arc<Efi>>,
     Path(key): Path<String>,
     Account(account): Account,
-) -> Result<StatusCode, Wrong> {
+) -> Result<StatusCode, ApiError> {
     let removed = lock(&efi.state).webhooks.remove(&(account, key));
     removed.map(|_| StatusCode::NO_CONTENT).ok_or_else(absent)
 }
@@ -117,7 +117,7 @@ pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
     listing: Listing,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ApiError> {
     let window = listing.window("WebhookConsultaInvalida")?;
     let state = lock(&efi.state);
     let ours = state.webhooks.iter().filter(|((of, _), _)| *of == account);
@@ -133,18 +133,18 @@ pub(super) async fn resend(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
     Sent(body): Sent,
-) -> Result<StatusCode, Wrong> {
+) -> Result<StatusCode, ApiError> {
     let ids = body.get("e2eids").and_then(Value::as_array);
-    let ids = ids.ok_or_else(|| Wrong::missing(KIND, "e2eids"))?;
+    let ids = ids.ok_or_else(|| ApiError::missing(KIND, "e2eids"))?;
     let ids = ids.iter().filter_map(Value::as_str);
     match body["tipo"].as_str() {
         Some("PIX_RECEBIDO") => {
             let pix = mine(&efi, &account, ids, |_| true)?;
-            efi.tell_once(&bare(pix), "pix");
+            efi.notify_once(&bare(pix), "pix");
         }
         Some("DEVOLUCAO_ENVIADA") => {
             let pix = mine(&efi, &account, ids, |pix| !pix.returns.is_empty())?;
-            efi.tell_once(&pix, "devolucao");
+            efi.notify_once(&pix, "devolucao");
         }
         Some("PIX_ENVIADO") => {
             let sent: Vec<_> = ids
@@ -155,12 +155,12 @@ pub(super) async fn resend(
                 })
                 .collect::<Result<_, _>>()?;
             for one in sent {
-                efi.send((&one.account, &one.key), &[one.told], ("envio", &[]));
+                efi.send((&one.account, &one.key), &[one.reported], ("envio", &[]));
             }
         }
         // nothing that this account sent ever comes back here
         Some("DEVOLUCAO_RECEBIDA") => return Err(no_pix()),
-        _ => return Err(Wrong::invalid(KIND, "tipo")),
+        _ => return Err(ApiError::invalid(KIND, "tipo")),
     }
     Ok(StatusCode::ACCEPTED)
 }
@@ -179,13 +179,13 @@ fn mine<'a>(
     account: &str,
     ids: impl Iterator<Item = &'a str>,
     is_meant: impl Fn(&Pix) -> bool,
-) -> Result<Vec<Pix>, Wrong> {
+) -> Result<Vec<Pix>, ApiError> {
     let (state, now) = (lock(&efi.state), efi.sim.now());
     ids.map(|id| {
         let pix = state.pix.get(id).filter(|pix| pix.account == account);
         let pix = pix.filter(|pix| is_meant(pix)).ok_or_else(no_pix)?;
         if now - pix.at > MAX_AGE {
-            return Err(Wrong::invalid(KIND, "e2eids"));
+            return Err(ApiError::invalid(KIND, "e2eids"));
         }
         Ok(pix.clone())
     })

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     Stripe,
     call::{Answer, Call},
-    wrong::Wrong,
+    errors::ApiError,
 };
 
 /// An account in one mode.
@@ -24,9 +24,9 @@ pub(super) struct Account {
 
 impl Account {
     /// Of a request's key: a bearer, or the user of basic authentication.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Wrong> {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let refused = |message: String| {
-            Wrong::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
+            ApiError::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
         };
         let value = headers
             .get("authorization")
@@ -105,7 +105,7 @@ pub(super) async fn read(State(stripe): State<Arc<Stripe>>, call: Call) -> Answe
         "future_requirements": requirements(), "requirements": requirements(),
         "tos_acceptance": { "date": null, "ip": null, "user_agent": null },
     });
-    call.answer(&stripe.desk(call.cause.clone()), account)
+    call.answer(&stripe.begin(call.cause.clone()), account)
 }
 
 fn requirements() -> serde_json::Value {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::America::Sao_Paulo;
 
-use super::{form::Form, wrong::Wrong};
+use super::{errors::ApiError, form::Form};
 
 const TAX_ID: &str = "payment_method_data[boleto][tax_id]";
 /// What Stripe takes in test mode besides true documents.
@@ -13,7 +13,7 @@ const BANK: &str = "033";
 const FREE_FIELD: usize = 25;
 
 /// The payer's document; refuses a payer who is not described in full.
-pub(super) fn payer(form: &Form) -> Result<String, Wrong> {
+pub(super) fn payer(form: &Form) -> Result<String, ApiError> {
     let tax_id = form.need(TAX_ID)?;
     for name in ["name", "email"] {
         form.need(&format!("payment_method_data[billing_details][{name}]"))?;
@@ -27,13 +27,13 @@ pub(super) fn payer(form: &Form) -> Result<String, Wrong> {
     if form.get(country) != Some("BR") {
         let message =
             "Boleto is only available to customers in Brazil: the billing country must be BR.";
-        return Err(Wrong::invalid(None, country, message));
+        return Err(ApiError::invalid(None, country, message));
     }
     if is_document(tax_id) {
         Ok(tax_id.to_owned())
     } else {
         let message = "The tax ID you provided is not a valid CPF or CNPJ.";
-        Err(Wrong::invalid(Some("tax_id_invalid"), TAX_ID, message))
+        Err(ApiError::invalid(Some("tax_id_invalid"), TAX_ID, message))
     }
 }
 

@@ -10,10 +10,10 @@ use super::{
     Stripe,
     account::Account,
     call::{Answer, Call},
-    desk::Desk,
-    kept::Kept,
+    collection::Resource,
     list as lists,
     method::Means,
+    transaction::Transaction,
 };
 
 /// What Stripe keeps (`docs/gateways/README.md#fees`), in basis points and in centavos.
@@ -39,7 +39,7 @@ pub(super) struct Booking {
     source: String,
 }
 
-impl Kept for Booking {
+impl Resource for Booking {
     const NAME: &'static str = "balance transaction";
     const PARAM: &'static str = "id";
 
@@ -73,7 +73,7 @@ impl Booking {
     }
 }
 
-impl Desk<'_> {
+impl Transaction<'_> {
     /// Books a charge that succeeded.
     pub(super) fn book_charge(&mut self, charge: &str) {
         let Some(charge) = self.state.charges.any(charge) else {
@@ -109,7 +109,7 @@ impl Desk<'_> {
     }
 
     /// Books what takes money away, or brings it back; the booking's id.
-    pub(super) fn book(
+    pub(super) fn api(
         &mut self,
         account: &Account,
         amount: i64,
@@ -140,15 +140,15 @@ pub(super) async fn retrieve(
     call: Call,
 ) -> Answer {
     call.only(&[])?;
-    let desk = stripe.desk(call.cause.clone());
-    let booking = desk.state.bookings.get(&call.account, &id)?;
-    call.answer(&desk, booking.json(desk.now))
+    let tx = stripe.begin(call.cause.clone());
+    let booking = tx.state.bookings.get(&call.account, &id)?;
+    call.answer(&tx, booking.json(tx.now))
 }
 
 /// `GET /v1/balance_transactions`.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN, &["source", "type", "currency", "payout"]])?;
-    let desk = stripe.desk(call.cause.clone());
+    let tx = stripe.begin(call.cause.clone());
     let is = |name: &str, value: &str| call.form.get(name).is_none_or(|wanted| wanted == value);
     let wanted = |booking: &Booking| {
         is("source", &booking.source)
@@ -157,18 +157,18 @@ pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Ans
             && !call.form.has("payout")
     };
     let url = "/v1/balance_transactions";
-    let json = |booking: &Booking| booking.json(desk.now);
-    let page = lists::page(&call, &desk.state.bookings, url, wanted, json)?;
-    call.answer(&desk, page)
+    let json = |booking: &Booking| booking.json(tx.now);
+    let page = lists::page(&call, &tx.state.bookings, url, wanted, json)?;
+    call.answer(&tx, page)
 }
 
 /// `GET /v1/balance`.
 pub(super) async fn balance(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[])?;
-    let desk = stripe.desk(call.cause.clone());
+    let tx = stripe.begin(call.cause.clone());
     let (mut available, mut pending) = (0, 0);
-    for booking in desk.state.bookings.of(&call.account) {
-        let side = if booking.available_at <= desk.now {
+    for booking in tx.state.bookings.of(&call.account) {
+        let side = if booking.available_at <= tx.now {
             &mut available
         } else {
             &mut pending
@@ -180,5 +180,5 @@ pub(super) async fn balance(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> 
         "object": "balance", "available": side(available), "connect_reserved": [{ "amount": 0, "currency": "brl" }],
         "livemode": call.account.live, "pending": side(pending),
     });
-    call.answer(&desk, balance)
+    call.answer(&tx, balance)
 }

@@ -11,7 +11,9 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{Stripe, account::Account, desk::Desk, expand, form::Form, wrong::Wrong};
+use super::{
+    Stripe, account::Account, errors::ApiError, expand, form::Form, transaction::Transaction,
+};
 use crate::listener::About;
 
 /// The longest form.
@@ -39,19 +41,19 @@ pub(super) struct Reply {
     about: Option<String>,
 }
 
-pub(super) type Answer = Result<Reply, Wrong>;
+pub(super) type Answer = Result<Reply, ApiError>;
 
 impl Call {
     /// Refuses parameters that are in none of `known`, apart from `expand`.
-    pub(super) fn only(&self, known: &[&[&str]]) -> Result<(), Wrong> {
+    pub(super) fn only(&self, known: &[&[&str]]) -> Result<(), ApiError> {
         let mut all = vec![&["expand[]"][..]];
         all.extend_from_slice(known);
         self.form.only(&all)
     }
 
     /// An object with what `expand[]` asks for.
-    pub(super) fn answer(&self, desk: &Desk, mut body: Value) -> Answer {
-        expand::all(&mut body, &self.form.list("expand"), (desk, &self.account))?;
+    pub(super) fn answer(&self, tx: &Transaction, mut body: Value) -> Answer {
+        expand::all(&mut body, &self.form.list("expand"), (tx, &self.account))?;
         Ok(Reply { body, about: None })
     }
 }
@@ -75,9 +77,9 @@ impl IntoResponse for Reply {
 }
 
 impl FromRequest<Arc<Stripe>> for Call {
-    type Rejection = Wrong;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &Arc<Stripe>) -> Result<Self, Wrong> {
+    async fn from_request(request: Request, _: &Arc<Stripe>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let account = Account::of(&parts.headers)?;
         let header = |name: &str| {
@@ -86,7 +88,7 @@ impl FromRequest<Arc<Stripe>> for Call {
         };
         if let Some(version) = header("stripe-version").filter(|version| !is_version(version)) {
             let message = format!("Invalid Stripe API version: {version}");
-            return Err(Wrong::new(
+            return Err(ApiError::new(
                 StatusCode::BAD_REQUEST,
                 "invalid_request_error",
                 message,
@@ -99,7 +101,7 @@ impl FromRequest<Arc<Stripe>> for Call {
         };
         let mut text = parts.uri.query().unwrap_or_default().as_bytes().to_vec();
         let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
-            Wrong::new(
+            ApiError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "invalid_request_error",
                 "The request is too large.",

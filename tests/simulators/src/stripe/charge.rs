@@ -10,12 +10,12 @@ use super::{
     Stripe,
     account::Account,
     call::{Answer, Call},
-    desk::Desk,
+    collection::Resource,
     intent::Intent,
-    kept::Kept,
     list as lists,
     method::Means,
     nulls::with_nulls,
+    transaction::Transaction,
 };
 
 /// Not simulated.
@@ -61,7 +61,7 @@ pub(super) struct Charge {
     pub declined: Option<String>,
 }
 
-impl Kept for Charge {
+impl Resource for Charge {
     const NAME: &'static str = "charge";
     const PARAM: &'static str = "id";
 
@@ -80,27 +80,27 @@ impl Kept for Charge {
 
 impl Charge {
     /// What an intent's payer pays: as much as the intent received.
-    pub(super) fn of(desk: &Desk, intent: &Intent) -> Self {
+    pub(super) fn of(tx: &Transaction, intent: &Intent) -> Self {
         let method = intent
             .method
             .as_ref()
-            .and_then(|id| desk.state.methods.any(id));
+            .and_then(|id| tx.state.methods.any(id));
         let means = method.map_or(Means::Card, |method| method.means.clone());
         let (prefix, details) = match &means {
-            Means::Pix => ("py", json!({ "bank_transaction_id": end_to_end_id(desk) })),
+            Means::Pix => ("py", json!({ "bank_transaction_id": end_to_end_id(tx) })),
             Means::Boleto { tax_id } => ("py", json!({ "tax_id": tax_id })),
-            Means::Card => ("ch", card(desk, intent)),
+            Means::Card => ("ch", card(tx, intent)),
         };
-        let nobody = || json!({ "address": null, "email": null, "name": null, "phone": null, "tax_id": null });
+        let anonymous = || json!({ "address": null, "email": null, "name": null, "phone": null, "tax_id": null });
         Self {
             account: intent.account.clone(),
-            id: desk.id(prefix),
-            created_at: desk.now,
+            id: tx.id(prefix),
+            created_at: tx.now,
             amount: intent.received,
             intent: intent.id.clone(),
             method: intent.method.clone(),
             details,
-            billing: method.map_or_else(nobody, |method| method.billing.clone()),
+            billing: method.map_or_else(anonymous, |method| method.billing.clone()),
             metadata: intent.metadata.clone(),
             description: intent.description.clone(),
             receipt_email: intent.receipt_email.clone(),
@@ -141,19 +141,19 @@ impl Charge {
 pub(super) const DECLINED: &str = "Your card was declined.";
 
 /// Of a settled Pix.
-fn end_to_end_id(desk: &Desk) -> String {
+fn end_to_end_id(tx: &Transaction) -> String {
     const ISPB: &str = "18236120";
     const OWN: usize = 11;
-    let minute = desk.now.format("%Y%m%d%H%M");
-    format!("E{ISPB}{minute}{}", desk.sim.random(OWN))
+    let minute = tx.now.format("%Y%m%d%H%M");
+    format!("E{ISPB}{minute}{}", tx.sim.random(OWN))
 }
 
-fn card(desk: &Desk, intent: &Intent) -> Value {
+fn card(tx: &Transaction, intent: &Intent) -> Value {
     let session = intent
         .session
         .as_ref()
-        .and_then(|id| desk.state.sessions.any(id));
-    let parts = desk.state.behaviour.installments;
+        .and_then(|id| tx.state.sessions.any(id));
+    let parts = tx.state.behavior.installments;
     let in_parts = parts > 1 && session.is_some_and(|session| session.installments);
     let plan =
         in_parts.then(|| json!({ "count": parts, "interval": "month", "type": "fixed_count" }));
@@ -176,9 +176,9 @@ pub(super) async fn retrieve(
     call: Call,
 ) -> Answer {
     call.only(&[])?;
-    let desk = stripe.desk(call.cause.clone());
-    let charge = desk.state.charges.get(&call.account, &id)?;
-    call.answer(&desk, charge.json())
+    let tx = stripe.begin(call.cause.clone());
+    let charge = tx.state.charges.get(&call.account, &id)?;
+    call.answer(&tx, charge.json())
 }
 
 /// `GET /v1/charges`.
@@ -187,16 +187,17 @@ pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Ans
         &lists::KNOWN,
         &["payment_intent", "customer", "transfer_group"],
     ])?;
-    let desk = stripe.desk(call.cause.clone());
+    let tx = stripe.begin(call.cause.clone());
     let intent = call.form.get("payment_intent");
-    let nobodys = call.form.has("customer") || call.form.has("transfer_group");
-    let wanted = |charge: &Charge| !nobodys && intent.is_none_or(|intent| charge.intent == intent);
+    let is_foreign = call.form.has("customer") || call.form.has("transfer_group");
+    let wanted =
+        |charge: &Charge| !is_foreign && intent.is_none_or(|intent| charge.intent == intent);
     let page = lists::page(
         &call,
-        &desk.state.charges,
+        &tx.state.charges,
         "/v1/charges",
         wanted,
         Charge::json,
     )?;
-    call.answer(&desk, page)
+    call.answer(&tx, page)
 }

@@ -13,7 +13,7 @@ use super::{
     Stripe, VERSION,
     account::Account,
     call::{RequestId, is_version},
-    wrong::Wrong,
+    errors::ApiError,
 };
 
 /// Names the request, and stamps its answer.
@@ -45,7 +45,7 @@ pub(super) async fn word(request: Request, next: Next) -> Response<Body> {
     let id = id_of(&request);
     let live = is_live(request.headers());
     let mut response = next.run(request).await;
-    match response.extensions_mut().remove::<Wrong>() {
+    match response.extensions_mut().remove::<ApiError>() {
         Some(wrong) => {
             let mut worded = wrong.answer(Some((&id, live)));
             if wrong.executed {

@@ -10,11 +10,11 @@ use super::{
     Stripe,
     account::Account,
     call::{Answer, Call},
-    desk::Desk,
-    kept::Kept,
+    collection::Resource,
     list as lists,
     method::Means,
     state::{Due, State},
+    transaction::Transaction,
 };
 
 /// How long the merchant may answer.
@@ -65,7 +65,7 @@ pub(super) struct Dispute {
     kind: &'static str,
 }
 
-impl Kept for Dispute {
+impl Resource for Dispute {
     const NAME: &'static str = "dispute";
     const PARAM: &'static str = "dispute";
 
@@ -114,7 +114,7 @@ impl Dispute {
     }
 }
 
-impl Desk<'_> {
+impl Transaction<'_> {
     /// The payer claims so many centavos back, if not all that is left.
     pub(super) fn open_dispute(&mut self, charge: &str, amount: Option<i64>) -> Result<(), String> {
         let charge = self
@@ -135,7 +135,7 @@ impl Desk<'_> {
             return Err(format!("only {left} centavos are left to dispute"));
         }
         let (id, account) = (self.id("dp"), charge.account.clone());
-        let booking = self.book(&account, -amount, ("adjustment", "dispute"), &id);
+        let booking = self.api(&account, -amount, ("adjustment", "dispute"), &id);
         let dispute = Dispute {
             account,
             id: id.clone(),
@@ -153,11 +153,11 @@ impl Desk<'_> {
         if let Some(charge) = self.state.charges.any_mut(&charge.id) {
             charge.dispute = Some(id.clone());
         }
-        self.tell_dispute("charge.dispute.created", &id);
-        self.tell_dispute("charge.dispute.funds_withdrawn", &id);
+        self.notify_dispute("charge.dispute.created", &id);
+        self.notify_dispute("charge.dispute.funds_withdrawn", &id);
         if matches!(charge.means, Means::Pix) {
             self.after(
-                self.state.behaviour.pix_dispute_lost_after_s,
+                self.state.behavior.pix_dispute_lost_after_s,
                 Due::LoseDispute(id),
             );
         }
@@ -176,7 +176,7 @@ impl Desk<'_> {
             return;
         };
         let booking = won.then(|| {
-            self.book(
+            self.api(
                 &dispute.account,
                 dispute.amount,
                 ("adjustment", "dispute_reversal"),
@@ -187,9 +187,9 @@ impl Desk<'_> {
             dispute.status = if won { "won" } else { "lost" };
             dispute.bookings.extend(booking);
         }
-        self.tell_dispute("charge.dispute.closed", id);
+        self.notify_dispute("charge.dispute.closed", id);
         if won {
-            self.tell_dispute("charge.dispute.funds_reinstated", id);
+            self.notify_dispute("charge.dispute.funds_reinstated", id);
         }
     }
 
@@ -208,10 +208,10 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn tell_dispute(&mut self, kind: &str, id: &str) {
+    fn notify_dispute(&mut self, kind: &str, id: &str) {
         if let Some(dispute) = self.state.disputes.any(id) {
             let (account, data) = (dispute.account.clone(), dispute.json(&self.state, self.now));
-            self.tell(kind, &account, &json!({ "object": data }));
+            self.notify(kind, &account, &json!({ "object": data }));
         }
     }
 }
@@ -223,19 +223,19 @@ pub(super) async fn retrieve(
     call: Call,
 ) -> Answer {
     call.only(&[])?;
-    let desk = stripe.desk(call.cause.clone());
-    let dispute = desk.state.disputes.get(&call.account, &id)?;
-    call.answer(&desk, dispute.json(&desk.state, desk.now))
+    let tx = stripe.begin(call.cause.clone());
+    let dispute = tx.state.disputes.get(&call.account, &id)?;
+    call.answer(&tx, dispute.json(&tx.state, tx.now))
 }
 
 /// `GET /v1/disputes`.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN, &["charge", "payment_intent"]])?;
-    let desk = stripe.desk(call.cause.clone());
+    let tx = stripe.begin(call.cause.clone());
     let is = |name: &str, value: &str| call.form.get(name).is_none_or(|wanted| wanted == value);
     let wanted =
         |dispute: &Dispute| is("charge", &dispute.charge) && is("payment_intent", &dispute.intent);
-    let json = |dispute: &Dispute| dispute.json(&desk.state, desk.now);
-    let page = lists::page(&call, &desk.state.disputes, "/v1/disputes", wanted, json)?;
-    call.answer(&desk, page)
+    let json = |dispute: &Dispute| dispute.json(&tx.state, tx.now);
+    let page = lists::page(&call, &tx.state.disputes, "/v1/disputes", wanted, json)?;
+    call.answer(&tx, page)
 }

@@ -10,7 +10,7 @@ use super::{
     Stripe,
     account::Account,
     call::{Answer, Call},
-    kept::Kept,
+    collection::Resource,
     list,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Event {
     text: String,
 }
 
-impl Kept for Event {
+impl Resource for Event {
     const NAME: &'static str = "event";
     const PARAM: &'static str = "id";
 
@@ -67,16 +67,16 @@ pub(super) async fn read(
     call: Call,
 ) -> Answer {
     call.only(&[])?;
-    let desk = stripe.desk(call.cause.clone());
-    let event = desk.state.events.get(&call.account, &id)?;
-    call.answer(&desk, event.json())
+    let tx = stripe.begin(call.cause.clone());
+    let event = tx.state.events.get(&call.account, &id)?;
+    call.answer(&tx, event.json())
 }
 
 /// `GET /v1/events`: those of 30 days, newest first.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&list::KNOWN, &["type", "types[]", "delivery_success"]])?;
-    let desk = stripe.desk(call.cause.clone());
-    let oldest = desk.now - LISTED;
+    let tx = stripe.begin(call.cause.clone());
+    let oldest = tx.now - LISTED;
     let types = call.form.list("types");
     let kind = call.form.get("type");
     let wanted = |event: &Event| {
@@ -84,8 +84,8 @@ pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Ans
             && kind.is_none_or(|kind| is_kind(&event.kind, kind))
             && (types.is_empty() || types.iter().any(|kind| is_kind(&event.kind, kind)))
     };
-    let page = list::page(&call, &desk.state.events, "/v1/events", wanted, Event::json)?;
-    call.answer(&desk, page)
+    let page = list::page(&call, &tx.state.events, "/v1/events", wanted, Event::json)?;
+    call.answer(&tx, page)
 }
 
 /// `charge.*` is every kind that begins so.

@@ -2,26 +2,26 @@
 
 use serde_json::{Value, json};
 
-use super::{account::Account, desk::Desk, wrong::Wrong};
+use super::{account::Account, errors::ApiError, transaction::Transaction};
 
 /// How deep an expansion goes.
 const MAX_LEVELS: usize = 4;
 
-type Known<'a> = (&'a Desk<'a>, &'a Account);
+type Known<'a> = (&'a Transaction<'a>, &'a Account);
 
 /// Inlines what the paths name.
-pub(super) fn all(body: &mut Value, paths: &[&str], known: Known) -> Result<(), Wrong> {
+pub(super) fn all(body: &mut Value, paths: &[&str], known: Known) -> Result<(), ApiError> {
     for path in paths {
         let names: Vec<&str> = path.split('.').collect();
         if names.len() > MAX_LEVELS {
             let message = format!(
                 "You cannot expand more than {MAX_LEVELS} levels of a property. Property: {path}"
             );
-            return Err(Wrong::invalid(None, "expand", message));
+            return Err(ApiError::invalid(None, "expand", message));
         }
         if !inline(body, &names, known) {
             let message = format!("This property cannot be expanded ({path}).");
-            return Err(Wrong::invalid(None, "expand", message));
+            return Err(ApiError::invalid(None, "expand", message));
         }
     }
     Ok(())
@@ -50,8 +50,8 @@ fn inline(body: &mut Value, names: &[&str], known: Known) -> bool {
 }
 
 /// Adds the lists that an object shows only on demand.
-fn include(body: &mut Value, name: &str, (desk, account): Known) {
-    let state = &desk.state;
+fn include(body: &mut Value, name: &str, (tx, account): Known) {
+    let state = &tx.state;
     let id = body["id"].as_str().unwrap_or_default().to_owned();
     if name == "line_items"
         && let Some(session) = state.sessions.find(account, &id)
@@ -69,16 +69,16 @@ fn include(body: &mut Value, name: &str, (desk, account): Known) {
     }
 }
 
-fn object((desk, account): Known, id: &str) -> Option<Value> {
-    let state = &desk.state;
+fn object((tx, account): Known, id: &str) -> Option<Value> {
+    let state = &tx.state;
     let (prefix, _) = id.split_once('_')?;
     Some(match prefix {
         "pi" => state.intents.find(account, id)?.json(state),
         "pm" => state.methods.find(account, id)?.json(),
         "ch" | "py" => state.charges.find(account, id)?.json(),
-        "txn" => state.bookings.find(account, id)?.json(desk.now),
+        "txn" => state.bookings.find(account, id)?.json(tx.now),
         "re" | "pyr" => state.refunds.find(account, id)?.json(),
-        "dp" => state.disputes.find(account, id)?.json(state, desk.now),
+        "dp" => state.disputes.find(account, id)?.json(state, tx.now),
         _ => return None,
     })
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::wrong::Wrong;
+use super::errors::ApiError;
 
 const MAX_METADATA: usize = 50;
 const MAX_METADATA_KEY: usize = 40;
@@ -35,7 +35,7 @@ impl Form {
         self.get(name).map(ToOwned::to_owned)
     }
 
-    pub(super) fn need(&self, name: &str) -> Result<&str, Wrong> {
+    pub(super) fn need(&self, name: &str) -> Result<&str, ApiError> {
         if self
             .0
             .iter()
@@ -44,30 +44,30 @@ impl Form {
             let message = format!(
                 "You passed an empty string for '{name}'. We assume empty values are an attempt to unset a parameter; however '{name}' cannot be unset. You should remove '{name}' from your request or supply a non-empty value."
             );
-            return Err(Wrong::invalid(
+            return Err(ApiError::invalid(
                 Some("parameter_invalid_empty"),
                 name,
                 message,
             ));
         }
-        self.get(name).ok_or_else(|| Wrong::missing(name))
+        self.get(name).ok_or_else(|| ApiError::missing(name))
     }
 
-    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, Wrong> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let invalid = |text: &str| {
             let message = format!("Invalid integer: {text}");
-            Wrong::invalid(Some("parameter_invalid_integer"), name, message)
+            ApiError::invalid(Some("parameter_invalid_integer"), name, message)
         };
         self.get(name)
             .map(|text| text.parse().map_err(|_| invalid(text)))
             .transpose()
     }
 
-    pub(super) fn truth(&self, name: &str) -> Result<bool, Wrong> {
+    pub(super) fn truth(&self, name: &str) -> Result<bool, ApiError> {
         match self.get(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(other) => Err(Wrong::invalid(
+            Some(other) => Err(ApiError::invalid(
                 None,
                 name,
                 format!("Invalid boolean: {other}"),
@@ -80,14 +80,14 @@ impl Form {
         &self,
         name: &str,
         words: &[&'static str],
-    ) -> Result<Option<&'static str>, Wrong> {
+    ) -> Result<Option<&'static str>, ApiError> {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
         let found = words.iter().find(|word| **word == text);
         found.copied().map(Some).ok_or_else(|| {
             let message = format!("Invalid {name}: must be one of {}", words.join(", "));
-            Wrong::invalid(None, name, message)
+            ApiError::invalid(None, name, message)
         })
     }
 
@@ -124,8 +124,8 @@ impl Form {
     }
 
     /// Metadata, within Stripe's limits.
-    pub(super) fn metadata(&self, name: &str) -> Result<Map<String, Value>, Wrong> {
-        let refused = |message: String| Wrong::invalid(None, name, message);
+    pub(super) fn metadata(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
+        let refused = |message: String| ApiError::invalid(None, name, message);
         let mut map = Map::new();
         for (field, value) in &self.0 {
             let Some((key, _)) = field.strip_prefix(name).and_then(inside) else {
@@ -155,11 +155,11 @@ impl Form {
     }
 
     /// Refuses what the call does not know. In `known`, `[]` stands for any index and `[*]` for any name.
-    pub(super) fn only(&self, known: &[&[&str]]) -> Result<(), Wrong> {
+    pub(super) fn only(&self, known: &[&[&str]]) -> Result<(), ApiError> {
         for (field, _) in &self.0 {
             let mut patterns = known.iter().flat_map(|group| group.iter());
             if !patterns.any(|pattern| is_of(field, pattern)) {
-                return Err(Wrong::unknown(field));
+                return Err(ApiError::unknown(field));
             }
         }
         Ok(())

@@ -15,8 +15,8 @@ use super::{
     account::Account,
     call::MAX_BODY,
     conversation::{Executed, id_of},
+    errors::ApiError,
     form::Form,
-    wrong::Wrong,
 };
 use crate::sim::lock;
 
@@ -85,18 +85,18 @@ pub(super) async fn once(
 /// The answer of an earlier request under the same key; or nothing, and the key is taken.
 fn begin(stripe: &Stripe, place: &Place, new: &Stored, id: &str) -> Option<Response<Body>> {
     let (account, key) = place;
-    let refuse = |status, message: String| Wrong::new(status, "idempotency_error", message);
-    let answer = |wrong: Wrong| Some(wrong.answer(Some((id, account.live))));
+    let refuse = |status, message: String| ApiError::new(status, "idempotency_error", message);
+    let answer = |wrong: ApiError| Some(wrong.answer(Some((id, account.live))));
     if key.chars().count() > MAX_KEY {
         let message = format!("Idempotency keys are limited to {MAX_KEY} characters.");
-        return answer(Wrong::new(
+        return answer(ApiError::new(
             StatusCode::BAD_REQUEST,
             "invalid_request_error",
             message,
         ));
     }
     let mut state = lock(&stripe.state);
-    let kept = TimeDelta::seconds(state.behaviour.key_kept_s);
+    let kept = TimeDelta::seconds(state.behavior.key_kept_s);
     let earlier = state
         .keys
         .get(place)
@@ -171,15 +171,15 @@ async fn end(
     Response::from_parts(parts, Body::from(body))
 }
 
-/// Runs the call, or fails instead of it or after it, where the behaviour says so.
+/// Runs the call, or fails instead of it or after it, where the behavior says so.
 async fn execute(stripe: &Stripe, request: Request, next: Next) -> Response<Body> {
     let (wait_ms, crash) = {
-        let behaviour = &mut lock(&stripe.state).behaviour;
-        let crash = behaviour.internal_errors > 0;
-        behaviour.internal_errors = behaviour.internal_errors.saturating_sub(1);
+        let behavior = &mut lock(&stripe.state).behavior;
+        let crash = behavior.internal_errors > 0;
+        behavior.internal_errors = behavior.internal_errors.saturating_sub(1);
         (
-            behaviour.execution_ms,
-            crash.then_some(behaviour.internal_errors_after_effect),
+            behavior.execution_ms,
+            crash.then_some(behavior.internal_errors_after_effect),
         )
     };
     if wait_ms > 0 {
@@ -199,6 +199,6 @@ async fn execute(stripe: &Stripe, request: Request, next: Next) -> Response<Body
 
 fn internal(id: Option<&str>) -> Response<Body> {
     let message = "An unknown error occurred";
-    Wrong::new(StatusCode::INTERNAL_SERVER_ERROR, "api_error", message)
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "api_error", message)
         .answer(id.map(|id| (id, false)))
 }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::{
     call::Call,
+    collection::{Collection, Resource},
+    errors::ApiError,
     form::Form,
-    kept::{Kept, Shelf},
-    wrong::Wrong,
 };
 
 /// The parameters of every list.
@@ -25,32 +25,36 @@ const DEFAULT_LIMIT: i64 = 10;
 const MAX_LIMIT: i64 = 100;
 
 /// A page of what `wanted` lets through.
-pub(super) fn page<T: Kept>(
+pub(super) fn page<T: Resource>(
     call: &Call,
-    shelf: &Shelf<T>,
+    collection: &Collection<T>,
     url: &str,
     wanted: impl Fn(&T) -> bool,
     json: impl Fn(&T) -> Value,
-) -> Result<Value, Wrong> {
+) -> Result<Value, ApiError> {
     let form = &call.form;
     let limit = limit(form)?;
     let period = Period::read(form)?;
     let (after, before) = (form.get("starting_after"), form.get("ending_before"));
     for (name, cursor) in [("starting_after", after), ("ending_before", before)] {
-        if let Some(id) = cursor.filter(|id| shelf.find(&call.account, id).is_none()) {
-            return Err(Wrong::no_such(T::NAME, name, id));
+        if let Some(id) = cursor.filter(|id| collection.find(&call.account, id).is_none()) {
+            return Err(ApiError::no_such(T::NAME, name, id));
         }
     }
     // a cursor may itself not be wanted, so places count in the whole list
-    let place = |id: &str| shelf.of(&call.account).position(|item| item.id() == id);
-    let all = shelf.of(&call.account).enumerate();
+    let place = |id: &str| {
+        collection
+            .of(&call.account)
+            .position(|item| item.id() == id)
+    };
+    let all = collection.of(&call.account).enumerate();
     let found = all.filter(|(_, item)| wanted(item) && period.has(item.created_at()));
     let mut found: Vec<(usize, &T)> = found.collect();
     let more = |left: &[(usize, &T)]| left.len() > limit;
     let more = match (after, before) {
         (Some(_), Some(_)) => {
             let message = "You can only use one of `starting_after` and `ending_before`.";
-            return Err(Wrong::invalid(None, "ending_before", message));
+            return Err(ApiError::invalid(None, "ending_before", message));
         }
         (None, Some(cursor)) => {
             let cursor = place(cursor);
@@ -71,12 +75,12 @@ pub(super) fn page<T: Kept>(
     Ok(json!({ "object": "list", "data": data, "has_more": more, "url": url }))
 }
 
-pub(super) fn limit(form: &Form) -> Result<usize, Wrong> {
+pub(super) fn limit(form: &Form) -> Result<usize, ApiError> {
     let limit = form.number("limit")?.unwrap_or(DEFAULT_LIMIT);
     let fits = (1..=MAX_LIMIT).contains(&limit);
     usize::try_from(limit).ok().filter(|_| fits).ok_or_else(|| {
         let message = format!("This value must be between 1 and {MAX_LIMIT} (inclusive).");
-        Wrong::invalid(Some("parameter_invalid_integer"), "limit", message)
+        ApiError::invalid(Some("parameter_invalid_integer"), "limit", message)
     })
 }
 
@@ -87,7 +91,7 @@ struct Period {
 }
 
 impl Period {
-    fn read(form: &Form) -> Result<Self, Wrong> {
+    fn read(form: &Form) -> Result<Self, ApiError> {
         let number = |name: &str| form.number(name);
         if let Some(exactly) = number("created")? {
             return Ok(Self {

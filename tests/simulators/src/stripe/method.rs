@@ -11,9 +11,9 @@ use super::{
     account::Account,
     boleto,
     call::{Answer, Call},
+    collection::Resource,
+    errors::ApiError,
     form::Form,
-    kept::Kept,
-    wrong::Wrong,
 };
 
 /// What `payment_method_data` may hold.
@@ -62,7 +62,7 @@ impl Means {
     }
 }
 
-impl Kept for Method {
+impl Resource for Method {
     const NAME: &'static str = "PaymentMethod";
     const PARAM: &'static str = "payment_method";
 
@@ -106,7 +106,7 @@ fn card() -> Value {
 }
 
 /// The means of a form; none if it names none.
-pub(super) fn read(form: &Form) -> Result<Option<Means>, Wrong> {
+pub(super) fn read(form: &Form) -> Result<Option<Means>, ApiError> {
     const TYPE: &str = "payment_method_data[type]";
     if !form.has("payment_method_data") {
         return Ok(None);
@@ -143,7 +143,7 @@ pub(super) async fn retrieve(
     call: Call,
 ) -> Answer {
     call.only(&[])?;
-    let desk = stripe.desk(call.cause.clone());
-    let method = desk.state.methods.get(&call.account, &id)?;
-    call.answer(&desk, method.json())
+    let tx = stripe.begin(call.cause.clone());
+    let method = tx.state.methods.get(&call.account, &id)?;
+    call.answer(&tx, method.json())
 }

@@ -16,33 +16,33 @@ use axum::{
 use crate::sim::Sim;
 
 mod account;
-mod behaviour;
+mod behavior;
 mod boleto;
-mod book;
 mod booking;
 mod call;
 mod charge;
+mod collection;
+mod control_api;
 mod conversation;
-mod desk;
 mod dispute;
+mod errors;
 mod event;
 mod expand;
 mod form;
 mod idempotency;
 mod intent;
-mod kept;
 mod list;
 mod method;
 mod nulls;
 mod refund;
 mod session;
 mod state;
+mod transaction;
 mod webhook;
-mod wrong;
 
 use call::Cause;
+use errors::ApiError;
 use state::State;
-use wrong::Wrong;
 
 const VERSION: &str = "2026-10-28.endive";
 /// How often time is let do its work when nobody asks anything.
@@ -65,7 +65,7 @@ impl Stripe {
 /// Everything that is served; starts the clock, too.
 pub(crate) fn router(stripe: Arc<Stripe>) -> Router {
     tick(stripe.clone());
-    let control = behaviour::control(stripe.clone());
+    let control = behavior::control(stripe.clone());
     let api = payments().merge(money()).merge(account());
     let api = api
         .route("/v1/{*anything}", any(unrecognized))
@@ -126,12 +126,12 @@ fn account() -> Router<Arc<Stripe>> {
         )
 }
 
-async fn unrecognized(request: Request) -> Wrong {
+async fn unrecognized(request: Request) -> ApiError {
     let (method, path) = (request.method(), request.uri().path());
     let message = format!(
         "Unrecognized request URL ({method}: {path}). Please see https://stripe.com/docs or we can help at https://support.stripe.com/."
     );
-    Wrong::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
+    ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
 }
 
 /// Time goes on though nobody asks.
@@ -144,7 +144,7 @@ fn tick(stripe: Arc<Stripe>) {
         stop.run_until_cancelled(async move {
             loop {
                 tokio::time::sleep(TICK).await;
-                drop(stripe.desk(Cause::default()));
+                drop(stripe.begin(Cause::default()));
             }
         })
         .await;

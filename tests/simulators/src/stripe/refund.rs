@@ -9,16 +9,16 @@ use serde_json::{Map, Value, json};
 use super::{
     Stripe,
     account::Account,
-    behaviour::RefundEnd,
+    behavior::RefundEnd,
     call::{Answer, Call},
     charge::Charge,
-    desk::Desk,
+    collection::Resource,
+    errors::ApiError,
     form::Form,
-    kept::Kept,
     list as lists,
     method::Means,
     state::Due,
-    wrong::Wrong,
+    transaction::Transaction,
 };
 use crate::sim::decimal;
 
@@ -49,7 +49,7 @@ pub(super) struct Refund {
     kind: &'static str,
 }
 
-impl Kept for Refund {
+impl Resource for Refund {
     const NAME: &'static str = "refund";
     const PARAM: &'static str = "refund";
 
@@ -95,16 +95,16 @@ pub(super) struct Wish {
     pub metadata: Map<String, Value>,
 }
 
-impl Desk<'_> {
+impl Transaction<'_> {
     /// Gives money back, or says why not; the refund's id.
-    pub(super) fn refund(&mut self, charge: &str, wish: Wish) -> Result<String, Wrong> {
+    pub(super) fn refund(&mut self, charge: &str, request: Wish) -> Result<String, ApiError> {
         let charge = self.state.charges.any(charge).cloned();
-        let charge = charge.ok_or_else(|| Wrong::no_such("charge", "charge", ""))?;
-        let amount = refundable(&charge, wish.amount, self.now)?;
+        let charge = charge.ok_or_else(|| ApiError::no_such("charge", "charge", ""))?;
+        let amount = refundable(&charge, request.amount, self.now)?;
         let (id, account) = (self.id("re"), charge.account.clone());
         let pix = matches!(charge.means, Means::Pix);
         let kind = if pix { "payment_refund" } else { "refund" };
-        let booking = self.book(&account, -amount, (kind, "refund"), &id);
+        let booking = self.api(&account, -amount, (kind, "refund"), &id);
         let refund = Refund {
             account,
             id: id.clone(),
@@ -113,22 +113,22 @@ impl Desk<'_> {
             charge: charge.id.clone(),
             intent: charge.intent.clone(),
             status: if pix { "pending" } else { "succeeded" },
-            reason: wish.reason,
-            metadata: wish.metadata,
+            reason: request.reason,
+            metadata: request.metadata,
             booking,
             failure_booking: None,
             kind: charge.means.kind(),
         };
         self.state.refunds.put(refund);
         self.change_refunded(&charge.id, amount);
-        self.tell_charge(
+        self.notify_charge(
             "charge.refunded",
             &charge.id,
             Some(json!({ "amount_refunded": charge.refunded })),
         );
-        self.tell_refund("refund.created", &id, None);
-        let behaviour = &self.state.behaviour;
-        let (seconds, end) = (behaviour.pix_refund_settles_after_s, behaviour.refunds);
+        self.notify_refund("refund.created", &id, None);
+        let behavior = &self.state.behavior;
+        let (seconds, end) = (behavior.pix_refund_settles_after_s, behavior.refunds);
         let fails = end == RefundEnd::Fail || (!pix && end == RefundEnd::FailLater);
         if fails {
             self.after(seconds, Due::FailRefund(id.clone()));
@@ -149,11 +149,11 @@ impl Desk<'_> {
             return;
         };
         refund.status = "succeeded";
-        self.tell_refund("refund.updated", id, Some("pending"));
-        let behaviour = &self.state.behaviour;
-        if behaviour.refunds == RefundEnd::FailLater {
+        self.notify_refund("refund.updated", id, Some("pending"));
+        let behavior = &self.state.behavior;
+        if behavior.refunds == RefundEnd::FailLater {
             self.after(
-                behaviour.pix_refund_settles_after_s,
+                behavior.pix_refund_settles_after_s,
                 Due::FailRefund(id.to_owned()),
             );
         }
@@ -170,7 +170,7 @@ impl Desk<'_> {
             return false;
         };
         let (refund, before) = (refund.clone(), refund.status);
-        let booking = self.book(
+        let booking = self.api(
             &refund.account,
             refund.amount,
             ("refund_failure", "refund_failure"),
@@ -181,8 +181,8 @@ impl Desk<'_> {
             refund.failure_booking = Some(booking);
         }
         self.change_refunded(&refund.charge, -refund.amount);
-        self.tell_refund("refund.updated", id, Some(before));
-        self.tell_refund("refund.failed", id, None);
+        self.notify_refund("refund.updated", id, Some(before));
+        self.notify_refund("refund.failed", id, None);
         true
     }
 
@@ -192,22 +192,22 @@ impl Desk<'_> {
         }
     }
 
-    fn tell_refund(&mut self, kind: &str, id: &str, before: Option<&str>) {
+    fn notify_refund(&mut self, kind: &str, id: &str, before: Option<&str>) {
         if let Some(refund) = self.state.refunds.any(id) {
             let (account, mut data) = (refund.account.clone(), json!({ "object": refund.json() }));
             if let Some(before) = before {
                 data["previous_attributes"] = json!({ "status": before });
             }
-            self.tell(kind, &account, &data);
+            self.notify(kind, &account, &data);
         }
     }
 }
 
 /// How much of the charge is given back.
-fn refundable(charge: &Charge, wanted: Option<i64>, now: DateTime<Utc>) -> Result<i64, Wrong> {
+fn refundable(charge: &Charge, wanted: Option<i64>, now: DateTime<Utc>) -> Result<i64, ApiError> {
     let id = &charge.id;
     let left = charge.amount - charge.refunded;
-    let refuse = |code, message| Err(Wrong::state(code, message));
+    let refuse = |code, message| Err(ApiError::state(code, message));
     if matches!(charge.means, Means::Boleto { .. }) {
         let message = format!("Charge {id} was paid by boleto and cannot be refunded.");
         return refuse(Some("charge_not_refundable"), message);
@@ -235,7 +235,7 @@ fn refundable(charge: &Charge, wanted: Option<i64>, now: DateTime<Utc>) -> Resul
             money(amount),
             money(left)
         );
-        return Err(Wrong::state(None, message).param("amount"));
+        return Err(ApiError::state(None, message).param("amount"));
     }
     Ok(amount)
 }
@@ -247,42 +247,42 @@ pub(super) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> A
     let amount = form.number("amount")?;
     if amount.is_some_and(|amount| amount < 1) {
         let message = "This value must be greater than or equal to 1.";
-        return Err(Wrong::invalid(
+        return Err(ApiError::invalid(
             Some("parameter_invalid_integer"),
             "amount",
             message,
         ));
     }
-    let wish = Wish {
+    let request = Wish {
         amount,
         reason: form.word("reason", &REASONS)?,
         metadata: form.metadata("metadata")?,
     };
-    let mut desk = stripe.desk(call.cause.clone());
-    let charge = charge_of(&desk, &call.account, form)?;
-    let id = desk.refund(&charge, wish)?;
-    let refund = desk.state.refunds.get(&call.account, &id)?;
-    call.answer(&desk, refund.json())
+    let mut tx = stripe.begin(call.cause.clone());
+    let charge = charge_of(&tx, &call.account, form)?;
+    let id = tx.refund(&charge, request)?;
+    let refund = tx.state.refunds.get(&call.account, &id)?;
+    call.answer(&tx, refund.json())
 }
 
 /// The charge that the form names, or that of its intent.
-fn charge_of(desk: &Desk, account: &Account, form: &Form) -> Result<String, Wrong> {
+fn charge_of(tx: &Transaction, account: &Account, form: &Form) -> Result<String, ApiError> {
     if let Some(id) = form.get("charge") {
-        let charge = desk.state.charges.find(account, id);
+        let charge = tx.state.charges.find(account, id);
         return charge
             .map(|charge| charge.id.clone())
-            .ok_or_else(|| Wrong::no_such("charge", "charge", id));
+            .ok_or_else(|| ApiError::no_such("charge", "charge", id));
     }
     let Some(id) = form.get("payment_intent") else {
         let message = "One of the following params should be provided for this request: payment_intent or charge.";
-        return Err(Wrong::invalid(
+        return Err(ApiError::invalid(
             Some("parameter_missing"),
             "payment_intent",
             message,
         ));
     };
-    let intent = desk.state.intents.find(account, id);
-    let intent = intent.ok_or_else(|| Wrong::no_such("payment_intent", "payment_intent", id))?;
+    let intent = tx.state.intents.find(account, id);
+    let intent = intent.ok_or_else(|| ApiError::no_such("payment_intent", "payment_intent", id))?;
     let paid = intent
         .latest_charge
         .clone()
@@ -290,7 +290,7 @@ fn charge_of(desk: &Desk, account: &Account, form: &Form) -> Result<String, Wron
     paid.ok_or_else(|| {
         let message =
             format!("This PaymentIntent ({id}) does not have a successful charge to refund.");
-        Wrong::state(Some("payment_intent_unexpected_state"), message)
+        ApiError::state(Some("payment_intent_unexpected_state"), message)
     })
 }
 
@@ -301,24 +301,24 @@ pub(super) async fn retrieve(
     call: Call,
 ) -> Answer {
     call.only(&[])?;
-    let desk = stripe.desk(call.cause.clone());
-    let refund = desk.state.refunds.get(&call.account, &id)?;
-    call.answer(&desk, refund.json())
+    let tx = stripe.begin(call.cause.clone());
+    let refund = tx.state.refunds.get(&call.account, &id)?;
+    call.answer(&tx, refund.json())
 }
 
 /// `GET /v1/refunds`.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN, &["charge", "payment_intent"]])?;
-    let desk = stripe.desk(call.cause.clone());
+    let tx = stripe.begin(call.cause.clone());
     let is = |name: &str, value: &str| call.form.get(name).is_none_or(|wanted| wanted == value);
     let wanted =
         |refund: &Refund| is("charge", &refund.charge) && is("payment_intent", &refund.intent);
     let page = lists::page(
         &call,
-        &desk.state.refunds,
+        &tx.state.refunds,
         "/v1/refunds",
         wanted,
         Refund::json,
     )?;
-    call.answer(&desk, page)
+    call.answer(&tx, page)
 }

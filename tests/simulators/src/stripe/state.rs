@@ -5,23 +5,23 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::{
-    account::Account, behaviour::Behaviour, booking::Booking, charge::Charge, dispute::Dispute,
-    event::Event, idempotency::Stored, intent::Intent, kept::Shelf, method::Method, refund::Refund,
-    session::Session, webhook::Endpoint,
+    account::Account, behavior::Behavior, booking::Booking, charge::Charge, collection::Collection,
+    dispute::Dispute, event::Event, idempotency::Stored, intent::Intent, method::Method,
+    refund::Refund, session::Session, webhook::Endpoint,
 };
 
 #[derive(Default)]
 pub(super) struct State {
-    pub behaviour: Behaviour,
-    pub intents: Shelf<Intent>,
-    pub methods: Shelf<Method>,
-    pub charges: Shelf<Charge>,
-    pub bookings: Shelf<Booking>,
-    pub refunds: Shelf<Refund>,
-    pub disputes: Shelf<Dispute>,
-    pub sessions: Shelf<Session>,
-    pub events: Shelf<Event>,
-    pub endpoints: Shelf<Endpoint>,
+    pub behavior: Behavior,
+    pub intents: Collection<Intent>,
+    pub methods: Collection<Method>,
+    pub charges: Collection<Charge>,
+    pub bookings: Collection<Booking>,
+    pub refunds: Collection<Refund>,
+    pub disputes: Collection<Dispute>,
+    pub sessions: Collection<Session>,
+    pub events: Collection<Event>,
+    pub endpoints: Collection<Endpoint>,
     /// Intents and sessions by the merchant's own reference, in the order of their making.
     pub references: HashMap<String, Vec<String>>,
     /// By account and key.

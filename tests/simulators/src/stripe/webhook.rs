@@ -11,10 +11,10 @@ use super::{
     Stripe,
     account::Account,
     call::{Answer, Call},
+    collection::Resource,
+    errors::ApiError,
     form::Form,
-    kept::Kept,
     list as lists,
-    wrong::Wrong,
 };
 
 const MAX_ENDPOINTS: usize = 16;
@@ -48,7 +48,7 @@ pub(super) struct Endpoint {
     pub secret: String,
 }
 
-impl Kept for Endpoint {
+impl Resource for Endpoint {
     const NAME: &'static str = "webhook endpoint";
     const PARAM: &'static str = "webhook_endpoint";
 
@@ -66,7 +66,7 @@ impl Kept for Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn hears(&self, kind: &str) -> bool {
+    pub(super) fn receives(&self, kind: &str) -> bool {
         !self.disabled
             && self
                 .events
@@ -89,35 +89,35 @@ pub(super) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> A
     const SECRET: usize = 32;
     call.only(&[&CREATE])?;
     let (form, account) = (&call.form, &call.account);
-    let mut desk = stripe.desk(call.cause.clone());
+    let mut tx = stripe.begin(call.cause.clone());
     form.need("url")?;
     let url = address(form)?.unwrap_or_default();
     let events = events(form);
     if events.is_empty() {
-        return Err(Wrong::missing("enabled_events"));
+        return Err(ApiError::missing("enabled_events"));
     }
-    if desk.state.endpoints.of(account).count() >= MAX_ENDPOINTS {
+    if tx.state.endpoints.of(account).count() >= MAX_ENDPOINTS {
         let mode = if account.live { "live" } else { "test" };
         let message =
             format!("You have reached the maximum of {MAX_ENDPOINTS} {mode} webhook endpoints.");
-        return Err(Wrong::state(None, message));
+        return Err(ApiError::state(None, message));
     }
     let endpoint = Endpoint {
         account: account.clone(),
-        id: desk.id("we"),
-        created_at: desk.now,
+        id: tx.id("we"),
+        created_at: tx.now,
         url,
         events,
         api_version: form.text("api_version"),
         description: form.text("description"),
         metadata: form.metadata("metadata")?,
         disabled: false,
-        secret: format!("whsec_{}", desk.sim.random(SECRET)),
+        secret: format!("whsec_{}", tx.sim.random(SECRET)),
     };
     let mut json = endpoint.json();
     json["secret"] = endpoint.secret.clone().into();
-    desk.state.endpoints.put(endpoint);
-    call.answer(&desk, json)
+    tx.state.endpoints.put(endpoint);
+    call.answer(&tx, json)
 }
 
 fn events(form: &Form) -> Vec<String> {
@@ -127,7 +127,7 @@ fn events(form: &Form) -> Vec<String> {
         .collect()
 }
 
-fn address(form: &Form) -> Result<Option<String>, Wrong> {
+fn address(form: &Form) -> Result<Option<String>, ApiError> {
     let Some(text) = form.get("url") else {
         return Ok(None);
     };
@@ -135,7 +135,7 @@ fn address(form: &Form) -> Result<Option<String>, Wrong> {
         Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(Some(text.to_owned())),
         _ => {
             let message = "Invalid URL: An explicit scheme (such as https) must be provided.";
-            Err(Wrong::invalid(Some("url_invalid"), "url", message))
+            Err(ApiError::invalid(Some("url_invalid"), "url", message))
         }
     }
 }
@@ -143,10 +143,10 @@ fn address(form: &Form) -> Result<Option<String>, Wrong> {
 /// `GET /v1/webhook_endpoints`.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN])?;
-    let desk = stripe.desk(call.cause.clone());
+    let tx = stripe.begin(call.cause.clone());
     let url = "/v1/webhook_endpoints";
-    let page = lists::page(&call, &desk.state.endpoints, url, |_| true, Endpoint::json)?;
-    call.answer(&desk, page)
+    let page = lists::page(&call, &tx.state.endpoints, url, |_| true, Endpoint::json)?;
+    call.answer(&tx, page)
 }
 
 /// `GET /v1/webhook_endpoints/{id}`.
@@ -156,9 +156,9 @@ pub(super) async fn retrieve(
     call: Call,
 ) -> Answer {
     call.only(&[])?;
-    let desk = stripe.desk(call.cause.clone());
-    let endpoint = desk.state.endpoints.get(&call.account, &id)?;
-    call.answer(&desk, endpoint.json())
+    let tx = stripe.begin(call.cause.clone());
+    let endpoint = tx.state.endpoints.get(&call.account, &id)?;
+    call.answer(&tx, endpoint.json())
 }
 
 /// `POST /v1/webhook_endpoints/{id}`.
@@ -170,8 +170,8 @@ pub(super) async fn change(
     call.only(&[&CHANGE])?;
     let form = &call.form;
     let (url, metadata) = (address(form)?, form.metadata("metadata")?);
-    let mut desk = stripe.desk(call.cause.clone());
-    let endpoint = desk.state.endpoints.get_mut(&call.account, &id)?;
+    let mut tx = stripe.begin(call.cause.clone());
+    let endpoint = tx.state.endpoints.get_mut(&call.account, &id)?;
     endpoint.url = url.unwrap_or_else(|| endpoint.url.clone());
     if form.has("enabled_events") {
         endpoint.events = events(form);
@@ -184,7 +184,7 @@ pub(super) async fn change(
     }
     endpoint.metadata.extend(metadata);
     let json = endpoint.json();
-    call.answer(&desk, json)
+    call.answer(&tx, json)
 }
 
 /// `DELETE /v1/webhook_endpoints/{id}`.
@@ -194,11 +194,11 @@ pub(super) async fn remove(
     call: Call,
 ) -> Answer {
     call.only(&[])?;
-    let mut desk = stripe.desk(call.cause.clone());
-    desk.state.endpoints.get(&call.account, &id)?;
-    desk.state.endpoints.remove(&id);
+    let mut tx = stripe.begin(call.cause.clone());
+    tx.state.endpoints.get(&call.account, &id)?;
+    tx.state.endpoints.remove(&id);
     call.answer(
-        &desk,
+        &tx,
         json!({ "id": id, "object": "webhook_endpoint", "deleted": true }),
     )
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::lab::Lab;
+use crate::server::TestServer;
 
 /// None: the captures are not here.
 fn captures() -> Option<Value> {
@@ -34,21 +34,23 @@ fn keys(value: &Value) -> Vec<&String> {
 }
 
 /// Sends the captured request again, with a customer and a due date that are right today.
-async fn repeat(lab: &Lab, capture: &Value) -> Value {
+async fn repeat(server: &TestServer, capture: &Value) -> Value {
     let mut request = capture["request"].clone();
-    request["customer"] = lab.customer().await.into();
-    request["dueDate"] = Lab::day(5).into();
-    lab.make("/v3/payments", request).await
+    request["customer"] = server.customer().await.into();
+    request["dueDate"] = TestServer::day(5).into();
+    server.make("/v3/payments", request).await
 }
 
 #[tokio::test]
-async fn a_customer_looks_as_captured() {
+async fn a_customer_checks_as_captured() {
     let Some(captures) = captures() else {
         return;
     };
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let capture = &captures["customer"];
-    let made = lab.make("/v3/customers", capture["request"].clone()).await;
+    let made = server
+        .make("/v3/customers", capture["request"].clone())
+        .await;
     assert_eq!(shape(&made), shape(&capture["response"]));
     assert_eq!(keys(&made), keys(&capture["response"]));
     for field in [
@@ -68,10 +70,10 @@ async fn pix_and_boleto_look_as_captured() {
     let Some(captures) = captures() else {
         return;
     };
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     for name in ["payment_pix", "payment_boleto"] {
         let capture = &captures[name];
-        let made = repeat(&lab, capture).await;
+        let made = repeat(&server, capture).await;
         assert_eq!(shape(&made), shape(&capture["response"]), "{name}");
         assert_eq!(keys(&made), keys(&capture["response"]), "{name}");
         for field in [
@@ -96,9 +98,9 @@ async fn a_card_charge_has_two_more_keys() {
     let Some(captures) = captures() else {
         return;
     };
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let capture = &captures["payment_card"];
-    let made = repeat(&lab, capture).await;
+    let made = repeat(&server, capture).await;
     let pix = &captures["payment_pix"]["response"];
     let more: Vec<_> = keys(&made)
         .into_iter()
@@ -114,11 +116,11 @@ async fn errors_are_word_for_word_those_captured() {
     let Some(captures) = captures() else {
         return;
     };
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     for capture in captures["errors"].as_array().expect("errors") {
         let path = capture["request"]["path"].as_str().expect("a path");
         let body = capture["request"]["body"].clone();
-        let (status, answer) = lab.call(Method::POST, path, body).await;
+        let (status, answer) = server.call(Method::POST, path, body).await;
         assert_eq!(json!(status), capture["status"]);
         assert_eq!(answer, capture["response"]);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{lab::Lab, listener::Listener};
+use crate::{listener::Listener, server::TestServer};
 
 /// Everything about cards that can be told.
 const EVENTS: [&str; 11] = [
@@ -20,11 +20,16 @@ const EVENTS: [&str; 11] = [
 ];
 
 /// What is told while a charge goes through `actions`.
-async fn told(lab: &Lab, billing: &str, actions: &[(&str, Value)], count: usize) -> Vec<String> {
-    let (mut listener, _) = Listener::of(lab, &EVENTS, Value::Null).await;
-    let charge = lab.charge(billing, Value::Null).await;
+async fn reported(
+    server: &TestServer,
+    billing: &str,
+    actions: &[(&str, Value)],
+    count: usize,
+) -> Vec<String> {
+    let (mut listener, _) = Listener::of(server, &EVENTS, Value::Null).await;
+    let charge = server.charge(billing, Value::Null).await;
     for (action, how) in actions {
-        lab.act(&charge, action, how.clone()).await;
+        server.act(&charge, action, how.clone()).await;
     }
     let events = listener.events(count).await;
     assert!(listener.is_idle(), "nothing else is told");
@@ -33,10 +38,10 @@ async fn told(lab: &Lab, billing: &str, actions: &[(&str, Value)], count: usize)
 
 #[tokio::test]
 async fn a_card_is_refused_and_may_be_tried_again() {
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let actions = [("fail", json!({})), ("pay", json!({})), ("pay", json!({}))];
     assert_eq!(
-        told(&lab, "CREDIT_CARD", &actions, 3).await,
+        reported(&server, "CREDIT_CARD", &actions, 3).await,
         [
             "PAYMENT_CREDIT_CARD_CAPTURE_REFUSED PENDING",
             "PAYMENT_CONFIRMED CONFIRMED",
@@ -47,8 +52,8 @@ async fn a_card_is_refused_and_may_be_tried_again() {
 
 #[tokio::test]
 async fn a_review_approves_or_reproves() {
-    let lab = Lab::open().await;
-    lab.set(json!({ "card": "review" })).await;
+    let server = TestServer::open().await;
+    server.set(json!({ "card": "review" })).await;
     let actions = [
         ("pay", json!({})),
         ("fail", json!({})),
@@ -56,7 +61,7 @@ async fn a_review_approves_or_reproves() {
         ("pay", json!({})),
     ];
     assert_eq!(
-        told(&lab, "CREDIT_CARD", &actions, 5).await,
+        reported(&server, "CREDIT_CARD", &actions, 5).await,
         [
             "PAYMENT_AWAITING_RISK_ANALYSIS AWAITING_RISK_ANALYSIS",
             "PAYMENT_REPROVED_BY_RISK_ANALYSIS PENDING",
@@ -69,11 +74,11 @@ async fn a_review_approves_or_reproves() {
 
 #[tokio::test]
 async fn an_authorized_card_is_captured_later() {
-    let lab = Lab::open().await;
-    lab.set(json!({ "card": "authorize" })).await;
+    let server = TestServer::open().await;
+    server.set(json!({ "card": "authorize" })).await;
     let actions = [("pay", json!({})), ("pay", json!({}))];
     assert_eq!(
-        told(&lab, "CREDIT_CARD", &actions, 2).await,
+        reported(&server, "CREDIT_CARD", &actions, 2).await,
         [
             "PAYMENT_AUTHORIZED AUTHORIZED",
             "PAYMENT_CONFIRMED CONFIRMED"
@@ -83,7 +88,7 @@ async fn an_authorized_card_is_captured_later() {
 
 #[tokio::test]
 async fn a_won_chargeback_returns_to_what_it_was() {
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let actions = [
         ("pay", json!({})),
         ("dispute", json!({})),
@@ -91,7 +96,7 @@ async fn a_won_chargeback_returns_to_what_it_was() {
         ("close_dispute", json!({ "won": true })),
     ];
     assert_eq!(
-        told(&lab, "CREDIT_CARD", &actions, 5).await,
+        reported(&server, "CREDIT_CARD", &actions, 5).await,
         [
             "PAYMENT_CONFIRMED CONFIRMED",
             "PAYMENT_CHARGEBACK_REQUESTED CHARGEBACK_REQUESTED",
@@ -100,7 +105,7 @@ async fn a_won_chargeback_returns_to_what_it_was() {
             "PAYMENT_CONFIRMED CONFIRMED",
         ]
     );
-    assert_eq!(lab.held().await[0]["disputed"], false);
+    assert_eq!(server.held().await[0]["disputed"], false);
 }
 
 #[tokio::test]
@@ -109,35 +114,37 @@ async fn a_lost_chargeback_is_refunded_or_stays_as_set() {
         ("refunded", vec!["PAYMENT_REFUNDED REFUNDED"]),
         ("stays", vec![]),
     ] {
-        let lab = Lab::open().await;
-        lab.set(json!({ "chargeback_lost": lost })).await;
+        let server = TestServer::open().await;
+        server.set(json!({ "chargeback_lost": lost })).await;
         let actions = [
             ("pay", json!({})),
             ("dispute", json!({})),
             ("close_dispute", json!({ "won": false })),
         ];
-        let events = told(&lab, "CREDIT_CARD", &actions, 2 + last.len()).await;
+        let events = reported(&server, "CREDIT_CARD", &actions, 2 + last.len()).await;
         assert_eq!(events[2..], last);
-        assert_eq!(lab.held().await[0]["disputed"], true);
+        assert_eq!(server.held().await[0]["disputed"], true);
     }
 }
 
 #[tokio::test]
 async fn a_disputed_pix_blocks_the_balance_and_says_nothing() {
-    let lab = Lab::open().await;
-    let charge = lab.charge("PIX", Value::Null).await;
-    lab.act(&charge, "pay", json!({})).await;
-    lab.act(&charge, "dispute", json!({ "amount": 5_000 }))
+    let server = TestServer::open().await;
+    let charge = server.charge("PIX", Value::Null).await;
+    server.act(&charge, "pay", json!({})).await;
+    server
+        .act(&charge, "dispute", json!({ "amount": 5_000 }))
         .await;
-    assert_eq!(lab.status(&charge).await, "RECEIVED");
+    assert_eq!(server.status(&charge).await, "RECEIVED");
     assert_eq!(
-        lab.get("/v3/finance/balance").await["balance"],
+        server.get("/v3/finance/balance").await["balance"],
         json!(48.01)
     );
-    lab.act(&charge, "close_dispute", json!({ "won": true }))
+    server
+        .act(&charge, "close_dispute", json!({ "won": true }))
         .await;
     assert_eq!(
-        lab.get("/v3/finance/balance").await["balance"],
+        server.get("/v3/finance/balance").await["balance"],
         json!(98.01)
     );
 }
@@ -151,10 +158,10 @@ async fn a_disputed_pix_may_also_look_like_a_refund_or_a_chargeback() {
             "PAYMENT_CHARGEBACK_REQUESTED CHARGEBACK_REQUESTED",
         ),
     ] {
-        let lab = Lab::open().await;
-        lab.set(json!({ "pix_dispute": dispute })).await;
+        let server = TestServer::open().await;
+        server.set(json!({ "pix_dispute": dispute })).await;
         let actions = [("pay", json!({})), ("dispute", json!({}))];
-        let events = told(&lab, "PIX", &actions, 2).await;
+        let events = reported(&server, "PIX", &actions, 2).await;
         assert_eq!(events, ["PAYMENT_RECEIVED RECEIVED", event]);
     }
 }

@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    lab::{Lab, id},
     listener::Listener,
+    server::{TestServer, id},
 };
 
 const EVENTS: [&str; 6] = [
@@ -27,12 +27,12 @@ fn checkout() -> Value {
 
 #[tokio::test]
 async fn a_paid_checkout_makes_a_payment() {
-    let lab = Lab::open().await;
-    let (mut listener, _) = Listener::of(&lab, &EVENTS, Value::Null).await;
-    let made = lab.make("/v3/checkouts", checkout()).await;
+    let server = TestServer::open().await;
+    let (mut listener, _) = Listener::of(&server, &EVENTS, Value::Null).await;
+    let made = server.make("/v3/checkouts", checkout()).await;
     assert_eq!(made["status"], "ACTIVE");
     assert!(made["link"].as_str().unwrap().ends_with(&id(&made)));
-    lab.act(&made, "pay", json!({})).await;
+    server.act(&made, "pay", json!({})).await;
     let events = listener.events(4).await;
     assert_eq!(
         events,
@@ -43,7 +43,7 @@ async fn a_paid_checkout_makes_a_payment() {
             "CHECKOUT_PAID PAID"
         ]
     );
-    let found = lab
+    let found = server
         .get(&format!("/v3/payments?checkoutSession={}", id(&made)))
         .await;
     let payment = &found["data"][0];
@@ -52,7 +52,7 @@ async fn a_paid_checkout_makes_a_payment() {
         [&json!(123), &made["id"]]
     );
     assert_eq!(payment["externalReference"], "o1");
-    let held = lab.held().await;
+    let held = server.held().await;
     assert_eq!(held.len(), 1, "the payment stands for the checkout");
     assert_eq!(
         (&held[0]["paid"], &held[0]["reference"]),
@@ -62,28 +62,29 @@ async fn a_paid_checkout_makes_a_payment() {
 
 #[tokio::test]
 async fn a_checkout_expires_by_the_clock() {
-    let lab = Lab::open().await;
-    let (mut listener, _) = Listener::of(&lab, &EVENTS, Value::Null).await;
-    let made = lab.make("/v3/checkouts", checkout()).await;
-    lab.control(Method::POST, "clock", json!({ "advance_s": 3600 }))
+    let server = TestServer::open().await;
+    let (mut listener, _) = Listener::of(&server, &EVENTS, Value::Null).await;
+    let made = server.make("/v3/checkouts", checkout()).await;
+    server
+        .control(Method::POST, "clock", json!({ "advance_s": 3600 }))
         .await;
     assert_eq!(
         listener.events(2).await,
         ["CHECKOUT_CREATED ACTIVE", "CHECKOUT_EXPIRED EXPIRED"]
     );
     let path = format!("charges/{}/pay", id(&made));
-    assert_eq!(lab.control(Method::POST, &path, json!({})).await.0, 409);
-    assert_eq!(lab.held().await[0]["payable"], false);
+    assert_eq!(server.control(Method::POST, &path, json!({})).await.0, 409);
+    assert_eq!(server.held().await[0]["payable"], false);
 }
 
 #[tokio::test]
 async fn only_an_active_checkout_is_cancelled() {
-    let lab = Lab::open().await;
-    let (mut listener, _) = Listener::of(&lab, &EVENTS, Value::Null).await;
-    let made = lab.make("/v3/checkouts", checkout()).await;
+    let server = TestServer::open().await;
+    let (mut listener, _) = Listener::of(&server, &EVENTS, Value::Null).await;
+    let made = server.make("/v3/checkouts", checkout()).await;
     let path = format!("/v3/checkouts/{}/cancel", id(&made));
-    assert_eq!(lab.make(&path, Value::Null).await["status"], "CANCELED");
-    assert_eq!(lab.refused(&path, Value::Null).await, "invalid_action");
+    assert_eq!(server.make(&path, Value::Null).await["status"], "CANCELED");
+    assert_eq!(server.refused(&path, Value::Null).await, "invalid_action");
     assert_eq!(
         listener.events(2).await,
         ["CHECKOUT_CREATED ACTIVE", "CHECKOUT_CANCELED CANCELED"]
@@ -92,7 +93,7 @@ async fn only_an_active_checkout_is_cancelled() {
 
 #[tokio::test]
 async fn checkouts_are_checked() {
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let item = |name: &str, value: Value| json!([{ "name": name, "quantity": 1, "value": value }]);
     for (field, value, code) in [
         ("minutesToExpire", json!(9), "invalid_object"),
@@ -107,19 +108,23 @@ async fn checkouts_are_checked() {
     ] {
         let mut wrong = checkout();
         wrong[field] = value;
-        assert_eq!(lab.refused("/v3/checkouts", wrong).await, code, "{field}");
+        assert_eq!(
+            server.refused("/v3/checkouts", wrong).await,
+            code,
+            "{field}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_payment_link_is_paid_as_often_as_people_like() {
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let link = json!({ "name": "Rifa", "billingType": "PIX", "chargeType": "DETACHED", "value": 10, "externalReference": "r" });
-    let link = lab.make("/v3/paymentLinks", link).await;
+    let link = server.make("/v3/paymentLinks", link).await;
     for _ in 0..2 {
-        lab.act(&link, "pay", json!({})).await;
+        server.act(&link, "pay", json!({})).await;
     }
-    let paid = lab
+    let paid = server
         .get(&format!("/v3/payments?paymentLink={}", id(&link)))
         .await;
     assert_eq!(
@@ -127,7 +132,7 @@ async fn a_payment_link_is_paid_as_often_as_people_like() {
         (&json!(2), &json!("RECEIVED"))
     );
     let path = format!("/v3/paymentLinks/{}", id(&link));
-    assert_eq!(lab.get(&path).await["url"], link["url"]);
-    assert_eq!(lab.call(Method::DELETE, &path, Value::Null).await.0, 200);
-    assert_eq!(lab.get("/v3/paymentLinks").await["totalCount"], 0);
+    assert_eq!(server.get(&path).await["url"], link["url"]);
+    assert_eq!(server.call(Method::DELETE, &path, Value::Null).await.0, 200);
+    assert_eq!(server.get("/v3/paymentLinks").await["totalCount"], 0);
 }

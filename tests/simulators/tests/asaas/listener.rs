@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::lab::{Lab, id};
+use crate::server::{TestServer, id};
 
 /// Longer than anything takes that happens at all.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,42 +29,48 @@ pub(crate) const TOKEN: &str = "a-secret-that-both-know-0123456789";
 #[derive(Clone)]
 struct Ear {
     answers: Arc<Mutex<VecDeque<u16>>>,
-    heard: UnboundedSender<(HeaderMap, Value)>,
+    received: UnboundedSender<(HeaderMap, Value)>,
 }
 
 pub(crate) struct Listener {
     pub url: String,
     answers: Arc<Mutex<VecDeque<u16>>>,
-    heard: UnboundedReceiver<(HeaderMap, Value)>,
+    received: UnboundedReceiver<(HeaderMap, Value)>,
 }
 
-async fn hear(State(ear): State<Ear>, headers: HeaderMap, Json(body): Json<Value>) -> StatusCode {
+async fn receive(
+    State(ear): State<Ear>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> StatusCode {
     let next = ear.answers.lock().expect("a lock").pop_front();
-    ear.heard.send((headers, body)).expect("somebody listens");
+    ear.received
+        .send((headers, body))
+        .expect("somebody listens");
     StatusCode::from_u16(next.unwrap_or(200)).expect("a status")
 }
 
 impl Listener {
     pub(crate) async fn open() -> Self {
-        let (sender, heard) = unbounded_channel();
+        let (sender, received) = unbounded_channel();
         let answers = Arc::default();
         let ear = Ear {
             answers: Arc::clone(&answers),
-            heard: sender,
+            received: sender,
         };
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/hooks", socket.local_addr().expect("an address"));
-        let router = Router::new().route("/hooks", post(hear)).with_state(ear);
+        let router = Router::new().route("/hooks", post(receive)).with_state(ear);
         TaskTracker::new().spawn(async move { axum::serve(socket, router).await });
         Self {
             url,
             answers,
-            heard,
+            received,
         }
     }
 
     /// Registered with the simulator, for these events; the webhook's id.
-    pub(crate) async fn of(lab: &Lab, events: &[&str], more: Value) -> (Self, String) {
+    pub(crate) async fn of(server: &TestServer, events: &[&str], more: Value) -> (Self, String) {
         let listener = Self::open().await;
         let mut webhook = json!({
             "name": "tests", "url": listener.url, "email": "ops@example.com", "enabled": true, "interrupted": false,
@@ -73,7 +79,7 @@ impl Listener {
         for (name, value) in more.as_object().into_iter().flatten() {
             webhook[name] = value.clone();
         }
-        let webhook = lab.make("/v3/webhooks", webhook).await;
+        let webhook = server.make("/v3/webhooks", webhook).await;
         (listener, id(&webhook))
     }
 
@@ -83,7 +89,7 @@ impl Listener {
     }
 
     pub(crate) async fn next(&mut self) -> (HeaderMap, Value) {
-        let next = timeout(PATIENCE, self.heard.recv()).await;
+        let next = timeout(PATIENCE, self.received.recv()).await;
         next.expect("an event in time").expect("an event")
     }
 
@@ -114,7 +120,7 @@ impl Listener {
 
     /// Nothing more was heard until now.
     pub(crate) fn is_idle(&mut self) -> bool {
-        self.heard.try_recv().is_err()
+        self.received.try_recv().is_err()
     }
 }
 

@@ -5,20 +5,20 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    lab::{Lab, id},
     listener::Listener,
+    server::{TestServer, id},
 };
 
 #[tokio::test]
 async fn each_wrong_field_has_its_code() {
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     for (field, value, code) in [
         ("customer", json!("cus_nobody"), "invalid_customer"),
         ("billingType", json!("CASH"), "invalid_billingType"),
         ("value", json!(0), "invalid_value"),
         ("value", json!("100.00"), "invalid_value"),
         ("value", json!(1.005), "invalid_value"),
-        ("dueDate", json!(Lab::day(-1)), "invalid_dueDate"),
+        ("dueDate", json!(TestServer::day(-1)), "invalid_dueDate"),
         ("dueDate", json!("19/07/2026"), "invalid_dueDate"),
         ("discount", json!({ "value": 100 }), "invalid_discount"),
         ("fine", json!({ "value": -1 }), "invalid_fine"),
@@ -31,21 +31,21 @@ async fn each_wrong_field_has_its_code() {
     ] {
         let mut more = json!({});
         more[field] = value;
-        let order = lab.order("PIX", more.clone()).await;
-        assert_eq!(lab.refused("/v3/payments", order).await, code, "{more}");
+        let order = server.order("PIX", more.clone()).await;
+        assert_eq!(server.refused("/v3/payments", order).await, code, "{more}");
     }
-    assert!(lab.held().await.is_empty());
-    let today = json!({ "dueDate": Lab::day(0) });
-    assert_eq!(lab.charge("PIX", today).await["status"], "PENDING");
+    assert!(server.held().await.is_empty());
+    let today = json!({ "dueDate": TestServer::day(0) });
+    assert_eq!(server.charge("PIX", today).await["status"], "PENDING");
 }
 
 #[tokio::test]
 async fn a_pix_code_is_a_png_that_a_phone_can_read() {
-    let lab = Lab::open().await;
-    let charge = lab
+    let server = TestServer::open().await;
+    let charge = server
         .charge("PIX", json!({ "value": 98.01, "description": "Pedido" }))
         .await;
-    let code = lab
+    let code = server
         .get(&format!("/v3/payments/{}/pixQrCode", id(&charge)))
         .await;
     let picture = STANDARD
@@ -68,23 +68,23 @@ async fn a_pix_code_is_a_png_that_a_phone_can_read() {
 
 #[tokio::test]
 async fn without_an_approved_key_the_charge_is_made_and_its_code_refused() {
-    let lab = Lab::open().await;
-    lab.set(json!({ "pix_key": false })).await;
-    let charge = lab.charge("PIX", Value::Null).await;
+    let server = TestServer::open().await;
+    server.set(json!({ "pix_key": false })).await;
+    let charge = server.charge("PIX", Value::Null).await;
     let path = format!("/v3/payments/{}/pixQrCode", id(&charge));
-    let (status, body) = lab.call(Method::GET, &path, Value::Null).await;
+    let (status, body) = server.call(Method::GET, &path, Value::Null).await;
     assert_eq!(
         (status, &body["errors"][0]["code"]),
         (400, &json!("invalid_action"))
     );
-    assert_eq!(lab.held().await.len(), 1);
+    assert_eq!(server.held().await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_boleto_has_a_line_that_agrees_with_its_barcode() {
-    let lab = Lab::open().await;
-    let boleto = lab.charge("BOLETO", json!({ "value": 350 })).await;
-    let numbers = lab
+    let server = TestServer::open().await;
+    let boleto = server.charge("BOLETO", json!({ "value": 350 })).await;
+    let numbers = server
         .get(&format!("/v3/payments/{}/identificationField", id(&boleto)))
         .await;
     let line = numbers["identificationField"].as_str().unwrap();
@@ -101,27 +101,31 @@ async fn a_boleto_has_a_line_that_agrees_with_its_barcode() {
     );
     assert!(barcode[5..19].ends_with("0000035000"));
     assert_eq!(numbers["nossoNumero"], boleto["nossoNumero"]);
-    let pix = lab.charge("PIX", Value::Null).await;
+    let pix = server.charge("PIX", Value::Null).await;
     let path = format!("/v3/payments/{}/identificationField", id(&pix));
-    assert_eq!(lab.call(Method::GET, &path, Value::Null).await.0, 400);
+    assert_eq!(server.call(Method::GET, &path, Value::Null).await.0, 400);
 }
 
 #[tokio::test]
 async fn a_pix_is_received_at_once() {
-    let lab = Lab::open().await;
-    let (mut listener, _) =
-        Listener::of(&lab, &["PAYMENT_CREATED", "PAYMENT_RECEIVED"], Value::Null).await;
-    let charge = lab
+    let server = TestServer::open().await;
+    let (mut listener, _) = Listener::of(
+        &server,
+        &["PAYMENT_CREATED", "PAYMENT_RECEIVED"],
+        Value::Null,
+    )
+    .await;
+    let charge = server
         .charge("PIX", json!({ "externalReference": "o1" }))
         .await;
-    lab.act(&charge, "pay", json!({})).await;
+    server.act(&charge, "pay", json!({})).await;
     let events = listener.events(2).await;
     assert_eq!(
         events,
         ["PAYMENT_CREATED PENDING", "PAYMENT_RECEIVED RECEIVED"]
     );
-    let paid = lab.get(&format!("/v3/payments/{}", id(&charge))).await;
-    let today = json!(Lab::day(0));
+    let paid = server.get(&format!("/v3/payments/{}", id(&charge))).await;
+    let today = json!(TestServer::day(0));
     for day in [
         "paymentDate",
         "clientPaymentDate",
@@ -131,16 +135,16 @@ async fn a_pix_is_received_at_once() {
         assert_eq!(paid[day], today, "{day}");
     }
     assert_eq!(
-        lab.get("/v3/finance/balance").await.to_string(),
+        server.get("/v3/finance/balance").await.to_string(),
         r#"{"balance":98.01}"#
     );
-    let all = lab.get("/v3/pix/transactions").await;
+    let all = server.get("/v3/pix/transactions").await;
     let e2e = all["data"][0]["endToEndIdentifier"].as_str().unwrap();
     assert_eq!(
         (e2e.len(), &all["data"][0]["id"]),
         (32, &paid["pixTransaction"])
     );
-    let found = lab
+    let found = server
         .get(&format!("/v3/pix/transactions?endToEndIdentifier={e2e}"))
         .await;
     assert_eq!(found["data"][0]["payment"], charge["id"]);
@@ -148,68 +152,70 @@ async fn a_pix_is_received_at_once() {
 
 #[tokio::test]
 async fn a_boleto_is_confirmed_first_and_received_on_the_next_business_day() {
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let events = ["PAYMENT_CONFIRMED", "PAYMENT_RECEIVED"];
-    let (mut listener, _) = Listener::of(&lab, &events, Value::Null).await;
-    let charge = lab.charge("BOLETO", Value::Null).await;
-    lab.act(&charge, "pay", json!({ "amount": 10_250 })).await;
+    let (mut listener, _) = Listener::of(&server, &events, Value::Null).await;
+    let charge = server.charge("BOLETO", Value::Null).await;
+    server
+        .act(&charge, "pay", json!({ "amount": 10_250 }))
+        .await;
     let (event, payment) = listener.event().await;
     assert_eq!(
         (event.as_str(), &payment["status"]),
         ("PAYMENT_CONFIRMED", &json!("CONFIRMED"))
     );
     assert_eq!(payment["paymentDate"], Value::Null);
-    assert_eq!(payment["clientPaymentDate"], json!(Lab::day(0)));
+    assert_eq!(payment["clientPaymentDate"], json!(TestServer::day(0)));
     assert_eq!(
         (&payment["originalValue"], &payment["value"]),
         (&json!(100), &json!(102.5))
     );
     assert_eq!(payment["interestValue"], json!(2.5));
-    lab.advance(4).await;
+    server.advance(4).await;
     let (event, payment) = listener.event().await;
     assert_eq!(
         (event.as_str(), &payment["status"]),
         ("PAYMENT_RECEIVED", &json!("RECEIVED"))
     );
-    assert_eq!(payment["paymentDate"], json!(Lab::day(4)));
+    assert_eq!(payment["paymentDate"], json!(TestServer::day(4)));
 }
 
 #[tokio::test]
 async fn a_further_pay_settles_what_is_confirmed_and_a_third_is_refused() {
-    let lab = Lab::open().await;
-    let charge = lab.charge("BOLETO", Value::Null).await;
-    lab.act(&charge, "pay", json!({})).await;
-    assert_eq!(lab.status(&charge).await, "CONFIRMED");
-    lab.act(&charge, "pay", json!({})).await;
-    assert_eq!(lab.status(&charge).await, "RECEIVED");
+    let server = TestServer::open().await;
+    let charge = server.charge("BOLETO", Value::Null).await;
+    server.act(&charge, "pay", json!({})).await;
+    assert_eq!(server.status(&charge).await, "CONFIRMED");
+    server.act(&charge, "pay", json!({})).await;
+    assert_eq!(server.status(&charge).await, "RECEIVED");
     let path = format!("charges/{}/pay", id(&charge));
-    assert_eq!(lab.control(Method::POST, &path, json!({})).await.0, 409);
+    assert_eq!(server.control(Method::POST, &path, json!({})).await.0, 409);
 }
 
 #[tokio::test]
 async fn what_is_overdue_is_still_payable_until_the_boleto_ends() {
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let events = ["PAYMENT_OVERDUE", "PAYMENT_BANK_SLIP_CANCELLED"];
-    let (mut listener, _) = Listener::of(&lab, &events, Value::Null).await;
+    let (mut listener, _) = Listener::of(&server, &events, Value::Null).await;
     let days = "daysAfterDueDateToRegistrationCancellation";
-    let charge = lab.charge("BOLETO", json!({ days: 3 })).await;
-    lab.advance(6).await;
+    let charge = server.charge("BOLETO", json!({ days: 3 })).await;
+    server.advance(6).await;
     assert_eq!(listener.events(1).await, ["PAYMENT_OVERDUE OVERDUE"]);
-    assert_eq!(lab.held().await[0]["payable"], true);
-    lab.advance(3).await;
+    assert_eq!(server.held().await[0]["payable"], true);
+    server.advance(3).await;
     assert_eq!(
         listener.events(1).await,
         ["PAYMENT_BANK_SLIP_CANCELLED OVERDUE"]
     );
-    assert_eq!(lab.held().await[0]["payable"], false);
-    assert_eq!(lab.status(&charge).await, "OVERDUE");
+    assert_eq!(server.held().await[0]["payable"], false);
+    assert_eq!(server.status(&charge).await, "OVERDUE");
 }
 
 #[tokio::test]
 async fn the_sandbox_pays_and_makes_overdue() {
-    let lab = Lab::open().await;
-    let charge = lab.charge("PIX", Value::Null).await;
-    let overdue = lab
+    let server = TestServer::open().await;
+    let charge = server.charge("PIX", Value::Null).await;
+    let overdue = server
         .make(
             &format!("/v3/sandbox/payment/{}/overdue", id(&charge)),
             Value::Null,
@@ -217,55 +223,56 @@ async fn the_sandbox_pays_and_makes_overdue() {
         .await;
     assert_eq!(overdue["status"], "OVERDUE");
     let path = format!("/v3/sandbox/payment/{}/confirm", id(&charge));
-    assert_eq!(lab.make(&path, Value::Null).await["status"], "RECEIVED");
-    assert_eq!(lab.refused(&path, Value::Null).await, "invalid_action");
+    assert_eq!(server.make(&path, Value::Null).await["status"], "RECEIVED");
+    assert_eq!(server.refused(&path, Value::Null).await, "invalid_action");
 }
 
 #[tokio::test]
 async fn only_what_is_unpaid_can_be_deleted_and_it_can_be_restored() {
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let events = ["PAYMENT_DELETED", "PAYMENT_RESTORED"];
-    let (mut listener, _) = Listener::of(&lab, &events, Value::Null).await;
-    let charge = lab.charge("PIX", Value::Null).await;
+    let (mut listener, _) = Listener::of(&server, &events, Value::Null).await;
+    let charge = server.charge("PIX", Value::Null).await;
     let path = format!("/v3/payments/{}", id(&charge));
-    let delete = async || lab.call(Method::DELETE, &path, Value::Null).await;
+    let delete = async || server.call(Method::DELETE, &path, Value::Null).await;
     assert_eq!(
         delete().await,
         (200, json!({ "deleted": true, "id": charge["id"] }))
     );
-    assert_eq!(lab.get(&path).await["deleted"], true);
+    assert_eq!(server.get(&path).await["deleted"], true);
     assert_eq!(delete().await.1["errors"][0]["code"], "invalid_action");
-    let restored = lab.make(&format!("{path}/restore"), Value::Null).await;
+    let restored = server.make(&format!("{path}/restore"), Value::Null).await;
     assert_eq!(restored["deleted"], false);
     assert_eq!(
         listener.events(2).await,
         ["PAYMENT_DELETED PENDING", "PAYMENT_RESTORED PENDING"]
     );
-    lab.act(&charge, "pay", json!({})).await;
+    server.act(&charge, "pay", json!({})).await;
     assert_eq!(delete().await.0, 400);
 }
 
 #[tokio::test]
-async fn a_change_is_told_and_only_taken_while_unpaid() {
-    let lab = Lab::open().await;
-    let (mut listener, _) = Listener::of(&lab, &["PAYMENT_UPDATED"], Value::Null).await;
-    let charge = lab
+async fn a_change_is_reported_and_only_taken_while_unpaid() {
+    let server = TestServer::open().await;
+    let (mut listener, _) = Listener::of(&server, &["PAYMENT_UPDATED"], Value::Null).await;
+    let charge = server
         .charge("BOLETO", json!({ "externalReference": "old" }))
         .await;
     let path = format!("/v3/payments/{}", id(&charge));
-    let update = json!({ "value": 50.5, "dueDate": Lab::day(9), "externalReference": "new" });
-    let (status, shown) = lab.call(Method::PUT, &path, update.clone()).await;
+    let update =
+        json!({ "value": 50.5, "dueDate": TestServer::day(9), "externalReference": "new" });
+    let (status, shown) = server.call(Method::PUT, &path, update.clone()).await;
     assert_eq!((status, &shown["value"]), (200, &json!(50.5)));
     assert_eq!(shown["originalDueDate"], charge["originalDueDate"]);
     assert_eq!(listener.event().await.1["externalReference"], "new");
     for (reference, count) in [("old", 0), ("new", 1)] {
-        let found = lab
+        let found = server
             .get(&format!("/v3/payments?externalReference={reference}"))
             .await;
         assert_eq!(found["totalCount"], count, "{reference}");
     }
-    lab.act(&charge, "pay", json!({})).await;
-    let (status, refused) = lab.call(Method::PUT, &path, update).await;
+    server.act(&charge, "pay", json!({})).await;
+    let (status, refused) = server.call(Method::PUT, &path, update).await;
     assert_eq!(
         (status, &refused["errors"][0]["code"]),
         (400, &json!("invalid_action"))
@@ -274,15 +281,17 @@ async fn a_change_is_told_and_only_taken_while_unpaid() {
 
 #[tokio::test]
 async fn installments_sum_up_to_the_total() {
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let order = json!({ "installmentCount": 3, "totalValue": 100, "value": null });
-    let first = lab.charge("CREDIT_CARD", order).await;
+    let first = server.charge("CREDIT_CARD", order).await;
     assert_eq!(
         (&first["installmentNumber"], &first["value"]),
         (&json!(1), &json!(33.33))
     );
     let plan = first["installment"].as_str().unwrap();
-    let all = lab.get(&format!("/v3/payments?installment={plan}")).await;
+    let all = server
+        .get(&format!("/v3/payments?installment={plan}"))
+        .await;
     let values: Vec<_> = all["data"]
         .as_array()
         .unwrap()
@@ -290,8 +299,8 @@ async fn installments_sum_up_to_the_total() {
         .map(|one| one["value"].to_string())
         .collect();
     assert_eq!(values, ["33.34", "33.33", "33.33"]);
-    lab.act(&first, "pay", json!({})).await;
-    let confirmed = lab
+    server.act(&first, "pay", json!({})).await;
+    let confirmed = server
         .get(&format!("/v3/payments?installment={plan}&status=CONFIRMED"))
         .await;
     assert_eq!(confirmed["totalCount"], 3, "the card pays all at once");
@@ -299,13 +308,15 @@ async fn installments_sum_up_to_the_total() {
 
 #[tokio::test]
 async fn money_by_hand_is_not_in_the_balance() {
-    let lab = Lab::open().await;
-    let charge = lab.charge("BOLETO", Value::Null).await;
+    let server = TestServer::open().await;
+    let charge = server.charge("BOLETO", Value::Null).await;
     let path = format!("/v3/payments/{}", id(&charge));
-    let paid = lab.make(&format!("{path}/receiveInCash"), json!({})).await;
+    let paid = server
+        .make(&format!("{path}/receiveInCash"), json!({}))
+        .await;
     assert_eq!(paid["status"], "RECEIVED_IN_CASH");
-    assert_eq!(lab.get("/v3/finance/balance").await["balance"], 0);
-    let undone = lab
+    assert_eq!(server.get("/v3/finance/balance").await["balance"], 0);
+    let undone = server
         .make(&format!("{path}/undoReceivedInCash"), json!({}))
         .await;
     assert_eq!(undone["status"], "PENDING");

@@ -4,24 +4,24 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    lab::{Lab, id},
     listener::Listener,
+    server::{TestServer, id},
 };
 
-async fn paid(lab: &Lab, billing: &str) -> (Value, String) {
-    let charge = lab.charge(billing, Value::Null).await;
-    lab.act(&charge, "pay", json!({})).await;
+async fn paid(server: &TestServer, billing: &str) -> (Value, String) {
+    let charge = server.charge(billing, Value::Null).await;
+    server.act(&charge, "pay", json!({})).await;
     let path = format!("/v3/payments/{}/refund", id(&charge));
     (charge, path)
 }
 
 #[tokio::test]
 async fn a_part_keeps_the_status_and_the_rest_ends_it() {
-    let lab = Lab::open().await;
+    let server = TestServer::open().await;
     let events = ["PAYMENT_PARTIALLY_REFUNDED", "PAYMENT_REFUNDED"];
-    let (mut listener, _) = Listener::of(&lab, &events, Value::Null).await;
-    let (charge, path) = paid(&lab, "PIX").await;
-    let part = lab
+    let (mut listener, _) = Listener::of(&server, &events, Value::Null).await;
+    let (charge, path) = paid(&server, "PIX").await;
+    let part = server
         .make(&path, json!({ "value": 10.5, "description": "troca" }))
         .await;
     assert_eq!(part["status"], "RECEIVED");
@@ -46,55 +46,56 @@ async fn a_part_keeps_the_status_and_the_rest_ends_it() {
     assert_eq!(refund["endToEndIdentifier"].as_str().unwrap().len(), 32);
     for value in [json!(89.51), json!(0), json!(1.001)] {
         assert_eq!(
-            lab.refused(&path, json!({ "value": value })).await,
+            server.refused(&path, json!({ "value": value })).await,
             "invalid_value"
         );
     }
-    assert_eq!(lab.make(&path, json!({})).await["status"], "REFUNDED");
-    assert_eq!(lab.refused(&path, json!({})).await, "invalid_action");
-    let told = listener.events(2).await;
+    assert_eq!(server.make(&path, json!({})).await["status"], "REFUNDED");
+    assert_eq!(server.refused(&path, json!({})).await, "invalid_action");
+    let reported = listener.events(2).await;
     assert_eq!(
-        told,
+        reported,
         [
             "PAYMENT_PARTIALLY_REFUNDED RECEIVED",
             "PAYMENT_REFUNDED REFUNDED"
         ]
     );
-    let list = lab.get(&format!("{path}s")).await;
+    let list = server.get(&format!("{path}s")).await;
     assert_eq!(
         (&list["totalCount"], &list["data"][1]["value"]),
         (&json!(2), &json!(10.5))
     );
     assert_eq!(
-        lab.get("/v3/finance/balance").await["balance"],
+        server.get("/v3/finance/balance").await["balance"],
         json!(-1.99),
         "fees are kept"
     );
     assert_eq!(
-        (&lab.held().await[0]["refunded"], &charge["refunds"]),
+        (&server.held().await[0]["refunded"], &charge["refunds"]),
         (&json!(10_000), &Value::Null)
     );
 }
 
 #[tokio::test]
 async fn a_pending_refund_ends_by_the_clock() {
-    let lab = Lab::open().await;
-    lab.set(json!({ "refund": "pending", "refund_end_s": 3600 }))
+    let server = TestServer::open().await;
+    server
+        .set(json!({ "refund": "pending", "refund_end_s": 3600 }))
         .await;
     let events = ["PAYMENT_REFUND_IN_PROGRESS", "PAYMENT_REFUNDED"];
-    let (mut listener, _) = Listener::of(&lab, &events, Value::Null).await;
-    let (charge, path) = paid(&lab, "PIX").await;
-    let begun = lab.make(&path, json!({})).await;
+    let (mut listener, _) = Listener::of(&server, &events, Value::Null).await;
+    let (charge, path) = paid(&server, "PIX").await;
+    let started = server.make(&path, json!({})).await;
     assert_eq!(
-        (&begun["status"], &begun["refunds"][0]["status"]),
+        (&started["status"], &started["refunds"][0]["status"]),
         (&json!("REFUND_IN_PROGRESS"), &json!("PENDING"))
     );
-    assert_eq!(begun["refunds"][0]["effectiveDate"], Value::Null);
-    lab.advance(1).await;
-    assert_eq!(lab.status(&charge).await, "REFUNDED");
-    let told = listener.events(2).await;
+    assert_eq!(started["refunds"][0]["effectiveDate"], Value::Null);
+    server.advance(1).await;
+    assert_eq!(server.status(&charge).await, "REFUNDED");
+    let reported = listener.events(2).await;
     assert_eq!(
-        told,
+        reported,
         [
             "PAYMENT_REFUND_IN_PROGRESS REFUND_IN_PROGRESS",
             "PAYMENT_REFUNDED REFUNDED"
@@ -104,23 +105,25 @@ async fn a_pending_refund_ends_by_the_clock() {
 
 #[tokio::test]
 async fn a_person_authorizes_or_cancels_a_critical_action() {
-    let lab = Lab::open().await;
-    lab.set(json!({ "refund": "awaiting_authorization" })).await;
+    let server = TestServer::open().await;
+    server
+        .set(json!({ "refund": "awaiting_authorization" }))
+        .await;
     for (end, status) in [("done", "REFUNDED"), ("cancelled", "RECEIVED")] {
-        let (charge, path) = paid(&lab, "PIX").await;
-        let begun = lab.make(&path, json!({})).await;
+        let (charge, path) = paid(&server, "PIX").await;
+        let started = server.make(&path, json!({})).await;
         assert_eq!(
-            begun["refunds"][0]["status"],
+            started["refunds"][0]["status"],
             "AWAITING_CRITICAL_ACTION_AUTHORIZATION"
         );
         let control = format!("refunds/{}/{end}", id(&charge));
         assert_eq!(
-            lab.control(Method::POST, &control, Value::Null).await.0,
+            server.control(Method::POST, &control, Value::Null).await.0,
             200
         );
-        assert_eq!(lab.status(&charge).await, status);
+        assert_eq!(server.status(&charge).await, status);
         assert_eq!(
-            lab.control(Method::POST, &control, Value::Null).await.0,
+            server.control(Method::POST, &control, Value::Null).await.0,
             409
         );
     }
@@ -128,21 +131,21 @@ async fn a_person_authorizes_or_cancels_a_critical_action() {
 
 #[tokio::test]
 async fn a_boleto_is_given_back_by_a_page_of_its_own() {
-    let lab = Lab::open().await;
-    let (mut listener, _) = Listener::of(&lab, &["PAYMENT_REFUND_DENIED"], Value::Null).await;
-    let (charge, path) = paid(&lab, "BOLETO").await;
-    assert_eq!(lab.refused(&path, json!({})).await, "invalid_action");
+    let server = TestServer::open().await;
+    let (mut listener, _) = Listener::of(&server, &["PAYMENT_REFUND_DENIED"], Value::Null).await;
+    let (charge, path) = paid(&server, "BOLETO").await;
+    assert_eq!(server.refused(&path, json!({})).await, "invalid_action");
     let slip = format!("/v3/payments/{}/bankSlip/refund", id(&charge));
-    let page = lab.make(&slip, json!({})).await;
+    let page = server.make(&slip, json!({})).await;
     assert!(page["requestUrl"].as_str().unwrap().starts_with("https://"));
-    let refunds = lab.get(&format!("{path}s")).await;
+    let refunds = server.get(&format!("{path}s")).await;
     assert_eq!(
         refunds["data"][0]["status"],
         "AWAITING_CUSTOMER_EXTERNAL_AUTHORIZATION"
     );
-    assert_eq!(lab.status(&charge).await, "REFUND_REQUESTED");
+    assert_eq!(server.status(&charge).await, "REFUND_REQUESTED");
     let control = format!("refunds/{}/cancelled", id(&charge));
-    lab.control(Method::POST, &control, Value::Null).await;
+    server.control(Method::POST, &control, Value::Null).await;
     assert_eq!(
         listener.events(1).await,
         ["PAYMENT_REFUND_DENIED CONFIRMED"]
@@ -151,30 +154,33 @@ async fn a_boleto_is_given_back_by_a_page_of_its_own() {
 
 #[tokio::test]
 async fn an_unpaid_or_too_old_pix_is_not_given_back() {
-    let lab = Lab::open().await;
-    let charge = lab.charge("PIX", Value::Null).await;
+    let server = TestServer::open().await;
+    let charge = server.charge("PIX", Value::Null).await;
     let path = format!("/v3/payments/{}/refund", id(&charge));
-    assert_eq!(lab.refused(&path, json!({})).await, "invalid_action");
-    lab.act(&charge, "pay", json!({})).await;
-    lab.advance(91).await;
-    assert_eq!(lab.refused(&path, json!({})).await, "invalid_action");
+    assert_eq!(server.refused(&path, json!({})).await, "invalid_action");
+    server.act(&charge, "pay", json!({})).await;
+    server.advance(91).await;
+    assert_eq!(server.refused(&path, json!({})).await, "invalid_action");
 }
 
 #[tokio::test]
 async fn a_refund_may_need_the_balance() {
-    let lab = Lab::open().await;
-    lab.set(json!({ "refund_needs_balance": true })).await;
-    let (_, path) = paid(&lab, "PIX").await;
-    assert_eq!(lab.refused(&path, json!({})).await, "invalid_action");
-    lab.make(&path, json!({ "value": 98.01 })).await;
+    let server = TestServer::open().await;
+    server.set(json!({ "refund_needs_balance": true })).await;
+    let (_, path) = paid(&server, "PIX").await;
+    assert_eq!(server.refused(&path, json!({})).await, "invalid_action");
+    server.make(&path, json!({ "value": 98.01 })).await;
 }
 
 #[tokio::test]
 async fn the_panel_gives_money_back_too() {
-    let lab = Lab::open().await;
-    let (mut listener, _) = Listener::of(&lab, &["PAYMENT_PARTIALLY_REFUNDED"], Value::Null).await;
-    let (charge, _) = paid(&lab, "CREDIT_CARD").await;
-    lab.act(&charge, "refund", json!({ "amount": 100 })).await;
+    let server = TestServer::open().await;
+    let (mut listener, _) =
+        Listener::of(&server, &["PAYMENT_PARTIALLY_REFUNDED"], Value::Null).await;
+    let (charge, _) = paid(&server, "CREDIT_CARD").await;
+    server
+        .act(&charge, "refund", json!({ "amount": 100 }))
+        .await;
     let (_, payment) = listener.event().await;
     assert_eq!(
         (&payment["status"], &payment["refunds"][0]["value"]),

@@ -3,7 +3,7 @@
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
 
-use crate::world::{Answer, KEY, TXID, World, cob};
+use crate::server::{Answer, KEY, TXID, TestServer, cob};
 
 const FILE: &str = "bacen-pix-api-openapi.yaml";
 
@@ -193,39 +193,39 @@ fn cobv() -> Value {
 
 #[tokio::test]
 async fn charges_answer_as_bacen_says() {
-    let (spec, world) = (Spec::read(), World::start().await);
-    spec.check(("put", "/cob/{txid}"), &world.charge(TXID).await);
-    let unnamed = world.call("POST", "/v2/cob", &cob("1.00")).await;
+    let (spec, server) = (Spec::read(), TestServer::start().await);
+    spec.check(("put", "/cob/{txid}"), &server.charge(TXID).await);
+    let unnamed = server.call("POST", "/v2/cob", &cob("1.00")).await;
     spec.check(("post", "/cob"), &unnamed);
     let changed = json!({ "valor": { "original": "99.00" } });
-    let changed = world
+    let changed = server
         .call("PATCH", &format!("/v2/cob/{TXID}"), &changed)
         .await;
     spec.check(("patch", "/cob/{txid}"), &changed);
-    let due = world
+    let due = server
         .call("PUT", &format!("/v2/cobv/{COBV}"), &cobv())
         .await;
     spec.check(("put", "/cobv/{txid}"), &due);
     let daily = json!({ "valor": { "desconto": { "modalidade": 3, "valorPerc": "0.01" } } });
-    let daily = world
+    let daily = server
         .call("PATCH", &format!("/v2/cobv/{COBV}"), &daily)
         .await;
     spec.check(("patch", "/cobv/{txid}"), &daily);
     for txid in [TXID, COBV] {
-        world.act(txid, "pay", &json!({})).await;
+        server.act(txid, "pay", &json!({})).await;
     }
     spec.check(
         ("get", "/cob/{txid}"),
-        &world.get(&format!("/v2/cob/{TXID}")).await,
+        &server.get(&format!("/v2/cob/{TXID}")).await,
     );
-    let paid = world.get(&format!("/v2/cobv/{COBV}")).await;
+    let paid = server.get(&format!("/v2/cobv/{COBV}")).await;
     assert!(
         paid.body["pix"][0]["componentesValor"]["desconto"].is_object(),
         "{paid:?}"
     );
     spec.check(("get", "/cobv/{txid}"), &paid);
     for path in ["/cob", "/cobv"] {
-        let list = world.get(&format!("/v2{path}?{ALL_TIME}")).await;
+        let list = server.get(&format!("/v2{path}?{ALL_TIME}")).await;
         assert!(!list.body["cobs"].as_array().unwrap().is_empty());
         spec.check(("get", path), &list);
     }
@@ -233,73 +233,73 @@ async fn charges_answer_as_bacen_says() {
 
 #[tokio::test]
 async fn pix_and_returns_answer_as_bacen_says() {
-    let (spec, world) = (Spec::read(), World::start().await);
-    world.charge(TXID).await;
-    let e2eid = world.pay(TXID).await;
+    let (spec, server) = (Spec::read(), TestServer::start().await);
+    server.charge(TXID).await;
+    let e2eid = server.pay(TXID).await;
     let returning = format!("/v2/pix/{e2eid}/devolucao/r0001");
-    let returned = world
+    let returned = server
         .call("PUT", &returning, &json!({ "valor": "7.89" }))
         .await;
     spec.check(("put", "/pix/{e2eid}/devolucao/{id}"), &returned);
-    world.advance(60).await;
-    let settled = world.get(&returning).await;
+    server.advance(60).await;
+    let settled = server.get(&returning).await;
     assert_eq!(settled.body["status"], "DEVOLVIDO");
     spec.check(("get", "/pix/{e2eid}/devolucao/{id}"), &settled);
     spec.check(
         ("get", "/pix/{e2eid}"),
-        &world.get(&format!("/v2/pix/{e2eid}")).await,
+        &server.get(&format!("/v2/pix/{e2eid}")).await,
     );
-    let list = world.get(&format!("/v2/pix?{ALL_TIME}&txid={TXID}")).await;
+    let list = server.get(&format!("/v2/pix?{ALL_TIME}&txid={TXID}")).await;
     assert_eq!(list.body["pix"][0]["endToEndId"], *e2eid);
     spec.check(("get", "/pix"), &list);
 }
 
 #[tokio::test]
 async fn locations_and_webhooks_answer_as_bacen_says() {
-    let (spec, world) = (Spec::read(), World::start().await);
-    let location = world
+    let (spec, server) = (Spec::read(), TestServer::start().await);
+    let location = server
         .call("POST", "/v2/loc", &json!({ "tipoCob": "cob" }))
         .await;
     spec.check(("post", "/loc"), &location);
     let mut with_location = cob("10.50");
     with_location["loc"] = json!({ "id": location.body["id"] });
-    world
+    server
         .call("PUT", &format!("/v2/cob/{TXID}"), &with_location)
         .await;
     let path = format!("/v2/loc/{}", location.body["id"]);
-    let read = world.get(&path).await;
+    let read = server.get(&path).await;
     assert_eq!(read.body["txid"], TXID);
     spec.check(("get", "/loc/{id}"), &read);
     spec.check(
         ("get", "/loc"),
-        &world.get(&format!("/v2/loc?{ALL_TIME}")).await,
+        &server.get(&format!("/v2/loc?{ALL_TIME}")).await,
     );
-    let unlinked = world
+    let unlinked = server
         .call("DELETE", &format!("{path}/txid"), &json!({}))
         .await;
     spec.check(("delete", "/loc/{id}/txid"), &unlinked);
 
-    let registered = world
+    let registered = server
         .request("PUT", &format!("/v2/webhook/{KEY}"))
         .header("x-skip-mtls-checking", "true")
         .json(&json!({ "webhookUrl": "https://shop.example/hooks" }));
-    let registered = crate::world::answer(registered).await;
+    let registered = crate::server::answer(registered).await;
     spec.check(("put", "/webhook/{chave}"), &registered);
     let path = format!("/v2/webhook/{KEY}");
-    spec.check(("get", "/webhook/{chave}"), &world.get(&path).await);
+    spec.check(("get", "/webhook/{chave}"), &server.get(&path).await);
     spec.check(
         ("get", "/webhook"),
-        &world.get(&format!("/v2/webhook?{ALL_TIME}")).await,
+        &server.get(&format!("/v2/webhook?{ALL_TIME}")).await,
     );
-    let removed = world.call("DELETE", &path, &json!({})).await;
+    let removed = server.call("DELETE", &path, &json!({})).await;
     spec.check(("delete", "/webhook/{chave}"), &removed);
 }
 
 #[tokio::test]
 async fn refusals_in_bacens_shape_are_its_problems() {
-    let (spec, mut world) = (Spec::read(), World::start().await);
-    world.set(&json!({ "errors": "bacen" })).await;
-    let wrong = world
+    let (spec, mut server) = (Spec::read(), TestServer::start().await);
+    server.set(&json!({ "errors": "bacen" })).await;
+    let wrong = server
         .call("PUT", &format!("/v2/cob/{TXID}"), &cob("12,00"))
         .await;
     assert_eq!(
@@ -310,31 +310,31 @@ async fn refusals_in_bacens_shape_are_its_problems() {
     assert_eq!(wrong.body["type"], kind);
     assert_eq!(wrong.body["violacoes"][0]["propriedade"], "valor.original");
     spec.check(("put", "/cob/{txid}"), &wrong);
-    let absent = world.get(&format!("/v2/cob/{TXID}")).await;
+    let absent = server.get(&format!("/v2/cob/{TXID}")).await;
     assert_eq!(absent.status, 404);
     spec.check(("get", "/cob/{txid}"), &absent);
-    world.charge(TXID).await;
-    let again = world.charge(TXID).await;
+    server.charge(TXID).await;
+    let again = server.charge(TXID).await;
     assert_eq!(again.status, 400, "BACEN knows no 409");
     spec.check(("put", "/cob/{txid}"), &again);
     let fault = json!({ "kind": "status", "status": 503, "times": 1 });
-    world.control("POST", "faults", &fault).await;
-    let away = world.get(&format!("/v2/cob/{TXID}")).await;
+    server.control("POST", "faults", &fault).await;
+    let away = server.get(&format!("/v2/cob/{TXID}")).await;
     spec.check(("get", "/cob/{txid}"), &away);
-    world.become_account("no_cob_scope").await;
-    let denied = world.get(&format!("/v2/cob/{TXID}")).await;
+    server.become_account("no_cob_scope").await;
+    let denied = server.get(&format!("/v2/cob/{TXID}")).await;
     assert_eq!(denied.status, 403);
     spec.check(("get", "/cob/{txid}"), &denied);
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_the_document_is_noticed() {
-    let (spec, world) = (Spec::read(), World::start().await);
+    let (spec, server) = (Spec::read(), TestServer::start().await);
     let Some(schema) = spec.schema("put", "/cob/{txid}", 201) else {
         return;
     };
     let validator = spec.validator(&schema);
-    let right = world.charge(TXID).await.body;
+    let right = server.charge(TXID).await.body;
     assert!(validator.is_valid(&right));
     for (field, wrong) in [
         ("valor", json!({ "original": 123.45 })),

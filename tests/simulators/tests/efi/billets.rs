@@ -4,34 +4,34 @@ use chrono::{DateTime, Datelike, Days, Utc, Weekday};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Receiver, World, answer};
+use crate::server::{Answer, Receiver, TestServer, answer};
 
-pub(crate) struct Shop {
-    pub world: World,
+pub(crate) struct Session {
+    pub server: TestServer,
     token: String,
 }
 
-impl Shop {
+impl Session {
     pub(crate) async fn open() -> Self {
-        let mut shop = Self {
-            world: World::start().await,
+        let mut session = Self {
+            server: TestServer::start().await,
             token: String::new(),
         };
-        shop.authorize().await;
+        session.authorize().await;
         // far from every clock, beyond what Efí takes
         let far = json!({ "latest_due_days": null });
-        shop.control("PUT", "settings", &far).await;
-        shop
+        session.control("PUT", "settings", &far).await;
+        session
     }
 
     pub(crate) async fn authorize(&mut self) {
         let url = self
-            .world
+            .server
             .simulators
             .efi_cobrancas
             .join("/v1/authorize")
             .unwrap();
-        let request = self.world.http.post(url);
+        let request = self.server.http.post(url);
         let request = request.basic_auth("Client_Id_loja", Some("Client_Secret_loja"));
         let answer = answer(request.json(&json!({ "grant_type": "client_credentials" }))).await;
         assert_eq!(
@@ -43,8 +43,8 @@ impl Shop {
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        let url = self.world.simulators.efi_cobrancas.join(path).unwrap();
-        let request = self.world.http.request(method.parse().unwrap(), url);
+        let url = self.server.simulators.efi_cobrancas.join(path).unwrap();
+        let request = self.server.http.request(method.parse().unwrap(), url);
         request.bearer_auth(&self.token)
     }
 
@@ -57,7 +57,7 @@ impl Shop {
     }
 
     pub(crate) async fn control(&self, method: &str, path: &str, body: &Value) -> Answer {
-        self.world
+        self.server
             .control_of("efi_cobrancas", (method, path), body)
             .await
     }
@@ -112,8 +112,8 @@ fn check(field: &str) -> u32 {
 
 #[tokio::test]
 async fn a_boleto_has_a_line_with_right_check_digits_and_a_pix_code() {
-    let shop = Shop::open().await;
-    let made = shop.call("POST", "/v1/charge/one-step", &billet()).await;
+    let session = Session::open().await;
+    let made = session.call("POST", "/v1/charge/one-step", &billet()).await;
     assert_eq!((made.status, &made.body["code"]), (200, &json!(200)));
     let data = &made.body["data"];
     assert_eq!(
@@ -135,19 +135,20 @@ async fn a_boleto_has_a_line_with_right_check_digits_and_a_pix_code() {
     );
     let image = data["pix"]["qrcode_image"].as_str().unwrap();
     assert!(image.starts_with("data:image/svg+xml;base64,"));
-    shop.control("PUT", "settings", &json!({ "bolix": false }))
+    session
+        .control("PUT", "settings", &json!({ "bolix": false }))
         .await;
-    let plain = shop.call("POST", "/v1/charge/one-step", &billet()).await;
+    let plain = session.call("POST", "/v1/charge/one-step", &billet()).await;
     assert!(plain.body["data"].get("pix").is_none());
 }
 
 #[tokio::test]
 async fn both_shapes_of_errors_name_the_field() {
-    let shop = Shop::open().await;
+    let session = Session::open().await;
     let post = async |change: &dyn Fn(&mut Value)| {
         let mut body = billet();
         change(&mut body);
-        let answer = shop.call("POST", "/v1/charge/one-step", &body).await;
+        let answer = session.call("POST", "/v1/charge/one-step", &body).await;
         assert_eq!(answer.status, 400, "{answer:?}");
         answer.body
     };
@@ -191,7 +192,7 @@ async fn both_shapes_of_errors_name_the_field() {
         (&json!("number"), &json!("string"))
     );
     post(&|body| body["items"] = json!([{ "name": "x", "value": 499 }])).await;
-    let none = shop.control("GET", "charges", &json!({})).await.body;
+    let none = session.control("GET", "charges", &json!({})).await.body;
     assert_eq!(none["charges"], json!([]));
 }
 
@@ -199,12 +200,12 @@ async fn both_shapes_of_errors_name_the_field() {
 #[tokio::test]
 async fn a_boleto_due_on_a_saturday_is_payable_that_day_or_to_monday() {
     for (kind, payable) in [(false, [true, false, false]), (true, [true, true, false])] {
-        let shop = Shop::open().await;
+        let session = Session::open().await;
         let settings = json!({ "kind_write_off": kind });
-        shop.control("PUT", "settings", &settings).await;
+        session.control("PUT", "settings", &settings).await;
         let clock = async |seconds: i64| -> DateTime<Utc> {
             let to = json!({ "advance_s": seconds });
-            let answer = shop.control("POST", "clock", &to).await.body;
+            let answer = session.control("POST", "clock", &to).await.body;
             answer["now"].as_str().unwrap().parse().unwrap()
         };
         let now = clock(0).await;
@@ -217,71 +218,74 @@ async fn a_boleto_due_on_a_saturday_is_payable_that_day_or_to_monday() {
         let boleto = &mut body["payment"]["banking_billet"];
         boleto["expire_at"] = saturday.to_string().into();
         boleto["configurations"] = json!({ "days_to_write_off": 0 });
-        let made = shop.call("POST", "/v1/charge/one-step", &body).await;
+        let made = session.call("POST", "/v1/charge/one-step", &body).await;
         assert_eq!(made.status, 200, "{made:?}");
         for (after, expected) in [0, 2, 3].into_iter().zip(payable) {
             let noon = (saturday + Days::new(after)).and_hms_opt(15, 0, 0).unwrap();
             clock((noon.and_utc() - clock(0).await).num_seconds()).await;
-            assert_eq!(shop.held().await["payable"], expected, "{kind} {after}");
+            assert_eq!(session.held().await["payable"], expected, "{kind} {after}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_boleto_past_its_day_is_unpaid_and_may_still_be_paid_with_fine_and_interest() {
-    let mut shop = Shop::open().await;
-    let id = shop
+    let mut session = Session::open().await;
+    let id = session
         .call("POST", "/v1/charge/one-step", &billet())
         .await
         .body["data"]["charge_id"]
         .clone();
-    shop.act("ord_1", "overdue").await;
-    assert_eq!(shop.status(&id).await, "unpaid");
-    let held = shop.held().await;
+    session.act("ord_1", "overdue").await;
+    assert_eq!(session.status(&id).await, "unpaid");
+    let held = session.held().await;
     assert_eq!(
         (&held["payable"], &held["method"], &held["reference"]),
         (&json!(true), &json!("boleto"), &json!("ord_1"))
     );
-    shop.act("ord_1", "pay").await;
+    session.act("ord_1", "pay").await;
     let list =
         "/v1/charges?charge_type=billet&begin_date=2020-01-01&end_date=2099-01-01&custom_id=ord_1";
-    let listed = shop.get(list).await.body["data"][0].clone();
+    let listed = session.get(list).await.body["data"][0].clone();
     assert_eq!((&listed["id"], &listed["status"]), (&id, &json!("paid")));
     // 2% and three days of 0.033%
     assert_eq!(listed["payment"]["paid_value"], 12_345 + 246 + 12);
-    shop.control("POST", "clock", &json!({ "advance_s": 601 }))
+    session
+        .control("POST", "clock", &json!({ "advance_s": 601 }))
         .await;
-    assert_eq!(shop.get(list).await.status, 401, "ten minutes are over");
-    shop.authorize().await;
-    assert_eq!(shop.get(list).await.status, 200);
+    assert_eq!(session.get(list).await.status, 401, "ten minutes are over");
+    session.authorize().await;
+    assert_eq!(session.get(list).await.status, 200);
 }
 
 #[tokio::test]
 async fn the_clock_makes_a_boleto_unpaid_and_then_unpayable() {
-    let mut shop = Shop::open().await;
+    let mut session = Session::open().await;
     let mut body = billet();
-    let now = shop
+    let now = session
         .control("POST", "clock", &json!({ "advance_s": 0 }))
         .await
         .body["now"]
         .clone();
     body["payment"]["banking_billet"]["expire_at"] = tomorrow(&now);
-    let made = shop.call("POST", "/v1/charge/one-step", &body).await;
+    let made = session.call("POST", "/v1/charge/one-step", &body).await;
     let id = made.body["data"]["charge_id"].clone();
-    shop.control("POST", "clock", &json!({ "advance_s": 5 * 86_400 }))
+    session
+        .control("POST", "clock", &json!({ "advance_s": 5 * 86_400 }))
         .await;
-    shop.authorize().await;
-    assert_eq!(shop.status(&id).await, "unpaid");
-    assert_eq!(shop.held().await["payable"], true);
-    shop.control("POST", "clock", &json!({ "advance_s": 30 * 86_400 }))
+    session.authorize().await;
+    assert_eq!(session.status(&id).await, "unpaid");
+    assert_eq!(session.held().await["payable"], true);
+    session
+        .control("POST", "clock", &json!({ "advance_s": 30 * 86_400 }))
         .await;
-    assert_eq!(shop.held().await["payable"], false);
-    let moved = shop.authorize_and_move(&id, "2098-08-31").await;
+    assert_eq!(session.held().await["payable"], false);
+    let moved = session.authorize_and_move(&id, "2098-08-31").await;
     assert_eq!(moved.status, 200);
-    assert_eq!(shop.status(&id).await, "waiting");
+    assert_eq!(session.status(&id).await, "waiting");
 }
 
-impl Shop {
+impl Session {
     async fn authorize_and_move(&mut self, id: &Value, due: &str) -> Answer {
         self.authorize().await;
         let path = format!("/v1/charge/{id}/billet");
@@ -297,27 +301,32 @@ fn tomorrow(now: &Value) -> Value {
 
 #[tokio::test]
 async fn lists_need_their_filters_and_may_lag() {
-    let shop = Shop::open().await;
+    let session = Session::open().await;
     let list = "/v1/charges?charge_type=billet&begin_date=2020-01-01&end_date=2099-01-01";
     for missing in [
         "charge_type=billet&",
         "begin_date=2020-01-01&",
         "&end_date=2099-01-01",
     ] {
-        let answer = shop.get(&list.replace(missing, "")).await;
+        let answer = session.get(&list.replace(missing, "")).await;
         assert_eq!(
             (answer.status, &answer.body["code"]),
             (400, &json!(3_500_034)),
             "{missing}"
         );
     }
-    shop.control("PUT", "settings", &json!({ "list_lag_ms": 60_000 }))
+    session
+        .control("PUT", "settings", &json!({ "list_lag_ms": 60_000 }))
         .await;
-    shop.call("POST", "/v1/charge/one-step", &billet()).await;
-    assert_eq!(shop.get(list).await.body["data"], json!([]));
-    shop.control("POST", "clock", &json!({ "advance_s": 61 }))
+    session.call("POST", "/v1/charge/one-step", &billet()).await;
+    assert_eq!(session.get(list).await.body["data"], json!([]));
+    session
+        .control("POST", "clock", &json!({ "advance_s": 61 }))
         .await;
-    assert_eq!(shop.get(list).await.body["data"][0]["custom_id"], "ord_1");
+    assert_eq!(
+        session.get(list).await.body["data"][0]["custom_id"],
+        "ord_1"
+    );
     for other in [
         "custom_id=ord_2",
         "status=paid",
@@ -326,68 +335,75 @@ async fn lists_need_their_filters_and_may_lag() {
         "page=2",
     ] {
         assert_eq!(
-            shop.get(&format!("{list}&{other}")).await.body["data"],
+            session.get(&format!("{list}&{other}")).await.body["data"],
             json!([]),
             "{other}"
         );
     }
     let cards = list.replace("billet", "card");
-    assert_eq!(shop.get(&cards).await.body["data"], json!([]));
+    assert_eq!(session.get(&cards).await.body["data"], json!([]));
 }
 
 #[tokio::test]
 async fn two_steps_make_the_same_boleto_and_cancelling_has_rules() {
-    let shop = Shop::open().await;
+    let session = Session::open().await;
     let (mut first, second) = (billet(), json!({ "payment": billet()["payment"] }));
     first["payment"].take();
-    let made = shop.call("POST", "/v1/charge", &first).await.body["data"].clone();
+    let made = session.call("POST", "/v1/charge", &first).await.body["data"].clone();
     assert_eq!(made["status"], "new");
     let path = format!("/v1/charge/{}", made["charge_id"]);
-    let paid = shop.call("POST", &format!("{path}/pay"), &second).await;
+    let paid = session.call("POST", &format!("{path}/pay"), &second).await;
     assert_eq!(paid.body["data"]["status"], "waiting");
     assert_eq!(
-        shop.call("POST", &format!("{path}/pay"), &second)
+        session
+            .call("POST", &format!("{path}/pay"), &second)
             .await
             .status,
         400
     );
     assert_eq!(
-        shop.call("PUT", &format!("{path}/cancel"), &json!({}))
+        session
+            .call("PUT", &format!("{path}/cancel"), &json!({}))
             .await
             .body,
         json!({ "code": 200 })
     );
-    let again = shop
+    let again = session
         .call("PUT", &format!("{path}/cancel"), &json!({}))
         .await;
     assert_eq!(again.status, 400);
     assert!(again.body["error_description"].is_string());
-    let history = shop.get(&path).await.body["data"]["history"].clone();
+    let history = session.get(&path).await.body["data"]["history"].clone();
     assert_eq!(history.as_array().unwrap().len(), 3);
     let refund = format!("/v1/charge/card/{}/refund", made["charge_id"]);
-    assert_eq!(shop.call("POST", &refund, &json!({})).await.status, 400);
-    assert_eq!(shop.get("/v1/charge/1").await.status, 404);
+    assert_eq!(session.call("POST", &refund, &json!({})).await.status, 400);
+    assert_eq!(session.get("/v1/charge/1").await.status, 404);
 }
 
 #[tokio::test]
 async fn a_token_is_posted_until_its_growing_history_is_fetched() {
-    let shop = Shop::open().await;
+    let session = Session::open().await;
     let receiver = Receiver::start().await;
     let mut body = billet();
     body["metadata"]["notification_url"] = receiver.url("/hooks/efi-cobrancas").into();
-    shop.call("POST", "/v1/charge/one-step", &body).await;
-    let told = receiver.next().await;
-    assert_eq!(told.content_type, "application/x-www-form-urlencoded");
-    let token = told.text.strip_prefix("notification=").unwrap().to_owned();
-    shop.control("POST", "clock", &json!({ "advance_s": 300 }))
+    session.call("POST", "/v1/charge/one-step", &body).await;
+    let reported = receiver.next().await;
+    assert_eq!(reported.content_type, "application/x-www-form-urlencoded");
+    let token = reported
+        .text
+        .strip_prefix("notification=")
+        .unwrap()
+        .to_owned();
+    session
+        .control("POST", "clock", &json!({ "advance_s": 300 }))
         .await;
     assert_eq!(
         receiver.next().await.text,
-        told.text,
+        reported.text,
         "an answer is not enough"
     );
     let path = format!("/v1/notification/{token}");
-    let history = shop.get(&path).await.body["data"].clone();
+    let history = session.get(&path).await.body["data"].clone();
     let previous: Vec<_> = history
         .as_array()
         .unwrap()
@@ -398,13 +414,13 @@ async fn a_token_is_posted_until_its_growing_history_is_fetched() {
         previous,
         [(&json!(1), &Value::Null), (&json!(2), &json!("new"))]
     );
-    shop.act("ord_1", "pay").await;
+    session.act("ord_1", "pay").await;
     assert_eq!(
         receiver.next().await.text,
-        told.text,
+        reported.text,
         "the same token for life"
     );
-    let history = shop.get(&path).await.body["data"].clone();
+    let history = session.get(&path).await.body["data"].clone();
     let states: Vec<_> = history
         .as_array()
         .unwrap()
@@ -417,7 +433,10 @@ async fn a_token_is_posted_until_its_growing_history_is_fetched() {
         (&json!(12_345), &json!(4))
     );
     assert!(history[3]["received_by_bank_at"].is_string());
-    let notified = shop.control("GET", "notifications", &json!({})).await.body;
+    let notified = session
+        .control("GET", "notifications", &json!({}))
+        .await
+        .body;
     assert_eq!(notified["notifications"].as_array().unwrap().len(), 2);
-    assert_eq!(shop.get("/v1/notification/unknown").await.status, 404);
+    assert_eq!(session.get("/v1/notification/unknown").await.status, 404);
 }

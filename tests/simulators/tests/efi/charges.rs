@@ -3,7 +3,7 @@
 use crc::{CRC_16_IBM_3740, Crc};
 use serde_json::{Value, json};
 
-use crate::world::{TXID, World, cob};
+use crate::server::{TXID, TestServer, cob};
 
 /// Reads id, length and value, one after the other.
 fn fields(text: &str) -> Vec<(String, String)> {
@@ -23,8 +23,8 @@ fn field(text: &str, id: &str) -> String {
 
 #[tokio::test]
 async fn the_code_of_a_charge_holds_its_location_and_a_right_checksum() {
-    let world = World::start().await;
-    let charge = world.charge(TXID).await;
+    let server = TestServer::start().await;
+    let charge = server.charge(TXID).await;
     assert_eq!(charge.status, 201);
     let code = charge.body["pixCopiaECola"].as_str().unwrap();
     assert_eq!(
@@ -34,7 +34,7 @@ async fn the_code_of_a_charge_holds_its_location_and_a_right_checksum() {
     let (text, checksum) = code.split_at(code.len() - 4);
     let crc = Crc::<u16>::new(&CRC_16_IBM_3740).checksum(text.as_bytes());
     assert_eq!(checksum, format!("{crc:04X}"));
-    let picture = world
+    let picture = server
         .get(&format!("/v2/loc/{}/qrcode", charge.body["loc"]["id"]))
         .await;
     assert_eq!(picture.body["qrcode"], code);
@@ -47,16 +47,16 @@ async fn the_code_of_a_charge_holds_its_location_and_a_right_checksum() {
 
 #[tokio::test]
 async fn a_txid_is_used_once() {
-    let world = World::start().await;
-    world.charge(TXID).await;
-    let again = world
+    let server = TestServer::start().await;
+    server.charge(TXID).await;
+    let again = server
         .call("PUT", &format!("/v2/cob/{TXID}"), &cob("9.99"))
         .await;
     assert_eq!(
         (again.status, &again.body["nome"]),
         (409, &json!("txid_duplicado"))
     );
-    let read = world.get(&format!("/v2/cob/{TXID}")).await;
+    let read = server.get(&format!("/v2/cob/{TXID}")).await;
     assert_eq!(
         read.body["valor"]["original"], "123.45",
         "the first one stands"
@@ -65,11 +65,11 @@ async fn a_txid_is_used_once() {
 
 #[tokio::test]
 async fn what_breaks_a_rule_is_refused_by_name() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let put = async |change: &dyn Fn(&mut Value)| {
         let mut body = cob("123.45");
         change(&mut body);
-        let answer = world.call("PUT", &format!("/v2/cob/{TXID}"), &body).await;
+        let answer = server.call("PUT", &format!("/v2/cob/{TXID}"), &body).await;
         (
             answer.status,
             answer.body["nome"].as_str().unwrap_or_default().to_owned(),
@@ -114,12 +114,12 @@ async fn what_breaks_a_rule_is_refused_by_name() {
         invalid
     );
     assert_eq!(put(&|body| body["chave"] = Value::Null).await, missing);
-    let short = world.call("PUT", "/v2/cob/short", &cob("1.00")).await;
+    let short = server.call("PUT", "/v2/cob/short", &cob("1.00")).await;
     assert_eq!(short.status, 400);
-    world.set(&json!({ "keys": ["another"] })).await;
+    server.set(&json!({ "keys": ["another"] })).await;
     assert_eq!(put(&|_| {}).await, (400, "chave_invalida".to_owned()));
     assert_eq!(
-        world.get(&format!("/v2/cob/{TXID}")).await.status,
+        server.get(&format!("/v2/cob/{TXID}")).await.status,
         404,
         "nothing was made"
     );
@@ -127,11 +127,11 @@ async fn what_breaks_a_rule_is_refused_by_name() {
 
 #[tokio::test]
 async fn revisions_count_changes_and_stay_readable() {
-    let world = World::start().await;
-    world.charge(TXID).await;
+    let server = TestServer::start().await;
+    server.charge(TXID).await;
     let path = format!("/v2/cob/{TXID}");
     let changed = json!({ "valor": { "original": "50.00" }, "solicitacaoPagador": "Outro" });
-    let changed = world.call("PATCH", &path, &changed).await;
+    let changed = server.call("PATCH", &path, &changed).await;
     assert_eq!((changed.status, &changed.body["revisao"]), (200, &json!(1)));
     assert_eq!(
         changed.body["calendario"]["expiracao"], 3600,
@@ -139,14 +139,14 @@ async fn revisions_count_changes_and_stay_readable() {
     );
     let removed = json!({ "status": "REMOVIDA_PELO_USUARIO_RECEBEDOR" });
     assert_eq!(
-        world.call("PATCH", &path, &removed).await.body["revisao"],
+        server.call("PATCH", &path, &removed).await.body["revisao"],
         2
     );
-    let first = world.get(&format!("{path}?revisao=0")).await;
+    let first = server.get(&format!("{path}?revisao=0")).await;
     assert_eq!(first.body["valor"]["original"], "123.45");
     assert_eq!(first.body["status"], "ATIVA");
-    assert_eq!(world.get(&format!("{path}?revisao=3")).await.status, 404);
-    let late = world.call("PATCH", &path, &removed).await;
+    assert_eq!(server.get(&format!("{path}?revisao=3")).await.status, 404);
+    let late = server.call("PATCH", &path, &removed).await;
     assert_eq!(
         (late.status, &late.body["nome"]),
         (400, &json!("status_cobranca_invalido"))
@@ -154,36 +154,36 @@ async fn revisions_count_changes_and_stay_readable() {
 }
 
 #[tokio::test]
-async fn an_expired_charge_stays_active_and_only_time_tells() {
-    let mut world = World::start().await;
-    world.charge(TXID).await;
-    world.advance(3601).await;
-    world.become_account("loja").await;
+async fn an_expired_charge_stays_active_and_only_time_reports() {
+    let mut server = TestServer::start().await;
+    server.charge(TXID).await;
+    server.advance(3601).await;
+    server.become_account("loja").await;
     assert_eq!(
-        world.get(&format!("/v2/cob/{TXID}")).await.body["status"],
+        server.get(&format!("/v2/cob/{TXID}")).await.body["status"],
         "ATIVA"
     );
-    let held = world.control("GET", "charges", &json!({})).await.body;
+    let held = server.control("GET", "charges", &json!({})).await.body;
     assert_eq!(held["charges"][0]["payable"], false);
 }
 
 #[tokio::test]
 async fn tokens_expire_and_scopes_are_needed() {
-    let mut world = World::start().await;
-    assert_eq!(world.ask_token("loja", "other").await.status, 401);
-    world.set(&json!({ "bad_pair_status": 400 })).await;
-    assert_eq!(world.ask_token("loja", "other").await.status, 400);
-    world.advance(3601).await;
-    assert_eq!(world.get("/v2/gn/saldo").await.status, 401);
-    world.become_account("no_cobv_scope").await;
-    assert_eq!(world.charge(TXID).await.status, 201);
-    let denied = world.get(&format!("/v2/cobv/{TXID}")).await;
+    let mut server = TestServer::start().await;
+    assert_eq!(server.ask_token("loja", "other").await.status, 401);
+    server.set(&json!({ "bad_pair_status": 400 })).await;
+    assert_eq!(server.ask_token("loja", "other").await.status, 400);
+    server.advance(3601).await;
+    assert_eq!(server.get("/v2/gn/saldo").await.status, 401);
+    server.become_account("no_cobv_scope").await;
+    assert_eq!(server.charge(TXID).await.status, 201);
+    let denied = server.get(&format!("/v2/cobv/{TXID}")).await;
     assert_eq!(denied.status, 403);
-    world.set(&json!({ "scopes": ["cob.read"] })).await;
-    world.become_account("loja").await;
-    assert_eq!(world.charge(TXID).await.status, 403);
+    server.set(&json!({ "scopes": ["cob.read"] })).await;
+    server.become_account("loja").await;
+    assert_eq!(server.charge(TXID).await.status, 403);
     assert_eq!(
-        world.get(&format!("/v2/cob/{TXID}")).await.status,
+        server.get(&format!("/v2/cob/{TXID}")).await.status,
         404,
         "reading is granted"
     );
@@ -191,11 +191,11 @@ async fn tokens_expire_and_scopes_are_needed() {
 
 #[tokio::test]
 async fn not_found_is_404_or_400_as_set_and_has_a_name() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let path = format!("/v2/cob/{TXID}");
-    assert_eq!(world.get(&path).await.status, 404);
-    world.set(&json!({ "not_found_status": 400 })).await;
-    let absent = world.get(&path).await;
+    assert_eq!(server.get(&path).await.status, 404);
+    server.set(&json!({ "not_found_status": 400 })).await;
+    let absent = server.get(&path).await;
     assert_eq!(
         (absent.status, &absent.body["nome"]),
         (400, &json!("cobranca_nao_encontrada"))
@@ -204,13 +204,13 @@ async fn not_found_is_404_or_400_as_set_and_has_a_name() {
 
 #[tokio::test]
 async fn lists_have_pages_and_need_their_window() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     for n in 0..5 {
-        world.charge(&format!("{TXID}{n}")[1..]).await;
+        server.charge(&format!("{TXID}{n}")[1..]).await;
     }
     let list = "/v2/cob?inicio=2020-01-01T00:00:00Z&fim=2099-01-01T00:00:00-03:00";
     let page = "paginacao.itensPorPagina=2&paginacao.paginaAtual=2";
-    let answer = world.get(&format!("{list}&{page}")).await;
+    let answer = server.get(&format!("{list}&{page}")).await;
     let pages = &answer.body["parametros"]["paginacao"];
     assert_eq!(
         (
@@ -220,21 +220,21 @@ async fn lists_have_pages_and_need_their_window() {
         (&json!(3), &json!(5))
     );
     assert_eq!(answer.body["cobs"].as_array().unwrap().len(), 1);
-    let none = world.get(&format!("{list}&cpf=52998224725")).await;
+    let none = server.get(&format!("{list}&cpf=52998224725")).await;
     assert_eq!(none.body["cobs"], json!([]));
-    let past = world
+    let past = server
         .get("/v2/cob?inicio=2020-01-01T00:00:00Z&fim=2020-01-02T00:00:00Z")
         .await;
     assert_eq!(past.body["cobs"], json!([]));
     assert_eq!(
-        world
+        server
             .get("/v2/cob?inicio=2020-01-01T00:00:00Z")
             .await
             .status,
         400
     );
     assert_eq!(
-        world
+        server
             .get("/v2/cob?inicio=2020-01-01&fim=2020-01-02")
             .await
             .status,
@@ -244,28 +244,28 @@ async fn lists_have_pages_and_need_their_window() {
 
 #[tokio::test]
 async fn a_charge_without_its_location_cannot_be_paid_and_the_location_lives_on() {
-    let world = World::start().await;
-    let charge = world.charge(TXID).await.body;
+    let server = TestServer::start().await;
+    let charge = server.charge(TXID).await.body;
     let place = format!("/v2/loc/{}", charge["loc"]["id"]);
-    world
+    server
         .call("DELETE", &format!("{place}/txid"), &json!({}))
         .await;
-    let read = world.get(&format!("/v2/cob/{TXID}")).await.body;
+    let read = server.get(&format!("/v2/cob/{TXID}")).await.body;
     assert_eq!(
         (&read["location"], &read["revisao"]),
         (&Value::Null, &json!(1))
     );
-    let held = world.control("GET", "charges", &json!({})).await.body;
+    let held = server.control("GET", "charges", &json!({})).await.body;
     assert_eq!(held["charges"][0]["payable"], false);
     let mut next = cob("1.00");
     next["loc"] = json!({ "id": charge["loc"]["id"] });
     let other = "aaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    let taken = world
+    let taken = server
         .call("PUT", &format!("/v2/cob/{other}"), &next)
         .await
         .body;
     assert_eq!(taken["location"], charge["location"]);
-    let again = world
+    let again = server
         .call("PUT", "/v2/cob/bbbbbbbbbbbbbbbbbbbbbbbbbbbb", &next)
         .await;
     assert_eq!(again.status, 400, "a location serves one charge");
@@ -273,26 +273,26 @@ async fn a_charge_without_its_location_cannot_be_paid_and_the_location_lives_on(
 
 #[tokio::test]
 async fn small_charges_pay_themselves_when_the_clock_says_so() {
-    let world = World::start().await;
-    world.set(&json!({ "auto_pay_small_ms": 60_000 })).await;
-    world
+    let server = TestServer::start().await;
+    server.set(&json!({ "auto_pay_small_ms": 60_000 })).await;
+    server
         .call("PUT", &format!("/v2/cob/{TXID}"), &cob("10.00"))
         .await;
     let large = "aaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    world
+    server
         .call("PUT", &format!("/v2/cob/{large}"), &cob("10.01"))
         .await;
     assert_eq!(
-        world.get(&format!("/v2/cob/{TXID}")).await.body["status"],
+        server.get(&format!("/v2/cob/{TXID}")).await.body["status"],
         "ATIVA"
     );
-    world.advance(61).await;
+    server.advance(61).await;
     assert_eq!(
-        world.get(&format!("/v2/cob/{TXID}")).await.body["status"],
+        server.get(&format!("/v2/cob/{TXID}")).await.body["status"],
         "CONCLUIDA"
     );
     assert_eq!(
-        world.get(&format!("/v2/cob/{large}")).await.body["status"],
+        server.get(&format!("/v2/cob/{large}")).await.body["status"],
         "ATIVA"
     );
 }

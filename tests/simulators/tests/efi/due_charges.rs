@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{KEY, TXID, World};
+use crate::server::{KEY, TXID, TestServer};
 
 fn cobv() -> Value {
     json!({
@@ -17,18 +17,18 @@ fn cobv() -> Value {
 
 #[tokio::test]
 async fn paid_late_it_costs_the_fine() {
-    let mut world = World::start().await;
+    let mut server = TestServer::start().await;
     let path = format!("/v2/cobv/{TXID}");
-    let made = world.call("PUT", &path, &cobv()).await;
+    let made = server.call("PUT", &path, &cobv()).await;
     assert_eq!(made.status, 201, "{made:?}");
     assert!(made.body["location"].as_str().unwrap().contains("/cobv/"));
-    world.act(TXID, "overdue", &json!({})).await;
-    world.advance(4 * 86_400).await;
-    let held = world.control("GET", "charges", &json!({})).await.body;
+    server.act(TXID, "overdue", &json!({})).await;
+    server.advance(4 * 86_400).await;
+    let held = server.control("GET", "charges", &json!({})).await.body;
     assert_eq!(held["charges"][0]["payable"], true, "ten days are left");
-    world.act(TXID, "pay", &json!({})).await;
-    world.become_account("loja").await;
-    let paid = world.get(&path).await.body;
+    server.act(TXID, "pay", &json!({})).await;
+    server.become_account("loja").await;
+    let paid = server.get(&path).await.body;
     assert_eq!(paid["status"], "CONCLUIDA");
     assert_eq!(paid["valor"]["original"], "100.00");
     assert_eq!(paid["pix"][0]["valor"], "102.00");
@@ -37,23 +37,23 @@ async fn paid_late_it_costs_the_fine() {
 
 #[tokio::test]
 async fn after_its_last_day_it_cannot_be_paid_but_removed() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let path = format!("/v2/cobv/{TXID}");
-    world.call("PUT", &path, &cobv()).await;
-    world.act(TXID, "expire", &json!({})).await;
-    let held = world.control("GET", "charges", &json!({})).await.body;
+    server.call("PUT", &path, &cobv()).await;
+    server.act(TXID, "expire", &json!({})).await;
+    let held = server.control("GET", "charges", &json!({})).await.body;
     assert_eq!(held["charges"][0]["payable"], false);
     let removal = json!({ "status": "REMOVIDA_PELO_USUARIO_RECEBEDOR" });
-    assert_eq!(world.call("PATCH", &path, &removal).await.status, 200);
+    assert_eq!(server.call("PATCH", &path, &removal).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_due_charge_needs_its_payer_and_a_date_to_come() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let put = async |change: &dyn Fn(&mut Value)| {
         let mut body = cobv();
         change(&mut body);
-        world
+        server
             .call("PUT", &format!("/v2/cobv/{TXID}"), &body)
             .await
             .status
@@ -70,7 +70,7 @@ async fn a_due_charge_needs_its_payer_and_a_date_to_come() {
     );
     assert_eq!(put(&|_| {}).await, 201);
     assert_eq!(
-        world.get(&format!("/v2/cob/{TXID}")).await.status,
+        server.get(&format!("/v2/cob/{TXID}")).await.status,
         404,
         "it is no cob"
     );

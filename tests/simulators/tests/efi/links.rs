@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::billets::Shop;
+use crate::billets::Session;
 
 fn link() -> Value {
     json!({
@@ -12,16 +12,18 @@ fn link() -> Value {
     })
 }
 
-async fn made(shop: &Shop) -> Value {
-    let made = shop.call("POST", "/v1/charge/one-step/link", &link()).await;
+async fn made(session: &Session) -> Value {
+    let made = session
+        .call("POST", "/v1/charge/one-step/link", &link())
+        .await;
     assert_eq!(made.status, 200, "{made:?}");
     made.body["data"]["charge_id"].clone()
 }
 
 #[tokio::test]
 async fn a_link_answers_as_documented() {
-    let shop = Shop::open().await;
-    let answer = shop
+    let session = Session::open().await;
+    let answer = session
         .call("POST", "/v1/charge/one-step/link", &link())
         .await
         .body;
@@ -50,7 +52,8 @@ async fn a_link_answers_as_documented() {
     let mut wrong = link();
     wrong["settings"]["payment_method"] = "pix".into();
     assert_eq!(
-        shop.call("POST", "/v1/charge/one-step/link", &wrong)
+        session
+            .call("POST", "/v1/charge/one-step/link", &wrong)
             .await
             .status,
         400
@@ -59,36 +62,39 @@ async fn a_link_answers_as_documented() {
 
 #[tokio::test]
 async fn a_paid_card_can_be_refunded_in_parts_and_contested() {
-    let shop = Shop::open().await;
-    let id = made(&shop).await;
-    shop.act("ord_1", "pay").await;
-    assert_eq!(shop.status(&id).await, "paid");
+    let session = Session::open().await;
+    let id = made(&session).await;
+    session.act("ord_1", "pay").await;
+    assert_eq!(session.status(&id).await, "paid");
     let refund = format!("/v1/charge/card/{id}/refund");
     assert_eq!(
-        shop.call("POST", &refund, &json!({ "amount": 100 }))
+        session
+            .call("POST", &refund, &json!({ "amount": 100 }))
             .await
             .status,
         200
     );
-    assert_eq!(shop.status(&id).await, "paid", "a part changes nothing");
+    assert_eq!(session.status(&id).await, "paid", "a part changes nothing");
     assert_eq!(
-        shop.call("POST", &refund, &json!({ "amount": 12_246 }))
+        session
+            .call("POST", &refund, &json!({ "amount": 12_246 }))
             .await
             .status,
         400
     );
-    shop.act("ord_1", "dispute").await;
-    assert_eq!(shop.status(&id).await, "contested");
-    assert_eq!(shop.call("POST", &refund, &json!({})).await.status, 400);
-    shop.control(
-        "POST",
-        "charges/ord_1/close_dispute",
-        &json!({ "won": true }),
-    )
-    .await;
-    assert_eq!(shop.call("POST", &refund, &json!({})).await.status, 200);
-    assert_eq!(shop.status(&id).await, "refunded");
-    let held = shop.control("GET", "charges", &json!({})).await.body["charges"][0].clone();
+    session.act("ord_1", "dispute").await;
+    assert_eq!(session.status(&id).await, "contested");
+    assert_eq!(session.call("POST", &refund, &json!({})).await.status, 400);
+    session
+        .control(
+            "POST",
+            "charges/ord_1/close_dispute",
+            &json!({ "won": true }),
+        )
+        .await;
+    assert_eq!(session.call("POST", &refund, &json!({})).await.status, 200);
+    assert_eq!(session.status(&id).await, "refunded");
+    let held = session.control("GET", "charges", &json!({})).await.body["charges"][0].clone();
     assert_eq!(
         (&held["refunded"], &held["method"]),
         (&json!(12_345), &json!("card"))
@@ -97,35 +103,38 @@ async fn a_paid_card_can_be_refunded_in_parts_and_contested() {
 
 #[tokio::test]
 async fn a_declined_card_consumes_the_link() {
-    let shop = Shop::open().await;
-    let id = made(&shop).await;
-    shop.act("ord_1", "fail").await;
-    assert_eq!(shop.status(&id).await, "unpaid");
-    let again = shop.control("POST", "charges/ord_1/pay", &json!({})).await;
+    let session = Session::open().await;
+    let id = made(&session).await;
+    session.act("ord_1", "fail").await;
+    assert_eq!(session.status(&id).await, "unpaid");
+    let again = session
+        .control("POST", "charges/ord_1/pay", &json!({}))
+        .await;
     assert_eq!(again.status, 409);
-    let held = shop.control("GET", "charges", &json!({})).await.body;
+    let held = session.control("GET", "charges", &json!({})).await.body;
     assert_eq!(held["charges"][0]["payable"], false);
 }
 
 #[tokio::test]
 async fn a_link_expires_or_is_settled_by_hand() {
-    let shop = Shop::open().await;
-    let id = made(&shop).await;
-    shop.act("ord_1", "expire").await;
-    assert_eq!(shop.status(&id).await, "expired");
+    let session = Session::open().await;
+    let id = made(&session).await;
+    session.act("ord_1", "expire").await;
+    assert_eq!(session.status(&id).await, "expired");
     let cancel = format!("/v1/charge/{id}/cancel");
-    assert_eq!(shop.call("PUT", &cancel, &json!({})).await.status, 400);
-    let next = made(&shop).await;
+    assert_eq!(session.call("PUT", &cancel, &json!({})).await.status, 400);
+    let next = made(&session).await;
     let path = format!("/v1/charge/{next}/settle");
-    assert_eq!(shop.call("PUT", &path, &json!({})).await.status, 200);
-    assert_eq!(shop.status(&next).await, "settled");
+    assert_eq!(session.call("PUT", &path, &json!({})).await.status, 200);
+    assert_eq!(session.status(&next).await, "settled");
     let rename = format!("/v1/charge/{next}/metadata");
     assert_eq!(
-        shop.call("PUT", &rename, &json!({ "custom_id": "ord_2" }))
+        session
+            .call("PUT", &rename, &json!({ "custom_id": "ord_2" }))
             .await
             .status,
         200
     );
-    let read = shop.get(&format!("/v1/charge/{next}")).await.body;
+    let read = session.get(&format!("/v1/charge/{next}")).await.body;
     assert_eq!(read["data"]["custom_id"], "ord_2");
 }

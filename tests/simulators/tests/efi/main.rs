@@ -21,6 +21,6 @@ mod notifications;
 #[cfg(test)]
 mod refunds;
 #[cfg(test)]
-mod webhooks;
+mod server;
 #[cfg(test)]
-mod world;
+mod webhooks;

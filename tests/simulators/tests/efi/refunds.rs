@@ -2,43 +2,43 @@
 
 use serde_json::json;
 
-use crate::world::{KEY, Receiver, TXID, World};
+use crate::server::{KEY, Receiver, TXID, TestServer};
 
 #[tokio::test]
-async fn a_return_ends_later_and_is_told() {
-    let world = World::start().await;
+async fn a_return_ends_later_and_is_reported() {
+    let server = TestServer::start().await;
     let receiver = Receiver::start().await;
-    world.listen(&receiver).await;
-    world.charge(TXID).await;
-    let e2eid = world.pay(TXID).await;
+    server.listen(&receiver).await;
+    server.charge(TXID).await;
+    let e2eid = server.pay(TXID).await;
     assert!(receiver.next().await.json()["pix"][0]["devolucoes"].is_null());
     let path = format!("/v2/pix/{e2eid}/devolucao/r0001");
-    let asked = world.call("PUT", &path, &json!({ "valor": "7.89" })).await;
+    let asked = server.call("PUT", &path, &json!({ "valor": "7.89" })).await;
     assert_eq!(
         (asked.status, &asked.body["status"]),
         (201, &json!("EM_PROCESSAMENTO"))
     );
     assert!(asked.body["rtrId"].as_str().unwrap().starts_with('D'));
-    world.advance(1).await;
-    let told = receiver.next().await.json();
-    assert_eq!(told["pix"][0]["devolucoes"][0]["status"], "DEVOLVIDO");
-    let read = world.get(&path).await.body;
+    server.advance(1).await;
+    let reported = receiver.next().await.json();
+    assert_eq!(reported["pix"][0]["devolucoes"][0]["status"], "DEVOLVIDO");
+    let read = server.get(&path).await.body;
     assert_eq!(read["status"], "DEVOLVIDO");
     assert!(read["horario"]["liquidacao"].is_string());
-    let charge = world.get(&format!("/v2/cob/{TXID}")).await.body;
+    let charge = server.get(&format!("/v2/cob/{TXID}")).await.body;
     assert_eq!(charge["status"], "CONCLUIDA", "returns change no charge");
-    let held = world.control("GET", "charges", &json!({})).await.body;
+    let held = server.control("GET", "charges", &json!({})).await.body;
     assert_eq!(held["charges"][0]["refunded"], 789);
 }
 
 #[tokio::test]
 async fn returns_keep_their_rules() {
-    let world = World::start().await;
-    world.charge(TXID).await;
-    let e2eid = world.pay(TXID).await;
+    let server = TestServer::start().await;
+    server.charge(TXID).await;
+    let e2eid = server.pay(TXID).await;
     let give = async |id: &str, amount: &str| {
         let path = format!("/v2/pix/{e2eid}/devolucao/{id}");
-        let answer = world.call("PUT", &path, &json!({ "valor": amount })).await;
+        let answer = server.call("PUT", &path, &json!({ "valor": amount })).await;
         (
             answer.status,
             answer.body["nome"].as_str().unwrap_or_default().to_owned(),
@@ -53,10 +53,10 @@ async fn returns_keep_their_rules() {
     assert_eq!(give("r-3", "1.00").await.0, 400);
     assert_eq!(give("r4", "0.00").await.0, 400);
     assert_eq!(give("r5", "23.45").await.0, 201);
-    let other = world.get(&format!("/v2/pix/{e2eid}/devolucao/zz")).await;
+    let other = server.get(&format!("/v2/pix/{e2eid}/devolucao/zz")).await;
     assert_eq!(other.body["nome"], "devolucao_nao_encontrada");
     let unknown = format!("/v2/pix/E{}/devolucao/r1", "0".repeat(31));
-    let unknown = world
+    let unknown = server
         .call("PUT", &unknown, &json!({ "valor": "1.00" }))
         .await;
     assert_eq!(unknown.body["nome"], "pix_nao_encontrado");
@@ -64,14 +64,14 @@ async fn returns_keep_their_rules() {
 
 #[tokio::test]
 async fn after_ninety_days_nothing_is_given_back() {
-    let mut world = World::start().await;
-    world.charge(TXID).await;
-    let e2eid = world.pay(TXID).await;
-    world.advance(90 * 86_400 + 1).await;
-    world.become_account("loja").await;
+    let mut server = TestServer::start().await;
+    server.charge(TXID).await;
+    let e2eid = server.pay(TXID).await;
+    server.advance(90 * 86_400 + 1).await;
+    server.become_account("loja").await;
     let path = format!("/v2/pix/{e2eid}/devolucao/r1");
     assert_eq!(
-        world
+        server
             .call("PUT", &path, &json!({ "valor": "1.00" }))
             .await
             .status,
@@ -80,31 +80,31 @@ async fn after_ninety_days_nothing_is_given_back() {
 }
 
 #[tokio::test]
-async fn a_return_fails_without_money_or_when_told_to() {
-    let world = World::start().await;
-    world.charge(TXID).await;
-    let e2eid = world.pay(TXID).await;
+async fn a_return_fails_without_money_or_when_reported_to() {
+    let server = TestServer::start().await;
+    server.charge(TXID).await;
+    let e2eid = server.pay(TXID).await;
     let send = json!({ "account": "loja", "key": KEY, "amount": 12_000 });
-    world.control("POST", "sends", &send).await;
-    assert_eq!(world.get("/v2/gn/saldo").await.body["saldo"], "3.45");
+    server.control("POST", "sends", &send).await;
+    assert_eq!(server.get("/v2/gn/saldo").await.body["saldo"], "3.45");
     let give = async |id: &str, amount: &str| {
         let path = format!("/v2/pix/{e2eid}/devolucao/{id}");
-        world.call("PUT", &path, &json!({ "valor": amount })).await;
-        world.advance(1).await;
-        world.get(&path).await.body
+        server.call("PUT", &path, &json!({ "valor": amount })).await;
+        server.advance(1).await;
+        server.get(&path).await.body
     };
     let poor = give("r1", "100.00").await;
     assert_eq!(
         (&poor["status"], &poor["motivo"]),
         (&json!("NAO_REALIZADO"), &json!("Saldo insuficiente"))
     );
-    world.set(&json!({ "refund_end": "NAO_REALIZADO" })).await;
+    server.set(&json!({ "refund_end": "NAO_REALIZADO" })).await;
     assert_eq!(give("r2", "1.00").await["status"], "NAO_REALIZADO");
-    world.set(&json!({ "refund_end": "DEVOLVIDO" })).await;
+    server.set(&json!({ "refund_end": "DEVOLVIDO" })).await;
     assert_eq!(
         give("r3", "1.00").await["status"],
         "DEVOLVIDO",
         "what failed does not count"
     );
-    assert_eq!(world.get("/v2/gn/saldo").await.body["saldo"], "2.45");
+    assert_eq!(server.get("/v2/gn/saldo").await.body["saldo"], "2.45");
 }

@@ -16,7 +16,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use crate::world::{KEY, Receiver, TXID, World};
+use crate::server::{KEY, Receiver, TXID, TestServer};
 
 /// A receiver that answers 200 to whoever shows a certificate of that authority.
 async fn demanding_receiver(ca_pem: &str) -> String {
@@ -56,10 +56,10 @@ async fn demanding_receiver(ca_pem: &str) -> String {
 
 #[tokio::test]
 async fn registration_tests_that_the_address_demands_a_certificate() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let path = format!("/v2/webhook/{KEY}");
     let open = Receiver::start().await;
-    let careless = world
+    let careless = server
         .call("PUT", &path, &json!({ "webhookUrl": open.url("/hooks") }))
         .await;
     assert_eq!(
@@ -67,58 +67,58 @@ async fn registration_tests_that_the_address_demands_a_certificate() {
         (400, &json!("webhook_invalido"))
     );
     assert_eq!(open.next().await.uri, "/hooks", "the test appends nothing");
-    let strict = demanding_receiver(&world.simulators.ca_pem).await;
-    let registered = world
+    let strict = demanding_receiver(&server.simulators.ca_pem).await;
+    let registered = server
         .call("PUT", &path, &json!({ "webhookUrl": strict }))
         .await;
     assert_eq!(registered.status, 201, "{registered:?}");
-    assert_eq!(world.get(&path).await.body["webhookUrl"], *strict);
-    let nobody = json!({ "webhookUrl": "http://127.0.0.1:1/hooks" });
-    assert_eq!(world.call("PUT", &path, &nobody).await.status, 400);
+    assert_eq!(server.get(&path).await.body["webhookUrl"], *strict);
+    let anonymous = json!({ "webhookUrl": "http://127.0.0.1:1/hooks" });
+    assert_eq!(server.call("PUT", &path, &anonymous).await.status, 400);
 }
 
 #[tokio::test]
 async fn callbacks_append_pix_to_a_path_and_to_a_query() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let receiver = Receiver::start().await;
-    world.listen(&receiver).await;
-    world.charge(TXID).await;
-    world.pay(TXID).await;
-    let told = receiver.next().await;
+    server.listen(&receiver).await;
+    server.charge(TXID).await;
+    server.pay(TXID).await;
+    let reported = receiver.next().await;
     assert_eq!(
-        (told.uri.as_str(), told.content_type.as_str()),
+        (reported.uri.as_str(), reported.content_type.as_str()),
         ("/hooks/efi/pix", "application/json")
     );
-    let request = world
+    let request = server
         .request("PUT", &format!("/v2/webhook/{KEY}"))
         .header("x-skip-mtls-checking", "true")
         .json(&json!({ "webhookUrl": receiver.url("/hooks?hmac=SECRET&ignorar=") }));
-    assert_eq!(crate::world::answer(request).await.status, 201);
-    world.charge("aaaaaaaaaaaaaaaaaaaaaaaaaaaa").await;
-    world.pay("aaaaaaaaaaaaaaaaaaaaaaaaaaaa").await;
+    assert_eq!(crate::server::answer(request).await.status, 201);
+    server.charge("aaaaaaaaaaaaaaaaaaaaaaaaaaaa").await;
+    server.pay("aaaaaaaaaaaaaaaaaaaaaaaaaaaa").await;
     assert_eq!(receiver.next().await.uri, "/hooks?hmac=SECRET&ignorar=/pix");
 }
 
 #[tokio::test]
 async fn a_later_registration_takes_the_callbacks() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let (first, second) = (Receiver::start().await, Receiver::start().await);
-    world.listen(&first).await;
-    world.listen(&second).await;
-    world.charge(TXID).await;
-    world.pay(TXID).await;
+    server.listen(&first).await;
+    server.listen(&second).await;
+    server.charge(TXID).await;
+    server.pay(TXID).await;
     second.next().await;
     assert!(first.is_silent().await);
     let path = format!("/v2/webhook/{KEY}");
-    assert_eq!(world.call("DELETE", &path, &json!({})).await.status, 204);
-    assert_eq!(world.get(&path).await.status, 404);
+    assert_eq!(server.call("DELETE", &path, &json!({})).await.status, 204);
+    assert_eq!(server.get(&path).await.status, 404);
 }
 
 #[tokio::test]
 async fn extras_and_pix_without_a_txid_follow_the_configuration() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let receiver = Receiver::start().await;
-    world.listen(&receiver).await;
+    server.listen(&receiver).await;
     let transfer = json!({ "pix": [{ "account": "loja", "key": KEY, "amount": 500 }] });
     let configure = async |extras: bool, without: bool| {
         let webhook = json!({
@@ -127,45 +127,48 @@ async fn extras_and_pix_without_a_txid_follow_the_configuration() {
         let config =
             json!({ "pix": { "chaves": { KEY: { "recebimento": { "webhook": webhook } } } } });
         assert_eq!(
-            world.call("PUT", "/v2/gn/config", &config).await.status,
+            server.call("PUT", "/v2/gn/config", &config).await.status,
             204
         );
-        assert_eq!(world.get("/v2/gn/config").await.body, config);
+        assert_eq!(server.get("/v2/gn/config").await.body, config);
     };
     configure(false, false).await;
-    world.control("POST", "pix", &transfer).await;
-    world.charge(TXID).await;
-    world.pay(TXID).await;
-    let told = receiver.next().await.json();
-    assert_eq!(told["pix"][0]["txid"], TXID, "the transfer was not told");
-    assert!(told["pix"][0].get("gnExtras").is_none());
+    server.control("POST", "pix", &transfer).await;
+    server.charge(TXID).await;
+    server.pay(TXID).await;
+    let reported = receiver.next().await.json();
+    assert_eq!(
+        reported["pix"][0]["txid"], TXID,
+        "the transfer was not told"
+    );
+    assert!(reported["pix"][0].get("gnExtras").is_none());
     configure(true, true).await;
-    world.control("POST", "pix", &transfer).await;
-    let told = receiver.next().await.json();
-    assert!(told["pix"][0].get("txid").is_none());
-    assert_eq!(told["pix"][0]["gnExtras"]["tarifa"], "0.05");
+    server.control("POST", "pix", &transfer).await;
+    let reported = receiver.next().await.json();
+    assert!(reported["pix"][0].get("txid").is_none());
+    assert_eq!(reported["pix"][0]["gnExtras"]["tarifa"], "0.05");
     let list = "/v2/pix?inicio=2020-01-01T00:00:00Z&fim=2099-01-01T00:00:00Z&txIdPresente=false";
     assert_eq!(
-        world.get(list).await.body["pix"].as_array().unwrap().len(),
+        server.get(list).await.body["pix"].as_array().unwrap().len(),
         2
     );
 }
 
 #[tokio::test]
-async fn one_body_may_carry_several_pix_and_sends_are_told_too() {
-    let world = World::start().await;
+async fn one_body_may_carry_several_pix_and_sends_are_reported_too() {
+    let server = TestServer::start().await;
     let receiver = Receiver::start().await;
-    world.listen(&receiver).await;
+    server.listen(&receiver).await;
     let other = "aaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    world.charge(TXID).await;
-    world.charge(other).await;
+    server.charge(TXID).await;
+    server.charge(other).await;
     let both = json!({ "pix": [{ "charge": TXID }, { "charge": other, "amount": 100 }] });
-    let ids = world.control("POST", "pix", &both).await.body["endToEndIds"].clone();
-    let told = receiver.next().await.json();
-    assert_eq!(told["pix"].as_array().unwrap().len(), 2);
-    assert_eq!(told["pix"][1]["valor"], "1.00");
+    let ids = server.control("POST", "pix", &both).await.body["endToEndIds"].clone();
+    let reported = receiver.next().await.json();
+    assert_eq!(reported["pix"].as_array().unwrap().len(), 2);
+    assert_eq!(reported["pix"][1]["valor"], "1.00");
     let order = json!({ "account": "loja", "key": KEY, "amount": 100 });
-    world.control("POST", "sends", &order).await;
+    server.control("POST", "sends", &order).await;
     let sent = receiver.next().await.json();
     assert_eq!(
         (&sent["pix"][0]["tipo"], &sent["pix"][0]["status"]),
@@ -174,7 +177,7 @@ async fn one_body_may_carry_several_pix_and_sends_are_told_too() {
 
     let again = json!({ "tipo": "PIX_RECEBIDO", "e2eids": [ids[1]] });
     assert_eq!(
-        world
+        server
             .call("POST", "/v2/gn/webhook/reenviar", &again)
             .await
             .status,
@@ -183,7 +186,7 @@ async fn one_body_may_carry_several_pix_and_sends_are_told_too() {
     assert_eq!(receiver.next().await.json()["pix"][0]["endToEndId"], ids[1]);
     let again = json!({ "tipo": "PIX_ENVIADO", "e2eids": [sent["pix"][0]["endToEndId"]] });
     assert_eq!(
-        world
+        server
             .call("POST", "/v2/gn/webhook/reenviar", &again)
             .await
             .status,
@@ -192,7 +195,7 @@ async fn one_body_may_carry_several_pix_and_sends_are_told_too() {
     assert_eq!(receiver.next().await.json(), sent);
     let unknown = json!({ "tipo": "PIX_RECEBIDO", "e2eids": ["E0"] });
     assert_eq!(
-        world
+        server
             .call("POST", "/v2/gn/webhook/reenviar", &unknown)
             .await
             .status,

@@ -168,8 +168,8 @@ impl Stripe {
         assert_eq!(status, 200, "{action}: {said}");
     }
 
-    pub(crate) async fn behave(&self, behaviour: Value) {
-        let (status, said) = self.control(Method::PUT, "behaviour", &behaviour).await;
+    pub(crate) async fn behave(&self, behavior: Value) {
+        let (status, said) = self.control(Method::PUT, "behavior", &behavior).await;
         assert_eq!(status, 200, "{said}");
     }
 
@@ -276,17 +276,17 @@ pub(crate) fn text(value: &Value) -> &str {
 /// The merchant's address: what it is told, one by one.
 pub(crate) struct Listener {
     pub url: String,
-    told: mpsc::UnboundedReceiver<(HeaderMap, Bytes)>,
+    reported: mpsc::UnboundedReceiver<(HeaderMap, Bytes)>,
     serving: tokio::task::JoinSet<()>,
 }
 
 impl Listener {
     /// Answers with these statuses first, then with 200.
     pub(crate) async fn open(statuses: &[u16]) -> Self {
-        let (tell, told) = mpsc::unbounded_channel();
+        let (notify, reported) = mpsc::unbounded_channel();
         let statuses = std::sync::Arc::new(std::sync::Mutex::new(statuses.to_vec()));
-        let hear = move |headers: HeaderMap, body: Bytes| {
-            let _ = tell.send((headers, body));
+        let receive = move |headers: HeaderMap, body: Bytes| {
+            let _ = notify.send((headers, body));
             let mut left = statuses.lock().unwrap();
             let status = if left.is_empty() { 200 } else { left.remove(0) };
             async move { StatusCode::from_u16(status).unwrap() }
@@ -295,18 +295,22 @@ impl Listener {
         let url = format!("http://{}/hooks", socket.local_addr().unwrap());
         let mut serving = tokio::task::JoinSet::new();
         serving.spawn(async move {
-            axum::serve(socket, Router::new().route("/hooks", post(hear)))
+            axum::serve(socket, Router::new().route("/hooks", post(receive)))
                 .await
                 .unwrap();
         });
-        Self { url, told, serving }
+        Self {
+            url,
+            reported,
+            serving,
+        }
     }
 
     /// The next one: its signature's header, and the raw body.
-    pub(crate) async fn hear(&mut self) -> (String, Bytes) {
+    pub(crate) async fn receive(&mut self) -> (String, Bytes) {
         assert_eq!(self.serving.len(), 1);
-        let told = tokio::time::timeout(PATIENCE, self.told.recv()).await;
-        let (headers, body) = told.expect("nothing was told in time").unwrap();
+        let reported = tokio::time::timeout(PATIENCE, self.reported.recv()).await;
+        let (headers, body) = reported.expect("nothing was told in time").unwrap();
         (
             headers["stripe-signature"].to_str().unwrap().to_owned(),
             body,
@@ -316,7 +320,7 @@ impl Listener {
     /// The next ones' types and objects, until one of `kind`.
     pub(crate) async fn until(&mut self, kind: &str) -> Value {
         loop {
-            let event: Value = serde_json::from_slice(&self.hear().await.1).unwrap();
+            let event: Value = serde_json::from_slice(&self.receive().await.1).unwrap();
             schema::is("event", &event);
             if event["type"] == kind {
                 return event;

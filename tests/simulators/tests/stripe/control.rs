@@ -102,7 +102,7 @@ async fn a_reference_means_the_charge_that_can_be_paid() {
 }
 
 #[tokio::test]
-async fn charges_pay_themselves_where_told_so() {
+async fn charges_pay_themselves_where_reported_so() {
     let stripe = Stripe::start().await;
     let mut listener = crate::client::Listener::open(&[]).await;
     stripe
@@ -136,19 +136,19 @@ async fn charges_pay_themselves_where_told_so() {
 async fn a_behaviour_is_changed_by_name_and_ends_with_a_reset() {
     let stripe = Stripe::start().await;
     stripe.behave(json!({ "search_lag_s": 5 })).await;
-    let (_, now) = stripe.control(Method::GET, "behaviour", &json!({})).await;
+    let (_, now) = stripe.control(Method::GET, "behavior", &json!({})).await;
     assert_eq!(
         (&now["search_lag_s"], &now["installments"]),
         (&json!(5), &json!(1))
     );
     let (status, _) = stripe
-        .control(Method::PUT, "behaviour", &json!({ "colour": "red" }))
+        .control(Method::PUT, "behavior", &json!({ "color": "red" }))
         .await;
     assert_eq!(status, 422);
     stripe.make("/v1/payment_intents", &PIX).await;
     let (status, _) = stripe.control(Method::POST, "reset", &json!({})).await;
     assert_eq!(status, 200);
-    let (_, now) = stripe.control(Method::GET, "behaviour", &json!({})).await;
+    let (_, now) = stripe.control(Method::GET, "behavior", &json!({})).await;
     assert_eq!(now["search_lag_s"], 60);
     assert_eq!(stripe.read("/v1/payment_intents").await["data"], json!([]));
 }

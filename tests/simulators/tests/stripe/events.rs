@@ -49,7 +49,7 @@ async fn an_event_is_signed_and_follows_its_endpoints_version() {
         .send(Method::POST, "/v1/payment_intents", &PIX, &header)
         .await;
     assert_eq!(made.header("stripe-version"), "2025-01-27.acacia");
-    let (signature, body) = listener.hear().await;
+    let (signature, body) = listener.receive().await;
     let time = verified(text(&endpoint["secret"]), &signature, &body);
     let event: Value = serde_json::from_slice(&body).unwrap();
     assert!((time - event["created"].as_i64().unwrap()).abs() <= 2);
@@ -86,7 +86,7 @@ async fn a_refused_event_is_tried_again_with_a_new_signature() {
     let mut times = Vec::new();
     let mut bodies = Vec::new();
     for _ in 0..3 {
-        let (signature, body) = listener.hear().await;
+        let (signature, body) = listener.receive().await;
         times.push(verified(text(&endpoint["secret"]), &signature, &body));
         bodies.push(body);
     }
@@ -95,7 +95,7 @@ async fn a_refused_event_is_tried_again_with_a_new_signature() {
 }
 
 #[tokio::test]
-async fn time_alone_tells_of_a_code_that_ended() {
+async fn time_alone_reports_of_a_code_that_ended() {
     let stripe = Stripe::start().await;
     let mut listener = Listener::open(&[]).await;
     listen(&stripe, &listener).await;
@@ -110,7 +110,7 @@ async fn time_alone_tells_of_a_code_that_ended() {
 }
 
 #[tokio::test]
-async fn what_nobody_was_told_is_listed_nevertheless() {
+async fn what_no_one_was_reported_is_listed_nevertheless() {
     let stripe = Stripe::start().await;
     stripe.make("/v1/payment_intents", &PIX).await;
     stripe.act("o1", "pay", json!({ "notify": false })).await;
@@ -177,7 +177,7 @@ async fn an_endpoint_shows_its_secret_once_and_can_be_changed() {
         .await;
     stripe.act("o2", "cancel", json!({})).await;
     // the first that is heard: neither what happened while it was off, nor what it does not listen for
-    let (_, body) = listener.hear().await;
+    let (_, body) = listener.receive().await;
     let event: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(
         (&event["type"], &event["data"]["object"]["id"]),

@@ -99,7 +99,7 @@ async fn the_search_is_a_minute_behind_and_the_list_is_not() {
     );
     assert_eq!(search("-metadata['reference']:'o1'").await.len(), 1);
     let answer = stripe
-        .get("/v1/payment_intents/search", &[("query", "colour:'red'")])
+        .get("/v1/payment_intents/search", &[("query", "color:'red'")])
         .await;
     assert_eq!(
         (answer.status, &answer.body["error"]["param"]),

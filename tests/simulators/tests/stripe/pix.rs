@@ -56,7 +56,7 @@ async fn a_pix_shows_a_code_and_is_paid() {
 }
 
 #[tokio::test]
-async fn a_pix_that_nobody_pays_leaves_a_confirmable_intent() {
+async fn a_pix_that_no_one_pays_leaves_a_confirmable_intent() {
     let stripe = Stripe::start().await;
     let made = stripe.make("/v1/payment_intents", &PIX).await;
     let path = format!("/v1/payment_intents/{}", text(&made["id"]));
@@ -204,7 +204,7 @@ async fn a_live_key_knows_no_deciding_address_and_no_test_object() {
 }
 
 #[tokio::test]
-async fn a_paid_pix_is_processing_first_where_told_so() {
+async fn a_paid_pix_is_processing_first_where_reported_so() {
     let stripe = Stripe::start().await;
     stripe
         .behave(json!({ "pix_processing": true, "clearing_s": 60 }))

@@ -70,7 +70,7 @@ async fn unknown_and_missing_parameters_are_named() {
         assert_eq!(answer.refused(400), "parameter_missing");
         assert_eq!(answer.body["error"]["param"], missing);
     }
-    let query = [("colour", "red")];
+    let query = [("color", "red")];
     for path in [
         INTENTS,
         "/v1/charges",

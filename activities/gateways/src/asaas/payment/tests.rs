@@ -4,7 +4,7 @@ use super::*;
 use crate::asaas::tests::{boleto, card, order, payment, pix};
 
 /// Reads the answers to creating a Pix and a boleto, and what would be received of them.
-fn read_answers(answers: [(&Value, Kind, i64, i64); 2]) {
+fn read_answers(answers: [(&Value, PaymentMethodKind, i64, i64); 2]) {
     for (answer, method, asked, net) in answers {
         let payment = Payment::deserialize(answer).expect("a payment");
         let charge = payment.to_charge(None).expect("readable");
@@ -13,7 +13,10 @@ fn read_answers(answers: [(&Value, Kind, i64, i64); 2]) {
         assert_eq!(Some(charge.id.as_str()), answer["id"].as_str());
         assert!(payment.is_by(method));
         assert!(payment.invoice_url.is_some());
-        assert_eq!(payment.bank_slip_url.is_some(), method == Kind::Boleto);
+        assert_eq!(
+            payment.bank_slip_url.is_some(),
+            method == PaymentMethodKind::Boleto
+        );
         let received = payment.received(None).expect("readable");
         assert_eq!((received.net, received.fee), (Some(net), Some(199)));
     }
@@ -24,8 +27,8 @@ fn documented_answers_are_read() {
     let spec: Value = serde_saphyr::from_str(specs::ASAAS).expect("YAML");
     let examples = &spec["components"]["schemas"]["Payment"]["examples"];
     read_answers([
-        (&examples[0], Kind::Pix, 12_345, 12_146),
-        (&examples[1], Kind::Boleto, 10_000, 9_801),
+        (&examples[0], PaymentMethodKind::Pix, 12_345, 12_146),
+        (&examples[1], PaymentMethodKind::Boleto, 10_000, 9_801),
     ]);
 }
 
@@ -38,13 +41,13 @@ fn recorded_answers_of_the_real_sandbox_are_read() {
     read_answers([
         (
             &captures["payment_pix"]["response"],
-            Kind::Pix,
+            PaymentMethodKind::Pix,
             10_000,
             9_801,
         ),
         (
             &captures["payment_boleto"]["response"],
-            Kind::Boleto,
+            PaymentMethodKind::Boleto,
             35_000,
             34_801,
         ),
@@ -65,7 +68,7 @@ fn only_what_an_order_became_is_adopted() {
 }
 
 #[test]
-fn the_method_really_used_and_what_arrives_are_told() {
+fn the_method_really_used_and_what_arrives_are_reported() {
     let received = |changes| {
         let charge = payment(changes).to_charge(None).expect("readable");
         assert_eq!(charge.payments.len(), 1);
@@ -74,7 +77,10 @@ fn the_method_really_used_and_what_arrives_are_told() {
     let by_code = received(
         json!({ "status": "RECEIVED", "billingType": "BOLETO", "pixTransaction": "tx-1" }),
     );
-    assert_eq!((by_code.method, by_code.end_to_end_id), (Kind::Pix, None));
+    assert_eq!(
+        (by_code.method, by_code.end_to_end_id),
+        (PaymentMethodKind::Pix, None)
+    );
     let e2e = "E18236120202607141730s0123456789";
     let pix = received(json!({ "status": "RECEIVED", "pixTransaction": e2e }));
     assert_eq!(pix.end_to_end_id.as_deref(), Some(e2e));
@@ -82,7 +88,7 @@ fn the_method_really_used_and_what_arrives_are_told() {
     let single = received(card);
     assert_eq!(
         (single.method, single.fee, single.installments),
-        (Kind::Card, Some(348), Some(1))
+        (PaymentMethodKind::Card, Some(348), Some(1))
     );
     let part =
         json!({ "status": "CONFIRMED", "billingType": "CREDIT_CARD", "installment": "ins_1" });
@@ -116,8 +122,8 @@ fn an_unknown_status_is_an_unknown_outcome() {
 #[test]
 fn a_pix_is_claimed_back_by_a_med_and_a_card_by_a_chargeback() {
     for (billing_type, kind) in [
-        ("PIX", dispute::Kind::Med),
-        ("CREDIT_CARD", dispute::Kind::Chargeback),
+        ("PIX", dispute::DisputeKind::Med),
+        ("CREDIT_CARD", dispute::DisputeKind::Chargeback),
     ] {
         let changes = json!({ "status": "CHARGEBACK_DISPUTE", "billingType": billing_type });
         let charge = payment(changes).to_charge(None).expect("readable");

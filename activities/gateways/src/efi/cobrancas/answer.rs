@@ -1,7 +1,8 @@
 //! A charge as the API Cobranças answers it, in our words.
 
 use schemas::{
-    Instant, attempt::ErrorClass, calendar, dispute, next_action::NextAction, payment_method::Kind,
+    Instant, attempt::ErrorClass, calendar, dispute, next_action::NextAction,
+    payment_method::PaymentMethodKind,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -96,16 +97,16 @@ pub(super) struct Money {
 }
 
 impl Charge {
-    fn method(&self) -> Kind {
-        let told = match &self.payment {
+    fn method(&self) -> PaymentMethodKind {
+        let reported = match &self.payment {
             Some(Payment::Method(method)) => Some(method),
             Some(Payment::Read { method, .. }) => method.as_ref(),
             None => None,
         };
-        let told = told.or(self.instrument().payment_method.as_ref());
-        match told.map(String::as_str) {
-            Some("credit_card") => Kind::Card,
-            _ => Kind::Boleto,
+        let reported = reported.or(self.instrument().payment_method.as_ref());
+        match reported.map(String::as_str) {
+            Some("credit_card") => PaymentMethodKind::Card,
+            _ => PaymentMethodKind::Boleto,
         }
     }
 
@@ -158,11 +159,11 @@ impl Charge {
         match status {
             GatewayStatus::Refunded => charge.refunds.push(whole_refund(&payment)),
             GatewayStatus::Disputed => {
-                let open = dispute::Status::NeedsResponse;
+                let open = dispute::DisputeStatus::NeedsResponse;
                 charge.disputes.push(chargeback(&payment, open));
             }
             _ if money.was_contested => {
-                let won = dispute::Status::Won;
+                let won = dispute::DisputeStatus::Won;
                 charge.disputes.push(chargeback(&payment, won));
             }
             _ => {}
@@ -211,7 +212,7 @@ impl Charge {
             end_to_end_id: None,
             amount: money.amount.unwrap_or(self.total),
             method: match money.method.as_deref() {
-                Some("pix") => Kind::Pix,
+                Some("pix") => PaymentMethodKind::Pix,
                 _ => self.method(),
             },
             fee: None,
@@ -245,14 +246,14 @@ pub(super) fn whole_refund_id(payment: &str) -> String {
     format!("{payment}/refunded")
 }
 
-fn chargeback(payment: &GatewayPayment, status: dispute::Status) -> GatewayDispute {
+fn chargeback(payment: &GatewayPayment, status: dispute::DisputeStatus) -> GatewayDispute {
     GatewayDispute {
         id: format!("{}/contested", payment.id),
         payment: payment.id.clone(),
         amount: payment.amount,
         kind: match payment.method {
-            Kind::Card => dispute::Kind::Chargeback,
-            Kind::Boleto | Kind::Pix => dispute::Kind::Other,
+            PaymentMethodKind::Card => dispute::DisputeKind::Chargeback,
+            PaymentMethodKind::Boleto | PaymentMethodKind::Pix => dispute::DisputeKind::Other,
         },
         status,
         reason: None,

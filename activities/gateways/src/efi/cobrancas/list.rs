@@ -1,7 +1,7 @@
 //! What the API Cobranças lists: charges by the day they were made.
 
 use chrono::{Days, TimeDelta};
-use schemas::{Instant, attempt::ErrorClass, calendar, payment_method::Kind};
+use schemas::{Instant, attempt::ErrorClass, calendar, payment_method::PaymentMethodKind};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use super::{
     local, status,
 };
 use crate::{
-    Entries, GatewayError, GatewayNotice, GatewayStatus, Means, Page, ReadFrom, Unreadable,
+    Entries, GatewayError, GatewayNotice, GatewayStatus, NoticeKind, Page, ReadFrom, Unreadable,
     changes::Window,
     efi::session::Call,
     http::{CALL_TIMEOUT, Deadline, Effect},
@@ -65,7 +65,7 @@ impl Listed {
     /// Whether money may have come or gone since then. What went is listed without a time, and so always counts.
     pub(super) fn moved_since(&self, since: Instant) -> bool {
         // of these three, no status depends on the method
-        match status::status(&self.status, Kind::Card) {
+        match status::status(&self.status, PaymentMethodKind::Card) {
             Some(GatewayStatus::Paid) => self.money().paid_at.is_none_or(|at| at >= since),
             Some(GatewayStatus::Refunded | GatewayStatus::Disputed) => true,
             _ => false,
@@ -81,7 +81,7 @@ impl Listed {
             charge: Some(self.id.to_string()),
             payment: None,
             stated_at: None,
-            means: Means::Hint,
+            means: NoticeKind::Hint,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Efí's API Cobranças: boletos and card links, found again by our `custom_id`. `docs/gateways/efi.md`.
 
 use reqwest::{Client, Method};
-use schemas::{Instant, attempt::ErrorClass, payment_method::Kind};
+use schemas::{Instant, attempt::ErrorClass, payment_method::PaymentMethodKind};
 use serde_json::json;
 use url::Url;
 
@@ -10,8 +10,8 @@ use super::{
     session::{Call, Session},
 };
 use crate::{
-    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
-    RefundOrder, RefundStatus,
+    ChargeLookup, ChargeRequest, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
+    RefundRequest, RefundStatus,
     credentials::EfiCredentials,
     http::{Deadline, Effect},
 };
@@ -46,7 +46,7 @@ impl Cobrancas {
 
     pub(super) async fn charge(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let body = order::body(order);
@@ -79,8 +79,8 @@ impl Cobrancas {
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
         let wanted = Wanted {
             charge_type: match order.method.kind() {
-                Kind::Card => list::CARD,
-                Kind::Boleto | Kind::Pix => list::BOLETO,
+                PaymentMethodKind::Card => list::CARD,
+                PaymentMethodKind::Boleto | PaymentMethodKind::Pix => list::BOLETO,
             },
             from: order.created_at,
             to: order.created_at,
@@ -97,7 +97,7 @@ impl Cobrancas {
         // the list lags behind, and our reference can be changed in the panel
         let known = order.gateway_id.as_deref();
         if let Some(id) = known.filter(|id| found.iter().all(|one| one.id != *id)) {
-            match self.look(id, Some(order.expires_at), deadline).await {
+            match self.lookup(id, Some(order.expires_at), deadline).await {
                 Ok(charge) => found.push(charge),
                 Err(error) if error::is_absent(&error) => {}
                 Err(error) => return Err(error),
@@ -113,7 +113,7 @@ impl Cobrancas {
     }
 
     /// The charge as it stands, with its money, which only the list tells. `expires_at`: its last payable instant, if known.
-    async fn look(
+    async fn lookup(
         &self,
         id: &str,
         expires_at: Option<Instant>,
@@ -154,7 +154,7 @@ impl Cobrancas {
             Err(error) if error::is_refusal(&error) => Some(error),
             Err(error) => return Err(error),
         };
-        let ended = match self.look(&charge.id, None, deadline).await {
+        let ended = match self.lookup(&charge.id, None, deadline).await {
             Ok(ended) => ended,
             Err(error) if error::is_absent(&error) => GatewayCharge {
                 status: GatewayStatus::Canceled,
@@ -172,12 +172,12 @@ impl Cobrancas {
     /// Gives back a card payment. The gateway keeps no reference of it.
     pub(super) async fn refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         deadline: Deadline,
     ) -> Result<GatewayRefund, GatewayError> {
-        if order.method != Kind::Card {
+        if order.method != PaymentMethodKind::Card {
             return Err(GatewayError::new(
-                ErrorClass::Refused,
+                ErrorClass::Rejected,
                 "unsupported",
                 super::NO_BOLETO_BACK,
             ));
@@ -192,17 +192,17 @@ impl Cobrancas {
     /// Only a charge whose all went back says so. A part leaves no trace: then nobody here can tell.
     pub(super) async fn find_refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         deadline: Deadline,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
-        let charge = self.look(&order.charge, None, deadline).await?;
+        let charge = self.lookup(&order.charge, None, deadline).await?;
         match charge.status {
             GatewayStatus::Refunded if order.is_whole => Ok(Some(done(order))),
             _ if order.is_whole => Ok(None),
             _ => Err(GatewayError::new(
                 ErrorClass::Unknown,
                 "no_reference",
-                "Efí keeps no reference of a partial card refund: look it up in its panel",
+                "Efí keeps no reference of a partial card refund: look it up in its dashboard",
             )),
         }
     }
@@ -214,7 +214,7 @@ impl Cobrancas {
 }
 
 /// A whole refund is the one that the charge tells by its status; a part has no name but ours.
-fn done(order: &RefundOrder) -> GatewayRefund {
+fn done(order: &RefundRequest) -> GatewayRefund {
     GatewayRefund {
         id: if order.is_whole {
             answer::whole_refund_id(&order.payment)

@@ -11,7 +11,7 @@ use super::{
     local,
 };
 use crate::{
-    Entries, GatewayError, GatewayNotice, Means, Received, Unreadable,
+    Entries, GatewayError, GatewayNotice, NoticeKind, Received, Unreadable,
     efi::{error, session::Call},
     http::{Deadline, Effect},
 };
@@ -48,7 +48,7 @@ pub(in crate::efi) fn read(received: &Received) -> Entries {
         charge: None,
         payment: None,
         stated_at: None,
-        means: Means::Token(token),
+        means: NoticeKind::Token(token),
     }]
     .into()
 }
@@ -101,7 +101,7 @@ impl Cobrancas {
                 Some(charge) if is_last && entry.kind == "charge" => {
                     self.state(charge, &entries, deadline).await?
                 }
-                _ => Means::Nothing,
+                _ => NoticeKind::Nothing,
             };
             notices.push(GatewayNotice {
                 dedupe_key: format!("{token}/{}", entry.id),
@@ -127,10 +127,10 @@ impl Cobrancas {
         id: u64,
         entries: &[Entry],
         deadline: Deadline,
-    ) -> Result<Means, GatewayError> {
+    ) -> Result<NoticeKind, GatewayError> {
         let charge = match self.read(&id.to_string(), deadline).await {
             Ok(charge) => charge,
-            Err(error) if error::is_absent(&error) => return Ok(Means::Hint),
+            Err(error) if error::is_absent(&error) => return Ok(NoticeKind::Hint),
             Err(error) => return Err(error),
         };
         let history: Vec<_> = entries
@@ -140,7 +140,9 @@ impl Cobrancas {
         // a status that is new says nothing that we could apply; asking later may
         Ok(charge
             .to_charge(None, &money(&history))
-            .map_or(Means::Hint, |charge| Means::Stands(Box::new(charge))))
+            .map_or(NoticeKind::Hint, |charge| {
+                NoticeKind::ChargeState(Box::new(charge))
+            }))
     }
 }
 

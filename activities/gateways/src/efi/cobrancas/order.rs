@@ -4,13 +4,13 @@ use schemas::{
     calendar,
     document::DocumentKind,
     payer::Payer,
-    payment_method::{Due, Kind},
+    payment_method::{DueDate, PaymentMethodKind},
     route::Unmet,
 };
 use serde_json::{Value, json};
 
 use super::super::unmet;
-use crate::{ChargeOrder, contact};
+use crate::{ChargeRequest, contact};
 
 const MAX_ITEM_NAME: usize = 255;
 const MAX_PAYER_NAME: usize = 255;
@@ -24,12 +24,12 @@ const ITEM: &str = "Cobrança";
 const INTEREST_PER_BPS: u32 = 10;
 
 /// What the order lacks, or has too much of.
-pub(in crate::efi) fn lacks(order: &ChargeOrder) -> Vec<Unmet> {
+pub(in crate::efi) fn lacks(order: &ChargeRequest) -> Vec<Unmet> {
     let mut lacks = Vec::new();
     if order.payer.name.chars().count() > MAX_PAYER_NAME {
         lacks.push(unmet("payer.name", "has at most 255 characters"));
     }
-    if order.method.kind() == Kind::Boleto && order.amount < MIN_BOLETO {
+    if order.method.kind() == PaymentMethodKind::Boleto && order.amount < MIN_BOLETO {
         lacks.push(unmet("amount", "is at least R$ 5,00 for a boleto"));
     }
     let Some(due) = order.method.due() else {
@@ -48,15 +48,15 @@ pub(in crate::efi) fn lacks(order: &ChargeOrder) -> Vec<Unmet> {
 }
 
 /// The path of a request that makes the charge at once.
-pub(super) fn path(method: Kind) -> &'static [&'static str] {
+pub(super) fn path(method: PaymentMethodKind) -> &'static [&'static str] {
     match method {
-        Kind::Card => &["v1", "charge", "one-step", "link"],
-        Kind::Boleto | Kind::Pix => &["v1", "charge", "one-step"],
+        PaymentMethodKind::Card => &["v1", "charge", "one-step", "link"],
+        PaymentMethodKind::Boleto | PaymentMethodKind::Pix => &["v1", "charge", "one-step"],
     }
 }
 
 /// The request's body: a pure function of the order.
-pub(super) fn body(order: &ChargeOrder) -> Value {
+pub(super) fn body(order: &ChargeRequest) -> Value {
     let item: String = order
         .description
         .as_deref()
@@ -87,11 +87,11 @@ pub(super) fn body(order: &ChargeOrder) -> Value {
 }
 
 /// Counted to the business day on which it can last be paid: Efí writes a boleto off after so many days, business days or not.
-fn days_to_write_off(due: &Due) -> i64 {
+fn days_to_write_off(due: &DueDate) -> i64 {
     (due.last_day() - due.due_date).num_days()
 }
 
-fn boleto(order: &ChargeOrder, due: &Due) -> Value {
+fn boleto(order: &ChargeRequest, due: &DueDate) -> Value {
     let mut configurations = json!({ "days_to_write_off": days_to_write_off(due) });
     if due.fine_bps > 0 {
         configurations["fine"] = due.fine_bps.into();

@@ -1,15 +1,15 @@
 //! The statuses of the API Cobranças in our words. `docs/gateways/efi.md#statuses`.
 
-use schemas::payment_method::Kind;
+use schemas::payment_method::PaymentMethodKind;
 
 use crate::GatewayStatus;
 
 /// Their status → ours. `unpaid` is a boleto past its due date, still payable, or a card that was declined.
-pub(super) fn status(theirs: &str, method: Kind) -> Option<GatewayStatus> {
+pub(super) fn status(theirs: &str, method: PaymentMethodKind) -> Option<GatewayStatus> {
     Some(match (theirs, method) {
         ("new" | "link" | "waiting" | "identified" | "approved", _) => GatewayStatus::Pending,
-        ("unpaid", Kind::Card) => GatewayStatus::Failed,
-        ("unpaid", Kind::Boleto | Kind::Pix) => GatewayStatus::Overdue,
+        ("unpaid", PaymentMethodKind::Card) => GatewayStatus::Failed,
+        ("unpaid", PaymentMethodKind::Boleto | PaymentMethodKind::Pix) => GatewayStatus::Overdue,
         ("paid" | "settled", _) => GatewayStatus::Paid,
         ("refunded", _) => GatewayStatus::Refunded,
         ("contested", _) => GatewayStatus::Disputed,
@@ -51,9 +51,17 @@ mod tests {
             ("canceled", GatewayStatus::Canceled, GatewayStatus::Canceled),
             ("expired", GatewayStatus::Expired, GatewayStatus::Expired),
         ] {
-            assert_eq!(status(theirs, Kind::Boleto), Some(boleto), "{theirs}");
-            assert_eq!(status(theirs, Kind::Card), Some(card), "{theirs}");
+            assert_eq!(
+                status(theirs, PaymentMethodKind::Boleto),
+                Some(boleto),
+                "{theirs}"
+            );
+            assert_eq!(
+                status(theirs, PaymentMethodKind::Card),
+                Some(card),
+                "{theirs}"
+            );
         }
-        assert_eq!(status("novo", Kind::Card), None);
+        assert_eq!(status("novo", PaymentMethodKind::Card), None);
     }
 }

@@ -1,7 +1,7 @@
 use schemas::{
     Instant, dispute,
     next_action::NextAction,
-    payment_method::{Discount, Kind, PaymentMethod},
+    payment_method::{Discount, PaymentMethod, PaymentMethodKind},
 };
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::{
     list::Listed,
     local, notification, order,
 };
-use crate::{GatewayCharge, GatewayStatus, Means, Received, efi::tests::order as an_order};
+use crate::{GatewayCharge, GatewayStatus, NoticeKind, Received, efi::tests::order as an_order};
 
 fn read(json: Value) -> Charge {
     serde_json::from_value::<Data<Charge>>(json)
@@ -204,7 +204,7 @@ fn a_declined_link_has_failed_and_shows_nothing() {
 }
 
 #[test]
-fn a_paid_card_tells_its_instalments_and_keeps_its_payment_in_every_later_state() {
+fn a_paid_card_reports_its_installments_and_keeps_its_payment_in_every_later_state() {
     for status in ["paid", "settled", "refunded", "contested"] {
         let paid = charge(card(status));
         assert_eq!(paid.payments.len(), 1, "{status}");
@@ -212,7 +212,7 @@ fn a_paid_card_tells_its_instalments_and_keeps_its_payment_in_every_later_state(
         assert_eq!((payment.id.as_str(), payment.amount), ("1234568", 12_345));
         assert_eq!(
             (payment.method, payment.installments),
-            (Kind::Card, Some(3))
+            (PaymentMethodKind::Card, Some(3))
         );
         assert_eq!(paid.refunds.len(), usize::from(status == "refunded"));
         assert_eq!(paid.disputes.len(), usize::from(status == "contested"));
@@ -228,8 +228,8 @@ fn a_chargeback_that_ended_in_paid_was_won() {
     let paid = read(card("paid"))
         .to_charge(None, &money)
         .expect("a charge");
-    assert_eq!(paid.disputes[0].status, dispute::Status::Won);
-    assert_eq!(paid.disputes[0].kind, dispute::Kind::Chargeback);
+    assert_eq!(paid.disputes[0].status, dispute::DisputeStatus::Won);
+    assert_eq!(paid.disputes[0].kind, dispute::DisputeKind::Chargeback);
     assert_eq!(
         charge(card("contested")).disputes[0].id,
         paid.disputes[0].id
@@ -245,7 +245,7 @@ fn a_status_that_is_new_is_an_unknown_outcome() {
 }
 
 #[test]
-fn a_list_tells_the_money() {
+fn a_list_reports_the_money() {
     let listed: Listed = serde_json::from_value(json!({
         "id": 1_234_567, "total": 12_345, "status": "paid", "custom_id": "at01", "created_at": "2026-07-14 17:15:00",
         "customer": null, "payment": {
@@ -283,7 +283,7 @@ fn a_notification_is_a_token_and_nothing_else() {
     let received = form(&format!("notification={token}"));
     assert!(notification::is_form(&received));
     let notices = notification::read(&received).notices;
-    assert_eq!(notices[0].means, Means::Token(token.to_owned()));
+    assert_eq!(notices[0].means, NoticeKind::Token(token.to_owned()));
     for wrong in ["", "x=1", "notification=", "notification=..%2Fcharge%2F1"] {
         let read = notification::read(&form(wrong));
         assert!(

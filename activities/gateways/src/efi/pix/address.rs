@@ -6,7 +6,7 @@ use url::Url;
 
 use super::Pix;
 use crate::{
-    Finding, GatewayError, Subscription, Watched,
+    CheckReport, GatewayError, Issue, Subscription,
     efi::{error, session::Call},
     http::Deadline,
 };
@@ -73,21 +73,21 @@ impl Pix {
     }
 
     /// Checks that `url` is still registered; if not, it must be registered again where it may.
-    pub(in crate::efi) async fn watch(
+    pub(in crate::efi) async fn check(
         &self,
         url: &Url,
         replace: bool,
         deadline: Deadline,
-    ) -> Result<Watched, GatewayError> {
+    ) -> Result<CheckReport, GatewayError> {
         let (code, was) = match self.registered(url, deadline).await? {
-            Registered::Ours => return Ok(Watched::default()),
+            Registered::Ours => return Ok(CheckReport::default()),
             Registered::Nothing => ("address_missing", "no address was registered".to_owned()),
             Registered::Former => (
                 "address_replaced",
                 "a former address of ours was registered".to_owned(),
             ),
-            Registered::Other(other) if !replace => return Ok(stranger(&host(&other))),
-            Registered::Unreadable if !replace => return Ok(stranger("an unreadable address")),
+            Registered::Other(other) if !replace => return Ok(third_party(&host(&other))),
+            Registered::Unreadable if !replace => return Ok(third_party("an unreadable address")),
             Registered::Other(other) => (
                 "address_replaced",
                 format!("{} was registered", host(&other)),
@@ -97,9 +97,9 @@ impl Pix {
                 "an unreadable address was registered".to_owned(),
             ),
         };
-        Ok(Watched {
-            findings: Vec::new(),
-            lost: Some(Finding {
+        Ok(CheckReport {
+            issues: Vec::new(),
+            lost: Some(Issue {
                 code,
                 message: format!("{was} for the Pix key; ours is again"),
                 repaired: true,
@@ -136,12 +136,12 @@ impl Pix {
     }
 }
 
-fn stranger(who: &str) -> Watched {
+fn third_party(who: &str) -> CheckReport {
     let message = format!(
-        "{who} is registered for the Pix key, so that we hear nothing of what arrives; connect again with consent to replace it"
+        "{who} is registered for the Pix key, so that we receive no notifications; connect again with consent to replace it"
     );
-    Watched {
-        findings: vec![Finding {
+    CheckReport {
+        issues: vec![Issue {
             code: "address_replaced",
             message,
             repaired: false,
@@ -158,8 +158,8 @@ fn is_former(found: &Url, url: &Url) -> bool {
     };
     let ours = all_but_secret(url);
     // a bare `/secret` has nothing before it that would tell connections apart
-    let tells = ours.as_ref().is_some_and(|(_, path)| !path.is_empty());
-    tells && all_but_secret(found) == ours
+    let has_path = ours.as_ref().is_some_and(|(_, path)| !path.is_empty());
+    has_path && all_but_secret(found) == ours
 }
 
 /// Enough to recognize a stranger's address; the rest may hold its secret.

@@ -6,7 +6,7 @@ use schemas::{
     attempt::ErrorClass,
     calendar::{self, business_day_from},
     next_action::NextAction,
-    payment_method::Due,
+    payment_method::DueDate,
 };
 use serde::Deserialize;
 
@@ -91,7 +91,7 @@ impl Calendar {
             };
             return (end, time);
         };
-        let due = Due {
+        let due = DueDate {
             due_date,
             days_after_due: self.validade_apos_vencimento,
             fine_bps: 0,
@@ -119,16 +119,16 @@ impl Cob {
         self.status == ACTIVE
     }
 
-    /// The charge in our words, with what is claimed back of it. `told_at`: when Efí told it, by its own clock; none: as if it were
+    /// The charge in our words, with what is claimed back of it. `reported_at`: when Efí told it, by its own clock; none: as if it were
     /// still in its time.
     pub(super) fn to_charge(
         &self,
-        told_at: Option<Instant>,
+        reported_at: Option<Instant>,
         infractions: &[Infraction],
     ) -> Result<GatewayCharge, GatewayError> {
         let unreadable = |what| GatewayError::new(ErrorClass::Unknown, "unreadable", what);
         let made_at = self.calendario.criacao;
-        let (expires_at, time) = self.calendario.read(told_at.unwrap_or(made_at));
+        let (expires_at, time) = self.calendario.read(reported_at.unwrap_or(made_at));
         let status = status(&self.status, time)
             .ok_or_else(|| unreadable("the charge has a status that is not known"))?;
         let amount = money::centavos(&self.valor.original)
@@ -155,7 +155,7 @@ impl Cob {
         }
         Ok(GatewayCharge {
             payments: self.pix.iter().filter_map(Received::to_payment).collect(),
-            refunds: self.pix.iter().flat_map(refund::given_back).collect(),
+            refunds: self.pix.iter().flat_map(refund::read_refund).collect(),
             disputes,
             status,
             next_action,
@@ -198,9 +198,9 @@ mod tests {
             "valor": { "original": "1.00" }, "pixCopiaECola": "not a code that we can read",
         }))
         .expect("a cob");
-        let at = |told_at: Option<&str>| {
-            let told_at = told_at.map(|at| at.parse().expect("an instant"));
-            let charge = cob.to_charge(told_at, &[]).expect("a charge");
+        let at = |reported_at: Option<&str>| {
+            let reported_at = reported_at.map(|at| at.parse().expect("an instant"));
+            let charge = cob.to_charge(reported_at, &[]).expect("a charge");
             (charge.status, charge.next_action.is_some())
         };
         assert!(cob.is_active());

@@ -3,7 +3,7 @@
 use schemas::{Instant, dispute};
 use serde::Deserialize;
 
-use crate::{GatewayDispute, GatewayNotice, Means, money};
+use crate::{GatewayDispute, GatewayNotice, NoticeKind, money};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,13 +19,13 @@ pub(super) struct Infraction {
 }
 
 /// Their status → ours. One that is new is under way, and so holds the money.
-fn status(theirs: &str) -> dispute::Status {
+fn status(theirs: &str) -> dispute::DisputeStatus {
     match theirs {
-        "ABERTA" => dispute::Status::NeedsResponse,
-        "ACEITA" => dispute::Status::Lost,
-        "REJEITADA" | "CANCELADA_EFI" => dispute::Status::Won,
+        "ABERTA" => dispute::DisputeStatus::NeedsResponse,
+        "ACEITA" => dispute::DisputeStatus::Lost,
+        "REJEITADA" | "CANCELADA_EFI" => dispute::DisputeStatus::Won,
         // EM_DEFESA
-        _ => dispute::Status::UnderReview,
+        _ => dispute::DisputeStatus::UnderReview,
     }
 }
 
@@ -39,7 +39,7 @@ impl Infraction {
             id: self.id_infracao.clone(),
             payment: self.end_to_end_id.clone(),
             amount: money::centavos(&self.valor)?,
-            kind: dispute::Kind::Med,
+            kind: dispute::DisputeKind::Med,
             status: status(&self.status),
             reason: None,
             respond_by: instant(self.prazo_defesa.as_ref()),
@@ -56,7 +56,7 @@ impl Infraction {
             charge: None,
             payment: Some(self.end_to_end_id.clone()),
             stated_at: None,
-            means: Means::Dispute(Box::new(self.to_dispute()?)),
+            means: NoticeKind::Dispute(Box::new(self.to_dispute()?)),
         })
     }
 }
@@ -68,12 +68,12 @@ mod tests {
     #[test]
     fn every_status_of_an_infraction_has_ours() {
         for (theirs, ours) in [
-            ("ABERTA", dispute::Status::NeedsResponse),
-            ("EM_DEFESA", dispute::Status::UnderReview),
-            ("ACEITA", dispute::Status::Lost),
-            ("REJEITADA", dispute::Status::Won),
-            ("CANCELADA_EFI", dispute::Status::Won),
-            ("NOVA_COISA", dispute::Status::UnderReview),
+            ("ABERTA", dispute::DisputeStatus::NeedsResponse),
+            ("EM_DEFESA", dispute::DisputeStatus::UnderReview),
+            ("ACEITA", dispute::DisputeStatus::Lost),
+            ("REJEITADA", dispute::DisputeStatus::Won),
+            ("CANCELADA_EFI", dispute::DisputeStatus::Won),
+            ("NOVA_COISA", dispute::DisputeStatus::UnderReview),
         ] {
             assert_eq!(status(theirs), ours, "{theirs}");
         }

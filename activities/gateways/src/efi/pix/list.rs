@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Pix, infraction::Infraction, notification, received::Received, refund::Returned};
 use crate::{
-    Entries, GatewayError, GatewayNotice, Means, Page, ReadFrom, Unreadable,
+    Entries, GatewayError, GatewayNotice, NoticeKind, Page, ReadFrom, Unreadable,
     changes::Window,
     efi::session::Call,
     http::{CALL_TIMEOUT, Deadline, Effect},
@@ -172,7 +172,7 @@ fn proved(pix: &Received) -> Vec<GatewayNotice> {
     let Some(charge) = pix.to_charge() else {
         return Vec::new();
     };
-    let means = Means::Stands(Box::new(charge));
+    let means = NoticeKind::ChargeState(Box::new(charge));
     let mut notices = vec![notification::arrival(pix, means)];
     notices.extend(pix.devolucoes.iter().map(|one| returning(pix, one)));
     notices
@@ -183,9 +183,9 @@ fn proved(pix: &Received) -> Vec<GatewayNotice> {
 fn returning(pix: &Received, one: &Returned) -> GatewayNotice {
     let refund = one.listed(&pix.end_to_end_id);
     let means = match refund {
-        _ if pix.txid.is_none() => Means::Nothing,
-        Some(refund) if !one.is_claim() => Means::Refund(Box::new(refund)),
-        _ => Means::Hint,
+        _ if pix.txid.is_none() => NoticeKind::Nothing,
+        Some(refund) if !one.is_claim() => NoticeKind::Refund(Box::new(refund)),
+        _ => NoticeKind::Hint,
     };
     notification::returning(pix, one, means)
 }

@@ -10,8 +10,8 @@ use super::{
     session::{Call, Session},
 };
 use crate::{
-    ChargeLookup, ChargeOrder, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
-    RefundOrder,
+    ChargeLookup, ChargeRequest, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
+    RefundRequest,
     credentials::EfiCredentials,
     http::{Answer, Deadline, Effect},
 };
@@ -37,13 +37,13 @@ use refund::Returned;
 const FAMILIES: [&str; 2] = ["cob", "cobv"];
 
 /// A charge as Efí told it.
-struct Told {
+struct ReportedCharge {
     cob: Cob,
     /// When, by Efí's clock: an active charge has expired or not at this instant, and never by ours.
     at: Option<Instant>,
 }
 
-impl Told {
+impl ReportedCharge {
     fn read(answer: &Answer, effect: Effect) -> Result<Self, GatewayError> {
         Ok(Self {
             cob: answer.read(effect)?,
@@ -72,15 +72,15 @@ impl Pix {
 
     pub(super) async fn charge(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let body = order::body(order, &self.pix_key);
         let path = ["v2", order::family(&order.method), order.reference.as_str()];
         let call = Call::create(Method::PUT, &path, &body);
         let made = match self.session.send(&call, deadline).await {
-            Ok(answer) => Told::read(&answer, Effect::Creates)
-                .and_then(|told| told.to_charge(&[]))
+            Ok(answer) => ReportedCharge::read(&answer, Effect::Creates)
+                .and_then(|reported| reported.to_charge(&[]))
                 .map_err(GatewayError::after_an_effect)?,
             Err(error) if error::is_taken(&error) => self.adopt(order, error, deadline).await?,
             Err(error) => return Err(error),
@@ -95,7 +95,7 @@ impl Pix {
     /// What stands under our `txid` after it was refused: ours, unless it asks for something else.
     async fn adopt(
         &self,
-        order: &ChargeOrder,
+        order: &ChargeRequest,
         refusal: GatewayError,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
@@ -103,10 +103,10 @@ impl Pix {
             .read((order::family(&order.method), &order.reference), deadline)
             .await
             .map_err(GatewayError::after_an_effect)?;
-        match found.map(|told| told.to_charge(&[])) {
+        match found.map(|reported| reported.to_charge(&[])) {
             Some(Ok(charge)) if charge.amount == order.amount => Ok(charge),
             Some(Ok(_)) => Err(GatewayError::new(
-                ErrorClass::Refused,
+                ErrorClass::Rejected,
                 "txid_duplicado",
                 "another charge has our txid",
             )),
@@ -123,7 +123,7 @@ impl Pix {
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
         let named = (order::family(&order.method), order.reference.as_str());
         match self.read(named, deadline).await? {
-            Some(told) => Ok(vec![self.complete(&told, deadline).await?]),
+            Some(reported) => Ok(vec![self.complete(&reported, deadline).await?]),
             None => Ok(Vec::new()),
         }
     }
@@ -131,29 +131,29 @@ impl Pix {
     /// With what is claimed back of it, which only a paid charge can have.
     async fn complete(
         &self,
-        told: &Told,
+        reported: &ReportedCharge,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
-        let Some(first) = told.cob.pix.iter().map(|pix| pix.horario).min() else {
-            return told.to_charge(&[]);
+        let Some(first) = reported.cob.pix.iter().map(|pix| pix.horario).min() else {
+            return reported.to_charge(&[]);
         };
-        let until = told.at.unwrap_or_else(now).max(first);
+        let until = reported.at.unwrap_or_else(now).max(first);
         let mut claims = self.infractions((first, until), deadline).await?;
         claims.retain(|claim| {
-            let mut received = told.cob.pix.iter();
+            let mut received = reported.cob.pix.iter();
             received.any(|pix| pix.end_to_end_id == claim.end_to_end_id)
         });
-        told.to_charge(&claims)
+        reported.to_charge(&claims)
     }
 
     async fn read(
         &self,
         (family, txid): (&str, &str),
         deadline: Deadline,
-    ) -> Result<Option<Told>, GatewayError> {
+    ) -> Result<Option<ReportedCharge>, GatewayError> {
         let path = ["v2", family, txid];
         match self.session.send(&Call::read(&path), deadline).await {
-            Ok(answer) => Told::read(&answer, Effect::Reads).map(Some),
+            Ok(answer) => ReportedCharge::read(&answer, Effect::Reads).map(Some),
             Err(error) if error::is_absent(&error) => Ok(None),
             Err(error) => Err(error),
         }
@@ -174,16 +174,16 @@ impl Pix {
                 Err(error) if error::is_absent(&error) || error::is_refusal(&error) => Some(error),
                 Err(error) => return Err(error),
             };
-            let Some(told) = self.read((family, &charge.id), deadline).await? else {
+            let Some(reported) = self.read((family, &charge.id), deadline).await? else {
                 continue;
             };
-            if told.cob.is_active() {
+            if reported.cob.is_active() {
                 let kept = "Efí accepted the removal and still shows the charge as active";
                 return Err(refusal.unwrap_or_else(|| {
                     GatewayError::new(ErrorClass::Unknown, "still_payable", kept)
                 }));
             }
-            return self.complete(&told, deadline).await;
+            return self.complete(&reported, deadline).await;
         }
         Ok(GatewayCharge {
             status: GatewayStatus::Canceled,
@@ -194,7 +194,7 @@ impl Pix {
 
     pub(super) async fn refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         deadline: Deadline,
     ) -> Result<GatewayRefund, GatewayError> {
         let body = refund::body(order);
@@ -213,7 +213,7 @@ impl Pix {
         match found.map_err(GatewayError::after_an_effect)? {
             Some(refund) if refund.amount == order.amount => Ok(refund),
             Some(_) => Err(GatewayError::new(
-                ErrorClass::Refused,
+                ErrorClass::Rejected,
                 "devolucao_id_duplicado",
                 "another return has our id",
             )),
@@ -223,7 +223,7 @@ impl Pix {
 
     pub(super) async fn find_refund(
         &self,
-        order: &RefundOrder,
+        order: &RefundRequest,
         deadline: Deadline,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
         let path = refund_path(order);
@@ -244,7 +244,7 @@ impl Pix {
     }
 }
 
-fn refund_path(order: &RefundOrder) -> [&str; 5] {
+fn refund_path(order: &RefundRequest) -> [&str; 5] {
     let pix = order.end_to_end_id.as_deref().unwrap_or(&order.payment);
     ["v2", "pix", pix, "devolucao", &order.reference]
 }

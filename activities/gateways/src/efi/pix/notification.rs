@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{received::Received as Pix, refund::Returned};
-use crate::{Entries, GatewayNotice, Means, Received, Unreadable};
+use crate::{Entries, GatewayNotice, NoticeKind, Received, Unreadable};
 
 #[derive(Deserialize)]
 struct Body {
@@ -66,14 +66,18 @@ fn payout(entry: &Value) -> GatewayNotice {
         charge: None,
         payment: None,
         stated_at: None,
-        means: Means::Nothing,
+        means: NoticeKind::Nothing,
     }
 }
 
 impl Entry {
     fn notices(&self) -> Vec<GatewayNotice> {
         let id = (self.end_to_end_id.as_str(), self.txid.as_ref());
-        let means = || self.txid.as_ref().map_or(Means::Nothing, |_| Means::Hint);
+        let means = || {
+            self.txid
+                .as_ref()
+                .map_or(NoticeKind::Nothing, |_| NoticeKind::Hint)
+        };
         // a later notification of a Pix repeats it with all that was returned
         if self.devolucoes.is_empty() {
             return vec![notice(id, (self.end_to_end_id.clone(), "pix"), means())];
@@ -87,13 +91,13 @@ impl Entry {
 }
 
 /// A Pix arrived.
-pub(super) fn arrival(pix: &Pix, means: Means) -> GatewayNotice {
+pub(super) fn arrival(pix: &Pix, means: NoticeKind) -> GatewayNotice {
     let id = (pix.end_to_end_id.as_str(), pix.txid.as_ref());
     notice(id, (pix.end_to_end_id.clone(), "pix"), means)
 }
 
 /// Money of it goes back.
-pub(super) fn returning(pix: &Pix, one: &Returned, means: Means) -> GatewayNotice {
+pub(super) fn returning(pix: &Pix, one: &Returned, means: NoticeKind) -> GatewayNotice {
     let id = (pix.end_to_end_id.as_str(), pix.txid.as_ref());
     let key = back_key(&pix.end_to_end_id, (&one.id, &one.status));
     notice(id, (key, "devolucao"), means)
@@ -106,7 +110,7 @@ fn back_key(pix: &str, (id, status): (&str, &str)) -> String {
 fn notice(
     (pix, txid): (&str, Option<&String>),
     (dedupe_key, event): (String, &str),
-    means: Means,
+    means: NoticeKind,
 ) -> GatewayNotice {
     GatewayNotice {
         dedupe_key,

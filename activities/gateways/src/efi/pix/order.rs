@@ -3,13 +3,13 @@
 use schemas::{
     document::DocumentKind,
     payer::Address,
-    payment_method::{Due, PaymentMethod},
+    payment_method::{DueDate, PaymentMethod},
     route::Unmet,
 };
 use serde_json::{Value, json};
 
 use super::super::unmet;
-use crate::{ChargeOrder, money};
+use crate::{ChargeRequest, money};
 
 const MAX_NAME: usize = 200;
 const MAX_MESSAGE: usize = 140;
@@ -33,7 +33,7 @@ pub(super) fn family(method: &PaymentMethod) -> &'static str {
 }
 
 /// What the order lacks, or has too much of.
-pub(in crate::efi) fn lacks(order: &ChargeOrder) -> Vec<Unmet> {
+pub(in crate::efi) fn lacks(order: &ChargeRequest) -> Vec<Unmet> {
     let mut lacks = Vec::new();
     if order.payer.name.chars().count() > MAX_NAME {
         lacks.push(unmet("payer.name", "has at most 200 characters"));
@@ -49,7 +49,7 @@ pub(in crate::efi) fn lacks(order: &ChargeOrder) -> Vec<Unmet> {
 }
 
 /// The request's body: a pure function of the order.
-pub(super) fn body(order: &ChargeOrder, pix_key: &str) -> Value {
+pub(super) fn body(order: &ChargeRequest, pix_key: &str) -> Value {
     let mut body = json!({
         "calendario": {},
         "devedor": payer(order),
@@ -70,7 +70,7 @@ pub(super) fn body(order: &ChargeOrder, pix_key: &str) -> Value {
     body
 }
 
-fn payer(order: &ChargeOrder) -> Value {
+fn payer(order: &ChargeRequest) -> Value {
     let document = match order.payer.document.kind() {
         DocumentKind::Cpf => "cpf",
         DocumentKind::Cnpj => "cnpj",
@@ -96,7 +96,7 @@ fn street(address: &Address) -> String {
     street.chars().take(MAX_STREET).collect()
 }
 
-fn price(body: &mut Value, due: &Due) {
+fn price(body: &mut Value, due: &DueDate) {
     body["calendario"] = json!({
         "dataDeVencimento": due.due_date,
         "validadeAposVencimento": due.days_after_due,

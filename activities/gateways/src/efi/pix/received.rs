@@ -1,6 +1,6 @@
 //! A Pix that arrived.
 
-use schemas::{Instant, payment_method::Kind};
+use schemas::{Instant, payment_method::PaymentMethodKind};
 use serde::Deserialize;
 
 use super::refund::Returned;
@@ -50,7 +50,7 @@ impl Received {
             id: self.end_to_end_id.clone(),
             end_to_end_id: Some(self.end_to_end_id.clone()),
             amount,
-            method: Kind::Pix,
+            method: PaymentMethodKind::Pix,
             fee,
             net: fee.map(|fee| amount - fee),
             installments: None,

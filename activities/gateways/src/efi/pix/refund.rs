@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::received::Received;
-use crate::{GatewayDispute, GatewayError, GatewayRefund, RefundOrder, RefundStatus, money};
+use crate::{GatewayDispute, GatewayError, GatewayRefund, RefundRequest, RefundStatus, money};
 
 const MAX_REASON: usize = 140;
 /// A return is under way for less.
@@ -41,7 +41,7 @@ fn status(theirs: &str) -> Option<RefundStatus> {
 }
 
 /// The body that asks for it.
-pub(super) fn body(order: &RefundOrder) -> Value {
+pub(super) fn body(order: &RefundRequest) -> Value {
     let mut body = json!({ "valor": money::decimal(order.amount) });
     if let Some(reason) = &order.reason {
         body["descricao"] = reason.chars().take(MAX_REASON).collect::<String>().into();
@@ -99,7 +99,7 @@ impl Returned {
 }
 
 /// What the merchant gave back of a Pix.
-pub(super) fn given_back(pix: &Received) -> Vec<GatewayRefund> {
+pub(super) fn read_refund(pix: &Received) -> Vec<GatewayRefund> {
     let given = pix.devolucoes.iter().filter(|one| !one.is_claim());
     given
         .filter_map(|one| one.listed(&pix.end_to_end_id))
@@ -115,11 +115,11 @@ pub(super) fn claimed(pix: &Received) -> Vec<GatewayDispute> {
                 id: one.id.clone(),
                 payment: pix.end_to_end_id.clone(),
                 amount: one.amount()?,
-                kind: dispute::Kind::Med,
+                kind: dispute::DisputeKind::Med,
                 status: match status(&one.status) {
-                    Some(RefundStatus::Succeeded) => dispute::Status::Lost,
-                    Some(RefundStatus::Failed) => dispute::Status::Won,
-                    Some(RefundStatus::Pending) | None => dispute::Status::UnderReview,
+                    Some(RefundStatus::Succeeded) => dispute::DisputeStatus::Lost,
+                    Some(RefundStatus::Failed) => dispute::DisputeStatus::Won,
+                    Some(RefundStatus::Pending) | None => dispute::DisputeStatus::UnderReview,
                 },
                 reason: one.natureza.clone(),
                 respond_by: None,
@@ -169,7 +169,7 @@ mod tests {
             ],
         }))
         .expect("a Pix");
-        let refunds = given_back(&pix);
+        let refunds = read_refund(&pix);
         let seen: Vec<_> = refunds.iter().map(|r| (r.amount, r.status)).collect();
         assert_eq!(
             seen,
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(disputes.len(), 1);
         assert_eq!(
             (disputes[0].amount, disputes[0].status),
-            (200, dispute::Status::Lost)
+            (200, dispute::DisputeStatus::Lost)
         );
     }
 }

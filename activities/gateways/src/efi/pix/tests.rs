@@ -1,11 +1,11 @@
 use schemas::{
     Instant,
-    payment_method::{Discount, Due, PaymentMethod},
+    payment_method::{Discount, DueDate, PaymentMethod},
 };
 use serde_json::json;
 
 use super::{cob::Cob, infraction::Infraction, notification, order};
-use crate::{Entries, GatewayStatus, Means, Received, efi::tests::order as an_order};
+use crate::{Entries, GatewayStatus, NoticeKind, Received, efi::tests::order as an_order};
 
 fn body(text: &str) -> Received {
     Received {
@@ -16,7 +16,7 @@ fn body(text: &str) -> Received {
 }
 
 #[test]
-fn a_paid_cob_tells_the_money_and_unknown_fields_do_no_harm() {
+fn a_paid_cob_reports_the_money_and_unknown_fields_do_no_harm() {
     let cob: Cob = serde_json::from_str(
         r#"{"calendario":{"criacao":"2026-07-14T20:15:00.358Z","expiracao":3600},"txid":"7978c0c97ea847e78e8849634473c1f1",
         "revisao":0,"novidade":{"x":[1]},"status":"CONCLUIDA","valor":{"original":"123.45"},"chave":"71cdf9ba",
@@ -50,9 +50,9 @@ fn one_body_may_hold_several_pix_and_what_is_sent_is_not_ours() {
     assert_eq!(
         found,
         [
-            ("E1", &Means::Hint),
-            ("E2/r1/DEVOLVIDO", &Means::Hint),
-            ("payout/E3", &Means::Nothing)
+            ("E1", &NoticeKind::Hint),
+            ("E2/r1/DEVOLVIDO", &NoticeKind::Hint),
+            ("payout/E3", &NoticeKind::Nothing)
         ]
     );
 }
@@ -78,7 +78,7 @@ fn the_test_of_a_registration_is_acknowledged_and_rubbish_kept_for_a_person() {
 
 #[test]
 fn a_due_date_asks_for_what_bacen_names() {
-    let due = Due {
+    let due = DueDate {
         due_date: "2026-07-31".parse().expect("a day"),
         days_after_due: 30,
         fine_bps: 200,
@@ -116,7 +116,7 @@ fn a_due_date_asks_for_what_bacen_names() {
 }
 
 #[test]
-fn an_immediate_charge_tells_no_more_of_the_payer_than_it_must() {
+fn an_immediate_charge_reports_no_more_of_the_payer_than_it_must() {
     let order = an_order(PaymentMethod::Pix {
         expires_in: 600,
         due: None,
@@ -176,9 +176,9 @@ fn one_entry_hides_no_other_and_a_payout_is_foreign_whatever_it_holds() {
     assert_eq!(
         found,
         [
-            (Some("at01"), &Means::Hint),
-            (None, &Means::Nothing),
-            (Some("at02"), &Means::Hint)
+            (Some("at01"), &NoticeKind::Hint),
+            (None, &NoticeKind::Nothing),
+            (Some("at02"), &NoticeKind::Hint)
         ]
     );
     let kinds: Vec<_> = read.unreadable.iter().map(|entry| entry.kind).collect();

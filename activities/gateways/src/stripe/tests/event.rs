@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::super::event::Event;
-use crate::{GatewayNotice, GatewayStatus, Means, RefundStatus};
+use crate::{GatewayNotice, GatewayStatus, NoticeKind, RefundStatus};
 use schemas::{
-    dispute::{Kind as DisputeKind, Status as DisputeStatus},
-    payment_method::Kind,
+    dispute::{DisputeKind, DisputeStatus},
+    payment_method::PaymentMethodKind,
 };
 
-fn told(kind: &str, object: &Value) -> Vec<GatewayNotice> {
+fn reported(kind: &str, object: &Value) -> Vec<GatewayNotice> {
     let event = json!({
         "id": "evt_1", "object": "event", "created": 1_783_975_200, "livemode": false, "pending_webhooks": 1, "type": kind,
         "data": { "object": object }, "novelty": { "of": "tomorrow" },
@@ -21,13 +21,13 @@ fn told(kind: &str, object: &Value) -> Vec<GatewayNotice> {
 }
 
 fn one(kind: &str, object: &Value) -> GatewayNotice {
-    let mut notices = told(kind, object);
+    let mut notices = reported(kind, object);
     assert_eq!(notices.len(), 1, "{kind}");
     notices.remove(0)
 }
 
-fn stands(notice: &GatewayNotice) -> (GatewayStatus, usize) {
-    let Means::Stands(charge) = &notice.means else {
+fn charge_state(notice: &GatewayNotice) -> (GatewayStatus, usize) {
+    let NoticeKind::ChargeState(charge) = &notice.means else {
         panic!("{notice:?}")
     };
     (charge.status, charge.payments.len())
@@ -84,7 +84,7 @@ fn an_intents_events_tell_how_it_stands() {
         ),
     ] {
         let notice = one(kind, &object);
-        assert_eq!(stands(&notice), expected, "{kind}");
+        assert_eq!(charge_state(&notice), expected, "{kind}");
         assert_eq!(
             (notice.dedupe_key.as_str(), notice.event.as_str()),
             ("evt_1", kind)
@@ -97,14 +97,14 @@ fn an_intents_events_tell_how_it_stands() {
 #[test]
 fn a_payment_has_the_charges_id_and_the_events_time() {
     let notice = one("payment_intent.succeeded", &intent("pix", "succeeded"));
-    let Means::Stands(charge) = notice.means else {
+    let NoticeKind::ChargeState(charge) = notice.means else {
         panic!("{notice:?}")
     };
     let payment = &charge.payments[0];
     assert_eq!((payment.id.as_str(), payment.amount), ("py_1", 12_345));
     assert_eq!(
         (payment.method, payment.paid_at.timestamp()),
-        (Kind::Pix, 1_783_975_200)
+        (PaymentMethodKind::Pix, 1_783_975_200)
     );
 }
 
@@ -120,7 +120,7 @@ fn a_declined_card_leaves_its_page_open() {
         ),
         ("payment_intent.canceled", intent("card", "canceled")),
     ] {
-        assert_eq!(one(kind, &object).means, Means::Nothing, "{kind}");
+        assert_eq!(one(kind, &object).means, NoticeKind::Nothing, "{kind}");
     }
 }
 
@@ -129,7 +129,7 @@ fn a_pages_intent_proves_the_payment_and_does_not_pass_for_the_charge() {
     let mut paid = intent("card", "succeeded");
     paid["latest_charge"] = "ch_1".into();
     let notice = one("payment_intent.succeeded", &paid);
-    assert_eq!(stands(&notice), (GatewayStatus::Paid, 1));
+    assert_eq!(charge_state(&notice), (GatewayStatus::Paid, 1));
     assert_eq!(
         (notice.reference.as_deref(), notice.charge),
         (Some("at1"), None)
@@ -140,7 +140,7 @@ fn a_pages_intent_proves_the_payment_and_does_not_pass_for_the_charge() {
 fn a_pages_events_tell_how_it_stands() {
     use GatewayStatus::{Expired, Failed, Pending};
     let notice = one("checkout.session.completed", &session("complete", "paid"));
-    assert_eq!(notice.means, Means::Hint);
+    assert_eq!(notice.means, NoticeKind::Hint);
     assert_eq!(
         (notice.reference.as_deref(), notice.charge.as_deref()),
         (Some("at1"), Some("cs_test_1"))
@@ -149,7 +149,7 @@ fn a_pages_events_tell_how_it_stands() {
         "checkout.session.async_payment_succeeded",
         &session("complete", "paid"),
     );
-    assert_eq!(paid.means, Means::Hint);
+    assert_eq!(paid.means, NoticeKind::Hint);
     for (kind, object, expected) in [
         (
             "checkout.session.completed",
@@ -167,7 +167,7 @@ fn a_pages_events_tell_how_it_stands() {
             Expired,
         ),
     ] {
-        assert_eq!(stands(&one(kind, &object)), (expected, 0), "{kind}");
+        assert_eq!(charge_state(&one(kind, &object)), (expected, 0), "{kind}");
     }
 }
 
@@ -186,7 +186,7 @@ fn a_refunds_events_tell_the_refund() {
                 "status": "failed", "failure_reason": "declined", "metadata": { "reference": "re1", "charge_reference": "at1" },
             }),
         );
-        let Means::Refund(refund) = &notice.means else {
+        let NoticeKind::Refund(refund) = &notice.means else {
             panic!("{notice:?}")
         };
         assert_eq!(
@@ -217,12 +217,12 @@ fn a_refunded_charge_is_asked_for_unless_it_holds_its_refunds() {
     let notice = one("charge.refunded", &charge);
     assert_eq!(
         (notice.means, notice.reference.as_deref()),
-        (Means::Hint, Some("at1"))
+        (NoticeKind::Hint, Some("at1"))
     );
     let refund =
         |id: &str| json!({ "id": id, "amount": 1, "charge": "py_1", "status": "succeeded" });
     charge["refunds"] = json!({ "data": [refund("re_1"), refund("re_2")] });
-    let keys: Vec<_> = told("charge.refunded", &charge)
+    let keys: Vec<_> = reported("charge.refunded", &charge)
         .into_iter()
         .map(|it| it.dedupe_key)
         .collect();
@@ -245,7 +245,7 @@ fn a_disputes_events_tell_the_dispute_by_its_payment() {
                 "status": "lost", "evidence_details": { "due_by": null }, "metadata": {}, "balance_transactions": [],
             }),
         );
-        let Means::Dispute(dispute) = &notice.means else {
+        let NoticeKind::Dispute(dispute) = &notice.means else {
             panic!("{notice:?}")
         };
         assert_eq!(
@@ -273,7 +273,7 @@ fn what_only_repeats_or_is_not_known_means_nothing() {
         "payout.paid",
         "something.new",
     ] {
-        assert_eq!(one(kind, &charge).means, Means::Nothing, "{kind}");
+        assert_eq!(one(kind, &charge).means, NoticeKind::Nothing, "{kind}");
     }
     let unknown = [
         ("payment_intent.novel", intent("pix", "something_new")),
@@ -288,7 +288,7 @@ fn what_only_repeats_or_is_not_known_means_nothing() {
         ),
     ];
     for (kind, object) in unknown {
-        assert_eq!(one(kind, &object).means, Means::Nothing, "{kind}");
+        assert_eq!(one(kind, &object).means, NoticeKind::Nothing, "{kind}");
     }
 }
 

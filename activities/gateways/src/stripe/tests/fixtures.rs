@@ -7,11 +7,11 @@ use super::super::{
     call::unreadable, charge::Charge, dispute::Dispute, event::Event, intent::Intent,
     refund::Refund, session::Session,
 };
-use crate::{GatewayStatus, Means, RefundStatus};
+use crate::{GatewayStatus, NoticeKind, RefundStatus};
 use schemas::{
-    dispute::{Kind as DisputeKind, Status as DisputeStatus},
+    dispute::{DisputeKind, DisputeStatus},
     next_action::NextAction,
-    payment_method::Kind,
+    payment_method::PaymentMethodKind,
 };
 
 const FIXTURES: &str = include_str!("fixtures.json");
@@ -49,7 +49,10 @@ fn the_published_charge_inside_an_intent_is_a_payment_with_its_fee() {
     let intent: Intent = serde_json::from_value(intent).expect("an intent");
     let payment = intent.payment().expect("a payment");
     assert_eq!(payment.id, "ch_1PgafuB7WZ01zgkWXYmPNZs8");
-    assert_eq!((payment.amount, payment.method), (1_099, Kind::Card));
+    assert_eq!(
+        (payment.amount, payment.method),
+        (1_099, PaymentMethodKind::Card)
+    );
     assert_eq!((payment.fee, payment.net), (Some(7), Some(93)));
     assert_eq!(payment.installments, Some(3));
     // 1234567890 is a Friday the 13th, and the money is available
@@ -70,7 +73,9 @@ fn a_balance_in_another_currency_has_no_centavos_of_ours() {
     charge["balance_transaction"] = fixture("balance_transaction");
     charge["currency"] = "brl".into();
     let charge: Charge = serde_json::from_value(charge).expect("a charge");
-    let payment = charge.to_payment(100, Kind::Pix).expect("a payment");
+    let payment = charge
+        .to_payment(100, PaymentMethodKind::Pix)
+        .expect("a payment");
     assert_eq!(
         (payment.fee, payment.net, payment.settles_on),
         (None, None, None)
@@ -80,23 +85,30 @@ fn a_balance_in_another_currency_has_no_centavos_of_ours() {
 #[test]
 fn a_charge_without_its_booking_is_a_payment_without_its_fee() {
     let charge: Charge = read("charge");
-    let payment = charge.to_payment(100, Kind::Pix).expect("a payment");
+    let payment = charge
+        .to_payment(100, PaymentMethodKind::Pix)
+        .expect("a payment");
     assert_eq!((payment.fee, payment.settles_on), (None, None));
     assert_eq!(
         (payment.method, payment.installments),
-        (Kind::Card, Some(1))
+        (PaymentMethodKind::Card, Some(1))
     );
 }
 
 #[test]
-fn a_pix_charge_tells_its_end_to_end_id() {
+fn a_pix_charge_reports_its_end_to_end_id() {
     let mut charge = fixture("charge");
     charge["payment_method_details"] =
         json!({ "type": "pix", "pix": { "bank_transaction_id": "E1", "novelty": [] } });
     let charge: Charge = serde_json::from_value(charge).expect("a charge");
-    let payment = charge.to_payment(100, Kind::Card).expect("a payment");
+    let payment = charge
+        .to_payment(100, PaymentMethodKind::Card)
+        .expect("a payment");
     assert_eq!(payment.end_to_end_id.as_deref(), Some("E1"));
-    assert_eq!((payment.method, payment.installments), (Kind::Pix, None));
+    assert_eq!(
+        (payment.method, payment.installments),
+        (PaymentMethodKind::Pix, None)
+    );
 }
 
 #[test]
@@ -155,7 +167,10 @@ fn a_paid_session_is_paid_by_its_intents_charge() {
 fn an_event_of_something_else_means_nothing() {
     let event: Event = read("event");
     let notices = event.read(false).notices;
-    assert_eq!((notices.len(), &notices[0].means), (1, &Means::Nothing));
+    assert_eq!(
+        (notices.len(), &notices[0].means),
+        (1, &NoticeKind::Nothing)
+    );
 }
 
 #[test]

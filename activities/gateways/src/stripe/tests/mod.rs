@@ -5,17 +5,17 @@ use schemas::{
 };
 use serde_json::Value;
 
-use crate::ChargeOrder;
+use crate::ChargeRequest;
 
 mod event;
 mod fixtures;
 mod notification;
 
 /// An order of R$ 123,45 by `method` from a payer with all fields, made at noon of 25 November 2026 in São Paulo.
-pub(super) fn order(method: Value) -> ChargeOrder {
+pub(super) fn order(method: Value) -> ChargeRequest {
     let method: PaymentMethod = serde_json::from_value(method).expect("a method");
     let created_at: Instant = "2026-11-25T15:00:00Z".parse().expect("a time");
-    ChargeOrder {
+    ChargeRequest {
         reference: "at01jfx0m9a1e7f8q2v3w4x5y6z7".to_owned(),
         amount: 12_345,
         created_at,

@@ -2,7 +2,7 @@ use schemas::Instant;
 use secrecy::SecretString;
 
 use super::super::notification::{read, sign};
-use crate::{Forged, GatewayStatus, Means, Received};
+use crate::{Forged, GatewayStatus, NoticeKind, Received};
 
 const PAID: &str = r#"{"id":"evt_3Nx","object":"event","created":1783975200,"livemode":false,"type":"payment_intent.succeeded",
  "data":{"object":{"id":"pi_3Nx","object":"payment_intent","status":"succeeded","amount":12345,"amount_received":12345,
@@ -41,7 +41,7 @@ fn any_of_the_secrets_proves_and_nothing_else_does() {
         let read = read(&signed(known, 1_783_975_200), (&secrets, &[]), false)
             .expect("genuine")
             .notices;
-        let Means::Stands(charge) = &read[0].means else {
+        let NoticeKind::ChargeState(charge) = &read[0].means else {
             panic!("{read:?}")
         };
         assert_eq!(
@@ -70,17 +70,17 @@ fn any_of_the_secrets_proves_and_nothing_else_does() {
 }
 
 #[test]
-fn a_body_written_anew_proves_nothing() {
+fn a_body_written_again_proves_nothing() {
     let secrets: Vec<SecretString> = vec!["whsec_new".into()];
     let genuine = signed("whsec_new", 1_783_975_200);
     assert!(read(&genuine, (&secrets, &[]), false).is_ok());
     let same: serde_json::Value = serde_json::from_slice(&genuine.body).expect("JSON");
-    let anew = Received {
+    let again = Received {
         body: same.to_string().into_bytes(),
         ..genuine
     };
     assert!(matches!(
-        read(&anew, (&secrets, &[]), false),
+        read(&again, (&secrets, &[]), false),
         Err(Forged(_))
     ));
 }
@@ -91,5 +91,5 @@ fn the_other_modes_event_means_nothing() {
     let read = read(&signed("whsec_new", 1_783_975_200), (&secrets, &[]), true)
         .expect("genuine")
         .notices;
-    assert_eq!(read[0].means, Means::Nothing);
+    assert_eq!(read[0].means, NoticeKind::Nothing);
 }

@@ -1,10 +1,10 @@
 //! Money at Asaas: settled later, given back by a description, claimed back by a status.
 
-use gateways::{GatewayStatus, Means, RefundStatus};
-use schemas::{attempt::ErrorClass, dispute, payment_method::Kind};
+use gateways::{GatewayStatus, NoticeKind, RefundStatus};
+use schemas::{attempt::ErrorClass, dispute, payment_method::PaymentMethodKind};
 use serde_json::json;
 
-use super::{boleto, card, panel::Panel, pix};
+use super::{boleto, card, dashboard::Dashboard, pix};
 use crate::{
     bench::{Bench, WITHIN},
     receiver::Receiver,
@@ -19,7 +19,7 @@ async fn paid(bench: &Bench) {
 }
 
 #[tokio::test]
-async fn a_confirmed_payment_tells_when_it_settles_and_stays_the_same_once_it_did() {
+async fn a_confirmed_payment_reports_when_it_settles_and_stays_the_same_once_it_did() {
     for bench in [boleto().await, card().await] {
         paid(&bench).await;
         let confirmed = bench.found().await.payments.remove(0);
@@ -37,7 +37,7 @@ async fn a_confirmed_payment_tells_when_it_settles_and_stays_the_same_once_it_di
 }
 
 #[tokio::test]
-async fn a_boleto_paid_with_more_than_was_asked_tells_both_sums() {
+async fn a_boleto_paid_with_more_than_was_asked_reports_both_sums() {
     let bench = boleto().await;
     bench.charged().await;
     let late = json!({ "amount": 13_000 });
@@ -66,7 +66,10 @@ async fn a_pix_is_in_the_balance_at_once() {
     paid(&bench).await;
     let payment = bench.found().await.payments.remove(0);
     assert!(payment.settled_on.is_some());
-    assert_eq!((payment.method, payment.fee), (Kind::Pix, Some(199)));
+    assert_eq!(
+        (payment.method, payment.fee),
+        (PaymentMethodKind::Pix, Some(199))
+    );
 }
 
 #[tokio::test]
@@ -98,7 +101,7 @@ async fn a_refund_that_waits_for_a_person_says_so_and_ends_as_the_person_decides
         assert_eq!(refund.status, RefundStatus::Pending);
         let why = "AWAITING_CRITICAL_ACTION_AUTHORIZATION";
         assert_eq!(refund.reason.as_deref(), Some(why));
-        Panel::of(&bench)
+        Dashboard::of(&bench)
             .end_refund(&bench.order.reference, end)
             .await;
         let found = bench.gateway.find_refund(&order).await.expect("an answer");
@@ -113,7 +116,7 @@ async fn a_refund_of_nothing_that_is_there_is_refused_and_not_found() {
     let mut order = bench.refund_order(None).await;
     order.payment = "pay_0000000000000000".to_owned();
     let done = bench.gateway.refund(&order, WITHIN).await;
-    assert_eq!(done.expect_err("absent").class, ErrorClass::Refused);
+    assert_eq!(done.expect_err("absent").class, ErrorClass::Rejected);
     assert_eq!(bench.gateway.find_refund(&order).await, Ok(None));
 }
 
@@ -122,14 +125,17 @@ async fn a_chargeback_is_seen_while_it_is_open_and_the_money_is_there_once_it_is
     let bench = card().await;
     paid(&bench).await;
     let reference = &bench.order.reference;
-    for status in [dispute::Status::NeedsResponse, dispute::Status::UnderReview] {
+    for status in [
+        dispute::DisputeStatus::NeedsResponse,
+        dispute::DisputeStatus::UnderReview,
+    ] {
         bench.control.act(reference, "dispute", json!({})).await;
         let found = bench.found().await;
         assert_eq!(found.status, GatewayStatus::Disputed);
         let dispute = &found.disputes[0];
         assert_eq!(
             (dispute.status, dispute.kind, dispute.amount),
-            (status, dispute::Kind::Chargeback, bench.order.amount)
+            (status, dispute::DisputeKind::Chargeback, bench.order.amount)
         );
         assert_eq!(dispute.payment, found.payments[0].id);
         assert_eq!(found.refunds, []);
@@ -144,7 +150,7 @@ async fn a_chargeback_is_seen_while_it_is_open_and_the_money_is_there_once_it_is
 }
 
 #[tokio::test]
-async fn a_chargeback_is_told_with_its_payment() {
+async fn a_chargeback_is_reported_with_its_payment() {
     let bench = card().await;
     let receiver = Receiver::open().await;
     let gateway = bench.subscribed(&receiver.url).await;
@@ -153,29 +159,29 @@ async fn a_chargeback_is_told_with_its_payment() {
     bench.control.act(reference, "dispute", json!({})).await;
     // created, confirmed, claimed back
     let all = receiver.at_least(3).await;
-    let told = gateway.notification(&all[2]).expect("genuine").notices;
-    let Means::Stands(charge) = &told[0].means else {
-        panic!("{told:?}")
+    let reported = gateway.notification(&all[2]).expect("genuine").notices;
+    let NoticeKind::ChargeState(charge) = &reported[0].means else {
+        panic!("{reported:?}")
     };
     assert_eq!(charge.reference.as_ref(), Some(reference));
     assert_eq!((charge.payments.len(), charge.disputes.len()), (1, 1));
 }
 
 #[tokio::test]
-async fn a_refund_nobody_told_is_caught_up() {
+async fn a_refund_no_one_reported_is_caught_up() {
     let bench = pix().await;
     paid(&bench).await;
     let silently = json!({ "notify": false });
     let reference = &bench.order.reference;
     bench.control.act(reference, "refund", silently).await;
     let yesterday = crate::bench::now() - chrono::TimeDelta::days(1);
-    let caught = bench.catch_up(yesterday).await.expect("a list");
+    let caught = bench.poll(yesterday).await.expect("a list");
     assert_eq!(caught.len(), 1, "{caught:?}");
-    let Means::Stands(charge) = &caught[0].means else {
+    let NoticeKind::ChargeState(charge) = &caught[0].means else {
         panic!("{caught:?}")
     };
     assert_eq!(charge.status, GatewayStatus::Refunded);
     assert_eq!(charge.refunds.len(), 1);
     let tomorrow = crate::bench::now() + chrono::TimeDelta::days(1);
-    assert_eq!(bench.catch_up(tomorrow).await, Ok(Vec::new()));
+    assert_eq!(bench.poll(tomorrow).await, Ok(Vec::new()));
 }

@@ -1,10 +1,10 @@
 //! Our address at Asaas: its queue stops after failures, and somebody may switch it off.
 
-use gateways::Watched;
+use gateways::CheckReport;
 use serde_json::json;
 use url::Url;
 
-use super::{panel::Panel, pix};
+use super::{dashboard::Dashboard, pix};
 use crate::bench::codes;
 
 fn address() -> Url {
@@ -15,13 +15,15 @@ fn address() -> Url {
 async fn an_interrupted_queue_runs_again() {
     let bench = pix().await;
     let registered = bench.subscribed(&address()).await;
-    let panel = Panel::of(&bench);
-    panel.change_webhook(json!({ "interrupted": true })).await;
-    let watched = registered.watch(&address(), false).await;
-    assert_eq!(codes(&watched), [("notifications_interrupted", true)]);
+    let dashboard = Dashboard::of(&bench);
+    dashboard
+        .change_webhook(json!({ "interrupted": true }))
+        .await;
+    let report = registered.check(&address(), false).await;
+    assert_eq!(codes(&report), [("notifications_interrupted", true)]);
     assert_eq!(
-        registered.watch(&address(), false).await,
-        Watched::default()
+        registered.check(&address(), false).await,
+        CheckReport::default()
     );
 }
 
@@ -33,13 +35,13 @@ async fn notifications_switched_off_or_without_a_token_must_be_registered_again(
         (json!({ "authToken": null }), "token_missing"),
     ] {
         let registered = bench.subscribed(&address()).await;
-        Panel::of(&bench).change_webhook(change).await;
-        let lost = registered.watch(&address(), false).await.lost;
-        assert_eq!(lost.map(|finding| finding.code), Some(code));
+        Dashboard::of(&bench).change_webhook(change).await;
+        let lost = registered.check(&address(), false).await.lost;
+        assert_eq!(lost.map(|issue| issue.code), Some(code));
         let registered = bench.subscribed(&address()).await;
         assert_eq!(
-            registered.watch(&address(), false).await,
-            Watched::default()
+            registered.check(&address(), false).await,
+            CheckReport::default()
         );
     }
 }
@@ -49,12 +51,12 @@ async fn a_registration_that_knows_too_few_events_learns_the_others() {
     let bench = pix().await;
     let registered = bench.subscribed(&address()).await;
     let few = json!({ "events": ["PAYMENT_CONFIRMED", "PAYMENT_RECEIVED"] });
-    Panel::of(&bench).change_webhook(few).await;
-    let watched = registered.watch(&address(), false).await;
-    assert_eq!(codes(&watched), [("events_missing", true)]);
+    Dashboard::of(&bench).change_webhook(few).await;
+    let report = registered.check(&address(), false).await;
+    assert_eq!(codes(&report), [("events_missing", true)]);
     assert_eq!(
-        registered.watch(&address(), false).await,
-        Watched::default()
+        registered.check(&address(), false).await,
+        CheckReport::default()
     );
 }
 
@@ -63,18 +65,15 @@ async fn a_registration_whose_token_is_not_known_must_be_made_again() {
     let bench = pix().await;
     let registered = bench.subscribed(&address()).await;
     // the same account, whose token nobody stored
-    let watched = bench.gateway.watch(&address(), false, &[]).await;
-    let lost = watched.expect("a check").lost;
-    assert_eq!(lost.map(|finding| finding.code), Some("token_missing"));
+    let report = bench.gateway.check(&address(), false, &[]).await;
+    let lost = report.expect("a check").lost;
+    assert_eq!(lost.map(|issue| issue.code), Some("token_missing"));
     // somebody removed ours, and registered the same address
-    let panel = Panel::of(&bench);
-    let ours = panel.webhooks().await.remove(0);
-    panel.replace_webhook(&ours).await;
-    let lost = registered.watch(&address(), false).await.lost;
-    assert_eq!(
-        lost.map(|finding| finding.code),
-        Some("registration_replaced")
-    );
+    let dashboard = Dashboard::of(&bench);
+    let ours = dashboard.webhooks().await.remove(0);
+    dashboard.replace_webhook(&ours).await;
+    let lost = registered.check(&address(), false).await.lost;
+    assert_eq!(lost.map(|issue| issue.code), Some("registration_replaced"));
 }
 
 #[tokio::test]
@@ -83,9 +82,9 @@ async fn a_queue_that_is_punished_is_reported() {
     let closed = Url::parse("http://127.0.0.1:9/notifications").expect("an address");
     let registered = bench.subscribed(&closed).await;
     bench.charged().await;
-    Panel::of(&bench).until_punished().await;
-    let watched = registered.watch(&closed, false).await;
-    assert_eq!(codes(&watched), [("notifications_penalized", false)]);
+    Dashboard::of(&bench).until_punished().await;
+    let report = registered.check(&closed, false).await;
+    assert_eq!(codes(&report), [("notifications_penalized", false)]);
 }
 
 #[tokio::test]
@@ -93,6 +92,6 @@ async fn registering_again_leaves_one_address() {
     let bench = pix().await;
     bench.subscribed(&address()).await;
     let again = bench.subscribed(&address()).await;
-    assert_eq!(again.watch(&address(), false).await, Watched::default());
-    assert_eq!(Panel::of(&bench).webhooks().await.len(), 1);
+    assert_eq!(again.check(&address(), false).await, CheckReport::default());
+    assert_eq!(Dashboard::of(&bench).webhooks().await.len(), 1);
 }

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, Weekday};
 use gateways::GatewayError;
-use gateways::{GatewayStatus, RefundOrder};
+use gateways::{GatewayStatus, RefundRequest};
 use schemas::{attempt::ErrorClass, calendar, dispute, payment_method::PaymentMethod};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ async fn a_part_of_a_card_given_back_cannot_be_found_and_the_whole_can() {
     bench.control.pay(&bench.order.reference).await;
     let whole = bench.refund_order(None).await;
     assert_eq!(bench.gateway.find_refund(&whole).await, Ok(None));
-    let part = RefundOrder {
+    let part = RefundRequest {
         amount: 1_000,
         is_whole: false,
         ..whole.clone()
@@ -27,7 +27,7 @@ async fn a_part_of_a_card_given_back_cannot_be_found_and_the_whole_can() {
     assert_eq!(unknown.expect_err("no trace").class, ErrorClass::Unknown);
     let over = bench.refund_order(Some(99_999)).await;
     let done = bench.gateway.refund(&over, WITHIN).await;
-    assert_eq!(done.expect_err("too much").class, ErrorClass::Refused);
+    assert_eq!(done.expect_err("too much").class, ErrorClass::Rejected);
     let sent = bench.gateway.refund(&whole, WITHIN).await.expect("taken");
     let found = bench.gateway.find_refund(&whole).await.expect("an answer");
     assert_eq!(found, Some(sent.clone()));
@@ -45,7 +45,7 @@ async fn a_contested_card_is_a_chargeback() {
     let found = bench.found().await;
     assert_eq!(found.status, GatewayStatus::Disputed);
     assert_eq!(found.payments.len(), 1);
-    assert_eq!(found.disputes[0].kind, dispute::Kind::Chargeback);
+    assert_eq!(found.disputes[0].kind, dispute::DisputeKind::Chargeback);
     assert!(found.disputes[0].status.holds_money());
 }
 
@@ -72,20 +72,20 @@ async fn refused(bench: &Bench) -> GatewayError {
 
 #[tokio::test]
 async fn limits_of_the_account_are_denied_and_rules_about_an_order_refused() {
-    use ErrorClass::{Denied, Refused};
+    use ErrorClass::{Denied, Rejected};
     let bench = boleto().await;
     bench.charged().await;
     for (setting, value, class, code) in [
         ("daily_charges", json!(1), Denied, "4600209"),
-        ("identical_charges", json!(1), Refused, "4600210"),
+        ("identical_charges", json!(1), Rejected, "4600210"),
         (
             "receiver_document",
             json!("52998224725"),
-            Refused,
+            Rejected,
             "4600222",
         ),
-        ("latest_due_days", json!(1), Refused, "4600414"),
-        ("minimum_billet", json!(100_000), Refused, "4600036"),
+        ("latest_due_days", json!(1), Rejected, "4600414"),
+        ("minimum_billet", json!(100_000), Rejected, "4600036"),
     ] {
         bench.control.set(json!({ setting: value })).await;
         let error = refused(&bench).await;
@@ -104,7 +104,7 @@ async fn limits_of_the_account_are_denied_and_rules_about_an_order_refused() {
         (3_500_001, Denied),
         (3_500_008, Denied),
         (3_500_049, ErrorClass::Throttled),
-        (3_500_034, Refused),
+        (3_500_034, Rejected),
     ] {
         let body = json!({ "code": code, "error": "validation_error", "error_description": "…" });
         let more = json!({ "times": 1, "body": body });
@@ -116,7 +116,7 @@ async fn limits_of_the_account_are_denied_and_rules_about_an_order_refused() {
 
 /// Efí's own timeout comes as a refusal, and nothing says that the boleto was not made.
 #[tokio::test]
-async fn a_failure_told_as_a_refusal_is_unknown_and_found() {
+async fn a_failure_reported_as_a_refusal_is_unknown_and_found() {
     let bench = boleto().await;
     let body = json!({ "code": 4_600_100, "error": "timeout", "error_description": "Timeout" });
     let more = json!({ "times": 1, "after": true, "body": body });
@@ -178,5 +178,5 @@ async fn a_single_name_is_named_beforehand_and_refused_by_efi() {
     bench.order.payer.name = "Maria".to_owned();
     let unmet = bench.gateway.accepts(&bench.order).expect_err("unmet");
     assert_eq!(unmet[0].field, "payer.name");
-    assert_eq!(refused(&bench).await.class, ErrorClass::Refused);
+    assert_eq!(refused(&bench).await.class, ErrorClass::Rejected);
 }

@@ -1,6 +1,6 @@
 //! What only Efí's API Pix promises.
 
-use gateways::{GatewayStatus, Means, RefundStatus};
+use gateways::{GatewayStatus, NoticeKind, RefundStatus};
 use schemas::{attempt::ErrorClass, calendar::is_business_day, dispute};
 use serde_json::json;
 
@@ -40,12 +40,12 @@ async fn an_application_without_the_scope_of_claims_still_sees_what_they_took() 
     bench.control.act(reference, "close_dispute", lost).await;
     let found = bench.found().await;
     assert_eq!(found.disputes.len(), 1);
-    assert_eq!(found.disputes[0].status, dispute::Status::Lost);
+    assert_eq!(found.disputes[0].status, dispute::DisputeStatus::Lost);
     assert_eq!(found.refunds, []);
 }
 
 #[tokio::test]
-async fn an_expired_token_is_renewed_and_nobody_notices() {
+async fn an_expired_token_is_renewed_and_no_one_notices() {
     let bench = pix().await;
     bench.control.set(json!({ "token_ttl_s": 60 })).await;
     bench.charged().await;
@@ -88,10 +88,10 @@ async fn a_refund_of_a_pix_that_came_before_is_caught_up() {
     let since = bench.found().await.payments[0].paid_at + chrono::TimeDelta::milliseconds(1);
     let silently = json!({ "amount": 1_000, "notify": false });
     bench.control.act(reference, "refund", silently).await;
-    let caught = bench.catch_up(since).await.expect("a list");
+    let caught = bench.poll(since).await.expect("a list");
     assert_eq!(caught.len(), 1, "{caught:?}");
     assert_eq!(caught[0].reference.as_ref(), Some(reference));
-    let Means::Refund(refund) = &caught[0].means else {
+    let NoticeKind::Refund(refund) = &caught[0].means else {
         panic!("{caught:?} tells no refund")
     };
     assert_eq!(refund.amount, 1_000);
@@ -99,13 +99,13 @@ async fn a_refund_of_a_pix_that_came_before_is_caught_up() {
 
 #[tokio::test]
 async fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
-    use ErrorClass::{Denied, Refused};
+    use ErrorClass::{Denied, Rejected};
     let bench = pix().await;
     for (name, class) in [
         ("documento_bloqueado", Denied),
         ("chave_invalida", Denied),
-        ("valor_invalido", Refused),
-        ("json_invalido", Refused),
+        ("valor_invalido", Rejected),
+        ("json_invalido", Rejected),
     ] {
         let body = json!({ "nome": name, "mensagem": "…" });
         let more = json!({ "times": 1, "body": body });
@@ -140,7 +140,7 @@ async fn a_charge_past_its_time_is_removed_all_the_same() {
     let more = json!({ "times": 1, "body": { "nome": "valor_invalido", "mensagem": "…" } });
     bench.control.answer(("PATCH", "/v2/cob/"), 400, more).await;
     let refused = bench.gateway.cancel(&charge).await;
-    assert_eq!(refused.expect_err("active").class, ErrorClass::Refused);
+    assert_eq!(refused.expect_err("active").class, ErrorClass::Rejected);
     let ended = bench.gateway.cancel(&charge).await.expect("removed");
     assert_eq!(ended.status, GatewayStatus::Canceled);
     assert_eq!(at_efi().await, "REMOVIDA_PELO_USUARIO_RECEBEDOR");

@@ -26,17 +26,17 @@ fn made(recorders: &Recorders) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn pix_is_asked_for_as_asaas_documents() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = open_in(world, by_pix());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = open_in(environment, by_pix());
     kept! { bench:
         a_charge_is_created_and_shown,
         a_cancelled_charge_cannot_be_paid,
         a_charge_known_by_its_ids_can_be_cancelled,
-        a_payment_is_told,
+        a_payment_is_reported,
         a_whole_refund_is_shown,
         refunds_in_parts_are_each_shown,
         a_refund_is_found_by_our_reference,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_no_one_reported_is_caught_up,
     }
     let expected = [
         "GET /v3/customers",
@@ -56,8 +56,8 @@ async fn pix_is_asked_for_as_asaas_documents() {
 
 #[tokio::test]
 async fn pix_with_a_due_date_is_asked_for_as_asaas_documents() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = open_in(world, by_pix_due());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = open_in(environment, by_pix_due());
     kept! { bench: a_charge_is_created_and_shown, a_cancelled_charge_cannot_be_paid }
     let expected = [
         "GET /v3/customers",
@@ -73,12 +73,12 @@ async fn pix_with_a_due_date_is_asked_for_as_asaas_documents() {
 
 #[tokio::test]
 async fn boletos_are_asked_for_as_asaas_documents() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = open_in(world, by_boleto());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = open_in(environment, by_boleto());
     kept! { bench:
         a_charge_is_created_and_shown,
         a_cancelled_charge_cannot_be_paid,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_no_one_reported_is_caught_up,
     }
     let expected = [
         "GET /v3/customers",
@@ -95,14 +95,14 @@ async fn boletos_are_asked_for_as_asaas_documents() {
 
 #[tokio::test]
 async fn cards_are_asked_for_as_asaas_documents() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = open_in(world, by_card());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = open_in(environment, by_card());
     kept! { bench:
         a_charge_is_created_and_shown,
         a_cancelled_charge_cannot_be_paid,
         a_whole_refund_is_shown,
         refunds_in_parts_are_each_shown,
-        a_dispute_nobody_told_is_caught_up,
+        a_dispute_no_one_reported_is_caught_up,
     }
     let expected = [
         "GET /v3/customers",
@@ -119,13 +119,13 @@ async fn cards_are_asked_for_as_asaas_documents() {
 
 #[tokio::test]
 async fn an_account_is_looked_after_as_asaas_documents() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = open_in(world, by_pix());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = open_in(environment, by_pix());
     kept! { bench:
         a_missing_address_is_registered_again,
         an_address_taken_back_is_no_longer_registered,
         a_set_up_that_lasts_gives_no_findings,
-        a_probe_tells_whose_account_it_is,
+        a_probe_reports_whose_account_it_is,
     }
     let expected = [
         "GET /v3/finance/balance",
@@ -140,8 +140,8 @@ async fn an_account_is_looked_after_as_asaas_documents() {
 
 #[tokio::test]
 async fn a_request_that_breaks_asaas_rules_is_noticed() {
-    let (world, recorders) = Recorders::world().await;
-    let bench = open_in(world, by_pix());
+    let (environment, recorders) = Recorders::environment().await;
+    let bench = open_in(environment, by_pix());
     bench.charged().await;
     bench.found().await;
     let requests = recorders.asaas.requests();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
-use schemas::payment_method::{Discount, Due};
+use schemas::payment_method::{Discount, DueDate};
 use serde_json::{Value, json};
 
 use super::{
@@ -94,9 +94,9 @@ fn made_of_cobrancas(recorders: &Recorders) -> BTreeSet<String> {
     })
 }
 
-async fn open(path: &'static str, due: Option<Due>) -> (Bench, Recorders) {
-    let (world, recorders) = Recorders::world().await;
-    (pix_in(world, "loja", path, due), recorders)
+async fn open(path: &'static str, due: Option<DueDate>) -> (Bench, Recorders) {
+    let (environment, recorders) = Recorders::environment().await;
+    (pix_in(environment, "loja", path, due), recorders)
 }
 
 const TOKEN: &str = "POST /oauth/token";
@@ -111,9 +111,9 @@ async fn immediate_charges_are_asked_for_as_bacen_says() {
         creating_twice_creates_once,
         a_cancelled_charge_cannot_be_paid,
         a_charge_known_by_its_ids_can_be_cancelled,
-        a_payment_is_told,
+        a_payment_is_reported,
         a_dispute_is_seen_and_is_no_refund,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_no_one_reported_is_caught_up,
         // these move the simulator's clock, and lists end at ours
         a_whole_refund_is_shown,
         refunds_in_parts_are_each_shown,
@@ -136,7 +136,7 @@ async fn immediate_charges_are_asked_for_as_bacen_says() {
 
 #[tokio::test]
 async fn charges_with_a_due_date_are_asked_for_as_bacen_says() {
-    let due = Due {
+    let due = DueDate {
         due_date: day_in(5),
         days_after_due: 10,
         fine_bps: 200,
@@ -172,7 +172,7 @@ async fn an_account_is_looked_after_as_bacen_says() {
         a_missing_address_is_registered_again,
         an_address_taken_back_is_no_longer_registered,
         a_replaced_address_is_restored,
-        a_probe_tells_whose_account_it_is,
+        a_probe_reports_whose_account_it_is,
     }
     let expected = [
         TOKEN,
@@ -187,13 +187,13 @@ async fn an_account_is_looked_after_as_bacen_says() {
 
 #[tokio::test]
 async fn boletos_are_asked_for_as_cobrancas_documents() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = cobrancas_in(world, by_boleto());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = cobrancas_in(environment, by_boleto());
     kept! { bench:
         a_charge_is_created_and_shown,
         a_cancelled_charge_cannot_be_paid,
-        a_payment_is_told,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_is_reported,
+        a_payment_no_one_reported_is_caught_up,
     }
     let expected = [
         "POST /v1/authorize",
@@ -208,14 +208,14 @@ async fn boletos_are_asked_for_as_cobrancas_documents() {
 
 #[tokio::test]
 async fn card_links_are_asked_for_as_cobrancas_documents() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = cobrancas_in(world, by_card());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = cobrancas_in(environment, by_card());
     kept! { bench:
         a_charge_is_created_and_shown,
         a_cancelled_charge_cannot_be_paid,
-        a_payment_is_told,
+        a_payment_is_reported,
         a_whole_refund_is_shown,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_no_one_reported_is_caught_up,
     }
     let expected = [
         "POST /v1/authorize",

@@ -86,20 +86,20 @@ fn made(recorders: &Recorders) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn pix_is_asked_for_as_stripe_says() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = open_in(world, "loja", by_pix());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = open_in(environment, "loja", by_pix());
     kept! { bench:
         a_charge_is_created_and_shown,
         nothing_is_found_where_nothing_was_created,
         creating_twice_creates_once,
         a_cancelled_charge_cannot_be_paid,
         a_charge_known_by_its_ids_can_be_cancelled,
-        a_payment_is_told,
+        a_payment_is_reported,
         a_whole_refund_is_shown,
         refunds_in_parts_are_each_shown,
         a_refund_is_found_by_our_reference,
         a_dispute_is_seen_and_is_no_refund,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_no_one_reported_is_caught_up,
     }
     let expected = [
         "POST /v1/payment_intents",
@@ -119,12 +119,12 @@ async fn pix_is_asked_for_as_stripe_says() {
 
 #[tokio::test]
 async fn boletos_are_asked_for_as_stripe_says() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = open_in(world, "loja", by_boleto());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = open_in(environment, "loja", by_boleto());
     kept! { bench:
         a_charge_is_created_and_shown,
         a_cancelled_charge_cannot_be_paid,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_no_one_reported_is_caught_up,
     }
     let expected = [
         "POST /v1/payment_intents",
@@ -139,18 +139,18 @@ async fn boletos_are_asked_for_as_stripe_says() {
 
 #[tokio::test]
 async fn card_pages_are_asked_for_as_stripe_says() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = open_in(world, "loja", by_card());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = open_in(environment, "loja", by_card());
     kept! { bench:
         a_charge_is_created_and_shown,
         creating_twice_creates_once,
         a_cancelled_charge_cannot_be_paid,
         a_charge_known_by_its_ids_can_be_cancelled,
-        a_payment_is_told,
+        a_payment_is_reported,
         a_whole_refund_is_shown,
         a_refund_is_found_by_our_reference,
         a_dispute_is_seen_and_is_no_refund,
-        a_payment_nobody_told_is_caught_up,
+        a_payment_no_one_reported_is_caught_up,
     }
     let expected = [
         "POST /v1/checkout/sessions",
@@ -170,19 +170,19 @@ async fn card_pages_are_asked_for_as_stripe_says() {
 
 #[tokio::test]
 async fn an_account_is_looked_after_as_stripe_says() {
-    let (world, recorders) = Recorders::world().await;
-    let mut bench = open_in(world, "loja", by_pix());
+    let (environment, recorders) = Recorders::environment().await;
+    let mut bench = open_in(environment, "loja", by_pix());
     kept! { bench:
         a_missing_address_is_registered_again,
         an_address_taken_back_is_no_longer_registered,
         a_set_up_that_lasts_gives_no_findings,
-        a_probe_tells_whose_account_it_is,
+        a_probe_reports_whose_account_it_is,
     }
     let gateway = bench.subscribed(&address()).await;
     let form = "disabled=true&enabled_events[]=payment_intent.succeeded";
     change(&bench.simulators().stripe, form).await;
-    let watched = gateway.watch(&address(), false).await;
-    assert_eq!(watched.findings.len(), 2, "both are repaired");
+    let report = gateway.check(&address(), false).await;
+    assert_eq!(report.issues.len(), 2, "both are repaired");
     let expected = [
         "GET /v1/balance",
         "GET /v1/account",
@@ -196,8 +196,8 @@ async fn an_account_is_looked_after_as_stripe_says() {
 
 #[tokio::test]
 async fn a_request_that_breaks_stripes_document_is_noticed() {
-    let (world, recorders) = Recorders::world().await;
-    let bench = open_in(world, "loja", by_pix());
+    let (environment, recorders) = Recorders::environment().await;
+    let bench = open_in(environment, "loja", by_pix());
     bench.charged().await;
     let requests = recorders.stripe.requests();
     let right = requests

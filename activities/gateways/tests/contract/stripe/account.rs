@@ -1,6 +1,6 @@
 //! Our notification address at Stripe: looked after and repaired.
 
-use gateways::{Registration, Subscription, Watched};
+use gateways::{CheckReport, Registration, Subscription};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
@@ -40,20 +40,20 @@ pub(crate) async fn change(api: &Url, form: &'static str) {
     assert!(answer.status().is_success());
 }
 
-fn lost(watched: Watched) -> Option<&'static str> {
-    assert_eq!(watched.findings, []);
-    watched.lost.map(|finding| finding.code)
+fn lost(report: CheckReport) -> Option<&'static str> {
+    assert_eq!(report.issues, []);
+    report.lost.map(|issue| issue.code)
 }
 
 #[tokio::test]
 async fn an_address_whose_secret_is_not_known_must_be_registered_again() {
     let (bench, api) = open("loja", by_pix()).await;
-    let watched = bench.gateway.watch(&address(), false, &[]).await;
-    assert_eq!(lost(watched.expect("a check")), Some("address_missing"));
+    let report = bench.gateway.check(&address(), false, &[]).await;
+    assert_eq!(lost(report.expect("a check")), Some("address_missing"));
     let first = bench.subscribed(&address()).await;
     assert!(first.known[0].secret.expose_secret().starts_with("whsec_"));
-    let watched = bench.gateway.watch(&address(), false, &[]).await;
-    assert_eq!(lost(watched.expect("a check")), Some("secret_missing"));
+    let report = bench.gateway.check(&address(), false, &[]).await;
+    assert_eq!(lost(report.expect("a check")), Some("secret_missing"));
     // a process registered it again, and died before it stored the secret
     let token = "unused".into();
     let done = bench.gateway.subscribe(&address(), false, &token).await;
@@ -66,23 +66,23 @@ async fn an_address_whose_secret_is_not_known_must_be_registered_again() {
         .await
         .expect("one is left");
     assert_eq!(
-        lost(first.watch(&address(), false).await),
+        lost(first.check(&address(), false).await),
         Some("registration_replaced")
     );
     let again = bench.subscribed(&address()).await;
-    assert_eq!(again.watch(&address(), false).await, Watched::default());
+    assert_eq!(again.check(&address(), false).await, CheckReport::default());
     assert_eq!(registered(&api).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_registration_that_nobody_stored_is_removed_beside_the_one_that_is() {
+async fn a_registration_that_no_one_stored_is_removed_beside_the_one_that_is() {
     let (bench, api) = open("loja", by_pix()).await;
     let ours = bench.subscribed(&address()).await;
     let token = "unused".into();
     let lost = bench.gateway.subscribe(&address(), false, &token).await;
     lost.expect("registered");
     assert_eq!(registered(&api).await.len(), 2);
-    assert_eq!(ours.watch(&address(), false).await, Watched::default());
+    assert_eq!(ours.check(&address(), false).await, CheckReport::default());
     let left = registered(&api).await;
     assert_eq!(
         (left.len(), left[0]["id"].as_str()),
@@ -99,30 +99,30 @@ async fn a_disabled_address_and_one_that_lacks_events_are_repaired() {
         "disabled=true&enabled_events[]=payment_intent.succeeded",
     )
     .await;
-    let watched = ours.watch(&address(), false).await;
+    let report = ours.check(&address(), false).await;
     assert_eq!(
-        codes(&watched),
+        codes(&report),
         [
             ("notifications_interrupted", true),
             ("events_missing", true)
         ]
     );
-    assert_eq!(watched.lost, None, "the secret stays");
-    assert_eq!(ours.watch(&address(), false).await, Watched::default());
+    assert_eq!(report.lost, None, "the secret stays");
+    assert_eq!(ours.check(&address(), false).await, CheckReport::default());
     let only = registered(&api).await.remove(0);
     assert_eq!(only["status"], "enabled");
 }
 
 #[tokio::test]
-async fn an_address_that_is_told_everything_lacks_nothing() {
+async fn an_address_that_is_reported_everything_lacks_nothing() {
     let (bench, api) = open("loja", by_pix()).await;
     let ours = bench.subscribed(&address()).await;
     change(&api, "enabled_events[]=*").await;
-    assert_eq!(ours.watch(&address(), false).await, Watched::default());
+    assert_eq!(ours.check(&address(), false).await, CheckReport::default());
 }
 
 #[tokio::test]
-async fn an_address_that_is_told_a_former_version_must_be_registered_again() {
+async fn an_address_that_is_reported_a_former_version_must_be_registered_again() {
     let (bench, api) = open("loja", by_pix()).await;
     let ours = bench.subscribed(&address()).await;
     let now = registered(&api).await[0]["api_version"].clone();
@@ -146,8 +146,8 @@ async fn an_address_that_is_told_a_former_version_must_be_registered_again() {
         id: Some(id),
         ..ours.known[0].clone()
     }];
-    let watched = bench.gateway.watch(&address(), false, &known).await;
-    assert_eq!(lost(watched.expect("a check")), Some("version_outdated"));
+    let report = bench.gateway.check(&address(), false, &known).await;
+    assert_eq!(lost(report.expect("a check")), Some("version_outdated"));
     bench.subscribed(&address()).await;
     let after = registered(&api).await;
     assert_eq!((after.len(), &after[0]["api_version"]), (1, &now));

@@ -1,6 +1,6 @@
 //! The account: whose it is, and whether our set-up there lasts.
 
-use gateways::{Subscription, Watched};
+use gateways::{CheckReport, Subscription};
 use schemas::attempt::ErrorClass;
 use secrecy::SecretString;
 use url::Url;
@@ -13,7 +13,7 @@ fn address(path: &str) -> Url {
         .expect("an address")
 }
 
-pub(crate) async fn a_probe_tells_whose_account_it_is(bench: &Bench) {
+pub(crate) async fn a_probe_reports_whose_account_it_is(bench: &Bench) {
     let first = bench.gateway.probe().await.expect("an account");
     let again = bench.gateway.probe().await.expect("an account");
     assert_eq!(first, again);
@@ -21,27 +21,27 @@ pub(crate) async fn a_probe_tells_whose_account_it_is(bench: &Bench) {
 }
 
 pub(crate) async fn a_probe_with_refused_credentials_is_denied(bench: &Bench) {
-    let done = bench.stranger.probe().await;
+    let done = bench.third_party.probe().await;
     assert_eq!(done.expect_err("refused").class, ErrorClass::Denied);
 }
 
 pub(crate) async fn a_set_up_that_lasts_gives_no_findings(bench: &Bench) {
     let url = address("notifications/gc_1/s3cret");
     let registered = bench.subscribed(&url).await;
-    assert_eq!(registered.watch(&url, false).await, Watched::default());
+    assert_eq!(registered.check(&url, false).await, CheckReport::default());
 }
 
 pub(crate) async fn a_missing_address_is_registered_again(bench: &Bench) {
     let url = address("notifications/gc_1/s3cret");
-    let watched = bench
+    let report = bench
         .gateway
-        .watch(&url, false, &[])
+        .check(&url, false, &[])
         .await
         .expect("a check");
-    let lost = watched.lost.map(|finding| finding.code);
-    assert_eq!((watched.findings.len(), lost), (0, Some("address_missing")));
+    let lost = report.lost.map(|issue| issue.code);
+    assert_eq!((report.issues.len(), lost), (0, Some("address_missing")));
     let registered = bench.subscribed(&url).await;
-    assert_eq!(registered.watch(&url, false).await, Watched::default());
+    assert_eq!(registered.check(&url, false).await, CheckReport::default());
 }
 
 fn token() -> SecretString {
@@ -57,19 +57,19 @@ pub(crate) async fn a_strangers_address_is_replaced_only_by_consent(bench: &Benc
         taken.expect("an answer"),
         Subscription::Taken { .. }
     ));
-    let watched = registered.watch(&ours, false).await;
+    let report = registered.check(&ours, false).await;
     assert_eq!(
-        (codes(&watched), watched.lost),
+        (codes(&report), report.lost),
         (vec![("address_replaced", false)], None)
     );
-    let watched = registered.watch(&ours, true).await;
+    let report = registered.check(&ours, true).await;
     assert_eq!(
-        watched.lost.map(|finding| finding.code),
+        report.lost.map(|issue| issue.code),
         Some("address_replaced")
     );
     let done = bench.gateway.subscribe(&ours, true, &token()).await;
     assert_eq!(done, Ok(Subscription::Replaced { former: theirs }));
-    assert_eq!(registered.watch(&ours, false).await, Watched::default());
+    assert_eq!(registered.check(&ours, false).await, CheckReport::default());
 }
 
 pub(crate) async fn an_address_taken_back_is_no_longer_registered(bench: &Bench) {
@@ -79,11 +79,8 @@ pub(crate) async fn an_address_taken_back_is_no_longer_registered(bench: &Bench)
         let done = bench.gateway.unsubscribe(&url, None).await;
         done.expect("taken back");
     }
-    let watched = registered.watch(&url, false).await;
-    assert_eq!(
-        watched.lost.map(|finding| finding.code),
-        Some("address_missing")
-    );
+    let report = registered.check(&url, false).await;
+    assert_eq!(report.lost.map(|issue| issue.code), Some("address_missing"));
     let gone = bench.gateway.unsubscribe(&url, None).await;
     gone.expect("taken back");
 }
@@ -102,6 +99,9 @@ pub(crate) async fn a_replaced_address_is_restored(bench: &Bench) {
     for _ in 0..2 {
         let restored = bench.gateway.unsubscribe(&ours, Some(&theirs)).await;
         restored.expect("restored");
-        assert_eq!(registered.watch(&theirs, false).await, Watched::default());
+        assert_eq!(
+            registered.check(&theirs, false).await,
+            CheckReport::default()
+        );
     }
 }

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use gateways::{GatewayError, GatewayStatus};
 use schemas::{
     attempt::ErrorClass, boleto_line::BoletoLine, br_code::BrCode, next_action::NextAction,
-    payment_method::Kind,
+    payment_method::PaymentMethodKind,
 };
 use serde_json::json;
 
@@ -45,14 +45,14 @@ pub(crate) async fn a_charge_is_created_and_shown(bench: &Bench) {
     assert_eq!(charge.amount, bench.order.amount);
     assert!(charge.payments.is_empty() && charge.refunds.is_empty());
     match (charge.next_action.expect("what to show"), bench.kind()) {
-        (NextAction::Pix { copy_paste, .. }, Kind::Pix) => {
+        (NextAction::Pix { copy_paste, .. }, PaymentMethodKind::Pix) => {
             BrCode::parse(&copy_paste).expect("a Pix code");
         }
-        (NextAction::Boleto { line, barcode, .. }, Kind::Boleto) => {
+        (NextAction::Boleto { line, barcode, .. }, PaymentMethodKind::Boleto) => {
             let read = BoletoLine::from_line(&line).expect("a line");
             assert_eq!(read.barcode(), barcode);
         }
-        (NextAction::Redirect { url, .. }, Kind::Card) => {
+        (NextAction::Redirect { url, .. }, PaymentMethodKind::Card) => {
             url::Url::parse(&url).expect("an address");
         }
         (shown, method) => panic!("{shown:?} does not show how to pay by {method}"),
@@ -139,7 +139,7 @@ pub(crate) async fn a_timeout_is_unknown(bench: &Bench) {
     assert_eq!(done.expect_err("too late").class, ErrorClass::Unknown);
 }
 
-pub(crate) async fn a_429_is_throttled_and_tells_how_long(bench: &Bench) {
+pub(crate) async fn a_429_is_throttled_and_reports_how_long(bench: &Bench) {
     let fault = json!({ "times": 1, "status": 429, "retry_after_s": 7 });
     bench.control.fault("status", bench.creates(), fault).await;
     let error = fails(bench).await;
@@ -173,7 +173,7 @@ pub(crate) async fn what_a_proxy_turns_away_is_not_created(bench: &Bench) {
     nothing_is_found_where_nothing_was_created(bench).await;
 }
 
-pub(crate) async fn a_proxys_page_after_the_effect_is_unknown_and_found(bench: &Bench) {
+pub(crate) async fn a_proxies_page_after_the_effect_is_unknown_and_found(bench: &Bench) {
     let more = json!({ "times": 1, "after": true, "body": PAGE });
     bench.control.answer(bench.creates(), 400, more).await;
     assert_eq!(fails(bench).await.class, ErrorClass::Unknown);
@@ -191,7 +191,7 @@ pub(crate) async fn an_empty_401_or_403_is_denied(bench: &Bench) {
 }
 
 /// As a proxy answers while the gateway is away: no charge is absent by its word.
-pub(crate) async fn a_proxys_404_hides_no_charge(bench: &Bench) {
+pub(crate) async fn a_proxies_404_hides_no_charge(bench: &Bench) {
     let charge = bench.charged().await;
     let fault = json!({ "kind": "status", "status": 404, "body": PAGE });
     bench.control.post("faults", fault).await;
@@ -233,7 +233,7 @@ pub(crate) async fn a_code_that_is_not_readable_is_shown_and_ended(bench: &Bench
 }
 
 pub(crate) async fn refused_credentials_are_denied(bench: &Bench) {
-    let done = bench.stranger.charge(&bench.order, WITHIN).await;
+    let done = bench.third_party.charge(&bench.order, WITHIN).await;
     assert_eq!(done.expect_err("refused").class, ErrorClass::Denied);
     assert_eq!(at_the_gateway(bench).await, 0);
 }
@@ -250,7 +250,7 @@ pub(crate) async fn errors_tell_nothing_of_the_payer(bench: &Bench) {
     let fault = json!({ "times": 1, "status": 400 });
     bench.control.fault("status", bench.creates(), fault).await;
     let error = fails(bench).await;
-    assert_eq!(error.class, ErrorClass::Refused);
+    assert_eq!(error.class, ErrorClass::Rejected);
     let (text, payer) = (format!("{error} {error:?}"), &bench.order.payer);
     for secret in [payer.name.as_str(), payer.document.as_str()] {
         assert!(!text.contains(secret), "{text}");
@@ -264,7 +264,7 @@ pub(crate) async fn a_cnpj_with_letters_may_be_refused(bench: &Bench) {
     let known = |known: bool| json!({ "alphanumeric_cnpj": known });
     bench.control.set(known(false)).await;
     let done = bench.gateway.charge(&order, WITHIN).await;
-    assert_eq!(done.expect_err("refused").class, ErrorClass::Refused);
+    assert_eq!(done.expect_err("refused").class, ErrorClass::Rejected);
     bench.control.set(known(true)).await;
     order.reference = bench.another_order().reference;
     bench.gateway.charge(&order, WITHIN).await.expect("taken");

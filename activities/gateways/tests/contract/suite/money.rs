@@ -1,7 +1,7 @@
 //! Money that comes, goes back, and is claimed back.
 
-use gateways::{GatewayStatus, Means, RefundOrder, RefundStatus};
-use schemas::{attempt::ErrorClass, calendar, dispute, payment_method::Kind};
+use gateways::{GatewayStatus, NoticeKind, RefundRequest, RefundStatus};
+use schemas::{attempt::ErrorClass, calendar, dispute, payment_method::PaymentMethodKind};
 use serde_json::json;
 
 use crate::bench::{Bench, WITHIN, now};
@@ -36,7 +36,7 @@ pub(crate) async fn a_payment_is_shown_with_its_money(bench: &Bench) {
 }
 
 /// Sends it, and answers it once it ended.
-async fn refunded(bench: &Bench, order: &RefundOrder) -> gateways::GatewayRefund {
+async fn refunded(bench: &Bench, order: &RefundRequest) -> gateways::GatewayRefund {
     let sent = bench.gateway.refund(order, WITHIN).await.expect("a refund");
     assert_eq!(sent.amount, order.amount);
     bench.control.advance(REFUND_ENDS_S).await;
@@ -79,7 +79,7 @@ pub(crate) async fn a_refund_over_the_sum_is_refused(bench: &Bench) {
     refunded(bench, &order).await;
     let order = bench.refund_order(Some(10_000)).await;
     let done = bench.gateway.refund(&order, WITHIN).await;
-    assert_eq!(done.expect_err("too much").class, ErrorClass::Refused);
+    assert_eq!(done.expect_err("too much").class, ErrorClass::Rejected);
     assert_eq!(bench.found().await.refunds.len(), 1);
 }
 
@@ -134,7 +134,7 @@ pub(crate) async fn what_cannot_be_given_back_is_refused_here(bench: &Bench) {
     paid(bench).await;
     let order = bench.refund_order(None).await;
     let done = bench.gateway.refund(&order, WITHIN).await;
-    assert_eq!(done.expect_err("refused").class, ErrorClass::Refused);
+    assert_eq!(done.expect_err("refused").class, ErrorClass::Rejected);
 }
 
 pub(crate) async fn a_dispute_is_seen_and_is_no_refund(bench: &Bench) {
@@ -146,13 +146,16 @@ pub(crate) async fn a_dispute_is_seen_and_is_no_refund(bench: &Bench) {
     let opened = &found.disputes[0];
     assert_eq!(opened.amount, bench.order.amount);
     assert!(opened.status.holds_money());
-    assert_eq!(opened.kind == dispute::Kind::Med, bench.kind() == Kind::Pix);
+    assert_eq!(
+        opened.kind == dispute::DisputeKind::Med,
+        bench.kind() == PaymentMethodKind::Pix
+    );
     let lost = json!({ "won": false });
     bench.control.act(reference, "close_dispute", lost).await;
     let found = bench.found().await;
     assert_eq!(found.disputes.len(), 1, "the same dispute");
     assert_eq!(found.disputes[0].id, opened.id);
-    assert_eq!(found.disputes[0].status, dispute::Status::Lost);
+    assert_eq!(found.disputes[0].status, dispute::DisputeStatus::Lost);
     assert_eq!(found.refunds, []);
 }
 
@@ -163,21 +166,21 @@ pub(crate) async fn a_dispute_won_leaves_the_money(bench: &Bench) {
     let won = json!({ "won": true });
     bench.control.act(reference, "close_dispute", won).await;
     let found = bench.found().await;
-    assert_eq!(found.disputes[0].status, dispute::Status::Won);
+    assert_eq!(found.disputes[0].status, dispute::DisputeStatus::Won);
 }
 
-pub(crate) async fn a_dispute_nobody_told_is_caught_up(bench: &Bench) {
+pub(crate) async fn a_dispute_no_one_reported_is_caught_up(bench: &Bench) {
     paid(bench).await;
     let reference = &bench.order.reference;
     let silently = json!({ "notify": false });
     bench.control.act(reference, "dispute", silently).await;
     let payment = bench.found().await.payments.remove(0);
-    let caught = bench.catch_up(now() - BACK).await.expect("a list");
+    let caught = bench.poll(now() - BACK).await.expect("a list");
     let is_of = |of: &str| of == payment.id || Some(of) == payment.end_to_end_id.as_deref();
-    let told = caught.iter().any(|notice| match &notice.means {
-        Means::Dispute(dispute) => is_of(&dispute.payment),
-        Means::Stands(charge) => charge.disputes.iter().any(|of| is_of(&of.payment)),
+    let reported = caught.iter().any(|notice| match &notice.means {
+        NoticeKind::Dispute(dispute) => is_of(&dispute.payment),
+        NoticeKind::ChargeState(charge) => charge.disputes.iter().any(|of| is_of(&of.payment)),
         _ => false,
     });
-    assert!(told, "{caught:?}");
+    assert!(reported, "{caught:?}");
 }

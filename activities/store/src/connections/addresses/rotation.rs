@@ -10,11 +10,11 @@ use super::{new_secret, path_secret, path_secret_place};
 use crate::{
     Store, StoreError,
     sweep::interval,
-    vault::{self, Place},
+    vault::{self, EncryptionContext},
 };
 
-fn former_secret_place(merchant: Uuid, connection: Uuid) -> Place {
-    Place::new(merchant, "former_path_secrets", "secret_sealed", connection)
+fn former_secret_place(merchant: Uuid, connection: Uuid) -> EncryptionContext {
+    EncryptionContext::new(merchant, "former_path_secrets", "secret_sealed", connection)
 }
 
 /// A secret that was replaced.

@@ -8,8 +8,8 @@ use super::{Intent, create};
 use crate::stripe::{
     Stripe,
     call::{Answer, Call},
+    errors::ApiError,
     list as lists, method,
-    wrong::Wrong,
 };
 
 const REASONS: [&str; 4] = [
@@ -26,26 +26,26 @@ pub(in crate::stripe) async fn retrieve(
     call: Call,
 ) -> Answer {
     call.only(&[&["client_secret"]])?;
-    let desk = stripe.desk(call.cause.clone());
-    let intent = desk.state.intents.get(&call.account, &id)?;
-    let reply = call.answer(&desk, intent.json(&desk.state))?;
+    let tx = stripe.begin(call.cause.clone());
+    let intent = tx.state.intents.get(&call.account, &id)?;
+    let reply = call.answer(&tx, intent.json(&tx.state))?;
     Ok(reply)
 }
 
 /// `GET /v1/payment_intents`: newest first, and immediate.
 pub(in crate::stripe) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN, &["customer"]])?;
-    let desk = stripe.desk(call.cause.clone());
+    let tx = stripe.begin(call.cause.clone());
     let wanted = |_: &Intent| call.form.get("customer").is_none();
-    let json = |intent: &Intent| intent.json(&desk.state);
+    let json = |intent: &Intent| intent.json(&tx.state);
     let page = lists::page(
         &call,
-        &desk.state.intents,
+        &tx.state.intents,
         "/v1/payment_intents",
         wanted,
         json,
     )?;
-    call.answer(&desk, page)
+    call.answer(&tx, page)
 }
 
 /// `POST /v1/payment_intents/{id}/cancel`.
@@ -56,12 +56,12 @@ pub(in crate::stripe) async fn cancel(
 ) -> Answer {
     call.only(&[&["cancellation_reason"]])?;
     let reason = call.form.word("cancellation_reason", &REASONS)?;
-    let mut desk = stripe.desk(call.cause.clone());
-    let intent = desk.state.intents.get(&call.account, &id)?;
+    let mut tx = stripe.begin(call.cause.clone());
+    let intent = tx.state.intents.get(&call.account, &id)?;
     let open = intent
         .session
         .as_ref()
-        .and_then(|id| desk.state.sessions.any(id));
+        .and_then(|id| tx.state.sessions.any(id));
     if open.is_some_and(|session| session.status == "open") {
         let message = "You cannot cancel this PaymentIntent because it was created by a Checkout Session. Expire the Session instead.";
         return Err(unexpected(message.to_owned()));
@@ -71,11 +71,11 @@ pub(in crate::stripe) async fn cancel(
             "You cannot cancel this PaymentIntent because it has a status of {}. Only a PaymentIntent with one of the following statuses may be canceled: requires_payment_method, requires_capture, requires_reauthorization, requires_confirmation, requires_action, processing.",
             intent.status
         );
-        return Err(unexpected(message).intent(intent.json(&desk.state)));
+        return Err(unexpected(message).intent(intent.json(&tx.state)));
     }
-    desk.cancel_intent(&id, reason);
-    let intent = desk.state.intents.get(&call.account, &id)?;
-    call.answer(&desk, intent.json(&desk.state))
+    tx.cancel_intent(&id, reason);
+    let intent = tx.state.intents.get(&call.account, &id)?;
+    call.answer(&tx, intent.json(&tx.state))
 }
 
 /// `POST /v1/payment_intents/{id}/confirm`: shows a code or voucher, anew after one that ended.
@@ -89,31 +89,31 @@ pub(in crate::stripe) async fn confirm(
         &method::KNOWN,
         &["return_url", "receipt_email"],
     ])?;
-    let mut desk = stripe.desk(call.cause.clone());
-    let mut intent = desk.state.intents.get(&call.account, &id)?.clone();
+    let mut tx = stripe.begin(call.cause.clone());
+    let mut intent = tx.state.intents.get(&call.account, &id)?.clone();
     if !["requires_payment_method", "requires_confirmation"].contains(&intent.status) {
         let message = format!(
             "You cannot confirm this PaymentIntent because it has a status of {}.",
             intent.status
         );
-        return Err(unexpected(message).intent(intent.json(&desk.state)));
+        return Err(unexpected(message).intent(intent.json(&tx.state)));
     }
     if call.form.has("payment_method_options") {
-        (intent.lasts, intent.options) = create::options(&call.form, &intent.types, desk.now)?;
+        (intent.lasts, intent.options) = create::options(&call.form, &intent.types, tx.now)?;
     }
-    let method = create::attach(&mut desk, &mut intent, &call.form)?;
+    let method = create::attach(&mut tx, &mut intent, &call.form)?;
     if intent.status == "requires_payment_method" {
         return Err(create::unconfirmable());
     }
     if let Some(method) = method {
-        desk.state.methods.put(method);
+        tx.state.methods.put(method);
     }
-    *desk.state.intents.get_mut(&call.account, &id)? = intent;
-    desk.show_intent(&id);
-    let intent = desk.state.intents.get(&call.account, &id)?;
-    call.answer(&desk, intent.json(&desk.state))
+    *tx.state.intents.get_mut(&call.account, &id)? = intent;
+    tx.show_intent(&id);
+    let intent = tx.state.intents.get(&call.account, &id)?;
+    call.answer(&tx, intent.json(&tx.state))
 }
 
-fn unexpected(message: String) -> Wrong {
-    Wrong::state(Some("payment_intent_unexpected_state"), message)
+fn unexpected(message: String) -> ApiError {
+    ApiError::state(Some("payment_intent_unexpected_state"), message)
 }

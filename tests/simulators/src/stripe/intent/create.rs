@@ -11,10 +11,10 @@ use crate::stripe::{
     Stripe,
     account::Account,
     call::{Answer, Call},
-    desk::Desk,
+    errors::ApiError,
     form::Form,
     method::{self, Method},
-    wrong::Wrong,
+    transaction::Transaction,
 };
 
 /// What else the call takes.
@@ -75,53 +75,49 @@ const MAX_AMOUNT: i64 = 99_999_999;
 pub(in crate::stripe) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&KNOWN, &OPTIONS, &method::KNOWN])?;
     let form = &call.form;
-    let mut desk = stripe.desk(call.cause.clone());
+    let mut tx = stripe.begin(call.cause.clone());
     let mut intent = Intent {
         types: types(form, &call.account)?,
         description: form.text("description"),
         receipt_email: form.text("receipt_email"),
         metadata: form.metadata("metadata")?,
-        ..blank(&desk, call.account.clone(), amount(form)?)
+        ..blank(&tx, call.account.clone(), amount(form)?)
     };
     if let Some(customer) = form.get("customer") {
-        return Err(Wrong::no_such("customer", "customer", customer));
+        return Err(ApiError::no_such("customer", "customer", customer));
     }
     if let Some(other) = form.get("payment_method") {
-        return Err(Wrong::no_such("PaymentMethod", "payment_method", other));
+        return Err(ApiError::no_such("PaymentMethod", "payment_method", other));
     }
-    (intent.lasts, intent.options) = options(form, &intent.types, desk.now)?;
-    let method = attach(&mut desk, &mut intent, form)?;
+    (intent.lasts, intent.options) = options(form, &intent.types, tx.now)?;
+    let method = attach(&mut tx, &mut intent, form)?;
     let confirm = form.truth("confirm")?;
     if confirm && method.is_none() {
         return Err(unconfirmable());
     }
     let (id, reference) = (intent.id.clone(), intent.reference().to_owned());
-    let known = desk.state.references.entry(reference.clone()).or_default();
+    let known = tx.state.references.entry(reference.clone()).or_default();
     known.push(id.clone());
-    desk.state.intents.put(intent);
+    tx.state.intents.put(intent);
     if let Some(method) = method {
-        desk.state.methods.put(method);
+        tx.state.methods.put(method);
     }
-    desk.tell_intent("payment_intent.created", &id);
+    tx.notify_intent("payment_intent.created", &id);
     if confirm {
-        desk.show_intent(&id);
+        tx.show_intent(&id);
         stripe.expect_payment(&id);
     }
-    let intent = desk
-        .state
-        .intents
-        .get(&call.account, &id)?
-        .json(&desk.state);
-    Ok(call.answer(&desk, intent)?.about(&reference))
+    let intent = tx.state.intents.get(&call.account, &id)?.json(&tx.state);
+    Ok(call.answer(&tx, intent)?.about(&reference))
 }
 
 /// An intent that says nothing yet.
-pub(in crate::stripe) fn blank(desk: &Desk, account: Account, amount: i64) -> Intent {
+pub(in crate::stripe) fn blank(tx: &Transaction, account: Account, amount: i64) -> Intent {
     const SECRET: usize = 25;
-    let id = desk.id("pi");
+    let id = tx.id("pi");
     Intent {
         account,
-        created_at: desk.now,
+        created_at: tx.now,
         amount,
         status: "requires_payment_method",
         description: None,
@@ -131,7 +127,7 @@ pub(in crate::stripe) fn blank(desk: &Desk, account: Account, amount: i64) -> In
         options: json!({}),
         lasts: Lasts::Seconds(DEFAULT_PIX_S),
         method: None,
-        secret: format!("{id}_secret_{}", desk.sim.random(SECRET)),
+        secret: format!("{id}_secret_{}", tx.sim.random(SECRET)),
         id,
         shown: String::new(),
         expires_at: None,
@@ -147,10 +143,10 @@ pub(in crate::stripe) fn blank(desk: &Desk, account: Account, amount: i64) -> In
 
 /// Puts the form's payment method into the intent; the caller keeps it.
 pub(super) fn attach(
-    desk: &mut Desk,
+    tx: &mut Transaction,
     intent: &mut Intent,
     form: &Form,
-) -> Result<Option<Method>, Wrong> {
+) -> Result<Option<Method>, ApiError> {
     let Some(means) = method::read(form)? else {
         return Ok(None);
     };
@@ -160,14 +156,18 @@ pub(super) fn attach(
             means.kind(),
             intent.types.join(", ")
         );
-        return Err(Wrong::invalid(None, "payment_method_data[type]", message));
+        return Err(ApiError::invalid(
+            None,
+            "payment_method_data[type]",
+            message,
+        ));
     }
     // the one that is used comes first
     intent.types.sort_by_key(|kind| kind != means.kind());
     let method = Method {
         account: intent.account.clone(),
-        id: desk.id("pm"),
-        created_at: desk.now,
+        id: tx.id("pm"),
+        created_at: tx.now,
         billing: method::billing(form),
         means,
     };
@@ -176,12 +176,12 @@ pub(super) fn attach(
     Ok(Some(method))
 }
 
-pub(super) fn unconfirmable() -> Wrong {
+pub(super) fn unconfirmable() -> ApiError {
     let message = "You cannot confirm this PaymentIntent because it's missing a payment method. You can either update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment method or ConfirmationToken.";
-    Wrong::state(Some("payment_intent_unexpected_state"), message)
+    ApiError::state(Some("payment_intent_unexpected_state"), message)
 }
 
-fn amount(form: &Form) -> Result<i64, Wrong> {
+fn amount(form: &Form) -> Result<i64, ApiError> {
     form.need("amount")?;
     let amount = form.number("amount")?.unwrap_or_default();
     check_amount(amount, "amount")?;
@@ -190,7 +190,7 @@ fn amount(form: &Form) -> Result<i64, Wrong> {
         Ok(amount)
     } else {
         let message = format!("Invalid currency: {currency}. This account takes brl.");
-        Err(Wrong::invalid(
+        Err(ApiError::invalid(
             Some("invalid_currency"),
             "currency",
             message,
@@ -198,7 +198,7 @@ fn amount(form: &Form) -> Result<i64, Wrong> {
     }
 }
 
-pub(in crate::stripe) fn check_amount(amount: i64, param: &str) -> Result<(), Wrong> {
+pub(in crate::stripe) fn check_amount(amount: i64, param: &str) -> Result<(), ApiError> {
     let (code, message) = if amount < MIN_AMOUNT {
         ("amount_too_small", "Amount must be at least R$0.50 brl")
     } else if amount > MAX_AMOUNT {
@@ -209,11 +209,11 @@ pub(in crate::stripe) fn check_amount(amount: i64, param: &str) -> Result<(), Wr
     } else {
         return Ok(());
     };
-    Err(Wrong::invalid(Some(code), param, message))
+    Err(ApiError::invalid(Some(code), param, message))
 }
 
 /// `payment_method_types`, as far as the account has them.
-pub(in crate::stripe) fn types(form: &Form, account: &Account) -> Result<Vec<String>, Wrong> {
+pub(in crate::stripe) fn types(form: &Form, account: &Account) -> Result<Vec<String>, ApiError> {
     let mut types: Vec<String> = Vec::new();
     for kind in form.list("payment_method_types") {
         let known = ["pix", "boleto", "card"].contains(&kind);
@@ -222,7 +222,7 @@ pub(in crate::stripe) fn types(form: &Form, account: &Account) -> Result<Vec<Str
                 "The payment method type \"{kind}\" is invalid. Please ensure the provided type is activated in your dashboard (https://dashboard.stripe.com/account/payments/settings) and your account is enabled for any preview features that you are trying to use."
             );
             let code = Some("payment_intent_invalid_parameter");
-            return Err(Wrong::invalid(code, "payment_method_types", message));
+            return Err(ApiError::invalid(code, "payment_method_types", message));
         }
         types.push(kind.to_owned());
     }
@@ -237,7 +237,7 @@ pub(super) fn options(
     form: &Form,
     types: &[String],
     now: DateTime<Utc>,
-) -> Result<(Lasts, Value), Wrong> {
+) -> Result<(Lasts, Value), ApiError> {
     let (mut lasts, mut options) = (Lasts::Seconds(DEFAULT_PIX_S), json!({}));
     for kind in types {
         if kind == "card" {
@@ -255,7 +255,7 @@ pub(super) fn options(
     Ok((lasts, options))
 }
 
-fn pix_options(form: &Form, now: DateTime<Utc>) -> Result<(Lasts, Value), Wrong> {
+fn pix_options(form: &Form, now: DateTime<Utc>) -> Result<(Lasts, Value), ApiError> {
     let seconds = form.number(PIX_SECONDS)?;
     let Some(instant) = form.number(PIX_INSTANT)? else {
         let seconds = seconds.unwrap_or(DEFAULT_PIX_S);
@@ -270,14 +270,14 @@ fn pix_options(form: &Form, now: DateTime<Utc>) -> Result<(Lasts, Value), Wrong>
     if seconds.is_some() {
         let message =
             "You may only specify one of these parameters: expires_after_seconds, expires_at.";
-        return Err(Wrong::invalid(None, PIX_INSTANT, message));
+        return Err(ApiError::invalid(None, PIX_INSTANT, message));
     }
     let until = DateTime::from_timestamp(instant, 0).filter(|until| {
         (TimeDelta::seconds(MIN_PIX_S)..=TimeDelta::seconds(MAX_PIX_S)).contains(&(*until - now))
     });
     let until = until.ok_or_else(|| {
         let message = "The Pix must expire between 60 seconds and 14 days from now.";
-        Wrong::invalid(None, PIX_INSTANT, message)
+        ApiError::invalid(None, PIX_INSTANT, message)
     })?;
     Ok((
         Lasts::Until(until),
@@ -285,7 +285,7 @@ fn pix_options(form: &Form, now: DateTime<Utc>) -> Result<(Lasts, Value), Wrong>
     ))
 }
 
-fn between(param: &str, least: i64, most: i64) -> Wrong {
+fn between(param: &str, least: i64, most: i64) -> ApiError {
     let message = format!("This value must be between {least} and {most} (inclusive).");
-    Wrong::invalid(Some("parameter_invalid_integer"), param, message)
+    ApiError::invalid(Some("parameter_invalid_integer"), param, message)
 }

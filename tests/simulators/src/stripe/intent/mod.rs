@@ -7,11 +7,11 @@ use super::{
     account::Account,
     boleto,
     charge::Charge,
-    desk::Desk,
-    kept::Kept,
+    collection::Resource,
     method::{Means, Method},
     nulls::with_nulls,
     state::{Due, State},
+    transaction::Transaction,
 };
 use crate::sim::decimal;
 
@@ -86,7 +86,7 @@ pub(super) enum Lasts {
     Days(u64),
 }
 
-impl Kept for Intent {
+impl Resource for Intent {
     const NAME: &'static str = "payment_intent";
     const PARAM: &'static str = "intent";
 
@@ -152,21 +152,21 @@ impl Intent {
     }
 }
 
-impl Desk<'_> {
-    pub(super) fn tell_intent(&mut self, kind: &str, id: &str) {
+impl Transaction<'_> {
+    pub(super) fn notify_intent(&mut self, kind: &str, id: &str) {
         if let Some(intent) = self.state.intents.any(id) {
             let (account, data) = (intent.account.clone(), intent.json(&self.state));
-            self.tell(kind, &account, &json!({ "object": data }));
+            self.notify(kind, &account, &json!({ "object": data }));
         }
     }
 
-    pub(super) fn tell_charge(&mut self, kind: &str, id: &str, before: Option<Value>) {
+    pub(super) fn notify_charge(&mut self, kind: &str, id: &str, before: Option<Value>) {
         if let Some(charge) = self.state.charges.any(id) {
             let (account, mut data) = (charge.account.clone(), json!({ "object": charge.json() }));
             if let Some(before) = before {
                 data["previous_attributes"] = before;
             }
-            self.tell(kind, &account, &data);
+            self.notify(kind, &account, &data);
         }
     }
 
@@ -208,7 +208,7 @@ impl Desk<'_> {
         if let Some((seconds, due)) = wish.filter(|_| !live) {
             self.after(seconds, due);
         }
-        self.tell_intent("payment_intent.requires_action", id);
+        self.notify_intent("payment_intent.requires_action", id);
     }
 
     /// What an address asks the sandbox for.
@@ -224,7 +224,7 @@ impl Desk<'_> {
         } else if name.is_empty() || name.ends_with("fill_never") {
             None
         } else {
-            let after = self.state.behaviour.plain_email_pays_after_s;
+            let after = self.state.behavior.plain_email_pays_after_s;
             after.map(|seconds| (seconds, Due::Pay(id)))
         }
     }
@@ -256,7 +256,7 @@ impl Desk<'_> {
         }
         intent.status = "requires_payment_method";
         intent.last_error = Some(error);
-        self.tell_intent("payment_intent.payment_failed", id);
+        self.notify_intent("payment_intent.payment_failed", id);
     }
 
     pub(super) fn cancel_intent(&mut self, id: &str, reason: Option<&'static str>) {
@@ -266,13 +266,13 @@ impl Desk<'_> {
             intent.canceled_at = Some(now);
             intent.cancellation_reason = reason;
         }
-        self.tell_intent("payment_intent.canceled", id);
+        self.notify_intent("payment_intent.canceled", id);
     }
 
     /// The payer pays, even what is over: money can arrive late.
     pub(super) fn pay_intent(&mut self, id: &str, amount: Option<i64>) {
-        let behaviour = &self.state.behaviour;
-        let (clearing_s, pix_processing) = (behaviour.clearing_s, behaviour.pix_processing);
+        let behavior = &self.state.behavior;
+        let (clearing_s, pix_processing) = (behavior.clearing_s, behavior.pix_processing);
         let Some(intent) = self.state.intents.any_mut(id) else {
             return;
         };
@@ -280,7 +280,7 @@ impl Desk<'_> {
         let kind = intent.types.first().map(String::as_str);
         if kind == Some("boleto") || (kind == Some("pix") && pix_processing) {
             intent.status = "processing";
-            self.tell_intent("payment_intent.processing", id);
+            self.notify_intent("payment_intent.processing", id);
             if clearing_s > 0 {
                 self.after(clearing_s, Due::Clear(id.to_owned()));
                 return;
@@ -303,7 +303,7 @@ impl Desk<'_> {
             intent.last_error = None;
         }
         self.book_charge(&charge_id);
-        self.tell_charge("charge.succeeded", &charge_id, None);
-        self.tell_intent("payment_intent.succeeded", id);
+        self.notify_charge("charge.succeeded", &charge_id, None);
+        self.notify_intent("payment_intent.succeeded", id);
     }
 }

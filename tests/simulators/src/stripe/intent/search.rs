@@ -10,8 +10,8 @@ use super::Intent;
 use crate::stripe::{
     Stripe,
     call::{Answer, Call},
+    errors::ApiError,
     list,
-    wrong::Wrong,
 };
 
 /// In this order, so that `>=` is not read as `>`.
@@ -21,15 +21,15 @@ pub(in crate::stripe) async fn search(Shared(stripe): Shared<Arc<Stripe>>, call:
     call.only(&[&["query", "limit", "page"]])?;
     let query = Query::read(call.form.need("query")?)?;
     let limit = list::limit(&call.form)?;
-    let desk = stripe.desk(call.cause.clone());
-    let indexed = desk.now - TimeDelta::seconds(desk.state.behaviour.search_lag_s);
-    let all = desk.state.intents.of(&call.account);
+    let tx = stripe.begin(call.cause.clone());
+    let indexed = tx.now - TimeDelta::seconds(tx.state.behavior.search_lag_s);
+    let all = tx.state.intents.of(&call.account);
     let mut found: Vec<&Intent> = all
         .filter(|intent| intent.created_at <= indexed && query.fits(intent))
         .collect();
     if let Some(page) = call.form.get("page") {
         let place = found.iter().position(|intent| intent.id == page);
-        found.drain(..=place.ok_or_else(|| Wrong::invalid(None, "page", "Invalid page."))?);
+        found.drain(..=place.ok_or_else(|| ApiError::invalid(None, "page", "Invalid page."))?);
     }
     let more = found.len() > limit;
     found.truncate(limit);
@@ -37,12 +37,9 @@ pub(in crate::stripe) async fn search(Shared(stripe): Shared<Arc<Stripe>>, call:
         .last()
         .filter(|_| more)
         .map(|intent| intent.id.clone());
-    let data: Vec<_> = found
-        .iter()
-        .map(|intent| intent.json(&desk.state))
-        .collect();
+    let data: Vec<_> = found.iter().map(|intent| intent.json(&tx.state)).collect();
     let page = json!({ "object": "search_result", "data": data, "has_more": more, "next_page": next, "url": "/v1/payment_intents/search" });
-    call.answer(&desk, page)
+    call.answer(&tx, page)
 }
 
 /// Clauses joined by `AND` or by `OR`, never by both.
@@ -59,7 +56,7 @@ struct Clause {
 }
 
 impl Query {
-    fn read(text: &str) -> Result<Self, Wrong> {
+    fn read(text: &str) -> Result<Self, ApiError> {
         let any = text.contains(" OR ");
         if any && text.contains(" AND ") {
             return Err(unreadable("AND and OR cannot be combined"));
@@ -82,7 +79,7 @@ impl Query {
 }
 
 impl Clause {
-    fn read(text: &str) -> Result<Self, Wrong> {
+    fn read(text: &str) -> Result<Self, ApiError> {
         let text = text.trim();
         let (not, text) = text
             .strip_prefix('-')
@@ -151,8 +148,8 @@ impl Clause {
     }
 }
 
-fn unreadable(why: &str) -> Wrong {
-    Wrong::invalid(
+fn unreadable(why: &str) -> ApiError {
+    ApiError::invalid(
         None,
         "query",
         format!("We were unable to parse your search query: {why}"),

@@ -8,8 +8,8 @@ use super::Session;
 use crate::stripe::{
     Stripe,
     call::{Answer, Call},
+    errors::ApiError,
     list as lists,
-    wrong::Wrong,
 };
 
 /// `GET /v1/checkout/sessions/{id}`.
@@ -19,9 +19,9 @@ pub(in crate::stripe) async fn retrieve(
     call: Call,
 ) -> Answer {
     call.only(&[])?;
-    let desk = stripe.desk(call.cause.clone());
-    let session = desk.state.sessions.get(&call.account, &id)?;
-    call.answer(&desk, session.json())
+    let tx = stripe.begin(call.cause.clone());
+    let session = tx.state.sessions.get(&call.account, &id)?;
+    call.answer(&tx, session.json())
 }
 
 /// `GET /v1/checkout/sessions/{id}/line_items`.
@@ -31,15 +31,15 @@ pub(in crate::stripe) async fn lines(
     call: Call,
 ) -> Answer {
     call.only(&[&["limit"]])?;
-    let desk = stripe.desk(call.cause.clone());
-    let session = desk.state.sessions.get(&call.account, &id)?;
-    call.answer(&desk, session.lines_json())
+    let tx = stripe.begin(call.cause.clone());
+    let session = tx.state.sessions.get(&call.account, &id)?;
+    call.answer(&tx, session.lines_json())
 }
 
 /// `GET /v1/checkout/sessions`.
 pub(in crate::stripe) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN, &["payment_intent", "status", "customer"]])?;
-    let desk = stripe.desk(call.cause.clone());
+    let tx = stripe.begin(call.cause.clone());
     let (intent, status) = (call.form.get("payment_intent"), call.form.get("status"));
     let wanted = |session: &Session| {
         intent.is_none_or(|intent| session.intent.as_deref() == Some(intent))
@@ -47,8 +47,8 @@ pub(in crate::stripe) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: C
             && !call.form.has("customer")
     };
     let url = "/v1/checkout/sessions";
-    let page = lists::page(&call, &desk.state.sessions, url, wanted, Session::json)?;
-    call.answer(&desk, page)
+    let page = lists::page(&call, &tx.state.sessions, url, wanted, Session::json)?;
+    call.answer(&tx, page)
 }
 
 /// `POST /v1/checkout/sessions/{id}/expire`.
@@ -58,16 +58,16 @@ pub(in crate::stripe) async fn expire(
     call: Call,
 ) -> Answer {
     call.only(&[])?;
-    let mut desk = stripe.desk(call.cause.clone());
-    let session = desk.state.sessions.get(&call.account, &id)?;
+    let mut tx = stripe.begin(call.cause.clone());
+    let session = tx.state.sessions.get(&call.account, &id)?;
     if session.status != "open" {
         let message = format!(
             "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout Session has a status of `{}`.",
             session.status
         );
-        return Err(Wrong::state(None, message));
+        return Err(ApiError::state(None, message));
     }
-    desk.expire_session(&id);
-    let session = desk.state.sessions.get(&call.account, &id)?;
-    call.answer(&desk, session.json())
+    tx.expire_session(&id);
+    let session = tx.state.sessions.get(&call.account, &id)?;
+    call.answer(&tx, session.json())
 }

@@ -9,11 +9,11 @@ use super::{Asked, Line, Session};
 use crate::stripe::{
     Stripe,
     call::{Answer, Call},
-    desk::Desk,
+    errors::ApiError,
     form::Form,
     intent::{check_amount, types},
     state::Due,
-    wrong::Wrong,
+    transaction::Transaction,
 };
 
 const KNOWN: [&str; 32] = [
@@ -60,21 +60,21 @@ const MAX_REFERENCE: usize = 200;
 pub(in crate::stripe) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&KNOWN])?;
     let form = &call.form;
-    let mut desk = stripe.desk(call.cause.clone());
+    let mut tx = stripe.begin(call.cause.clone());
     form.need("mode")?;
     if form.word("mode", &["payment", "setup", "subscription"])? != Some("payment") {
         let message = "Only sessions in `payment` mode are simulated.";
-        return Err(Wrong::invalid(None, "mode", message));
+        return Err(ApiError::invalid(None, "mode", message));
     }
-    let lines = lines(&desk, form)?;
+    let lines = lines(&tx, form)?;
     let mut totals = lines.iter().map(Line::total);
     let amount = totals.try_fold(0_i64, |sum, total| sum.checked_add(total?));
     check_amount(amount.unwrap_or(i64::MAX), "line_items")?;
     let mode = if call.account.live { "live" } else { "test" };
     let session = Session {
-        id: format!("cs_{mode}_a1{}", desk.sim.random(SECRET)),
-        created_at: desk.now,
-        expires_at: expires_at(form, desk.now)?,
+        id: format!("cs_{mode}_a1{}", tx.sim.random(SECRET)),
+        created_at: tx.now,
+        expires_at: expires_at(form, tx.now)?,
         amount: amount.unwrap_or_default(),
         status: "open",
         intent: None,
@@ -86,16 +86,16 @@ pub(in crate::stripe) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call:
         account: call.account.clone(),
     };
     let (id, reference) = (session.id.clone(), session.reference().to_owned());
-    let known = desk.state.references.entry(reference.clone()).or_default();
+    let known = tx.state.references.entry(reference.clone()).or_default();
     known.push(id.clone());
-    desk.at(session.expires_at, Due::ExpireSession(id.clone()));
+    tx.at(session.expires_at, Due::ExpireSession(id.clone()));
     let json = session.json();
-    desk.state.sessions.put(session);
+    tx.state.sessions.put(session);
     stripe.expect_payment(&id);
-    Ok(call.answer(&desk, json)?.about(&reference))
+    Ok(call.answer(&tx, json)?.about(&reference))
 }
 
-fn asked(call: &Call) -> Result<Asked, Wrong> {
+fn asked(call: &Call) -> Result<Asked, ApiError> {
     let form = &call.form;
     let reference = form.text("client_reference_id");
     if reference
@@ -103,12 +103,12 @@ fn asked(call: &Call) -> Result<Asked, Wrong> {
         .is_some_and(|text| text.chars().count() > MAX_REFERENCE)
     {
         let message = format!("Invalid string: must be at most {MAX_REFERENCE} characters");
-        return Err(Wrong::invalid(None, "client_reference_id", message));
+        return Err(ApiError::invalid(None, "client_reference_id", message));
     }
     let types = types(form, &call.account)?;
     if !types.iter().any(|kind| kind == "card") {
         let message = "Only sessions that take cards are simulated.";
-        return Err(Wrong::invalid(None, "payment_method_types", message));
+        return Err(ApiError::invalid(None, "payment_method_types", message));
     }
     Ok(Asked {
         success_url: Some(form.need("success_url")?.to_owned()),
@@ -127,40 +127,44 @@ fn asked(call: &Call) -> Result<Asked, Wrong> {
     })
 }
 
-fn lines(desk: &Desk, form: &Form) -> Result<Vec<Line>, Wrong> {
+fn lines(tx: &Transaction, form: &Form) -> Result<Vec<Line>, ApiError> {
     let elements = form.elements("line_items");
     if elements.is_empty() {
-        return Err(Wrong::missing("line_items"));
+        return Err(ApiError::missing("line_items"));
     }
     if elements.len() > MAX_LINES {
         let message = format!("Only up to {MAX_LINES} line items are allowed.");
-        return Err(Wrong::invalid(None, "line_items", message));
+        return Err(ApiError::invalid(None, "line_items", message));
     }
     elements
         .iter()
-        .map(|element| line(desk, form, element))
+        .map(|element| line(tx, form, element))
         .collect()
 }
 
-fn line(desk: &Desk, form: &Form, element: &str) -> Result<Line, Wrong> {
+fn line(tx: &Transaction, form: &Form, element: &str) -> Result<Line, ApiError> {
     if let Some(price) = form.get(&format!("{element}[price]")) {
-        return Err(Wrong::no_such("price", &format!("{element}[price]"), price));
+        return Err(ApiError::no_such(
+            "price",
+            &format!("{element}[price]"),
+            price,
+        ));
     }
     let (price, product) = (format!("{element}[price_data]"), "[product_data][name]");
     let currency = form.need(&format!("{price}[currency]"))?;
     if !currency.eq_ignore_ascii_case("brl") {
         let message = format!("Invalid currency: {currency}. This account takes brl.");
-        return Err(Wrong::invalid(
+        return Err(ApiError::invalid(
             Some("invalid_currency"),
             &format!("{price}[currency]"),
             message,
         ));
     }
     let number = |name: &str| {
-        let number = form.number(name)?.ok_or_else(|| Wrong::missing(name))?;
+        let number = form.number(name)?.ok_or_else(|| ApiError::missing(name))?;
         if number < 0 {
             let message = "This value must be greater than or equal to 0.";
-            return Err(Wrong::invalid(
+            return Err(ApiError::invalid(
                 Some("parameter_invalid_integer"),
                 name,
                 message,
@@ -169,22 +173,22 @@ fn line(desk: &Desk, form: &Form, element: &str) -> Result<Line, Wrong> {
         Ok(number)
     };
     Ok(Line {
-        id: desk.id("li"),
-        price: desk.id("price"),
-        product: desk.id("prod"),
+        id: tx.id("li"),
+        price: tx.id("price"),
+        product: tx.id("prod"),
         name: form.need(&format!("{price}{product}"))?.to_owned(),
         unit_amount: number(&format!("{price}[unit_amount]"))?,
         quantity: number(&format!("{element}[quantity]"))?,
     })
 }
 
-fn expires_at(form: &Form, now: DateTime<Utc>) -> Result<DateTime<Utc>, Wrong> {
+fn expires_at(form: &Form, now: DateTime<Utc>) -> Result<DateTime<Utc>, ApiError> {
     let Some(seconds) = form.number("expires_at")? else {
         return Ok(now + MAX_OPEN);
     };
     // Stripe counts in whole seconds, and so do those who ask
     let open = TimeDelta::seconds(seconds.saturating_sub(now.timestamp()).clamp(-1, 1 << 32));
-    let refuse = |message: &str| Err(Wrong::invalid(None, "expires_at", message));
+    let refuse = |message: &str| Err(ApiError::invalid(None, "expires_at", message));
     if open < MIN_OPEN {
         return refuse(
             "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.",
@@ -196,5 +200,5 @@ fn expires_at(form: &Form, now: DateTime<Utc>) -> Result<DateTime<Utc>, Wrong> {
         );
     }
     DateTime::from_timestamp(seconds, 0)
-        .ok_or_else(|| Wrong::invalid(None, "expires_at", "Invalid timestamp"))
+        .ok_or_else(|| ApiError::invalid(None, "expires_at", "Invalid timestamp"))
 }

@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 use super::{
     account::Account,
     charge::{Charge, DECLINED},
-    desk::Desk,
+    collection::Resource,
     intent::{Intent, blank},
-    kept::Kept,
     method::{Means, Method},
     nulls::with_nulls,
+    transaction::Transaction,
 };
 
 mod calls;
@@ -94,7 +94,7 @@ struct Line {
     quantity: i64,
 }
 
-impl Kept for Session {
+impl Resource for Session {
     const NAME: &'static str = "checkout.session";
     const PARAM: &'static str = "session";
 
@@ -201,11 +201,11 @@ impl Line {
     }
 }
 
-impl Desk<'_> {
-    fn tell_session(&mut self, kind: &str, id: &str) {
+impl Transaction<'_> {
+    fn notify_session(&mut self, kind: &str, id: &str) {
         if let Some(session) = self.state.sessions.any(id) {
             let (account, data) = (session.account.clone(), session.json());
-            self.tell(kind, &account, &json!({ "object": data }));
+            self.notify(kind, &account, &json!({ "object": data }));
         }
     }
 
@@ -231,7 +231,7 @@ impl Desk<'_> {
                 "name": billing["name"], "phone": null, "tax_exempt": "none", "tax_ids": [],
             }));
         }
-        self.tell_session("checkout.session.completed", id);
+        self.notify_session("checkout.session.completed", id);
     }
 
     /// The payer's card is declined; the page stays open for another.
@@ -239,7 +239,7 @@ impl Desk<'_> {
         let Some(intent_id) = self.submit(id) else {
             return;
         };
-        let code = self.state.behaviour.decline_code.clone();
+        let code = self.state.behavior.decline_code.clone();
         let Some(intent) = self.state.intents.any(&intent_id).cloned() else {
             return;
         };
@@ -251,7 +251,7 @@ impl Desk<'_> {
         if let Some(intent) = self.state.intents.any_mut(&intent_id) {
             intent.latest_charge = Some(charge_id.clone());
         }
-        self.tell_charge("charge.failed", &charge_id, None);
+        self.notify_charge("charge.failed", &charge_id, None);
         self.fail_intent(&intent_id, json!({
             "type": "card_error", "code": "card_declined", "decline_code": code, "message": DECLINED, "charge": charge_id,
             "doc_url": "https://stripe.com/docs/error-codes/card-declined",
@@ -292,7 +292,7 @@ impl Desk<'_> {
         let intent_id = intent.id.clone();
         self.state.intents.put(intent);
         self.state.sessions.any_mut(id)?.intent = Some(intent_id.clone());
-        self.tell_intent("payment_intent.created", &intent_id);
+        self.notify_intent("payment_intent.created", &intent_id);
         Some(intent_id)
     }
 
@@ -311,6 +311,6 @@ impl Desk<'_> {
         if let Some(intent) = intent {
             self.cancel_intent(&intent, Some("automatic"));
         }
-        self.tell_session("checkout.session.expired", id);
+        self.notify_session("checkout.session.expired", id);
     }
 }

@@ -1,0 +1,370 @@
+//! The second transaction of an attempt: the outcome of the call, with everything that follows from it.
+
+use gateways::{GatewayCharge, GatewayError};
+use schemas::{
+    attempt::{AttemptState, ErrorClass},
+    breaker::{self, BreakerTransition, CallHealth as Health},
+    charge::ChargeStatus,
+    message::{AttemptFinished, CloudEvent, Topic},
+    route::RouteReason,
+};
+use store::{
+    PgConnection, StoreError,
+    attempts::{self, AttemptOutcome},
+    breakers, charges, outbox,
+};
+
+use super::{
+    apply::{Applied, apply},
+    attempt::CallOutcome,
+    failure::declined,
+    open::AttemptCall,
+    schedule::next_scheduled_check,
+};
+use crate::{Activities, Step, alerts, delta, until};
+
+impl Activities {
+    pub(super) async fn close_attempt(
+        &self,
+        call: &AttemptCall,
+        call_outcome: CallOutcome,
+    ) -> Result<Step, StoreError> {
+        let mut tx = self.store.begin().await?;
+        let Some(mut charge) = charges::lock(&mut tx, call.charge).await? else {
+            return Ok(Step::Done);
+        };
+        let rows = attempts::of_charge(&mut tx, call.charge).await?;
+        let Some(mine) = rows.iter().find(|row| row.id == call.attempt) else {
+            return Ok(Step::Done);
+        };
+        if mine.state != AttemptState::Open || mine.lease_owner != call.lease_owner {
+            return self.too_late(tx, charge, mine, call_outcome).await;
+        }
+        let outcome = outcome(&charge, &rows, &call_outcome);
+        attempts::close(
+            &mut tx,
+            call.attempt,
+            call.lease_owner,
+            &outcome,
+            call_outcome.duration_ms,
+        )
+        .await?;
+        let mut applied = self
+            .apply_outcome(&mut tx, &mut charge, (mine, &outcome), &call_outcome)
+            .await?;
+        let step = self.after(&mut tx, &charge).await?;
+        let moved = if call_outcome.counted {
+            None
+        } else {
+            let answer = (call_outcome.error.as_ref(), call_outcome.duration_ms);
+            self.note_health(&mut tx, call, &charge, answer).await?
+        };
+        publish(&mut tx, &charge, mine, &outcome, call_outcome.duration_ms).await?;
+        applied
+            .due
+            .extend(self.alert_if_denied(&mut tx, mine, &outcome, moved).await?);
+        tx.commit().await?;
+        log(call, mine, &outcome, call_outcome.duration_ms);
+        applied.start(self, &charge);
+        Ok(step)
+    }
+
+    /// What the outcome of an attempt means for its charge.
+    async fn apply_outcome(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut charges::LockedCharge,
+        (mine, outcome): (&attempts::AttemptRow, &AttemptOutcome),
+        call_outcome: &CallOutcome,
+    ) -> Result<Applied, StoreError> {
+        let mut applied = Applied::default();
+        let ended = match outcome.state {
+            AttemptState::Presented => Some((ChargeStatus::Pending, None)),
+            AttemptState::Declined => {
+                let failure = declined(mine.gateway, call_outcome.error.as_ref());
+                Some((ChargeStatus::Failed, Some(failure)))
+            }
+            AttemptState::Abandoned => {
+                applied.orphans.push(mine.id);
+                None
+            }
+            _ => None,
+        };
+        if let Some((status, failure)) = ended {
+            let due = charges::transition(db, &self.store, charge, status, failure.as_ref());
+            applied.due.extend(due.await?.unwrap_or_default());
+        }
+        if let Some(observed) = &call_outcome.charge {
+            applied.extend(apply(self, db, charge, mine.id, observed).await?);
+        }
+        if (call_outcome.several || mine.late_answer) && outcome.state == AttemptState::Presented {
+            attempts::set_next_check(db, mine.id, Some(charge.now), false).await?;
+            applied.orphans.push(mine.id);
+        }
+        Ok(applied)
+    }
+
+    /// Another worker has the attempt by now, or a notification that overtook this answer moved it. What was learned is filled in;
+    /// what this call may have created beside it is left to the orphan's workflow.
+    async fn too_late(
+        &self,
+        mut tx: store::Tx,
+        mut charge: charges::LockedCharge,
+        mine: &attempts::AttemptRow,
+        call_outcome: CallOutcome,
+    ) -> Result<Step, StoreError> {
+        tracing::warn!(charge = %mine.charge, attempt = %mine.id, state = %mine.state, "an answer came after its attempt was taken over");
+        let mut applied = Applied::default();
+        if let Some(found) = &call_outcome.charge {
+            attempts::fill_in(&mut tx, mine.id, &found.id, found.next_action.as_ref()).await?;
+            let other = mine
+                .gateway_charge_id
+                .as_deref()
+                .is_some_and(|known| known != found.id);
+            match mine.state {
+                AttemptState::Open => attempts::note_late_answer(&mut tx, mine.id).await?,
+                AttemptState::Abandoned => applied.orphans.push(mine.id),
+                AttemptState::Presented | AttemptState::Paid if other || call_outcome.several => {
+                    applied.orphans.push(mine.id);
+                }
+                _ => {}
+            }
+            if !applied.orphans.is_empty() {
+                attempts::set_next_check(&mut tx, mine.id, Some(charge.now), false).await?;
+            }
+            if mine.state != AttemptState::Open {
+                applied.extend(apply(self, &mut tx, &mut charge, mine.id, found).await?);
+            }
+        }
+        tx.commit().await?;
+        applied.start(self, &charge);
+        Ok(Step::ATTEMPT)
+    }
+
+    /// Lets the breaker count a failed create at once, before its outcome is searched for. `false`: it could not, and counts it later.
+    pub(super) async fn count_early(
+        &self,
+        call: &AttemptCall,
+        error: &GatewayError,
+        duration_ms: i64,
+    ) -> bool {
+        let counted = async {
+            let mut tx = self.store.begin().await?;
+            let Some(charge) = charges::lock(&mut tx, call.charge).await? else {
+                return Ok(false);
+            };
+            let (id, lease_owner) = (call.attempt, call.lease_owner);
+            if !attempts::answered(&mut tx, id, lease_owner, error.class, duration_ms).await? {
+                return Ok(false);
+            }
+            self.note_health(&mut tx, call, &charge, (Some(error), duration_ms))
+                .await?;
+            tx.commit().await?;
+            Ok::<_, StoreError>(true)
+        };
+        match Box::pin(counted).await {
+            Ok(counted) => counted,
+            Err(error) => {
+                tracing::warn!(attempt = %call.attempt, %error, "could not count a failed call at once");
+                false
+            }
+        }
+    }
+
+    /// What the workflow does next, with the row's `next_check_at` set to it.
+    async fn after(
+        &self,
+        db: &mut PgConnection,
+        charge: &charges::LockedCharge,
+    ) -> Result<Step, StoreError> {
+        let (next_check_at, step) = match charge.status {
+            ChargeStatus::Processing => (
+                Some(charge.now + delta(self.timing.sweep_grace)),
+                Step::ATTEMPT,
+            ),
+            status if status.is_payable() => {
+                let at = next_scheduled_check(charge);
+                (Some(at), Step::check_after(until(at, charge.now)))
+            }
+            _ => (None, Step::SYNC),
+        };
+        charges::set_next_check(db, charge.id, next_check_at, charge.checks).await?;
+        Ok(step)
+    }
+
+    /// Lets the circuit breaker count how the call went. A success on a closed breaker writes nothing.
+    async fn note_health(
+        &self,
+        db: &mut PgConnection,
+        call: &AttemptCall,
+        charge: &charges::LockedCharge,
+        (error, duration_ms): (Option<&GatewayError>, i64),
+    ) -> Result<Option<BreakerTransition>, StoreError> {
+        if error.is_some_and(|e| e.code == "runner_lost") {
+            return Ok(None);
+        }
+        let settings = &charge.settings.breaker;
+        let outcome = breaker::outcome_of(error.map(|e| e.class), duration_ms, settings);
+        let healthy = matches!(outcome, Health::Success | Health::Alive);
+        if healthy && call.reason != RouteReason::Probe {
+            return Ok(None);
+        }
+        let mut locked = breakers::lock(db, call.connection, call.api).await?;
+        let this = breaker::CallReport {
+            attempt: call.attempt,
+            outcome,
+        };
+        if locked.breaker.is_noop_for(this, locked.now) {
+            return Ok(None);
+        }
+        let since = locked.breaker.counts_from(settings, locked.now);
+        let window = breakers::window(db, call.connection, call.api, since, settings).await?;
+        let now = locked.now;
+        let moved = locked.breaker.record(this, &window, settings, now);
+        breakers::save(db, &mut locked, moved).await?;
+        if let Some(moved) = moved {
+            metrics::counter!("breaker_transitions_total", "api" => call.api.to_string(), "to" => moved.to.to_string())
+                .increment(1);
+            tracing::warn!(connection = %call.connection, api = %call.api, from = %moved.from, to = %moved.to, why = %moved.why, "circuit breaker moved");
+        }
+        Ok(moved)
+    }
+
+    /// Refused credentials opened the breaker: a person must look at the connection.
+    async fn alert_if_denied(
+        &self,
+        db: &mut PgConnection,
+        mine: &attempts::AttemptRow,
+        outcome: &AttemptOutcome,
+        moved: Option<BreakerTransition>,
+    ) -> Result<Vec<store::deliveries::PendingDelivery>, StoreError> {
+        let denied = outcome
+            .error
+            .as_ref()
+            .filter(|e| e.class == ErrorClass::Denied);
+        match (denied, moved) {
+            (Some(error), Some(_)) => {
+                alerts::raise(db, mine.connection, &error.code, &error.message).await
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// How the attempt ends.
+fn outcome(
+    charge: &charges::LockedCharge,
+    rows: &[attempts::AttemptRow],
+    call_outcome: &CallOutcome,
+) -> AttemptOutcome {
+    let error = call_outcome
+        .error
+        .as_ref()
+        .map(GatewayError::to_attempt_error);
+    if let Some(found) = &call_outcome.charge {
+        AttemptOutcome {
+            error,
+            ..adopted(charge, rows, found)
+        }
+    } else {
+        let class = call_outcome
+            .error
+            .as_ref()
+            .map_or(ErrorClass::Unknown, |e| e.class);
+        let state = match class {
+            ErrorClass::NotCreated | ErrorClass::Denied | ErrorClass::Throttled => {
+                AttemptState::NotCreated
+            }
+            ErrorClass::Rejected => AttemptState::Rejected,
+            ErrorClass::Declined => AttemptState::Declined,
+            ErrorClass::Unknown => AttemptState::Abandoned,
+        };
+        AttemptOutcome {
+            error,
+            next_check_at: (state == AttemptState::Abandoned).then_some(charge.now),
+            ..AttemptOutcome::of(state)
+        }
+    }
+}
+
+/// The gateway has it: it is shown if it can be paid, the charge still wants it, and nothing else is shown.
+fn adopted(
+    charge: &charges::LockedCharge,
+    rows: &[attempts::AttemptRow],
+    found: &GatewayCharge,
+) -> AttemptOutcome {
+    let shown = rows
+        .iter()
+        .any(|row| matches!(row.state, AttemptState::Presented | AttemptState::Paid));
+    let wanted =
+        charge.status == ChargeStatus::Processing && charge.cancel_requested_at.is_none() && !shown;
+    // what has nothing to show cannot be shown: it is left to OrphanWorkflow, which voids it
+    let shows = found.status.is_payable() && found.next_action.is_some();
+    let alive = shows || !found.payments.is_empty();
+    let state = if wanted && alive {
+        AttemptState::Presented
+    } else {
+        AttemptState::Abandoned
+    };
+    AttemptOutcome {
+        gateway_charge_id: Some(found.id.clone()),
+        next_action: found.next_action.clone(),
+        next_check_at: (state == AttemptState::Abandoned).then_some(charge.now),
+        ..AttemptOutcome::of(state)
+    }
+}
+
+async fn publish(
+    db: &mut PgConnection,
+    charge: &charges::LockedCharge,
+    mine: &attempts::AttemptRow,
+    outcome: &AttemptOutcome,
+    duration_ms: i64,
+) -> Result<(), StoreError> {
+    let error = outcome.error.as_ref();
+    let data = AttemptFinished {
+        merchant: mine.merchant,
+        charge: mine.charge,
+        attempt: mine.id,
+        n: mine.n,
+        connection: mine.connection,
+        gateway: mine.gateway,
+        api: mine.api,
+        method: charge.method,
+        amount: charge.amount,
+        reason: mine.reason,
+        state: outcome.state,
+        error_class: error.map(|e| e.class),
+        error_code: error.map(|e| e.code.clone()),
+        started_at: mine.started_at,
+        duration_ms,
+    };
+    let about = (charge.now, charge.mode, i64::from(mine.n));
+    let message = CloudEvent::new(
+        mine.id.to_string(),
+        "gateway.attempt.finished",
+        mine.connection.to_string(),
+        about,
+        data,
+    );
+    outbox::insert(db, Topic::GatewayAttempts, &message).await
+}
+
+fn log(
+    call: &AttemptCall,
+    mine: &attempts::AttemptRow,
+    outcome: &AttemptOutcome,
+    duration_ms: i64,
+) {
+    let error = outcome.error.as_ref();
+    let labels = [
+        ("gateway", mine.gateway.to_string()),
+        ("state", outcome.state.to_string()),
+    ];
+    metrics::counter!("attempts_total", &labels).increment(1);
+    tracing::info!(
+        charge = %call.charge, attempt = %call.attempt, n = mine.n, gateway = %mine.gateway, connection = %mine.connection,
+        reason = %mine.reason, state = %outcome.state, duration_ms,
+        error = error.map_or("", |e| e.code.as_str()), "attempt finished",
+    );
+}

@@ -1,0 +1,57 @@
+//! The instants at which a charge must be synced by itself.
+
+use std::time::Duration;
+
+use schemas::{
+    Instant, calendar,
+    charge::ChargeStatus,
+    payment_method::{Lifetime, PaymentMethodKind},
+    retry::jitter,
+};
+use store::charges::LockedCharge;
+
+use crate::delta;
+
+/// Business days until a boleto that was paid on its last day must have been reported.
+const BOLETO_CONFIRMED_WITHIN: u16 = 4;
+/// Charges that end at midnight are spread over this time: there are as many as a day's boletos.
+const MIDNIGHT_SPREAD: Duration = Duration::from_mins(10);
+
+/// When a payable charge must be synced: at the end of its due day, if it can be paid after that; else at its end. Charges that end at
+/// midnight are spread.
+pub(crate) fn next_scheduled_check(charge: &LockedCharge) -> Instant {
+    let due_end = due_end(charge).filter(|at| *at > charge.now);
+    let at = due_end.map_or(charge.expires_at, |at| at.min(charge.expires_at));
+    match charge.payment_method.life() {
+        Lifetime::Seconds(_) => at,
+        Lifetime::Until(_) => at + delta(jitter(charge.id.uuid(), MIDNIGHT_SPREAD)),
+    }
+}
+
+pub(crate) fn due_end(charge: &LockedCharge) -> Option<Instant> {
+    let due = charge.payment_method.due()?;
+    Some(calendar::end_of(calendar::business_day_from(due.due_date)))
+}
+
+/// Past its due date, and payable still.
+pub(super) fn is_overdue(charge: &LockedCharge) -> bool {
+    charge.status == ChargeStatus::Pending
+        && charge.expires_at > charge.now
+        && due_end(charge).is_some_and(|at| at <= charge.now)
+}
+
+/// Banks report a boleto's payment days after it: the last sync is when they must have.
+pub(super) fn boleto_confirmation_deadline(charge: &LockedCharge) -> Option<Instant> {
+    let due_now = charge.next_check_at.is_none_or(|at| at <= charge.now);
+    let last_day = calendar::today(charge.expires_at);
+    let at = calendar::end_of(calendar::business_days_after(
+        last_day,
+        BOLETO_CONFIRMED_WITHIN,
+    ));
+    let at = at + delta(jitter(charge.id.uuid(), MIDNIGHT_SPREAD));
+    (charge.method == PaymentMethodKind::Boleto
+        && charge.status == ChargeStatus::Expired
+        && due_now
+        && at > charge.now)
+        .then_some(at)
+}

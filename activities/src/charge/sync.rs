@@ -1,0 +1,411 @@
+//! Syncing a charge: what gateways reported is applied, hints are checked at the gateway, and what is due is decided.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{FutureExt, StreamExt, stream};
+use gateways::{GatewayCharge, Observed, outside};
+use schemas::{
+    Instant,
+    attempt::AttemptState,
+    charge::ChargeStatus,
+    id::{AttemptId, ChargeId, PaymentId},
+    retry::{Backoff, jitter},
+};
+use store::{
+    PgConnection, StoreError, attempts,
+    charges::{self, LockedCharge},
+    deliveries::PendingDelivery,
+    observations::{self, Observation},
+};
+use tokio::time::Instant as Stopwatch;
+
+use super::{
+    Applied, apply, money, reversal,
+    schedule::{boleto_confirmation_deadline, is_overdue, next_scheduled_check},
+};
+use crate::{Activities, Progress, Step, alerts, delta, until};
+
+/// Between syncs while a gateway does not answer or does not confirm.
+const READ_AGAIN: Backoff = Backoff {
+    initial_ms: 2_000,
+    factor: 2,
+    max_ms: 300_000,
+};
+/// How many times a gateway is asked about a hint that it does not confirm. With the pauses above, about half an hour.
+const HINT_CHECKS: i32 = 12;
+/// How many times a gateway that does not answer is asked about a hint: about a day.
+const UNANSWERED_CHECKS: i32 = 300;
+/// Between reads of an ended charge at a gateway that does not answer.
+const LATE_AGAIN: Duration = Duration::from_mins(5);
+/// For how long they go on.
+const LATE_FOR: Duration = Duration::from_hours(7 * 24);
+/// How long a charge waits for the attempt that another worker is making before it syncs by itself.
+const WAITING: Duration = Duration::from_mins(1);
+/// How many attempts are asked about at a time.
+const READS_AT_A_TIME: usize = 4;
+/// After so long no further gateway is asked within one sync; the activity must end in time.
+const READ_WITHIN: Duration = Duration::from_secs(20);
+
+/// The answers that one sync works with.
+#[derive(Default)]
+struct Evidence {
+    proved: Vec<(Observation, Option<Observed>)>,
+    /// The payments that were recorded before any gateway was asked.
+    recorded: Vec<PaymentId>,
+    hints: Vec<GatewayRead>,
+    late: Vec<GatewayRead>,
+}
+
+/// One attempt that its gateway was asked about, and the hints that asked for it.
+struct GatewayRead {
+    attempt: AttemptId,
+    observations: Vec<Observation>,
+    /// `None`: the gateway did not answer.
+    found: Option<Vec<GatewayCharge>>,
+}
+
+/// What a sync left to decide on.
+#[derive(Default)]
+struct Synced {
+    applied: Applied,
+    changed: bool,
+    /// A hint was not confirmed, or a gateway could not be asked.
+    unanswered: bool,
+    /// An observation became a hint: the gateway is asked in the next sync.
+    must_read: bool,
+}
+
+impl Activities {
+    /// Applies what was reported, then decides what is next.
+    pub async fn sync_charge(&self, id: ChargeId) -> Result<Progress, StoreError> {
+        let evidence = Box::pin(self.gather_evidence(id)).await?;
+        let mut tx = self.store.begin().await?;
+        let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+            return Ok(Progress::unchanged(Step::Done));
+        };
+        let before = charge.status;
+        let mut synced = Synced::default();
+        for (observation, observed) in &evidence.proved {
+            self.apply_observation(
+                &mut tx,
+                &mut charge,
+                (observation, observed.as_ref()),
+                &mut synced,
+            )
+            .await?;
+        }
+        for asked in evidence.hints.iter().chain(&evidence.late) {
+            let asked = (asked, evidence.recorded.as_slice());
+            self.apply_read(&mut tx, &mut charge, asked, &mut synced)
+                .await?;
+        }
+        if is_overdue(&charge) {
+            let due = charges::transition(
+                &mut tx,
+                &self.store,
+                &mut charge,
+                ChargeStatus::Overdue,
+                None,
+            );
+            synced.applied.due.extend(due.await?.unwrap_or_default());
+        }
+        let rows = attempts::of_charge(&mut tx, id).await?;
+        let (step, next_check_at, checks) = if synced.must_read {
+            (Step::SYNC, Some(charge.now), charge.checks)
+        } else {
+            self.next(&charge, synced.unanswered, &rows)
+        };
+        charges::set_next_check(&mut tx, id, next_check_at, checks).await?;
+        tx.commit().await?;
+        synced.applied.start(self, &charge);
+        Ok(Progress {
+            step,
+            changed: synced.changed || synced.must_read || charge.status != before,
+        })
+    }
+
+    /// Applies one proved observation. What it contradicts, or cannot be applied yet, is read at the gateway instead.
+    async fn apply_observation(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut LockedCharge,
+        (observation, observed): (&Observation, Option<&Observed>),
+        synced: &mut Synced,
+    ) -> Result<(), StoreError> {
+        let applied = &mut synced.applied;
+        let known = match observed {
+            None => false,
+            Some(Observed::Charge(stated)) => {
+                let stale = money::ends_dispute(db, charge, stated).await?
+                    || reversal::contradicts(db, charge, observation.attempt, stated).await?;
+                if !stale {
+                    applied.extend(apply(self, db, charge, observation.attempt, stated).await?);
+                }
+                !stale
+            }
+            Some(Observed::Refund(refund)) => {
+                money::apply_refund(self, db, charge, refund, applied).await?
+            }
+            Some(Observed::Dispute(dispute)) => {
+                money::apply_dispute(self, db, charge, dispute, applied).await?
+            }
+        };
+        if known {
+            observations::handled(db, observation).await?;
+            synced.changed = true;
+        } else {
+            observations::must_read(db, observation).await?;
+            synced.must_read = true;
+        }
+        Ok(())
+    }
+
+    /// Applies what the gateway has now of one attempt. Hints that it does not confirm are asked about again, for a while.
+    async fn apply_read(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut LockedCharge,
+        (asked, recorded): (&GatewayRead, &[PaymentId]),
+        synced: &mut Synced,
+    ) -> Result<(), StoreError> {
+        let mut confirmed = false;
+        if let Some(found) = &asked.found {
+            let applied = &mut synced.applied;
+            let about = (asked.attempt, found.as_slice(), recorded);
+            confirmed |= reversal::reverse(self, db, charge, about, applied).await?;
+            for object in found {
+                let armed = applied.orphans.len();
+                applied.extend(apply(self, db, charge, asked.attempt, object).await?);
+                confirmed |= !object.status.is_payable() || applied.orphans.len() > armed;
+            }
+        }
+        synced.changed |= confirmed;
+        let checks = match &asked.found {
+            Some(_) => HINT_CHECKS,
+            None => UNANSWERED_CHECKS,
+        };
+        for observation in &asked.observations {
+            if confirmed {
+                observations::handled(db, observation).await?;
+            } else if observation.checks + 1 < checks {
+                observations::unconfirmed(db, observation).await?;
+                synced.unanswered = true;
+            } else {
+                observations::handled(db, observation).await?;
+                synced.changed = true;
+                synced
+                    .applied
+                    .due
+                    .extend(give_up(db, charge, observation).await?);
+            }
+        }
+        synced.unanswered |= asked.observations.is_empty() && asked.found.is_none();
+        Ok(())
+    }
+
+    /// Reads what was reported, and asks where that was only a hint, or where late money is possible. Outside of any transaction, and
+    /// without keeping a connection to the database: a gateway may take its time.
+    async fn gather_evidence(&self, id: ChargeId) -> Result<Evidence, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let rows = attempts::of_charge(&mut db, id).await?;
+        let reported = observations::unhandled(&mut db, id).await?;
+        let late = charges::late_check(&mut db, id).await?;
+        let recorded = reversal::recorded_payments(&mut db, id).await?;
+        drop(db);
+        let mut evidence = Evidence {
+            recorded,
+            ..Evidence::default()
+        };
+        let mut hints: BTreeMap<AttemptId, Vec<Observation>> = BTreeMap::new();
+        for mut observation in reported {
+            match observation.observed.take() {
+                Some(json) => {
+                    let observed = serde_json::from_value(json).map_err(|error| {
+                        tracing::error!(charge = %id, key = observation.dedupe_key, %error, "a stored observation is unreadable: the gateway is asked instead");
+                    });
+                    evidence.proved.push((observation, observed.ok()));
+                }
+                None => hints
+                    .entry(observation.attempt)
+                    .or_default()
+                    .push(observation),
+            }
+        }
+        let late = rows.iter().filter(|row| {
+            let ended = matches!(row.state, AttemptState::Voided | AttemptState::Absent);
+            late && ended && !hints.contains_key(&row.id)
+        });
+        let late: Vec<_> = late.map(|row| (row.clone(), Vec::new())).collect();
+        let hints = hints.into_iter().filter_map(|(attempt, observations)| {
+            let row = rows.iter().find(|row| row.id == attempt)?;
+            Some((row.clone(), observations))
+        });
+        evidence.hints = self.read_all(hints.collect()).await?;
+        evidence.late = self.read_all(late).await?;
+        Ok(evidence)
+    }
+
+    async fn read_all(
+        &self,
+        about: Vec<(attempts::AttemptRow, Vec<Observation>)>,
+    ) -> Result<Vec<GatewayRead>, StoreError> {
+        let started = outside::instant();
+        let mut asking = stream::iter(about)
+            .map(|(row, observations)| self.read_one(row, observations, started).boxed())
+            .buffered(READS_AT_A_TIME);
+        let mut asked = Vec::new();
+        while let Some(answer) = asking.next().await {
+            asked.push(answer?);
+        }
+        Ok(asked)
+    }
+
+    async fn read_one(
+        &self,
+        row: attempts::AttemptRow,
+        observations: Vec<Observation>,
+        started: Stopwatch,
+    ) -> Result<GatewayRead, StoreError> {
+        let found = if outside::instant() - started < READ_WITHIN {
+            self.read_gateway(&row).await?
+        } else {
+            None
+        };
+        Ok(GatewayRead {
+            attempt: row.id,
+            observations,
+            found,
+        })
+    }
+
+    /// What the gateway has under the attempt's reference; `None` if it did not answer.
+    async fn read_gateway(
+        &self,
+        row: &attempts::AttemptRow,
+    ) -> Result<Option<Vec<GatewayCharge>>, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let (gateway, order) = self.reopen(&mut db, row).await?;
+        drop(db);
+        match gateway.find(&order).await {
+            Ok(found) => {
+                if found.is_empty() && row.state == AttemptState::Presented {
+                    metrics::counter!("presented_not_found_total", "gateway" => row.gateway.to_string()).increment(1);
+                    tracing::error!(attempt = %row.id, gateway = %row.gateway, "the gateway knows nothing of a presented instrument");
+                }
+                Ok(Some(found))
+            }
+            Err(error) => {
+                tracing::warn!(attempt = %row.id, gateway = %row.gateway, %error, "could not ask");
+                Ok(None)
+            }
+        }
+    }
+
+    /// What is next, when, and how many syncs there were. A cancel and an expiry come before everything that is only a hint.
+    fn next(
+        &self,
+        charge: &LockedCharge,
+        unanswered: bool,
+        rows: &[attempts::AttemptRow],
+    ) -> (Step, Option<Instant>, i32) {
+        let at_of = |pause| Some(charge.now + delta(pause));
+        let open = rows.iter().find(|row| row.state == AttemptState::Open);
+        match (charge.status, open) {
+            (ChargeStatus::Processing, Some(open)) => {
+                let left = until(open.lease_expires_at, charge.now);
+                let pause = left.clamp(Duration::from_secs(1), WAITING);
+                (Step::attempt_after(pause), at_of(pause), charge.checks)
+            }
+            (ChargeStatus::Processing, None) => (Step::ATTEMPT, at_of(WAITING), charge.checks),
+            (status, _) if status.is_payable() && charge.cancel_requested_at.is_some() => {
+                (Step::Cancel, charge.next_check_at, charge.checks)
+            }
+            (status, _) if status.is_payable() && charge.expires_at <= charge.now => {
+                (Step::Expire, charge.next_check_at, charge.checks)
+            }
+            (ChargeStatus::Expired | ChargeStatus::Canceled, _)
+                if unanswered && !is_long_over(charge) =>
+            {
+                let pause = LATE_AGAIN + jitter(charge.id.uuid(), LATE_AGAIN / 4);
+                (Step::check_after(pause), at_of(pause), charge.checks)
+            }
+            _ if unanswered && !is_long_over(charge) => {
+                let n = u32::try_from(charge.checks).unwrap_or(u32::MAX);
+                let pause = READ_AGAIN.spread(n, charge.id.uuid());
+                let turn = charge
+                    .status
+                    .is_payable()
+                    .then(|| next_scheduled_check(charge));
+                let pause = turn.map_or(pause, |at| pause.min(until(at, charge.now)));
+                (
+                    Step::check_after(pause),
+                    at_of(pause),
+                    charge.checks.saturating_add(1),
+                )
+            }
+            (status, _) if status.is_payable() => {
+                let at = next_scheduled_check(charge);
+                (Step::check_after(until(at, charge.now)), Some(at), 0)
+            }
+            (ChargeStatus::Expired | ChargeStatus::Canceled, _) => self.late_check(charge),
+            _ => (Step::Done, None, 0),
+        }
+    }
+
+    /// Late money: an expired or canceled charge is read a few more times.
+    fn late_check(&self, charge: &LockedCharge) -> (Step, Option<Instant>, i32) {
+        if let Some(at) = boleto_confirmation_deadline(charge) {
+            return (
+                Step::check_after(until(at, charge.now)),
+                Some(at),
+                charge.checks,
+            );
+        }
+        let due = charge.next_check_at.is_some_and(|at| at <= charge.now);
+        let done = usize::try_from(charge.checks)
+            .unwrap_or(usize::MAX)
+            .saturating_add(usize::from(due));
+        match (charge.next_check_at, self.timing.late_checks.get(done)) {
+            (Some(at), _) if !due => (
+                Step::check_after(until(at, charge.now)),
+                Some(at),
+                charge.checks,
+            ),
+            (Some(_), Some(pause)) => {
+                let checks = i32::try_from(done).unwrap_or(i32::MAX);
+                (
+                    Step::check_after(*pause),
+                    Some(charge.now + delta(*pause)),
+                    checks,
+                )
+            }
+            _ => (Step::Done, None, 0),
+        }
+    }
+}
+
+/// After this an ended charge is no longer read at a gateway that does not answer.
+fn is_long_over(charge: &LockedCharge) -> bool {
+    let ended = charge.cancel_requested_at.unwrap_or(charge.expires_at);
+    ended.min(charge.expires_at) + delta(LATE_FOR) <= charge.now
+}
+
+/// The gateway never confirmed a hint: it is given up, and the merchant hears of it.
+async fn give_up(
+    db: &mut PgConnection,
+    charge: &LockedCharge,
+    observation: &Observation,
+) -> Result<Vec<PendingDelivery>, StoreError> {
+    tracing::error!(charge = %charge.id, connection = %observation.connection, event = observation.event, "the gateway does not confirm a notification");
+    let message = format!(
+        "a notification about the charge {} is not confirmed by the gateway: check that only the gateway knows the notification address",
+        charge.id
+    );
+    alerts::raise(
+        db,
+        observation.connection,
+        "notification_unconfirmed",
+        &message,
+    )
+    .await
+}

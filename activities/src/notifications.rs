@@ -1,0 +1,312 @@
+//! What gateways tell us, and what we read in their own lists: matched to our charges, and left for their next look.
+
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt, stream};
+use gateways::{Entries, GatewayNotice, NoticeKind, Observed, Unreadable, outside};
+use schemas::id::{ChargeId, ConnectionId, NotificationId};
+use store::{
+    PgConnection, StoreError, connection_alerts,
+    connections::{self, Connection},
+    deliveries::PendingDelivery,
+    notification_tokens::{self, PendingToken},
+    notifications::{
+        self, Notice, NotificationSource,
+        raw::{self, RawNotification},
+    },
+};
+
+use crate::{Activities, alerts, delta, polling::spread};
+
+/// Between tries to fetch what a token stands for; then it is left to a person. The gateway repeats the token meanwhile.
+const TOKEN_AGAIN_S: [u64; 6] = [2, 10, 60, 600, 3_600, 86_400];
+/// The most tokens that are claimed in one go, and how many are fetched at a time.
+const TOKENS: i64 = 50;
+const TOKENS_AT_A_TIME: usize = 8;
+/// A token that was claimed and not given back is fetched again after this: longer than all of a claim take.
+const TOKEN_LEASE: Duration = Duration::from_mins(3);
+/// Fetching claims no tokens after this.
+const TOKENS_ROUND: Duration = Duration::from_mins(1);
+
+/// What PostgreSQL cannot hold, as a character and in JSON.
+const NUL: char = '\0';
+const JSON_NUL: &str = "\\u0000";
+
+/// What came of taking notices.
+#[derive(Debug, Default)]
+pub struct Ingested {
+    /// The charges that must look at their facts.
+    pub charges: Vec<ChargeId>,
+    /// Whether there are tokens whose meaning must be fetched.
+    pub has_tokens: bool,
+    /// Whether all of it was about the merchant's other business.
+    pub is_foreign: bool,
+    /// Whether some of it could not be read.
+    pub is_unreadable: bool,
+}
+
+/// What came of reading kept bodies again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Replayed {
+    pub read: u64,
+    pub unreadable: u64,
+}
+
+impl Activities {
+    /// Stores what was read of a body or a list. An entry that could not be read hides no other; the merchant is alerted of it once
+    /// per kind.
+    pub async fn ingest(
+        &self,
+        from: &Connection,
+        source: NotificationSource<'_>,
+        read: Entries,
+    ) -> Result<Ingested, StoreError> {
+        let (mut given, mut notices, mut unreadable) = (Vec::new(), Vec::new(), read.unreadable);
+        for notice in read.notices {
+            match &notice.means {
+                NoticeKind::Token(token) => given.push(token.clone()),
+                _ => match stored(notice)? {
+                    Ok(notice) => notices.push(notice),
+                    Err(entry) => unreadable.push(entry),
+                },
+            }
+        }
+        let read = notifications::ReadNotices {
+            notices,
+            unreadable: describe(&unreadable),
+        };
+        let mut tx = self.store.begin().await?;
+        for token in &given {
+            notification_tokens::receive(&mut tx, from, token).await?;
+        }
+        let stored = notifications::ingest(&mut tx, &self.store, from, source, &read).await?;
+        let due = alert(&mut tx, from, (&unreadable, stored.raw)).await?;
+        tx.commit().await?;
+        self.starter.start_deliveries(due);
+        if stored.unmatched > 0 {
+            tracing::warn!(connection = %from.id, unmatched = stored.unmatched, "a notification's reference is ours by its shape, and unknown");
+        }
+        Ok(Ingested {
+            is_foreign: stored.charges.is_empty() && given.is_empty() && stored.foreign > 0,
+            is_unreadable: !unreadable.is_empty(),
+            has_tokens: !given.is_empty(),
+            charges: stored.charges,
+        })
+    }
+
+    /// Reads kept bodies again, as if their gateways told them anew: after something was mended that could not read them, or
+    /// could not act on them. The answer is how many were read, and how many still cannot be.
+    pub async fn replay(&self, filter: &raw::RawFilter) -> Result<Replayed, StoreError> {
+        let mut replayed = Replayed::default();
+        let mut after = None;
+        loop {
+            let mut db = self.store.pool.acquire().await?;
+            let page = raw::page(&mut db, &self.store, filter, after).await?;
+            drop(db);
+            let Some(last) = page.last() else {
+                return Ok(replayed);
+            };
+            after = Some(last.id);
+            for body in &page {
+                if self.replay_one(body).await? {
+                    replayed.read += 1;
+                } else {
+                    replayed.unreadable += 1;
+                }
+            }
+        }
+    }
+
+    async fn replay_one(&self, body: &RawNotification) -> Result<bool, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let Some(from) = connections::find(&mut db, body.connection).await? else {
+            return Ok(false);
+        };
+        let gateway = self.clients.open(&mut db, body.connection).await?;
+        drop(db);
+        let read = gateway.reread(&body.body);
+        let source = NotificationSource::Again(body.id);
+        let ingested = self.ingest(&from, source, read).await?;
+        if !ingested.is_unreadable {
+            let mut db = self.store.pool.acquire().await?;
+            raw::readable(&mut db, body.id).await?;
+        }
+        self.wake_charges(from.merchant, ingested.charges).await;
+        Ok(!ingested.is_unreadable)
+    }
+
+    /// Asks what a connection's tokens stand for now, and once more for one that was told again while it rests.
+    pub async fn fetch_tokens_soon(&self, connection: ConnectionId) -> Result<(), StoreError> {
+        self.fetch_tokens(Some(connection)).await?;
+        gateways::outside::sleep(notification_tokens::REST).await;
+        self.fetch_tokens(Some(connection)).await
+    }
+
+    /// Asks the gateways what tokens stand for, of one connection or of all, until none is due or the time is over. A token that
+    /// fails is postponed by itself, and its error is logged: only the claim's own is returned.
+    pub async fn fetch_tokens(&self, connection: Option<ConnectionId>) -> Result<(), StoreError> {
+        let end = outside::instant() + TOKENS_ROUND;
+        while outside::instant() < end {
+            let mut db = self.store.pool.acquire().await?;
+            let claim = (TOKENS, delta(TOKEN_LEASE));
+            let due = notification_tokens::claim(&mut db, connection, claim).await?;
+            drop(db);
+            if due.is_empty() {
+                break;
+            }
+            let mut fetching = Vec::new();
+            for token in due {
+                fetching.push(self.try_token(token).boxed());
+            }
+            let mut fetching = stream::iter(fetching).buffer_unordered(TOKENS_AT_A_TIME);
+            while fetching.next().await.is_some() {}
+        }
+        Ok(())
+    }
+
+    async fn try_token(&self, token: PendingToken) {
+        if let Err(error) = Box::pin(self.fetch_token(&token)).await {
+            tracing::error!(connection = %token.connection, %error, "could not store a resolved notification");
+            self.postpone_token(&token).await;
+        }
+    }
+
+    /// Asks a gateway what a token stands for. A gateway that does not answer postpones it.
+    pub(crate) async fn fetch_token(&self, token: &PendingToken) -> Result<(), StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        let Some(from) = connections::find(&mut db, token.connection).await? else {
+            return Ok(());
+        };
+        let gateway = self.clients.open(&mut db, token.connection).await?;
+        drop(db);
+        match gateway.fetch(&token.token).await {
+            Ok(read) => {
+                let ingested = self.ingest(&from, NotificationSource::Listed, read).await?;
+                let mut db = self.store.pool.acquire().await?;
+                notification_tokens::fetched(&mut db, token).await?;
+                drop(db);
+                self.wake_charges(from.merchant, ingested.charges).await;
+            }
+            Err(error) => {
+                tracing::warn!(connection = %from.id, gateway = %from.gateway, %error, "could not resolve a notification");
+                self.postpone_token(token).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its lease ends by itself, should this fail.
+    async fn postpone_token(&self, token: &PendingToken) {
+        let pause = token_pause(token.checks).map(delta);
+        let outcome = match self.store.pool.acquire().await {
+            Ok(mut db) => notification_tokens::again(&mut db, token, pause).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = outcome {
+            tracing::error!(connection = %token.connection, %error, "a notification's token could not be postponed");
+        }
+    }
+}
+
+/// The wait before a token is fetched again, longer by chance: one outage of a gateway postpones many. `None`: it is left to a person.
+fn token_pause(checks: i32) -> Option<Duration> {
+    let checks = usize::try_from(checks).unwrap_or(usize::MAX);
+    let pause = TOKEN_AGAIN_S.get(checks)?;
+    Some(spread(Duration::from_secs(*pause)))
+}
+
+/// A notice as it is stored; one that PostgreSQL could not hold is an entry that cannot be read, and delays no other.
+fn stored(read: GatewayNotice) -> Result<Result<Notice, Unreadable>, StoreError> {
+    let observed = read.means.observed();
+    let is_payable =
+        matches!(&observed, Some(Observed::Charge(charge)) if charge.status.is_payable());
+    let observed = observed
+        .map(serde_json::to_value)
+        .transpose()
+        .map_err(|why| StoreError::corrupt("observations.observed", why))?;
+    let texts = [&read.reference, &read.charge, &read.payment];
+    let has_nul = texts.into_iter().flatten().any(|text| text.contains(NUL))
+        || [&read.dedupe_key, &read.event]
+            .iter()
+            .any(|text| text.contains(NUL))
+        || observed
+            .as_ref()
+            .is_some_and(|json| json.to_string().contains(JSON_NUL));
+    if has_nul {
+        return Ok(Err(Unreadable::new(
+            "control_character",
+            "an entry with the character U+0000",
+        )));
+    }
+    Ok(Ok(Notice {
+        matters: read.means != NoticeKind::Nothing,
+        // what means nothing to us is not applied, and so is older than no other
+        stated_at: read.stated_at.filter(|_| read.means != NoticeKind::Nothing),
+        dedupe_key: read.dedupe_key,
+        event: read.event,
+        reference: read.reference,
+        gateway_charge: read.charge,
+        gateway_payment: read.payment,
+        observed,
+        is_payable,
+    }))
+}
+
+/// The kinds and reasons, for the row of the body.
+fn describe(unreadable: &[Unreadable]) -> Option<String> {
+    let mut all: Vec<_> = unreadable
+        .iter()
+        .map(|entry| format!("{}: {}", entry.kind, entry.why))
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// Alerts the merchant of entries that could not be read, once per connection and kind.
+async fn alert(
+    db: &mut PgConnection,
+    about: &Connection,
+    (unreadable, raw): (&[Unreadable], Option<NotificationId>),
+) -> Result<Vec<PendingDelivery>, StoreError> {
+    let mut due = Vec::new();
+    for entry in unreadable {
+        metrics::counter!("unreadable_entries_total", "kind" => entry.kind).increment(1);
+        let code = format!("unreadable_notification/{}", entry.kind);
+        let source = raw.map_or_else(
+            || "an entry of the gateway's list".to_owned(),
+            |id| format!("an entry of notification {id}"),
+        );
+        let message = format!("{source} could not be read: {}", entry.why);
+        let reason = (code.as_str(), message.as_str());
+        if connection_alerts::note(
+            db,
+            about,
+            connection_alerts::AlertSource::Notification,
+            reason,
+        )
+        .await?
+        {
+            due.extend(alerts::raise(db, about.id, "unreadable_notification", &message).await?);
+        }
+    }
+    Ok(due)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn tokens_that_one_outage_postponed_come_back_one_by_one() {
+        for (checks, s) in (0..).zip(TOKEN_AGAIN_S) {
+            let waits: HashSet<_> = (0..50).filter_map(|_| token_pause(checks)).collect();
+            let least = Duration::from_secs(s);
+            assert!(waits.len() > 10, "{waits:?}");
+            assert!(waits.iter().all(|it| *it >= least && *it <= least * 6 / 5));
+        }
+        assert_eq!(token_pause(6), None);
+    }
+}

@@ -1,0 +1,195 @@
+//! Deciding about an orphan under its charge's lock.
+
+use gateways::GatewayCharge;
+use schemas::{attempt::AttemptState, charge::ChargeStatus};
+use store::{
+    PgConnection, StoreError,
+    attempts::{self, AttemptOutcome, AttemptRow},
+    charges::{self, LockedCharge},
+};
+
+use super::{Decided, Orphan, leased, read::Read};
+use crate::{
+    Activities, Progress, Step, alerts,
+    charge::{Applied, apply, reversal, schedule::next_scheduled_check},
+};
+
+/// After so many voids of something that came back, a person must know.
+const VOIDS_BEFORE_REVIEW: i32 = 3;
+
+impl Activities {
+    /// Applies what the gateway has, adopts an instrument that the charge still wants, and decides what must be voided.
+    pub(super) async fn decide(&self, orphan: &Orphan, read: Read) -> Result<Decided, StoreError> {
+        let mut tx = self.store.begin().await?;
+        let Some((mut charge, row)) = leased(&mut tx, orphan).await? else {
+            return Ok(Decided::Step(Progress::unchanged(Step::SYNC)));
+        };
+        let before = charge.status;
+        let mut applied = Applied::default();
+        let mut unwanted = Vec::new();
+        let progress = match read {
+            Read::Objects(objects) => {
+                let about = (row.id, objects.as_slice(), orphan.recorded.as_slice());
+                reversal::reverse(self, &mut tx, &mut charge, about, &mut applied).await?;
+                unwanted = self
+                    .sort(&mut tx, &mut charge, (&row, objects), &mut applied)
+                    .await?;
+                if unwanted.is_empty() {
+                    self.close_orphan(&mut tx, &charge, orphan, AttemptState::Voided)
+                        .await?;
+                    Progress::changed(Step::Done)
+                } else {
+                    self.decide_to_void(&mut tx, &mut charge, &row, &mut applied)
+                        .await?;
+                    Progress::changed(Step::SYNC)
+                }
+            }
+            Read::Rejected if orphan.is_visible => {
+                self.close_orphan(&mut tx, &charge, orphan, AttemptState::Absent)
+                    .await?;
+                Progress::changed(Step::Done)
+            }
+            Read::Rejected => {
+                attempts::set_rejected(&mut tx, row.id).await?;
+                self.again(&mut tx, &charge, &row, true).await?
+            }
+            // presented or paid: only further objects were searched for
+            Read::Nothing if row.state != AttemptState::Abandoned => {
+                self.close_orphan(&mut tx, &charge, orphan, AttemptState::Voided)
+                    .await?;
+                Progress::changed(Step::Done)
+            }
+            Read::Nothing => {
+                self.search_on(&mut tx, &mut charge, (&row, None), &mut applied)
+                    .await?
+            }
+            Read::Unanswered(error) => {
+                self.search_on(&mut tx, &mut charge, (&row, Some(error)), &mut applied)
+                    .await?
+            }
+        };
+        if unwanted.is_empty() {
+            attempts::release(&mut tx, orphan.attempt, orphan.lease_owner).await?;
+        }
+        tx.commit().await?;
+        let waits = charge.status == ChargeStatus::Processing && progress.step == Step::Done;
+        applied.start(self, &charge);
+        if charge.status != before || waits {
+            self.starter.wake_charge(charge.merchant, charge.id).await;
+        }
+        Ok(if unwanted.is_empty() {
+            Decided::Step(progress)
+        } else {
+            Decided::Void(unwanted)
+        })
+    }
+
+    /// Money is received, one instrument is presented if the charge has none and still wants one, and the rest is returned.
+    async fn sort(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut LockedCharge,
+        (row, objects): (&AttemptRow, Vec<GatewayCharge>),
+        applied: &mut Applied,
+    ) -> Result<Vec<GatewayCharge>, StoreError> {
+        // money first: it decides which instrument is the charge's
+        let (paid, unpaid): (Vec<_>, Vec<_>) = objects
+            .into_iter()
+            .partition(|object| !object.payments.is_empty());
+        for object in &paid {
+            applied.extend(apply(self, db, charge, row.id, object).await?);
+        }
+        let rows = attempts::of_charge(db, charge.id).await?;
+        let Some(row) = rows.iter().find(|now| now.id == row.id) else {
+            return Ok(Vec::new());
+        };
+        let wanted = wanted(charge, &rows) && !row.voiding;
+        let mut keep = (row.state == AttemptState::Presented)
+            .then(|| row.gateway_charge_id.clone())
+            .flatten();
+        let mut unwanted = Vec::new();
+        for object in unpaid {
+            if !object.status.is_payable() || keep.as_deref() == Some(object.id.as_str()) {
+            } else if keep.is_none() && wanted && object.next_action.is_some() {
+                let presented = self.adopt(db, charge, row, &object).await?;
+                if let Some(due) = presented {
+                    keep = Some(object.id.clone());
+                    applied.due.extend(due);
+                } else {
+                    unwanted.push(object);
+                }
+            } else {
+                unwanted.push(object);
+            }
+        }
+        Ok(unwanted)
+    }
+
+    /// Presents an abandoned instrument after all. `None`: the tables do not allow it.
+    async fn adopt(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut LockedCharge,
+        row: &AttemptRow,
+        object: &GatewayCharge,
+    ) -> Result<Option<Vec<store::deliveries::PendingDelivery>>, StoreError> {
+        if !charge.status.may_become(ChargeStatus::Pending) {
+            return Ok(None);
+        }
+        let outcome = AttemptOutcome {
+            gateway_charge_id: Some(object.id.clone()),
+            next_action: object.next_action.clone(),
+            ..AttemptOutcome::of(AttemptState::Presented)
+        };
+        if !attempts::transition(db, row.id, AttemptState::Abandoned, &outcome).await? {
+            return Ok(None);
+        }
+        charges::set_next_check(db, charge.id, Some(next_scheduled_check(charge)), 0).await?;
+        tracing::info!(charge = %charge.id, attempt = %row.id, "presented an abandoned attempt after all");
+        charges::transition(db, &self.store, charge, ChargeStatus::Pending, None).await
+    }
+
+    /// Writes the decision to void before the calls that do it. Something that comes back again and again needs a person.
+    async fn decide_to_void(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut LockedCharge,
+        row: &AttemptRow,
+        applied: &mut Applied,
+    ) -> Result<(), StoreError> {
+        attempts::set_voiding(db, row.id).await?;
+        // the same void once more, after it failed, is no new one
+        if row.voiding || row.voids + 1 != VOIDS_BEFORE_REVIEW {
+            return Ok(());
+        }
+        let message = format!(
+            "the charge {} was made payable at the gateway again and again after it was voided: find out who restores it",
+            charge.id
+        );
+        let due = alerts::raise(db, row.connection, "instrument_restored", &message).await?;
+        applied.due.extend(due);
+        if matches!(
+            charge.status,
+            ChargeStatus::Expired | ChargeStatus::Canceled | ChargeStatus::Failed
+        ) {
+            let review = ChargeStatus::NeedsReview;
+            let due = charges::transition(db, &self.store, charge, review, None).await?;
+            applied.due.extend(due.unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+/// Whether the charge would show an instrument if it had one: nothing else is shown, paid, or being tried.
+fn wanted(charge: &LockedCharge, rows: &[AttemptRow]) -> bool {
+    let busy = rows.iter().any(|row| {
+        matches!(
+            row.state,
+            AttemptState::Open | AttemptState::Presented | AttemptState::Paid
+        )
+    });
+    charge.status == ChargeStatus::Processing
+        && charge.cancel_requested_at.is_none()
+        && charge.expires_at > charge.now
+        && !busy
+}

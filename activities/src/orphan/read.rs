@@ -1,0 +1,50 @@
+//! Reading the gateway under an orphan's reference.
+
+use std::time::Duration;
+
+use gateways::{ChargeRequest, GatewayCharge, GatewayError};
+use schemas::attempt::ErrorClass;
+
+use super::Orphan;
+
+/// How long creating under the reference once more may take, which occupies it.
+const OCCUPY_WITHIN: Duration = Duration::from_secs(8);
+
+/// The state of the gateway under the attempt's reference.
+pub(super) enum Read {
+    Objects(Vec<GatewayCharge>),
+    /// Nothing is there, and nothing can come to exist: creating it was definitely rejected.
+    Rejected,
+    /// Nothing is there; it may appear.
+    Nothing,
+    Unanswered(GatewayError),
+}
+
+impl Orphan {
+    /// Reads what is under the reference; where that is harmless, creates under it once more, so that what exists is known.
+    pub(super) async fn read(&self) -> Read {
+        let found = self.gateway.find(&self.lookup).await;
+        match found {
+            Ok(objects) if !objects.is_empty() => Read::Objects(objects),
+            Ok(_) if self.rejected => Read::Rejected,
+            found => match &self.order {
+                Some(order) if self.repeatable => self.occupy(order).await,
+                _ => found.map_or_else(Read::Unanswered, |_| Read::Nothing),
+            },
+        }
+    }
+
+    async fn occupy(&self, order: &ChargeRequest) -> Read {
+        match self.gateway.charge(order, OCCUPY_WITHIN).await {
+            Ok(object) => Read::Objects(vec![object]),
+            Err(error) if matches!(error.class, ErrorClass::Rejected | ErrorClass::Declined) => {
+                match self.gateway.find(&self.lookup).await {
+                    Ok(objects) if objects.is_empty() => Read::Rejected,
+                    Ok(objects) => Read::Objects(objects),
+                    Err(error) => Read::Unanswered(error),
+                }
+            }
+            Err(error) => Read::Unanswered(error),
+        }
+    }
+}

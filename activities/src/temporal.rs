@@ -1,0 +1,174 @@
+//! The activities as Temporal calls them: names, and ids in and out.
+
+use std::{sync::Arc, time::Duration};
+
+use schemas::id::{AttemptId, ChargeId, DeliveryId, EndpointId, RefundId};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
+
+use crate::{Activities, DeliveryStep, Progress};
+
+/// How often a sweep says that it is still at work: one that was lost with its worker, or whose end Temporal did not hear, is
+/// soon done again.
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+
+/// What a worker registers.
+pub struct TemporalActivities(pub Arc<Activities>);
+
+#[activities]
+impl TemporalActivities {
+    /// Tries one gateway.
+    #[activity(name = "attempt")]
+    pub async fn attempt(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Progress, ActivityError> {
+        Ok(self.0.attempt_or_detach(charge).await?)
+    }
+
+    /// Applies what gateways said meanwhile, and decides what is next.
+    #[activity(name = "sync")]
+    pub async fn sync(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Progress, ActivityError> {
+        Ok(Box::pin(self.0.sync_charge(charge)).await?)
+    }
+
+    /// Makes the charge unpayable at its gateway because the merchant wants it.
+    #[activity(name = "cancel")]
+    pub async fn cancel(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Progress, ActivityError> {
+        Ok(Box::pin(self.0.end_charge(charge)).await?)
+    }
+
+    /// Makes the charge unpayable at its gateway because its time ran out.
+    #[activity(name = "expire")]
+    pub async fn expire(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Progress, ActivityError> {
+        Ok(Box::pin(self.0.end_charge(charge)).await?)
+    }
+
+    /// Finds out what became of an abandoned attempt, and voids it.
+    #[activity(name = "resolve_orphan")]
+    pub async fn resolve_orphan(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        attempt: AttemptId,
+    ) -> Result<Progress, ActivityError> {
+        Ok(Box::pin(self.0.resolve_orphan(attempt)).await?)
+    }
+
+    /// Gives money back, or finds out what became of it.
+    #[activity(name = "refund")]
+    pub async fn refund(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        refund: RefundId,
+    ) -> Result<Progress, ActivityError> {
+        Ok(Box::pin(self.0.refund_once(refund)).await?)
+    }
+
+    /// Reads what gateways list, in case their notifications were lost.
+    #[activity(name = "poll_connections")]
+    pub async fn poll_connections(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        let heartbeats = async {
+            loop {
+                tokio::time::sleep(HEARTBEAT_EVERY).await;
+                if let Err(error) = ctx.record_heartbeat(()).await {
+                    tracing::warn!(%error, "no heartbeat");
+                }
+            }
+        };
+        tokio::select! {
+            read = Box::pin(self.0.poll_connections()) => Ok(read?),
+            never = heartbeats => never,
+        }
+    }
+
+    /// Checks our set-up at the gateways.
+    #[activity(name = "check_connections")]
+    pub async fn check_connections(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        let heartbeats = async {
+            loop {
+                tokio::time::sleep(HEARTBEAT_EVERY).await;
+                if let Err(error) = ctx.record_heartbeat(()).await {
+                    tracing::warn!(%error, "no heartbeat");
+                }
+            }
+        };
+        tokio::select! {
+            checked = Box::pin(self.0.check_connections()) => Ok(checked?),
+            never = heartbeats => never,
+        }
+    }
+
+    /// Posts an event to an endpoint.
+    #[activity(name = "deliver")]
+    pub async fn deliver(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        delivery: DeliveryId,
+    ) -> Result<DeliveryStep, ActivityError> {
+        Ok(Box::pin(self.0.deliver_once(delivery)).await?)
+    }
+
+    /// Probes, drains or empties an endpoint.
+    #[activity(name = "check_endpoint")]
+    pub async fn check_endpoint(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        endpoint: EndpointId,
+    ) -> Result<DeliveryStep, ActivityError> {
+        Ok(Box::pin(self.0.check_endpoint(endpoint)).await?)
+    }
+
+    /// Wakes whatever nobody has looked at in time.
+    #[activity(name = "sweep")]
+    pub async fn sweep(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        let heartbeats = async {
+            loop {
+                tokio::time::sleep(HEARTBEAT_EVERY).await;
+                if let Err(error) = ctx.record_heartbeat(()).await {
+                    tracing::warn!(%error, "no heartbeat");
+                }
+            }
+        };
+        tokio::select! {
+            swept = Box::pin(self.0.sweep_once()) => Ok(swept?),
+            // another one has taken its place; what it has not marked is that one's
+            () = ctx.cancelled() => Ok(()),
+            never = heartbeats => never,
+        }
+    }
+
+    /// Creates partitions ahead of time.
+    #[activity(name = "create_partitions")]
+    pub async fn create_partitions(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        Ok(self.0.create_partitions().await?)
+    }
+}

@@ -1,1 +1,0 @@
-alter table gateway_connections drop column former_address_sealed;

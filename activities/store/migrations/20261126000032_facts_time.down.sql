@@ -1,1 +1,0 @@
-alter table notification_facts drop column stated_at;
