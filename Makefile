@@ -1,4 +1,4 @@
-# What to type. `make` alone lists it.
+# Commands of the project. `make` alone lists them.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -10,19 +10,19 @@ help: ## List the commands
 up: ## Start everything on this machine, run the demo, print the addresses
 	@deploy/local/up.sh
 
-down: ## Stop what `up` started; its data stays in .run
+down: ## Stop the processes that `up` started; their data stays in .run
 	@deploy/local/stack.sh stop
 
-status: ## Say what runs, and where
+status: ## Print what runs, with addresses
 	@deploy/local/stack.sh status
 
 logs: ## Follow the logs
 	@deploy/local/stack.sh logs
 
-demo: ## Charge, pay, fail over, recover: with what `up` started
+demo: ## Charge, pay, fail over, recover: on the stack that `up` started
 	@deploy/local/demo.sh
 
-test: ## Test everything, on ports and state of its own, beside a running `up`
+test: ## Test everything, with separate ports and state, beside a running `up`
 	@tests/run.sh
 	@tests/chaos/run.sh --short
 
@@ -38,7 +38,7 @@ generate: ## Rewrite the generated files: .sqlx, schemas/json
 bench: ## Measure the stack: release build, open and closed loop
 	@tests/load/run.sh
 
-chaos: ## Kill each part under load, then count
+chaos: ## Kill each part under load, then check charges, events and messages
 	@tests/chaos/run.sh
 
 fmt: ## Format

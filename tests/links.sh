@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Fails if a document names a path of this repository or a heading that does not exist: `tests/links.sh`.
-# Paths are those in backticks or links that begin with a folder of the top; `{a,b}` and `*` are expanded. Headings are cited as
-# `docs/….md#heading`, in documents and in code.
+# Fails if a document names a path of this repository or a heading that does not exist: `tests/links.sh`. Checks paths in backticks or links
+# that begin with a top-level folder; `{a,b}` and `*` are expanded. Checks headings cited as `docs/….md#heading` in documents and in code.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folders='(activities|api|deploy|docs|openapi|schemas|tests|workflows)'
@@ -11,18 +10,18 @@ complain() {
     wrong=$((wrong + 1))
 }
 
-# The headings of a document as its links call them.
+# Prints the headings of a document in the form that links use.
 headings() {
     sed -n '/^```/,/^```/d; s/^#\{1,6\} //p' "$1" | tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9 _-]//g; s/ /-/g'
 }
 
 check_path() { # DOCUMENT PATH
     local document=$1 path=$2 found
-    # a name in capitals is a placeholder (`src/NAME/`), a parameter in braces for a URL's
+    # a name in capitals is a placeholder (`src/NAME/`); a name in braces is a parameter of a URL
     if grep -qE '/[A-Z_]+/|/NAME|\{[a-z_]+\}' <<<"$path"; then return; fi
-    # only braces and stars are expanded: the pattern of the search allows nothing else
+    # `eval` is safe: the pattern of the search allows only braces and stars as special characters
     for found in $(eval "echo $path"); do
-        # from the top, or from the document's own folder
+        # relative to the top folder, or to the document's own folder
         compgen -G "${found%/}" >/dev/null || compgen -G "$(dirname "$document")/${found%/}" >/dev/null ||
             complain "$document: $found does not exist"
     done
@@ -33,7 +32,7 @@ for document in $documents; do
     while read -r path; do check_path "$document" "$path"; done < <(
         grep -oE "[\`(]$folders/[A-Za-z0-9_./{},*-]*[A-Za-z0-9_/}*]" "$document" | cut -c2- | sort -u || true
     )
-    # links beside the document
+    # links relative to the document
     while read -r path; do
         [ -e "$(dirname "$document")/${path%%#*}" ] || complain "$document: $path does not exist"
     done < <(grep -oE '\]\([A-Za-z0-9_./-]+(#[a-z0-9-]+)?\)' "$document" | sed 's/^](//; s/)$//' | sort -u || true)

@@ -13,7 +13,7 @@ git ls-files -z -- '*.rs' '*.sql' '*.sh' '*.md' 'schemas/json/*.json' ':!tests/w
     { if [ -n "$only" ]; then grep -z "^$only" || true; else cat; fi; } |
     LIST=$list WORDS_MAX=$max_words_per_1000 QUESTIONS_MAX=$max_question_percent perl -0 -ne '
     BEGIN {
-        # what is not written => what is
+        # word => replacement
         %instead = (
             "told|tell|tells|telling" => "report, return, send, state",
             "said|say|says|saying" => "report, return, state",
@@ -40,7 +40,7 @@ git ls-files -z -- '*.rs' '*.sql' '*.sh' '*.md' 'schemas/json/*.json' ':!tests/w
         sub line {
             my ($n, $text) = @_;
             $lines++;
-            # quoted code and "look it up" are no words of ours
+            # quoted code and "look it up" do not count
             (my $plain = $text) =~ s/`[^`]*`//g;
             $plain =~ s/\blook(?:s|ed|ing)? (?:it |them |this |that )?up\b//gi;
             for my $rule (@rules) {

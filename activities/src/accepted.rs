@@ -1,4 +1,4 @@
-//! Charges that this process accepted and whose first call to a gateway has not begun: until then they are our own work.
+//! Charges that this process accepted and whose first call to a gateway has not started.
 
 use std::{
     any::Any,
@@ -8,23 +8,23 @@ use std::{
 
 use schemas::id::ChargeId;
 
-/// What is dropped when a charge stops being our own work: a permit of the API's admission.
+/// Resource released once the first call of a charge starts: a permit of the API's admission.
 pub type Held = Box<dyn Any + Send>;
 
-/// What each accepted charge holds until its first call begins.
+/// Resources that accepted charges hold until their first call starts.
 #[derive(Default)]
 pub struct Accepted(Mutex<HashMap<ChargeId, Held>>);
 
 impl Accepted {
-    /// Keeps `held` until the charge is released.
+    /// Stores `held` until the charge is released. Replaces and drops a former one.
     pub fn hold(&self, charge: ChargeId, held: Held) {
         let former = self.lock().insert(charge, held);
         drop(former);
     }
 
-    /// Drops what the charge holds: its call begins, or another process has taken it.
+    /// Drops the resource of the charge: its call starts, or another process has taken it over.
     pub fn release(&self, charge: ChargeId) {
-        // dropped after the lock, since it may wake others
+        // dropped after the lock, since it may wake other tasks
         let held = self.lock().remove(&charge);
         drop(held);
     }

@@ -1,4 +1,4 @@
-//! A connection that needs a person.
+//! Alerts to the merchant about a connection that needs manual action.
 
 use schemas::{
     event::{EventSubjectKind, EventType},
@@ -7,8 +7,8 @@ use schemas::{
 use serde_json::json;
 use store::{PgConnection, StoreError, connections, deliveries::PendingDelivery, events};
 
-/// Raises `gateway_connection.action_required`; the answer is the deliveries to start after the commit. `code` and `message` say what
-/// to look at, and hold no personal data.
+/// Appends the event `gateway_connection.action_required` and returns the deliveries to start after the commit. `code` and `message` name
+/// the problem and contain no personal data.
 pub(crate) async fn raise(
     db: &mut PgConnection,
     id: ConnectionId,

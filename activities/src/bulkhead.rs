@@ -1,20 +1,20 @@
-//! Shares of the calls in flight, so that one slow gateway or one busy merchant cannot use up the whole process.
+//! Shares of the calls in flight: one slow gateway or one busy merchant cannot use up the whole process.
 
 use crate::fair::{self, FairSlots, Shares};
 use schemas::{gateway::GatewayApi, id::MerchantId};
 
-/// Calls in flight in one process, unless configured.
+/// Default limit of calls in flight in one process.
 pub const MAX_CALLS_IN_FLIGHT: usize = 4_000;
-/// One gateway API's share of the calls in flight is one in so many.
+/// Divisor of the calls in flight that gives one gateway API's share.
 const API_SHARE: usize = 2;
-/// One merchant's share is one in so many.
+/// Divisor of the calls in flight that gives one merchant's share.
 const MERCHANT_SHARE: usize = 4;
-/// One in so many slots is kept for calls within their shares.
+/// Divisor of the slots that gives the number reserved for calls within their shares.
 const HEADROOM: usize = 8;
-/// Calls that may queue for a slot.
+/// Maximum number of calls that queue for a slot.
 const MAX_QUEUED: usize = 10_000;
 
-/// How many calls may be in flight in this process.
+/// Limits of one process.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub max_calls_in_flight: usize,
@@ -28,14 +28,14 @@ impl Default for Limits {
     }
 }
 
-/// Slots for calls to gateways: a gateway API has a share of them, and so has a merchant.
+/// Slots for calls to gateways, shared by gateway API and by merchant.
 pub type Bulkhead = FairSlots<GatewayApi, MerchantId>;
 
-/// A slot for one call; free again when dropped.
+/// Slot for one call; released when dropped.
 pub type Slot = fair::Slot<GatewayApi, MerchantId>;
 
 impl Bulkhead {
-    /// With all slots free.
+    /// Creates a bulkhead with all slots free.
     pub fn new(limits: Limits) -> Self {
         let slots = limits.max_calls_in_flight.max(1);
         Self::sharing(Shares {

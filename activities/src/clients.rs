@@ -1,4 +1,4 @@
-//! Merchants' accounts at gateways, opened once per version of their credentials.
+//! Gateway clients of merchants' accounts, opened once per version of their credentials.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,21 +13,22 @@ use url::Url;
 
 use crate::Activities;
 
-/// How many opened accounts are kept.
+/// Maximum number of open clients in the cache.
 const OPEN_CLIENTS: u64 = 10_000;
 
-/// Opens gateways with merchants' credentials. Cheap to clone.
+/// Cache of gateway clients, opened with merchants' credentials. Cheap to clone.
 #[derive(Clone)]
 pub struct GatewayClients {
     store: Store,
-    /// The base of our notification addresses.
+    /// Base URL of our notification addresses.
     pub(crate) notifications: Url,
     endpoints: Arc<HashMap<Mode, Endpoints>>,
     open: Cache<(ConnectionId, i32), Arc<dyn Gateway>>,
 }
 
 impl GatewayClients {
-    /// `notifications`: the base of our notification addresses; the others: where the gateways are, for each mode.
+    /// Creates an empty cache. `notifications` is the base URL of our notification addresses; `test` and `live` are the gateways' endpoints
+    /// in each mode.
     pub fn new(store: Store, notifications: Url, test: Endpoints, live: Endpoints) -> Self {
         let endpoints = HashMap::from([(Mode::Test, test), (Mode::Live, live)]);
         Self {
@@ -38,17 +39,17 @@ impl GatewayClients {
         }
     }
 
-    /// Where what belongs to the connections is stored.
+    /// Returns the store of the connections.
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Where the gateways are in `mode`.
+    /// Returns the gateways' endpoints in `mode`.
     pub fn endpoints(&self, mode: Mode) -> &Endpoints {
         &self.endpoints[&mode]
     }
 
-    /// The gateway behind a connection, with its newest credentials.
+    /// Opens the gateway of a connection with its newest credentials.
     pub async fn open(
         &self,
         db: &mut PgConnection,
@@ -58,7 +59,7 @@ impl GatewayClients {
         self.open_version(db, connection, version).await
     }
 
-    /// The same, when the newest version is already known.
+    /// Opens the gateway of a connection whose newest credential version is known.
     pub async fn open_version(
         &self,
         db: &mut PgConnection,
@@ -98,7 +99,7 @@ impl GatewayClients {
 }
 
 impl Activities {
-    /// The gateway behind a connection, with its newest credentials.
+    /// Opens the gateway of a connection with its newest credentials.
     pub async fn gateway(&self, connection: ConnectionId) -> Result<Arc<dyn Gateway>, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         self.clients.open(&mut db, connection).await

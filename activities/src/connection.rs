@@ -1,4 +1,4 @@
-//! A merchant's account at a gateway: checked, stored, routed, and our notification address registered there.
+//! Connections: a merchant's account at a gateway is checked, stored and routed, and our notification address is registered there.
 
 use gateways::{Account, GatewayError, Subscription};
 use schemas::{
@@ -21,28 +21,28 @@ use url::Url;
 
 use crate::{clients::GatewayClients, registration::register};
 
-/// A connection to add.
+/// Connection to add.
 #[derive(Debug)]
 pub struct NewConnection {
     pub merchant: MerchantId,
     pub mode: Mode,
     pub gateway: GatewayKind,
-    /// The merchant's own name for it, unique per mode.
+    /// Merchant's own name for it, unique per mode.
     pub label: String,
     pub credentials: Value,
-    /// Replace the address of somebody else that is registered at the gateway.
+    /// True if another party's address that is registered at the gateway is to be replaced.
     pub replace_address: bool,
 }
 
-/// A connection that was added.
+/// Connection that was added.
 #[derive(Debug)]
 pub struct Added {
     pub id: ConnectionId,
-    /// Whether notifications arrive; charges work without, only their payment is noticed late.
+    /// Result of registering the notification address. Charges work without it, but payments are noticed later.
     pub notified: Result<(), String>,
 }
 
-/// Why a connection was not added. Nothing was stored.
+/// Reason that a connection was not added. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
 pub enum AddError {
     #[error("the credentials are not complete: {}", .0.iter().map(|e| format!("{} {}", e.param, e.message)).collect::<Vec<_>>().join("; "))]
@@ -96,14 +96,14 @@ pub async fn add(
     Ok(Added { id, notified })
 }
 
-/// A connection that was archived.
+/// Connection that was archived.
 #[derive(Debug)]
 pub struct Archived {
-    /// Whether our address at the gateway was taken back; if not, archiving again tries again.
+    /// Result of removing our address at the gateway. If it failed, archiving again retries it.
     pub deregistered: Result<(), String>,
 }
 
-/// Why a connection was not archived.
+/// Reason that a connection was not archived.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     #[error("there is no such connection")]
@@ -116,8 +116,8 @@ pub enum ArchiveError {
     Store(#[from] StoreError),
 }
 
-/// Archives a connection: our notification address is taken back at the gateway, and one that it had replaced is restored.
-/// What still happens there is found in the gateway's lists.
+/// Archives a connection: removes our notification address at the gateway and restores the one that it had replaced. Later activity there
+/// is found in the gateway's lists.
 pub async fn archive(
     store: &Store,
     clients: &GatewayClients,
@@ -127,7 +127,7 @@ pub async fn archive(
     if connections::find(&mut tx, id).await?.is_none() {
         return Err(ArchiveError::NoConnection);
     }
-    // first, so that nobody routes a charge to it meanwhile, nor registers the address again
+    // first, so that no charge is routed to it meanwhile and the address is not registered again
     connections::set_status(&mut tx, id, ConnectionStatus::Archived).await?;
     match connections::count_payable(&mut tx, id).await? {
         0 => {}
@@ -209,7 +209,7 @@ fn check_mode(account: &Account, asked: Mode) -> Result<(), AddError> {
     }
 }
 
-/// Where a connection's notifications arrive.
+/// Returns the address that receives a connection's notifications.
 pub fn address(base: &Url, id: ConnectionId, secret: &str) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {

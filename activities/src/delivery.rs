@@ -1,5 +1,5 @@
-//! Posting events to merchants' servers until they accept. An endpoint takes so many posts at a time and so many a second: what finds
-//! no slot gets a turn, what is further behind is parked, and nothing polls.
+//! Posts events to merchants' servers until they accept. An endpoint has limits for concurrent posts and for posts per second: a delivery
+//! without a slot gets a turn, later ones are parked, and nothing polls.
 
 use std::time::Duration;
 
@@ -32,21 +32,21 @@ mod post;
 use lanes::{Lanes, Slot};
 use post::Answer;
 
-/// An answer slower than this makes the next deliveries to the endpoint start as regular activities.
+/// Answer time above which the next deliveries to the endpoint start as regular activities.
 const SLOW: Duration = Duration::from_secs(2);
-/// For how long an endpoint is remembered as slow.
+/// Time for which an endpoint counts as slow.
 const SLOW_FOR: Duration = Duration::from_mins(5);
-/// Turns are given for so long; what is further behind is parked and costs no timer.
+/// Time ahead for which turns are given; deliveries beyond it are parked and need no timer.
 const TURNS_AHEAD: Duration = Duration::from_mins(1);
-/// A timer that fires by this much too soon is not sent back to sleep.
+/// Tolerance for timers that fire too early.
 const EARLY: Duration = Duration::from_millis(250);
-/// A delivery that was woken before its time sleeps for at least this.
+/// Minimum pause of a delivery that was woken before its time.
 const SLEEP_AGAIN: Duration = Duration::from_secs(1);
 
-/// Between two alerts that deliveries to an endpoint were given up.
+/// Minimum interval between two alerts about failed deliveries to an endpoint.
 const ALERT_EVERY: Duration = Duration::from_hours(24);
 
-/// Sends the POSTs.
+/// Sender of webhook POSTs.
 pub struct WebhookSender {
     client: Client,
     allow_private: bool,
@@ -54,7 +54,7 @@ pub struct WebhookSender {
 }
 
 impl WebhookSender {
-    /// `client` follows no redirects and resolves no private addresses (`gateways::http`), unless `allow_private`.
+    /// Creates a sender. `client` must follow no redirects and resolve no private addresses (`gateways::http`), unless `allow_private`.
     pub fn new(client: Client, allow_private: bool) -> Self {
         Self {
             client,
@@ -68,14 +68,14 @@ impl WebhookSender {
     }
 }
 
-/// The outcome of one try.
+/// Outcome of one try.
 struct DeliveryOutcome {
     step: DeliveryStep,
-    /// The endpoint was paused or resumed: its workflow has something to do.
+    /// True if the endpoint was paused or resumed: its workflow must run.
     wakes_endpoint: bool,
 }
 
-/// What a delivery may do now.
+/// Next action of a delivery.
 enum Entry {
     Post(Slot),
     Wait(DeliveryStep),
@@ -84,7 +84,7 @@ enum Entry {
 }
 
 impl Activities {
-    /// Tries a delivery once, if its time has come and its endpoint has a slot. A caller that wants it sooner sets the row's time.
+    /// Tries a delivery once, if its time has come and its endpoint has a slot. A caller that wants it earlier sets the row's time.
     pub async fn deliver_once(&self, id: DeliveryId) -> Result<DeliveryStep, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let Some(work) = deliveries::load(&mut db, id).await? else {
@@ -151,7 +151,7 @@ impl Activities {
         )
     }
 
-    /// Posts, and writes down how it went; `db` is given back meanwhile.
+    /// Posts the event and records the result; releases `db` before the call.
     async fn try_once(
         &self,
         mut db: PoolConnection,
@@ -175,7 +175,7 @@ impl Activities {
             None => DeliveryState::Failed,
         };
         let mut tx = self.store.begin().await?;
-        // the endpoint before the delivery: the order of all who lock both
+        // the endpoint before the delivery: all code that locks both uses this order
         let health = self.note_endpoint(&mut tx, work, answer).await?;
         let is_paused = match health {
             EndpointHealth::Paused => true,
@@ -209,7 +209,7 @@ impl Activities {
         })
     }
 
-    /// How long to wait after a try that failed; `None`: give up.
+    /// Returns the pause after a failed try; `None` to give up.
     fn next_try(&self, work: &DeliveryJob, answer: &Answer) -> Option<Duration> {
         let progress = Progress {
             attempts: u32::try_from(work.attempts + 1).unwrap_or(u32::MAX),
@@ -223,7 +223,7 @@ impl Activities {
         )
     }
 
-    /// Writes what an answer means for the endpoint; a healthy one's row is not written.
+    /// Records the effect of an answer on the endpoint. The row of a healthy endpoint is not written.
     async fn note_endpoint(
         &self,
         db: &mut PgConnection,
@@ -271,7 +271,7 @@ async fn announce_pause(
     Ok(events::append(db, &new).await?.1)
 }
 
-/// Raises the alert that deliveries to an endpoint were given up, at most once a day.
+/// Appends the event about failed deliveries to an endpoint, at most once a day.
 async fn announce_given_up(
     db: &mut PgConnection,
     endpoint: EndpointId,

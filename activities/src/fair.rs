@@ -1,9 +1,8 @@
 //! Slots that are shared fairly: by group (a gateway API, a kind of request) and by key (a merchant).
 //!
-//! A group and a key each have a share of the slots. One beyond its share still enters while there is room, except into a small
-//! headroom that is kept for those within their shares: nothing idles while it is wanted, and one that uses its slots for long
-//! never makes the others wait. When all slots are taken, callers queue, and each slot that becomes free goes to the key with
-//! the fewest slots.
+//! A group and a key each have a share of the slots. A caller beyond its share still enters while there is room, except into a small
+//! headroom that is reserved for callers within their shares. No slot is idle while a caller may use it, and a caller with long calls never
+//! makes the others wait. When all slots are taken, callers queue, and each released slot goes to the key with the fewest slots.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,23 +14,23 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// The smoothed time that a slot is held moves by one in so many towards the latest.
+/// Divisor that gives the weight of the latest time in the smoothed time that a slot is held.
 const SMOOTHING: u32 = 8;
 
-/// How slots are shared.
+/// Division of the slots.
 #[derive(Clone, Copy, Debug)]
 pub struct Shares {
-    /// Slots in all.
+    /// Total number of slots.
     pub slots: usize,
-    /// One group's share of them.
+    /// Share of one group.
     pub of_group: usize,
-    /// One key's share of them.
+    /// Share of one key.
     pub of_key: usize,
-    /// Those kept for callers within their shares.
+    /// Slots reserved for callers within their shares.
     pub headroom: usize,
-    /// Callers that may queue; more are refused at once.
+    /// Maximum number of callers that queue; further ones are refused at once.
     pub max_queued: usize,
-    /// The gauge of the slots taken, by group.
+    /// Name of the gauge of taken slots, labeled by group.
     pub gauge: &'static str,
 }
 
@@ -39,33 +38,33 @@ pub struct Shares {
 #[derive(Clone, Copy, Debug)]
 pub struct Cap<K> {
     pub key: K,
-    /// The most slots it holds.
+    /// Maximum number of slots that it holds.
     pub slots: usize,
-    /// The most of its callers that queue.
+    /// Maximum number of its callers that queue.
     pub queued: usize,
 }
 
-/// What slots are shared by.
+/// Group or key that slots are shared by.
 pub trait Sharer: Copy + Eq + Hash + Send + 'static {}
 
 impl<T: Copy + Eq + Hash + Send + 'static> Sharer for T {}
 
-/// Hands out slots. Cheap to clone.
+/// Set of fairly shared slots. Cheap to clone.
 pub struct FairSlots<G: Sharer + Display, K: Sharer>(Arc<Mutex<State<G, K>>>);
 
-/// One slot; free again when dropped.
+/// One slot; released when dropped.
 pub struct Slot<G: Sharer + Display, K: Sharer> {
     state: Arc<Mutex<State<G, K>>>,
     at: (G, K),
     since: Instant,
 }
 
-/// What a caller finds who comes now.
+/// State of the queue for a new caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
-    /// How long its slot will take, as far as can be seen.
+    /// Estimated time until its slot.
     pub wait: Duration,
-    /// How long others of its kind have queued without a break.
+    /// Time for which callers of the same group and key have queued without interruption.
     pub standing: Duration,
 }
 
@@ -76,12 +75,12 @@ impl<G: Sharer + Display, K: Sharer> Clone for FairSlots<G, K> {
 }
 
 impl<G: Sharer + Display, K: Sharer> FairSlots<G, K> {
-    /// With all slots free.
+    /// Creates a set with all slots free.
     pub fn sharing(shares: Shares) -> Self {
         Self::bounded(shares, None)
     }
 
-    /// With all slots free, and bounds for one key.
+    /// Creates a set with all slots free and bounds for one key.
     pub fn capped(shares: Shares, cap: Cap<K>) -> Self {
         Self::bounded(shares, Some(cap))
     }
@@ -100,15 +99,15 @@ impl<G: Sharer + Display, K: Sharer> FairSlots<G, K> {
         })))
     }
 
-    /// A slot, or `None` at once when there is none.
+    /// Takes a slot, or returns `None` at once if there is none.
     pub fn try_enter(&self, group: G, key: K) -> Option<Slot<G, K>> {
-        // it overtakes no caller in the queue: one that could enter has done so when the last slot became free
+        // this overtakes no caller in the queue: one that could enter did so when the last slot was released
         lock(&self.0)
             .enter((group, key))
             .then(|| self.slot((group, key)))
     }
 
-    /// A slot, waited for in a fair queue; `None` when there was none `within` that time.
+    /// Takes a slot, waiting in a fair queue; `None` if there was none `within` that time.
     pub async fn enter_within(&self, group: G, key: K, within: Duration) -> Option<Slot<G, K>> {
         let (sender, receiver) = oneshot::channel();
         let at = (group, key);
@@ -127,7 +126,7 @@ impl<G: Sharer + Display, K: Sharer> FairSlots<G, K> {
         tokio::time::timeout(within, receiver).await.ok()?.ok()
     }
 
-    /// What a caller finds who comes now.
+    /// Returns the state of the queue for a new caller.
     pub fn queue(&self, group: G, key: K) -> Queue {
         lock(&self.0).seen_by((group, key))
     }
@@ -178,7 +177,7 @@ impl<G: Sharer + Display, K: Sharer> Drop for Slot<G, K> {
     }
 }
 
-/// A caller's place in the queue, left when dropped.
+/// Caller's place in the queue, left when dropped.
 struct Place<'a, G: Sharer + Display, K: Sharer> {
     state: &'a Mutex<State<G, K>>,
     at: (G, K),
@@ -196,13 +195,13 @@ struct Waiting<G: Sharer + Display, K: Sharer> {
     sender: oneshot::Sender<Slot<G, K>>,
 }
 
-/// Those who wait, by the order of arrival; there is none without a waiting caller.
+/// Waiting callers in the order of arrival; never empty.
 struct Line<G: Sharer + Display, K: Sharer> {
     since: Instant,
     waiting: BTreeMap<u64, Waiting<G, K>>,
 }
 
-/// A slot taken for a caller, to be sent to it.
+/// Slot taken for a caller, to be sent to it.
 type Granted<G, K> = ((G, K), oneshot::Sender<Slot<G, K>>);
 
 struct State<G: Sharer + Display, K: Sharer> {
@@ -214,7 +213,7 @@ struct State<G: Sharer + Display, K: Sharer> {
     queues: HashMap<(G, K), Line<G, K>>,
     queued: usize,
     arrivals: u64,
-    /// How long a slot is held, smoothed.
+    /// Smoothed time that a slot is held.
     held: Duration,
 }
 
@@ -292,7 +291,7 @@ impl<G: Sharer + Display, K: Sharer> State<G, K> {
         Some(self.arrivals)
     }
 
-    /// Callers of a key that queue.
+    /// Returns the number of callers of a key that queue.
     fn queued_of(&self, key: K) -> usize {
         let lines = self.queues.iter().filter(|((_, of), _)| *of == key);
         lines.map(|(_, line)| line.waiting.len()).sum()
@@ -321,8 +320,8 @@ impl<G: Sharer + Display, K: Sharer> State<G, K> {
         granted
     }
 
-    /// The caller that enters next: within its shares first, then its key's, then its group's fewest slots, then the longest
-    /// wait.
+    /// Returns the caller that enters next: within its shares first, then by its key's slots, then by its group's, fewest first, then by
+    /// the longest wait.
     fn next(&self) -> Option<((G, K), u64)> {
         if self.taken >= self.shares.slots {
             return None;
@@ -356,7 +355,7 @@ impl<G: Sharer + Display, K: Sharer> State<G, K> {
                 oldest.map_or(Duration::ZERO, |(_, waiting)| waiting.since.elapsed()),
             )
         });
-        // each line in turn gets one of the slots that become free
+        // each line in turn receives one of the released slots
         let turns = (before + 1) * (self.queues.len() + usize::from(line.is_none()));
         let in_turn = self.lasts(turns, self.shares.slots);
         let in_own = self
@@ -368,7 +367,7 @@ impl<G: Sharer + Display, K: Sharer> State<G, K> {
         }
     }
 
-    /// How long so many callers take who share so many slots.
+    /// Returns the time that `callers` take with `slots`.
     fn lasts(&self, callers: usize, slots: usize) -> Duration {
         let callers = u32::try_from(callers).unwrap_or(u32::MAX);
         let slots = u32::try_from(slots).unwrap_or(u32::MAX).max(1);
@@ -423,7 +422,7 @@ mod tests {
             && state.queues.is_empty()
     }
 
-    /// A caller that stands in the queue.
+    /// Returns a caller that waits in the queue.
     fn queued(slots: &Slots, key: u32) -> impl Future<Output = Option<Taken>> + Unpin {
         let mut caller = Box::pin(slots.enter_within("a", key, LONG));
         assert!((&mut caller).now_or_never().is_none(), "a slot was free");
@@ -500,7 +499,7 @@ mod tests {
         let granted = queued(&slots, 3);
         drop(dropped);
         drop(held);
-        // granted, and dropped before it was read
+        // granted, and dropped before it was received
         drop(granted);
         assert!(is_idle(&slots));
     }
@@ -539,7 +538,7 @@ mod tests {
         assert!(refused.expect("at once").is_none(), "in any group");
         let others: Vec<_> = std::iter::from_fn(|| slots.try_enter("a", other)).collect();
         assert_eq!(others.len(), 6);
-        // a slot that is passed on makes room under the cap only where a slot is free
+        // a slot that is passed on makes room under the cap only if a slot is free
         held[0].pass_to(other);
         drop(others);
         let entered = callers.into_iter().filter_map(FutureExt::now_or_never);

@@ -35,42 +35,42 @@ use clients::GatewayClients;
 pub use step::{DeliveryStep, Pace, Progress, Step};
 pub use temporal::TemporalActivities;
 
-/// What a workflow serves.
+/// Row that a workflow serves.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject {
     Charge(MerchantId, ChargeId),
-    /// An attempt that was left behind.
+    /// Attempt that was abandoned.
     Orphan(MerchantId, ChargeId, AttemptId),
     Refund(MerchantId, ChargeId, RefundId),
     Delivery(PendingDelivery),
     Endpoint(MerchantId, EndpointId),
 }
 
-/// What came of a start.
+/// Outcome of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Started {
     Now,
     AlreadyRuns,
     /// Temporal did not answer.
     Away,
-    /// Temporal answered, and refused this start: for that reason.
+    /// Temporal answered and refused this start, with the reason.
     Refused(&'static str),
 }
 
-/// Starts and wakes workflows; handed in by `workflows`.
+/// Client that starts and wakes workflows; `workflows` implements it.
 #[async_trait]
 pub trait Starter: Send + Sync {
-    /// Temporal has just been heard from: whoever took it for away may ask it again.
+    /// Records that Temporal has just answered: callers that treat it as unavailable may call it again.
     fn temporal_is_up(&self);
     /// Starts the workflows of committed deliveries; returns at once.
     fn start_deliveries(&self, due: Vec<PendingDelivery>);
-    /// Starts the workflow that closes an abandoned attempt; returns at once.
+    /// Starts the workflow that resolves an abandoned attempt; returns at once.
     fn start_orphan(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
-    /// Starts the workflow of an overdue row. By default that is left to `wake`.
+    /// Starts the workflow of an overdue row. The default implementation leaves that to `wake`.
     async fn start(&self, _subject: Subject) -> Started {
         Started::AlreadyRuns
     }
-    /// Wakes the workflow of an overdue row; `false` if it does not answer.
+    /// Wakes the workflow of an overdue row; returns false if it does not answer.
     async fn wake(&self, subject: Subject) -> bool {
         match subject {
             Subject::Charge(merchant, charge) => self.wake_charge(merchant, charge).await,
@@ -85,68 +85,67 @@ pub trait Starter: Send + Sync {
         }
         true
     }
-    /// Makes a charge's workflow look at its row; starts it if it is closed or unknown.
+    /// Makes a charge's workflow check its row; starts the workflow if it is closed or unknown.
     async fn wake_charge(&self, merchant: MerchantId, charge: ChargeId);
-    /// The same for a refund's.
+    /// Makes a refund's workflow check its row; starts the workflow if it is closed or unknown.
     async fn wake_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId);
-    /// The same for a delivery's.
+    /// Makes a delivery's workflow check its row; starts the workflow if it is closed or unknown.
     async fn wake_delivery(&self, due: PendingDelivery);
-    /// Makes an endpoint's workflow check its row; starts it if it is closed or unknown.
+    /// Makes an endpoint's workflow check its row; starts the workflow if it is closed or unknown.
     async fn wake_endpoint(&self, merchant: MerchantId, endpoint: EndpointId);
-    /// The same for an abandoned attempt's.
+    /// Makes the workflow of an abandoned attempt check its row; starts the workflow if it is closed or unknown.
     async fn wake_orphan(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
 }
 
-/// Times and limits; tests shrink them.
+/// Times and limits; tests shorten them.
 #[derive(Clone, Debug)]
 pub struct Timing {
-    /// A call to a gateway while another route remains.
+    /// Timeout of a call to a gateway while another route remains.
     pub call: Duration,
-    /// A call to the last gateway left.
+    /// Timeout of a call to the last remaining gateway.
     pub last_call: Duration,
-    /// How long a local activity waits for its attempt: less than 80 % of its workflow task's time-out, which would cost a
-    /// heartbeat. Measured on Temporal's dev server: a charge costs it 22 ms of CPU, one whose call takes 8 s costs 35 ms with
-    /// heartbeats and 38 ms if it goes on by itself; but each heartbeat repeats every 2.4 s (4.4 ms), and one that waits in its
-    /// task keeps a slot from the charges of healthy gateways.
+    /// Time that a local activity waits for its attempt: less than 80 % of its workflow task's timeout, after which the task needs a
+    /// heartbeat. Measured on Temporal's dev server: a charge costs it 22 ms of CPU, one whose call takes 8 s costs 35 ms with heartbeats
+    /// and 38 ms if the attempt is detached; but each heartbeat repeats every 2.4 s (4.4 ms), and a charge that waits in its task holds a
+    /// slot that charges of healthy gateways need.
     pub activity: Duration,
-    /// How soon the workflow comes back to an attempt that went on without it: bounds the time that a charge stands still when
-    /// its process died meanwhile.
+    /// Pause until the workflow returns to a detached attempt. It limits the time that a charge makes no progress after its process died.
     pub activity_returns: Duration,
-    /// For searching after an unknown outcome, within the same attempt.
+    /// Time to look up a charge after an unknown outcome, within the same attempt.
     pub resolve: Duration,
-    /// Between rounds of gateways that all definitely failed.
+    /// Backoff between rounds of gateways that all definitely failed.
     pub rounds: Backoff,
-    /// How long a charge's caller waits for the outcome.
+    /// Time that a charge's caller waits for the outcome.
     pub answer_within: Duration,
-    /// When an expired or canceled charge is looked at again for late money.
+    /// Pauses before the checks of an expired or canceled charge for late payments.
     pub late_checks: Vec<Duration>,
-    /// When an abandoned attempt is looked for, counted from one search to the next; the last one repeats.
+    /// Pauses between the searches for an abandoned attempt; the last one repeats.
     pub orphan_searches: Vec<Duration>,
-    /// How long after its deadline an abandoned attempt is searched for in vain before the merchant is alerted.
+    /// Time after its deadline during which an abandoned attempt is not found before the merchant is alerted.
     pub absent_after: Duration,
-    /// How long the gateway may leave the searches for an abandoned attempt unanswered before the merchant is alerted.
+    /// Time during which the gateway does not answer the searches for an abandoned attempt before the merchant is alerted.
     pub review_after: Duration,
     pub delivery: DeliverySchedule,
-    /// How long a merchant's server may take.
+    /// Timeout of a POST to a merchant's server.
     pub delivery_call: Duration,
     pub pause: PauseTiming,
-    /// How long a boleto waits for an earlier attempt of unknown outcome before the next gateway is tried.
+    /// Time that a boleto waits for an earlier attempt of unknown outcome before the next gateway is tried.
     pub hold_boleto: Duration,
-    /// Between looks at a refund that has not ended.
+    /// Backoff between checks of a refund that has not ended.
     pub refund_again: Backoff,
-    /// How long the outcome of a refund may be unknown before a person must look.
+    /// Time that the outcome of a refund may be unknown before it needs manual review.
     pub refund_review_after: Duration,
-    /// How often a connection's lists at its gateway are read.
+    /// Interval at which a connection's lists at its gateway are read.
     pub poll_every: Duration,
-    /// Percent of the time that each request of a list stands for (`Feed::pace`): 100 keeps the gateways' quotas.
+    /// Percentage applied to the time per list request (`Feed::pace`): 100 stays within the gateways' quotas.
     pub poll_pace: u32,
-    /// How often our set-up at a gateway is looked after.
+    /// Interval at which the registration and settings of a connection at its gateway are checked.
     pub check_every: Duration,
-    /// How overdue a row must be before the sweep wakes its workflow.
+    /// Time that a row must be overdue before the sweep wakes its workflow.
     pub sweep_grace: Duration,
 }
 
-/// When an endpoint is paused and tried again.
+/// Limits for pausing an endpoint and the interval of its probes.
 #[derive(Clone, Copy, Debug)]
 pub struct PauseTiming {
     pub failures: i32,
@@ -206,7 +205,7 @@ impl Default for Timing {
     }
 }
 
-/// What the activities work with.
+/// Dependencies of all activities.
 pub struct Activities {
     pub store: Store,
     pub clients: GatewayClients,
@@ -218,17 +217,17 @@ pub struct Activities {
     pub timing: Timing,
 }
 
-/// A length of time as whole milliseconds.
+/// Returns a duration in whole milliseconds.
 pub(crate) fn ms(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A length of time as the database counts it.
+/// Returns a duration as a `TimeDelta`, for the database's times.
 pub(crate) fn delta(length: Duration) -> chrono::TimeDelta {
     chrono::TimeDelta::from_std(length).unwrap_or(chrono::TimeDelta::MAX)
 }
 
-/// From `now` until `then`; nothing if that has passed.
+/// Returns the time from `now` until `then`; zero if `then` has passed.
 pub(crate) fn until(then: schemas::Instant, now: schemas::Instant) -> Duration {
     (then - now).to_std().unwrap_or_default()
 }

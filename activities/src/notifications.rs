@@ -1,4 +1,4 @@
-//! What gateways tell us, and what we read in their own lists: matched to our charges, and left for their next look.
+//! Notifications and entries of gateways' lists: matched to our charges, and stored for the next sync.
 
 use std::time::Duration;
 
@@ -18,34 +18,35 @@ use store::{
 
 use crate::{Activities, alerts, delta, polling::spread};
 
-/// Between tries to fetch what a token stands for; then it is left to a person. The gateway repeats the token meanwhile.
+/// Pauses between tries to resolve a notification token, in seconds; afterwards it needs manual review. The gateway repeats the token
+/// meanwhile.
 const TOKEN_AGAIN_S: [u64; 6] = [2, 10, 60, 600, 3_600, 86_400];
-/// The most tokens that are claimed in one go, and how many are fetched at a time.
+/// Maximum number of tokens in one claim; `TOKENS_AT_A_TIME` is the number that is fetched concurrently.
 const TOKENS: i64 = 50;
 const TOKENS_AT_A_TIME: usize = 8;
-/// A token that was claimed and not given back is fetched again after this: longer than all of a claim take.
+/// Lease of a claimed token: longer than all tokens of a claim take. It is fetched again afterwards.
 const TOKEN_LEASE: Duration = Duration::from_mins(3);
-/// Fetching claims no tokens after this.
+/// Time after which a round claims no further tokens.
 const TOKENS_ROUND: Duration = Duration::from_mins(1);
 
-/// What PostgreSQL cannot hold, as a character and in JSON.
+/// Character that PostgreSQL cannot store, as a character and in JSON.
 const NUL: char = '\0';
 const JSON_NUL: &str = "\\u0000";
 
-/// What came of taking notices.
+/// Result of ingesting notices.
 #[derive(Debug, Default)]
 pub struct Ingested {
-    /// The charges that must look at their facts.
+    /// Charges with new observations, which must be synced.
     pub charges: Vec<ChargeId>,
-    /// Whether there are tokens whose meaning must be fetched.
+    /// True if there are tokens to resolve.
     pub has_tokens: bool,
-    /// Whether all of it was about the merchant's other business.
+    /// True if all of it concerned the merchant's other business.
     pub is_foreign: bool,
-    /// Whether some of it could not be read.
+    /// True if some of it could not be read.
     pub is_unreadable: bool,
 }
 
-/// What came of reading kept bodies again.
+/// Result of a replay.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Replayed {
     pub read: u64,
@@ -53,7 +54,7 @@ pub struct Replayed {
 }
 
 impl Activities {
-    /// Stores what was read of a body or a list. An entry that could not be read hides no other; the merchant is alerted of it once
+    /// Stores the notices that were read from a body or a list. An unreadable entry does not block the others; the merchant is alerted once
     /// per kind.
     pub async fn ingest(
         &self,
@@ -94,8 +95,7 @@ impl Activities {
         })
     }
 
-    /// Reads kept bodies again, as if their gateways told them anew: after something was mended that could not read them, or
-    /// could not act on them. The answer is how many were read, and how many still cannot be.
+    /// Replays stored notifications, for example after a parser fix. Returns the number of readable and of still unreadable ones.
     pub async fn replay(&self, filter: &raw::RawFilter) -> Result<Replayed, StoreError> {
         let mut replayed = Replayed::default();
         let mut after = None;
@@ -135,15 +135,16 @@ impl Activities {
         Ok(!ingested.is_unreadable)
     }
 
-    /// Asks what a connection's tokens stand for now, and once more for one that was told again while it rests.
+    /// Resolves a connection's due tokens now, and once more after `notification_tokens::REST` for a token that was received again
+    /// meanwhile.
     pub async fn fetch_tokens_soon(&self, connection: ConnectionId) -> Result<(), StoreError> {
         self.fetch_tokens(Some(connection)).await?;
         gateways::outside::sleep(notification_tokens::REST).await;
         self.fetch_tokens(Some(connection)).await
     }
 
-    /// Asks the gateways what tokens stand for, of one connection or of all, until none is due or the time is over. A token that
-    /// fails is postponed by itself, and its error is logged: only the claim's own is returned.
+    /// Resolves the tokens of one connection or of all, until none is due or the time is over. A token that fails is postponed and its
+    /// error is logged; only an error of the claim is returned.
     pub async fn fetch_tokens(&self, connection: Option<ConnectionId>) -> Result<(), StoreError> {
         let end = outside::instant() + TOKENS_ROUND;
         while outside::instant() < end {
@@ -171,7 +172,7 @@ impl Activities {
         }
     }
 
-    /// Asks a gateway what a token stands for. A gateway that does not answer postpones it.
+    /// Resolves a token at its gateway. It is postponed if the gateway does not answer.
     pub(crate) async fn fetch_token(&self, token: &PendingToken) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let Some(from) = connections::find(&mut db, token.connection).await? else {
@@ -195,7 +196,7 @@ impl Activities {
         Ok(())
     }
 
-    /// Its lease ends by itself, should this fail.
+    /// Schedules the next try of a token. If this fails, the token's lease expires.
     async fn postpone_token(&self, token: &PendingToken) {
         let pause = token_pause(token.checks).map(delta);
         let outcome = match self.store.pool.acquire().await {
@@ -208,14 +209,15 @@ impl Activities {
     }
 }
 
-/// The wait before a token is fetched again, longer by chance: one outage of a gateway postpones many. `None`: it is left to a person.
+/// Returns the pause before a token is fetched again, with random jitter: one outage of a gateway postpones many tokens. `None`: it needs
+/// manual review.
 fn token_pause(checks: i32) -> Option<Duration> {
     let checks = usize::try_from(checks).unwrap_or(usize::MAX);
     let pause = TOKEN_AGAIN_S.get(checks)?;
     Some(spread(Duration::from_secs(*pause)))
 }
 
-/// A notice as it is stored; one that PostgreSQL could not hold is an entry that cannot be read, and delays no other.
+/// Converts a notice to its stored form. A notice that PostgreSQL cannot store becomes an unreadable entry and delays no other.
 fn stored(read: GatewayNotice) -> Result<Result<Notice, Unreadable>, StoreError> {
     let observed = read.means.observed();
     let is_payable =
@@ -240,7 +242,7 @@ fn stored(read: GatewayNotice) -> Result<Result<Notice, Unreadable>, StoreError>
     }
     Ok(Ok(Notice {
         matters: read.means != NoticeKind::Nothing,
-        // what means nothing to us is not applied, and so is older than no other
+        // a notice without meaning for us is not applied, so that it is older than no other
         stated_at: read.stated_at.filter(|_| read.means != NoticeKind::Nothing),
         dedupe_key: read.dedupe_key,
         event: read.event,
@@ -252,7 +254,7 @@ fn stored(read: GatewayNotice) -> Result<Result<Notice, Unreadable>, StoreError>
     }))
 }
 
-/// The kinds and reasons, for the row of the body.
+/// Returns the kinds and reasons, for the row of the body.
 fn describe(unreadable: &[Unreadable]) -> Option<String> {
     let mut all: Vec<_> = unreadable
         .iter()
@@ -263,7 +265,7 @@ fn describe(unreadable: &[Unreadable]) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-/// Alerts the merchant of entries that could not be read, once per connection and kind.
+/// Alerts the merchant of unreadable entries, once per connection and kind.
 async fn alert(
     db: &mut PgConnection,
     about: &Connection,

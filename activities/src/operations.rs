@@ -1,5 +1,5 @@
-//! What operators do by hand: one function per use case, called by the command line now and by the API later. Each one writes who
-//! did it and why into the audit log, in its own transaction.
+//! Manual operations: one function per use case, called by the command line now and by the API later. Each one writes its author and reason
+//! into the audit log, in its own transaction.
 
 use gateways::GatewayError;
 use schemas::{gateway::Mode, id::MerchantId, problem::FieldError};
@@ -19,12 +19,12 @@ pub mod payers;
 pub mod retention;
 pub mod review;
 
-/// The longest reason, in characters.
+/// Maximum length of a reason, in characters.
 const MAX_REASON: usize = 500;
-/// The longest name of an author, in characters.
+/// Maximum length of an author's name, in characters.
 const MAX_AUTHOR: usize = 100;
 
-/// Who does something by hand, and why.
+/// Author and reason of a manual operation.
 #[derive(Clone, Debug)]
 pub struct Operator {
     author: String,
@@ -32,7 +32,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// An operator with a name and a reason, both of which the audit log keeps for good.
+    /// Creates an operator with a name and a reason. The audit log stores both permanently.
     pub fn new(author: &str, reason: &str) -> Result<Self, OperationError> {
         Ok(Self {
             author: text("author", author, MAX_AUTHOR)?,
@@ -40,7 +40,7 @@ impl Operator {
         })
     }
 
-    /// Appends to the audit log, in the transaction of what was done.
+    /// Appends to the audit log, in the transaction of the operation.
     async fn note(
         &self,
         db: &mut PgConnection,
@@ -59,7 +59,7 @@ impl Operator {
     }
 }
 
-/// What an operator did.
+/// Audited action of an operator.
 struct OperatorAction {
     merchant: MerchantId,
     mode: Option<Mode>,
@@ -68,12 +68,12 @@ struct OperatorAction {
     details: Value,
 }
 
-/// Why something was not done by hand. Nothing was changed.
+/// Reason that a manual operation was not done. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
     #[error("there is no {0}")]
     NotFound(String),
-    /// It cannot be done as things stand; the message names the remedy.
+    /// The current state does not allow it; the message names the remedy.
     #[error("{0}")]
     Refused(String),
     #[error("the credentials are not complete: {}", .0.iter().map(|e| format!("{} {}", e.param, e.message)).collect::<Vec<_>>().join("; "))]

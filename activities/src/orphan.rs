@@ -1,7 +1,7 @@
-//! Resolving an orphan: an instrument that exists at a gateway is presented, paid, or voided here.
+//! Resolution of an orphan: an instrument that exists at a gateway is presented, paid or voided.
 //!
-//! The worker leases the attempt, calls the gateway outside of any transaction, and writes the decision to void under the charge's
-//! lock before it voids: what is being voided is never adopted, and a crash resumes the void.
+//! The worker leases the attempt, calls the gateway outside of any transaction, and writes the decision to void under the charge's lock
+//! before it voids. An instrument that is being voided is never adopted, and a crash resumes the void.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,37 +24,37 @@ mod close;
 mod decide;
 mod read;
 
-/// How long one step may be at it: a search, occupying, a second search, and two cancellations.
+/// Maximum time of one step: a search, occupying the reference, a second search, and two cancellations.
 const LEASE: Duration = Duration::from_mins(1);
-/// How long a step waits for a place among the calls in flight.
+/// Time that a step waits for a slot among the calls in flight.
 const QUEUE_FOR: Duration = Duration::from_secs(5);
-/// How long the workflow waits before it queues again.
+/// Pause of the workflow before it queues again.
 const QUEUE_AGAIN: Duration = Duration::from_secs(5);
-/// The most objects that are voided in one step.
+/// Maximum number of objects voided in one step.
 const VOIDS_AT_A_TIME: usize = 2;
 
-/// An attempt that this worker leases, and its gateway.
+/// Attempt that this worker leases, and its gateway.
 struct Orphan {
     charge: ChargeId,
     attempt: AttemptId,
     lease_owner: Uuid,
     gateway: Arc<dyn Gateway>,
     lookup: ChargeLookup,
-    /// `None` once the payer was erased.
+    /// `None` if the payer was erased.
     order: Option<ChargeRequest>,
-    /// Creating under the reference once more is harmless, and occupies it.
+    /// True if creating under the reference again is harmless, and occupies it.
     repeatable: bool,
-    /// No request of the attempt can take effect any more, and what it created is visible.
+    /// True if no request of the attempt can take effect any more and all that it created is visible.
     is_visible: bool,
     rejected: bool,
     checks: usize,
-    /// The payments that were recorded before the gateway is read.
+    /// Payments that were recorded before the gateway is read.
     recorded: Vec<PaymentId>,
 }
 
-/// What is decided about an orphan.
+/// Decision about an orphan.
 enum Decided {
-    /// Void these, then write how that went.
+    /// Void these objects, then write the result.
     Void(Vec<GatewayCharge>),
     Step(Progress),
 }
@@ -74,7 +74,7 @@ impl Activities {
             Decided::Step(progress) => Ok(progress),
             Decided::Void(objects) => {
                 let mut ended = Vec::new();
-                // others first than last time: one that cannot be voided must not keep the rest
+                // starts with other objects than last time: one that cannot be voided must not block the rest
                 let first = orphan.checks.checked_rem(objects.len()).unwrap_or_default();
                 let turn = objects.iter().cycle().skip(first);
                 for object in turn.take(VOIDS_AT_A_TIME.min(objects.len())) {
@@ -105,7 +105,7 @@ impl Activities {
         Ok(slot)
     }
 
-    /// Leases the attempt, or says why there is nothing to do now.
+    /// Leases the attempt, or returns the progress if there is nothing to do now.
     async fn lease_orphan(&self, id: AttemptId) -> Result<Result<Orphan, Progress>, StoreError> {
         let done = Err(Progress::unchanged(Step::Done));
         let mut tx = self.store.begin().await?;
@@ -130,7 +130,7 @@ impl Activities {
                 self.starter.wake_charge(charge.merchant, charge.id).await;
                 return Ok(done);
             }
-            // its worker died, and the charge needs it no more
+            // its worker died, and the charge does not need it any more
             AttemptState::Open => {
                 let abandoned = AttemptOutcome {
                     next_check_at: Some(charge.now),
@@ -177,7 +177,7 @@ impl Activities {
     }
 }
 
-/// The charge under its lock, and the orphan's row, if it is still leased to this worker.
+/// Locks the charge and returns it with the orphan's row, if this worker still leases it.
 async fn leased(
     db: &mut PgConnection,
     orphan: &Orphan,

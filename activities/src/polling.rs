@@ -1,7 +1,7 @@
-//! Catching up: the gateways' lists are read in case their notifications were lost.
+//! Polling of the gateways' lists, in case their notifications were lost.
 //!
-//! Each list of each connection is a row of its own, with a watermark and a time of its next reading. A list that fails backs off
-//! by itself; one that is long is read in turns, and others come between.
+//! Each list of each connection is a row with a watermark and the time of its next read. A list that fails backs off independently; a long
+//! one is read in turns, and others are read in between.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,38 +25,38 @@ use tokio::time::Instant;
 
 use crate::{Activities, alerts, delta};
 
-/// Lists of one API that are read at a time.
+/// Number of lists of one API that are read concurrently.
 const HEALTHY: usize = 6;
-/// Of those that failed the last time, so many besides: they delay no others.
+/// Additional number of lists that failed the last time: they do not delay the others.
 const FAILING: usize = 2;
-/// A round claims no list after this.
+/// Time after which a round claims no further list.
 const ROUND: Duration = Duration::from_mins(4);
-/// The most pages, and the longest time, that a list is read before others come.
+/// Maximum number of pages, and maximum time, that a list is read in one turn.
 const TURN_PAGES: u32 = 20;
 const TURN: Duration = Duration::from_mins(1);
-/// A list that was claimed and not given back is read again after this: longer than a turn with its last call.
+/// Lease of a claimed list: longer than a turn with its last call. It is read again afterwards.
 const LEASE: Duration = Duration::from_mins(3);
-/// How far a reading reaches back before the watermark: what gateways list late, and clocks that differ.
+/// Time before the watermark at which a read starts: gateways list some entries late, and clocks differ.
 const OVERLAP: Duration = Duration::from_mins(10);
-/// The longest waits of a list that fails: while its gateway is away, and while it refuses the credentials.
+/// Maximum pause of a list that fails: `AWAY` while its gateway is unavailable, `REFUSED` while it refuses the credentials.
 const AWAY: Duration = Duration::from_mins(30);
 const REFUSED: Duration = Duration::from_hours(6);
-/// The merchant is alerted when a list is not read for so long.
+/// Age of a list's watermark at which the merchant is alerted.
 const BEHIND: Duration = Duration::from_hours(2);
 const BEHIND_CODE: &str = "catch_up_behind";
-/// How many charges are woken at a time, and for how long: the sweep wakes the others.
+/// Number of charges woken concurrently, and the time limit for that: the sweep wakes the others.
 const WAKE_AT_A_TIME: usize = 8;
 const WAKE_WITHIN: Duration = Duration::from_secs(10);
-/// The share of a wait that chance adds to it, in tenths.
+/// Maximum jitter added to a pause, in tenths of it.
 const SPREAD: u32 = 2;
 
-/// A part of a lane's work that is done.
+/// Finished part of a lane's work.
 enum Part {
     Claimed(Option<ClaimedFeed>),
     Read,
 }
 
-/// How a turn ended.
+/// End of a turn.
 enum Turn {
     /// Everything is read.
     Read,
@@ -67,8 +67,8 @@ enum Turn {
 }
 
 impl Activities {
-    /// Reads the lists that are due, until none is, or for so long that the next round is due. An error is the claim's own: one of
-    /// a list is logged, and the list postponed.
+    /// Reads the lists that are due, until none is due or the round's time is over. An error of a list is logged and postpones the list;
+    /// only an error of the claim is returned.
     pub async fn poll_connections(&self) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
         feeds::ensure(&mut db, &kinds()).await?;
@@ -83,14 +83,14 @@ impl Activities {
         done.into_iter().collect()
     }
 
-    /// Reads the lists of one API that are due, a few at a time.
+    /// Reads the due lists of one API, a few concurrently.
     async fn lane(
         &self,
         of: (GatewayApi, bool),
         slots: usize,
         end: Instant,
     ) -> Result<(), StoreError> {
-        // claims wait beside the readings: while a claim waited for a connection, those that hold one would stand still
+        // claims run beside the reads: a claim that waits for a database connection must not block the reads that hold one
         let mut work = FuturesUnordered::new();
         let (mut reading, mut claims, mut more) = (0, false, true);
         loop {
@@ -134,7 +134,7 @@ impl Activities {
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = outcome {
-                // its lease ends by itself
+                // its lease expires
                 tracing::error!(%connection, feed, %error, "a list that failed could not be postponed");
             }
         }
@@ -144,7 +144,7 @@ impl Activities {
         let mut db = self.store.pool.acquire().await?;
         let found = connections::find(&mut db, claimed.connection).await?;
         let (Some(from), Some(feed)) = (found, Feed::named(&claimed.feed)) else {
-            // of a newer version
+            // a list of a newer version
             let pause = (delta(spread(self.timing.poll_every)), true);
             return feeds::rest(&mut db, &claimed, pause).await;
         };
@@ -186,7 +186,7 @@ impl Activities {
         }
     }
 
-    /// Reads pages until the list's end, or until it is the others' turn; and how many requests that took.
+    /// Reads pages until the list's end or the turn's limit. Returns how the turn ended and its number of requests.
     async fn read_turn(
         &self,
         (from, feed): (&Connection, Feed),
@@ -232,7 +232,7 @@ impl Activities {
         Ok((Turn::More, requests))
     }
 
-    /// Wakes charges with open facts, as far as there is time for that.
+    /// Wakes charges with unhandled observations, within a time limit.
     pub(crate) async fn wake_charges(&self, merchant: MerchantId, charges: Vec<ChargeId>) {
         let mut waking = Vec::new();
         for charge in charges {
@@ -280,7 +280,7 @@ impl Activities {
         Ok(())
     }
 
-    /// The wait after a failure: doubled with each one, up to `most`.
+    /// Returns the pause after a failure: doubled with each one, up to `most`.
     fn pause(&self, failures: i32, most: Duration) -> Duration {
         let doublings = u32::try_from(failures).unwrap_or(0).min(16);
         let pause = self.timing.poll_every * 2_u32.pow(doublings);
@@ -288,7 +288,7 @@ impl Activities {
     }
 }
 
-/// The wait, longer by chance: what many lists share is spread.
+/// Returns the pause with random jitter, so that lists with the same pause are spread.
 pub(crate) fn spread(pause: Duration) -> Duration {
     let most = crate::ms(pause / 10 * SPREAD);
     pause + Duration::from_millis(store::chance(most))
@@ -298,7 +298,7 @@ fn behind_code(feed: Feed) -> String {
     format!("{BEHIND_CODE}/{}", feed.name())
 }
 
-/// Every list, as the store knows them.
+/// Returns every list, in the store's terms.
 fn kinds() -> Vec<FeedKind> {
     let kind = |feed: Feed| FeedKind {
         gateway: feed.gateway(),

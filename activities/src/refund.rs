@@ -1,4 +1,4 @@
-//! Giving money back: reserved already when this begins, sent once, and searched for when its outcome is unknown.
+//! Refund of a payment: reserved before this starts, sent once, and looked up when its outcome is unknown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,29 +24,29 @@ use crate::{
     delta, until,
 };
 
-/// How long the gateway may take to answer.
+/// Timeout of a call to the gateway.
 const CALL: Duration = Duration::from_secs(15);
-/// How long a refund waits for a place among the calls in flight.
+/// Time that a refund waits for a slot among the calls in flight.
 const QUEUE_FOR: Duration = Duration::from_secs(5);
-/// How long a refund made in the gateway's panel may be pending there before it needs a person.
+/// Time that a refund made in the gateway's panel may be pending there before it needs manual review.
 const SYNC_FOR: Duration = Duration::from_hours(30 * 24);
-/// Between a call's end and its deadline: time for the look before it, and to write down what came of it.
+/// Time until the deadline beyond the call: for the read before it and for writing its outcome.
 const SLACK: Duration = Duration::from_secs(15);
 
-/// What is to be done at the gateway.
+/// Action to take at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RefundMode {
-    /// Nothing was ever sent.
+    /// Nothing was ever sent: send it.
     First,
     /// It was sent, and sending it again is harmless.
     Again,
-    /// It was sent: only search for it.
+    /// It was sent: only look it up.
     Search,
-    /// The gateway reported it, as made in its panel: read the charge that it belongs to.
+    /// The gateway reported it, made in its panel: read the charge that it belongs to.
     Sync,
 }
 
-/// A refund that belongs to us until its deadline.
+/// Refund that this worker leases until its deadline.
 struct RefundCall {
     charge: ChargeId,
     merchant: MerchantId,
@@ -59,10 +59,10 @@ struct RefundCall {
     charge_order: ChargeLookup,
 }
 
-/// What came of a call.
+/// Outcome of a call.
 enum RefundOutcome {
     Refund(GatewayRefund),
-    /// The gateway answered, and has none.
+    /// The gateway answered and has no such refund.
     Nothing,
     Failed(GatewayError),
 }
@@ -101,7 +101,7 @@ impl Activities {
             .map(Progress::changed)
     }
 
-    /// A refund that was made in the gateway's panel: what the gateway has of its charge is applied until the refund has ended.
+    /// Syncs a refund that was made in the gateway's panel: applies the gateway's state of its charge until the refund has ended.
     async fn sync_refund(&self, call: &RefundCall) -> Result<Step, StoreError> {
         let found = call.gateway.find(&call.charge_order).await;
         let mut tx = self.store.begin().await?;
@@ -141,7 +141,7 @@ impl Activities {
         Ok(step)
     }
 
-    /// Applies what the gateway has of the charge that a refund belongs to.
+    /// Applies the gateway's state of the charge that a refund belongs to.
     async fn apply_found(
         &self,
         db: &mut PgConnection,
@@ -161,7 +161,7 @@ impl Activities {
         Ok(())
     }
 
-    /// Takes the refund, or says what to do instead.
+    /// Leases the refund, or returns the step to take instead.
     async fn open_refund(&self, id: RefundId) -> Result<Result<RefundCall, Step>, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some(row) = refunds::find(&mut tx, id).await? else {
@@ -241,8 +241,8 @@ impl Activities {
         })
     }
 
-    /// What the gateway has of the charge is applied first: money that is claimed back must not be given back as well. `None`: go
-    /// on and send it.
+    /// Applies the gateway's state of the charge before a refund: disputed money must not be refunded as well. `None`: continue and send
+    /// it.
     async fn find_dispute(
         &self,
         call: &RefundCall,
@@ -292,7 +292,7 @@ impl Activities {
         Ok(step)
     }
 
-    /// Gives a refund that could not be begun free again.
+    /// Releases the lease on a refund that could not be started, and schedules its next check.
     async fn release_refund(&self, call: &RefundCall, pause_ms: u64) -> Result<Step, StoreError> {
         let pause = Duration::from_millis(pause_ms);
         let mut db = self.store.pool.acquire().await?;
@@ -344,7 +344,7 @@ impl Activities {
         Ok(step)
     }
 
-    /// How a refund ends that the gateway did not take, or knows nothing of; `None`: not yet.
+    /// Returns the final status of a refund that the gateway refused or does not know; `None` while it is undecided.
     fn verdict(
         &self,
         call: &RefundCall,
@@ -386,7 +386,7 @@ impl Activities {
         }
     }
 
-    /// When to look again at a refund that has not ended.
+    /// Schedules the next check of a refund that has not ended.
     async fn next_check(
         &self,
         db: &mut PgConnection,
@@ -418,7 +418,7 @@ impl RefundCall {
             },
             RefundMode::Again => match self.gateway.refund(&self.order, CALL).await {
                 Ok(refund) => RefundOutcome::Refund(refund),
-                // what is refused now may be refused because the first one worked
+                // a refusal of the second send may mean that the first one succeeded
                 Err(error) if error.class == ErrorClass::Rejected => self.search(Some(error)).await,
                 Err(error) => RefundOutcome::Failed(error),
             },
@@ -439,7 +439,7 @@ impl RefundCall {
     }
 }
 
-/// Nothing of the refund itself was sent yet, whatever went wrong.
+/// Reclassifies an error that occurred before anything of the refund was sent.
 fn unsent(error: GatewayError) -> GatewayError {
     let class = match error.class {
         ErrorClass::Denied | ErrorClass::Throttled => error.class,

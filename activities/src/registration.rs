@@ -1,8 +1,8 @@
-//! Our notification address at a gateway: registered with a secret that is stored before it is needed, checked, and registered
+//! Registration of our notification address at a gateway: its secret is stored before it is needed, it is checked, and it is registered
 //! again when notifications are not proved.
 //!
-//! A token of ours is stored before the gateway receives it; a secret of the gateway's is stored with its registration's id before
-//! the former registration is removed. A crash between any two steps leaves a state that the next check repairs.
+//! A token of ours is stored before the gateway receives it. A gateway's secret is stored with its registration's id before the former
+//! registration is removed. A crash between any two steps leaves a state that the next check repairs.
 
 use std::time::Duration;
 
@@ -18,24 +18,24 @@ use url::Url;
 
 use crate::{Activities, alerts, clients::GatewayClients, connection::address, delta};
 
-/// How long a former secret proves: Asaas and Stripe repeat for days what was signed with it.
+/// Time that a former secret stays valid: Asaas and Stripe repeat notifications signed with it for days.
 const OVERLAP: Duration = Duration::from_hours(14 * 24);
-/// So many notifications that are not proved ...
+/// Number of unproved notifications within [`UNPROVED_WITHIN`] after which our address is registered again.
 const UNPROVED: i32 = 3;
-/// ... within this make us register our address again, ...
+/// Time within which they are counted.
 const UNPROVED_WITHIN: Duration = Duration::from_mins(10);
-/// ... at most once in this time.
+/// Minimum time between two such registrations.
 const REGISTER_REST: Duration = Duration::from_hours(1);
-/// Between tries to register an address again.
+/// Pause between tries to register an address again.
 const REGISTER_AGAIN: Duration = Duration::from_mins(10);
-/// The most connections that are checked at a time.
+/// Maximum number of connections checked concurrently.
 const AT_A_TIME: usize = 8;
-/// A round of checks claims no connection after this.
+/// Time after which a round of checks claims no further connection.
 const ROUND: Duration = Duration::from_mins(4);
-/// The share of the time between checks by which chance brings the next one forward.
+/// Divisor of the interval that gives the maximum random time by which the next check is brought forward.
 const SPREAD: u32 = 10;
 
-/// The secrets that prove a connection's notifications, as its gateway's client takes them.
+/// Converts the secrets that prove a connection's notifications to the form of the gateway's client.
 fn known(rows: Vec<registrations::Registration>) -> Vec<Registration> {
     let known = rows.into_iter().map(|row| Registration {
         id: row.gateway_id,
@@ -45,7 +45,7 @@ fn known(rows: Vec<registrations::Registration>) -> Vec<Registration> {
     known.collect()
 }
 
-/// Registers `url` at a connection's gateway. The outer error is our own infrastructure failing.
+/// Registers `url` at a connection's gateway. The outer error is a failure of our own infrastructure.
 pub(crate) async fn register(
     clients: &GatewayClients,
     about: &Connection,
@@ -57,7 +57,7 @@ pub(crate) async fn register(
     let mut stored = None;
     if gateway.takes_token() {
         let mut db = store.pool.acquire().await?;
-        // one that an earlier try stored, and did not see confirmed, may be at the gateway already
+        // a token that an earlier try stored without a confirmation may be at the gateway already
         let proving = registrations::proving(&mut db, store, about.id).await?;
         let waiting = proving
             .into_iter()
@@ -109,7 +109,7 @@ pub(crate) async fn register(
     Ok(Ok(done))
 }
 
-/// A connection with all that its registration needs.
+/// Connection with the data that its registration needs.
 struct Opened {
     about: Connection,
     gateway: std::sync::Arc<dyn Gateway>,
@@ -118,7 +118,7 @@ struct Opened {
 }
 
 impl Activities {
-    /// The secrets that prove a connection's notifications now.
+    /// Returns the secrets that currently prove a connection's notifications.
     pub async fn registrations(&self, about: &Connection) -> Result<Vec<Registration>, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         registrations::proving(&mut db, &self.store, about.id)
@@ -126,8 +126,8 @@ impl Activities {
             .map(known)
     }
 
-    /// Counts a notification at a connection's own address that was not proved. `true`: it was one of several, the merchant is
-    /// alerted, and [`Self::register_again`] is due now; should it not be done, the next check does it.
+    /// Counts a notification at a connection's own address that was not proved. Returns true if there were several: the merchant is
+    /// alerted, and the caller must call [`Self::register_again`]; otherwise the next check does it.
     pub async fn unproved(&self, from: &Connection) -> Result<bool, StoreError> {
         let times = (delta(UNPROVED_WITHIN), delta(REGISTER_REST));
         let mut tx = self.store.begin().await?;
@@ -149,7 +149,7 @@ impl Activities {
         let Some(opened) = self.open_registration(about.id).await? else {
             return Ok(());
         };
-        // Efí, whose one address may be a stranger's, is not concerned: its bodies are not proved
+        // this does not concern Efí, whose single address may be another party's: its bodies are not proved
         match self.register_opened(&opened, false).await? {
             Ok(_) => {
                 tracing::info!(connection = %about.id, "our notification address is registered again");
@@ -190,7 +190,7 @@ impl Activities {
         }))
     }
 
-    /// Checks the connections that are due, until none is, or for so long that the next round is due.
+    /// Checks the connections that are due, until none is due or the round's time is over.
     pub async fn check_connections(&self) -> Result<(), StoreError> {
         let end = outside::instant() + ROUND;
         let mut checking = Vec::new();
@@ -201,7 +201,8 @@ impl Activities {
         done.into_iter().collect()
     }
 
-    /// An error is the claim's: one of a connection is logged, and its next check is in its time.
+    /// Checks due connections until `end`. An error of a connection is logged, and its next check is on schedule; only an error of the
+    /// claim is returned.
     async fn check_until(&self, end: tokio::time::Instant) -> Result<(), StoreError> {
         let every = self.timing.check_every;
         while outside::instant() < end {
@@ -258,7 +259,7 @@ impl Activities {
                 reason,
             )
             .await?;
-            // what was repaired is reported each time: the next check will not find it
+            // a repaired issue is reported each time: the next check will not find it
             if is_news || issue.repaired {
                 due.extend(alerts::raise(&mut tx, about.id, issue.code, &issue.message).await?);
             }
@@ -276,18 +277,18 @@ impl Activities {
     }
 }
 
-/// A part of `every`, by chance.
+/// Returns a random part of `every`.
 fn spread(every: Duration) -> Duration {
     let most = crate::ms(every / SPREAD);
     Duration::from_millis(store::chance(most))
 }
 
-/// What came of the new registration that a finding asked for.
+/// Adds the result of the new registration to the issue that required it.
 fn outcome(issue: Issue, done: &Result<Subscription, GatewayError>) -> Issue {
     let why = match done {
         Ok(Subscription::Taken { by }) => format!("another address is registered: {by}"),
         Ok(_) => return issue,
-        // as many as Stripe allows are registered already, say
+        // for example, Stripe's maximum number of endpoints is registered already
         Err(error) => format!("the gateway refuses to register it again ({})", error.code),
     };
     Issue {
@@ -297,7 +298,7 @@ fn outcome(issue: Issue, done: &Result<Subscription, GatewayError>) -> Issue {
     }
 }
 
-/// The gateway does not take our credentials any more.
+/// Returns the report of a gateway that no longer accepts our credentials.
 fn refused(error: &GatewayError) -> gateways::CheckReport {
     gateways::CheckReport {
         issues: vec![Issue {

@@ -1,4 +1,4 @@
-//! From the outbox to Kafka: at least once, in order per key, by one relay at a time.
+//! Relay from the outbox to Kafka: at least once, in order per key, by one relay at a time.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -16,29 +16,29 @@ use store::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How many messages are in flight at a time.
+/// Maximum number of messages in flight.
 const BATCH: i64 = 500;
-/// Between looks at an empty outbox.
+/// Pause after an empty outbox.
 const IDLE: Duration = Duration::from_millis(200);
-/// Between tries while Kafka or the database is away, and between tries to become the one relay.
+/// Pause between tries while Kafka or the database is unavailable, and between tries to become the only relay.
 const AWAY: Duration = Duration::from_secs(2);
-/// How long Kafka may take to acknowledge a message before the batch is tried again.
+/// Time that Kafka may take to acknowledge a message before the batch is retried, in milliseconds.
 const ACK_TIMEOUT_MS: &str = "10000";
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where Kafka is, and what our topics are called there.
+/// Address of Kafka and names of our topics there.
 #[derive(Clone, Debug)]
 pub struct KafkaConfig {
-    /// `host:port`, several separated by commas.
+    /// Addresses as `host:port`, several separated by commas.
     pub brokers: String,
-    /// Before every topic's name, so that several deployments share a cluster.
+    /// Prefix of every topic's name, so that several deployments can share a cluster.
     pub topic_prefix: String,
     pub partitions: i32,
     pub replication: i32,
 }
 
 impl KafkaConfig {
-    /// A topic's name in this deployment.
+    /// Returns a topic's name in this deployment.
     pub fn topic(&self, topic: Topic) -> String {
         format!("{}{topic}", self.topic_prefix)
     }
@@ -52,7 +52,7 @@ impl KafkaConfig {
     }
 }
 
-/// What the relay could not do.
+/// Failure of the relay.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     #[error(transparent)]
@@ -66,7 +66,7 @@ pub enum RelayError {
     },
 }
 
-/// Moves messages from the outbox to Kafka.
+/// Relay that moves messages from the outbox to Kafka.
 pub struct Relay {
     store: Store,
     producer: FutureProducer,
@@ -74,7 +74,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Does not connect yet: Kafka may be away.
+    /// Creates a relay. Does not connect yet: Kafka may be unavailable.
     pub fn new(store: Store, config: KafkaConfig) -> Result<Self, RelayError> {
         let producer = config
             .client()
@@ -89,7 +89,7 @@ impl Relay {
         })
     }
 
-    /// Relays until `stop`, whoever is away meanwhile.
+    /// Relays until `stop`; retries while Kafka or the database is unavailable.
     pub async fn run(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             if let Some(Err(error)) = stop.run_until_cancelled(self.lead(stop)).await {
@@ -99,7 +99,7 @@ impl Relay {
         }
     }
 
-    /// Waits to be the only one, then relays for as long as the connection that holds the lock lives.
+    /// Waits until it is the only relay, then relays while the connection that holds the lock lives.
     async fn lead(&self, stop: &CancellationToken) -> Result<(), RelayError> {
         let mut leading = self
             .store
@@ -120,7 +120,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Sends one batch and forgets what was acknowledged; how many that was.
+    /// Sends one batch and deletes the acknowledged messages. Returns their number.
     async fn relay(&self, db: &mut PgConnection) -> Result<usize, RelayError> {
         let messages = outbox::oldest(db, BATCH).await?;
         let mut sent = Vec::with_capacity(messages.len());
@@ -133,7 +133,7 @@ impl Relay {
                 .await
                 .map_err(|_| KafkaError::Canceled)
                 .and_then(|sent| sent.map_err(|(error, _)| error));
-            // what follows a failed message under its key is sent again after it
+            // messages that follow a failed one under its key are sent again after it
             match outcome {
                 Ok(_) if !failed_keys.contains(message.key.as_str()) => {
                     acknowledged.push(message.id);
@@ -189,7 +189,7 @@ pub async fn ensure_topics(config: &KafkaConfig) -> Result<(), RelayError> {
     Ok(())
 }
 
-/// The topics that Kafka does not have.
+/// Returns the topics that Kafka does not have.
 pub fn missing_topics(config: &KafkaConfig) -> Result<Vec<String>, RelayError> {
     let admin: AdminClient<DefaultClientContext> = config.client().create()?;
     let found = admin.inner().fetch_metadata(None, ADMIN_TIMEOUT)?;
@@ -205,7 +205,7 @@ pub fn missing_topics(config: &KafkaConfig) -> Result<Vec<String>, RelayError> {
         .collect())
 }
 
-/// All topics.
+/// Returns all topics.
 pub fn topics() -> [Topic; 3] {
     [
         Topic::GatewayAttempts,

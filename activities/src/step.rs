@@ -1,4 +1,4 @@
-//! The next step of a workflow. Ids and times only: this is what Temporal stores.
+//! Next step of a workflow. Ids and times only: Temporal stores it.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ms;
 
-/// The next step of a charge's, a refund's or an orphan's workflow.
+/// Next step of the workflow of a charge, a refund or an orphan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "next", rename_all = "snake_case")]
 pub enum Step {
@@ -14,9 +14,9 @@ pub enum Step {
     Attempt { after_ms: u64 },
     /// Sync with the row and the gateways, after a pause or when woken.
     Sync { after_ms: u64 },
-    /// The merchant wants it canceled: cancel it at its gateway.
+    /// The merchant canceled it: cancel it at its gateway.
     Cancel,
-    /// Its time ran out: make it unpayable at its gateway.
+    /// It expired: make it unpayable at its gateway.
     Expire,
     /// Nothing more is expected.
     Done,
@@ -28,21 +28,21 @@ impl Step {
     /// Sync now.
     pub const SYNC: Self = Self::Sync { after_ms: 0 };
 
-    /// Try a gateway after `pause`.
+    /// Returns the step to try a gateway after `pause`.
     pub fn attempt_after(pause: Duration) -> Self {
         Self::Attempt {
             after_ms: ms(pause),
         }
     }
 
-    /// Sync after `pause`.
+    /// Returns the step to sync after `pause`.
     pub fn check_after(pause: Duration) -> Self {
         Self::Sync {
             after_ms: ms(pause),
         }
     }
 
-    /// How long the workflow waits before it takes the step.
+    /// Returns the time that the workflow waits before it takes the step, in milliseconds.
     pub fn pause_ms(self) -> u64 {
         match self {
             Self::Attempt { after_ms } | Self::Sync { after_ms } => after_ms,
@@ -51,23 +51,23 @@ impl Step {
     }
 }
 
-/// What a step of a workflow did, and the next one.
+/// Result of a workflow's step, and the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     #[serde(flatten)]
     pub step: Step,
-    /// Whether the step changed anything that the next one can see. Two steps in a row without a change are followed by a wait.
+    /// True if the step changed anything that the next one can see. Two consecutive steps without a change are followed by a wait.
     #[serde(default = "assume_change")]
     pub changed: bool,
 }
 
-/// Steps that were recorded before `changed` existed.
+/// Returns the default for steps that were recorded before `changed` existed.
 fn assume_change() -> bool {
     true
 }
 
 impl Progress {
-    /// After a step that changed something.
+    /// Returns the progress after a step that changed something.
     pub fn changed(step: Step) -> Self {
         Self {
             step,
@@ -75,7 +75,7 @@ impl Progress {
         }
     }
 
-    /// After a step that changed nothing.
+    /// Returns the progress after a step that changed nothing.
     pub fn unchanged(step: Step) -> Self {
         Self {
             step,
@@ -84,21 +84,21 @@ impl Progress {
     }
 }
 
-/// How many steps in a row may change nothing and wait for nothing.
+/// Number of consecutive steps that may change nothing without a wait.
 const FREE_STEPS: u32 = 2;
-/// The first wait after them, in milliseconds; it doubles.
+/// First wait after them, in milliseconds; it doubles.
 const FIRST_WAIT_MS: u64 = 1_000;
-/// How often the wait doubles.
+/// Number of times that the wait doubles.
 const DOUBLINGS: u32 = 6;
 
-/// Keeps a workflow from taking steps that change nothing without a pause.
+/// Limiter that makes a workflow wait after steps that change nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
     idle: u32,
 }
 
 impl Pace {
-    /// How long to wait before the step that follows `done`, beyond the step's own pause.
+    /// Returns the time to wait before the step that follows `done`, beyond the step's own pause.
     pub fn wait_ms(&mut self, done: Progress) -> u64 {
         if done.changed || done.step.pause_ms() >= FIRST_WAIT_MS {
             self.idle = 0;
@@ -112,7 +112,7 @@ impl Pace {
     }
 }
 
-/// The next step of a delivery's or an endpoint's workflow.
+/// Next step of the workflow of a delivery or an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "next", rename_all = "snake_case")]
 pub enum DeliveryStep {

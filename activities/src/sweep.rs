@@ -1,5 +1,5 @@
-//! Rows that no workflow has moved in time, whatever their kind. Their workflows are started, or woken if they run; rows that do not
-//! move even so are worked on here. A row that fails is postponed with its reason, and the others go on.
+//! Sweep of overdue rows of all kinds. It starts their workflows, or wakes those that run, and processes rows that stay overdue itself. A
+//! row that fails is postponed with its reason, and the others continue.
 
 use std::time::{Duration, Instant};
 
@@ -19,31 +19,31 @@ use lanes::Lanes;
 
 mod lanes;
 
-/// No page is begun later than this after the sweep began: what is left is the next sweep's, which begins within a minute.
+/// Time after which a sweep starts no further page: the next sweep, which starts within a minute, processes the rest.
 const BEGIN_WITHIN: Duration = Duration::from_mins(3);
-/// The most rows of a kind that are read to be started or woken.
+/// Maximum number of rows of a kind that are read to be started or woken.
 const WAKE_PAGE: i64 = 1_000;
-/// Running workflows of one kind that are woken at a time: one that does not answer takes two seconds.
+/// Number of running workflows of one kind that are woken concurrently: one that does not answer takes two seconds.
 const WAKES: usize = 32;
-/// How often a row's workflow is started or woken before its row is worked on here.
+/// Number of times that a row's workflow is started or woken before the sweep processes the row itself.
 const WAKE_TIMES: i32 = 2;
-/// The most rows of a kind that are read to be worked on here.
+/// Maximum number of rows of a kind that are read to be processed by the sweep itself.
 const WORK_PAGE: i64 = 128;
-/// Rows of one kind that are worked on here at a time: each may wait for a gateway that does not answer.
+/// Number of rows of one kind that the sweep processes concurrently: each may wait for a gateway that does not answer.
 const ROWS_AT_A_TIME: usize = 32;
-/// How long one row may take here.
+/// Time limit for processing one row.
 const ROW_WITHIN: Duration = Duration::from_secs(30);
-/// The longest that a row which does not move is left alone, before jitter; the first time is the sweep's grace, then it doubles.
+/// Maximum pause of a row that does not move, before jitter; the first pause is the sweep's grace, then it doubles.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
-/// How long a row is left alone whose workflow could not be started because Temporal did not answer.
+/// Pause of a row whose workflow could not be started because Temporal did not answer.
 const AWAY_PAUSE: Duration = Duration::from_secs(10);
-/// Marks that ended so long ago belong to rows that have moved.
+/// Age after its end at which a mark is deleted: its row has moved.
 const FORGET_AFTER: Duration = Duration::from_hours(3);
-/// How many merchants' events are given positions in one go.
+/// Number of merchants whose events receive positions in one page.
 const MERCHANTS: i64 = 200;
-/// Longer reasons are cut.
+/// Maximum length of a reason, in characters; longer ones are cut.
 const REASON_CHARS: usize = 200;
-/// Between tries to match a notification whose reference has our shape and no row; then it is left to a person.
+/// Pauses between tries to match a notification whose reference has our format and no row; afterwards it needs manual review.
 const UNMATCHED_AGAIN: [Duration; 4] = [
     Duration::from_mins(1),
     Duration::from_mins(10),
@@ -65,7 +65,7 @@ impl Run {
 }
 
 impl Activities {
-    /// Starts, wakes or works on everything that is overdue, until nothing is or the time is over.
+    /// Starts, wakes or processes all overdue rows, until none is left or the time is over.
     pub async fn sweep_once(&self) -> Result<(), StoreError> {
         // Temporal starts the sweep
         self.starter.temporal_is_up();
@@ -86,7 +86,7 @@ impl Activities {
             Box::pin(self.finish_rotations()),
             Box::pin(self.delete_unmatched_notifications()),
         );
-        // each went as far as it could: an error of one has not kept the others from it
+        // each one went as far as it could: an error of one has not stopped the others
         let outcomes = woken.into_iter().chain(worked);
         outcomes
             .chain([positions, marks, rotations, unmatched])
@@ -112,7 +112,7 @@ impl Activities {
             let away = marks.iter().filter(|mark| mark.reason == AWAY).count();
             let is_away = away * 2 > found;
             if !is_away {
-                // Temporal answered for most rows: it is these starts that fail, and their rows must not wait for them for ever
+                // Temporal answered for most rows: only these starts fail, and their rows must not wait for them indefinitely
                 let failed = marks.iter_mut().filter(|mark| mark.reason == AWAY);
                 failed.for_each(|mark| mark.tries = mark.tries.saturating_add(1));
             }
@@ -124,7 +124,7 @@ impl Activities {
         Ok(())
     }
 
-    /// `None`: the time was over before its turn came.
+    /// Starts or wakes the workflow of one row. `None` if the time was over before its turn.
     async fn wake(&self, row: Overdue, run: &Run) -> Option<SweepMark> {
         let subject = subject(&row)?;
         let lane = run.lanes.enter().await;
@@ -152,7 +152,7 @@ impl Activities {
         })
     }
 
-    /// Works on those rows of one kind that their workflows did not move.
+    /// Processes the rows of one kind that their workflows did not move.
     async fn work_on_overdue(&self, kind: SweepKind, run: &Run) -> Result<(), StoreError> {
         let (grace, from) = if has_workflow(kind) {
             (self.timing.sweep_grace, WAKE_TIMES)
@@ -259,7 +259,7 @@ impl Activities {
         sweep::mark(&mut db, kind, marks).await
     }
 
-    /// The mark of a row about which something was done.
+    /// Returns the new mark of a processed row.
     fn checked(&self, row: Overdue, reason: &str) -> SweepMark {
         let doublings = u32::try_from(row.tries).unwrap_or(u32::MAX).min(16);
         let pause = (self.timing.sweep_grace * 2_u32.pow(doublings)).min(LONGEST_PAUSE);
@@ -273,7 +273,7 @@ impl Activities {
         }
     }
 
-    /// Gives positions to the events of merchants who do not list them, one page of each merchant after the other.
+    /// Assigns positions to the events of merchants who do not list them, one page per merchant.
     async fn give_positions(&self, run: &Run) -> Result<(), StoreError> {
         while !run.is_over() {
             let mut db = self.store.pool.acquire().await?;
@@ -309,10 +309,10 @@ impl Activities {
     }
 }
 
-/// The reason of a row whose workflow could not be started.
+/// Reason of a row whose workflow could not be started.
 const AWAY: &str = "Temporal did not answer";
 
-/// Whether rows of that kind are moved by workflows.
+/// Returns true if workflows move the rows of that kind.
 fn has_workflow(kind: SweepKind) -> bool {
     !matches!(kind, SweepKind::Token | SweepKind::Unmatched)
 }

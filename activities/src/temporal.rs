@@ -1,4 +1,4 @@
-//! The activities as Temporal calls them: names, and ids in and out.
+//! Temporal's interface to the activities: names, and ids as input and output.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,11 +8,10 @@ use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
 use crate::{Activities, DeliveryStep, Progress};
 
-/// How often a sweep says that it is still at work: one that was lost with its worker, or whose end Temporal did not hear, is
-/// soon done again.
+/// Heartbeat interval of scheduled activities: one that was lost with its worker, or whose end Temporal did not receive, is retried soon.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 
-/// What a worker registers.
+/// Activities that a worker registers.
 pub struct TemporalActivities(pub Arc<Activities>);
 
 #[activities]
@@ -27,7 +26,7 @@ impl TemporalActivities {
         Ok(self.0.attempt_or_detach(charge).await?)
     }
 
-    /// Applies what gateways said meanwhile, and decides what is next.
+    /// Applies the observations of a charge and decides the next step.
     #[activity(name = "sync")]
     pub async fn sync(
         self: Arc<Self>,
@@ -37,7 +36,7 @@ impl TemporalActivities {
         Ok(Box::pin(self.0.sync_charge(charge)).await?)
     }
 
-    /// Makes the charge unpayable at its gateway because the merchant wants it.
+    /// Makes the charge unpayable at its gateway because the merchant canceled it.
     #[activity(name = "cancel")]
     pub async fn cancel(
         self: Arc<Self>,
@@ -47,7 +46,7 @@ impl TemporalActivities {
         Ok(Box::pin(self.0.end_charge(charge)).await?)
     }
 
-    /// Makes the charge unpayable at its gateway because its time ran out.
+    /// Makes the charge unpayable at its gateway because it expired.
     #[activity(name = "expire")]
     pub async fn expire(
         self: Arc<Self>,
@@ -57,7 +56,7 @@ impl TemporalActivities {
         Ok(Box::pin(self.0.end_charge(charge)).await?)
     }
 
-    /// Finds out what became of an abandoned attempt, and voids it.
+    /// Resolves an abandoned attempt: finds out whether it exists, and voids or adopts it.
     #[activity(name = "resolve_orphan")]
     pub async fn resolve_orphan(
         self: Arc<Self>,
@@ -67,7 +66,7 @@ impl TemporalActivities {
         Ok(Box::pin(self.0.resolve_orphan(attempt)).await?)
     }
 
-    /// Gives money back, or finds out what became of it.
+    /// Sends a refund, or looks up its outcome.
     #[activity(name = "refund")]
     pub async fn refund(
         self: Arc<Self>,
@@ -77,7 +76,7 @@ impl TemporalActivities {
         Ok(Box::pin(self.0.refund_once(refund)).await?)
     }
 
-    /// Reads what gateways list, in case their notifications were lost.
+    /// Reads the gateways' lists, in case their notifications were lost.
     #[activity(name = "poll_connections")]
     pub async fn poll_connections(
         self: Arc<Self>,
@@ -98,7 +97,7 @@ impl TemporalActivities {
         }
     }
 
-    /// Checks our set-up at the gateways.
+    /// Checks the connections' registrations and settings at the gateways.
     #[activity(name = "check_connections")]
     pub async fn check_connections(
         self: Arc<Self>,
@@ -139,7 +138,7 @@ impl TemporalActivities {
         Ok(Box::pin(self.0.check_endpoint(endpoint)).await?)
     }
 
-    /// Wakes whatever nobody has looked at in time.
+    /// Wakes the workflows of overdue rows and processes rows that stay overdue.
     #[activity(name = "sweep")]
     pub async fn sweep(
         self: Arc<Self>,
@@ -156,13 +155,13 @@ impl TemporalActivities {
         };
         tokio::select! {
             swept = Box::pin(self.0.sweep_once()) => Ok(swept?),
-            // another one has taken its place; what it has not marked is that one's
+            // another sweep has replaced this one and processes the rows that this one has not marked
             () = ctx.cancelled() => Ok(()),
             never = heartbeats => never,
         }
     }
 
-    /// Creates partitions ahead of time.
+    /// Creates partitions in advance.
     #[activity(name = "create_partitions")]
     pub async fn create_partitions(
         self: Arc<Self>,

@@ -1,12 +1,12 @@
-//! Admission: a request is refused only when our own work queues, or when the memory for waiting callers is used up.
+//! Admission of requests. A request is refused only if our own work queues or if the memory for waiting callers is used up.
 //!
-//! A request that creates or changes something holds a permit while it works: from its arrival until its charge waits for a
-//! gateway, and again while its answer is read. Waiting for a gateway holds none. Requests queue for permits fairly by merchant and
-//! mode, which the header of a key names only once the key was found: until then all requests share one line with bounds of its own,
-//! so that invented keys take nothing from the callers whose keys were found before.
-//! How long they queue is what says that we are busy: it covers the database, Temporal, the workers and the processor, since
-//! each of these prolongs the time that a permit is held. As in controlled delay (RFC 8289) a burst may queue for long and is served; a
-//! queue that never empties may not, or else every caller would wait for the same outcome.
+//! A request that creates or changes something holds a permit while it works: from its arrival until its charge waits for a gateway, and
+//! again while its response is read. It holds none while it waits for a gateway. Requests queue for permits fairly by merchant and mode. A
+//! request's key identifies them only after the key was found once: until then all requests share one line with its own bounds, so that
+//! invented keys take nothing from callers whose keys were found before. The time in the queue measures the load: it covers the database,
+//! Temporal, the workers and the processor, since each of them prolongs the time that a permit is held. As in controlled delay (RFC 8289),
+//! a burst may queue for a long time and is served. A queue that never empties may not, because every caller would then wait for the same
+//! outcome.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -21,21 +21,21 @@ use strum::{Display, IntoStaticStr};
 
 use crate::{Code, Error};
 
-/// How long a caller may queue once there has been a queue for longer than a burst lasts.
+/// Maximum time in the queue once the queue has existed for longer than a burst.
 const STANDING_WAIT: Duration = Duration::from_secs(1);
-/// How long an answer queues before it is read all the same: its request has been granted.
+/// Time that a response queues for a permit before it is read without one: its request was already accepted.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
-/// How long a caller who is turned away should wait, in seconds.
+/// Value of `Retry-After` for refused callers, in seconds.
 const COME_BACK_AFTER_S: u32 = 1;
 
-/// The most keys whose callers have a line of their own.
+/// Maximum number of known keys, whose callers have their merchant's line.
 const MAX_KNOWN: u64 = 100_000;
-/// How long a key that was found gives its callers a line of their own.
+/// Time for which a key that was found is known.
 const KNOWN_FOR: Duration = Duration::from_hours(1);
-/// The share of the permits, and of the places in the queue, that callers with unknown keys have together: one in so many.
+/// Divisor: the share of the permits, and of the places in the queue, of all callers with unknown keys together.
 const UNKNOWN_SHARE: usize = 4;
 
-/// A line of the queue for permits.
+/// Line of the queue for permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Line {
     /// Callers of a merchant in one mode.
@@ -44,25 +44,25 @@ pub(crate) enum Line {
     Unknown,
 }
 
-/// What a permit is for.
+/// Purpose of a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Work {
-    /// Creating a charge.
+    /// Creation of a charge.
     Create,
-    /// Canceling or refunding one.
+    /// Cancellation or refund of a charge.
     Change,
-    /// Reading what became of it.
+    /// Read of the outcome.
     Answer,
 }
 
-/// Held while a request works.
+/// Permit of a request, held while it works.
 pub(crate) type Permit = Slot<Work, Line>;
 
-/// Held as long as a caller waits.
+/// Place of a waiting caller, held as long as it waits.
 pub(crate) type Place = Slot<Work, MerchantId>;
 
-/// How much is admitted.
+/// Limits of admission.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub at_work: usize,
@@ -70,26 +70,26 @@ pub(crate) struct Limits {
     pub answer_within: Duration,
 }
 
-/// Admits requests.
+/// Admission control of the API.
 pub(crate) struct Admission {
     work: FairSlots<Work, Line>,
     callers: FairSlots<Work, MerchantId>,
-    /// Whose the keys are that were found, by a digest under a secret of this process.
+    /// Lines of the keys that were found, by a digest under a secret of this process.
     known: Cache<u64, Line>,
     digest: RandomState,
-    /// How long a burst may queue: as long as its callers wait.
+    /// Maximum time in the queue for a burst, which is the time that its callers wait.
     burst: Duration,
 }
 
 impl Admission {
-    /// With nothing under way.
+    /// Creates an admission control without running requests.
     pub(crate) fn new(limits: Limits) -> Self {
         let (at_work, callers) = (limits.at_work.max(1), limits.waiting_callers.max(1));
         Self {
             work: FairSlots::capped(
                 Shares {
                     slots: at_work,
-                    // the last ones are for what was granted before: cancels, refunds, answers
+                    // The last permits are reserved for accepted charges: cancels, refunds, responses.
                     of_group: (at_work - at_work / 4).max(1),
                     of_key: at_work,
                     headroom: at_work / 4,
@@ -119,9 +119,9 @@ impl Admission {
         }
     }
 
-    /// A permit to work, waited for in a fair queue; an error if that would take too long.
+    /// Waits for a permit in a fair queue. Returns an error if that would take too long.
     pub(crate) async fn enter(&self, work: Work, headers: &HeaderMap) -> Result<Permit, Error> {
-        // turned away before the database is used, which is what a flood would wait for
+        // A flood is refused before it uses the database, which it would otherwise wait for.
         let line = self.line(headers);
         if is_too_long(self.work.queue(work, line), self.burst) {
             return Err(refused(work, "our own work queues"));
@@ -130,24 +130,24 @@ impl Admission {
         permit.ok_or_else(|| refused(work, "our own work queues"))
     }
 
-    /// A place for a caller who is going to wait for an outcome; a merchant has a share of them.
+    /// Returns a place for a caller that will wait for an outcome. Each merchant has a limited share of the places.
     pub(crate) fn place(&self, work: Work, merchant: MerchantId) -> Result<Place, Error> {
         let place = self.callers.try_enter(work, merchant);
         place.ok_or_else(|| refused(work, "too many callers wait"))
     }
 
-    /// A permit to read an answer.
+    /// Waits for a permit to read a response. Returns `None` after `ANSWER_WAIT`.
     pub(crate) async fn answer(&self, line: Line) -> Option<Permit> {
         let within = ANSWER_WAIT;
         self.work.enter_within(Work::Answer, line, within).await
     }
 
-    /// Gives callers with these headers their merchant's line: their key was found.
+    /// Assigns callers with these headers to `line`, because their key was found.
     pub(crate) fn remember(&self, headers: &HeaderMap, line: Line) {
         self.known.insert(self.key(headers), line);
     }
 
-    /// Takes callers with these headers out of their line: their key was not found.
+    /// Removes callers with these headers from their line, because their key was not found.
     pub(crate) fn forget(&self, headers: &HeaderMap) {
         self.known.invalidate(&self.key(headers));
     }
@@ -162,7 +162,7 @@ impl Admission {
     }
 }
 
-/// Whether a caller who comes now would queue for too long.
+/// Returns true if a new caller would queue for too long.
 fn is_too_long(queue: Queue, burst: Duration) -> bool {
     let most = if queue.standing < burst {
         burst
@@ -205,7 +205,7 @@ mod tests {
         Line::Known(MerchantId(Uuid::from_u128(n)), Mode::Live)
     }
 
-    /// So many callers with keys that nobody was given; those who got in, and those who queue.
+    /// Sends `callers` requests with invented keys. Returns the permits, and the requests that queue.
     fn flood(
         admission: &Admission,
         callers: u32,
@@ -296,7 +296,7 @@ mod tests {
         let admission = admission(4, 80);
         let (mut entered, queued) = flood(&admission, 5);
         assert_eq!((entered.len(), queued.len()), (1, 4));
-        // the one permit of the unknown is free for the next while the merchant's work goes on
+        // The only permit of unknown keys becomes free for the next caller while the merchant's work continues.
         entered[0].pass_to(of_merchant(1));
         let next = queued.into_iter().filter_map(FutureExt::now_or_never);
         let held: Vec<_> = next.filter_map(Result::ok).collect();

@@ -1,4 +1,4 @@
-//! Who asks: a function that returns the caller, and whatever needs one takes it.
+//! Authentication by API key.
 
 use axum::http::{HeaderMap, header};
 use schemas::{
@@ -13,10 +13,10 @@ use crate::{
     admission::{Line, Permit, Place, Work},
 };
 
-/// Long before any key of ours ends.
+/// Maximum length of a key; all of ours are much shorter.
 const MAX_KEY: usize = 200;
 
-/// A merchant, in one mode, with a key that permits what is asked.
+/// Merchant and mode of a request whose key has the required permission.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub merchant: MerchantId,
@@ -25,7 +25,7 @@ pub struct Caller {
     status: MerchantStatus,
 }
 
-/// A caller that was admitted to create or change something.
+/// Caller that was admitted to create or change something.
 pub(crate) struct Admitted {
     pub(crate) caller: Caller,
     pub(crate) permit: Permit,
@@ -45,7 +45,7 @@ pub(crate) async fn admit(app: &App, headers: &HeaderMap, work: Work) -> Result<
     })
 }
 
-/// The caller of a request, if its key permits as much as `needed`. What is wrong with a key is not told.
+/// Returns the caller of a request, if its key has at least the permission `needed`. The response does not state why a key is invalid.
 pub async fn authenticate(
     app: &App,
     headers: &HeaderMap,
@@ -91,12 +91,12 @@ pub async fn authenticate(
 }
 
 impl Caller {
-    /// Its line in the queue for permits.
+    /// Returns the caller's line in the queue for permits.
     pub(crate) fn line(&self) -> Line {
         Line::Known(self.merchant, self.mode)
     }
 
-    /// Whether it may create something new.
+    /// Returns an error if the merchant may not create anything new.
     pub fn may_create(&self) -> Result<(), Error> {
         match self.status {
             MerchantStatus::Active => Ok(()),

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a request, and the one place that turns it into a problem document (RFC 9457).
+//! Errors of requests, and their conversion to problem documents (RFC 9457).
 
 use axum::{
     Json,
@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::input::Path;
 
-/// Stable names of what can go wrong. Each is explained at its `doc_url`.
+/// Stable error codes. Each is explained at its `doc_url`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Code {
@@ -72,7 +72,7 @@ impl Code {
         }
     }
 
-    /// The kind of problem in a few words, and what to do about it.
+    /// Returns the code's title and the instruction for the client.
     #[expect(clippy::too_many_lines, reason = "a table: one entry per code")]
     fn explanation(self) -> (&'static str, &'static str) {
         match self {
@@ -177,7 +177,7 @@ impl Code {
     }
 }
 
-/// What is wrong with this request.
+/// Error of a request.
 #[derive(Clone, Debug)]
 pub struct Error {
     code: Code,
@@ -188,7 +188,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of `code`; `detail` says what happened this time, without repeating what was sent.
+    /// Creates an error. `detail` describes this occurrence without repeating the input.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -199,7 +199,7 @@ impl Error {
         }
     }
 
-    /// Wrong fields, all of them.
+    /// Creates an error for all invalid fields.
     pub fn fields(code: Code, errors: Vec<FieldError>) -> Self {
         let names: Vec<_> = errors
             .iter()
@@ -211,21 +211,21 @@ impl Error {
         }
     }
 
-    /// Names the charge concerned.
+    /// Adds the charge concerned.
     #[must_use]
     pub fn about(mut self, charge: ChargeId) -> Self {
         self.charge = Some(charge);
         self
     }
 
-    /// When to come back.
+    /// Sets the number of seconds after which the client should retry.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
 
-    /// Not there, or not the caller's.
+    /// Creates the error for an object that does not exist or belongs to another merchant or mode.
     pub fn not_found(what: &str) -> Self {
         Self::new(
             Code::NotFound,
@@ -238,7 +238,7 @@ impl Error {
         &self.detail
     }
 
-    /// The key of another request.
+    /// Creates the error for an idempotency key that was used for another request.
     pub(crate) fn key_reused() -> Self {
         Self::new(
             Code::IdempotencyKeyReused,
@@ -273,7 +273,7 @@ impl Error {
     }
 }
 
-/// Our own infrastructure: logged here, once; the caller may come back.
+/// Failure of our own infrastructure. It is logged here once; the client may retry.
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "a request failed");
@@ -297,7 +297,7 @@ impl From<BytesRejection> for Error {
     }
 }
 
-/// The body is written by `log`, which knows the request's id.
+/// The response has no body: `log` writes it, because it knows the request's id.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
@@ -316,7 +316,7 @@ impl IntoResponse for Error {
     }
 }
 
-/// The problem as the body of `answer`, whose status and further headers stay.
+/// Writes the problem as the body of `answer`, and retains its status and other headers.
 pub(crate) fn write(problem: Problem, answer: Response) -> Response {
     let (mut parts, _) = answer.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -327,7 +327,7 @@ pub(crate) fn write(problem: Problem, answer: Response) -> Response {
     Response::from_parts(parts, Json(problem).into_response().into_body())
 }
 
-/// Explains an error code, for people who follow a `doc_url`.
+/// Returns the explanation of an error code, for developers who follow a `doc_url`.
 pub async fn explain(Path(code): Path<String>) -> Result<String, Error> {
     let code: Code = code.parse().map_err(|_| Error::not_found("error code"))?;
     let (title, what_to_do) = code.explanation();

@@ -1,4 +1,4 @@
-//! What callers send, read so that every wrong field is named at once.
+//! Input of requests. All invalid fields are reported at once.
 
 use std::{borrow::Cow, str::FromStr, time::Duration};
 
@@ -21,14 +21,14 @@ use uuid::Uuid;
 use crate::{Code, Error};
 
 const MAX_IDEMPOTENCY_KEY: usize = 255;
-/// How long a request's body may take to arrive: a client that sends it byte by byte holds a connection no longer than this.
+/// Maximum time for a request's body to arrive. It bounds the connection of a client that sends byte by byte.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// What stands for bytes that are no UTF-8.
+/// Replacement of bytes that are not UTF-8.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
-/// Four hexadecimal digits after `\u`.
+/// Length of an escape: `\u` and four hexadecimal digits.
 const ESCAPE_LEN: usize = 6;
 
-/// A JSON body of any shape: the handler checks it after it knows who sends it.
+/// JSON body of any shape. The handler checks it after authentication.
 pub struct Body(pub Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Body {
@@ -50,8 +50,8 @@ async fn arrive<S: Send + Sync>(
 }
 
 impl Body {
-    /// The body as JSON. A half of a surrogate pair alone, which JSON can write and no text can hold, becomes a NUL: the check of
-    /// the request names its field.
+    /// Returns the body as JSON. Replaces a lone surrogate, which JSON can escape and text cannot contain, by NUL; the check of the request
+    /// then names its field.
     pub fn json(&self) -> Result<Value, Error> {
         let read = serde_json::from_slice(&self.0);
         let read = read.or_else(|error| match without_lone_surrogates(&self.0) {
@@ -72,7 +72,7 @@ impl Body {
 }
 
 impl Body {
-    /// The body as JSON; none at all is an empty object.
+    /// Returns the body as JSON. An empty body is an empty object.
     pub fn json_or_empty(&self) -> Result<Value, Error> {
         if self.0.is_empty() {
             Ok(Value::Object(serde_json::Map::new()))
@@ -82,7 +82,7 @@ impl Body {
     }
 }
 
-/// Returns `body` with `\u0000` in place of each escaped half of a surrogate pair that is alone; `None` if there is none.
+/// Returns `body` with `\u0000` in place of each escaped lone surrogate, or `None` if there is none.
 fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
     let escape = |at: usize| {
         let digits = body.get(at..at + ESCAPE_LEN)?.strip_prefix(b"\\u")?;
@@ -100,7 +100,7 @@ fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
                 at += ESCAPE_LEN;
                 continue;
             }
-            // an escaped backslash is no beginning of an escape
+            // An escaped backslash does not begin another escape.
             _ if body[at] == b'\\' => 2,
             _ => 1,
         };
@@ -110,7 +110,7 @@ fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
     found.then_some(kept)
 }
 
-/// The parameters of the path; an address that is not UTF-8 is a problem like any other.
+/// Parameters of the path. A path that is not UTF-8 is reported as a problem.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -138,7 +138,7 @@ fn not_text(name: &str) -> Error {
     Error::fields(Code::InvalidRequest, vec![wrong])
 }
 
-/// The `Idempotency-Key`, if one was sent.
+/// Returns the `Idempotency-Key`, if one was sent.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
@@ -150,7 +150,7 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     Ok(Some(key))
 }
 
-/// The `Idempotency-Key` of a request that must have one.
+/// Returns the `Idempotency-Key` of a request that requires one.
 pub fn needed_idempotency_key(headers: &HeaderMap) -> Result<&str, Error> {
     idempotency_key(headers)?.ok_or_else(|| {
         no_key("a charge is created only under a key, so that a repeat never charges twice")
@@ -161,7 +161,7 @@ fn no_key(why: &str) -> Error {
     Error::new(Code::IdempotencyKeyRequired, why)
 }
 
-/// An id in the path; one that cannot be ours is not found.
+/// Parses an id in the path. Returns "not found" for an id that does not have our format.
 pub fn path_id<T: FromStr>(text: &str, what: &str) -> Result<T, Error> {
     if text::normal(text).is_err() {
         return Err(not_text("id"));
@@ -169,14 +169,14 @@ pub fn path_id<T: FromStr>(text: &str, what: &str) -> Result<T, Error> {
     text.parse().map_err(|_| Error::not_found(what))
 }
 
-/// A query string, read parameter by parameter.
+/// Query string, read parameter by parameter.
 pub struct Params<'a> {
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     errors: Vec<FieldError>,
 }
 
 impl<'a> Params<'a> {
-    /// Nothing is wrong yet.
+    /// Parses a query string. No parameter is checked at this point.
     pub fn new(query: Option<&'a str>) -> Self {
         Self {
             pairs: form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect(),
@@ -184,7 +184,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A parameter that may be left out; `expected` says what it must be.
+    /// Returns an optional parameter. `expected` describes valid values for the error message.
     pub fn optional<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
         let at = self.pairs.iter().position(|(key, _)| key == name)?;
         let (_, value) = self.pairs.remove(at);
@@ -199,7 +199,7 @@ impl<'a> Params<'a> {
             .ok()
     }
 
-    /// `limit`, `starting_after` and `ending_before`; `Id` is the kind of the list's ids.
+    /// Reads `limit`, `starting_after` and `ending_before`. `Id` is the type of the list's ids.
     pub fn range<Id: FromStr>(&mut self, uuid: impl Fn(Id) -> Uuid) -> Range {
         let limit = self
             .optional("limit", "must be a whole number from 1 to 100")
@@ -231,7 +231,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// Every parameter that was wrong, unknown, or given twice.
+    /// Returns an error for all parameters that were invalid, unknown, or sent twice.
     pub fn finish(mut self) -> Result<(), Error> {
         for (name, _) in &self.pairs {
             let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();

@@ -27,31 +27,31 @@ pub mod v1;
 use admission::Admission;
 pub use error::{Code, Error};
 
-/// The longest request of a merchant, in bytes.
+/// Maximum size of a merchant's request in bytes.
 const MAX_BODY: usize = 64 * 1024;
-/// The longest notification of a gateway, in bytes.
+/// Maximum size of a gateway's notification in bytes.
 const MAX_NOTIFICATION: usize = 512 * 1024;
 
-/// How the API behaves.
+/// Configuration of the API.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How long a caller waits for a charge to be presented.
+    /// Maximum time that a caller waits for a charge to be presented.
     pub answer_within: Duration,
-    /// Requests that create or change something and work at a time; waiting for a gateway is no work.
+    /// Maximum number of concurrent requests that create or change something. Waiting for a gateway does not count.
     pub requests_at_work: usize,
-    /// Callers that wait for an outcome at a time; more are refused at once.
+    /// Maximum number of callers that wait for an outcome. More are refused immediately.
     pub max_waiting_callers: usize,
-    /// Whether webhook endpoints may be on private addresses and plain HTTP: local stacks only.
+    /// True if webhook endpoints may have private addresses and plain HTTP: for local stacks only.
     pub allow_private_webhooks: bool,
-    /// Where error codes are explained.
+    /// Base URL of the explanations of error codes.
     pub docs_url: Url,
 }
 
-/// What handlers work with. Cheap to clone.
+/// State of the handlers. Cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
-/// The parts of an [`App`].
+/// Fields of an [`App`].
 pub struct Inner {
     pub(crate) store: Store,
     pub(crate) orchestrator: Orchestrator,
@@ -73,7 +73,7 @@ impl std::ops::Deref for App {
 }
 
 impl App {
-    /// `outcomes` must be listening; `tracker` is waited for when the process stops.
+    /// Creates the state. `outcomes` must be listening; the process waits for `tracker` when it stops.
     pub fn new(
         store: Store,
         orchestrator: Orchestrator,
@@ -100,7 +100,7 @@ impl App {
     }
 }
 
-/// All routes.
+/// Returns all routes.
 pub fn router(app: App) -> Router {
     let merchants = Router::new()
         .route(
@@ -135,7 +135,7 @@ pub fn router(app: App) -> Router {
             "/notifications/{connection}/{secret}",
             post(notifications::receive),
         )
-        // Efí appends this to whatever was registered
+        // Efí appends `/pix` to the registered address.
         .route(
             "/notifications/{connection}/{secret}/pix",
             post(notifications::receive),

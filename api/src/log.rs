@@ -1,4 +1,4 @@
-//! One line per request, by route template; the request's id; problems written out, those of a panic too.
+//! Request log: one line per request, by route template. Also assigns the request's id and writes problems, including those of panics.
 
 use std::{any::Any, sync::Arc, time::Instant};
 
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{Code, Error, error};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
-/// Wraps every request of `routes`; `docs` explains error codes.
+/// Wraps `routes` with the log. `docs` is the base URL of the explanations of error codes.
 pub(crate) fn wrap(routes: Router, docs: Url) -> Router {
     routes
         .layer(CatchPanicLayer::custom(panicked))
@@ -29,7 +29,7 @@ fn panicked(_message: Box<dyn Any + Send>) -> Response {
     Error::new(Code::InternalError, "the request could not be handled").into_response()
 }
 
-/// The label of a method in logs and metrics: a client may send any word.
+/// Returns the label of a method for logs and metrics. Unknown methods share one label, because a client may send any text.
 fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

@@ -1,4 +1,4 @@
-//! What gateways tell us: verified first, stored, answered, then worked on.
+//! Notifications from gateways. They are verified, stored, answered, and then processed.
 
 use std::time::SystemTime;
 
@@ -18,7 +18,7 @@ use crate::{
     input::{Body, Path, path_id},
 };
 
-/// `POST /notifications/{connection}/{secret}`. Always exactly 200 once stored: Asaas takes nothing else.
+/// `POST /notifications/{connection}/{secret}`: always exactly 200 once stored, because Asaas accepts no other status.
 pub async fn receive(
     State(app): State<App>,
     Path((connection, secret)): Path<(String, String)>,

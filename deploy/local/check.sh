@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a change must pass before its tests are run.
+# Checks that a change must pass before its tests are run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 typos_version=1.52.0
@@ -41,7 +41,7 @@ step licenses and sources
 if ! "$tools/bin/cargo-deny" --version 2>/dev/null | grep -q " $deny_version$"; then
     cargo install --quiet --locked --debug --no-default-features --version "$deny_version" --root "$tools" cargo-deny
 fi
-# advisories live in a Git repository outside; run `cargo deny check advisories` where that can be reached
+# advisories are in an external Git repository; run `cargo deny check advisories` where it is reachable
 "$tools/bin/cargo-deny" --log-level error check licenses bans sources
 
 step paths and headings in documents

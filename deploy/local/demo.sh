@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Shows what `make up` started at work.
+# Demonstrates the stack that `make up` started.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . deploy/local/environment.sh
 . "$STATE/merchant.env"
 
-# a Standard Webhooks library that is not ours checks the signatures
+# a third party's Standard Webhooks library verifies the signatures
 venv=$STATE/demo-venv
 if [ ! -e "$venv/.ok" ]; then
     python3 -m venv "$venv"

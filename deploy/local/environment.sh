@@ -1,4 +1,4 @@
-# To be sourced: how the processes of `make up` are configured. Every variable can be set beforehand.
+# To be sourced: configuration of the processes of `make up`. Every variable can be set beforehand.
 # shellcheck shell=bash
 export STATE=${STATE:-$PWD/.run}
 mkdir -p "$STATE"
@@ -45,8 +45,8 @@ start_simulators() {
     deploy/local/stack.sh wait-http simulators "$simulators/_sim/health" 30
 }
 
-# A merchant on the simulators, with a key and a connection to each gateway, in $STATE/merchant.env. A new one whenever the
-# simulators were started anew: they remember nothing, so the notification addresses registered with them are gone.
+# Creates a merchant on the simulators, with a key and a connection to each gateway, and writes $STATE/merchant.env. A new one is needed
+# after each restart of the simulators: they store nothing, so that the registered notification addresses are lost.
 create_merchant() {
     local merchant key gateway
     merchant=$("$BIN/orchestrator" merchant create "Loja de demonstração")
@@ -59,7 +59,7 @@ create_merchant() {
     printf 'MERCHANT=%s\nKEY=%s\n' "$merchant" "$key" >"$STATE/merchant.env"
 }
 
-# credentials GATEWAY [ACCOUNT]: what the simulators take for an account, `loja` by default.
+# credentials GATEWAY [ACCOUNT]: prints credentials that the simulators accept for an account, `loja` by default.
 credentials() {
     local account=${2:-loja}
     case $1 in

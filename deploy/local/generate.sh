@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rewrites what is derived: .sqlx from the migrations and queries, schemas/json from the types.
+# Rewrites the generated files: .sqlx from the migrations and queries, schemas/json from the types.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . deploy/local/test-services.sh postgres

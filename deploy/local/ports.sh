@@ -1,8 +1,8 @@
-# To be sourced, before environment.sh: `. ports.sh OFFSET` moves every port of a stack, so that it runs beside others. Offsets in use:
-# none (`make up`), 20000 (chaos), 22000 (bench); the services of the tests have ports of their own (test-services.sh).
+# To be sourced before environment.sh: `. ports.sh OFFSET` moves every port of a stack, so that several stacks can run. Offsets in use:
+# none (`make up`), 20000 (chaos), 22000 (bench); the services of the tests have separate ports (test-services.sh).
 # shellcheck shell=bash
 
-# From here on the system gives ports to outgoing connections, which may take one before a service does.
+# First port that the system assigns to outgoing connections: one of them may occupy it before a service does.
 EPHEMERAL=32768
 
 move() {

@@ -1,7 +1,7 @@
-# PostgreSQL: sourced by stack.sh. It refuses root, folders that its user cannot enter, and long socket paths.
+# PostgreSQL: sourced by stack.sh. It refuses to run as root, with folders that its user cannot enter, and with long socket paths.
 # shellcheck shell=bash
 
-# Where its programs and data are, and how to become its user: POSTGRES_BIN, POSTGRES_HOME, AS.
+# Sets POSTGRES_BIN (its programs), POSTGRES_HOME (its data), and AS (the command prefix that runs as its user).
 postgres_environment() {
     local installed user
     AS=()
@@ -27,7 +27,7 @@ become() {
     fi
 }
 
-# The repository lies below a folder that PostgreSQL's user may not enter: a copy, and the data, go where it may.
+# Copies the programs to a folder that PostgreSQL's user can enter, and places the data there: it cannot enter the repository's folder.
 move_out() {
     POSTGRES_HOME=/var/tmp/orchestrator-pg-$(printf %s "$STATE" | cksum | awk '{ print $1 }')
     install -d -m 755 "$POSTGRES_HOME"
@@ -61,7 +61,7 @@ start_postgres() {
 }
 
 await_postgres() {
-    # after a kill -9 its children may hold the shared memory for a moment: it ends at once, and comes up at a later try
+    # after a kill -9 its children may hold the shared memory for a moment: it exits at once, and a later try succeeds
     for _ in $(seq 20); do
         sleep 0.2
         if pid_of postgres >/dev/null; then break; fi

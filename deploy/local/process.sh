@@ -1,10 +1,10 @@
-# Bookkeeping of background processes: sourced by stack.sh. Only what is recorded here is ever ended.
+# Bookkeeping of background processes: sourced by stack.sh. Only processes that are recorded here are ended.
 # shellcheck shell=bash
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'stack: %s\n' "$*" >&2; exit 1; }
 
-# A process's start, so that a pid that was given out again is not mistaken for ours.
+# Prints a process's start time, so that a reused pid is not mistaken for ours.
 birth_of() {
     if [ -r "/proc/$1/stat" ]; then
         sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '{ print $20 }'
@@ -13,7 +13,7 @@ birth_of() {
     fi
 }
 
-# The pid of a recorded process that still runs.
+# Prints the pid of a recorded process, if it still runs.
 pid_of() {
     local pid birth
     [ -f "$STATE/pids/$1" ] || return 1
@@ -21,7 +21,7 @@ pid_of() {
     kill -0 "$pid" 2>/dev/null && [ "$(birth_of "$pid")" = "$birth" ] && echo "$pid"
 }
 
-# launch NAME COMMAND...: in a process group of its own; its output goes to the log.
+# launch NAME COMMAND...: starts it in a separate process group; its output goes to the log.
 launch() {
     local name=$1 pid
     shift
@@ -33,7 +33,7 @@ launch() {
     printf '%s\n%s\n' "$pid" "$(birth_of "$pid")" >"$STATE/pids/$name"
 }
 
-# ready NAME COMMAND...: waits until the command succeeds, as long as the process lives.
+# ready NAME COMMAND...: waits until the command succeeds, while the process lives.
 ready() {
     local name=$1 deadline=$((SECONDS + ${WAIT_SECONDS:-90}))
     shift
@@ -47,7 +47,7 @@ ready() {
     done
 }
 
-# end NAME [SIGNAL]: asks, waits 30 s, then insists.
+# end NAME [SIGNAL]: sends the signal, waits 30 s, then sends KILL.
 end() {
     local name=$1 signal=${2:-TERM} pid
     if ! pid=$(pid_of "$name"); then

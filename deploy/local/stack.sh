@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# PostgreSQL, Temporal and Kafka without containers, as root and as anybody else.
+# PostgreSQL, Temporal and Kafka without containers, for root and for any other user.
 #
 #   stack.sh start [postgres|temporal|kafka ...]   fetch what is missing, start what is down, wait until it is ready
 #   stack.sh stop                                  stop what this script started, last first
-#   stack.sh status | logs | env                   what runs; its logs; what a client must know, as shell
-#   stack.sh run NAME COMMAND...                   start something of ours under the same bookkeeping; the ports that the variables
+#   stack.sh status | logs | env                   what runs; the logs; a client's variables, as shell
+#   stack.sh run NAME COMMAND...                   start a process under the same bookkeeping; the ports that the variables
 #                                                  named in $NEEDS hold must be free
 #   stack.sh signal NAME SIGNAL                    send it a signal
 #   stack.sh end NAME                              stop it
 #   stack.sh wait-http NAME URL SECONDS            wait until it answers
 #
-# State lies in $STATE (.run), fetched tools in $TOOLS ($STATE/tools), which several stacks may share.
+# State is in $STATE (.run), fetched tools in $TOOLS ($STATE/tools), which several stacks may share.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export LC_ALL=C.UTF-8
@@ -44,7 +44,7 @@ start() {
     done
 }
 
-# One at a time: what is started must not inherit the lock (`9>&-` in `launch`).
+# Allows one start or stop at a time. Started processes must not inherit the lock (`9>&-` in `launch`).
 lock() {
     exec 9>"$STATE/.lock"
     if command -v flock >/dev/null; then flock -w 300 9 || die "another stack.sh holds $STATE/.lock"; fi
@@ -61,7 +61,7 @@ address() {
 stop() {
     lock
     local name
-    # ours first, newest first; then what they need
+    # our processes first, newest first; then the services that they need
     for name in $(ls -t "$STATE/pids"); do
         case " ${SERVICES[*]} " in *" $name "*) ;; *) end "$name" ;; esac
     done
@@ -87,7 +87,7 @@ status() {
 }
 
 environment() {
-    # nothing is fetched here: the tools may not be there yet
+    # nothing is fetched here: the tools may be missing
     postgres_environment
     cat <<X
 export ORCHESTRATOR_DATABASE_URL=postgres://orchestrator@127.0.0.1:$POSTGRES_PORT/orchestrator

@@ -1,4 +1,4 @@
-# Temporal's dev server and its UI: sourced by stack.sh. The settings are those that measurements asked for.
+# Temporal's dev server and its UI: sourced by stack.sh. The settings follow from measurements.
 # shellcheck shell=bash
 
 start_temporal() {
@@ -6,12 +6,12 @@ start_temporal() {
     need_free TEMPORAL_PORT TEMPORAL_UI_PORT TEMPORAL_HTTP_PORT TEMPORAL_METRICS_PORT
     mkdir -p "$STATE/temporal"
     local settings=(
-        # untouched, each workflow task waits for a tick of 50 ms, and partitions starve each other
+        # with the defaults each workflow task waits for a tick of 50 ms, and partitions starve each other
         history.transferProcessorMaxPollRPS=5000 history.transferProcessorMaxPollHostRPS=5000 history.timerProcessorMaxPollRPS=20
         matching.numTaskqueueReadPartitions=1 matching.numTaskqueueWritePartitions=1
-        # lists lag by a tenth of a second, and are read and written in batches that hold nobody up
+        # lists lag by a tenth of a second, and are read and written in batches that block no other request
         history.visibilityProcessorMaxPollRPS=10
-        # the dev server asks its database anew for them 20 times a charge; ours exist from its start
+        # the dev server reads the search attributes from its database 20 times per charge; ours exist from its start
         system.forceSearchAttributesCacheRefreshOnRead=false
         history.enableHostLevelEventsCache=true history.clientOwnershipCachingEnabled=true
         # metrics for servers that balance load among each other
@@ -29,8 +29,8 @@ await_temporal() {
     trim_visibility
 }
 
-# The dev server keeps some 55 indexes of what it lists, and writes them all twice for each workflow: nearly half of its work at full load.
-# Only those are left that its UI or we ask by; other queries still work, by reading the table.
+# Drops indexes of the dev server's lists: it has about 55 and writes them all twice for each workflow, nearly half of its work at full
+# load. Those that its UI or our queries use remain; other queries still work, by reading the table.
 trim_visibility() {
     "$VENV/bin/python" - "$STATE/temporal/temporal.db" <<'PYTHON'
 import sqlite3

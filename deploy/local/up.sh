@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Services, build, migrations, simulators, the orchestrator, a merchant, the demo; then where everything is.
+# Starts services, builds, migrates, starts simulators and orchestrator, creates a merchant, runs the demo, and prints the addresses.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

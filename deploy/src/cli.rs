@@ -1,4 +1,4 @@
-//! The command line.
+//! Command line.
 
 use std::{
     io::{Read, Write},
@@ -37,7 +37,7 @@ mod notifications;
 mod operator;
 mod payers;
 
-/// How long Temporal may take to answer.
+/// Time limit for connecting to Temporal.
 const TEMPORAL_WITHIN: Duration = Duration::from_secs(5);
 
 /// Payment Orchestrator. Configured by environment variables: see `orchestrator config`.
@@ -78,7 +78,7 @@ enum Command {
     /// Circuit breakers: hold, release.
     #[command(subcommand)]
     Breaker(breakers::Command),
-    /// Charges that a person must decide about.
+    /// Charges that need manual review.
     #[command(subcommand)]
     Charge(charges::Command),
     /// Payers and their personal data.
@@ -87,9 +87,9 @@ enum Command {
     /// Deliveries of events to merchants' servers.
     #[command(subcommand)]
     Delivery(DeliveryCommand),
-    /// List what was done by hand: when, who, what, to what, why.
+    /// List manual operations: time, author, action, subject, reason, details.
     Audit(audit::Query),
-    /// What gateways told us.
+    /// Notifications from gateways.
     #[command(subcommand)]
     Notifications(NotificationsCommand),
     /// Events: resend one to its merchant, watch the streams in Kafka.
@@ -99,15 +99,15 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum NotificationsCommand {
-    /// Read stored notifications again, as if their gateways told them anew: harmless for those that were acted on.
+    /// Replay stored notifications. Harmless for those that were already applied.
     Replay {
-        /// Only of this connection.
+        /// Only those of this connection.
         #[arg(long)]
         connection: Option<ConnectionId>,
-        /// Only those that came since then: `2026-11-25T00:00:00Z`.
+        /// Only those received since this time: `2026-11-25T00:00:00Z`.
         #[arg(long)]
         since: Option<Instant>,
-        /// Only those that could not be read when they came.
+        /// Only those that could not be read when they were received.
         #[arg(long)]
         unreadable: bool,
     },
@@ -125,10 +125,10 @@ enum DeliveryCommand {
 
 #[derive(Debug, Subcommand)]
 enum EventsCommand {
-    /// Deliver an event once more: to each endpoint that listens for it, or to one. Prints the new deliveries.
+    /// Deliver an event again: to each endpoint that subscribes to it, or to one. Prints the new deliveries.
     Resend {
         event: EventId,
-        /// Only to this endpoint, whatever it listens for.
+        /// Only to this endpoint, also if it does not subscribe to the event.
         #[arg(long)]
         endpoint: Option<EndpointId>,
         #[command(flatten)]
@@ -136,10 +136,10 @@ enum EventsCommand {
     },
     /// Print messages as they arrive, until interrupted.
     Tail {
-        /// `gateway.attempts.v1`, `gateway.health.v1` or `charge.events.v1`; all of them unless told.
+        /// `gateway.attempts.v1`, `gateway.health.v1` or `charge.events.v1`. Defaults to all of them.
         #[arg(long)]
         topic: Vec<Topic>,
-        /// Begin with the oldest message that Kafka still has.
+        /// Start with the oldest message that Kafka still has.
         #[arg(long)]
         from_beginning: bool,
         /// End after this many messages.
@@ -224,7 +224,7 @@ async fn serve(config: &Config, roles: &[Role]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A file's text, or standard input's.
+/// Returns the text of a file, or of standard input.
 fn read(path: &Path, what: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     if path.as_os_str() == "-" {
@@ -236,12 +236,12 @@ fn read(path: &Path, what: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading {what} from {}", path.display()))
 }
 
-/// An instant as commands print it.
+/// Formats an instant for output.
 fn shown(at: Instant) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// What acts on charges and deliveries, with Temporal if it answers; without it the sweep does what is left.
+/// Returns the activities for commands, connected to Temporal if it answers; without it the sweep does the remaining work.
 async fn working(config: &Config) -> anyhow::Result<Activities> {
     let store = open_store(config).await?;
     let tracker = TaskTracker::new();

@@ -1,5 +1,5 @@
-//! Configuration: environment variables only, all of them here. Each field is the variable of its name in upper case after
-//! `ORCHESTRATOR_`; one that is missing or wrong stops the start and is named.
+//! Configuration: environment variables only, all of them here. Each field is the variable of its name in upper case after `ORCHESTRATOR_`.
+//! A missing or invalid variable stops the start, and the error names it.
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
@@ -12,126 +12,126 @@ use store::vault::{DataKey, VaultError};
 use url::Url;
 use workflows::{Queues, TemporalConfig, setup::Intervals, worker::Sizes};
 
-/// Before every variable's name.
+/// Prefix of every variable's name.
 const PREFIX: &str = "ORCHESTRATOR_";
 
-/// Everything that can be configured.
+/// All configuration of a process.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Config {
     /// PostgreSQL, 18 or later: `postgres://user:password@host:port/database`. Required.
     pub database_url: SecretString,
-    /// Connections to PostgreSQL of one process, at most. None is held while a gateway or a merchant's server is waited for, so
+    /// Maximum number of connections to PostgreSQL of one process. None is held during a call to a gateway or a merchant's server, so that
     /// a few are enough: two thirds of them are for requests that create or change something. Default 24.
     #[serde(default = "default_database_connections")]
     pub database_connections: u32,
-    /// The key that wraps all others: 32 bytes in base64 (`openssl rand -base64 32`). Required. Losing it loses what is sealed.
+    /// Key that wraps all others: 32 bytes in base64 (`openssl rand -base64 32`). Required. Without it all sealed data is lost.
     pub master_key: SecretString,
 
     /// Temporal's frontend. Default `http://127.0.0.1:7233`.
     #[serde(default = "default_temporal_url")]
     pub temporal_url: Url,
-    /// Default `default`.
+    /// Temporal's namespace. Default `default`.
     #[serde(default = "default_temporal_namespace")]
     pub temporal_namespace: String,
-    /// For Temporal Cloud; switches TLS on. None by default.
+    /// API key for Temporal Cloud; enables TLS. None by default.
     pub temporal_api_key: Option<SecretString>,
-    /// Before every task queue's name, so that several deployments share a namespace. Empty by default.
+    /// Prefix of every task queue's name, so that several deployments can share a namespace. Empty by default.
     #[serde(default)]
     pub task_queue_prefix: String,
 
-    /// Kafka, `host:port`, several separated by commas. Default `127.0.0.1:9092`.
+    /// Addresses of Kafka as `host:port`, several separated by commas. Default `127.0.0.1:9092`.
     #[serde(default = "default_kafka_brokers")]
     pub kafka_brokers: String,
-    /// Before every topic's name. Empty by default.
+    /// Prefix of every topic's name. Empty by default.
     #[serde(default)]
     pub kafka_topic_prefix: String,
     /// Partitions of a topic that `migrate` creates. Default 3.
     #[serde(default = "default_kafka_partitions")]
     pub kafka_partitions: i32,
-    /// Replicas of a topic that `migrate` creates. Default 1: set 3 in production.
+    /// Replicas of a topic that `migrate` creates. Default 1; set 3 in production.
     #[serde(default = "default_kafka_replication")]
     pub kafka_replication: i32,
 
-    /// The address that all roles listen on. Default `127.0.0.1`.
+    /// Address that all roles listen on. Default `127.0.0.1`.
     #[serde(default = "default_host")]
     pub host: IpAddr,
-    /// Default 8080.
+    /// Port of the API. Default 8080.
     #[serde(default = "default_api_port")]
     pub api_port: u16,
-    /// Metrics of the API, apart from its clients' port. Default 8084.
+    /// Port of the API's metrics, separate from its clients' port. Default 8084.
     #[serde(default = "default_metrics_port")]
     pub metrics_port: u16,
-    /// Health and metrics of the worker. Default 8081.
+    /// Port of the worker's health and metrics. Default 8081.
     #[serde(default = "default_worker_port")]
     pub worker_port: u16,
-    /// Health and metrics of the relay. Default 8082.
+    /// Port of the relay's health and metrics. Default 8082.
     #[serde(default = "default_relay_port")]
     pub relay_port: u16,
-    /// Where gateways reach us; registered with them for years, so it deserves a host name of its own.
-    /// Default `http://127.0.0.1:8080`.
+    /// Base URL of the notification addresses. Gateways store it for years, so that it needs a host name of its own. Default
+    /// `http://127.0.0.1:8080`.
     #[serde(default = "default_notifications_url")]
     pub notifications_url: Url,
-    /// Where error codes are explained. Default `http://127.0.0.1:8080/docs`.
+    /// Base URL of the documentation of error codes. Default `http://127.0.0.1:8080/docs`.
     #[serde(default = "default_docs_url")]
     pub docs_url: Url,
 
-    /// How long the caller of `POST /v1/charges` waits at most, in seconds. Default 15.
+    /// Maximum time that the caller of `POST /v1/charges` waits for the outcome, in seconds. Default 15.
     #[serde(default = "default_answer_within_s")]
     pub answer_within_s: u64,
-    /// Callers that may wait for an outcome in one process, for its memory; more are answered 503 at once. Default 5000.
+    /// Maximum number of callers that wait for an outcome in one process, a limit of its memory; further ones receive 503 at once. Default
+    /// 5000.
     #[serde(default = "default_max_waiting_callers")]
     pub max_waiting_callers: usize,
-    /// Calls to gateways in flight in one process, at most. Each gateway API and each merchant has a share of them. A waiting
-    /// call costs memory and a socket, no connection to the database. Default 4000.
+    /// Maximum number of calls to gateways in flight in one process. Each gateway API and each merchant has a share of them. A waiting call
+    /// costs memory and a socket, but no connection to the database. Default 4000.
     #[serde(default = "default_max_calls_in_flight")]
     pub max_calls_in_flight: usize,
-    /// Deliveries to merchants' servers in flight in one process, at most. A server that hangs keeps each for 15 s. Default 400.
+    /// Maximum number of deliveries to merchants' servers in flight in one process. A server that hangs holds each for 15 s. Default 400.
     #[serde(default = "default_max_deliveries_in_flight")]
     pub max_deliveries_in_flight: usize,
-    /// Refunds, searches for abandoned attempts and scheduled jobs under way in one process, at most. Default 100.
+    /// Maximum number of refunds, searches for abandoned attempts and scheduled jobs in progress in one process. Default 100.
     #[serde(default = "default_max_maintenance_in_flight")]
     pub max_maintenance_in_flight: usize,
-    /// Whether webhook endpoints may be on private addresses and plain HTTP. For local stacks. Default false.
+    /// True if webhook endpoints may use private addresses and plain HTTP. Only for local stacks. Default false.
     #[serde(default)]
     pub allow_private_webhooks: bool,
-    /// How often the sweep looks for what nobody has looked at, in seconds. Default 60.
+    /// Interval of the sweep for overdue rows, in seconds. Default 60.
     #[serde(default = "default_sweep_every_s")]
     pub sweep_every_s: u64,
-    /// How often what a connection's gateway lists is read, in case we did not hear of it, in seconds. Default 300.
+    /// Interval at which a connection's lists at its gateway are read, in seconds; catches missed notifications. Default 300.
     #[serde(default = "default_poll_every_s")]
     pub poll_every_s: u64,
-    /// How often our set-up at a connection's gateway is looked after, in seconds. Default 3600.
+    /// Interval at which a connection's registration and settings at its gateway are checked, in seconds. Default 3600.
     #[serde(default = "default_check_every_s")]
     pub check_every_s: u64,
-    /// How overdue a row must be for the sweep, in seconds. Default 60.
+    /// Time that a row must be overdue before the sweep processes it, in seconds. Default 60.
     #[serde(default = "default_sweep_every_s")]
     pub sweep_grace_s: u64,
-    /// The waits before a delivery's first tries, in seconds, separated by commas.
-    /// Default `0,5,30,120,600,1800,3600,7200,14400,28800`.
+    /// Pauses before a delivery's first tries, in seconds, separated by commas. Default `0,5,30,120,600,1800,3600,7200,14400,28800`.
     pub delivery_delays_s: Option<Vec<i64>>,
-    /// How often a paused webhook endpoint is tried again, in seconds. Default 600.
+    /// Interval of the probes of a paused webhook endpoint, in seconds. Default 600.
     pub endpoint_probe_every_s: Option<u64>,
 
-    /// Where test mode finds Efí's API Pix. Default: its homologation.
+    /// URL of Efí's API Pix in test mode. Default: its homologation environment.
     pub test_efi_pix_url: Option<Url>,
-    /// Where test mode finds Efí's API Cobranças. Default: its homologation.
+    /// URL of Efí's API Cobranças in test mode. Default: its homologation environment.
     pub test_efi_cobrancas_url: Option<Url>,
-    /// A further certificate authority (PEM file) to trust for Efí in test mode: a simulator's. None by default.
+    /// Additional certificate authority (PEM file) to trust for Efí in test mode, such as a simulator's. None by default.
     pub test_efi_ca_file: Option<PathBuf>,
-    /// Where test mode finds Stripe. Default: Stripe.
+    /// URL of Stripe in test mode. Default: Stripe's API.
     pub test_stripe_url: Option<Url>,
-    /// Where test mode finds Asaas. Default: its sandbox.
+    /// URL of Asaas in test mode. Default: its sandbox.
     pub test_asaas_url: Option<Url>,
 
-    /// What is logged: a `tracing` filter. Default `info`.
+    /// Log filter, in the syntax of `tracing`. Default `info`.
     #[serde(default = "default_log")]
     pub log: String,
-    /// `json` or `pretty`. Default `pretty`.
+    /// Format of log lines: `json` or `pretty`. Default `pretty`.
     #[serde(default)]
     pub log_format: LogFormat,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -153,7 +153,7 @@ impl Config {
             })
     }
 
-    /// The master key.
+    /// Returns the master key.
     pub fn master(&self) -> Result<DataKey, VaultError> {
         DataKey::master(self.master_key.expose_secret())
     }
@@ -197,7 +197,8 @@ impl Config {
         Duration::from_secs(self.answer_within_s)
     }
 
-    /// Requests that use the database at a time: the rest of the connections is for workers, notifications and reads.
+    /// Returns the number of requests that may use the database concurrently: the rest of the connections is for workers, notifications and
+    /// reads.
     pub(crate) fn requests_at_work(&self) -> usize {
         let connections = usize::try_from(self.database_connections).unwrap_or(usize::MAX);
         (connections - connections / 3).max(1)
@@ -212,7 +213,7 @@ impl Config {
     }
 
     pub(crate) fn intervals(&self) -> Intervals {
-        // asked more often than it is done, so that a turn is not missed by a moment
+        // the schedule fires more often than the interval, so that a row that becomes due a moment later does not wait for a whole interval
         let often = |every_s: u64| Duration::from_secs((every_s / 5).max(1));
         Intervals {
             sweep: Duration::from_secs(self.sweep_every_s),
@@ -221,7 +222,7 @@ impl Config {
         }
     }
 
-    /// The times of this deployment.
+    /// Returns the times and limits of this deployment.
     pub fn timing(&self) -> Timing {
         let default = Timing::default();
         let delays_s = self
@@ -249,7 +250,7 @@ impl Config {
     }
 }
 
-/// What is wrong with the environment.
+/// Error in the environment.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("the environment variable {0} is required (see `orchestrator config`)")]
@@ -258,7 +259,7 @@ pub enum ConfigError {
     Invalid(String),
 }
 
-/// The documented variables, read from this very file.
+/// Returns the documentation of the variables, read from this file.
 pub fn documentation() -> String {
     let mut text = String::new();
     let mut about = Vec::new();

@@ -1,4 +1,4 @@
-//! Whether a process is alive, ready, and what it counts.
+//! Health and metrics of a process.
 
 use std::{
     sync::Arc,
@@ -13,18 +13,18 @@ use workflows::Temporal;
 
 use crate::telemetry;
 
-/// How long the database may take to show that it is there.
+/// Time limit for a query of the database.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long what was read from the database for `/metrics` is good for.
+/// Time for which gauges read from the database are reused.
 const GAUGES_LAST: Duration = Duration::from_secs(10);
 
-/// What health and metrics are read from. Cheap to clone.
+/// Sources of health and metrics. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Parts {
     store: Store,
     temporal: Temporal,
-    /// When the gauges were last read.
+    /// Time at which the gauges were last read.
     gauges_at: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -38,7 +38,7 @@ impl Parts {
     }
 }
 
-/// `/healthz` (the process runs), `/readyz` (it can take work).
+/// Returns the routes `/healthz` (the process runs) and `/readyz` (it can accept work).
 pub(crate) fn router(parts: Parts) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -46,14 +46,14 @@ pub(crate) fn router(parts: Parts) -> Router {
         .with_state(parts)
 }
 
-/// `/metrics` (Prometheus): never on a port that clients reach.
+/// Returns the route `/metrics` (Prometheus): never on a port that clients reach.
 pub(crate) fn metrics_router(parts: Parts) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .with_state(parts)
 }
 
-/// Ready is whoever reaches the database: charges are presented without Temporal too.
+/// Reports a process as ready if it reaches the database: charges are presented without Temporal too.
 async fn ready(State(parts): State<Parts>) -> (StatusCode, Json<Value>) {
     let pinged = tokio::time::timeout(PING_TIMEOUT, parts.store.ping()).await;
     let database = matches!(pinged, Ok(Ok(())));
@@ -75,7 +75,7 @@ async fn metrics(State(parts): State<Parts>) -> String {
     handle.render()
 }
 
-/// Counts this process's connections to the database at every scrape: no query is needed for that.
+/// Counts this process's connections to the database at every scrape: that needs no query.
 fn connections(parts: &Parts) {
     let pool = &parts.store.pool;
     let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
@@ -85,7 +85,7 @@ fn connections(parts: &Parts) {
         .set(f64::from(pool.options().get_max_connections()));
 }
 
-/// Reads the gauges from the database, unless that was done a moment ago, however it went.
+/// Reads the gauges from the database, unless they were read, or failed, a moment ago.
 async fn refresh(parts: &Parts) {
     let mut gauges_at = parts.gauges_at.lock().await;
     if gauges_at.is_some_and(|at| at.elapsed() < GAUGES_LAST) {
@@ -99,7 +99,7 @@ async fn refresh(parts: &Parts) {
     }
 }
 
-/// What is read from the database for `/metrics`: the watcher of the watcher, and what waits for Kafka.
+/// Reads the gauges from the database: overdue checks, polling watermarks, and the outbox's backlog.
 async fn gauges(parts: &Parts) -> Result<(), StoreError> {
     let mut db = parts.store.pool.acquire().await?;
     for (api, age_s) in feeds::oldest_s(&mut db).await? {

@@ -1,4 +1,4 @@
-//! What must exist before anything runs: tables, Temporal's namespace and schedule, Kafka's topics.
+//! Creation of the resources that must exist before a process starts: tables, Temporal's namespace and schedule, Kafka's topics.
 
 use activities::relay;
 use anyhow::{Context, bail};
@@ -8,7 +8,7 @@ use workflows::setup;
 
 use crate::{Config, start::open_store};
 
-/// Creates what is missing.
+/// Creates the missing resources.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     tables(config).await?;
     let store = open_store(config).await?;
@@ -23,7 +23,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Verifies only.
+/// Verifies that nothing is missing; creates nothing.
 pub async fn check(config: &Config) -> anyhow::Result<()> {
     let store = open_store(config).await?;
     let mut db = store.pool.acquire().await?;
@@ -45,7 +45,7 @@ pub async fn check(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Applies the migrations alone.
+/// Applies only the database migrations.
 pub async fn tables(config: &Config) -> anyhow::Result<()> {
     let url = config.database_url.expose_secret();
     migrations::run(url)

@@ -1,4 +1,4 @@
-//! Connections of clients: bounded in number, and in the time that a request's head may take.
+//! Client connections: limited in number, and in the time that a request's head may take.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -14,17 +14,17 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The most that is kept of a request before it is whole, in bytes: the longest head.
+/// Maximum size of the buffer of an incomplete request, in bytes: the longest head.
 const MAX_HEAD: usize = 64 * 1024;
-/// How long no connection is accepted after one could not be: the process has no file handle left.
+/// Pause after a connection could not be accepted: the process has no file handle left.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// What clients may use of a port.
+/// Limits for clients of a port.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How long a request's head may take to arrive, and how long a connection may be idle.
+    /// Maximum time for a request's head to arrive, and for a connection to be idle.
     pub(crate) head_within: Duration,
-    /// Connections at a time; further ones wait to be accepted.
+    /// Maximum number of connections; further ones wait to be accepted.
     pub(crate) connections: usize,
 }
 
@@ -37,7 +37,7 @@ impl Default for Limits {
     }
 }
 
-/// Serves `router` until `stop`; `tracker` waits for the requests that are under way then.
+/// Serves `router` until `stop`; `tracker` waits for the requests in progress at that time.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,

@@ -1,4 +1,4 @@
-//! Putting the parts of a process together.
+//! Assembly of the parts of a process.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,31 +23,31 @@ use workflows::{Orchestrator, Temporal, worker, worker::Queue};
 
 use crate::{Config, health, serve, telemetry};
 
-/// How long a process that is told to stop may take to finish what it does.
+/// Time that a stopping process may take to finish its work.
 const DRAIN: Duration = Duration::from_secs(25);
-/// How long the connections to the database may take to close after that.
+/// Time that the connections to the database may take to close after that.
 const CLOSE: Duration = Duration::from_secs(3);
 
-/// What a process does.
+/// Role of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
 #[strum(serialize_all = "snake_case")]
 pub enum Role {
-    /// REST and notifications, and the first step of the charges it takes.
+    /// REST and notifications, and the first step of the charges that it accepts.
     Api,
-    /// Everything that was started, until it is finished.
+    /// Workflows and activities.
     Worker,
     /// Outbox to Kafka.
     Relay,
 }
 
-/// All of them, for a laptop.
+/// All roles, for a laptop.
 pub const ALL: [Role; 3] = [Role::Api, Role::Worker, Role::Relay];
 
-/// A running process's parts.
+/// Parts of a running process.
 pub struct Running {
-    /// Where each role listens.
+    /// Address that each role listens on.
     pub addresses: BTreeMap<Role, SocketAddr>,
-    /// Where the API's metrics are, if this process has that role.
+    /// Address of the API's metrics, if this process has that role.
     pub metrics: Option<SocketAddr>,
     pub store: Store,
     pub activities: Arc<Activities>,
@@ -56,7 +56,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Stops: takes nothing new, finishes what is under way, at most for 25 s.
+    /// Stops: accepts nothing new and finishes the work in progress, within 25 s.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tracker.close();
@@ -66,12 +66,12 @@ impl Running {
         {
             tracing::warn!("some work was not finished in time; others will take it over");
         }
-        // a connection that somebody still holds must not keep the process
+        // a connection that is still in use must not delay the exit
         let _ = tokio::time::timeout(CLOSE, self.store.pool.close()).await;
     }
 }
 
-/// Starts `roles` in this process. `timing` is `config.timing()`, unless a test shrinks it.
+/// Starts `roles` in this process. `timing` is `config.timing()`, unless a test shortens it.
 pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::Result<Running> {
     telemetry::metrics();
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -127,7 +127,7 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
     })
 }
 
-/// The database and the vault's keys.
+/// Connects to the database with the master key of the vault.
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let master = config.master().context("ORCHESTRATOR_MASTER_KEY")?;
     Store::connect(
@@ -139,7 +139,7 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
     .context("cannot connect to the database (ORCHESTRATOR_DATABASE_URL)")
 }
 
-/// Gateways, with where they are in each mode.
+/// Returns the gateway clients, with the endpoints of each mode.
 pub fn clients(config: &Config, store: &Store) -> GatewayClients {
     let notifications = config.notifications_url.clone();
     let test = config.test_endpoints();
@@ -166,7 +166,8 @@ pub(crate) fn activities(
     })
 }
 
-/// The process that accepts a charge executes its first task, and starts the deliveries it commits: both eagerly.
+/// Returns the task queues of `roles`. The process that accepts a charge executes its first task and starts the deliveries that it commits,
+/// both eagerly.
 fn queues(roles: &[Role]) -> Vec<Queue> {
     if roles.contains(&Role::Worker) {
         vec![Queue::Charges, Queue::Deliveries, Queue::Maintenance]
@@ -203,7 +204,7 @@ fn api(
     ))
 }
 
-/// Opens the ports first: a process that cannot have its port starts nothing.
+/// Opens the ports first: a process that cannot open its port starts nothing.
 async fn listen(
     config: &Config,
     roles: &[Role],
@@ -224,7 +225,7 @@ async fn listen(
     Ok((listeners, addresses))
 }
 
-/// The API's metrics have a port of their own: its other one is open to everybody.
+/// Opens a separate port for the API's metrics: its main port is public.
 async fn listen_for_metrics(
     config: &Config,
     roles: &[Role],
@@ -243,7 +244,7 @@ async fn bind(config: &Config, port: u16) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {wanted}"))
 }
 
-/// With any free port (0) for the API, gateways reach us at the one that it got.
+/// Returns a configuration with the API's actual port in the notification URL, if the port is any free one (0).
 fn reachable(config: &Config, addresses: &BTreeMap<Role, SocketAddr>) -> anyhow::Result<Config> {
     let mut config = config.clone();
     if let (0, Some(address)) = (config.api_port, addresses.get(&Role::Api)) {

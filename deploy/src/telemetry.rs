@@ -26,7 +26,7 @@ pub fn log(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The process's metrics.
+/// Returns the process's metrics.
 pub fn metrics() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
@@ -37,7 +37,7 @@ pub fn metrics() -> &'static PrometheusHandle {
             metrics_exporter_prometheus::PrometheusBuilder::build_recorder,
         );
         let handle = recorder.handle();
-        // another recorder in this process (a test's) keeps what it counts; ours then stays empty
+        // if another recorder is installed in this process (by a test), it counts, and this one stays empty
         let _ = ::metrics::set_global_recorder(recorder);
         handle
     })

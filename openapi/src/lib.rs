@@ -18,7 +18,7 @@ use schemas::{
     webhook_endpoint::{CreateWebhookEndpoint, WebhookEndpoint},
 };
 
-/// Every public type's name and schema.
+/// Returns the name and the schema of every public type.
 pub fn documents() -> Vec<(&'static str, Schema)> {
     vec![
         ("create_charge", request_schema::<CreateCharge>()),
@@ -60,7 +60,7 @@ fn answer<T: JsonSchema>() -> Schema {
         .into_root_schema_for::<T>()
 }
 
-/// Rewrites `folder`: one file per type, and none besides.
+/// Rewrites `folder`: writes one file per type and removes all other files.
 pub fn write(folder: &Path) -> io::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;

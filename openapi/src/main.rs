@@ -1,4 +1,4 @@
-//! `cargo run -p openapi`, from anywhere in the workspace.
+//! Binary that rewrites `schemas/json`: `cargo run -p openapi`, from any folder of the workspace.
 
 use std::path::Path;
 

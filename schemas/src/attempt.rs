@@ -1,4 +1,4 @@
-//! One try of a charge on one connection.
+//! Attempts: tries of a charge on one connection each.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::{
     route::RouteReason,
 };
 
-/// Where an attempt stands.
+/// State of an attempt.
 #[derive(
     Clone,
     Copy,
@@ -30,32 +30,32 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum AttemptState {
-    /// The gateway is being asked.
+    /// The call to the gateway is not finished.
     Open,
-    /// Its instrument is the one the payer may pay.
+    /// Its instrument is the one that the payer may pay.
     Presented,
-    /// The gateway refused the request itself.
+    /// The gateway rejected the request itself.
     Rejected,
-    /// The payer's means were declined.
+    /// The payer's means of payment were declined.
     Declined,
     /// Definitely not created at the gateway.
     NotCreated,
-    /// May exist at the gateway and must not be shown, until it is resolved.
+    /// May exist at the gateway and must not be shown until it is resolved.
     Abandoned,
     /// Existed and can no longer be paid.
     Voided,
-    /// Established never to have existed.
+    /// Proved never to have existed at the gateway.
     Absent,
-    /// Money arrived on it.
+    /// Received a payment.
     Paid,
 }
 
 impl AttemptState {
-    /// Whether an attempt may go from here to `next`.
+    /// Returns true if an attempt may change from this state to `next`.
     pub fn may_become(self, next: Self) -> bool {
         match self {
             Self::Open => !matches!(next, Self::Open | Self::Voided | Self::Absent),
-            // abandoned: money came on another attempt, so this one is on its way to being voided
+            // abandoned: another attempt received the payment, so this one must be voided
             Self::Presented => matches!(
                 next,
                 Self::Paid | Self::Voided | Self::Declined | Self::Abandoned
@@ -64,21 +64,21 @@ impl AttemptState {
                 next,
                 Self::Presented | Self::Voided | Self::Absent | Self::Paid
             ),
-            // late money, or an instrument that is payable after all and has to be voided
+            // a late payment, or an instrument that turned out to be payable and must be voided
             Self::Voided | Self::Absent | Self::Rejected | Self::Declined | Self::NotCreated => {
                 matches!(next, Self::Paid | Self::Abandoned)
             }
-            // the gateway took its receipt back
+            // the gateway reversed the payment
             Self::Paid => matches!(next, Self::Presented | Self::Abandoned | Self::Voided),
         }
     }
 
-    /// Whether the next attempt may be opened.
+    /// Returns true if the next attempt may be opened.
     pub fn is_closed(self) -> bool {
         self != Self::Open
     }
 
-    /// Whether our rows say that nothing payable exists at the gateway.
+    /// Returns true if, according to our records, nothing payable exists at the gateway.
     pub fn is_gone(self) -> bool {
         matches!(
             self,
@@ -87,8 +87,8 @@ impl AttemptState {
     }
 }
 
-// docs/gateways/README.md#error-classes
-/// What a failed call to a gateway means for the next step.
+// see docs/gateways/README.md#error-classes
+/// Class of a failed call to a gateway. It determines the next step.
 #[derive(
     Clone,
     Copy,
@@ -107,22 +107,22 @@ impl AttemptState {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ErrorClass {
-    /// Nothing was sent or the gateway said that it did nothing: another gateway may be tried.
+    /// Nothing was sent, or the gateway reported that it created nothing. Another gateway may be tried.
     NotCreated,
-    /// It may have been created: it must be found out first.
+    /// The charge may have been created. It must be looked up first.
     Unknown,
-    /// This gateway definitely rejects the request: another may take it; the charge fails only when all have rejected it.
+    /// This gateway definitely rejects the request. Another gateway may accept it; the charge fails only when all have rejected it.
     Rejected,
-    /// The payer's means were declined.
+    /// The payer's means of payment were declined.
     Declined,
-    /// Our credentials or permissions: try another and alert.
+    /// The gateway refused our credentials or permissions. Another gateway is tried and the merchant is alerted.
     Denied,
-    /// Too many requests: try another, come back later.
+    /// Too many requests. Another gateway is tried; this one can be called again later.
     Throttled,
 }
 
 impl ErrorClass {
-    /// Whether it says that the gateway is unwell, which is what a circuit breaker counts.
+    /// Returns true if the error indicates an unhealthy gateway. A circuit breaker counts such errors.
     pub fn counts_against_gateway(self) -> bool {
         matches!(
             self,
@@ -131,30 +131,30 @@ impl ErrorClass {
     }
 }
 
-/// An attempt as the timeline shows it.
+/// An attempt, as listed in a charge's timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     pub id: AttemptId,
-    /// Counts from 1 within the charge.
+    /// Number of the attempt within the charge, from 1.
     pub n: i32,
     pub gateway: GatewayKind,
     pub connection: ConnectionId,
-    /// Why this connection was chosen.
+    /// Reason for choosing this connection.
     pub reason: RouteReason,
     pub state: AttemptState,
     pub error: Option<AttemptError>,
     pub started_at: Instant,
     pub ended_at: Option<Instant>,
-    /// How long the gateway took in all, in milliseconds.
+    /// Total response time of the gateway, in milliseconds.
     pub duration_ms: Option<i64>,
 }
 
-/// Why an attempt did not end well.
+/// Error that an attempt ended with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttemptError {
     pub class: ErrorClass,
-    /// The gateway's own code, or ours for what happened on the wire (`connect`, `timeout`, `reset`, `unreadable`).
+    /// The gateway's own code, or ours for a network error (`connect`, `timeout`, `reset`, `unreadable`).
     pub code: String,
-    /// For people; never holds personal data or credentials.
+    /// Human-readable message. Never contains personal data or credentials.
     pub message: String,
 }

@@ -1,16 +1,16 @@
-//! A boleto's line to type and its bar code: two spellings of the same 44 digits (FEBRABAN).
+//! Line to type (*linha digitável*) and bar code of a boleto: two forms of the same 44 digits (FEBRABAN).
 //!
 //! Line: `AAABC.CCCCX DDDDD.DDDDDY EEEEE.EEEEEZ K UUUUVVVVVVVVVV`: bank and currency, a free field of 25 digits in three parts
 //! with a check digit each (mod 10), the general check digit (mod 11), due factor, value in centavos.
 
-/// A boleto's digits.
+/// Digits of a boleto.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoletoLine {
-    /// 44 digits.
+    /// The 44 digits of the bar code.
     barcode: String,
 }
 
-/// The line is not one of a boleto.
+/// Error for a text that is not the line or bar code of a boleto.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not a boleto's line of 47 digits with correct check digits")]
 pub struct InvalidLine;
@@ -19,7 +19,7 @@ const LINE: usize = 47;
 const BARCODE: usize = 44;
 
 impl BoletoLine {
-    /// Reads a line with or without punctuation.
+    /// Parses a line with or without punctuation.
     pub fn from_line(text: &str) -> Result<Self, InvalidLine> {
         let digits: String = text
             .chars()
@@ -44,7 +44,7 @@ impl BoletoLine {
         }
     }
 
-    /// Reads what the bars encode.
+    /// Parses the 44 digits of a bar code.
     pub fn from_barcode(digits: &str) -> Result<Self, InvalidLine> {
         let right = digits.len() == BARCODE
             && digits.bytes().all(|b| b.is_ascii_digit())
@@ -58,12 +58,12 @@ impl BoletoLine {
         }
     }
 
-    /// The 44 digits of the bars.
+    /// Returns the 44 digits of the bar code.
     pub fn barcode(&self) -> &str {
         &self.barcode
     }
 
-    /// The 47 digits to type.
+    /// Returns the 47 digits of the line.
     pub fn line(&self) -> String {
         let b = &self.barcode;
         let (first, second, third) = (
@@ -81,7 +81,7 @@ impl BoletoLine {
         )
     }
 
-    /// What it asks for, in centavos; zero: any amount.
+    /// Returns the amount in centavos. Zero means any amount.
     pub fn amount(&self) -> i64 {
         self.barcode[9..19].parse().unwrap_or(0)
     }
@@ -91,7 +91,7 @@ fn digits(text: &str) -> impl DoubleEndedIterator<Item = u32> + '_ {
     text.bytes().map(|b| u32::from(b - b'0'))
 }
 
-/// Weights 2, 1, 2… from the right; the digits of each product are added.
+/// Returns the check digit modulo 10, with weights 2, 1, 2… from the right. The digits of each product are added.
 fn mod_10(text: &str) -> String {
     let sum: u32 = digits(text)
         .rev()
@@ -107,7 +107,7 @@ fn mod_10(text: &str) -> String {
     ((10 - sum % 10) % 10).to_string()
 }
 
-/// Weights 2 to 9 from the right; 0, 10 and 11 count as 1.
+/// Returns the check digit modulo 11, with weights 2 to 9 from the right. The results 0, 10 and 11 become 1.
 fn mod_11(text: &str) -> String {
     let sum: u32 = digits(text)
         .rev()
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Banco do Brasil's own example, in many bank manuals.
+    /// Example of Banco do Brasil, printed in many bank manuals.
     const LINE: &str = "00190.50095 40144.816069 06809.350314 3 37370000000100";
     const BARCODE: &str = "00193373700000001000500940144816060680935031";
 

@@ -1,7 +1,7 @@
-//! The Pix copy-and-paste text (BR Code), which is also what its QR code holds.
+//! Pix copy-and-paste text (BR Code), which is also the content of its QR code.
 //!
-//! EMV's tag, length, value: a two-digit tag, a two-digit length *in characters*, the value; the
-//! last field, 63, is a checksum over all the others.
+//! Its fields follow EMV: a two-digit tag, a two-digit length *in characters*, the value. The
+//! last field, 63, is a checksum of all the others.
 
 use crc::{CRC_16_IBM_3740, Crc};
 
@@ -10,46 +10,46 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-/// Most characters of a whole payload (BACEN).
+/// Maximum number of characters of a payload (BACEN).
 pub const MAX_LEN: usize = 512;
-/// Most characters of one value, which the two digits of its length allow.
+/// Maximum number of characters of one value, because its length has two digits.
 const MAX_VALUE: usize = 99;
 const MAX_NAME: usize = 25;
 const MAX_CITY: usize = 15;
 const POSTAL_CODE_LEN: usize = 8;
 const MAX_LOCATION: usize = 77;
 const MAX_TXID: usize = 25;
-/// R$ 9.999.999.999,99: thirteen characters, EMV's limit.
+/// Maximum amount in centavos: R$ 9.999.999.999,99. EMV's limit is thirteen characters.
 const MAX_AMOUNT: i64 = 999_999_999_999;
 
-/// What says that field 26 speaks of Pix.
+/// Identifier that marks field 26 as Pix.
 const PIX: &str = "br.gov.bcb.pix";
-/// The transaction id of a code that has none.
+/// Transaction id of a code that has none.
 const NO_TXID: &str = "***";
-/// The checksum field before its value.
+/// Tag and length of the checksum field.
 const CHECKSUM_TAG: &str = "6304";
 const CHECKSUM_LEN: usize = 4;
-/// Known as CRC-16/CCITT-FALSE.
+/// Checksum algorithm, also known as CRC-16/CCITT-FALSE.
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_IBM_3740);
 
 /// A Pix payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrCode {
-    /// Where the money goes.
+    /// Account that receives the money.
     pub account: Account,
-    /// In centavos; none: the payer chooses, or the dynamic code's document tells.
+    /// Amount in centavos. If it is `None`, the payer chooses it, or the document of the dynamic code contains it.
     pub amount: Option<i64>,
-    /// The receiver's name, up to 25 characters; written without accents.
+    /// The receiver's name, up to 25 characters. Written without accents.
     pub name: String,
-    /// The receiver's city, up to 15 characters; written without accents.
+    /// The receiver's city, up to 15 characters. Written without accents.
     pub city: String,
-    /// The receiver's CEP.
+    /// The receiver's CEP: eight digits.
     pub postal_code: Option<String>,
-    /// Whether it may be paid only once (tag 01 = 12).
+    /// True if the code can be paid only once (tag 01 = 12).
     pub single_use: bool,
 }
 
-/// Where the money of a Pix payload goes.
+/// Account that receives the money of a Pix payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Account {
     /// A dynamic code: the address of the charge's document, without its scheme, up to 77 characters.
@@ -58,14 +58,14 @@ pub enum Account {
     Key {
         /// The receiver's Pix key.
         key: String,
-        /// Text for the payer; written without accents. With the key up to 73 characters.
+        /// Text for the payer. Written without accents. Together with the key up to 73 characters.
         description: Option<String>,
         /// The receiver's id of the payment: up to 25 letters and digits.
         txid: Option<String>,
     },
 }
 
-/// Why a payload cannot be written or read. `tag` is where: `54`, or `26-01` within a field.
+/// Error for a payload that cannot be written or read. `tag` is the place: `54`, or `26-01` within a field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidBrCode {
     /// A mandatory field is absent or empty.
@@ -74,15 +74,15 @@ pub enum InvalidBrCode {
         /// The field.
         tag: String,
     },
-    /// A field holds something it may not hold.
+    /// A field has a value that is not allowed.
     #[error("tag {tag} {problem}")]
     Value {
         /// The field.
         tag: String,
-        /// What is wrong, after the words "tag 54".
+        /// The problem, as the continuation of "tag 54".
         problem: &'static str,
     },
-    /// A value has more characters than fit.
+    /// A value has too many characters.
     #[error("tag {tag} is longer than {max} characters")]
     TooLong {
         /// The field.
@@ -93,7 +93,7 @@ pub enum InvalidBrCode {
     /// A field's tag or length is not two digits, or its value ends early.
     #[error("tag {tag} is cut short or not a tag and length")]
     Malformed {
-        /// The field, or what stands in its place.
+        /// The field, or the text found in its place.
         tag: String,
     },
     /// A field occurs twice.
@@ -125,7 +125,7 @@ fn checksum(text: &str) -> String {
     format!("{:04X}", CRC.checksum(text.as_bytes()))
 }
 
-/// Refuses an empty or overlong value.
+/// Returns `value`, or an error if it is empty or has more than `max` characters.
 fn limited(tag: &str, value: &str, max: usize) -> Result<String, InvalidBrCode> {
     if value.is_empty() {
         return Err(missing(tag));

@@ -1,7 +1,7 @@
-//! The circuit breaker: when to stop asking a gateway that fails, and how to find out that it is well again.
+//! Circuit breaker: stops calls to a gateway that fails, and probes it until it is healthy again.
 //!
-//! Pure: the store keeps one [`Breaker`] per connection and API family, the caller reads the
-//! [`Window`] from the attempts and hands in the time.
+//! Pure rules: the store holds one [`Breaker`] per connection and gateway API. The caller counts the
+//! attempts in a [`FailureWindow`] and passes the time.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ mod tests;
 pub use outcome::{CallHealth, CallReport, FailureWindow, outcome_of};
 pub use settings::BreakerSettings;
 
-/// What a breaker does with calls.
+/// State of a breaker.
 #[derive(
     Clone,
     Copy,
@@ -37,57 +37,57 @@ pub use settings::BreakerSettings;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum BreakerState {
-    /// Lets them through.
+    /// Calls are allowed.
     #[default]
     Closed,
-    /// Keeps them away until `open_until`.
+    /// Calls are refused until `open_until`.
     Open,
-    /// Lets one at a time through, to find out.
+    /// One call at a time is allowed, to probe the gateway.
     HalfOpen,
 }
 
-/// A circuit breaker as it stands. The default is closed, with no history.
+/// A circuit breaker in its current state. The default is closed, without history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Breaker {
-    /// As measured; a hold by hand goes above it.
+    /// Measured state. A hold by an operator overrides it.
     pub state: BreakerState,
-    /// How many times in a row it opened without closing in between; the open time doubles with it.
+    /// Number of times in a row that it opened without closing in between. The open time doubles with each.
     pub openings: i32,
-    /// When it last opened; null while closed.
+    /// Time at which it last opened; null while closed.
     pub opened_at: Option<Instant>,
-    /// When probes may begin; null while closed.
+    /// Time from which probes are allowed; null while closed.
     pub open_until: Option<Instant>,
-    /// When it last closed after being open: attempts before that no longer count (see [`Breaker::counts_from`]).
+    /// Time at which it last closed after being open. Attempts before that no longer count (see [`Breaker::counts_from`]).
     pub closed_at: Option<Instant>,
-    /// Probes that found the gateway alive since it last opened.
+    /// Number of probes that found the gateway alive since it last opened.
     pub half_open_successes: i32,
-    /// The one call that may find out, while half open.
+    /// The only call that may probe the gateway while half open.
     pub probe: Option<Probe>,
-    /// What a person decided instead.
+    /// Hold by an operator, which overrides the measured state.
     pub hold: Option<BreakerHold>,
 }
 
-/// A call let through a half-open breaker.
+/// A call that a half-open breaker allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Probe {
     /// The only attempt whose outcome counts.
     pub attempt: AttemptId,
-    /// Lapses by itself here, its attempt's deadline, so that a crashed one does not block the next.
+    /// Deadline of the attempt. The lease expires then, so that a crashed probe does not block the next.
     pub until: Instant,
 }
 
-/// A breaker held by hand.
+/// A hold of a breaker by an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BreakerHold {
-    /// Which way.
+    /// Direction of the hold.
     pub kind: HoldKind,
-    /// Lapses by itself here.
+    /// Time at which the hold expires.
     pub until: Instant,
-    /// Why, in the words of who did it.
+    /// Reason, as the operator entered it.
     pub reason: String,
 }
 
-/// Which way a breaker is held.
+/// Direction in which a breaker is held.
 #[derive(
     Clone,
     Copy,
@@ -105,38 +105,38 @@ pub struct BreakerHold {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum HoldKind {
-    /// No calls, whatever is measured.
+    /// Refuses all calls, independent of the measured state.
     ForceOpen,
-    /// All calls, whatever is measured.
+    /// Allows all calls, independent of the measured state.
     ForceClosed,
 }
 
-/// What a breaker says to a call that is about to be made.
+/// Decision of a breaker about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Make it.
+    /// The call may be made.
     Allowed,
-    /// Make it if you can [`Breaker::lease`] the probe.
+    /// The call may be made if the caller can [`Breaker::lease`] the probe.
     Probe,
-    /// Do not make it.
+    /// The call must not be made.
     Refused {
-        /// When to ask again, if known.
+        /// Time at which to try again, if known.
         until: Option<Instant>,
     },
 }
 
-/// A change of a breaker's state, to be kept and published.
+/// A change of a breaker's state, to be stored and published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BreakerTransition {
-    /// What it was.
+    /// Previous state.
     pub from: BreakerState,
-    /// What it is now.
+    /// New state.
     pub to: BreakerState,
-    /// What made it change.
+    /// Reason for the change.
     pub why: Why,
 }
 
-/// What made a breaker change.
+/// Reason for a change of a breaker's state.
 #[derive(
     Clone,
     Copy,
@@ -161,7 +161,7 @@ pub enum Why {
     FailureRate,
     /// The gateway refused the credentials.
     CredentialsDenied,
-    /// Its open time is over and a probe was let through.
+    /// The open time is over and a probe was allowed.
     ProbeStarted,
     /// The probe failed.
     ProbeFailed,
@@ -170,12 +170,12 @@ pub enum Why {
 }
 
 impl Breaker {
-    /// The hold in force at `now`.
+    /// Returns the hold in force at `now`.
     pub fn held(&self, now: Instant) -> Option<&BreakerHold> {
         self.hold.as_ref().filter(|hold| now < hold.until)
     }
 
-    /// Whether a call may be made at `now`.
+    /// Returns the decision about a call at `now`.
     pub fn admit(&self, now: Instant) -> Admission {
         if let Some(hold) = self.held(now) {
             return match hold.kind {
@@ -198,8 +198,8 @@ impl Breaker {
 
     /// Makes `attempt` the probe until its deadline `until`, in the transaction that inserts it.
     ///
-    /// Only after [`Admission::Probe`] from this very row, under its lock: that is what keeps
-    /// probes one at a time. On any other answer it changes nothing.
+    /// The caller must hold the lock of the row that returned [`Admission::Probe`]: this ensures one
+    /// probe at a time. After any other decision it changes nothing.
     pub fn lease(
         &mut self,
         attempt: AttemptId,
@@ -214,8 +214,8 @@ impl Breaker {
         opened.then(|| self.turn(BreakerState::HalfOpen, Why::ProbeStarted))
     }
 
-    /// The beginning of the window at `now`: attempts that ended earlier must not count, and those
-    /// before the breaker last closed were judged already.
+    /// Returns the beginning of the window at `now`. Attempts that ended earlier must not count, and those
+    /// before the breaker last closed have already been counted.
     pub fn counts_from(&self, settings: &BreakerSettings, now: Instant) -> Instant {
         let start = now
             .checked_sub_signed(settings.window())
@@ -224,8 +224,8 @@ impl Breaker {
             .map_or(start, |closed_at| start.max(closed_at))
     }
 
-    /// Whether recording `call` at `now` changes nothing, whatever the window says: then neither
-    /// the window need be read nor the breaker's row locked or written.
+    /// Returns true if recording `call` at `now` changes nothing, independent of the window. The caller
+    /// then need not read the window, nor lock or write the breaker's row.
     pub fn is_noop_for(&self, call: CallReport, now: Instant) -> bool {
         let counts = match self.state {
             BreakerState::Closed => {
@@ -239,11 +239,11 @@ impl Breaker {
         !counts || self.held(now).is_some()
     }
 
-    /// Takes in how a call ended; the answer is the change of state, if any. The row must be
-    /// written unless [`Self::is_noop_for`] says otherwise.
+    /// Records the outcome of a call. Returns the change of state, if any. The row must be
+    /// written unless [`Self::is_noop_for`] returns true.
     ///
-    /// Calls that began before the breaker opened say nothing new, so only the probe's outcome
-    /// counts until it is closed again. Nothing counts while it is held by hand.
+    /// Calls that began before the breaker opened contain no new information, so only the probe's
+    /// outcome counts until it closes again. Nothing counts while an operator holds it.
     pub fn record(
         &mut self,
         call: CallReport,

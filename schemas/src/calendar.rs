@@ -1,13 +1,14 @@
-//! Brazil's days: `America/Sao_Paulo`, and the days on which banks settle.
+//! Brazilian calendar: days in `America/Sao_Paulo`, and the business days of banks.
 //!
-//! Written here, since the crates that know Brazil's calendar lack the holidays of recent laws (20 November, Lei 14.759/2023).
+//! It is implemented here because the crates for Brazil's calendar lack the holidays of recent laws
+//! (20 November, Lei 14.759/2023).
 
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, TimeZone, Weekday};
 use chrono_tz::America::Sao_Paulo;
 
 use crate::Instant;
 
-/// National bank holidays on fixed days: month, day, the first year they hold.
+/// National bank holidays on fixed days: month, day, first year in force.
 const FIXED: [(u32, u32, i32); 9] = [
     (1, 1, 1900),
     (4, 21, 1900),
@@ -19,17 +20,17 @@ const FIXED: [(u32, u32, i32); 9] = [
     (11, 20, 2024),
     (12, 25, 1900),
 ];
-/// Days from Easter: Carnival's Monday and Tuesday, Good Friday, Corpus Christi.
+/// Bank holidays in days from Easter: Carnival's Monday and Tuesday, Good Friday, Corpus Christi.
 const MOVING: [i64; 4] = [-48, -47, -2, 60];
-/// The longest run of days without business (a weekend between two holidays) is shorter than this.
+/// Upper limit of consecutive days off. The longest run (a weekend between two holidays) is shorter.
 const MOST_DAYS_OFF: usize = 10;
 
-/// The day in Brazil at `now`.
+/// Returns the day in Brazil at `now`.
 pub fn today(now: Instant) -> NaiveDate {
     now.with_timezone(&Sao_Paulo).date_naive()
 }
 
-/// The last second of `day` in Brazil.
+/// Returns the last second of `day` in Brazil.
 pub fn end_of(day: NaiveDate) -> Instant {
     let last = NaiveTime::from_hms_opt(23, 59, 59).unwrap_or(NaiveTime::MIN);
     Sao_Paulo
@@ -38,7 +39,7 @@ pub fn end_of(day: NaiveDate) -> Instant {
         .map_or(Instant::MAX_UTC, |at| at.to_utc())
 }
 
-/// `day` itself if banks settle on it, else the next day on which they do.
+/// Returns `day` if banks settle on it, else the next day on which they do.
 pub fn business_day_from(day: NaiveDate) -> NaiveDate {
     day.iter_days()
         .take(MOST_DAYS_OFF)
@@ -46,7 +47,7 @@ pub fn business_day_from(day: NaiveDate) -> NaiveDate {
         .unwrap_or(day)
 }
 
-/// The `n`-th business day after `day`.
+/// Returns the `n`-th business day after `day`.
 pub fn business_days_after(day: NaiveDate, n: u16) -> NaiveDate {
     (0..n).fold(day, |day, _| {
         day.checked_add_days(Days::new(1))
@@ -54,7 +55,7 @@ pub fn business_days_after(day: NaiveDate, n: u16) -> NaiveDate {
     })
 }
 
-/// Whether banks settle on `day`.
+/// Returns true if banks settle on `day`.
 pub fn is_business_day(day: NaiveDate) -> bool {
     !matches!(day.weekday(), Weekday::Sat | Weekday::Sun) && !is_holiday(day)
 }
@@ -68,7 +69,7 @@ fn is_holiday(day: NaiveDate) -> bool {
     fixed || moving
 }
 
-/// Easter Sunday of the Gregorian calendar, by the anonymous algorithm (Meeus/Jones/Butcher).
+/// Returns Easter Sunday of the Gregorian calendar, by the anonymous algorithm (Meeus/Jones/Butcher).
 #[expect(
     clippy::many_single_char_names,
     reason = "the algorithm is published with these names"

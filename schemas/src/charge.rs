@@ -17,10 +17,10 @@ use crate::{
     route::Fallback,
 };
 
-/// The merchant's own keys and values, returned unchanged: up to 50 keys of up to 40 characters, values of up to 500.
+/// The merchant's own keys and values, returned unchanged: up to 50 keys of up to 40 characters, values of up to 500 characters.
 pub type Metadata = BTreeMap<String, String>;
 
-/// Where a charge stands.
+/// Status of a charge.
 #[derive(
     Clone,
     Copy,
@@ -39,33 +39,33 @@ pub type Metadata = BTreeMap<String, String>;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ChargeStatus {
-    /// A gateway is being asked; nothing can be shown to the payer yet.
+    /// A gateway is being called; nothing can be shown to the payer yet.
     Processing,
-    /// Payable: `next_action` says what to show to the payer.
+    /// Payable: `next_action` contains the instrument to show to the payer.
     Pending,
     /// Past its due date and still payable.
     Overdue,
-    /// The money arrived.
+    /// The money was received.
     Paid,
-    /// Can no longer be paid: its time ran out.
+    /// Can no longer be paid because its time ran out.
     Expired,
-    /// Can no longer be paid: the merchant canceled it.
+    /// Can no longer be paid because the merchant canceled it.
     Canceled,
-    /// No gateway took it; `failure` says why. A new try is a new charge.
+    /// No gateway accepted it; `failure` states the reason. To retry, create a new charge.
     Failed,
-    /// All of the money was given back.
+    /// All of the money was refunded.
     Refunded,
-    /// The payer claims the money back.
+    /// The payer disputes the payment.
     Disputed,
-    /// Its outcome could not be established; a person must look at the gateway.
+    /// The outcome could not be established. It needs manual review at the gateway.
     NeedsReview,
 }
 
 impl ChargeStatus {
-    /// The transition table: whether a charge may go from here to `next`.
+    /// Returns true if a charge may change from this status to `next`: the transition table.
     ///
-    /// The surprising ones (`expired`, `canceled`, `failed`, `needs_review` → `paid`) are late or unexpected money,
-    /// which is always recorded. `paid` → `pending` or `overdue` is a receipt that the gateway took back.
+    /// The unexpected transitions (`expired`, `canceled`, `failed`, `needs_review` → `paid`) are late or unexpected payments,
+    /// which are always recorded. `paid` → `pending` or `overdue` is a payment that the gateway reversed.
     pub fn may_become(self, next: Self) -> bool {
         use ChargeStatus::{
             Canceled, Disputed, Expired, Failed, NeedsReview, Overdue, Paid, Pending, Processing,
@@ -92,44 +92,44 @@ impl ChargeStatus {
         }
     }
 
-    /// Whether an instrument may be shown to the payer.
+    /// Returns true if an instrument may be shown to the payer.
     pub fn is_payable(self) -> bool {
         matches!(self, Self::Pending | Self::Overdue)
     }
 
-    /// Whether nothing more is asked of any gateway for its sake.
+    /// Returns true if the charge causes no more calls to a gateway.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Processing | Self::Pending | Self::Overdue)
     }
 }
 
-/// What a merchant sends to create a charge.
+/// Request to create a charge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateCharge {
-    /// Amount in centavos: `12345` is R$ 123,45.
+    /// Amount in centavos, from 1 to 99999999999: `12345` is R$ 123,45.
     #[schemars(range(min = 1, max = 99_999_999_999_i64))]
     pub amount: i64,
-    /// Always `BRL`, which is also the default.
+    /// Currency. Only `BRL`, which is also the default.
     #[serde(default)]
     pub currency: Currency,
-    /// The merchant's own order id. While a charge with the same reference is open, a second one is not created
-    /// (merchant setting `duplicate_reference`).
+    /// The merchant's own order id, from 1 to 64 characters. While a charge with the same reference is open, a second one
+    /// is not created by default (merchant setting `duplicate_reference`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub reference: Option<String>,
-    /// Shown to the payer where the gateway can.
+    /// Text for the payer, from 1 to 140 characters. Shown if the gateway supports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 140))]
     pub description: Option<String>,
-    /// Who pays.
+    /// The person or company that pays.
     pub payer: Payer,
-    /// How the payer will pay.
+    /// Payment method with its parameters.
     pub payment_method: PaymentMethod,
-    /// The merchant's own keys and values, returned unchanged.
+    /// The merchant's own keys and values, returned unchanged: up to 50 keys of up to 40 characters, values of up to 500 characters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "metadata_schema")]
     pub metadata: Metadata,
-    /// Refuse the charge (422) unless at least two connections could take it.
+    /// True to refuse the charge (422) unless at least two connections can take it. Defaults to false.
     #[serde(default)]
     pub require_fallback: bool,
 }
@@ -143,54 +143,55 @@ pub(crate) fn metadata_schema(_: &mut schemars::SchemaGenerator) -> schemars::Sc
     })
 }
 
-/// A currency. Brazil's gateways settle in reais only.
+/// A currency. Brazil's gateways settle only in reais.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Currency {
     #[default]
     BRL,
 }
 
-/// A charge as it stands.
+/// A charge in its current state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Charge {
     pub id: ChargeId,
     pub mode: Mode,
     pub status: ChargeStatus,
-    /// Amount asked, in centavos.
+    /// Requested amount in centavos.
     pub amount: i64,
     pub currency: Currency,
     /// Sum of the payments received, in centavos. May differ from `amount`.
     pub amount_paid: i64,
-    /// Whether more or less than `amount` was paid (fine, interest, discount, a payer's mistake).
+    /// Direction in which `amount_paid` differs from `amount` (fine, interest, discount, a payer's mistake). Null if nothing was
+    /// paid or both are equal.
     pub amount_mismatch: Option<Mismatch>,
-    /// Sum given back, in centavos.
+    /// Sum of the refunds, in centavos.
     pub amount_refunded: i64,
-    /// Sum claimed back by the payer and not given up, in centavos.
+    /// Sum of the disputes that the merchant has not won, in centavos.
     pub amount_disputed: i64,
-    /// What can still be refunded, in centavos: neither given back, being given back, nor claimed back.
+    /// Sum that can still be refunded, in centavos: paid, and neither refunded, being refunded nor disputed.
     pub amount_refundable: i64,
     /// The merchant's own order id.
     pub reference: Option<String>,
     pub description: Option<String>,
-    /// Who pays; masked in events, null once the payer was erased.
+    /// The person or company that pays. Masked in events; null after the payer was erased.
     pub payer: Option<Payer>,
     pub payment_method: PaymentMethod,
-    /// Where the charge is payable, or was paid; null while no gateway has taken it.
+    /// Connection at which the charge is payable or was paid. Null until a gateway accepts it.
     pub gateway: Option<ChargeGateway>,
-    /// What to show to the payer; null unless the charge is payable.
+    /// Instrument to show to the payer. Null unless the charge is payable.
     pub next_action: Option<NextAction>,
-    /// Our own page for the payer; null until it exists.
+    /// URL of our own page for the payer. Null until the page exists.
     pub hosted_url: Option<String>,
-    /// The last instant at which it can be paid.
+    /// Last instant at which the charge can be paid.
     pub expires_at: Instant,
-    /// The money received for it.
+    /// Payments received for the charge.
     pub payments: Vec<Payment>,
-    /// Why it failed.
+    /// Reason for the failure.
     pub failure: Option<ChargeFailure>,
-    /// The connections that could not have taken it, with what they lack.
+    /// Connections that cannot take the charge, each with the requirements that the charge does not meet.
     pub fallbacks: Vec<Fallback>,
-    /// Whether the outcome of an attempt is still unknown: an instrument that is not shown may exist at its gateway, and is being
-    /// looked up and voided. While it is `true`, a payment may arrive even after the charge expired or was canceled.
+    /// True while the outcome of an attempt is unknown. An instrument that is not shown may exist at its gateway; it is being
+    /// looked up and voided. While this is true, a payment may arrive even after the charge expired or was canceled.
     #[serde(default)]
     pub unresolved_attempt: bool,
     pub metadata: Metadata,
@@ -202,13 +203,13 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// The payment method without its parameters.
+    /// Returns the payment method without its parameters.
     pub fn method(&self) -> PaymentMethodKind {
         self.payment_method.kind()
     }
 }
 
-/// How the sum received differs from the sum asked.
+/// Direction in which the sum received differs from the requested amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mismatch {
@@ -216,30 +217,30 @@ pub enum Mismatch {
     Overpaid,
 }
 
-/// The connection that holds a charge.
+/// The connection at which a charge is payable or was paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChargeGateway {
     pub kind: GatewayKind,
     pub connection: ConnectionId,
 }
 
-/// Why a charge failed.
+/// Failure of a charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChargeFailure {
-    /// Stable and machine-readable, e.g. `no_gateway_available`, `refused_by_gateway`.
+    /// Stable, machine-readable code, for example `no_gateway_available` or `refused_by_gateway`.
     pub code: FailureCode,
-    /// For people: what happened and what to do.
+    /// Human-readable message: the cause and the remedy.
     pub message: String,
-    /// Whether a new charge with the same content may succeed.
+    /// True if a new charge with the same content may succeed.
     pub retryable: bool,
-    /// What the last gateway that rejected it answered.
+    /// Answer of the last gateway that rejected the charge.
     pub gateway: Option<GatewayFailure>,
-    /// What each gateway answered, in the order in which they were tried.
+    /// Answers of the gateways, in the order in which they were tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<GatewayFailure>,
 }
 
-/// The kinds of failure.
+/// Code of a charge's failure.
 #[derive(
     Clone,
     Copy,
@@ -256,21 +257,21 @@ pub struct ChargeFailure {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum FailureCode {
-    /// Every connection was tried or could not be asked.
+    /// Every connection was tried or could not be called.
     NoGatewayAvailable,
-    /// Every connection that could take the charge rejected it; `reasons` names what each one answered.
+    /// Every connection that could take the charge rejected it. `reasons` contains each answer.
     RefusedByGateway,
-    /// The payer's own means were declined.
+    /// The payer's means of payment were declined.
     Declined,
 }
 
-/// What a gateway said when it refused.
+/// Error that a gateway returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GatewayFailure {
     pub kind: GatewayKind,
     /// The gateway's own error code.
     pub code: String,
-    /// The gateway's own words.
+    /// The gateway's own error message.
     pub message: String,
 }
 

@@ -1,10 +1,10 @@
-//! A merchant's account at a gateway.
+//! Connections: a merchant's accounts at gateways.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumString};
 
-/// What a connection is used for. Connections are never deleted.
+/// Status of a connection. Connections are never deleted.
 #[derive(
     Clone,
     Copy,
@@ -23,8 +23,8 @@ use strum::{AsRefStr, Display, EnumString};
 pub enum ConnectionStatus {
     /// Takes new charges.
     Active,
-    /// Takes no new charge; still receives, finds, cancels, refunds.
+    /// Takes no new charges; still receives, finds, cancels and refunds.
     Draining,
-    /// As draining, and hidden.
+    /// Like `draining`, and hidden.
     Archived,
 }

@@ -1,36 +1,36 @@
-//! Brazilian contact data: what a name, a telephone number, a state and a postal code look like.
+//! Brazilian contact data: formats of names, addresses, telephone numbers, states and postal codes.
 
 use serde::{Deserialize, Deserializer};
 
-/// The JSON Schema `format` of a name.
+/// JSON Schema `format` of a name.
 pub const NAME_FORMAT: &str = "name";
-/// The JSON Schema `format` of a part of an address.
+/// JSON Schema `format` of a part of an address.
 pub const ADDRESS_FORMAT: &str = "address-line";
-/// The JSON Schema `format` of a telephone number.
+/// JSON Schema `format` of a telephone number.
 pub const PHONE_FORMAT: &str = "br-phone";
-/// The JSON Schema `format` of a postal code.
+/// JSON Schema `format` of a postal code.
 pub const POSTAL_CODE_FORMAT: &str = "cep";
 
-/// The states and the Federal District.
+/// Brazil's states and the Federal District.
 pub const STATES: [&str; 27] = [
     "AC", "AL", "AM", "AP", "BA", "CE", "DF", "ES", "GO", "MA", "MG", "MS", "MT", "PA", "PB", "PE",
     "PI", "PR", "RJ", "RN", "RO", "RR", "RS", "SC", "SE", "SP", "TO",
 ];
 
-/// The area codes (DDD) that Anatel has given out.
+/// Area codes (DDD) assigned by Anatel.
 const AREA_CODES: [u8; 67] = [
     11, 12, 13, 14, 15, 16, 17, 18, 19, 21, 22, 24, 27, 28, 31, 32, 33, 34, 35, 37, 38, 41, 42, 43,
     44, 45, 46, 47, 48, 49, 51, 53, 54, 55, 61, 62, 63, 64, 65, 66, 67, 68, 69, 71, 73, 74, 75, 77,
     79, 81, 82, 83, 84, 85, 86, 87, 88, 89, 91, 92, 93, 94, 95, 96, 97, 98, 99,
 ];
 
-/// Area code and eight digits.
+/// Length of a landline number: area code and eight digits.
 const LANDLINE_LEN: usize = 10;
-/// Area code and nine digits.
+/// Length of a mobile number: area code and nine digits.
 const MOBILE_LEN: usize = 11;
 const COUNTRY_CODE: &str = "55";
 const POSTAL_CODE_LEN: usize = 8;
-/// The first postal code in use, in São Paulo's center.
+/// First postal code in use, in the center of São Paulo.
 const FIRST_POSTAL_CODE: &str = "01000000";
 
 /// Returns the 10 digits of a landline or the 11 of a mobile, without punctuation and country code; `None` if it is neither.
@@ -53,7 +53,7 @@ pub fn phone(text: &str) -> Option<String> {
     (fits && AREA_CODES.contains(&area)).then(|| plain.to_owned())
 }
 
-/// Returns whether a number that [`phone`] returned is a mobile's.
+/// Returns true if a number returned by [`phone`] is a mobile number.
 pub fn is_mobile(phone: &str) -> bool {
     phone.len() == MOBILE_LEN
 }
@@ -65,13 +65,13 @@ pub fn postal_code(text: &str) -> Option<String> {
     (digits && plain.as_str() >= FIRST_POSTAL_CODE).then_some(plain)
 }
 
-/// Returns whether this may be the name of a person, a company or a place: it has a letter, and two letters or digits.
+/// Returns true if `text` may be the name of a person, a company or a place: it has a letter, and at least two letters or digits.
 pub fn is_name(text: &str) -> bool {
     text.chars().any(char::is_alphabetic)
         && text.chars().filter(|c| c.is_alphanumeric()).count() >= 2
 }
 
-/// Returns whether this may be a part of an address: it has a letter or a digit.
+/// Returns true if `text` may be a part of an address: it has a letter or a digit.
 pub fn is_address_line(text: &str) -> bool {
     text.chars().any(char::is_alphanumeric)
 }
@@ -80,13 +80,13 @@ fn without(text: &str, punctuation: &[char]) -> String {
     text.chars().filter(|c| !punctuation.contains(c)).collect()
 }
 
-/// Reads a telephone number. One that was stored under older rules is kept as it is.
+/// Reads a telephone number. A number stored under older rules is returned unchanged.
 pub(crate) fn read_phone<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let given = Option::<String>::deserialize(from)?;
     Ok(given.map(|text| phone(&text).unwrap_or(text)))
 }
 
-/// Reads a postal code. One that was stored under older rules is kept as it is.
+/// Reads a postal code. A code stored under older rules is returned unchanged.
 pub(crate) fn read_postal_code<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
     Ok(postal_code(&text).unwrap_or(text))

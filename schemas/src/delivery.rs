@@ -1,4 +1,4 @@
-//! One event for one endpoint.
+//! Deliveries: one event for one endpoint each.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::{
     id::{DeliveryId, EndpointId, EventId},
 };
 
-/// Where a delivery stands.
+/// State of a delivery.
 #[derive(
     Clone,
     Copy,
@@ -26,17 +26,17 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DeliveryState {
-    /// Not yet accepted; another try is due.
+    /// Not accepted yet. Another try follows.
     Pending,
     /// Accepted by the merchant's server.
     Delivered,
     /// Given up after 30 days.
     Failed,
-    /// Its endpoint was deleted.
+    /// Discarded because its endpoint was deleted.
     Discarded,
 }
 
-/// One event for one endpoint, with its tries.
+/// A delivery: one event for one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Delivery {
     pub id: DeliveryId,
@@ -44,11 +44,12 @@ pub struct Delivery {
     pub event_type: crate::event::EventType,
     pub endpoint: EndpointId,
     pub state: DeliveryState,
-    /// Tries so far.
+    /// Number of tries so far.
     pub attempts: i32,
-    /// When it is tried next; `null` while it waits for its endpoint, which is paused or has more waiting than it takes in a minute.
+    /// Time of the next try. Null while the delivery waits for its endpoint, which is paused or has more deliveries waiting than
+    /// it accepts in a minute.
     pub next_attempt_at: Option<Instant>,
-    /// What the last try met: an HTTP status or what happened on the wire.
+    /// Result of the last try: an HTTP status or a network error.
     pub last_result: Option<String>,
     pub created_at: Instant,
     pub delivered_at: Option<Instant>,

@@ -1,4 +1,4 @@
-//! Money claimed back by the payer: a MED, a chargeback, a dispute. Never a refund.
+//! Disputes: money that the payer contests, through a MED, a chargeback or a dispute at the gateway. Never a refund.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::{
     id::{ChargeId, DisputeId, PaymentId},
 };
 
-/// Where a dispute stands.
+/// Status of a dispute.
 #[derive(
     Clone,
     Copy,
@@ -29,18 +29,18 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DisputeStatus {
-    /// Open: the merchant may answer at the gateway, where the gateway allows it.
+    /// Open. The merchant may respond at the gateway, if the gateway allows it.
     NeedsResponse,
-    /// Answered, or to be decided without an answer.
+    /// Responded to, or to be decided without a response.
     UnderReview,
     /// The merchant keeps the money.
     Won,
-    /// The payer has the money back.
+    /// The payer received the money back.
     Lost,
 }
 
 impl DisputeStatus {
-    /// Whether a dispute may go from here to `next`. A loss may be reversed: the money comes back.
+    /// Returns true if a dispute may change from this status to `next`. A loss may be reversed: the merchant receives the money again.
     pub fn may_become(self, next: Self) -> bool {
         use DisputeStatus::{Lost, NeedsResponse, UnderReview, Won};
         match self {
@@ -51,13 +51,13 @@ impl DisputeStatus {
         }
     }
 
-    /// Whether the money is claimed or gone, and so cannot be refunded.
+    /// Returns true if the money is contested or lost, and so cannot be refunded.
     pub fn holds_money(self) -> bool {
         self != Self::Won
     }
 }
 
-/// By which way money is claimed back.
+/// Kind of a dispute.
 #[derive(
     Clone,
     Copy,
@@ -74,32 +74,32 @@ impl DisputeStatus {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DisputeKind {
-    /// Pix's special return mechanism: fraud or an operational failure.
+    /// Pix's special return mechanism (MED), for fraud or an operational failure.
     Med,
-    /// A card payment that its holder denies.
+    /// A card payment that the cardholder contests.
     Chargeback,
-    /// What the gateway calls a dispute, without saying which.
+    /// A dispute whose kind the gateway does not report.
     Other,
 }
 
-/// Money claimed back.
+/// A dispute of a payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dispute {
     pub id: DisputeId,
     pub mode: Mode,
     pub charge: ChargeId,
-    /// The payment that is claimed back.
+    /// The disputed payment.
     pub payment: PaymentId,
     pub gateway: GatewayKind,
-    /// The dispute's id at the gateway, where it is answered.
+    /// The dispute's id at the gateway, where the merchant responds.
     pub gateway_dispute_id: String,
     pub kind: DisputeKind,
     pub status: DisputeStatus,
-    /// In centavos.
+    /// Disputed amount in centavos.
     pub amount: i64,
-    /// The gateway's own word for why.
+    /// Reason, as the gateway reports it.
     pub reason: Option<String>,
-    /// Until when it can be answered.
+    /// Deadline for the response.
     pub respond_by: Option<Instant>,
     pub created_at: Instant,
     pub closed_at: Option<Instant>,

@@ -1,4 +1,4 @@
-//! The number under which Brazil's tax office knows a person (CPF) or a company (CNPJ).
+//! Brazilian taxpayer numbers: CPF of a person, CNPJ of a company.
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
@@ -6,23 +6,23 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumString};
 
-/// The JSON Schema `format` of a [`Document`]: request validation checks it by parsing one.
+/// JSON Schema `format` of a [`Document`]. Request validation checks it by parsing the text.
 pub const FORMAT: &str = "cpf-or-cnpj";
 
 const CPF_LEN: usize = 11;
 const CNPJ_LEN: usize = 14;
-/// The last two characters of either are check digits.
+/// Number of check digits, which are the last characters of both kinds.
 const CHECK_LEN: usize = 2;
 
 /// A valid CPF or CNPJ, in upper case and without punctuation.
 ///
-/// CNPJs given out since July 2026 hold letters, so it is text everywhere and never a number. It
-/// identifies a person: `Debug` hides it, [`Self::masked`] is what may be shown.
+/// CNPJs issued since July 2026 contain letters, so it is text everywhere and never a number. It
+/// identifies a person: `Debug` redacts it, and only [`Self::masked`] may be shown.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Document(String);
 
-/// The kinds of document.
+/// Kind of a document.
 #[derive(
     Clone,
     Copy,
@@ -40,48 +40,48 @@ pub struct Document(String);
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum DocumentKind {
-    /// A person's: eleven digits.
+    /// Number of a person: 11 digits.
     Cpf,
-    /// A company's: twelve digits or letters and two digits.
+    /// Number of a company: 12 digits or letters, then 2 digits.
     Cnpj,
 }
 
-/// Why a text is neither a CPF nor a CNPJ. Never repeats the text.
+/// Error for a text that is neither a CPF nor a CNPJ. Never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDocument {
-    /// Something that neither kind may hold; counted from 1.
+    /// A character that this kind of document cannot contain.
     #[error("character {position} is neither a digit nor one that this document may hold")]
     Character {
-        /// Where it stands in the text as given, from 1.
+        /// Position in the text as given, from 1.
         position: usize,
     },
-    /// Too few or too many characters, punctuation aside.
+    /// Too few or too many characters, without counting punctuation.
     #[error("a CPF has 11 characters and a CNPJ 14, this has {found}")]
     Length {
-        /// How many it has.
+        /// Number of characters found.
         found: usize,
     },
-    /// One character all along, which the arithmetic would let through.
+    /// The same character throughout. The check digits of such a text can match.
     #[error("the same character all along is no {kind}")]
     Repeated {
-        /// What its length makes it.
+        /// Kind implied by the length.
         kind: DocumentKind,
     },
-    /// The last two digits do not follow from the others: a typing error.
+    /// The last two digits do not match the other characters: a typing error.
     #[error("the check digits of this {kind} do not match")]
     CheckDigits {
-        /// What its length makes it.
+        /// Kind implied by the length.
         kind: DocumentKind,
     },
 }
 
 impl Document {
-    /// The text without punctuation: 11 characters for a CPF, 14 for a CNPJ.
+    /// Returns the text without punctuation: 11 characters for a CPF, 14 for a CNPJ.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is a person's or a company's.
+    /// Returns the kind of the document.
     pub fn kind(&self) -> DocumentKind {
         if self.0.len() == CPF_LEN {
             DocumentKind::Cpf
@@ -90,8 +90,8 @@ impl Document {
         }
     }
 
-    /// What may be shown to people who need to recognize it and not to learn it:
-    /// `***.982.247-**` or `**.222.333/****-**`.
+    /// Returns the masked text: `***.982.247-**` or `**.222.333/****-**`.
+    /// A reader can recognize a known document by it, but cannot learn an unknown one.
     pub fn masked(&self) -> String {
         match self.kind() {
             DocumentKind::Cpf => format!("***.{}.{}-**", &self.0[3..6], &self.0[6..9]),
@@ -128,7 +128,7 @@ impl FromStr for Document {
     }
 }
 
-/// Compares the last two characters, of a text of the kind's length and alphabet, with what the others yield.
+/// Compares the last two characters with the check digits of the others. `plain` has the length and the alphabet of `kind`.
 fn check(plain: &str, kind: DocumentKind) -> Result<(), InvalidDocument> {
     let characters = plain.as_bytes();
     if characters.iter().all(|c| *c == characters[0]) {
@@ -144,8 +144,8 @@ fn check(plain: &str, kind: DocumentKind) -> Result<(), InvalidDocument> {
     }
 }
 
-/// The digit that follows `characters`: modulo 11, weights growing from 2 at the right end. A CPF's
-/// go on to 11, a CNPJ's begin again at 2 after 9. A character is worth its ASCII code less 48.
+/// Returns the check digit that follows `characters`: modulo 11, with weights that grow from 2 at the right end.
+/// A CPF's weights go up to 11; a CNPJ's restart at 2 after 9. The value of a character is its ASCII code minus 48.
 fn check_digit(characters: &[u8], kind: DocumentKind) -> u8 {
     let weights = match kind {
         DocumentKind::Cpf => 2..=11,

@@ -1,4 +1,4 @@
-//! A fact that a merchant may hear.
+//! Events: facts that are delivered to a merchant.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,10 @@ use crate::{
     refund,
 };
 
-/// The shape of `data` that an event was written in.
+/// Version of the format of an event's `data`.
 pub const API_VERSION: &str = "2026-11-01";
 
-/// What happened.
+/// Type of an event.
 #[derive(
     Clone,
     Copy,
@@ -60,17 +60,17 @@ pub enum EventType {
     #[serde(rename = "charge.needs_review")]
     #[strum(serialize = "charge.needs_review")]
     ChargeNeedsReview,
-    /// A further payment on a charge that had been paid.
-    /// Or money for a charge that was no longer payable while another charge with its reference is payable or paid: `data.duplicate_of`
-    /// is that charge's id.
+    /// A further payment on a charge that was already paid, or a payment on a charge that was no longer payable while another
+    /// charge with the same reference is payable or paid. In the second case, `data.duplicate_of` is the other charge's id.
     #[serde(rename = "charge.duplicate_payment")]
     #[strum(serialize = "charge.duplicate_payment")]
     ChargeDuplicatePayment,
-    /// The gateway took a receipt back, such as a cash receipt that was undone in its panel. The charge is payable again, or needs review.
+    /// The gateway reversed a payment, such as a cash receipt that was undone in its panel. The charge is payable again, or needs
+    /// review.
     #[serde(rename = "charge.payment_reversed")]
     #[strum(serialize = "charge.payment_reversed")]
     ChargePaymentReversed,
-    /// A refund was asked for.
+    /// A refund was requested.
     #[serde(rename = "refund.pending")]
     #[strum(serialize = "refund.pending")]
     RefundPending,
@@ -83,7 +83,7 @@ pub enum EventType {
     #[serde(rename = "refund.needs_review")]
     #[strum(serialize = "refund.needs_review")]
     RefundNeedsReview,
-    /// The payer claims money back.
+    /// The payer disputes a payment.
     #[serde(rename = "dispute.needs_response")]
     #[strum(serialize = "dispute.needs_response")]
     DisputeNeedsResponse,
@@ -96,15 +96,15 @@ pub enum EventType {
     #[serde(rename = "dispute.lost")]
     #[strum(serialize = "dispute.lost")]
     DisputeLost,
-    /// A connection needs a person: credentials refused, certificate near its end.
+    /// A connection needs manual action: its credentials were refused, or its certificate expires soon.
     #[serde(rename = "gateway_connection.action_required")]
     #[strum(serialize = "gateway_connection.action_required")]
     GatewayConnectionActionRequired,
-    /// An endpoint failed for too long; its deliveries wait.
+    /// An endpoint failed for too long. Its deliveries wait.
     #[serde(rename = "webhook_endpoint.paused")]
     #[strum(serialize = "webhook_endpoint.paused")]
     WebhookEndpointPaused,
-    /// Deliveries to an endpoint were given up, 30 days after their first try: sent at most once a day for each endpoint.
+    /// Deliveries to an endpoint were given up 30 days after their first try. Sent at most once a day for each endpoint.
     /// The deliveries can be resent.
     #[serde(rename = "webhook_endpoint.delivery_failed")]
     #[strum(serialize = "webhook_endpoint.delivery_failed")]
@@ -112,7 +112,7 @@ pub enum EventType {
 }
 
 impl EventType {
-    /// The event that a charge's arrival in `status` raises.
+    /// Returns the event for a charge that reaches `status`, if there is one.
     pub fn of_charge(status: ChargeStatus) -> Option<Self> {
         match status {
             ChargeStatus::Processing => None,
@@ -128,7 +128,7 @@ impl EventType {
         }
     }
 
-    /// The event that a refund's arrival in `status` raises.
+    /// Returns the event for a refund that reaches `status`.
     pub fn of_refund(status: refund::RefundStatus) -> Self {
         match status {
             refund::RefundStatus::Pending => Self::RefundPending,
@@ -138,7 +138,7 @@ impl EventType {
         }
     }
 
-    /// The event that a dispute's arrival in `status` raises.
+    /// Returns the event for a dispute that reaches `status`.
     pub fn of_dispute(status: dispute::DisputeStatus) -> Self {
         match status {
             dispute::DisputeStatus::NeedsResponse => Self::DisputeNeedsResponse,
@@ -149,16 +149,17 @@ impl EventType {
     }
 }
 
-/// The thing an event is about.
+/// Subject of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventSubject {
-    /// `charge`, `refund`, `dispute`, `gateway_connection`, `webhook_endpoint`.
+    /// Kind of the subject: `charge`, `refund`, `dispute`, `gateway_connection` or `webhook_endpoint`.
     #[serde(rename = "type")]
     pub kind: EventSubjectKind,
+    /// Id of the subject, with the prefix of its kind.
     pub id: String,
 }
 
-/// The kinds of thing that events are about.
+/// Kind of an event's subject.
 #[derive(
     Clone,
     Copy,
@@ -184,7 +185,7 @@ pub enum EventSubjectKind {
 }
 
 impl EventSubjectKind {
-    /// The subject of this kind with that id.
+    /// Returns the subject of this kind with the given id.
     pub fn name(self, id: uuid::Uuid) -> EventSubject {
         let id = match self {
             Self::Charge => ChargeId(id).to_string(),
@@ -197,20 +198,20 @@ impl EventSubjectKind {
     }
 }
 
-/// A fact, as it is delivered and listed.
+/// An event, as it is delivered and listed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Also the `webhook-id` of each of its deliveries.
+    /// Id of the event. It is also the `webhook-id` of each of its deliveries.
     pub id: EventId,
     #[serde(rename = "type")]
     pub kind: EventType,
-    /// The shape of `data`.
+    /// Version of the format of `data`.
     pub api_version: String,
     pub mode: Mode,
     pub created_at: Instant,
     pub subject: EventSubject,
-    /// Counts from 1 for each subject without gaps; a later number is a later fact.
+    /// Number of the event within its subject, from 1 without gaps. A higher number is a later event.
     pub sequence: i64,
-    /// The subject as it stood then, its payer masked.
+    /// Snapshot of the subject at the time of the event, with the payer masked.
     pub data: serde_json::Value,
 }

@@ -1,4 +1,4 @@
-//! What gateways keep: an estimate until they tell.
+//! Gateway fees: estimates until the gateway reports the actual fee.
 
 use std::collections::BTreeMap;
 
@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::{gateway::GatewayKind, payment_method::PaymentMethodKind};
 
-/// Basis points in a whole.
+/// 100% in basis points.
 const WHOLE_BPS: i64 = 10_000;
 
-/// One price: a part of the amount and a fixed sum.
+/// A price: a share of the amount plus a fixed sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Price {
-    /// Basis points of the amount: `119` is 1.19%.
+    /// Share of the amount in basis points, from 0 to 10000: `119` is 1.19%. Defaults to 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10_000))]
     pub bps: i64,
-    /// Centavos per payment.
+    /// Fixed sum per payment in centavos. Defaults to 0.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub fixed: i64,
 }
 
 impl Price {
-    /// What is kept of `amount`, in centavos, rounded half up.
+    /// Returns the fee for `amount` in centavos, rounded half up.
     pub fn of(self, amount: i64) -> i64 {
         let part = i128::from(amount) * i128::from(self.bps) + i128::from(WHOLE_BPS / 2);
         let part = i64::try_from(part / i128::from(WHOLE_BPS)).unwrap_or(i64::MAX);
@@ -32,11 +32,11 @@ impl Price {
     }
 }
 
-/// A merchant's own prices, where they differ from the gateways' lists.
+/// A merchant's own prices, where they differ from the gateways' price lists.
 pub type Prices = BTreeMap<GatewayKind, BTreeMap<PaymentMethodKind, Price>>;
 
-/// What a gateway keeps of one payment, estimated: by the merchant's own price, else by the gateway's list
-/// (`docs/gateways/README.md#fees`, May 2026). `installments`: into how many a card payment was split.
+/// Returns the estimated fee of one payment in centavos: by the merchant's own price, else by the gateway's price list
+/// (`docs/gateways/README.md#fees`, May 2026). `installments` is the number of installments of a card payment.
 pub fn estimate(
     prices: &Prices,
     (gateway, method): (GatewayKind, PaymentMethodKind),

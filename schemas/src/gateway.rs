@@ -1,4 +1,4 @@
-//! The gateways, and the parts of them that fail apart.
+//! Gateways, and their APIs that fail independently of each other.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub enum GatewayKind {
 }
 
 impl GatewayKind {
-    /// The family of its API that serves `method`.
+    /// Returns the API that serves `method`.
     pub fn api(self, method: PaymentMethodKind) -> GatewayApi {
         match (self, method) {
             (Self::Efi, PaymentMethodKind::Pix) => GatewayApi::EfiPix,
@@ -46,7 +46,7 @@ impl GatewayKind {
     }
 }
 
-/// A part of a gateway with its own hosts and credentials, hence with a circuit breaker of its own.
+/// A part of a gateway with its own hosts and credentials, and therefore its own circuit breaker.
 #[derive(
     Clone,
     Copy,
@@ -73,7 +73,7 @@ pub enum GatewayApi {
     Asaas,
 }
 
-/// Whether real money moves.
+/// Mode of an object: real money moves only in `live`.
 #[derive(
     Clone,
     Copy,

@@ -1,4 +1,4 @@
-//! Typed identifiers: a UUID version 7 inside, a prefixed sortable text at the edge (`ch_01j9…`).
+//! Typed identifiers: a UUID version 7 in the database, a prefixed sortable text in the API (`ch_01j9…`).
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use ulid::Ulid;
 use uuid::Uuid;
 
-/// Why a text is not an identifier of the wanted kind.
+/// Error for a text that is not an identifier of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected an id that starts with `{prefix}_` followed by 26 characters")]
 pub struct InvalidId {
@@ -35,10 +35,10 @@ macro_rules! ids {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// The text before the underscore.
+            /// Text before the underscore.
             pub const PREFIX: &'static str = $prefix;
 
-            /// The UUID inside, as the database stores it.
+            /// Returns the UUID, as the database stores it.
             pub fn uuid(self) -> Uuid {
                 self.0
             }
@@ -91,46 +91,46 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A merchant.
+    /// Id of a merchant.
     MerchantId = "mer";
-    /// An API key (the record, not the secret).
+    /// Id of an API key (the record, not the secret).
     ApiKeyId = "key";
-    /// A merchant's account at a gateway.
+    /// Id of a connection: a merchant's account at a gateway.
     ConnectionId = "gc";
-    /// A payer.
+    /// Id of a payer.
     PayerId = "pa";
-    /// A charge.
+    /// Id of a charge.
     ChargeId = "ch";
-    /// One try of a charge on one connection.
+    /// Id of an attempt: one try of a charge on one connection.
     AttemptId = "at";
-    /// Money received.
+    /// Id of a payment.
     PaymentId = "py";
-    /// Money given back.
+    /// Id of a refund.
     RefundId = "re";
-    /// Money claimed back.
+    /// Id of a dispute.
     DisputeId = "dp";
-    /// A version of a routing policy.
+    /// Id of a version of a routing policy.
     PolicyId = "rp";
-    /// What a gateway told us.
+    /// Id of a notification from a gateway.
     NotificationId = "no";
-    /// A fact a merchant may hear.
+    /// Id of an event for a merchant.
     EventId = "ev";
-    /// Where a merchant listens.
+    /// Id of a merchant's webhook endpoint.
     EndpointId = "we";
-    /// One event for one endpoint.
+    /// Id of a delivery: one event for one endpoint.
     DeliveryId = "de";
-    /// One POST of a delivery.
+    /// Id of a delivery attempt: one POST of a delivery.
     DeliveryAttemptId = "da";
 }
 
 impl AttemptId {
-    /// The reference this attempt carries at its gateway: 28 letters and digits, which fits
+    /// Returns the reference of this attempt at its gateway: 28 letters and digits, which fits
     /// Efí's `txid` (`^[a-zA-Z0-9]{26,35}$`) and every other gateway's reference field.
     pub fn reference(self) -> String {
         self.to_string().replace('_', "")
     }
 
-    /// Reads back what [`Self::reference`] wrote; anything else is a stranger's reference.
+    /// Parses a reference that [`Self::reference`] wrote. Returns `None` for a reference of a third party.
     pub fn from_reference(text: &str) -> Option<Self> {
         let rest = text.strip_prefix(Self::PREFIX)?;
         format!("{}_{rest}", Self::PREFIX).parse().ok()
@@ -138,12 +138,12 @@ impl AttemptId {
 }
 
 impl RefundId {
-    /// The reference this refund carries at its gateway: 28 letters and digits.
+    /// Returns the reference of this refund at its gateway: 28 letters and digits.
     pub fn reference(self) -> String {
         self.to_string().replace('_', "")
     }
 
-    /// Reads back what [`Self::reference`] wrote; anything else is a stranger's reference.
+    /// Parses a reference that [`Self::reference`] wrote. Returns `None` for a reference of a third party.
     pub fn from_reference(text: &str) -> Option<Self> {
         let rest = text.strip_prefix(Self::PREFIX)?;
         format!("{}_{rest}", Self::PREFIX).parse().ok()

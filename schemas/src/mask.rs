@@ -1,8 +1,8 @@
-//! Personal data as it may appear in events.
+//! Masks of personal data in events.
 
 use crate::payer::Payer;
 
-/// `Maria da Silva` → `M**** d* S****`.
+/// Masks a name: `Maria da Silva` → `M**** d* S****`.
 pub fn name(name: &str) -> String {
     name.split_whitespace()
         .map(|word| {
@@ -14,7 +14,7 @@ pub fn name(name: &str) -> String {
         .join(" ")
 }
 
-/// `maria@example.com` → `m****@example.com`.
+/// Masks an email address: `maria@example.com` → `m****@example.com`.
 pub fn email(email: &str) -> String {
     match email.split_once('@') {
         Some((user, host)) => {
@@ -25,7 +25,7 @@ pub fn email(email: &str) -> String {
     }
 }
 
-/// What remains of a payer in an event.
+/// A payer in an event, with its personal data masked.
 #[derive(
     Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
 )]

@@ -1,4 +1,4 @@
-//! Who charges, and the keys that prove it.
+//! Merchants: status, permissions of API keys, settings.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use strum::{AsRefStr, Display, EnumString};
 
 use crate::{breaker, fee::Prices, payment_method::PaymentMethodKind};
 
-/// Whether a merchant may act.
+/// Status of a merchant.
 #[derive(
     Clone,
     Copy,
@@ -27,12 +27,12 @@ use crate::{breaker, fee::Prices, payment_method::PaymentMethodKind};
 #[strum(serialize_all = "snake_case")]
 pub enum MerchantStatus {
     Active,
-    /// Creates nothing, and still receives, refunds and delivers.
+    /// Creates nothing new; still receives, refunds and delivers.
     Suspended,
     Closed,
 }
 
-/// What an API key may do. Each permission includes the ones before it.
+/// Permission of an API key. Each permission includes the previous ones.
 #[derive(
     Clone,
     Copy,
@@ -56,45 +56,46 @@ pub enum Permission {
     Configuration,
 }
 
-/// What happens when a second charge is asked for under the `reference` of an open one.
+/// Handling of a request for a second charge with the `reference` of an open one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DuplicateReference {
-    /// The open charge is returned; another amount or method is a 409.
+    /// Returns the open charge. A request with another amount or method is answered with 409. The default.
     #[default]
     ReturnOpen,
-    /// 409.
+    /// Answers with 409.
     Reject,
-    /// A second charge is created.
+    /// Creates a second charge.
     Allow,
 }
 
-/// What happens to a charge after an attempt whose outcome nobody knows yet.
+/// Handling of a charge while the outcome of an attempt is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnUnknown {
-    /// The next gateway is tried; whatever the first one created is voided.
+    /// Tries the next gateway. Anything that the first one created is voided.
     #[default]
     Failover,
-    /// The charge waits until the outcome is known.
+    /// Waits until the outcome is known.
     Hold,
 }
 
-/// A merchant's settings. Every one has a default.
+/// Settings of a merchant. Every setting has a default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MerchantSettings {
     pub duplicate_reference: DuplicateReference,
-    /// By payment method: `{"boleto": "hold"}`. Where nothing is told, a boleto waits for up to a minute, and then goes on.
+    /// Handling of an unknown outcome by payment method: `{"boleto": "hold"}`. If a method is not set, a boleto waits for up to
+    /// one minute and then tries the next gateway; the other methods try it at once.
     pub on_unknown: BTreeMap<PaymentMethodKind, OnUnknown>,
     pub breaker: breaker::BreakerSettings,
-    /// What the gateways keep of a payment, where it differs from their lists: `{"efi": {"pix": {"bps": 99}}}`.
+    /// The merchant's own prices, where they differ from the gateways' price lists: `{"efi": {"pix": {"bps": 99}}}`.
     pub prices: Prices,
 }
 
 impl MerchantSettings {
-    /// Reads settings as they are stored, by whatever version. A field that this version cannot read keeps its default, so that
-    /// one merchant's settings never stop a charge; the second value names those fields.
+    /// Reads stored settings, written by any version. A field that this version cannot read gets its default, so that
+    /// one merchant's settings never stop a charge. The second value lists those fields.
     pub fn read(stored: &Value) -> (Self, Vec<&'static str>) {
         let mut unreadable = Vec::new();
         let settings = Self {

@@ -1,4 +1,4 @@
-//! What is streamed through Kafka: `CloudEvents` 1.0 in structured JSON. No personal data.
+//! Kafka messages: `CloudEvents` 1.0 in structured JSON, without personal data.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,45 +14,48 @@ use crate::{
     route::RouteReason,
 };
 
-/// The streams.
+/// Kafka topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, AsRefStr, Display, EnumIter, EnumString)]
 pub enum Topic {
-    /// Every finished attempt. Key: the connection.
+    /// Finished attempts. Key: the connection.
     #[strum(serialize = "gateway.attempts.v1")]
     GatewayAttempts,
-    /// Every transition of a circuit breaker. Key: the connection.
+    /// Transitions of circuit breakers. Key: the connection.
     #[strum(serialize = "gateway.health.v1")]
     GatewayHealth,
-    /// Every event of a charge, in order. Key: the charge.
+    /// Events of charges, in order. Key: the charge.
     #[strum(serialize = "charge.events.v1")]
     ChargeEvents,
 }
 
-/// The envelope: `CloudEvents` 1.0.
+/// Envelope of a message: `CloudEvents` 1.0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CloudEvent<T> {
     /// Always `1.0`.
     pub specversion: String,
-    /// Unique; a repeated message carries the same one.
+    /// Unique id. A repeated message has the same id.
     pub id: String,
     /// Always `/payment-orchestrator`.
     pub source: String,
+    /// Type of the message, such as `gateway.attempt.finished` or `charge.paid`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The message's key.
+    /// Key of the message: the id of the connection or charge.
     pub subject: String,
+    /// Time of the event, the transition or the end of the attempt.
     pub time: Instant,
     /// Always `application/json`.
     pub datacontenttype: String,
-    /// Extension: counts up within the subject.
+    /// Extension. Increasing number of the event within its charge, of the transition within its circuit breaker, or of the
+    /// attempt within its charge.
     pub sequence: i64,
-    /// Extension: whether real money moves.
+    /// Extension. `live` if real money moves, else `test`.
     pub mode: Mode,
     pub data: T,
 }
 
 impl<T> CloudEvent<T> {
-    /// A message of `kind` about `subject`.
+    /// Creates a message of `kind` about `subject`.
     pub fn new(
         id: String,
         kind: &str,
@@ -81,17 +84,24 @@ pub struct AttemptFinished {
     pub merchant: MerchantId,
     pub charge: ChargeId,
     pub attempt: AttemptId,
+    /// Number of the attempt within the charge, from 1.
     pub n: i32,
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
     pub api: GatewayApi,
     pub method: PaymentMethodKind,
+    /// Amount of the charge in centavos.
     pub amount: i64,
+    /// Reason for choosing this connection.
     pub reason: RouteReason,
+    /// State in which the attempt ended.
     pub state: AttemptState,
+    /// Class of the error; null if there was none.
     pub error_class: Option<ErrorClass>,
+    /// Code of the error; null if there was none.
     pub error_code: Option<String>,
     pub started_at: Instant,
+    /// Total response time of the gateway, in milliseconds.
     pub duration_ms: i64,
 }
 
@@ -104,8 +114,9 @@ pub struct BreakerMoved {
     pub api: GatewayApi,
     pub from: breaker::BreakerState,
     pub to: breaker::BreakerState,
-    /// For people: what the decision rests on.
+    /// Reason for the transition, such as `failure_rate`; for a hold by an operator `force_open`, `force_closed` or `released`.
     pub why: String,
+    /// Time from which probes are allowed; null while the breaker is closed.
     pub open_until: Option<Instant>,
 }
 
@@ -115,9 +126,13 @@ pub struct ChargeMoved {
     pub merchant: MerchantId,
     pub charge: ChargeId,
     pub event: event::EventType,
+    /// Requested amount in centavos.
     pub amount: i64,
+    /// Sum of the payments received, in centavos.
     pub amount_paid: i64,
     pub method: PaymentMethodKind,
+    /// Connection at which the charge is payable or was paid; null until a gateway accepts it.
     pub connection: Option<ConnectionId>,
+    /// Gateway of that connection.
     pub gateway: Option<GatewayKind>,
 }

@@ -1,40 +1,41 @@
-//! What the payer has to do.
+//! Next action of the payer.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Instant;
 
-/// What to show to the payer.
+/// Instrument to show to the payer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum NextAction {
-    /// Show the QR code, or let the payer copy its text.
+    /// Pix: show the QR code, or let the payer copy its text.
     Pix {
-        /// The BR Code: the text to copy, and what the QR code holds.
+        /// BR Code: the text to copy, which is also the content of the QR code.
         copy_paste: String,
-        /// A picture of the QR code at the gateway, where it has one.
+        /// URL of an image of the QR code at the gateway, if it has one.
         qr_code_url: Option<String>,
-        /// When the code can no longer be paid.
+        /// Last instant at which the code can be paid.
         expires_at: Instant,
     },
-    /// Show the boleto's line to type or copy, or its PDF.
+    /// Boleto: show the line to type or copy, or the PDF.
     Boleto {
-        /// The line to type (*linha digitável*): 47 digits.
+        /// Line to type (*linha digitável*): 47 digits.
         line: String,
-        /// What the bars encode: 44 digits.
+        /// Content of the bar code: 44 digits.
         barcode: String,
-        /// The slip to print, at the gateway.
+        /// URL of the slip to print, at the gateway.
         pdf_url: Option<String>,
-        /// A BR Code that pays the same boleto by Pix, where the gateway gives one.
+        /// BR Code that pays the same boleto by Pix, if the gateway provides one.
         copy_paste: Option<String>,
-        /// When it can no longer be paid.
+        /// Last instant at which the boleto can be paid.
         expires_at: Instant,
     },
-    /// Send the payer to the gateway's page.
+    /// Redirect: send the payer to the gateway's page.
     Redirect {
+        /// URL of the gateway's page.
         url: String,
-        /// When the page can no longer be paid on.
+        /// Last instant at which the payer can pay on the page.
         expires_at: Instant,
     },
 }

@@ -1,4 +1,4 @@
-//! Lists, a page at a time.
+//! Pages of lists.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Page<T> {
     pub data: Vec<T>,
-    /// Whether more follow: ask again with `starting_after` set to the last id.
+    /// True if more items follow. To fetch them, set `starting_after` to the last id of this page.
     pub has_more: bool,
 }
 
-/// The most that a page may hold.
+/// Maximum number of items in a page.
 pub const MAX_LIMIT: i64 = 100;
-/// What a page holds unless told.
+/// Default number of items in a page.
 pub const DEFAULT_LIMIT: i64 = 20;

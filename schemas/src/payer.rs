@@ -1,4 +1,4 @@
-//! Who pays.
+//! Payers and their addresses.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,11 +8,12 @@ use crate::{contact, document::Document};
 /// The person or company that pays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Payer {
-    /// Full name or company name: at least one letter.
+    /// Full name of a person, or name of a company. From 1 to 100 characters, with at least one letter.
     #[schemars(length(min = 1, max = 100), extend("format" = contact::NAME_FORMAT))]
     pub name: String,
-    /// CPF or CNPJ (alphanumeric too), with or without punctuation; returned without.
+    /// CPF or CNPJ (also alphanumeric). Sent with or without punctuation; returned without.
     pub document: Document,
+    /// Email address, up to 254 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(email, length(max = 254))]
     pub email: Option<String>,
@@ -34,7 +35,7 @@ pub struct Payer {
 pub struct Address {
     #[schemars(length(min = 1, max = 100), extend("format" = contact::ADDRESS_FORMAT))]
     pub street: String,
-    /// `S/N` where there is none.
+    /// House number; `S/N` if there is none.
     #[schemars(length(min = 1, max = 20), extend("format" = contact::ADDRESS_FORMAT))]
     pub number: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +45,7 @@ pub struct Address {
     pub district: String,
     #[schemars(length(min = 1, max = 60), extend("format" = contact::NAME_FORMAT))]
     pub city: String,
-    /// One of the 27, e.g. `SP`.
+    /// Code of the state or of the Federal District, for example `SP`.
     #[schemars(extend("enum" = contact::STATES))]
     pub state: String,
     /// CEP. Sent with or without punctuation; returned as eight digits.

@@ -1,4 +1,4 @@
-//! Money received.
+//! Payments: money received.
 
 use chrono::NaiveDate;
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use strum::{AsRefStr, Display, EnumString};
 
 use crate::{Instant, gateway::GatewayKind, id::PaymentId, payment_method::PaymentMethodKind};
 
-/// Where a payment stands.
+/// Status of a payment.
 #[derive(
     Clone,
     Copy,
@@ -28,40 +28,40 @@ pub enum PaymentStatus {
     /// The money was received.
     #[default]
     Received,
-    /// The gateway took the receipt back; the amount no longer counts.
+    /// The gateway reversed the payment. The amount no longer counts.
     Reversed,
 }
 
-/// Money received for a charge.
+/// A payment: money received for a charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Payment {
     pub id: PaymentId,
     pub gateway: GatewayKind,
     /// The payment's id at the gateway.
     pub gateway_payment_id: String,
-    /// Pix only: the transfer's id in the Brazilian payment system.
+    /// Pix only. Id of the transfer in the Brazilian payment system.
     pub end_to_end_id: Option<String>,
-    /// Received, in centavos.
+    /// Amount received, in centavos.
     pub amount: i64,
-    /// The method that was really used.
+    /// Payment method that the payer used.
     pub method: PaymentMethodKind,
-    /// What the gateway keeps, in centavos.
+    /// Fee of the gateway, in centavos.
     pub fee: i64,
-    /// Whether `fee` is our estimate, by the merchant's or the gateway's price list: the gateway has not told yet.
+    /// True while `fee` is our estimate, by the merchant's or the gateway's price list, because the gateway has not reported it.
     pub fee_is_estimated: bool,
-    /// What arrives, in centavos: amount less fee.
+    /// Net amount in centavos: `amount` minus `fee`.
     pub net: i64,
-    /// Card only: into how many monthly installments it was split, if the gateway tells.
+    /// Card only. Number of monthly installments, if the gateway reports it.
     pub installments: Option<i32>,
-    /// When the money is expected in the merchant's balance, if the gateway tells.
+    /// Expected day of settlement in the merchant's balance, if the gateway reports it.
     pub settles_on: Option<NaiveDate>,
-    /// When it arrived there, if the gateway tells.
+    /// Day of settlement in the merchant's balance, if the gateway reports it.
     pub settled_on: Option<NaiveDate>,
     pub paid_at: Instant,
-    /// Whether the receipt still stands.
+    /// Status of the payment: received or reversed.
     #[serde(default)]
     pub status: PaymentStatus,
-    /// When we learned that the gateway took the receipt back.
+    /// Time at which this service received the reversal. Null if the payment was not reversed.
     #[serde(default)]
     pub reversed_at: Option<Instant>,
 }

@@ -1,4 +1,4 @@
-//! How a payer pays.
+//! Payment methods with their parameters, and due dates.
 
 use chrono::{Days, Months, NaiveDate};
 use schemars::JsonSchema;
@@ -7,9 +7,9 @@ use strum::{AsRefStr, Display, EnumIter, EnumString};
 
 use crate::{Instant, calendar, problem::FieldError};
 
-/// An address that a browser opens as a page.
+/// Pattern of a URL that a browser opens as a page.
 const HTTP_URL: &str = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]+";
-/// How far ahead a due date may be: gateways refuse what is later, and a boleto's due factor repeats.
+/// Maximum time from today to a due date. Gateways refuse later dates, and a boleto's due factor repeats.
 const DUE_WITHIN: Months = Months::new(60);
 
 /// A payment method without its parameters.
@@ -38,104 +38,106 @@ pub enum PaymentMethodKind {
     Card,
 }
 
-/// How the payer will pay, with the method's own parameters.
+/// Payment method of a charge, with the method's own parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum PaymentMethod {
     /// Pix: an instant transfer started with a QR code or its text.
     Pix {
-        /// Seconds until the code can no longer be paid; one hour unless told. Not looked at where `due` is given.
+        /// Lifetime of the code in seconds, from 60 to 1209600 (14 days). Defaults to 3600 (one hour); ignored if `due` is set.
         #[serde(default = "default_pix_expiry_s")]
         #[schemars(range(min = 60, max = 1_209_600))]
         expires_in: i64,
-        /// A due date with fine, interest or discount, instead of a short life.
+        /// Due date with fine, interest or discount. Replaces `expires_in`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         due: Option<DueDate>,
     },
-    /// Boleto: a bank slip, paid at any bank until its last day.
+    /// Boleto: a bank slip that can be paid at any bank until its last day.
     Boleto {
-        /// The last day on which it costs its amount, in Brazil (`America/Sao_Paulo`); at most five years ahead.
+        /// Last day, in Brazil (`America/Sao_Paulo`), on which the boleto costs its amount. At most five years ahead.
         due_date: NaiveDate,
-        /// For how many days after it the boleto can still be paid; none unless told.
+        /// Number of days after `due_date` on which the boleto can still be paid, from 0 to 120. Defaults to 0.
+        /// If the last of them is not a business day, the boleto can be paid until the next business day.
         #[serde(default)]
         #[schemars(range(min = 0, max = 120))]
         days_after_due: u16,
-        /// Fine after the due date, in basis points of the amount: `200` is 2%.
+        /// Fine after the due date, in basis points of the amount, from 0 to 2000: `200` is 2%. Defaults to 0.
         #[serde(default)]
         #[schemars(range(min = 0, max = 2_000))]
         fine_bps: u16,
-        /// Interest after the due date, in basis points of the amount per month: `100` is 1%.
+        /// Interest after the due date, in basis points of the amount per month, from 0 to 2000: `100` is 1%. Defaults to 0.
         #[serde(default)]
         #[schemars(range(min = 0, max = 2_000))]
         monthly_interest_bps: u16,
-        /// What is taken off for whoever pays early.
+        /// Discount for early payment. Defaults to none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         discount: Option<Discount>,
     },
-    /// Card: a link to a page of the gateway. Card numbers never reach us.
+    /// Card: a link to a payment page of the gateway. Card numbers never reach this service.
     Card {
-        /// In how many monthly installments the payer may choose to pay, at most; one unless told. Asaas takes only one here.
-        /// Stripe's page offers none for one, and for more what the account has switched on; Efí's page always offers what the
-        /// account has. The number that was chosen is told with the payment.
+        /// Maximum number of monthly installments that the payer may choose, from 1 to 12. Defaults to 1. Asaas accepts only 1.
+        /// Stripe's page offers no installments if it is 1, else those that are enabled in the Stripe account. Efí's page always
+        /// offers those of the Efí account. The payment reports the number that the payer chose.
         #[serde(default = "one")]
         #[schemars(range(min = 1, max = 12))]
         max_installments: u16,
-        /// Where the gateway's page sends the payer afterwards: `http` or `https`.
+        /// URL to which the gateway's page sends the payer afterwards: `http` or `https`, up to 500 characters.
         #[schemars(url, regex(pattern = HTTP_URL), length(max = 500))]
         success_url: String,
-        /// Where it sends a payer who gave up: `http` or `https`.
+        /// URL to which the gateway's page sends a payer who gives up: `http` or `https`, up to 500 characters.
         #[schemars(url, regex(pattern = HTTP_URL), length(max = 500))]
         cancel_url: String,
-        /// Seconds until the link can no longer be paid, from half an hour to a day; a day unless told.
+        /// Lifetime of the link in seconds, from 1800 (30 minutes) to 86400 (one day). Defaults to 86400.
         #[serde(default = "a_day_s")]
         #[schemars(range(min = 1_800, max = 86_400))]
         expires_in: i64,
     },
 }
 
-/// When something must be paid, and what it costs before and after.
+/// Due date of a charge, with the terms of payment before and after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DueDate {
-    /// The last day on which it costs its amount, in Brazil (`America/Sao_Paulo`); at most five years ahead.
+    /// Last day, in Brazil (`America/Sao_Paulo`), on which the charge costs its amount. At most five years ahead.
     pub due_date: NaiveDate,
-    /// For how many days after it can still be paid; none unless told.
+    /// Number of days after `due_date` on which the charge can still be paid, from 0 to 120. Defaults to 0.
+    /// If the last of them is not a business day, the charge can be paid until the next business day.
     #[serde(default)]
     #[schemars(range(min = 0, max = 120))]
     pub days_after_due: u16,
-    /// Fine after the due date, in basis points of the amount: `200` is 2%.
+    /// Fine after the due date, in basis points of the amount, from 0 to 2000: `200` is 2%. Defaults to 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 2_000))]
     pub fine_bps: u16,
-    /// Interest after the due date, in basis points of the amount per month: `100` is 1%.
+    /// Interest after the due date, in basis points of the amount per month, from 0 to 2000: `100` is 1%. Defaults to 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 2_000))]
     pub monthly_interest_bps: u16,
-    /// What is taken off for whoever pays early.
+    /// Discount for early payment. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount: Option<Discount>,
 }
 
-/// A discount for whoever pays early.
+/// Discount for early payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Discount {
-    /// What is taken off, in centavos; less than the charge's amount.
+    /// Discount in centavos. At least 1, and less than the charge's amount.
     #[schemars(range(min = 1))]
     pub amount: i64,
-    /// The last day on which it is taken off; not after the due date.
+    /// Last day, in Brazil, on which the discount applies. Not after the due date.
     pub until: NaiveDate,
 }
 
-/// How long a charge can be paid.
+/// Time during which a charge can be paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// So many seconds from its creation.
+    /// Number of seconds from the charge's creation.
     Seconds(i64),
-    /// Until then, whenever it was created.
+    /// Fixed end, independent of the charge's creation.
     Until(Instant),
 }
 
 impl Lifetime {
-    /// The last payable instant of a charge created at `now`.
+    /// Returns the last payable instant of a charge created at `now`.
     pub fn end(self, now: Instant) -> Instant {
         match self {
             Self::Seconds(s) => chrono::TimeDelta::try_seconds(s)
@@ -146,7 +148,7 @@ impl Lifetime {
     }
 }
 
-/// One hour.
+/// Returns one hour.
 fn default_pix_expiry_s() -> i64 {
     3600
 }
@@ -160,7 +162,7 @@ fn one() -> u16 {
 }
 
 impl PaymentMethod {
-    /// The method without its parameters.
+    /// Returns the method without its parameters.
     pub fn kind(&self) -> PaymentMethodKind {
         match self {
             Self::Pix { .. } => PaymentMethodKind::Pix,
@@ -169,7 +171,7 @@ impl PaymentMethod {
         }
     }
 
-    /// Its due date with what belongs to it, if it has one.
+    /// Returns the due date with its terms, if the method has one.
     pub fn due(&self) -> Option<DueDate> {
         match self {
             Self::Pix { due, .. } => due.clone(),
@@ -190,7 +192,7 @@ impl PaymentMethod {
         }
     }
 
-    /// How long a charge by it can be paid.
+    /// Returns the time during which a charge by this method can be paid.
     pub fn life(&self) -> Lifetime {
         match (self.due(), self) {
             (Some(due), _) => Lifetime::Until(due.payable_until()),
@@ -202,7 +204,7 @@ impl PaymentMethod {
         }
     }
 
-    /// What is wrong although each field by itself is right. `amount`: the charge's, in centavos.
+    /// Returns the errors of fields that are valid by themselves but not together. `amount` is the charge's, in centavos.
     pub fn check(&self, amount: i64) -> Vec<FieldError> {
         let field = match self {
             Self::Pix { .. } => "payment_method.due.discount",
@@ -236,7 +238,7 @@ impl PaymentMethod {
 }
 
 impl DueDate {
-    /// The last day on which it can be paid: banks settle on business days, so a day off moves to the next one.
+    /// Returns the last day on which the charge can be paid. Banks settle on business days, so a day off moves to the next one.
     pub fn last_day(&self) -> NaiveDate {
         let last = self
             .due_date
@@ -245,13 +247,13 @@ impl DueDate {
         calendar::business_day_from(last)
     }
 
-    /// Returns whether the due date is further ahead of `now` than it may be.
+    /// Returns true if the due date is too far ahead of `now` (more than `DUE_WITHIN`).
     pub fn is_too_far(&self, now: Instant) -> bool {
         let last = calendar::today(now).checked_add_months(DUE_WITHIN);
         last.is_some_and(|last| self.due_date > last)
     }
 
-    /// The last instant of that day in Brazil.
+    /// Returns the last instant, in Brazil, of the last day on which the charge can be paid.
     pub fn payable_until(&self) -> Instant {
         calendar::end_of(self.last_day())
     }

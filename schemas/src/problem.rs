@@ -1,57 +1,57 @@
-//! Errors as the API answers them: RFC 9457 `application/problem+json`.
+//! Errors of the API: RFC 9457 `application/problem+json`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{charge::GatewayFailure, id::ChargeId};
 
-/// What went wrong, for a program and for a person.
+/// An error, described for programs and for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// Stable address of this kind of problem; the same as `doc_url`.
+    /// Stable URL of this kind of problem; the same as `doc_url`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The HTTP status.
     pub status: u16,
-    /// Stable and machine-readable.
+    /// Stable, machine-readable code.
     pub code: String,
-    /// The kind of problem in a few words.
+    /// Short name of the kind of problem.
     pub title: String,
-    /// What happened this time and what to do.
+    /// Explanation of this occurrence and the remedy.
     pub detail: String,
-    /// Quote it when asking for help; also in the `Request-Id` header.
+    /// Id of the request, to be quoted to support. Also in the `Request-Id` header.
     pub request_id: String,
-    /// Whether the same request may succeed later. Repeat it with the same `Idempotency-Key`.
+    /// True if the same request may succeed later. Repeat it with the same `Idempotency-Key`.
     pub retryable: bool,
-    /// Where this code is explained.
+    /// URL of the explanation of `code`.
     pub doc_url: String,
-    /// The first wrong field.
+    /// The first invalid field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub param: Option<String>,
-    /// Every wrong field.
+    /// Every invalid field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// The charge concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charge: Option<ChargeId>,
-    /// What the gateway said.
+    /// Error that the gateway returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewayFailure>,
 }
 
-/// One wrong field.
+/// One invalid field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldError {
-    /// Where it is: `payer.document`, `metadata.color`.
+    /// Path of the field: `payer.document`, `metadata.color`.
     pub param: String,
-    /// Stable and machine-readable: `required`, `unknown`, `type`, `minimum`, `format`…
+    /// Stable, machine-readable code: `required`, `unknown`, `type`, `minimum`, `format`…
     pub code: String,
-    /// What is expected. Never repeats the value that was sent.
+    /// Expected value. Never repeats the value that was sent.
     pub message: String,
 }
 
 impl FieldError {
-    /// A field error; `message` must not repeat the value.
+    /// Creates a field error. `message` must not repeat the value.
     pub fn new(
         param: impl Into<String>,
         code: impl Into<String>,

@@ -1,4 +1,4 @@
-//! Money given back by the merchant.
+//! Refunds: money that the merchant returns.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::{
     id::{ChargeId, PaymentId, RefundId},
 };
 
-/// Where a refund stands.
+/// Status of a refund.
 #[derive(
     Clone,
     Copy,
@@ -30,19 +30,19 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RefundStatus {
-    /// Asked for; its amount is reserved.
+    /// Requested. Its amount is reserved.
     Pending,
     /// The money is on its way back to the payer.
     Succeeded,
-    /// It was not given back; its amount is free again.
+    /// The refund failed. Its amount is refundable again.
     Failed,
-    /// Its outcome could not be established; a person must look at the gateway. Its amount stays reserved.
+    /// The outcome could not be established. It needs manual review at the gateway; its amount stays reserved.
     NeedsReview,
 }
 
 impl RefundStatus {
-    /// Whether a refund may go from here to `next`. A success may still fail: the payer's bank sends the money back. A failure may
-    /// still succeed: the gateway's first answer was early.
+    /// Returns true if a refund may change from this status to `next`. A success may still fail: the payer's bank returns the
+    /// money. A failure may still succeed: the gateway's first answer was premature.
     pub fn may_become(self, next: Self) -> bool {
         use RefundStatus::{Failed, NeedsReview, Pending, Succeeded};
         match self {
@@ -54,7 +54,7 @@ impl RefundStatus {
     }
 }
 
-/// Who asked for a refund.
+/// Origin of a refund.
 #[derive(
     Clone,
     Copy,
@@ -71,47 +71,47 @@ impl RefundStatus {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum RefundOrigin {
-    /// The merchant, through us.
+    /// The merchant, through this service.
     Merchant,
-    /// Somebody at the gateway, in its panel.
+    /// A user of the gateway's panel.
     Gateway,
 }
 
-/// What a merchant sends to give money back.
+/// Request to refund a payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateRefund {
-    /// In centavos; all that is left unless told.
+    /// Amount in centavos, from 1 to 99999999999. Defaults to all that can still be refunded of the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 99_999_999_999_i64))]
     pub amount: Option<i64>,
-    /// The payment to give back, where a charge has several; the first one unless told.
+    /// Payment to refund, if the charge has several. Defaults to the first one that is not fully refunded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PaymentId>,
-    /// Why, for people; shown where the gateway can.
+    /// Human-readable reason, from 1 to 140 characters. Shown if the gateway supports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 140))]
     pub reason: Option<String>,
-    /// The merchant's own keys and values, returned unchanged.
+    /// The merchant's own keys and values, returned unchanged: up to 50 keys of up to 40 characters, values of up to 500 characters.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     #[schemars(schema_with = "crate::charge::metadata_schema")]
     pub metadata: Metadata,
 }
 
-/// Money given back, or being given back.
+/// A refund, requested or completed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refund {
     pub id: RefundId,
     pub mode: Mode,
     pub charge: ChargeId,
-    /// The payment that is given back.
+    /// The payment that is refunded.
     pub payment: PaymentId,
     pub gateway: GatewayKind,
     pub status: RefundStatus,
-    /// In centavos.
+    /// Refunded amount in centavos.
     pub amount: i64,
     pub origin: RefundOrigin,
     pub reason: Option<String>,
-    /// Why it failed.
+    /// Reason for the failure.
     pub failure: Option<GatewayFailure>,
     pub metadata: Metadata,
     pub created_at: Instant,

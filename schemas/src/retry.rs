@@ -1,4 +1,4 @@
-//! When to try again.
+//! Retry schedules: waits of deliveries, backoff, jitter.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use uuid::Uuid;
 
 use crate::Instant;
 
-/// The longest that an endpoint's `Retry-After` is obeyed: 12 hours.
+/// Maximum wait in seconds that an endpoint's `Retry-After` can request: 12 hours.
 pub const MAX_RETRY_AFTER_S: i64 = 12 * 60 * 60;
 
-/// All of something, in basis points.
+/// 100% in basis points.
 const WHOLE_BPS: i64 = 10_000;
 
 /// Returns a share of `most` that is always the same for `seed`, a row's id.
 ///
-/// Rows that share a schedule (all boletos of a day end at the same midnight) are spread evenly over `most` by it, and a row that is
-/// read again computes the same instant again.
+/// It spreads rows that share a schedule (all boletos of a day end at the same midnight) evenly over `most`. The same row always
+/// gets the same instant.
 pub fn jitter(seed: Uuid, most: Duration) -> Duration {
     let (high, low) = seed.as_u64_pair();
-    // SplitMix64's finalizer: the first half of a version 7 id is a time, and ids of one millisecond differ in few bits
+    // SplitMix64's finalizer, because the first half of a version 7 id is a time and ids of one millisecond differ in few bits
     let mut mixed = high ^ low.rotate_left(32);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -29,20 +29,20 @@ pub fn jitter(seed: Uuid, most: Duration) -> Duration {
     Duration::from_millis(u64::try_from(share).unwrap_or(u64::MAX))
 }
 
-/// When a delivery that an endpoint did not accept is tried again.
+/// Retry schedule of a delivery that an endpoint did not accept.
 ///
 /// The default: at once, then after 5 s, 30 s, 2 min, 10 min, 30 min, 1 h, 2 h, 4 h and 8 h, then
-/// every 12 h until 30 days after the first try; each wait up to 10 % longer, by chance.
+/// every 12 h until 30 days after the first try. Each wait is up to 10 % longer, at random.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeliverySchedule {
-    /// The waits before the first tries, in seconds; the first of them before the very first.
+    /// Waits before the first tries, in seconds. The first wait comes before the first try.
     pub delays_s: Vec<i64>,
-    /// The wait before each later try, in seconds.
+    /// Wait before each later try, in seconds.
     pub every_s: i64,
-    /// No try begins later than this after the first one, in seconds.
+    /// Time after the first try after which no try begins, in seconds.
     pub give_up_after_s: i64,
-    /// The most that chance adds to a wait, in basis points of it.
+    /// Maximum random addition to a wait, in basis points of the wait.
     pub jitter_bps: u16,
 }
 
@@ -57,23 +57,23 @@ impl Default for DeliverySchedule {
     }
 }
 
-/// How far a delivery has come.
+/// Progress of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Tries made so far.
+    /// Number of tries so far.
     pub attempts: u32,
-    /// When the first one began; ignored before it.
+    /// Time at which the first try began. Ignored before the first try.
     pub first_at: Instant,
-    /// What the endpoint asked for in its last answer, in seconds.
+    /// `Retry-After` of the endpoint's last answer, in seconds.
     pub retry_after_s: Option<i64>,
 }
 
 impl DeliverySchedule {
-    /// How long to wait from `now` until the next try; `None`: give up.
+    /// Returns the wait from `now` until the next try. `None` means that the delivery is given up.
     ///
-    /// The endpoint's `Retry-After` can only lengthen the scheduled wait, to 12 hours at most: asking
-    /// for less must not turn a struggling endpoint's answers into a storm. `chance` is drawn by the
-    /// caller, evenly from `0..=10_000`; it only lengthens too.
+    /// The endpoint's `Retry-After` can only lengthen the scheduled wait, to 12 hours at most. A shorter
+    /// one has no effect, so that an overloaded endpoint does not get more requests. The caller draws
+    /// `chance` evenly from `0..=10_000`; it too can only lengthen the wait.
     pub fn next(&self, progress: Progress, now: Instant, chance: u16) -> Option<Duration> {
         let made = usize::try_from(progress.attempts).unwrap_or(usize::MAX);
         let scheduled_s = *self.delays_s.get(made).unwrap_or(&self.every_s);
@@ -92,33 +92,33 @@ impl DeliverySchedule {
     }
 }
 
-/// Returns the time between two turns at an endpoint that takes `rate_per_s` deliveries a second, `slots` at a time, and needs
-/// `answer` for each.
+/// Returns the time between two scheduled deliveries to an endpoint that accepts `rate_per_s` deliveries per second, `slots` of
+/// them at a time, and needs the time `answer` for each.
 pub fn turn_spacing(rate_per_s: u32, slots: u32, answer: Duration) -> Duration {
     (Duration::from_secs(1) / rate_per_s.max(1)).max(answer / slots.max(1))
 }
 
-/// Waits that grow by a factor up to a limit, for everything that is not a delivery.
+/// Backoff: waits that grow by a factor up to a limit, for all retries except deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backoff {
-    /// The first wait, in milliseconds.
+    /// First wait, in milliseconds.
     pub initial_ms: u64,
-    /// What each wait is multiplied by for the next.
+    /// Factor by which each wait grows.
     pub factor: u32,
-    /// The longest wait, in milliseconds.
+    /// Maximum wait, in milliseconds.
     pub max_ms: u64,
 }
 
 impl Backoff {
-    /// The wait after the n-th failure, counted from 0, in milliseconds.
+    /// Returns the wait after the n-th failure, counted from 0, in milliseconds.
     pub fn delay_ms(&self, n: u32) -> u64 {
         let factor = u64::from(self.factor).saturating_pow(n);
         self.initial_ms.saturating_mul(factor).min(self.max_ms)
     }
 
-    /// The wait after the n-th failure, counted from 0, up to half as long again: rows that failed together do not come back
-    /// together. It is always the same for `n` and `seed`, a row's id.
+    /// Returns the wait after the n-th failure, counted from 0, lengthened by up to half, so that rows that failed together are not
+    /// retried together. It is always the same for the same `n` and `seed`, a row's id.
     pub fn spread(&self, n: u32, seed: Uuid) -> Duration {
         let wait = Duration::from_millis(self.delay_ms(n));
         let (high, low) = seed.as_u64_pair();
@@ -134,7 +134,7 @@ mod tests {
 
     const HOUR_S: i64 = 3_600;
 
-    /// Begins a delivery, fails every try at once, and lists when the tries begin, in seconds.
+    /// Begins a delivery, fails every try at once, and returns the times at which the tries begin, in seconds.
     fn tries(schedule: &DeliverySchedule, retry_after_s: Option<i64>, chance: u16) -> Vec<i64> {
         let first_at = Instant::UNIX_EPOCH;
         let mut progress = Progress {
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(delays, [100, 200, 800, 1_000, 1_000]);
     }
 
-    /// Ids as they are made within one millisecond.
+    /// Returns ids like those generated within one millisecond.
     fn ids() -> impl Iterator<Item = Uuid> {
         (0..10_000).map(|n| Uuid::from_u64_pair(0x0193_6b2e_0000_7000, 0x8000_0000_0000_0000 | n))
     }

@@ -1,4 +1,4 @@
-//! Which connection a charge is tried on next, and why not the others.
+//! Routing: the order in which a charge is tried on connections, and the reasons for excluding others.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,27 +14,27 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// Something that a connection needs and a charge lacks.
+/// A requirement of a connection that a charge does not meet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Unmet {
-    /// The request's field, as a path: `payer.email`.
+    /// Field of the request, as a path: `payer.email`.
     pub field: String,
-    /// What the gateway wants of it, for people.
+    /// Human-readable requirement of the gateway.
     pub reason: String,
 }
 
-/// A connection that could not have taken a charge.
+/// A connection that cannot take a charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fallback {
     /// The connection.
     pub connection: ConnectionId,
     /// Its gateway.
     pub gateway: GatewayKind,
-    /// What the charge lacks for it.
+    /// Requirements that the charge does not meet.
     pub unmet: Vec<Unmet>,
 }
 
-/// Why a connection was chosen.
+/// Reason for choosing a connection.
 #[derive(
     Clone,
     Copy,
@@ -55,37 +55,37 @@ pub struct Fallback {
 pub enum RouteReason {
     /// It is the first of the routing policy.
     Primary,
-    /// Those before it in the policy could not be used.
+    /// The connections before it in the policy could not be used.
     Fallback,
-    /// Its breaker is half open: this attempt finds out whether the gateway is well again.
+    /// Its breaker is half open. This attempt tests if the gateway is healthy again.
     Probe,
-    /// All breakers are open; this one opened longest ago. Refusing a sale is worse than trying.
+    /// All breakers are open, and this one opened longest ago. It is tried rather than refusing the sale.
     LastResort,
 }
 
-/// A connection of the routing policy, with all that decides whether it can take the charge.
+/// A connection of the routing policy, with the facts that decide if it can take the charge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteCandidate {
     /// The connection.
     pub connection: ConnectionId,
     /// Its gateway.
     pub gateway: GatewayKind,
-    /// Neither draining nor archived.
+    /// True if it is neither draining nor archived.
     pub status_active: bool,
-    /// Its breaker for the API family that serves the charge's method.
+    /// Its breaker for the gateway API that serves the charge's method.
     pub breaker: Breaker,
-    /// What the charge lacks here; empty: it could be taken.
+    /// Requirements that the charge does not meet. If empty, the connection can take the charge.
     pub unmet: Vec<Unmet>,
-    /// Whether the charge was tried here before.
+    /// True if the charge was already tried on this connection.
     pub tried: bool,
 }
 
-/// The connections to try in this order, and those that are out.
+/// The connections to try, in order, and the excluded ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RoutePlan {
-    /// Try the first; after it failed, plan again.
+    /// Connections to try. The caller tries the first and plans again if it fails.
     pub steps: Vec<RouteStep>,
-    /// The rest of the policy, in its order.
+    /// The other connections of the policy, in its order.
     pub excluded: Vec<Excluded>,
 }
 
@@ -94,7 +94,7 @@ pub struct RoutePlan {
 pub struct RouteStep {
     /// The connection.
     pub connection: ConnectionId,
-    /// Why it is tried.
+    /// Reason for trying it.
     pub reason: RouteReason,
 }
 
@@ -103,41 +103,42 @@ pub struct RouteStep {
 pub struct Excluded {
     /// The connection.
     pub connection: ConnectionId,
-    /// Why not.
+    /// Reason for not trying it.
     pub why: Exclusion,
 }
 
-/// Why a connection is not tried. Where several reasons hold, the one that lasts longest is told.
+/// Reason for not trying a connection. If several apply, the one that lasts longest is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, AsRefStr)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Exclusion {
     /// It is draining or archived.
     NotActive,
-    /// The charge lacks what it needs.
+    /// The charge does not meet its requirements.
     Unmet {
-        /// What the charge lacks.
+        /// Requirements that the charge does not meet.
         unmet: Vec<Unmet>,
     },
-    /// The charge was tried here before.
+    /// The charge was already tried on this connection.
     Tried,
-    /// Its breaker is held open by hand.
+    /// An operator holds its breaker open.
     Held {
-        /// Until when.
+        /// Time at which the hold expires.
         until: Instant,
     },
-    /// Its breaker is open, or half open with a probe under way.
+    /// Its breaker is open, or half open with a probe in progress.
     BreakerOpen {
-        /// When it may be asked again, if known.
+        /// Time at which it may be tried again, if known.
         until: Option<Instant>,
     },
 }
 
-/// Plans the route of a charge: the policy's order, filtered by what each connection accepts, what was
-/// tried, and the breakers.
+/// Plans the route of a charge: the policy's order, filtered by the requirements of each connection, the
+/// earlier attempts and the breakers.
 ///
-/// A half-open connection keeps its place: its step is a probe, to be leased when it is taken. Where only
-/// open breakers are left, none of them held by hand, the one that opened longest ago is the last resort.
+/// A half-open connection stays in its position: its step is a probe, which must be leased when the step is
+/// taken. If only open breakers are left, the one that opened longest ago and is not held by an operator is
+/// the last resort.
 pub fn plan(policy: &[RouteCandidate], now: Instant) -> RoutePlan {
     let mut plan = RoutePlan::default();
     for (position, candidate) in policy.iter().enumerate() {
@@ -160,7 +161,7 @@ pub fn plan(policy: &[RouteCandidate], now: Instant) -> RoutePlan {
     plan
 }
 
-/// Of those kept out by nothing but their breakers, the one that opened first.
+/// Returns the connection whose breaker opened first, of those that only their breakers exclude.
 fn last_resort(policy: &[RouteCandidate], excluded: &[Excluded]) -> Option<ConnectionId> {
     policy
         .iter()
@@ -170,7 +171,7 @@ fn last_resort(policy: &[RouteCandidate], excluded: &[Excluded]) -> Option<Conne
         .map(|(candidate, _)| candidate.connection)
 }
 
-/// How many connections of a policy could take a charge, breakers and earlier tries aside.
+/// Returns the number of connections of a policy that can take a charge, ignoring breakers and earlier attempts.
 pub fn eligible(policy: &[RouteCandidate]) -> usize {
     policy
         .iter()
@@ -178,7 +179,7 @@ pub fn eligible(policy: &[RouteCandidate]) -> usize {
         .count()
 }
 
-/// The active connections of a policy that could not take a charge, with what it lacks.
+/// Returns the active connections of a policy that cannot take a charge, with the requirements that the charge does not meet.
 pub fn unmet_fallbacks(policy: &[RouteCandidate]) -> Vec<Fallback> {
     policy
         .iter()

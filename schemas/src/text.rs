@@ -1,13 +1,13 @@
-//! Text as it is kept: in Unicode's NFC, trimmed, without control characters.
+//! Normal form of stored text: Unicode NFC, trimmed, without control characters.
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// A text that holds a control character. Never repeats the text.
+/// Error for a text that contains a control character. Never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must not hold control characters")]
 pub struct ControlCharacter;
 
-/// Returns `text` as it is kept.
+/// Returns `text` in its normal form.
 pub fn normal(text: &str) -> Result<String, ControlCharacter> {
     let text = text.trim_matches(is_blank);
     if text.chars().any(is_control) {
@@ -20,14 +20,14 @@ pub fn normal(text: &str) -> Result<String, ControlCharacter> {
     })
 }
 
-/// Characters that end a line, steer a device or reorder what follows: none of them is part of a name, and a database, a
-/// gateway or a reader's screen may take each of them for a command.
+/// Returns true if `c` ends a line, controls a device or reorders the text after it. Such a character is not part of a name,
+/// and a database, a gateway or a screen may interpret it as a command.
 fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Characters that show nothing.
+/// Returns true if `c` displays nothing.
 fn is_blank(c: char) -> bool {
     c.is_whitespace()
         || matches!(

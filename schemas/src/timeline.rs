@@ -1,4 +1,4 @@
-//! Everything that happened to a charge, in order.
+//! Timeline of a charge.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,13 +14,13 @@ use crate::{
     refund::Refund,
 };
 
-/// What happened to a charge, oldest first.
+/// Everything that happened to a charge, oldest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Timeline {
     pub data: Vec<TimelineEntry>,
 }
 
-/// One thing that happened.
+/// One entry of a timeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineEntry {
     pub at: Instant,
@@ -28,32 +28,32 @@ pub struct TimelineEntry {
     pub what: TimelineItem,
 }
 
-/// The kinds of thing that happen to a charge.
+/// Content of a timeline entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum TimelineItem {
-    /// A gateway was tried.
+    /// An attempt at a gateway.
     Attempt { attempt: Attempt },
-    /// The charge changed.
+    /// A change of the charge.
     Event {
         id: EventId,
         event: event::EventType,
         sequence: i64,
     },
-    /// A gateway told us something.
+    /// A notification from a gateway, or the same fact read from the gateway's own list.
     Notification {
-        /// Null where we read it in the gateway's own list.
+        /// Id of the notification. Null if the fact was read from the gateway's own list.
         id: Option<NotificationId>,
         gateway: GatewayKind,
         event: String,
-        /// How often the same was told.
+        /// Number of times this notification was received.
         received_count: i32,
         handled_at: Option<Instant>,
     },
-    /// Money was given back.
+    /// A refund.
     Refund { refund: Refund },
-    /// Money was claimed back.
+    /// A dispute.
     Dispute { dispute: Dispute },
-    /// The merchant was told.
+    /// A delivery of an event to the merchant.
     Delivery { delivery: Delivery },
 }

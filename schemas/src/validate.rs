@@ -1,8 +1,8 @@
-//! Requests brought into their canonical form and checked against their own JSON Schema, so that a limit is written once, and
-//! every wrong field is named.
+//! Request validation. A request is converted to its canonical form and checked against its own JSON Schema. Each limit is
+//! written once, and every invalid field is reported.
 //!
-//! Requests are read strictly, and only here: the types themselves ignore unknown fields, since they are read from the database
-//! too, where a newer version may have written more.
+//! Only this check is strict: the types themselves ignore unknown fields, because they are also read from the database, where
+//! a newer version may have written more fields.
 
 use jsonschema::{
     ValidationError, Validator,
@@ -26,10 +26,10 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// Floating-point numbers from here on stand for more than one integer.
+/// 2^53. Floating-point numbers from here on represent more than one integer.
 const INTEGERS_END: f64 = 9_007_199_254_740_992.0;
 
-/// A format of ours: its name, what has it, and what is expected, for people.
+/// A custom format: its name, its test, and the message for a text that fails the test.
 type Format = (&'static str, fn(&str) -> bool, &'static str);
 
 const FORMATS: [Format; 5] = [
@@ -60,16 +60,16 @@ const FORMATS: [Format; 5] = [
     ),
 ];
 
-/// A request that passed its check.
+/// A request that passed the check.
 #[derive(Clone, Debug)]
 pub struct Checked<T> {
     pub request: T,
-    /// What was sent, in the form that is the same for the same request in every version: RFC 8785, without null members, integers
-    /// without fraction, texts normalized.
+    /// Canonical form of the request, which is the same for the same request in every version: RFC 8785, without null members,
+    /// integers without fraction, texts normalized.
     pub canonical: Vec<u8>,
 }
 
-/// Checks requests of type `T`. Build it once.
+/// Validator of requests of type `T`. Build it once.
 pub struct Checker<T> {
     validator: Validator,
     of: std::marker::PhantomData<fn() -> T>,
@@ -91,13 +91,13 @@ impl<T: JsonSchema + DeserializeOwned> Checker<T> {
         }
     }
 
-    /// The request, or every wrong field. Messages never repeat what was sent.
+    /// Returns the request, or an error for every invalid field. Messages never repeat the value that was sent.
     pub fn check(&self, value: Value) -> Result<Checked<T>, Vec<FieldError>> {
         let mut errors = Vec::new();
         let whole = normal("", value, &mut errors);
         let given = without(&whole, Value::is_null);
         if given != whole {
-            // null is the absence of a field, and that field must be one of the request's all the same
+            // null means that a field is absent, but the field must still be one that the request has
             errors.extend(self.errors(&whole).filter(|error| error.code == "unknown"));
         }
         if errors.is_empty() && self.validator.is_valid(&given) {
@@ -114,7 +114,7 @@ impl<T: JsonSchema + DeserializeOwned> Checker<T> {
                     )]
                 });
         }
-        // a required text that is blank is missing, which says more than its length
+        // a blank required text is reported as missing, which is clearer than an error about its length
         let filled = without(&given, |value| *value == "");
         errors.extend(
             self.errors(&filled)
@@ -141,7 +141,7 @@ fn canonical(value: &Value) -> Vec<u8> {
     serde_json_canonicalizer::to_vec(value).expect("JSON serializes")
 }
 
-/// Returns `value` with its texts and integers as they are kept; what cannot be kept is added to `errors`.
+/// Returns `value` with its texts and integers in their normal form. Adds an error for each text or key that is not allowed.
 fn normal(at: &str, value: Value, errors: &mut Vec<FieldError>) -> Value {
     match value {
         Value::String(text) => Value::String(normal_text(at, text, errors)),
@@ -177,7 +177,7 @@ fn normal_text(at: &str, given: String, errors: &mut Vec<FieldError>) -> String 
     })
 }
 
-/// Returns the integer that `100.0` or `1.2345e4` stands for, as JSON Schema and most serializers mean it.
+/// Returns the integer that a number such as `100.0` or `1.2345e4` represents in JSON Schema and most serializers.
 fn whole_number(number: &Number) -> Option<Number> {
     let value = number.as_f64().filter(|_| number.is_f64())?;
     if value.fract() != 0.0 || value.abs() >= INTEGERS_END {
@@ -205,7 +205,7 @@ impl<T: JsonSchema + DeserializeOwned> Default for Checker<T> {
     }
 }
 
-/// The schema of a request: without null, which is the absence of a field, and without fields that are not documented.
+/// Returns the schema of a request: without null, which means that a field is absent, and without undocumented fields.
 pub fn request_schema<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12()
         .for_deserialize()
@@ -260,7 +260,7 @@ impl Transform for NothingElse {
     }
 }
 
-/// A JSON Schema error as field errors: one per missing or unknown property.
+/// Converts a JSON Schema error to field errors: one per missing or unknown property.
 fn explain(error: &ValidationError<'_>) -> Vec<FieldError> {
     let at = dotted(error.instance_path().as_str());
     let here = |code: &str, message: String| vec![FieldError::new(at.clone(), code, message)];
@@ -328,7 +328,7 @@ fn format_message(format: &str) -> String {
         )
 }
 
-/// Of the shapes of a union, the errors of the one whose `type` was meant.
+/// Returns the errors of the variant of a union whose `type` the request has.
 fn closest(context: &[Vec<ValidationError<'_>>]) -> Option<Vec<FieldError>> {
     context
         .iter()
@@ -363,7 +363,7 @@ fn join(at: &str, name: &str) -> String {
     }
 }
 
-/// A key that the caller chose, short enough and harmless to repeat.
+/// Returns a key that the caller chose, shortened and without control characters, so that it is safe to repeat.
 fn printable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(64).collect()
 }

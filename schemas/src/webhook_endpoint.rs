@@ -1,4 +1,4 @@
-//! Where a merchant listens.
+//! Webhook endpoints: URLs at which a merchant receives events.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{Instant, event, gateway::Mode, id::EndpointId};
 
-/// Whether deliveries are sent.
+/// Status of a webhook endpoint.
 #[derive(
     Clone,
     Copy,
@@ -25,19 +25,20 @@ use crate::{Instant, event, gateway::Mode, id::EndpointId};
 #[strum(serialize_all = "snake_case")]
 pub enum WebhookEndpointStatus {
     Active,
-    /// Failed for too long, or answered 410: deliveries wait, and a probe every ten minutes resumes it.
+    /// Failed for too long, or answered 410. Deliveries wait; a successful probe resumes the endpoint. Probes are sent every ten
+    /// minutes.
     Paused,
-    /// Deleted: receives nothing any more.
+    /// Deleted. No more deliveries are sent.
     Deleted,
 }
 
-/// What a merchant sends to listen.
+/// Request to create a webhook endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateWebhookEndpoint {
-    /// Where events are posted. HTTPS, and not an address of a private network.
+    /// URL to which events are posted, up to 500 characters. Must be HTTPS, and not an address of a private network.
     #[schemars(length(max = 500))]
     pub url: Url,
-    /// Which events; all of them unless told.
+    /// Types of the events to send, up to 50. Defaults to all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub events: Vec<event::EventType>,
@@ -46,22 +47,23 @@ pub struct CreateWebhookEndpoint {
     pub description: Option<String>,
 }
 
-/// A place where a merchant listens.
+/// A webhook endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookEndpoint {
     pub id: EndpointId,
     pub mode: Mode,
     pub url: Url,
-    /// Which events; empty means all.
+    /// Types of the events to send. Empty means all.
     pub events: Vec<event::EventType>,
     pub description: Option<String>,
     pub status: WebhookEndpointStatus,
-    /// The shape of events sent here.
+    /// Version of the format of the events sent to this endpoint.
     pub api_version: String,
-    /// `whsec_…`, the key of the signatures (Standard Webhooks). Told only when the endpoint is created.
+    /// Key of the signatures (Standard Webhooks): `whsec_…`. Returned only when the endpoint is created.
     pub secret: Option<String>,
     pub created_at: Instant,
     pub paused_at: Option<Instant>,
-    /// When a delivery to it was last given up, 30 days after its first try. Null if none was. The event is not sent again by itself.
+    /// Time at which a delivery to this endpoint was last given up, 30 days after its first try. Null if none was. The event is
+    /// not sent again automatically.
     pub delivery_failed_at: Option<Instant>,
 }

@@ -1,11 +1,11 @@
-//! The parts that are killed.
+//! The parts of the stack that the chaos test kills.
 
 use std::{path::Path, process::Stdio};
 
 use anyhow::ensure;
 use tokio::process::Command;
 
-/// Keeps the pids of what runs; its ports and folders come from the environment.
+/// Script that stores the pids of the running processes; their ports and folders come from the environment.
 const STACK: &str = "deploy/local/stack.sh";
 
 /// A process of the stack.
@@ -37,17 +37,17 @@ impl Component {
         }
     }
 
-    /// Sends the signal and waits until it is gone.
+    /// Sends the signal and waits until the process has ended.
     pub(crate) async fn end(self, signal: &str) -> anyhow::Result<()> {
         stack(&["end", self.name(), signal]).await
     }
 
-    /// Sends it a signal, and does not wait.
+    /// Sends the signal without waiting.
     pub(crate) async fn signal(self, signal: &str) -> anyhow::Result<()> {
         stack(&["signal", self.name(), signal]).await
     }
 
-    /// Starts it; services are then ready, roles may still be getting so.
+    /// Starts the process. A service is ready when this returns; a role may still be starting.
     pub(crate) async fn start(self, orchestrator: &Path) -> anyhow::Result<()> {
         let name = self.name();
         match self {
@@ -66,7 +66,7 @@ impl std::fmt::Display for Component {
 }
 
 async fn stack(arguments: &[&str]) -> anyhow::Result<()> {
-    // what it starts lives on, and must not hold a pipe of ours
+    // the processes that the script starts outlive it and must not hold a pipe of this process
     let status = Command::new(STACK)
         .args(arguments)
         .stdout(Stdio::null())

@@ -1,4 +1,4 @@
-//! The counting afterwards, from outside only: the API, the simulators, the shop, Kafka, Temporal.
+//! Counts the results from outside only: through the API, the simulators, the merchant's server, Kafka and Temporal.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{kafka::Outbox, purchase::Purchase, report::Line, rows};
 
-/// Everything that can be asked.
+/// Sources that the counts are read from.
 pub(crate) struct Books<'a> {
     pub api: &'a Api,
     pub simulators: &'a [Simulator; 3],
@@ -18,14 +18,14 @@ pub(crate) struct Books<'a> {
     /// Temporal's HTTP API.
     pub temporal: &'a Url,
     pub purchases: &'a [Purchase],
-    /// Those that were left open are canceled by now.
+    /// True once the sales that were left open have been canceled.
     pub canceled: bool,
-    /// Those asked for while Temporal was stopped.
+    /// Sales requested while Temporal was stopped.
     pub presented_alone: &'a [&'a Purchase],
 }
 
 impl Books<'_> {
-    /// Counts once; what is not right yet may become so.
+    /// Counts once. A line that is not right at this moment may become right later.
     pub(crate) async fn count(&self) -> anyhow::Result<Vec<Line>> {
         let charges = self.pages("/v1/charges").await;
         let mut lines = vec![
@@ -38,7 +38,7 @@ impl Books<'_> {
         lines.push(rows::attempts(self.database).await?);
         lines.push(self.presented_without_temporal());
         lines.push(self.have_workflows().await?);
-        // Kafka is read whole: only when all else is right
+        // Kafka is read from the beginning, which is slow: only once all other lines are right
         if crate::report::is_right(&lines) {
             lines.push(self.relayed().await?);
         }
@@ -113,7 +113,7 @@ impl Books<'_> {
         }
     }
 
-    /// What exists at the gateways: nothing doubled, nothing left to pay.
+    /// Checks that no instrument exists twice at the gateways and that none is left payable.
     async fn instruments(&self) -> [Line; 2] {
         let mut held: HashMap<String, Vec<Value>> = HashMap::new();
         for simulator in self.simulators {
@@ -211,7 +211,7 @@ impl Books<'_> {
         }
     }
 
-    /// A charge that was paid before Temporal came back needs none any more.
+    /// Checks that each charge that was left open has a workflow. A charge that was paid before Temporal returned needs none.
     async fn have_workflows(&self) -> anyhow::Result<Line> {
         let http = tests::http();
         let mut broken = Vec::new();
@@ -248,7 +248,7 @@ impl Books<'_> {
         })
     }
 
-    /// A whole list.
+    /// Reads all pages of a list.
     async fn pages(&self, path: &str) -> Vec<Value> {
         let mut all: Vec<Value> = Vec::new();
         loop {

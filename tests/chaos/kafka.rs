@@ -1,4 +1,4 @@
-//! Every message that was ever committed to the outbox, and those that Kafka has.
+//! Compares the messages that were committed to the outbox with those that Kafka holds.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -21,17 +21,17 @@ const TOPICS: [&str; 3] = [
     "gateway.health.v1",
     "charge.events.v1",
 ];
-/// A topic is read to its end when nothing has come for so long.
+/// Idle time after which a topic counts as read to its end.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// The relay deletes what it has sent: a trigger remembers what there was.
+/// Trigger that records every outbox row, because the relay deletes the rows that it has sent.
 const WATCH: &str = "
     create table chaos_outbox (id text primary key);
     create function chaos_remember() returns trigger language plpgsql as
         $$ begin insert into chaos_outbox values (new.message ->> 'id'); return null; end $$;
     create trigger chaos_remember after insert on outbox for each row execute function chaos_remember();";
 
-/// The outbox and what became of it.
+/// The messages committed to the outbox, and those relayed to Kafka.
 pub(crate) struct Outbox {
     database: String,
     brokers: String,
@@ -39,7 +39,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Remembers every message from now on.
+    /// Records every message from now on.
     pub(crate) async fn watch(arguments: &Arguments) -> anyhow::Result<Self> {
         let mut db = PgConnection::connect(&arguments.database).await?;
         sqlx::raw_sql(WATCH).execute(&mut db).await?;
@@ -52,7 +52,7 @@ impl Outbox {
         })
     }
 
-    /// The ids of all messages that were committed.
+    /// Returns the ids of all committed messages.
     pub(crate) async fn committed(&self) -> anyhow::Result<HashSet<String>> {
         let mut db = PgConnection::connect(&self.database).await?;
         let ids = sqlx::query_scalar("select id from chaos_outbox")
@@ -61,7 +61,7 @@ impl Outbox {
         Ok(ids.into_iter().collect())
     }
 
-    /// How often Kafka holds each message, by id.
+    /// Returns the number of times that Kafka holds each message, by id.
     pub(crate) async fn relayed(&self) -> anyhow::Result<BTreeMap<String, usize>> {
         let consumer: StreamConsumer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)

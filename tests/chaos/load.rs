@@ -1,4 +1,4 @@
-//! The load: so many purchases a second, by the clock.
+//! The load: a fixed number of purchases a second, independent of the answers.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio_util::{
 
 use crate::purchase::{Buyer, Purchase};
 
-/// Sells until closed.
+/// Running load; creates purchases until it is closed.
 pub(crate) struct Load {
     stop: CancellationToken,
     selling: tokio::task::JoinHandle<Vec<Purchase>>,
@@ -42,7 +42,7 @@ impl Load {
         }
     }
 
-    /// Sells no more, and waits for those who are being served.
+    /// Stops new purchases and waits for those in progress.
     pub(crate) async fn close(self) -> Vec<Purchase> {
         self.stop.cancel();
         self.selling.await.expect("no purchase panics")

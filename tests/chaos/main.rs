@@ -1,5 +1,5 @@
-//! Kills each part of a stack under load, one after the other, and stops Temporal for a while. Then counts: every charge taken once
-//! and paid, every event delivered, every message in Kafka. `run.sh` starts the stack.
+//! Kills each part of a stack under load, one after the other, and stops Temporal for a while. Then checks that every charge was created
+//! once and paid, every event delivered, and every message relayed to Kafka. `run.sh` starts the stack.
 
 mod component;
 mod count;
@@ -28,19 +28,19 @@ use crate::{
     report::{Line, Phase},
 };
 
-/// A gateway's answer takes as long, so that a kill meets calls under way.
+/// Latency of each gateway in milliseconds, so that a kill meets calls in flight.
 const GATEWAY_LATENCY_MS: u64 = 60;
-/// While a part is stopped, an answer takes so long that it is stopped in the middle of calls.
+/// Latency while a part is paused, in milliseconds, so that it is paused during calls.
 const SLOW_MS: u64 = 700;
-/// For how long a part is stopped: two of Temporal's workflow tasks, and some.
+/// Duration of a pause: longer than two of Temporal's workflow tasks.
 const PAUSED: Duration = Duration::from_secs(8);
-/// Gateways tell again soon, instead of after minutes.
+/// Wait of a gateway before it repeats a notification; the default is minutes.
 const NOTIFY_AGAIN_S: u64 = 1;
 const NOTIFY_AGAIN_TIMES: usize = 60;
-/// How long all may take to come right after the last kill.
+/// Maximum time from the last kill until all counts are right.
 const SETTLE_WITHIN: Duration = Duration::from_mins(3);
 
-/// Where the stack is, and how rough it gets.
+/// Addresses of the stack, and the intensity of the load and of the kills.
 #[derive(Debug, Parser)]
 pub struct Arguments {
     #[arg(long)]
@@ -59,10 +59,10 @@ pub struct Arguments {
     /// Temporal's HTTP API.
     #[arg(long)]
     temporal: Url,
-    /// The binary that plays every role.
+    /// Path of the binary that runs every role.
     #[arg(long)]
     orchestrator: PathBuf,
-    /// Charges asked for per second.
+    /// Charges requested per second.
     #[arg(long, default_value_t = 4)]
     rate: u32,
     /// Seconds of load before and after each kill.
@@ -154,7 +154,7 @@ async fn count_until_right(books: &Books<'_>) -> anyhow::Result<Vec<Line>> {
     }
 }
 
-/// Cancels the sales that were left open; each cancel must end.
+/// Cancels the sales that were left open. Each cancel must complete.
 async fn cancel_what_is_open(buyer: &Buyer, purchases: &[Purchase]) -> Line {
     let open: Vec<_> = purchases
         .iter()
@@ -171,7 +171,7 @@ async fn cancel_what_is_open(buyer: &Buyer, purchases: &[Purchase]) -> Line {
     }
 }
 
-/// All gateways, with a latency, and persistent in telling us.
+/// Returns the simulators of all gateways, set to a latency and to frequent repeats of notifications.
 async fn prepare(arguments: &Arguments) -> [Simulator; 3] {
     let simulators = ["efi", "stripe", "asaas"]
         .map(|gateway| Simulator::new(arguments.simulators.clone(), gateway));
@@ -184,7 +184,7 @@ async fn prepare(arguments: &Arguments) -> [Simulator; 3] {
     simulators
 }
 
-/// Kills a part in the middle of the load, and starts it again.
+/// Kills a part under load and starts it again.
 async fn kill(
     component: Component,
     arguments: &Arguments,
@@ -206,8 +206,8 @@ async fn kill(
     })
 }
 
-/// Stops a part in the middle of its attempts (SIGSTOP), for longer than its tasks last, so that others take them over; then lets it
-/// go on, as if nothing had been.
+/// Stops a part during its attempts (SIGSTOP) for longer than its tasks last, so that other workers take them over; then resumes it
+/// (SIGCONT).
 async fn pause(
     component: Component,
     simulators: &[Simulator; 3],
@@ -218,7 +218,7 @@ async fn pause(
     for simulator in simulators {
         simulator.set(json!({ "latency_ms": SLOW_MS })).await;
     }
-    // by now there are calls under way
+    // by now calls are in flight
     sleep(Duration::from_millis(2 * SLOW_MS)).await;
     let paused = Instant::now();
     component.signal("STOP").await?;
@@ -239,13 +239,13 @@ async fn pause(
     })
 }
 
-/// Temporal is away for long; nothing else is.
+/// Stops Temporal for `away_s`; everything else runs.
 async fn temporal_away(arguments: &Arguments, probe: &Probe) -> anyhow::Result<Phase> {
     let began = Instant::now();
     Component::Temporal.end("TERM").await?;
     let stopped = Instant::now();
     sleep(Duration::from_secs(arguments.away_s)).await;
-    // what was asked until now had to do without
+    // until now the charges were presented without Temporal
     let ended = Instant::now();
     Component::Temporal.start(&arguments.orchestrator).await?;
     Ok(Phase {

@@ -1,4 +1,4 @@
-//! For how long the API did not answer.
+//! Measures how long the API did not answer.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const EVERY: Duration = Duration::from_millis(50);
-/// An answer later than this is none.
+/// Time after which a request counts as unanswered.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Reads a list, which wants the API and its database, again and again.
+/// Repeated read of a list, which needs the API and its database.
 pub(crate) struct Probe {
     answers: Arc<Mutex<Vec<Instant>>>,
     stop: CancellationToken,
@@ -45,7 +45,7 @@ impl Probe {
         self.stop.cancel();
     }
 
-    /// The longest time without an answer.
+    /// Returns the longest time without an answer.
     pub(crate) fn longest_silence(&self, from: Instant, to: Instant) -> Duration {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let within = answers.iter().copied().filter(|at| (from..to).contains(at));

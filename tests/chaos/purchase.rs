@@ -1,5 +1,5 @@
-//! One purchase, by a client that does not give up: the same request under the same key until it is answered, then the payer pays
-//! what was shown.
+//! One purchase by a client that retries: it repeats the request under the same idempotency key until it is answered, then the payer pays
+//! the presented instrument.
 
 use std::time::Duration;
 
@@ -9,42 +9,42 @@ use tests::{Api, Simulator, api::pix};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-/// How long a client keeps asking.
+/// Time after which a client stops retrying.
 const PATIENCE: Duration = Duration::from_mins(3);
-/// Longer than the API lets anybody wait.
+/// Timeout of one request; longer than the API makes a caller wait.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Before the first repetition; then twice as long each time, up to the longest.
+/// Wait before the first retry; it doubles each time up to [`AGAIN_LONGEST`].
 const AGAIN: Duration = Duration::from_millis(250);
 const AGAIN_LONGEST: Duration = Duration::from_secs(2);
-/// Between seeing the code and paying it.
+/// Time between the presentation of the code and its payment.
 const PAYER_THINKS: Duration = Duration::from_millis(200);
-/// Every so many charges one request to Efí takes effect, and its answer is lost.
+/// One in this many charges: a request to Efí takes effect and its answer is lost.
 const ANSWER_LOST_EVERY: u32 = 15;
-/// Every so many charges are not paid: they are canceled at the end.
+/// One in this many charges is not paid; it is canceled at the end.
 const LEFT_OPEN_EVERY: u32 = 8;
-/// Of those, every so many cannot be looked up either: the charge moves on, and leaves an orphan.
+/// Of those, one in this many cannot be looked up either: the charge fails over and leaves an orphan.
 const LOOK_UP_FAILS_EVERY: u32 = 45;
 
-/// A sale that was asked for.
+/// A requested sale.
 #[derive(Debug)]
 pub(crate) struct Purchase {
     pub description: String,
     pub key: String,
-    /// The payer does not pay: it is canceled at the end.
+    /// The payer does not pay; the sale is canceled at the end.
     pub left_open: bool,
-    /// The charge, if one was ever answered.
+    /// Id of the charge, if any answer contained one.
     pub charge: Option<String>,
-    /// Its status in the first answer that had one.
+    /// Status in the first answer that contained a charge.
     pub first_status: String,
     pub tries: u32,
     pub started: Instant,
-    /// Until the answer.
+    /// Time until the answer.
     pub took: Duration,
-    /// What ended it early.
+    /// Error that ended the purchase early.
     pub wrong: Option<String>,
 }
 
-/// Buys and pays. Cheap to clone.
+/// Client that buys and pays. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Buyer {
     api: Api,
@@ -61,7 +61,7 @@ impl Buyer {
         }
     }
 
-    /// The `n`th purchase.
+    /// Makes the `n`th purchase.
     pub(crate) async fn buy(self, n: u32) -> Purchase {
         self.disturb(n).await;
         let mut purchase = Purchase {
@@ -142,7 +142,7 @@ impl Buyer {
         }
     }
 
-    /// Cancels a sale that was left open, for as long as the answer is that it is under way.
+    /// Cancels a sale that was left open; retries while the answer is that an attempt is in progress.
     pub(crate) async fn cancel(&self, purchase: &Purchase) -> Result<(), String> {
         let id = purchase.charge.as_deref().unwrap_or_default();
         let started = Instant::now();
@@ -173,7 +173,7 @@ impl Buyer {
         format!("{}{path}", self.api.base)
     }
 
-    /// The payer only sees what was presented, and pays that.
+    /// Pays the instrument that was presented.
     async fn pay(&self, description: &str, gateway: &Value) -> Result<(), String> {
         let shown = self
             .simulators

@@ -1,4 +1,4 @@
-//! What was done, and what came of it, as two tables.
+//! The actions and their results, as two tables.
 
 use std::{io::Write, time::Duration};
 
@@ -6,26 +6,26 @@ use tokio::time::Instant;
 
 use crate::purchase::Purchase;
 
-/// How many examples of what is wrong are printed.
+/// Maximum number of printed examples per broken promise.
 const EXAMPLES: usize = 5;
 
-/// Something that was done to the stack.
+/// One action on the stack.
 pub(crate) struct Phase {
     pub what: String,
     pub began: Instant,
     pub ended: Instant,
-    /// The longest time without an answer of the API, from `began` until it was calm again.
+    /// Longest time without an answer of the API, from `began` until the calm period had passed.
     pub silence: Duration,
 }
 
 impl Phase {
-    /// Whether the sale was asked for meanwhile.
+    /// Returns true if the sale was requested during this phase.
     pub(crate) fn holds(&self, purchase: &Purchase) -> bool {
         (self.began..self.ended).contains(&purchase.started)
     }
 }
 
-/// A promise, how much it was about, and where it was broken.
+/// A promise, the number of items checked, and the items that broke it.
 pub(crate) struct Line {
     pub promise: &'static str,
     pub counted: usize,

@@ -1,10 +1,10 @@
-//! The rows afterwards: what the database says of each charge's attempts.
+//! Checks the database rows at the end: the states of each charge's attempts.
 
 use sqlx::{Connection, PgConnection};
 
 use crate::report::Line;
 
-/// The states of a charge's attempts that are neither closed nor the one that belongs to the charge's status.
+/// States of attempts that are neither closed nor match the charge's status.
 const UNFINISHED: [&str; 3] = ["open", "presented", "abandoned"];
 
 /// One charge's status and the states of its attempts, in order.
@@ -15,7 +15,7 @@ struct Row {
     states: Vec<String>,
 }
 
-/// Each charge's attempts agree with its status, and no attempt is unfinished or waits for a check.
+/// Checks that each charge's attempts agree with its status, and that no attempt is unfinished or waits for a check.
 pub(crate) async fn attempts(database: &str) -> anyhow::Result<Line> {
     let mut db = PgConnection::connect(database).await?;
     #[expect(

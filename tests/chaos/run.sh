@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Kills each part of a stack of its own under load, then counts: `tests/chaos/run.sh [--short] [arguments of tests/chaos/main.rs]`.
-# Its ports are those of `make up` plus 20000, its state is .test/chaos.
+# Kills each part of its own stack under load, then checks the counts: `tests/chaos/run.sh [--short] [arguments of tests/chaos/main.rs]`.
+# Its ports are those of `make up` plus 20000. Its state is in .test/chaos.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 if [ "${1:-}" = --short ]; then
@@ -9,7 +9,7 @@ if [ "${1:-}" = --short ]; then
 fi
 export STATE=${CHAOS_STATE:-$PWD/.test/chaos} TOOLS=${TOOLS:-$PWD/.run/tools}
 . deploy/local/ports.sh 20000
-# what takes minutes elsewhere
+# shorter schedules; the defaults take minutes
 export ORCHESTRATOR_SWEEP_EVERY_S=2 ORCHESTRATOR_SWEEP_GRACE_S=4 ORCHESTRATOR_DELIVERY_DELAYS_S=0,1,2,4,8,8,8,8,8,8
 export ORCHESTRATOR_LOG=${ORCHESTRATOR_LOG:-info}
 
@@ -18,7 +18,7 @@ deploy/local/stack.sh start
 cargo build --quiet -p orchestrator -p simulators -p tests --bins
 . deploy/local/environment.sh
 
-# each run with a database, task queues and topics of its own: what an earlier one left is not counted
+# each run has a database, task queues and topics of its own, so that rows of an earlier run are not counted
 name=chaos_$(date +%s)
 "$POSTGRES_BIN/psql" -X -q "$ORCHESTRATOR_DATABASE_URL" -c "create database $name"
 export ORCHESTRATOR_DATABASE_URL=${ORCHESTRATOR_DATABASE_URL%/*}/$name

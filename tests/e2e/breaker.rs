@@ -1,4 +1,4 @@
-//! A gateway that fails is left alone, tried again, and trusted again.
+//! Circuit breaker: a failing gateway is skipped, probed, and used again.
 
 use serde_json::{Value, json};
 use tests::{Stack, api::pix, eventually};

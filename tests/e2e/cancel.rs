@@ -1,4 +1,4 @@
-//! Making a charge unpayable: the gateway first, and paid wins.
+//! Cancel and expiry of charges: the gateway is canceled first, and a payment wins.
 
 use reqwest::Method;
 use serde_json::{Value, json};

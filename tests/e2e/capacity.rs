@@ -1,4 +1,4 @@
-//! Capacity is our own work: waiting for a gateway uses none of it, and one that hangs delays nobody else.
+//! Capacity: a call that waits for a gateway uses none of it, and a hanging gateway delays no other work.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use tests::{Api, Options, Stack, api::Answer, api::pix};
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
-/// No answer within any time of ours.
+/// Returns a fault that delays every answer beyond all timeouts.
 fn hangs() -> Value {
     json!({ "kind": "delay", "delay_ms": 60_000, "method": "POST" })
 }
@@ -35,7 +35,7 @@ fn statuses(answers: &[Answer]) -> BTreeMap<u16, usize> {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_simultaneous_sales_at_a_slow_gateway_are_all_taken() {
     let stack = Stack::with(Options {
-        // a debug build on a busy machine takes a few a second
+        // a debug build on a busy machine completes only a few charges a second
         answer_within_s: 35,
         ..only(GatewayKind::Efi)
     })
@@ -66,7 +66,7 @@ async fn one_merchants_slow_gateway_sheds_no_other() {
         let api = stack.api.clone();
         busy.spawn(async move { api.post("/v1/charges", &pix()).await });
     }
-    // an eighth of the places is left to others
+    // an eighth of the share is reserved for other merchants
     let mut answers = Vec::new();
     while answers.len() < 40 - 14 {
         answers.push(
@@ -92,7 +92,7 @@ async fn one_merchants_slow_gateway_sheds_no_other() {
     stack.stop().await;
 }
 
-/// So many sales a second; how long each took.
+/// Creates `n` charges, one per `each`. Returns each answer and its duration.
 async fn sell(apis: &[Api], each: Duration, n: u32) -> Vec<(Answer, Duration)> {
     let (start, mut sales) = (tokio::time::Instant::now(), JoinSet::new());
     for at in 0..n {
@@ -128,7 +128,7 @@ async fn a_hanging_gateway_delays_no_sale_at_another() {
     let mut hang = TaskTracker::new().spawn(async move { sell(&hanging, each, 24).await });
     let meanwhile = sell(&healthy, each, 24).await;
     let hung = loop {
-        // it needs a connection to the database, soon
+        // readiness needs a database connection at once
         let ready = stack.api.get("/readyz").await;
         assert_eq!(ready.status, 200, "{}", ready.body);
         tokio::select! {

@@ -1,11 +1,11 @@
-//! A charge from its request to its payment, whichever gateway takes it.
+//! A charge from its request to its payment, at each gateway.
 
 use schemas::{br_code::BrCode, gateway::GatewayKind};
 use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 use tests::{Options, Stack, api::pix, eventually};
 
-/// The one instrument that a payer could pay, among all gateways; fails if there is another.
+/// Returns the only payable instrument among all gateways. Fails if there is another.
 pub(crate) async fn the_payable(stack: &Stack) -> (GatewayKind, Value) {
     eventually("exactly one instrument is payable", || async {
         let mut payable = Vec::new();
@@ -81,7 +81,7 @@ async fn a_pix_charge_is_presented_paid_and_reported_on_every_gateway() {
     }
 }
 
-/// Breaks Efí in a way that creates nothing; the charge must come from the next gateway with Efí's attempt on record.
+/// Injects a fault at Efí that creates nothing. The charge must come from the next gateway, and the timeline must contain Efí's attempt.
 async fn moves_on_from(fault: Value, state: &str, class: &str) {
     let stack = Stack::start().await;
     stack.efi.fault(fault).await;
@@ -133,7 +133,7 @@ async fn a_charge_moves_on_when_its_gateway_asks_for_fewer_calls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_moves_on_when_time_runs_out_before_anything_was_sent() {
     let stack = Stack::start().await;
-    // the token was fetched when the connection was added: a 401 makes the client renew it, and that hangs
+    // the token was fetched when the connection was added: a 401 makes the client renew it, and the renewal hangs
     stack
         .efi
         .fault(json!({ "kind": "status", "status": 401, "path": "/v2/cob", "times": 1 }))

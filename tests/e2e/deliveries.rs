@@ -1,4 +1,4 @@
-//! Webhooks, until the merchant's server has accepted them.
+//! Webhook deliveries until the merchant's server has accepted them.
 
 use std::collections::BTreeSet;
 
@@ -112,7 +112,7 @@ async fn a_dead_and_a_slow_endpoint_take_no_delivery_from_the_healthy_eight() {
         added.expect(201);
         receivers.push(receiver);
     }
-    // the ninth does not answer, the port of the tenth refuses connections
+    // the ninth does not answer, and the port of the tenth refuses connections
     receivers[8].hold();
     receivers.truncate(9);
     let mut written = BTreeSet::new();
@@ -128,7 +128,7 @@ async fn a_dead_and_a_slow_endpoint_take_no_delivery_from_the_healthy_eight() {
         eventually("each event arrives", || async {
             let arrived = receiver.arrived().into_iter().map(|post| post.id);
             let arrived = arrived.collect::<BTreeSet<_>>();
-            // the pause of the dead one is an event too
+            // the pause of the dead endpoint is an event as well
             let missing = written.difference(&arrived).count();
             if missing == 0 { Ok(()) } else { Err(missing) }
         })
@@ -143,7 +143,7 @@ async fn a_delivery_whose_start_is_lost_is_started_again_without_the_sweep() {
     // no sweep runs in this stack
     let stack = Stack::start().await;
     stack.temporal.cut();
-    // its workflow cannot be started, nor can its event's delivery
+    // neither its own workflow nor its event's delivery can be started
     let charge = stack.api.charge(&pix()).await;
     assert_eq!(charge["status"], "pending", "{charge}");
     stack.temporal.repair();

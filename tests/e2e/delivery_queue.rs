@@ -1,4 +1,4 @@
-//! Endpoints that are slow, dead, paused or deleted, with many deliveries: nothing polls, nothing starves, nothing is lost.
+//! Slow, dead, paused and deleted endpoints with many deliveries: nothing polls, nothing starves, nothing is lost.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ const PARK_MANY: &str = "insert into deliveries (id, merchant_id, mode, event_id
     select uuidv7(), w.merchant_id, w.mode, (select id from events limit 1), 'charge.paid', uuidv7(), w.id, null
       from webhook_endpoints w, generate_series(1, 100000) where w.id = $1";
 const PAUSE: &str = "update webhook_endpoints set status = 'paused', paused_at = app_now(), next_check_at = app_now() where id = $1";
-/// A minute passes for an endpoint.
+/// Moves an endpoint's times back by a minute, as if a minute had passed.
 const A_MINUTE_LATER: &str = "update webhook_endpoints
     set next_turn_at = next_turn_at - interval '1 minute', next_check_at = next_check_at - interval '1 minute',
         drained_at = drained_at - interval '1 minute' where id = $1";
@@ -41,7 +41,7 @@ async fn row(bench: &Bench, id: DeliveryId) -> Row {
     bench.rows(sql, id.uuid()).await.remove(0)
 }
 
-/// How many deliveries of an endpoint are in each state, with a time and without.
+/// Returns the number of an endpoint's deliveries by state and by absence of `next_check_at`.
 async fn counts(bench: &Bench, endpoint: EndpointId) -> Vec<(String, bool, i64)> {
     let sql = "select state, next_check_at is null, count(*) from deliveries where endpoint_id = $1 group by 1, 2 order by 1, 2";
     bench.rows(sql, endpoint.uuid()).await
@@ -105,7 +105,7 @@ async fn a_delivery_without_a_slot_waits_for_its_turn_and_nothing_polls() {
     for pair in turns.windows(2) {
         assert!(pair[1] > pair[0], "{turns:?}");
     }
-    // woken before its time: it sleeps again for what is left, and writes nothing
+    // woken early: it sleeps for the remaining time and writes nothing
     let last = *due.last().unwrap();
     let before = row(&bench, last).await;
     statements.take();
@@ -120,7 +120,7 @@ async fn a_delivery_without_a_slot_waits_for_its_turn_and_nothing_polls() {
     while let Some(done) = posts.join_next().await {
         assert_eq!(done.unwrap().unwrap(), DeliveryStep::Done);
     }
-    // both slots are free, and still a new delivery queues behind those that wait
+    // both slots are free, but a new delivery still queues behind the waiting ones
     let new = bench.event().await[0].delivery;
     assert!(after(deliver(&bench, new).await).is_some());
     assert!(row(&bench, new).await.next_check_at > before.next_check_at);
@@ -145,7 +145,7 @@ async fn what_is_further_behind_than_a_minute_is_parked_and_drained_in_its_order
     bench.execute(behind, endpoint.uuid()).await;
     assert_eq!(deliver(&bench, due[0].delivery).await, DeliveryStep::Done);
     assert_eq!(bench.asked().endpoints, [endpoint]);
-    // those that follow cost nothing at all
+    // later deliveries run no statement at all
     assert!(bench.event().await.is_empty());
     assert_eq!(
         counts(&bench, endpoint).await,
@@ -183,7 +183,7 @@ async fn two_endpoints_that_pause_together_do_not_wait_for_each_other() {
         assert_eq!(health.unwrap(), EndpointHealth::Paused);
         txs.push(tx);
     }
-    // each has paused its endpoint, and now tells all of them so; a charge's event is written meanwhile
+    // each transaction has paused its endpoint and now writes the event of the pause to all of them, while a charge's event is written
     let telling = async {
         for tx in &mut txs {
             assert_eq!(append(tx, bench.merchant).await.len(), 1);
@@ -214,7 +214,7 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
     assert_eq!(bench.execute(PARK_MANY, endpoint.uuid()).await, MANY);
     bench.execute(PAUSE, endpoint.uuid()).await;
     merchant_server.reply(Reply::status(500));
-    // its one delivery with a time finds the pause, and waits without one
+    // the only delivery with a time finds the pause and waits without a time
     assert_eq!(deliver(&bench, first).await, DeliveryStep::Done);
     let mut db = bench.db().await;
     let all = SweepPage {
@@ -230,12 +230,12 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
     let wait = after(check(&bench, endpoint).await).expect("a wait");
     let cost = statements.take();
     assert!((590_000..=600_000).contains(&wait), "{wait}");
-    // giving up what is too old commits with its alert
+    // deliveries that are too old are failed in the same transaction as their alert
     assert!(cost <= 11, "{cost} statements for a probe");
     assert!(after(check(&bench, endpoint).await).expect("a wait") > 500_000);
     drop(statements);
     assert_eq!(merchant_server.arrived().len(), 1);
-    // the next probe is another one, in case it is this delivery that is never accepted
+    // the next probe uses another delivery, in case this one is never accepted
     bench
         .execute(
             "update webhook_endpoints set next_check_at = app_now() where id = $1",
@@ -285,7 +285,7 @@ async fn a_resumed_endpoint_gets_what_waited_in_pages_at_its_rate_oldest_first()
         (select id from deliveries where endpoint_id = $1 and next_check_at is null order by id offset 10000)";
     bench.execute(less, endpoint.uuid()).await;
     bench.execute(PAUSE, endpoint.uuid()).await;
-    // the probe is accepted
+    // the endpoint accepts the probe
     assert_eq!(
         check(&bench, endpoint).await,
         DeliveryStep::Again { after_ms: 0 }
@@ -344,7 +344,7 @@ async fn parked_deliveries_are_given_up_after_thirty_days() {
         .await;
     merchant_server.reply(Reply::status(500));
     check(&bench, endpoint).await;
-    // the other one, and the alert of the first
+    // the other delivery, and the alert about the first
     let expected = [("failed".into(), true, 1), ("pending".into(), true, 2)];
     assert_eq!(counts(&bench, endpoint).await, expected);
 }
@@ -401,7 +401,7 @@ async fn answers_are_read_to_their_end_so_that_connections_are_kept() {
     }
 }
 
-/// All is as if the endpoint's pending deliveries had been tried for 31 days.
+/// Makes the endpoint's pending deliveries 31 days old.
 const A_MONTH_AGO: &str = "update deliveries set created_at = app_now() - interval '31 days' where endpoint_id = $1 and state = 'pending'";
 const ALERTS: &str = "select data->>'url' from events where type = 'webhook_endpoint.delivery_failed' and subject_id = $1";
 
@@ -439,7 +439,7 @@ async fn a_delivery_that_is_given_up_alerts_its_merchant_once_a_day() {
         "{reported:?}"
     );
 
-    // the alert itself is given up at the dead endpoint, which raises no other; the next one is the next day's
+    // the alert's own delivery fails at the dead endpoint without another alert; the next alert is due a day later
     bench.execute(A_MONTH_AGO, endpoint.uuid()).await;
     for due in reported.iter().filter(|due| due.endpoint == endpoint) {
         deliver(&bench, due.delivery).await;

@@ -1,4 +1,4 @@
-//! Calls that go on in the process after their activity returned: the process may die or stop in the middle of one.
+//! Calls that continue in the process after their activity has returned. The process may die or be stopped during the call.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use uuid::Uuid;
 
 use crate::temporal::{client, history};
 
-/// Where a process of its own writes its address.
+/// Environment variable with the file to which the child process writes its address.
 const ADDRESS_FILE: &str = "DETACHED_ADDRESS_FILE";
 
-/// The activity returns long before the gateway answers.
+/// Returns timing with which the activity returns long before the gateway answers.
 fn timing() -> Timing {
     let s = Duration::from_secs;
     Timing {
@@ -38,7 +38,7 @@ async fn stack(gateway: GatewayKind) -> Stack {
     .await
 }
 
-/// One more process, which accepts charges and takes their first step.
+/// Starts the API role once more. It accepts charges and takes their first step.
 async fn process(config: Config) -> Running {
     let running = start::start(&config, timing(), &[Role::Api]).await;
     let running = running.expect("a process");
@@ -54,13 +54,13 @@ async fn process(config: Config) -> Running {
     running
 }
 
-/// The same merchant's client at that process.
+/// Returns the same merchant's client for that process.
 fn client_of(running: &Running, stack: &Stack) -> Api {
     let base = format!("http://{}", running.addresses[&Role::Api]);
     Api::new(base.parse().expect("a URL"), stack.api.key.clone())
 }
 
-/// The gateway creates the charge, and answers so much later.
+/// Makes the gateway create the charge and delay its answer.
 async fn answers_after(stack: &Stack, gateway: GatewayKind, delay_ms: u64) {
     let path = match gateway {
         GatewayKind::Efi => "/v2/cob",
@@ -75,7 +75,7 @@ async fn answers_after(stack: &Stack, gateway: GatewayKind, delay_ms: u64) {
     stack.simulator(gateway).fault(slow).await;
 }
 
-/// Waits until the only charge's activity has returned while its call is in flight; returns the charge's id.
+/// Waits until the only charge's activity has returned while its call is in flight. Returns the charge's id.
 async fn detached(stack: &Stack, gateway: GatewayKind) -> String {
     let id = eventually("the gateway has created it", || async {
         let made = stack.simulator(gateway).charges().await;
@@ -106,7 +106,7 @@ async fn states(stack: &Stack, id: &str) -> Vec<String> {
     attempts.iter().map(state).collect()
 }
 
-/// Who works on the charge's only attempt.
+/// Returns the lease owner of the charge's only attempt.
 async fn worker(stack: &Stack, id: &str) -> Uuid {
     let id: ChargeId = id.parse().expect("an id");
     let sql = "select lease_owner from attempts where charge_id = $1";
@@ -117,7 +117,7 @@ async fn worker(stack: &Stack, id: &str) -> Uuid {
     worker
 }
 
-/// Nothing is lost: what the gateway created is shown, and is paid.
+/// Checks that the created charge is shown and gets paid.
 async fn is_shown_and_paid(stack: &Stack, gateway: GatewayKind, id: &str) {
     stack.api.until(id, "pending").await;
     assert_eq!(states(stack, id).await, ["presented"], "{gateway}");
@@ -130,11 +130,11 @@ async fn is_shown_and_paid(stack: &Stack, gateway: GatewayKind, id: &str) {
     assert_eq!(paid["amount_paid"], 12345, "{gateway}");
 }
 
-/// A process of this binary that ends without a word.
+/// A process of this binary that a test can kill without a shutdown.
 struct Child(std::process::Child);
 
 impl Child {
-    /// Starts [`a_process_of_its_own`] beside the stack; returns where its API is.
+    /// Starts [`a_process_of_its_own`] beside the stack. Returns a client of its API.
     async fn start(stack: &Stack) -> (Self, Api) {
         let config = &stack.config;
         let file = std::env::temp_dir().join(format!("{}.address", config.task_queue_prefix));
@@ -181,7 +181,7 @@ impl Child {
         (child, Api::new(base, stack.api.key.clone()))
     }
 
-    /// Kills it: nothing of what it does is ended.
+    /// Kills the process without a shutdown.
     fn die(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -194,7 +194,7 @@ impl Drop for Child {
     }
 }
 
-/// No test by itself: what [`Child`] runs.
+/// Runs in the child process of [`Child`]; in a normal run of the tests it does nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_of_its_own() {
     #[expect(
@@ -217,7 +217,7 @@ async fn a_process_that_dies_in_the_middle_of_a_detached_call_creates_nothing_tw
     for gateway in [GatewayKind::Efi, GatewayKind::Stripe, GatewayKind::Asaas] {
         let stack = stack(gateway).await;
         answers_after(&stack, gateway, 60_000).await;
-        // the stack's own worker takes nothing for now
+        // the stack's own worker receives no tasks for now
         stack.temporal.cut();
         let (mut child, api) = Child::start(&stack).await;
         let sale = TaskTracker::new().spawn(async move { api.post("/v1/charges", &pix()).await });
@@ -237,7 +237,7 @@ async fn a_process_that_is_stopped_finishes_its_detached_call() {
     for gateway in [GatewayKind::Efi, GatewayKind::Asaas] {
         let stack = stack(gateway).await;
         answers_after(&stack, gateway, 3_000).await;
-        // the stack's own worker takes nothing for now
+        // the stack's own worker receives no tasks for now
         stack.temporal.cut();
         let config = Config {
             temporal_url: stack.services.temporal_url.clone(),
@@ -249,7 +249,7 @@ async fn a_process_that_is_stopped_finishes_its_detached_call() {
         let id = detached(&stack, gateway).await;
         let stopped = worker(&stack, &id).await;
         running.stop().await;
-        // written by the process that made the call, before it was gone
+        // written by the process that made the call, before it ended
         assert_eq!(states(&stack, &id).await, ["presented"], "{gateway}");
         assert_eq!(worker(&stack, &id).await, stopped);
         stack.temporal.repair();

@@ -1,4 +1,4 @@
-//! The promises under ordinary faults: the state of every row and of the gateway's books afterwards.
+//! Promises under ordinary faults: checks the state of every row and of the gateway's books afterwards.
 
 use futures::future::join_all;
 use schemas::gateway::GatewayKind::{self, Asaas, Efi};
@@ -25,7 +25,7 @@ fn order(reference: &str) -> Value {
     body
 }
 
-/// Nothing is payable at that gateway any more.
+/// Waits until nothing is payable at that gateway.
 async fn until_nothing_is_payable(stack: &Stack, gateway: GatewayKind) {
     eventually("nothing is payable", || async {
         let payable = stack.simulator(gateway).payable().await;
@@ -157,10 +157,10 @@ async fn an_unconfirmed_hint_does_not_hold_up_a_cancel() {
     stack.stop().await;
 }
 
-/// The key of the tests' account.
+/// API key of the tests' account.
 const ASAAS_KEY: &str = "$aact_hmlg_loja";
 
-/// What a person does in Asaas's panel, here by its API.
+/// Performs through Asaas's API an action that a user takes in its panel.
 async fn at_asaas(stack: &Stack, action: &str, body: &Value) {
     let reference = stack.asaas.only_reference().await;
     let client = tests::http();

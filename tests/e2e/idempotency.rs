@@ -1,4 +1,4 @@
-//! The same request twice, the same order twice.
+//! Repeated requests with one idempotency key, and repeated orders with one reference.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What comes in, whatever else fails: one entry, one list, one connection, one secret.
+//! Isolation of inbound failures: one entry, one list, one connection or one secret that fails does not affect the others.
 
 use schemas::{Instant, gateway::GatewayKind};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn id(charge: &Value) -> &str {
     charge["id"].as_str().expect("an id")
 }
 
-/// The list of events shows them once all that is older is committed.
+/// Waits for alerts. The list of events shows them once all older transactions have committed.
 async fn until_alerts(stack: &Stack, code: &str, count: usize) {
     eventually(&format!("{count} alerts of {code} are listed"), || async {
         let path = "/v1/events?type=gateway_connection.action_required";
@@ -41,7 +41,7 @@ async fn until_alerts(stack: &Stack, code: &str, count: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_connections_that_cannot_be_opened_delay_no_other() {
     let stack = only(&[GatewayKind::Efi]).await;
-    // older than the live one, and their credentials are sealed for another row
+    // these connections are older than the live one, and their credentials are sealed for another row
     stack
         .run_sql(
             "with dead as (
@@ -67,10 +67,10 @@ async fn two_hundred_connections_that_cannot_be_opened_delay_no_other() {
     let left =
         "select count(*) from connection_feeds f join gateway_connections c on c.id = f.connection_id
                  where c.label like 'dead%' and failures = 0";
-    // the lane of the live ones ends with its round, and has tried each of the others once
+    // the live connections' lane ends with its round, in which each dead one was tried once
     assert_eq!(stack.count_sql(left).await, 0);
     assert!(stack.count_sql(of_dead).await > 0);
-    // checks of their set-up neither end the round
+    // nor do checks of their setup end the round
     stack.check_connections().await;
     stack.stop().await;
 }
@@ -139,7 +139,7 @@ async fn an_api_of_efi_that_fails_hides_nothing_of_the_other_and_is_reported_onc
         let done = stack.running.activities.poll_connections().await;
         done.expect("the store answers");
     }
-    // once for boletos, once for cards
+    // one alert for boletos, one for cards
     until_alerts(&stack, "catch_up_behind", 2).await;
     stack.efi_cobrancas.heal().await;
     stack
@@ -167,7 +167,7 @@ async fn notifications_that_nothing_proves_are_reported_and_our_address_register
             (stack.count_sql(current).await, stack.count_sql(all).await),
             (1, 1)
         );
-        // somebody else typed another token: what was stored proves nothing any more
+        // another system has replaced the token: the stored one no longer verifies anything
         stack
             .run_sql("update notification_registrations set gateway_id = 'another'")
             .await;
@@ -189,7 +189,7 @@ async fn notifications_that_nothing_proves_are_reported_and_our_address_register
         let simulator = stack.simulator(gateway);
         simulator.pay(&simulator.only_reference().await).await;
         stack.api.until(id(&charge), "paid").await;
-        // the wish is done, and the check finds nothing to repair
+        // the requested registration is done, and the check finds nothing to repair
         let wishes = "select count(*) from gateway_connections where register_at is not null";
         assert_eq!(stack.count_sql(wishes).await, 0);
         stack.check_connections().await;
@@ -203,9 +203,9 @@ async fn a_secret_that_was_lost_between_gateway_and_commit_is_replaced() {
     for gateway in [GatewayKind::Asaas, GatewayKind::Stripe] {
         let stack = only(&[gateway]).await;
         let lost = match gateway {
-            // stored before Asaas received it: the crash came before its id was known
+            // stored before Asaas received it: the process crashed before the id was known
             GatewayKind::Asaas => "update notification_registrations set gateway_id = null",
-            // Stripe's came with the answer, and is gone
+            // Stripe's secret came with the answer and is lost
             _ => "delete from notification_registrations",
         };
         stack.run_sql(lost).await;
@@ -246,7 +246,7 @@ async fn a_payout_beside_payments_is_foreign_and_hides_none_of_them() {
     }
     stack.api.until(id(&first), "paid").await;
     stack.api.until(id(&second), "paid").await;
-    // one kind of entry, one alert; and the payout is counted
+    // one alert per kind of entry, and the payout is counted
     until_alerts(&stack, "unreadable_notification", 1).await;
     let foreign = "select coalesce(sum(count), 0)::bigint from foreign_notifications";
     assert_eq!(stack.count_sql(foreign).await, 2);
@@ -255,7 +255,7 @@ async fn a_payout_beside_payments_is_foreign_and_hides_none_of_them() {
     stack.stop().await;
 }
 
-/// A proof of that time; `is_payable`: that the charge waits to be paid.
+/// Returns a proof stated at that time. `is_payable` means that the charge is still pending.
 fn proof_of(key: &str, at: i64, is_payable: bool, reference: &str) -> Notice {
     Notice {
         dedupe_key: key.to_owned(),
@@ -277,7 +277,7 @@ async fn a_proof_that_is_repeated_or_old_makes_us_ask_and_is_not_applied() {
     let reference = stack.efi.only_reference().await;
     let from = stack.connections().await.remove(0);
     let mut tx = stack.store.begin().await.expect("a transaction");
-    // whether there is news, and what of it is open: key, and whether it is a proof
+    // returns true if there is news, and the open observations as pairs: key, and true for a proof
     let mut receive = async |key: &str, at, is_payable| {
         let read = ReadNotices {
             notices: vec![proof_of(key, at, is_payable, &reference)],
@@ -306,10 +306,10 @@ async fn a_proof_that_is_repeated_or_old_makes_us_ask_and_is_not_applied() {
     let nothing = (false, Vec::new());
     assert_eq!(receive("made", 10, true).await, proof("made"));
     assert_eq!(receive("canceled", 20, false).await, proof("canceled"));
-    // repeated: the gateway is asked; that it waits to be paid is no news
+    // repeated: the gateway is read; a repeat of a payable state is no news
     assert_eq!(receive("canceled", 20, false).await, hint("canceled"));
     assert_eq!(receive("made", 10, true).await, nothing);
-    // late
+    // older than the last applied proof
     assert_eq!(
         receive("canceled before", 15, false).await,
         hint("canceled before")

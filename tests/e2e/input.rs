@@ -1,11 +1,11 @@
-//! What callers get wrong.
+//! Invalid requests of callers.
 
 use reqwest::Method;
 use schemas::gateway::GatewayKind;
 use serde_json::{Value, json};
 use tests::{Api, Options, Stack, api::pix};
 
-/// What a problem's `doc_url` says of a code.
+/// Returns the page that a problem's `doc_url` links to for a code.
 async fn explained(stack: &Stack, code: &str) -> String {
     let url = stack
         .api
@@ -190,7 +190,7 @@ async fn a_charge_without_what_a_gateway_wants_reports_which_fallbacks_it_gave_u
     }
 }
 
-/// Raw bytes of a request's body, which a JSON writer would not produce.
+/// Sends a request body as raw bytes that a JSON writer would not produce.
 async fn raw(stack: &Stack, path: &str, scheme: &str, body: &str) -> (u16, Value) {
     let answer = tests::http()
         .post(stack.api.base.join(path).expect("a path"))

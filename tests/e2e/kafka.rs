@@ -1,4 +1,4 @@
-//! The streams.
+//! Kafka topics.
 
 use std::collections::HashMap;
 

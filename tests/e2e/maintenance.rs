@@ -1,4 +1,4 @@
-//! Connections are looked after: what nobody told is found, and what is ours is put right.
+//! Maintenance of connections: finds payments that were never notified, and repairs our registrations at the gateways.
 
 use activities::connection::{AddError, ArchiveError};
 use schemas::{connection::ConnectionStatus, gateway::GatewayKind};
@@ -106,7 +106,7 @@ async fn an_interrupted_asaas_queue_is_put_right_and_reported() {
     stack.stop().await;
 }
 
-/// Efí's one address for notifications of the merchant's Pix key, as the merchant's other systems reach it.
+/// Efí's one notification address of the merchant's Pix key, as the merchant's other systems use it.
 struct Address {
     url: Url,
     bearer: String,
@@ -134,7 +134,7 @@ impl Address {
         }
     }
 
-    /// Another system takes it.
+    /// Registers another system's address.
     async fn take(&self, by: &str) {
         let taken = self
             .client
@@ -148,7 +148,7 @@ impl Address {
         assert!(taken.status().is_success(), "{}", taken.status());
     }
 
-    /// Who is told; null for nobody.
+    /// Returns the registered address; null if there is none.
     async fn reported(&self) -> Value {
         let asked = self.client.get(self.url.clone()).bearer_auth(&self.bearer);
         let answer = asked.send().await.expect("an answer");
@@ -173,7 +173,7 @@ async fn an_address_replaced_by_consent_is_restored_when_the_connection_is_archi
     let stack = only(GatewayKind::Efi).await;
     let address = Address::of(&stack).await;
     let first = stack.connections().await.remove(0);
-    // two connections of one account would each receive what belongs to the other
+    // two connections of one account would each receive the other's notifications
     match stack.connect_again(GatewayKind::Efi).await {
         Err(AddError::AccountConnected { id, label }) => {
             assert_eq!((id, label), (first.id, first.label));

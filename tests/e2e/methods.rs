@@ -1,4 +1,4 @@
-//! Boletos, card links and Pix with a due date, whichever gateway takes them.
+//! Boletos, card links and Pix with a due date, at each gateway.
 
 use schemas::{
     boleto_line::BoletoLine, br_code::BrCode, calendar, gateway::GatewayKind,
@@ -23,7 +23,7 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
 }
 
-/// What the payer is shown must be what a bank or a browser can use.
+/// Checks that a bank or a browser can use the instrument.
 fn check_instrument(shown: &Value) {
     match text(shown, "type") {
         "pix" => drop(BrCode::parse(text(shown, "copy_paste")).expect("a BR Code")),
@@ -189,7 +189,7 @@ async fn a_boleto_of_unknown_outcome_is_waited_for_before_another_gateway_is_tri
         ..Options::default()
     })
     .await;
-    // it is created, its answer is lost, and it can be found only a while later
+    // it is created, its answer is lost, and it becomes visible only later
     let lost = json!({ "kind": "malformed", "method": "POST", "path": "/v3/payments", "times": 1 });
     stack.asaas.fault(lost).await;
     let blind = json!({ "kind": "status", "status": 503, "method": "GET", "path": "/v3/payments", "skip": 1, "times": 3 });

@@ -1,4 +1,4 @@
-//! What gateways tell us: early, late, twice, forged.
+//! Notifications of gateways: early, late, repeated, forged.
 
 use schemas::gateway::GatewayKind;
 use serde_json::{Value, json};
@@ -94,7 +94,7 @@ async fn a_forged_notification_changes_nothing() {
             .expect("an answer");
         assert_eq!(answer.status(), 401, "{gateway}");
     }
-    // whoever knows Efí's address can say anything: the gateway is asked, and denies it
+    // a caller that knows Efí's address can send any body: the gateway is read, and does not confirm it
     assert_eq!(
         post(address.clone(), reported)
             .await
@@ -115,7 +115,7 @@ async fn a_forged_notification_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_reported_again_while_it_is_fetched_is_fetched_again() {
-    // nothing runs here that would fetch it
+    // no workflow runs here that would fetch it
     let stack = Stack::start().await;
     let mut db = stack.store.pool.acquire().await.expect("a connection");
     let connection = stack.connections().await.remove(0);

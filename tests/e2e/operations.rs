@@ -1,4 +1,4 @@
-//! What operators do by hand, each with its entry in the audit log.
+//! Manual operations of operators, each with its entry in the audit log.
 
 use activities::operations::{
     OperationError, Operator, address, breakers, credentials, keys, merchants, review::Resolution,
@@ -35,7 +35,7 @@ fn by() -> Operator {
     Operator::new("ana", "a drill").expect("an operator")
 }
 
-/// The actions of the log, oldest first; each by whom and why.
+/// Returns the actions of the audit log, oldest first, each with its actor and reason.
 async fn audited(stack: &Stack) -> Vec<String> {
     let mut db = stack.store.pool.acquire().await.expect("a connection");
     let entries = audit::list(&mut db, stack.merchant, None, 100).await;
@@ -179,7 +179,7 @@ async fn credentials_are_replaced_by_others_of_the_same_account_only() {
     }
     assert_eq!(audited(&stack).await, Vec::<String>::new());
     replace("sk_test_loja").await.expect("replaced");
-    // what proves its notifications is kept
+    // its secrets still verify its notifications
     stack.stripe.pay(&stack.stripe.only_reference().await).await;
     stack.api.until(text(&charge, "id"), "paid").await;
     assert_eq!(
@@ -189,7 +189,7 @@ async fn credentials_are_replaced_by_others_of_the_same_account_only() {
     stack.stop().await;
 }
 
-/// Whether anything is served at an address.
+/// Returns true if an address is served.
 async fn serves(address: &Url) -> bool {
     let answer = tests::http().post(address.clone()).body("{}").send().await;
     answer.expect("an answer").status() != StatusCode::NOT_FOUND
@@ -329,7 +329,7 @@ async fn an_event_is_delivered_once_more_under_the_same_id() {
     stack.stop().await;
 }
 
-/// A charge in review whose instrument is presented.
+/// Creates a charge in review whose instrument is presented.
 async fn in_review(stack: &Stack) -> ChargeId {
     let charge = stack.api.charge(&pix()).await;
     let id: ChargeId = text(&charge, "id").parse().expect("an id");
@@ -386,7 +386,7 @@ async fn a_charge_in_review_is_kept_voided_or_marked_as_paid_elsewhere() {
         .received("charge.paid", &elsewhere.to_string())
         .await;
     assert_eq!(shown.event["data"]["amount_paid"], 0);
-    // the payer is quicker than the voiding
+    // the payer pays before the instrument is voided
     stack.efi.pay(text(&payable[0], "reference")).await;
     stack.efi.heal().await;
     let reported = "charge.duplicate_payment";

@@ -1,4 +1,4 @@
-//! Personal data: where it is, and that it can be erased.
+//! Personal data: where it is stored, and its erasure.
 
 use activities::operations::{OperationError, Operator, payers};
 use schemas::{gateway::GatewayKind, id::PayerId};
@@ -12,7 +12,7 @@ use tests::{
     eventually,
 };
 
-/// What is planted in each charge of Maria's, in the forms that somebody could have stored it in.
+/// Traces of Maria's data that each of her charges plants, in every form in which it could be stored.
 const TRACES: [&str; 7] = [
     "zzyzx",
     PAYER_DOCUMENT,
@@ -40,7 +40,7 @@ fn operator() -> Operator {
     Operator::new("ana", "the payer asked for it").expect("an operator")
 }
 
-/// Maria, with all that can be known of her, pays by Pix.
+/// Returns a Pix request of Maria with every optional payer field.
 fn marias() -> Value {
     let payer = boleto()["payer"].clone();
     json!({ "amount": 12345, "payer": payer, "payment_method": { "type": "pix", "expires_in": 3600 } })
@@ -61,7 +61,7 @@ async fn payer_of(stack: &Stack, charge: &str) -> PayerId {
     found.expect("a payer")
 }
 
-/// Erases as soon as all that was told is handled.
+/// Erases the payer as soon as all notifications are handled.
 async fn erased(stack: &Stack, payer: PayerId) {
     let by = operator();
     eventually("the payer is erased", || async {
@@ -106,7 +106,7 @@ async fn an_erased_payer_leaves_no_trace_that_any_key_could_open() {
     }
 }
 
-/// Shown without the payer, told of again, read again, refunded.
+/// Checks that an erased charge can be shown, notified again, synced and refunded.
 async fn erased_charges_still_work(stack: &Stack, (gateway, id): (GatewayKind, &str)) {
     let simulator = stack.simulator(gateway);
     let shown = stack.api.show(id).await;

@@ -1,4 +1,4 @@
-//! Rows that no workflow moved in time are moved, whatever stands beside them.
+//! Overdue rows that no workflow moved are moved by the sweep, whatever rows are beside them.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ async fn execute(db: &mut PgConnection, sql: String) {
     db.execute(AssertSqlSafe(sql)).await.expect("a statement");
 }
 
-/// The first column of the first row, as text.
+/// Returns the first column of the first row, as text.
 async fn text(db: &mut PgConnection, sql: String) -> Option<String> {
     let row = db.fetch_optional(AssertSqlSafe(sql)).await.expect("a row");
     row.and_then(|row| row.get(0))
@@ -150,7 +150,7 @@ async fn a_poisoned_row_is_postponed_with_its_reason_and_delays_no_other() {
         .received("charge.pending", &ChargeId(healthy).to_string())
         .await;
     let mut db = connection(&stack).await;
-    // beside each other, the poisoned one first, and both were started and woken before in vain
+    // the rows are adjacent, the poisoned one first, and both were started and woken before without effect
     execute(
         &mut db,
         format!("update charges set payment_method = '{{}}' where id = '{poisoned}'"),
@@ -167,7 +167,7 @@ async fn a_poisoned_row_is_postponed_with_its_reason_and_delays_no_other() {
     let mark = "insert into sweep_marks (kind, key, merchant_id, due_at, tries, next_check_at, reason)
                 select 'charge', id::text, merchant_id, next_check_at, 2, app_now(), 'woken' from charges where next_check_at < app_now()";
     execute(&mut db, mark.to_owned()).await;
-    // rows of other kinds that fail as well: tokens of connections whose credentials no longer open
+    // rows of other kinds that fail as well: tokens of connections whose credentials can no longer be decrypted
     let dead = "with dead as (
                     insert into gateway_connections
                     select (jsonb_populate_record(c, jsonb_build_object('id', uuidv7(), 'label', 'dead ' || n))).*

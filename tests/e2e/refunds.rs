@@ -1,4 +1,4 @@
-//! Money given back, once and never more than was paid; money claimed back, which is something else.
+//! Refunds, made once and never above the paid amount; and disputes, which are not refunds.
 
 use schemas::{gateway::GatewayKind, payment_method::PaymentMethodKind};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ struct Paid {
     reference: String,
 }
 
-/// A charge that was paid on that gateway.
+/// Creates a charge that is paid on that gateway.
 async fn paid(gateway: GatewayKind, body: &Value) -> Paid {
     let stack = Stack::with(Options {
         gateways: vec![gateway],
@@ -68,7 +68,7 @@ impl Paid {
         .await
     }
 
-    /// What the gateway itself has given back.
+    /// Returns the amount that the gateway has refunded.
     async fn at_gateway(&self) -> i64 {
         let charges = self.simulator.charges().await;
         charges
@@ -298,7 +298,7 @@ async fn a_dispute_that_no_one_reported_us_of_stops_a_refund() {
         .act(&paid.reference, "dispute", &silently)
         .await;
     let refund = paid.refund(json!({})).await;
-    // the catch-up may have found it first; else the look before sending does
+    // the catch-up may have found the dispute first; else the check before sending finds it
     if refund.status == 201 {
         let failed = paid.until_refund(text(&refund.body, "id"), "failed").await;
         assert_eq!(failed["failure"]["code"], "disputed", "{failed}");
@@ -309,7 +309,7 @@ async fn a_dispute_that_no_one_reported_us_of_stops_a_refund() {
     paid.stack.stop().await;
 }
 
-/// More requests at once than the process has connections to the database, each of them under the charge's lock.
+/// Number of simultaneous requests: more than the process has database connections. Each needs the charge's lock.
 const MORE_THAN_CONNECTIONS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! What must hold, always, whatever gateways do and say.
+//! Rules that always hold, whatever gateways do and report.
 
 use schemas::gateway::GatewayKind;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ async fn on(gateways: &[GatewayKind]) -> Stack {
     .await
 }
 
-/// Efí creates, its answer is lost and it cannot be asked: the charge is shown at the next gateway, and Efí's orphan is payable.
+/// Makes Efí create while its answer is lost and reads fail: the charge is presented at the next gateway, and Efí's orphan is payable.
 async fn with_an_orphan() -> (Stack, String, String) {
     let stack = on(&[GatewayKind::Efi, GatewayKind::Stripe]).await;
     let lost = json!({ "kind": "reset_after", "method": "PUT", "path": "/v2/cob", "times": 1 });
@@ -50,7 +50,7 @@ async fn only_a_further_payment_is_a_duplicate_and_no_money_is_dropped() {
     assert_eq!(paid["amount_paid"], 2 * 12_345, "{paid}");
     assert_eq!(paid["payments"].as_array().map(Vec::len), Some(2));
     assert_eq!(paid["amount_mismatch"], "overpaid");
-    // and it can be given back
+    // and it can be refunded
     let path = format!("/v1/charges/{charge}/refunds");
     let second = json!({ "payment": paid["payments"][1]["id"] });
     let refund = stack.api.post(&path, &second).await.expect(201);
@@ -105,7 +105,7 @@ async fn an_attempt_that_left_nothing_is_searched_for_and_then_reported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_appears_long_after_we_went_on_is_voided() {
     let stack = on(&[GatewayKind::Asaas, GatewayKind::Stripe]).await;
-    // the gateway takes its time: it creates when nobody waits any more
+    // the gateway is slow: it creates after the caller has stopped waiting
     let late = json!({ "kind": "delay", "delay_ms": 3_500, "method": "POST", "path": "/v3/payments", "times": 1 });
     stack.asaas.fault(late).await;
     let charge = stack.api.charge(&pix()).await;

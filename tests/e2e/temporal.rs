@@ -1,4 +1,4 @@
-//! The engine: it may be away, it may be late, it knows no names, and it must be able to replay what it did.
+//! Temporal: it may be away or late, its histories contain no personal data, and recorded histories must replay.
 
 use std::{
     path::{Path, PathBuf},
@@ -25,7 +25,7 @@ use workflows::{
     orphan::OrphanWorkflow, refund::RefundWorkflow, sweep::SweepWorkflow,
 };
 
-/// Every kind of workflow that is recorded.
+/// Kinds of workflows that are recorded.
 const RECORDED: [&str; 5] = ["charge", "delivery", "endpoint", "orphan", "refund"];
 
 pub(crate) async fn client(stack: &Stack) -> Client {
@@ -40,7 +40,7 @@ pub(crate) async fn client(stack: &Stack) -> Client {
     .expect("a client")
 }
 
-/// A workflow's whole history; the workflow must exist.
+/// Returns a workflow's whole history. The workflow must exist.
 pub(crate) async fn history(client: &Client, id: &str) -> String {
     eventually(&format!("the workflow {id} exists"), || async {
         let handle = client.get_workflow_handle::<UntypedWorkflow>(id.to_owned());
@@ -141,7 +141,7 @@ async fn workflows_are_found_by_charge_and_merchant_and_hold_no_personal_data() 
             .count_workflows(query, WorkflowCountOptions::default())
             .await
             .map(|found| found.count());
-        // the charge's own, its reconciliation's and its two deliveries'; one that was woken after its end ran twice
+        // workflows of the charge, the orphan and two deliveries; a workflow that was woken after its end ran twice
         if count.as_ref().is_ok_and(|count| *count >= 4) {
             Ok(())
         } else {
@@ -191,7 +191,7 @@ async fn recorded_histories_replay() {
     }
 }
 
-/// The cost of waiting: 20 deliveries at once for an endpoint that takes two at a time and a second for each.
+/// Measures the cost of waiting: 20 deliveries at once for an endpoint that accepts two at a time and takes a second for each.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_delivery_costs_few_tasks_of_its_workflow() {
     let stack = Stack::start().await;
@@ -237,13 +237,13 @@ async fn a_waiting_delivery_costs_few_tasks_of_its_workflow() {
     }
     eprintln!("workflow tasks {tasks:?}, timers {timers:?}");
     assert!(tasks.iter().all(|n| *n >= 1), "{tasks:?}");
-    // one timer until its turn; a second one for those that came before the first answer showed how slow the endpoint is
+    // one timer until its turn, and a second one for deliveries that came before the first answer showed that the endpoint is slow
     assert!(timers.iter().all(|n| *n <= 4), "{timers:?}");
     assert!(tasks.iter().sum::<usize>() <= 20 * 7, "{tasks:?}");
     stack.stop().await;
 }
 
-/// Rewrites `tests/histories`; run it when a workflow changed on purpose and no old run of it is left:
+/// Rewrites `tests/histories`. Run it after an intended change of a workflow, when no old run of it is left:
 /// `tests/run.sh record_histories --ignored`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "records, and proves nothing"]

@@ -1,4 +1,4 @@
-//! When nobody knows whether the gateway did it.
+//! Unknown outcomes: a create at the gateway may or may not have taken effect.
 
 use serde_json::{Value, json};
 use tests::{Options, Stack, api::pix, eventually};
@@ -24,7 +24,8 @@ async fn a_lost_answer_is_found_again_and_the_charge_stays_where_it_is() {
     stack.stop().await;
 }
 
-/// The first gateway creates, its answer is lost, and it cannot be asked: the next one is shown, and the orphan voided.
+/// Makes the first gateway create while its answer is lost and reads fail: the next gateway's charge is presented, and the orphan is
+/// voided.
 async fn voids_the_orphan(first: &'static str, create: Value, ask: Value) {
     use schemas::gateway::GatewayKind::{Asaas, Efi, Stripe};
     let (gateways, at) = match first {
@@ -79,7 +80,7 @@ async fn an_unknown_outcome_never_leaves_two_codes_payable_after_stripe() {
 async fn an_unknown_outcome_never_leaves_two_codes_payable_after_asaas() {
     let create =
         json!({ "kind": "malformed", "method": "POST", "path": "/v3/payments", "times": 1 });
-    // one look before creating must pass, or nothing would be created
+    // the search before the create must succeed, or nothing would be created
     let stack_ask = json!({ "kind": "status", "status": 503, "method": "GET", "path": "/v3/payments", "skip": 1 });
     Box::pin(voids_the_orphan("asaas", create, stack_ask)).await;
 }

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// The clock ticks of `/proc`: a hundred a second on every Linux that matters.
+/// Milliseconds per clock tick of `/proc`: 100 ticks a second, as on common Linux kernels.
 const MS_PER_TICK: u64 = 10;
 
-/// Milliseconds of CPU used so far, by process name, children included.
+/// Returns the milliseconds of CPU used so far, by process name, children included.
 pub(crate) fn used_ms(pids: &Path) -> BTreeMap<String, u64> {
     let all = processes();
     let mut used = BTreeMap::new();
@@ -32,7 +32,7 @@ pub(crate) fn used_ms(pids: &Path) -> BTreeMap<String, u64> {
     used
 }
 
-/// Parent and ticks, by pid.
+/// Returns the parent and the ticks of each process, by pid.
 fn processes() -> BTreeMap<u32, (u32, u64)> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -46,7 +46,7 @@ fn processes() -> BTreeMap<u32, (u32, u64)> {
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
             continue;
         };
-        // the name in parentheses may hold anything
+        // the name in parentheses may contain spaces and parentheses
         let Some((_, rest)) = stat.rsplit_once(") ") else {
             continue;
         };
@@ -58,7 +58,7 @@ fn processes() -> BTreeMap<u32, (u32, u64)> {
                 .unwrap_or(0)
         };
         let parent = u32::try_from(number(1)).unwrap_or(0);
-        // own user and system time, and that of children that have ended
+        // own user and system time, and that of ended children
         all.insert(
             pid,
             (parent, number(11) + number(12) + number(13) + number(14)),

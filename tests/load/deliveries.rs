@@ -1,5 +1,5 @@
-//! Eight healthy endpoints beside a dead one and one that answers late: how long the healthy ones wait for their events, and what a
-//! waiting delivery costs.
+//! Eight healthy endpoints beside a dead one and a slow one: measures the delay of the healthy endpoints' events and the cost of a waiting
+//! delivery.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -34,22 +34,22 @@ use crate::{
 };
 
 const HEALTHY: usize = 8;
-/// Charges a second, each with one event for all ten endpoints.
+/// Charges a second. Each has one event for all ten endpoints.
 const EVENTS_PER_S: u32 = 2;
 const ANSWERS_AFTER: Duration = Duration::from_secs(10);
-/// How long after the last event the healthy endpoints may receive theirs: longer than the sweep takes to find a lost start.
+/// Maximum time from the last event until the healthy endpoints have received all events; longer than the sweep takes to find a lost start.
 const LATEST: Duration = Duration::from_mins(3);
-/// For how long statements are counted while nothing new is created.
+/// Period in which statements are counted while no charge is created.
 const QUIET: Duration = Duration::from_secs(30);
-/// Histories read per endpoint.
+/// Number of histories read per endpoint.
 const HISTORIES: usize = 25;
 const READ_EVERY: Duration = Duration::from_millis(250);
 
-/// The table's head.
+/// Head of the table.
 const HEAD: &str = "| phase | load average | events | received of expected | commit → received p50/p95/p99/max ms | waiting | statements | tries | workflow tasks per waiting delivery |\n\
      | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 
-/// One phase.
+/// Figures of one phase.
 #[derive(Debug, Default, Serialize)]
 struct Phase {
     name: String,
@@ -57,21 +57,21 @@ struct Phase {
     events: usize,
     expected: usize,
     received: usize,
-    /// From the event's commit until one of the eight received it.
+    /// Time from the event's commit until one of the eight endpoints received it.
     ms: Percentiles,
     max_ms: f64,
     waiting: Option<Waiting>,
 }
 
-/// What waiting deliveries cost while nothing new is created.
+/// Cost of waiting deliveries while no charge is created.
 #[derive(Debug, Default, Serialize)]
 struct Waiting {
     seconds: f64,
     deliveries: i64,
-    /// Statements about deliveries and endpoints, and the tries among what they did.
+    /// Statements on deliveries and endpoints, including those that record tries.
     statements: i64,
     tries: i64,
-    /// By endpoint: workflow tasks, timers, tries and deliveries of a sample, since each was created.
+    /// Workflow tasks, timers, tries and deliveries of a sample since each delivery was created, by endpoint.
     sample: BTreeMap<String, Sampled>,
 }
 
@@ -87,7 +87,7 @@ struct Sampled {
 struct Report {
     events_per_s: u32,
     endpoints: usize,
-    /// One dead and one slow over all healthy: the median of the pairs, and each pair.
+    /// p99 with a dead and a slow endpoint divided by p99 with healthy ones: the median of the pairs, and the value of each pair.
     p99_ratio: f64,
     p99_ratios: Vec<f64>,
     p50_ratios: Vec<f64>,
@@ -103,13 +103,13 @@ struct Deliveries {
     length: Duration,
 }
 
-/// Two more endpoints of a phase.
+/// The two additional endpoints of a phase.
 struct Others {
     ids: Vec<(&'static str, String)>,
     _receivers: Vec<Receiver>,
 }
 
-/// Measures so many pairs of phases.
+/// Measures `pairs` pairs of phases.
 pub(crate) async fn run(arguments: &Arguments, pairs: u32) -> anyhow::Result<()> {
     let mut bench = Deliveries::new(arguments).await?;
     let mut phases = Vec::new();
@@ -173,7 +173,7 @@ impl Deliveries {
             let receiver = Receiver::open().await;
             ids.push((name, create(&self.api, receiver.url.as_str()).await?));
             match name {
-                // its port refuses connections
+                // the dropped receiver's port refuses connections
                 "dead" if faulty => drop(receiver),
                 "slow" if faulty => {
                     receiver.reply(Reply {
@@ -191,7 +191,7 @@ impl Deliveries {
         })
     }
 
-    /// What waits for them is discarded.
+    /// Deletes the additional endpoints; their waiting deliveries are discarded.
     async fn remove(&self, others: Others) -> anyhow::Result<()> {
         for (_, id) in others.ids {
             let path = format!("/v1/webhook_endpoints/{id}");
@@ -201,7 +201,7 @@ impl Deliveries {
         Ok(())
     }
 
-    /// Creates charges by the clock, and waits until the healthy endpoints have received all their events.
+    /// Creates charges at a fixed rate and waits until the healthy endpoints have received all their events.
     async fn phase(&mut self, name: &str, length: Duration) -> anyhow::Result<Phase> {
         let load_before = load_average();
         let (from, start, between) = (
@@ -243,7 +243,7 @@ impl Deliveries {
         })
     }
 
-    /// The microseconds from each event's commit until each healthy endpoint first received it.
+    /// Returns the microseconds from each event's commit until each healthy endpoint first received it.
     fn received(&self, committed: &HashMap<String, DateTime<Utc>>) -> Vec<u64> {
         let mut took = Vec::new();
         for receiver in &self.healthy {
@@ -309,7 +309,7 @@ impl Deliveries {
                 .fetch_history(WorkflowFetchHistoryOptions::default())
                 .to_json()
                 .await;
-            // one that is parked from its first step on has none
+            // a delivery that is parked from its first step has no history
             let text = history.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
             let text = text.unwrap_or_default();
             let count = |event| text.matches(event).count();
@@ -322,7 +322,7 @@ impl Deliveries {
     }
 }
 
-/// When each event since `from` was committed.
+/// Returns the commit time of each event since `from`.
 async fn committed(
     db: &mut PgConnection,
     from: Uuid,

@@ -1,5 +1,5 @@
-//! One gateway hangs: it accepts requests and answers none. What sales, readiness, events and payments notice of it, beside phases
-//! of the same stack in which every gateway answers.
+//! One gateway hangs: it accepts requests and answers none. Measures the effect on sales, readiness, events and payments, beside phases of
+//! the same stack in which every gateway answers.
 
 use std::{
     path::Path,
@@ -29,20 +29,20 @@ mod watch;
 use report::{Phase, Report};
 use rest::Rest;
 
-/// Longer than any answer to a request.
+/// Delay of the hanging gateway in milliseconds; longer than any timeout.
 const HANGS_MS: u64 = 600_000;
-/// The part of the creations that have no effect at the hanging gateway; the others have one.
+/// Share of the creations that have no effect at the hanging gateway; the others have one.
 const WITHOUT_EFFECT: f64 = 0.5;
 
-/// What a merchant's route has to do with the gateway that hangs.
+/// Position of the hanging gateway in a merchant's route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Route {
-    /// It never touches it.
+    /// The route does not contain it.
     Healthy,
-    /// It begins with it, and a healthy one is next.
+    /// The route begins with it; a healthy gateway is next.
     First,
-    /// It has no other.
+    /// The route contains no other gateway.
     Only,
 }
 
@@ -57,15 +57,15 @@ pub(crate) struct Sale {
     pub description: String,
     pub status: u16,
     pub charge: Option<Uuid>,
-    /// As the answer shows them.
+    /// Status of the charge in the answer.
     pub charge_status: String,
     pub gateway: String,
-    /// Other gateways were tried first.
+    /// True if other gateways were tried first.
     pub fell_back: bool,
     pub took: Duration,
 }
 
-/// A charge that a payer can pay: the merchant's client, the charge's id, its gateway, its description.
+/// A payable charge: the merchant's client, the charge's id, its gateway, its description.
 type Payable = (Api, String, String, String);
 
 pub(crate) struct Hanging {
@@ -75,19 +75,19 @@ pub(crate) struct Hanging {
     stripe: Simulator,
     metrics: Vec<(String, url::Url)>,
     length: Duration,
-    /// By the clock.
+    /// Rate of sales, independent of the answers.
     sales_per_s: u32,
-    /// Charges of healthy routes that a payer can pay, newest last.
+    /// Payable charges of healthy routes, newest last.
     payable: Arc<Mutex<Vec<Payable>>>,
 }
 
-/// Measures so many pairs of phases.
+/// Measures `pairs` pairs of phases.
 pub(crate) async fn run(arguments: &Arguments, pairs: u32) -> anyhow::Result<()> {
     let hanging = Hanging::new(arguments).await?;
     let mut db = PgConnection::connect(&arguments.database).await?;
     let (mut phases, mut sales) = (Vec::new(), Vec::new());
     print(report::HEAD)?;
-    // not measured: connections are opened, statements prepared, accounts read
+    // not measured: in it connections are opened, statements prepared and accounts read
     hanging.phase("warm-up", hanging.length / 4).await?;
     for pair in 1..=pairs {
         for hangs in [false, true] {
@@ -103,7 +103,7 @@ pub(crate) async fn run(arguments: &Arguments, pairs: u32) -> anyhow::Result<()>
             phases.push(phase);
             sales.extend(sold);
         }
-        // the next phase begins when nothing of this one is left to do
+        // the next phase begins when all work of this one is done
         let rest = Rest::reach(&mut db, &hanging, &sales).await?;
         print(&rest.line())?;
         phases.last_mut().context("a phase")?.rest = Some(rest);
@@ -151,7 +151,7 @@ impl Hanging {
         [&self.efi, &self.asaas, &self.stripe]
     }
 
-    /// Stripe accepts requests and answers none; some of the creations take effect.
+    /// Makes Stripe accept requests without an answer; some of the creations take effect.
     async fn hang(&self) {
         let hangs = |method| json!({ "kind": "delay", "delay_ms": HANGS_MS, "method": method });
         let (mut before, mut after) = (hangs("POST"), hangs("POST"));
@@ -162,7 +162,7 @@ impl Hanging {
         }
     }
 
-    /// Sells, pays, and watches, for so long.
+    /// Sells, pays and watches for `length`.
     async fn phase(&self, name: &str, length: Duration) -> anyhow::Result<(Phase, Vec<Sale>)> {
         lock(&self.payable).clear();
         let load_before = report::load_average();
@@ -179,7 +179,7 @@ impl Hanging {
         Ok((phase, sales))
     }
 
-    /// Open loop, one merchant after the other.
+    /// Creates charges in an open loop, for one merchant after the other.
     async fn sell(&self, until: Instant) -> Vec<Sale> {
         let (start, between) = (Instant::now(), Duration::from_secs(1) / self.sales_per_s);
         let mut asked = JoinSet::new();

@@ -1,8 +1,9 @@
-//! Measures a running stack: open loop (arrivals by the clock, whatever is still under way) and closed loop (so many at a time).
+//! Measures a running stack with an open loop (arrivals at a fixed rate, independent of the answers) and a closed loop (a fixed number of
+//! requests at a time).
 //!
-//! Latency is *added* latency: from when a request was due until its answer, minus what the simulator itself spent on it.
-//! With `--hanging`, `--deliveries` or `--recovery` it measures that instead, each in a file of its own.
-//! Every figure is of this machine, on which the load, the stack and the simulators share the cores.
+//! Latency is *added* latency: the time from when a request was due until its answer, minus the time that the simulator itself took.
+//! `--hanging`, `--deliveries` and `--recovery` each select another measurement, which writes a file of its own. Every figure belongs to
+//! this machine, on which the load, the stack and the simulators share the cores.
 
 mod cpu;
 mod deliveries;
@@ -18,7 +19,7 @@ use clap::Parser;
 use tests::{Api, MerchantServer, Simulator};
 use url::Url;
 
-/// Where the stack is, and how long to measure.
+/// Addresses of the stack, and the lengths and rates of the runs.
 #[derive(Debug, Parser)]
 #[command(args_override_self = true)]
 pub struct Arguments {
@@ -29,61 +30,61 @@ pub struct Arguments {
     key: String,
     #[arg(long, default_value = "http://127.0.0.1:4100")]
     simulators: Url,
-    /// For the write-ahead log.
+    /// Used to measure the write-ahead log.
     #[arg(long)]
     database: String,
-    /// Files named after processes, each with a pid on its first line.
+    /// Folder of files named after processes, each with a pid on its first line.
     #[arg(long)]
     pids: PathBuf,
-    /// Seconds of each run.
+    /// Length of each run in seconds.
     #[arg(long, default_value_t = 15)]
     seconds: u64,
-    /// Milliseconds that the gateway takes.
+    /// Latency of the gateway in milliseconds.
     #[arg(long, default_value_t = 0)]
     gateway_ms: u64,
-    /// Charges at a time, one closed-loop run each.
+    /// Numbers of charges in progress at a time, one closed-loop run each.
     #[arg(long, value_delimiter = ',', default_value = "1,8,16")]
     closed: Vec<usize>,
-    /// Charges per second, one open-loop run each; the last one should be more than the stack can take.
+    /// Charges per second, one open-loop run each. The last one should exceed the capacity of the stack.
     #[arg(long, value_delimiter = ',', default_value = "25,50,200")]
     open: Vec<u32>,
-    /// Full lives per second offered (created, paid, delivered).
+    /// Full lives offered per second (created, paid, delivered), one run each.
     #[arg(long, value_delimiter = ',', default_value = "20,35,50")]
     lives: Vec<u32>,
-    /// Measures the recovery from an outage of Temporal instead, with so many charges and as many deliveries.
+    /// Measures the recovery from an outage of Temporal instead, with this number of charges and as many deliveries.
     #[arg(long)]
     recovery: Option<u32>,
-    /// Keys of other merchants, who share the recovery; with `--hanging`, merchants whose routes never touch Stripe.
+    /// Keys of other merchants, which share the recovery; with `--hanging`, merchants whose routes do not contain Stripe.
     #[arg(long, value_delimiter = ',')]
     others: Vec<String>,
-    /// Measures beside a hanging Stripe instead: so many pairs of phases, without it and with it.
+    /// Measures beside a hanging Stripe instead: the number of pairs of phases, each without and with the fault.
     #[arg(long)]
     hanging: Option<u32>,
-    /// Sales a second beside a hanging Stripe.
+    /// Sales per second beside a hanging Stripe.
     #[arg(long, default_value_t = 30)]
     sales: u32,
-    /// Keys of merchants whose routes begin with Stripe, and have another gateway.
+    /// Keys of merchants whose routes begin with Stripe and contain another gateway.
     #[arg(long, value_delimiter = ',')]
     touched: Vec<String>,
     /// Keys of merchants whose only gateway is Stripe.
     #[arg(long, value_delimiter = ',')]
     stuck: Vec<String>,
-    /// Measures deliveries beside a dead and a slow endpoint instead: so many pairs of phases, without them and with them.
+    /// Measures deliveries beside a dead and a slow endpoint instead: the number of pairs of phases, each without and with them.
     #[arg(long)]
     deliveries: Option<u32>,
-    /// Temporal's frontend, where the workflows of deliveries are read.
+    /// Address of Temporal's frontend, from which the delivery workflows are read.
     #[arg(long, default_value = "http://127.0.0.1:7233")]
     temporal: Url,
-    /// Where metrics of processes are, as `name=URL`.
+    /// Addresses of the processes' metrics, as `name=URL`.
     #[arg(long, value_delimiter = ',')]
     metrics: Vec<String>,
-    /// Where to write `results.json` and `results.md`.
+    /// Folder to which `results.json` and `results.md` are written.
     #[arg(long, default_value = "tests/load")]
     output: PathBuf,
 }
 
 impl Arguments {
-    /// The processes with metrics, by name.
+    /// Returns the processes with metrics, by name.
     fn metrics(&self) -> anyhow::Result<Vec<(String, Url)>> {
         let named = self.metrics.iter().map(|named| {
             let (name, url) = named.split_once('=').context("name=URL")?;
@@ -93,7 +94,7 @@ impl Arguments {
     }
 }
 
-/// What the one webhook endpoint hears: every event, as unless told otherwise, or only that somebody paid.
+/// Subscriptions of the one webhook endpoint: every event (the default), or only `charge.paid`.
 const RECEIVES: [(&str, &[&str]); 2] = [("all told", &[]), ("paid told", &["charge.paid"])];
 
 #[tokio::main]
@@ -137,7 +138,7 @@ async fn main() -> anyhow::Result<()> {
     report::write(&arguments.output, &rows)
 }
 
-/// At once, also into a file.
+/// Prints and flushes at once, so that a redirected output is up to date.
 fn print(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

@@ -1,4 +1,4 @@
-//! After an outage of Temporal: how fast what it left is started, how evenly, and what new charges notice of it.
+//! Measures the recovery from an outage of Temporal: the rate and evenness of the starts, and the effect on new charges.
 
 use std::{path::Path, time::Duration};
 
@@ -16,26 +16,26 @@ use uuid::Uuid;
 
 use crate::{Arguments, print, run::Bench};
 
-/// Charges at a time while the stack does nothing else: what it creates alone.
+/// Charges in progress at a time in the run that measures the capacity without a backlog.
 const ALONE: usize = 8;
-/// New charges a second, before and during the recovery.
+/// New charges per second, before and during the recovery.
 const NEW_PER_S: u32 = 5;
-/// The share of the first merchant's rows, in percent; the others share the rest.
+/// Share of the first merchant's rows in percent; the other merchants share the rest.
 const LARGEST_PERCENT: u32 = 70;
-/// Connections whose credentials do not open, each with a notification's token that is due.
+/// Number of connections whose credentials cannot be decrypted, each with a notification token that is due.
 const DEAD_CONNECTIONS: u32 = 200;
 const POLL_EVERY: Duration = Duration::from_millis(500);
-/// A backlog that is not empty by then has failed.
+/// Time after which a backlog that is not empty counts as failed.
 const PATIENCE: Duration = Duration::from_mins(20);
 
 struct Merchant {
     id: Uuid,
-    /// A charge that is presented, with an event that was delivered.
+    /// A presented charge with a delivered event.
     charge: Uuid,
     _merchant_server: MerchantServer,
 }
 
-/// Measures, with `rows` charges and as many deliveries.
+/// Measures with `rows` charges and as many deliveries.
 pub(crate) async fn run(arguments: &Arguments, bench: &Bench, rows: u32) -> anyhow::Result<()> {
     let mut db = PgConnection::connect(&arguments.database).await?;
     let mut merchants = Vec::new();
@@ -79,7 +79,7 @@ pub(crate) async fn run(arguments: &Arguments, bench: &Bench, rows: u32) -> anyh
     write(&arguments.output, &report)
 }
 
-/// An endpoint, and a charge whose event it accepted.
+/// Creates an endpoint and a charge whose event it accepted.
 async fn prepare(db: &mut PgConnection, api: &Api) -> anyhow::Result<Merchant> {
     let merchant_server = MerchantServer::open().await;
     let wanted = json!({ "url": merchant_server.url, "events": [] });
@@ -102,7 +102,7 @@ async fn prepare(db: &mut PgConnection, api: &Api) -> anyhow::Result<Merchant> {
     })
 }
 
-/// The backlog; and in it a row that cannot be read, and connections that do not answer.
+/// Seeds the backlog, and in it a row that cannot be read and connections that do not answer.
 async fn seed(db: &mut PgConnection, merchants: &[Merchant], rows: u32) -> anyhow::Result<()> {
     let others = u32::try_from(merchants.len().saturating_sub(1).max(1))?;
     for (n, merchant) in merchants.iter().enumerate() {
@@ -129,7 +129,7 @@ async fn seed(db: &mut PgConnection, merchants: &[Merchant], rows: u32) -> anyho
     Ok(())
 }
 
-/// Waits until nothing is overdue but the poisoned row. Returns when the first row moved, and when each merchant's last one did.
+/// Waits until nothing is overdue but the poisoned row. Returns the time of the first row's move and of each merchant's last one.
 async fn watch(
     db: &mut PgConnection,
     merchants: &[Merchant],
@@ -173,7 +173,7 @@ fn sum(left: &[Left], of: impl Fn(Left) -> i64) -> i64 {
     left.iter().map(|left| of(*left)).sum()
 }
 
-/// What the sweep says of the rows that failed, and how many of each.
+/// Returns the sweep's reasons for the rows that failed, with the number of each.
 async fn poisoned(db: &mut PgConnection) -> anyhow::Result<Value> {
     let sql = "select kind || ': ' || reason, count(*) from sweep_marks
                 where reason not in ('started', 'woken', 'worked on') group by 1 order by 1";

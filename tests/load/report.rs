@@ -1,26 +1,26 @@
-//! A run's figures, as JSON and as a table.
+//! Figures of a run, as JSON and as a table.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::Serialize;
 
-/// One run.
+/// Figures of one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub name: String,
     pub seconds: f64,
-    /// Charges presented.
+    /// Number of charges presented.
     pub charges: usize,
     pub charges_per_s: f64,
-    /// Refused at once (503).
+    /// Number of requests refused at once (503).
     pub shed: usize,
-    /// Answered otherwise, or presented by another gateway than the first.
+    /// Number of requests with another answer, or presented by another gateway than the first.
     pub other: usize,
-    /// Of those presented, in milliseconds.
+    /// Added latency of the presented charges in milliseconds.
     pub added_ms: Percentiles,
-    /// Of those refused, in milliseconds.
+    /// Latency of the refused requests in milliseconds.
     pub shed_ms: Percentiles,
-    /// Created, paid and delivered, where that was measured.
+    /// Number of charges created, paid and delivered, where that was measured.
     pub lives: Option<usize>,
     pub lives_per_s: Option<f64>,
     pub deliveries_per_s: Option<f64>,
@@ -29,7 +29,7 @@ pub(crate) struct Row {
     pub wal_bytes_per_charge: f64,
 }
 
-/// In milliseconds.
+/// Percentiles in milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Percentiles {
     pub p50: f64,
@@ -37,12 +37,12 @@ pub(crate) struct Percentiles {
     pub p99: f64,
 }
 
-/// The table's head.
+/// Head of the table.
 pub(crate) const HEAD: &str = "| run | charges/s | added p50/p95/p99 ms | shed (p99 ms) | lives/s (of all) | deliveries/s | CPU ms per charge | WAL kB per charge |\n\
      | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 
 impl Row {
-    /// As a line of the table.
+    /// Returns the row as a line of the table.
     pub(crate) fn line(&self) -> String {
         let cpu: Vec<_> = self
             .cpu_ms_per_charge

@@ -1,4 +1,4 @@
-//! The runs.
+//! Closed-loop, open-loop and full-life runs.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,11 +25,11 @@ use crate::{
     report::{Percentiles, Row},
 };
 
-/// How long after the last arrival a payment may be delivered.
+/// Maximum time from the last arrival until its payment is delivered.
 const LATEST: Duration = Duration::from_secs(20);
 const POLL_EVERY: Duration = Duration::from_millis(50);
 
-/// What is measured, and by what.
+/// The measured system and the instruments that measure it.
 pub(crate) struct Bench {
     api: Api,
     efi: Simulator,
@@ -47,7 +47,7 @@ struct Sample {
     took: Duration,
 }
 
-/// CPU and write-ahead log at one moment.
+/// CPU time and write-ahead log position at one moment.
 struct Meter {
     cpu: BTreeMap<String, u64>,
     wal: i64,
@@ -72,7 +72,7 @@ impl Bench {
         })
     }
 
-    /// `at_a_time` callers, each of whom asks again as soon as it was answered.
+    /// Runs a closed loop: `at_a_time` callers, each of which sends its next request as soon as it has an answer.
     pub(crate) async fn closed(&self, at_a_time: usize, name: &str) -> anyhow::Result<Row> {
         let (before, samples) = (self.meter().await?, Arc::<Mutex<Vec<Sample>>>::default());
         let until = Instant::now() + self.length;
@@ -93,7 +93,7 @@ impl Bench {
         self.row(name, &before, samples).await
     }
 
-    /// `rate` arrivals a second, by the clock.
+    /// Runs an open loop: `rate` arrivals a second, independent of the answers.
     pub(crate) async fn open(&self, rate: u32, quiet: bool, name: &str) -> anyhow::Result<Row> {
         let (before, samples) = (self.meter().await?, Arc::<Mutex<Vec<Sample>>>::default());
         let (start, between) = (Instant::now(), Duration::from_secs(1) / rate);
@@ -119,7 +119,7 @@ impl Bench {
         self.row(name, &before, samples).await
     }
 
-    /// One webhook endpoint, in this process, for these events; for none named, for all.
+    /// Registers one webhook endpoint, served by this process, for these events; for all if none is named.
     pub(crate) async fn listen(
         &self,
         merchant_server: &MerchantServer,
@@ -139,7 +139,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Open loop, and every charge is paid at once; ends when the last payment was delivered.
+    /// Runs an open loop in which every charge is paid at once. Ends when the last payment was delivered.
     pub(crate) async fn lives(
         &self,
         rate: u32,
@@ -159,7 +159,7 @@ impl Bench {
                 .filter(|a| a.event["type"] == "charge.paid")
                 .count()
         };
-        // what is late by then was left to the sweep, and counts as no full life
+        // a payment that is late by then was left to the sweep and is no full life
         let deadline = Instant::now() + LATEST;
         while paid(&merchant_server.arrived()[received_before..]) < row.charges
             && Instant::now() < deadline
@@ -249,7 +249,7 @@ impl Bench {
         })
     }
 
-    /// Divides what was used since `before` by the run's charges.
+    /// Divides the resources used since `before` by the run's charges.
     async fn spend(&self, row: &mut Row, before: &Meter) -> anyhow::Result<()> {
         let after = self.meter().await?;
         let charges = count(row.charges.max(1));

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Measures a release build on a stack of its own: `tests/load/run.sh [arguments of tests/load/main.rs]`.
-# Its ports are those of `make up` plus 22000, its state is .test/load, its results are tests/load/results.json and .md.
+# Its ports are those of `make up` plus 22000. Its state is in .test/load, its results in tests/load/results.json and .md.
 #
 #   run.sh recovery [rows]      the recovery from an outage of Temporal                      recovery.json
 #   run.sh hanging [pairs]      sales, events and payments while one gateway hangs           hanging.json, .md
 #   run.sh deliveries [pairs]   healthy endpoints beside a dead one and a slow one           deliveries.json, .md
 #
-# Each takes the arguments of tests/load/main.rs behind it. PROFILE_FOLDER=debug tries the program itself, whose figures then say
-# nothing.
+# Each accepts further arguments of tests/load/main.rs after its own. PROFILE_FOLDER=debug tests the program itself; its figures are
+# meaningless.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export STATE=${LOAD_STATE:-$PWD/.test/load} TOOLS=${TOOLS:-$PWD/.run/tools}
@@ -34,7 +34,7 @@ case $PROFILE_FOLDER in release) profile=release ;; *) profile=dev ;; esac
 cargo build --quiet --profile "$profile" -p orchestrator -p simulators -p tests --bin orchestrator --bin simulators --bin load
 . deploy/local/environment.sh
 
-# each run begins with empty tables and queues
+# each run starts with empty tables and queues
 name=load_$(date +%s)
 "$POSTGRES_BIN/psql" -X -q "$ORCHESTRATOR_DATABASE_URL" -c "create database $name"
 export ORCHESTRATOR_DATABASE_URL=${ORCHESTRATOR_DATABASE_URL%/*}/$name
@@ -48,7 +48,7 @@ done
 deploy/local/stack.sh wait-http api "$api/readyz" 60
 deploy/local/stack.sh wait-http worker "http://127.0.0.1:$WORKER_PORT/readyz" 60
 
-# merchant ACCOUNT GATEWAY...: another merchant with accounts of its own; prints its key.
+# merchant ACCOUNT GATEWAY...: creates another merchant with accounts of its own and prints its key.
 merchant() {
     local account=$1 id gateway
     shift
@@ -67,7 +67,7 @@ recovery)
     set -- --recovery "$count" --seconds 30 --others "$(joined "${others[@]}")" "$@"
     ;;
 hanging)
-    # twenty with the first one, whose route begins with Efí: ten that never touch Stripe, eight that begin with it, two with nothing else
+    # twenty merchants with the first, whose route begins with Efí: ten never use Stripe, eight begin with it, two have no other gateway
     for n in 1 2 3 4; do others+=("$(merchant "efi$n" efi)"); done
     for n in 1 2 3 4 5; do others+=("$(merchant "asaas$n" asaas)"); done
     for n in 1 2 3 4; do touched+=("$(merchant "asaas2$n" stripe asaas)" "$(merchant "efi2$n" stripe efi)"); done

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the gateways' official SDKs against the simulators: `tests/sdks/run.sh [part of a check's path]`.
-# A check is GATEWAY/node/check.mjs or GATEWAY/python/check.py beside this file; it ends with 0 if all went well, and finds in its environment
-# CONTROL_URL and one URL for each of the simulators' ports (STRIPE_URL, ASAAS_URL, EFI_URL, EFI_TLS_URL, …), and CERTIFICATES (Efí's, a folder).
+# A check is GATEWAY/node/check.mjs or GATEWAY/python/check.py beside this file. It exits with 0 on success. Its environment contains
+# CONTROL_URL, one URL for each of the simulators' ports (STRIPE_URL, ASAAS_URL, EFI_URL, EFI_TLS_URL, …) and CERTIFICATES (the folder of
+# Efí's).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -12,9 +13,9 @@ for tool in node npm python3 curl; do
     command -v "$tool" >/dev/null || { echo "missing: $tool. On Debian or Ubuntu: sudo apt-get install -y nodejs npm python3-venv curl" >&2; exit 1; }
 done
 
-# Ports: SDKS_PORT is the first; each simulator may be moved by its own variable, as STRIPE_PORT.
+# Ports: SDKS_PORT is the first; a variable such as STRIPE_PORT sets the port of one simulator.
 port=${SDKS_PORT:-27400}
-# How they are started; a binary built before will do, too.
+# Command that starts the simulators; SIMULATORS may name a binary that is already built.
 read -ra simulate <<<"${SIMULATORS:-cargo run -q -p simulators --}"
 arguments=(--certificates "$state/certificates")
 for flag in $("${simulate[@]}" --help | grep -oE -- '--[a-z-]+-port'); do

@@ -1,4 +1,4 @@
-//! What merchants, payers and gateways do: the API's part without HTTP.
+//! Actions of merchants, payers and gateways: the API's part without HTTP.
 
 use activities::Activities;
 use chrono::{DateTime, Utc};
@@ -21,7 +21,7 @@ use store::{
 };
 use url::Url;
 
-/// What a merchant asked for.
+/// Request of a merchant for a charge.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     pub merchant: MerchantId,
@@ -29,16 +29,16 @@ pub(super) struct Order {
     pub request: CreateCharge,
 }
 
-/// What became of asking for a charge.
+/// Result of a request for a charge or a refund.
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
-    /// This charge is to be presented.
+    /// The charge was created and must be presented.
     Charge(ChargeId),
-    /// Nothing was stored, or nothing is to be done, for this reason.
+    /// Nothing was stored, or there is nothing to do, for this reason.
     Nothing(#[expect(dead_code, reason = "for the trace, which prints it")] String),
 }
 
-/// `POST /v1/charges` until the charge's workflow is to be started.
+/// Runs `POST /v1/charges` up to the start of the charge's workflow.
 pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<Asked, StoreError> {
     let (merchant, request) = (order.merchant, &order.request);
     let preview = acts.preview(merchant, Mode::Test, request).await?;
@@ -88,7 +88,7 @@ pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<As
     })
 }
 
-/// `POST /v1/charges/{id}/cancel`.
+/// Runs `POST /v1/charges/{id}/cancel`.
 pub(super) async fn cancel_charge(
     acts: &Activities,
     (merchant, charge): (MerchantId, ChargeId),
@@ -102,7 +102,7 @@ pub(super) async fn cancel_charge(
     Ok(asked)
 }
 
-/// `POST /v1/refunds`: a part of what is left, or all of it.
+/// Runs `POST /v1/refunds` for a part of the remaining amount, or for all of it.
 pub(super) async fn refund_charge(
     acts: &Activities,
     id: ChargeId,
@@ -162,7 +162,7 @@ pub(super) async fn refund_charge(
     Ok(Some(new.id))
 }
 
-/// `POST /notifications/{connection}/{secret}`: whether it was taken.
+/// Runs `POST /notifications/{connection}/{secret}`. Returns true if the notification was accepted.
 pub(super) async fn notified(
     acts: &Activities,
     sent: &Outgoing,
@@ -207,7 +207,7 @@ pub(super) async fn notified(
     Ok(Some(id))
 }
 
-/// The connection and the secret of a notification address.
+/// Returns the connection and the secret of a notification address.
 fn address(url: &str) -> Option<(ConnectionId, SecretString)> {
     let url: Url = url.parse().ok()?;
     let mut parts = url

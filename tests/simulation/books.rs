@@ -1,4 +1,4 @@
-//! The gateways' books against our rows: the invariants of `docs/ARCHITECTURE.md#invariants`.
+//! Compares the gateways' books with our rows: the invariants of `docs/ARCHITECTURE.md#invariants`.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use super::{
     world::World,
 };
 
-/// How often each invariant was checked, over all runs: rows or pairs looked at.
+/// Number of checks of each invariant over all runs, in rows or pairs.
 pub type Checks = BTreeMap<(u8, &'static str), u64>;
 
-/// Queries that must find nothing at rest, each with the invariant that a row would break. Each answers `what`.
+/// Queries that must return no row at rest, each with the invariant that a row would break. Each returns a column `what`.
 const NEVER: [(u8, &str, &str); 15] = [
     (1, "at most one presented attempt", "select charge_id::text as what from attempts where state = 'presented' group by charge_id having count(*) > 1"),
     (2, "attempts are numbered without gaps", "select charge_id::text as what from attempts group by charge_id having max(n) <> count(*)"),
@@ -40,7 +40,7 @@ const NEVER: [(u8, &str, &str); 15] = [
            or amount_refund_pending <> coalesce((select sum(amount) from refunds r where r.charge_id = c.id and r.status in ('pending', 'needs_review')), 0)"),
 ];
 
-/// Also true in the middle of a run, whenever no task runs.
+/// Queries that must return no row at any moment at which no task runs.
 const ALWAYS: [(u8, &str, &str); 2] = [
     (
         1,
@@ -54,7 +54,7 @@ const ALWAYS: [(u8, &str, &str); 2] = [
     ),
 ];
 
-/// The rows of a workflow, to see whether anything changed.
+/// Returns the rows of a workflow as text, to detect changes.
 pub(super) async fn print(database: &mut Database, (kind, id): Key) -> anyhow::Result<String> {
     let charge = match kind {
         Kind::Charge => format!("'{id}'::uuid"),
@@ -76,18 +76,18 @@ pub(super) async fn print(database: &mut Database, (kind, id): Key) -> anyhow::R
     Ok(rows[0].get("print"))
 }
 
-/// An attempt, and its charge.
+/// An attempt with its charge.
 struct Known {
     state: String,
     charge: Uuid,
     status: String,
-    /// The charge is checked again.
+    /// True if the charge has a next check.
     checked: bool,
     review: bool,
 }
 
 impl World {
-    /// What is true whenever no task runs.
+    /// Checks the invariants that hold whenever no task runs.
     pub(super) async fn check_now(&mut self) -> anyhow::Result<()> {
         let mut checks = std::mem::take(&mut self.checks);
         for (invariant, name, query) in ALWAYS {
@@ -97,7 +97,7 @@ impl World {
         Ok(())
     }
 
-    /// The same, and the gateways: faults have been over for a while.
+    /// Checks the invariants of [`Self::check_now`] and the gateways' books, some time after the last fault.
     pub(super) async fn check_settled(&mut self, checks: &mut Checks) -> anyhow::Result<()> {
         for (invariant, name, query) in ALWAYS {
             self.never(invariant, name, query, checks).await?;
@@ -105,7 +105,7 @@ impl World {
         self.check_instruments(false, checks).await
     }
 
-    /// What is true once all is at rest.
+    /// Checks the invariants that hold at rest.
     pub(super) async fn check_at_rest(&mut self, checks: &mut Checks) -> anyhow::Result<()> {
         for (invariant, name, query) in NEVER.into_iter().chain(ALWAYS) {
             self.never(invariant, name, query, checks).await?;
@@ -136,7 +136,7 @@ impl World {
         Ok(())
     }
 
-    /// How a payment is known that the gateway took back.
+    /// Returns the column that marks a payment reversed by the gateway.
     async fn reversal_column(&mut self) -> anyhow::Result<&'static str> {
         if self.reversal.is_none() {
             let rows = self
@@ -149,7 +149,7 @@ impl World {
         Ok(self.reversal.unwrap_or("true"))
     }
 
-    /// All attempts by the reference that they have at gateways.
+    /// Returns all attempts by their reference at gateways.
     async fn known(&mut self) -> anyhow::Result<BTreeMap<String, Known>> {
         let rows = self
             .database
@@ -172,7 +172,7 @@ impl World {
         Ok(rows.into_iter().map(known).collect())
     }
 
-    /// Everything at a gateway is known to us; what can be paid there is what we show.
+    /// Checks that everything at a gateway has an attempt, and that everything payable there is what we present.
     async fn check_instruments(
         &mut self,
         at_rest: bool,
@@ -219,7 +219,7 @@ impl World {
 
     fn check_payable(&self, gateway: &str, held: &Held, attempt: &Known, at_rest: bool) {
         let shown = attempt.state == "presented" && !at_rest;
-        // between the payment of one and the voiding of another, in a person's hands, or restored and not yet noticed
+        // allowed between the payment of one instrument and the voiding of another, in review, or after a restoration not yet found
         let moves = match attempt.state.as_str() {
             "abandoned" | "open" => true,
             "voided" | "absent" => attempt.checked,
@@ -239,7 +239,7 @@ impl World {
         }
     }
 
-    /// Each payment at a gateway is recorded exactly once.
+    /// Checks that each payment at a gateway is recorded exactly once.
     async fn check_money(&mut self, checks: &mut Checks) -> anyhow::Result<()> {
         let reversed = self.reversal_column().await?;
         let rows = self
@@ -272,7 +272,7 @@ impl World {
         Ok(())
     }
 
-    /// No sale is lost without a try.
+    /// Checks that no sale fails without a try.
     async fn check_failures(&mut self, checks: &mut Checks) -> anyhow::Result<()> {
         self.never(
             4,

@@ -1,5 +1,5 @@
-//! Where a worker may be stopped: before each connection to the database that it takes, before and after each call to a gateway.
-//! A task that reaches a border waits there for the scheduler; so does one that waits for a time.
+//! Points at which a worker may be stopped: before it uses a database connection, and before and after each call to a gateway. A task that
+//! reaches a border waits there for the scheduler; so does a task that waits for a time.
 
 use std::{
     collections::BTreeMap,
@@ -12,17 +12,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
-/// A task of the scheduler.
+/// Id of a task of the scheduler.
 pub(super) type TaskId = u64;
 
-/// What a task waits for.
+/// Reason for which a task waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Border {
-    /// A connection to the database: it is there, and used once let go.
+    /// Use of a database connection: it is acquired already, and used once the task is granted its ticket.
     Database,
     /// A call to a gateway, or its answer.
     Call(String),
-    /// A moment.
+    /// A time.
     Time(DateTime<Utc>),
 }
 
@@ -33,26 +33,26 @@ pub(super) struct Ticket {
     waker: Option<Waker>,
 }
 
-/// What all parts of a run share. One thread: the lock is never held across an await.
+/// State that all parts of a run share. There is one thread: the lock is never held across an await.
 pub(super) struct Shared {
     pub now: DateTime<Utc>,
-    /// The database's clock is behind.
+    /// True if the database's clock is behind.
     pub clock_moved: bool,
     pub rng: StdRng,
-    /// Whose future is being polled.
+    /// Task whose future is being polled.
     pub current: Option<TaskId>,
     pub tickets: BTreeMap<u64, Ticket>,
-    /// Tickets taken so far.
+    /// Number of tickets taken so far.
     pub taken: u64,
     pub trace: Vec<String>,
     pub began: DateTime<Utc>,
     ids: u64,
     seed: u64,
     pub keeps_trace: bool,
-    /// Statements that ended.
+    /// Number of statements that ended.
     pub statements: u64,
     pub violations: Vec<(u8, String)>,
-    /// Invariants that are not watched.
+    /// Invariants that are not checked.
     pub skipped: Vec<u8>,
 }
 
@@ -79,7 +79,7 @@ impl Borders {
         })))
     }
 
-    /// Begins another run.
+    /// Starts another run.
     pub(super) fn begin(&self, seed: u64, now: DateTime<Utc>) {
         let mut shared = self.lock();
         shared.now = now;
@@ -115,12 +115,12 @@ impl Borders {
         }
     }
 
-    /// A number from 0 up to and without `limit`.
+    /// Returns a number from 0 to below `limit`.
     pub(super) fn draw(&self, limit: u64) -> u64 {
         self.lock().rng.random_range(0..limit.max(1))
     }
 
-    /// Whether something happens that happens so many times of a thousand.
+    /// Returns true in `per_mille` of a thousand cases.
     pub(super) fn chance(&self, per_mille: u64) -> bool {
         self.draw(1000) < per_mille
     }
@@ -139,7 +139,7 @@ impl Borders {
         }
     }
 
-    /// An invariant of `docs/ARCHITECTURE.md#invariants` does not hold.
+    /// Records that an invariant of `docs/ARCHITECTURE.md#invariants` does not hold.
     pub(super) fn violated(&self, invariant: u8, what: String) {
         if self.lock().skipped.contains(&invariant) {
             return;
@@ -158,7 +158,7 @@ impl Borders {
         }
     }
 
-    /// Lets a ticket's holder go on.
+    /// Grants a ticket: its task may continue.
     pub(super) fn grant(&self, ticket: u64) {
         let mut shared = self.lock();
         if let Some(ticket) = shared.tickets.get_mut(&ticket) {
@@ -169,7 +169,7 @@ impl Borders {
         }
     }
 
-    /// An id for a new row: sortable, and the same for the same seed.
+    /// Returns an id for a new row: sortable, and the same for the same seed.
     pub(super) fn id(&self) -> Uuid {
         let mut shared = self.lock();
         shared.ids += 1;
@@ -189,12 +189,12 @@ impl Borders {
     }
 }
 
-/// The part of an id that tells it apart within a run.
+/// Returns the part of an id that is unique within a run.
 pub(super) fn short(id: Uuid) -> String {
     format!("{:x}", id.as_u128() & 0xff_ffff)
 }
 
-/// See [`Borders::wait`].
+/// Future of [`Borders::wait`].
 pub(super) struct Waiting {
     borders: Borders,
     border: Border,
@@ -253,7 +253,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Ids and chance for the product.
+/// Source of ids and randomness for the product.
 pub(super) struct Seeded(pub Borders);
 
 impl store::chance::Chance for Seeded {

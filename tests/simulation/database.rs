@@ -1,4 +1,4 @@
-//! A database of the simulation's own: its clock and its ids are sequences, so that both are the seed's.
+//! A database of the simulation's own. Its clock and its ids are sequences, so that the seed determines both.
 
 use std::str::FromStr;
 
@@ -17,19 +17,19 @@ use super::{
     line::Line,
 };
 
-/// More than tasks can ever hold at a time.
+/// Size of the pool; more than tasks can hold at a time.
 const CONNECTIONS: u32 = 80;
-/// As many as tasks usually need at a time.
+/// Connections opened ahead; as many as tasks usually need at a time.
 const AHEAD: usize = 16;
-/// Waiting at a border is no lack of connections.
+/// Timeout of the pool; long, because a task that waits at a border must not count as a lack of connections.
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(10);
-/// A request that has no answer after this may wait for a lock.
+/// Time without an answer after which a request may be waiting for a lock.
 const LOCK_AFTER: std::time::Duration = std::time::Duration::from_millis(2);
-/// Without an answer for so many of these, the harness itself is stuck.
+/// Number of rounds of [`LOCK_AFTER`] after which the harness itself counts as stuck.
 const STUCK: u32 = 30_000;
-/// So often others go on (a connection on its way back to the pool) before it is concluded that nothing moves.
+/// Number of yields to other futures (such as a connection's return to the pool) before the database counts as quiet.
 const YIELDS: u32 = 10;
-/// After so many runs dead rows are cleared away.
+/// Number of runs after which dead rows are vacuumed.
 const VACUUM_EVERY: u64 = 100;
 
 const CLOCK_AND_IDS: &str = "
@@ -39,20 +39,20 @@ const CLOCK_AND_IDS: &str = "
         select (lpad(to_hex((select last_value from sim_clock) / 1000), 12, '0') || '7' || lpad(to_hex(nextval('sim_ids') & 4095), 3, '0')
                 || '8' || lpad(to_hex(currval('sim_ids')), 15, '0'))::uuid $$;";
 
-/// The product's clock, standing where the sequence does.
+/// The product's clock, which returns the sequence's value.
 const APP_NOW: &str = "
     create or replace function app_now() returns timestamptz language sql stable parallel safe as $$
         select timestamptz 'epoch' + (select last_value from sim_clock) * interval '1 microsecond' $$;";
 
-/// Everything of one process's database.
+/// The database of one process.
 pub(super) struct Database {
     pub store: Store,
     pub line: Line,
-    /// Looks on, and asks who waits for a lock.
+    /// Connection outside of the pool that reads rows and lock waits.
     watcher: PgConnection,
     name: String,
     url: Url,
-    /// Empties all tables and fills them as they were at the beginning.
+    /// SQL that empties all tables and restores their rows at the start of a run.
     again: String,
     runs: u64,
 }
@@ -114,16 +114,16 @@ impl Database {
         })
     }
 
-    /// Opens connections ahead: those that are made while tasks run come in an order of their own.
+    /// Opens connections ahead of a run: connections opened while tasks run would come in an order that the seed does not determine.
     pub(super) async fn warm(&self) -> anyhow::Result<()> {
-        // those that are parked at borders come back only when this has ended
+        // connections parked at borders return only after this call
         let free = usize::try_from(CONNECTIONS)?.saturating_sub(self.in_use());
         let all = (0..AHEAD.min(free)).map(|_| self.store.pool.acquire());
         futures::future::try_join_all(all).await.map(drop)?;
         Ok(())
     }
 
-    /// Keeps all rows there are, as the state in which each run begins.
+    /// Stores all present rows as the state in which each run starts.
     pub(super) async fn keep(&mut self) -> anyhow::Result<()> {
         let tables = self
             .rows(
@@ -160,7 +160,7 @@ impl Database {
         Ok(())
     }
 
-    /// All rows as they were kept, and the clock at `now`.
+    /// Restores the stored rows and sets the clock to `now`.
     pub(super) async fn begin(&mut self, now: DateTime<Utc>) -> anyhow::Result<()> {
         let again = format!(
             "{} select setval('sim_clock', {}), setval('sim_ids', 1);",
@@ -175,7 +175,7 @@ impl Database {
         Ok(())
     }
 
-    /// Leaves only these merchants' connections, whose lists are read until now.
+    /// Leaves only these merchants' connections, with lists that are read up to now.
     pub(super) async fn only(&mut self, merchants: Vec<Uuid>) -> anyhow::Result<()> {
         let merchants: Vec<_> = merchants.iter().map(|id| format!("'{id}'")).collect();
         let sql = format!(
@@ -188,7 +188,7 @@ impl Database {
         run(&mut self.watcher, &sql).await
     }
 
-    /// What a query finds.
+    /// Returns the rows of a query.
     #[expect(
         clippy::disallowed_methods,
         reason = "the simulation looks at the tables from outside, with queries that are no part of the store"
@@ -201,7 +201,7 @@ impl Database {
         found.with_context(|| query.to_owned())
     }
 
-    /// Finds out which connections wait for a lock. A lock is granted by whoever lets it go, before that one has its own answer.
+    /// Finds the connections that wait for a lock. The holder's release grants a lock before the holder has its own answer.
     pub(super) async fn find_locks(&mut self) -> anyhow::Result<()> {
         let asked: Vec<_> = self.line.asked().iter().map(i32::to_string).collect();
         if asked.is_empty() {
@@ -218,7 +218,7 @@ impl Database {
         Ok(())
     }
 
-    /// Waits until nothing is on its way between the pool and the server: whoever has no answer waits for a lock.
+    /// Waits until no message is in flight between the pool and the server, so that each unanswered request waits for a lock.
     pub(super) async fn quiet(&mut self, woken: impl Fn() -> bool) -> anyhow::Result<()> {
         let mut quiet = 0;
         for _ in 0..STUCK {
@@ -246,7 +246,7 @@ impl Database {
         anyhow::bail!("the database does not come to rest: {}", self.idle().await?)
     }
 
-    /// What connections did last that are in a transaction and stand still.
+    /// Returns the last statements of connections that are idle in a transaction.
     pub(super) async fn idle(&mut self) -> anyhow::Result<String> {
         let rows = self
             .rows(
@@ -257,7 +257,7 @@ impl Database {
         Ok(rows[0].get("does"))
     }
 
-    /// How many connections are checked out.
+    /// Returns the number of connections in use.
     pub(super) fn in_use(&self) -> usize {
         let pool = &self.store.pool;
         usize::try_from(pool.size())
@@ -280,7 +280,7 @@ async fn run(db: &mut PgConnection, sql: &str) -> anyhow::Result<()> {
         .with_context(|| sql.chars().take(200).collect::<String>())
 }
 
-/// Sets the database's clock, if it is behind.
+/// Sets the database's clock if it is behind.
 async fn set_time(borders: &Borders, db: &mut PgConnection) -> Result<(), sqlx::Error> {
     let now = {
         let mut shared = borders.lock();

@@ -1,4 +1,4 @@
-//! Workflows without Temporal: what `workflows/src/*.rs` would do next, with waits as times.
+//! Workflows without Temporal: the order of steps of `workflows/src/*.rs`, with times instead of timers.
 
 use std::{
     collections::BTreeMap,
@@ -37,12 +37,12 @@ pub(super) enum Call {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum At {
-    /// Its next call is made at this time, or when woken if `wakes`.
+    /// The next call is made at this time, or on a wake if `wakes`.
     Waits {
         until: DateTime<Utc>,
         wakes: bool,
     },
-    /// This task makes its call.
+    /// This task makes the call.
     Runs(TaskId),
     Closed,
 }
@@ -54,11 +54,11 @@ pub(super) struct Flow {
     pub at: At,
     pub next: Call,
     pub woken: bool,
-    /// Failures in a row.
+    /// Number of failures in a row.
     pub errors: u32,
-    /// Steps since it last waited.
+    /// Number of steps since the last wait.
     pub hurried: u32,
-    /// Of these, so many found nothing to change; and the rows as they were.
+    /// Number of these steps that changed nothing, and the rows at the last step.
     pub idle: u32,
     pub print: String,
     pace: Pace,
@@ -83,7 +83,7 @@ impl Flow {
         }
     }
 
-    /// When it goes on by itself.
+    /// Returns the time at which the workflow continues without a wake.
     pub(super) fn wakes_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.at {
             At::Waits { until, wakes } => Some(if wakes && self.woken { now } else { until }),
@@ -106,7 +106,7 @@ impl Flow {
         };
     }
 
-    /// `workflows/src/charge.rs`, `reconcile.rs`, `refund.rs`.
+    /// Applies a step as `workflows/src/charge.rs`, `orphan.rs` and `refund.rs` do.
     pub(super) fn stepped(&mut self, kind: Kind, done: Progress, now: DateTime<Utc>) {
         self.errors = 0;
         let (pause_ms, pace_ms) = (done.step.pause_ms(), self.pace.wait_ms(done));
@@ -126,7 +126,7 @@ impl Flow {
         }
     }
 
-    /// `workflows/src/delivery.rs`, `endpoint.rs`.
+    /// Applies a step as `workflows/src/delivery.rs` and `endpoint.rs` do.
     pub(super) fn delivered(&mut self, kind: Kind, step: DeliveryStep, now: DateTime<Utc>) {
         self.errors = 0;
         match step {
@@ -136,7 +136,7 @@ impl Flow {
         }
     }
 
-    /// Its activity begins: which wakes it has taken notice of.
+    /// Starts the workflow's activity, which consumes the wakes received so far unless it is an attempt or an end.
     pub(super) fn begins(&mut self, task: TaskId) {
         self.at = At::Runs(task);
         self.is_new = false;
@@ -145,7 +145,7 @@ impl Flow {
         }
     }
 
-    /// What it calls now: a charge that was woken looks first.
+    /// Returns the next call. A charge that was woken syncs first.
     pub(super) fn call(&mut self) -> Call {
         if let At::Waits { wakes: true, .. } = self.at
             && self.woken
@@ -169,11 +169,11 @@ fn first(kind: Kind) -> Call {
     }
 }
 
-/// What is asked of Temporal.
+/// Requests to Temporal.
 #[derive(Default)]
 pub(super) struct Inbox {
     pub wakes: Vec<Key>,
-    /// Deliveries to start, each after its wait.
+    /// Deliveries to start, each after its own wait.
     pub later: Vec<PendingDelivery>,
     pub away: bool,
 }
@@ -193,7 +193,7 @@ impl Engine {
         }
     }
 
-    /// Starts or wakes what was asked for.
+    /// Starts or wakes the requested workflows.
     pub(super) fn serve(&self, flows: &mut BTreeMap<Key, Flow>, now: DateTime<Utc>) {
         for due in std::mem::take(&mut self.lock().later) {
             let key = (Kind::Delivery, due.delivery.uuid());

@@ -1,4 +1,4 @@
-//! What happens beside the workflows: merchants, payers, gateways' panels and mail, the sweep.
+//! Events outside of the workflows: merchants, payers, gateways' panels and notifications, the sweep.
 
 use axum::{body::Body, http::Request};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,14 +17,14 @@ use super::{
     world::World,
 };
 
-/// How long after its time a row may wait before a sweep takes it up.
+/// Time that a row may be overdue before a sweep processes it.
 const GRACE: TimeDelta = TimeDelta::seconds(61);
-/// Sweeps of a row that do not move it, in a row, that prove that it is stuck.
+/// Number of sweeps in a row without a change of a row that prove that it is stuck.
 const MAX_SWEEPS: u32 = 20;
-/// How often a merchant repeats a request that failed, or a gateway a notification that was not taken.
+/// Maximum number of sends of a failed request by a merchant, or of a rejected notification by a gateway.
 const MAX_TRIES: u32 = 6;
 
-/// The oldest time at which something should have been done.
+/// Query for the oldest time at which work was due.
 const OVERDUE: &str = "
     select min(at) as at from (
         select next_check_at as at from charges union all select next_check_at from attempts union all select next_check_at from refunds
@@ -141,7 +141,7 @@ impl World {
         self.spawn(task, || what);
     }
 
-    /// Somebody who knows the address says that a charge was paid.
+    /// Sends an unproved notification that a charge was paid, as a caller that knows the address can.
     async fn hint(&mut self) -> anyhow::Result<()> {
         let rows = self
             .database
@@ -177,7 +177,7 @@ impl World {
         Ok(())
     }
 
-    /// Any charge of the run.
+    /// Returns a random charge of the run.
     async fn any_charge(&mut self, which: &str) -> anyhow::Result<Option<(Uuid, Uuid)>> {
         let query = format!("select id, merchant_id from charges where {which} order by id");
         let rows = self.database.rows(&query).await?;
@@ -272,7 +272,7 @@ impl World {
         });
     }
 
-    /// Somebody presses a button in Asaas's panel.
+    /// Performs an action in Asaas's panel.
     async fn dashboard(&mut self, button: &'static str, which: impl Fn(&Held) -> bool) {
         let mut all = self.gateways.charges("asaas");
         all.retain(|held| held.id.starts_with("pay_") && which(held));
@@ -303,7 +303,7 @@ impl World {
         }
     }
 
-    /// Notifications that gateways sent since: they arrive, sooner or later, once, twice or not at all.
+    /// Schedules the notifications that gateways have sent since the last call: each arrives sooner or later, once, twice or not at all.
     pub(super) fn collect_mail(&mut self) {
         let now = self.borders.now();
         for (gateway, name) in GATEWAYS.into_iter().enumerate() {
@@ -334,7 +334,7 @@ impl World {
         }
     }
 
-    /// What came of a task that belongs to no workflow.
+    /// Handles the outcome of a task that belongs to no workflow.
     pub(super) fn ended_other(&mut self, id: u64, of: Of, came: TaskOutcome) {
         let now = self.borders.now();
         let (text, failed) = match &came {
@@ -368,7 +368,7 @@ impl World {
         }
     }
 
-    /// Its workflow is started; or, while Temporal is away, this process takes the same steps.
+    /// Starts the charge's workflow; while Temporal is away, this process takes the same steps.
     fn open_charge(&mut self, charge: ChargeId) {
         if !self.engine.lock().away {
             self.engine.ask((Kind::Charge, charge.uuid()));
@@ -386,7 +386,7 @@ impl World {
         });
     }
 
-    /// All is well from now on.
+    /// Ends all faults of the run.
     pub(super) fn heal(&mut self) {
         self.borders.note(|| "all is well from now on".to_owned());
         self.healed = true;
@@ -399,7 +399,7 @@ impl World {
         }
     }
 
-    /// The next thing to be done, or a sweep before it for what is overdue by then.
+    /// Returns the next time at which work is due, or the time of a sweep before it if rows are overdue by then.
     pub(super) async fn or_sweep(
         &mut self,
         next: Option<DateTime<Utc>>,

@@ -1,4 +1,4 @@
-//! The line between the pool and PostgreSQL: it knows which connections wait for an answer.
+//! Proxy between the pool and PostgreSQL that knows which connections wait for an answer.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 const READ_BYTES: usize = 16 * 1024;
 
-/// Messages of PostgreSQL's protocol: a request ends with one of the first two, its answer with the third.
+/// Message kinds of PostgreSQL's protocol: a request ends with `QUERY` or `SYNC`, its answer with `READY`.
 const QUERY: u8 = b'Q';
 const SYNC: u8 = b'S';
 const READY: u8 = b'Z';
@@ -29,11 +29,11 @@ const KEY_DATA: u8 = b'K';
 
 #[derive(Default)]
 struct One {
-    /// Requests without an answer; the first is the greeting.
+    /// Number of requests without an answer; the first is the startup message.
     open: usize,
-    /// The server process.
+    /// Pid of the server process.
     pid: i32,
-    /// It is known to wait for a lock.
+    /// True if the connection is known to wait for a lock.
     locked: bool,
 }
 
@@ -43,7 +43,7 @@ struct All {
     ones: BTreeMap<u64, One>,
 }
 
-/// See the module.
+/// Handle of the proxy.
 #[derive(Clone)]
 pub(super) struct Line {
     all: Arc<Mutex<All>>,
@@ -53,7 +53,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Listens in a folder of its own, as `.s.PGSQL.{port}`.
+    /// Listens on the socket `.s.PGSQL.{port}` in a folder of its own.
     pub(super) fn open(host: String, port: u16) -> io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("sim-{}", Uuid::now_v7().simple()));
         std::fs::create_dir(&folder)?;
@@ -83,7 +83,7 @@ impl Line {
         lock(&self.all)
     }
 
-    /// Requests without an answer, those that wait for a lock apart.
+    /// Returns the number of connections that wait for an answer, without those that wait for a lock.
     pub(super) fn pending(&self) -> usize {
         let all = self.lock();
         all.ones
@@ -92,26 +92,26 @@ impl Line {
             .count()
     }
 
-    /// The server processes that are asked for something.
+    /// Returns the pids of the server processes with an unanswered request.
     pub(super) fn asked(&self) -> Vec<i32> {
         let all = self.lock();
         let asked = all.ones.values().filter(|one| one.open > 0);
         asked.map(|one| one.pid).collect()
     }
 
-    /// Of those, these wait for a lock.
+    /// Marks those of `pids` with an unanswered request as waiting for a lock.
     pub(super) fn set_locked(&self, pids: &[i32]) {
         for one in self.lock().ones.values_mut() {
             one.locked = one.open > 0 && pids.contains(&one.pid);
         }
     }
 
-    /// Whether one waits for a lock.
+    /// Returns true if a connection waits for a lock.
     pub(super) fn has_locked(&self) -> bool {
         self.lock().ones.values().any(|one| one.locked)
     }
 
-    /// Waits until an answer came.
+    /// Waits until an answer arrives.
     pub(super) async fn change(&self) {
         self.changed.notified().await;
     }
@@ -158,7 +158,7 @@ impl Connected {
         server.set_nodelay(true)?;
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        // whichever side ends first ends both
+        // the end of one direction ends both
         tokio::select! {
             ended = self.requests(from_client, to_server) => ended,
             ended = self.answers(from_server, to_client) => ended,
@@ -201,7 +201,7 @@ impl Connected {
             if n == 0 {
                 return Ok(());
             }
-            // the pool reads it before anybody can conclude that nothing is pending
+            // forwarded first, so that the pool can read it before the scheduler concludes that nothing is pending
             to.write_all(&bytes[..n]).await?;
             let mut answered = false;
             frames.each(&bytes[..n], |kind, body| match kind {
@@ -231,17 +231,17 @@ impl Connected {
     }
 }
 
-/// Cuts what goes by into messages: a byte of kind, four of length, the body. Bodies are kept only as far as they are read here.
+/// Splits the stream into messages: one byte of kind, four of length, the body. Only the part of a body that is used here is stored.
 #[derive(Default)]
 struct Frames {
-    /// The first message has no kind.
+    /// The first message has no kind byte.
     greeting: bool,
     head: Vec<u8>,
-    /// Of the body, so much is still to come.
+    /// Number of bytes of the body still to come.
     left: usize,
 }
 
-/// So much of each body is kept.
+/// Number of bytes of each body that are stored.
 const BODY_BYTES: usize = 4;
 
 impl Frames {

@@ -1,11 +1,11 @@
-//! The long form: `simulation --seeds 1..20000`.
+//! Long form of the simulation: `simulation --seeds 1..20000`.
 
 use std::{io::Write, time::Instant};
 
 use clap::{Parser, ValueEnum};
 use tests::simulation::{Hardship, Simulation};
 
-/// What a run can be spared.
+/// Kinds of hardship that a run can leave out.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Hardships {
     Dashboards,
@@ -19,19 +19,19 @@ struct Arguments {
     /// `FROM..TO`, without TO; or one seed.
     #[arg(long)]
     seeds: String,
-    /// Charges a run, at least.
+    /// Minimum number of charges per run.
     #[arg(long, default_value_t = 5)]
     charges: u64,
-    /// Leaves a kind of hardship out; may be repeated.
+    /// Leaves out a kind of hardship; may be repeated.
     #[arg(long, value_enum)]
     without: Vec<Hardships>,
-    /// Print what happened in order, whatever came of it.
+    /// Prints the trace of each run, even without a violation.
     #[arg(long)]
     trace: bool,
-    /// Does not watch this invariant; may be repeated.
+    /// Does not check this invariant; may be repeated.
     #[arg(long)]
     skip: Vec<u8>,
-    /// End at the first violation.
+    /// Ends at the first violation.
     #[arg(long)]
     first: bool,
 }

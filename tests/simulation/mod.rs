@@ -19,30 +19,30 @@ pub use books::Checks;
 pub use plan::Hardship;
 use world::World;
 
-/// How long after the last fault the gateways and our rows must agree.
+/// Time after the last fault at which the gateways' books and our rows must agree.
 const SETTLED_AFTER: TimeDelta = TimeDelta::minutes(20);
-/// Catch-ups then: one for what was lost, one for what followed from it.
+/// Number of polls after the last fault: one for lost notifications, one for the consequences of the first.
 const POLLS: i32 = 2;
 const POLL_EVERY: TimeDelta = TimeDelta::seconds(301);
-/// The invariant of which one sighting proves nothing.
+/// Invariant of which a single observation proves nothing.
 const CONNECTIONS_IN_CALLS: u8 = 10;
 
-/// What a run showed.
+/// Result of a run.
 #[derive(Debug, Default)]
 pub struct Report {
     pub seed: u64,
-    /// Invariant and what happened.
+    /// Violated invariants, each with a description.
     pub violations: Vec<(u8, String)>,
     pub trace: Vec<String>,
     pub charges: u64,
     pub stretches: u64,
 }
 
-/// The simulation of one process.
+/// Simulation of one process.
 pub struct Simulation {
     world: World,
     pub checks: Checks,
-    /// Runs that were repeated.
+    /// Number of repeated runs.
     pub repeated: u64,
 }
 
@@ -55,13 +55,13 @@ impl Simulation {
         })
     }
 
-    /// Does not watch these invariants.
+    /// Excludes these invariants from the checks.
     pub fn skip(&mut self, invariants: &[u8]) {
         self.world.borders.lock().skipped = invariants.to_vec();
     }
 
-    /// One run from its seed to rest. A connection that was seen in use during a call is one on its way back to the pool, unless the
-    /// seed shows it again.
+    /// Runs one seed until rest. A database connection seen in use during a gateway call counts as one on its way back to the pool unless a
+    /// second run of the seed shows it again.
     pub async fn run(&mut self, seed: u64) -> anyhow::Result<Report> {
         let report = self.run_once(seed).await?;
         let doubtful = |(invariant, _): &(u8, String)| *invariant == CONNECTIONS_IN_CALLS;
@@ -117,7 +117,7 @@ impl Simulation {
         world.check_at_rest(checks).await
     }
 
-    /// Ends it: its database is dropped.
+    /// Drops the database.
     pub async fn close(self) -> anyhow::Result<()> {
         self.world.close().await
     }

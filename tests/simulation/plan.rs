@@ -1,4 +1,4 @@
-//! What happens in a run, drawn from its seed.
+//! Plan of a run, drawn from its seed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{calendar, charge::CreateCharge, id::MerchantId};
@@ -10,14 +10,14 @@ use super::{
     wire::{GATEWAYS, Weather},
 };
 
-/// Something that happens at its time.
+/// An event of a run.
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
-    /// A merchant sends an order: its number, and how often it was sent before.
+    /// A merchant sends an order: its number, and the number of earlier sends.
     Create(usize, u32),
     Cancel,
     Refund,
-    /// A payer pays whatever can be paid.
+    /// A payer pays a payable instrument.
     Pay,
     Dispute,
     CloseDispute,
@@ -26,25 +26,25 @@ pub(super) enum Happening {
     DashboardRestore,
     DashboardCash,
     DashboardUndoCash,
-    /// Told without proof that something happened.
+    /// An unproved notification arrives.
     Hint,
-    /// A gateway's notification arrives: gateway, number, tries before.
+    /// A gateway's notification arrives: gateway, number, earlier tries.
     Notify(usize, usize, u32),
     Weather(usize, Weather),
     Temporal {
         away: bool,
     },
-    /// A worker dies with all that it does.
+    /// A worker dies with all its tasks.
     Die(usize),
     Sweep,
     Poll,
     Check,
 }
 
-/// What a run leaves out, and how hard it is on the product.
+/// Hardships of a run, and its number of charges.
 #[derive(Clone, Copy, Debug)]
 pub struct Hardship {
-    /// Panels of gateways: deletions, restorations, cash.
+    /// Actions in gateways' panels: deletions, restorations, cash.
     pub dashboards: bool,
     pub crashes: bool,
     pub faults: bool,
@@ -70,21 +70,21 @@ pub(super) struct Merchant {
 pub(super) struct Plan {
     pub orders: Vec<Order>,
     pub happenings: Vec<(DateTime<Utc>, Happening)>,
-    /// From then on nothing goes wrong any more.
+    /// Time from which there are no more faults.
     pub healed_at: DateTime<Utc>,
-    /// Of a thousand activities, so many are dropped; and so many stand still for a while.
+    /// Number of dropped activities per thousand, and of paused ones.
     pub crashes: u64,
     pub pauses: u64,
-    /// Of a thousand activities, so many give way to others within a transaction.
+    /// Number of activities per thousand that yield to others within a transaction.
     pub interleaved: u64,
-    /// Of a thousand notifications, so many are lost, doubled or late each.
+    /// Number of notifications per thousand that are lost; the same for doubled and for late ones.
     pub mail: u64,
 }
 
-/// Longer than an open breaker's first wait.
+/// Length of an outage; longer than the first wait of an open breaker.
 const COMEBACK: TimeDelta = TimeDelta::seconds(45);
 
-/// Kinds of what happens to a charge after it was made, the usual ones more often.
+/// Kinds of events after a charge's creation; the usual ones are more frequent.
 const LIFE: [Happening; 12] = [
     Happening::Pay,
     Happening::Pay,
@@ -107,17 +107,17 @@ const DASHBOARDS: [Happening; 5] = [
     Happening::DashboardRestore,
 ];
 
-/// When the merchants' sales come.
+/// Distribution of the merchants' sales over time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Spread,
     /// All at once.
     Burst,
-    /// Some within an outage, and the others at once when it is over.
+    /// Some within an outage, and the others at once when it ends.
     Comeback,
 }
 
-/// Draws what happens in a run.
+/// State of the drawing of a plan.
 struct Drawing<'a> {
     borders: &'a Borders,
     hardship: Hardship,
@@ -129,7 +129,7 @@ struct Drawing<'a> {
 
 pub(super) fn draw(borders: &Borders, merchants: &[Merchant], hardship: Hardship) -> Plan {
     let now = borders.now();
-    // most happens within minutes, some of it within half a day
+    // most events happen within minutes, some within half a day
     let window_s = *borders.pick(&[60, 600, 7_200, 40_000]).unwrap_or(&600);
     let shape = match borders.draw(10) {
         0 | 1 if hardship.faults => Shape::Comeback,
@@ -200,7 +200,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// What happens to charges from then on.
+    /// Draws the events of a charge from its creation on.
     fn life(&mut self, from: DateTime<Utc>) {
         for _ in 0..=self.borders.draw(2) {
             let dashboards = self.hardship.dashboards && self.borders.chance(250);
@@ -243,7 +243,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// Something happens when all is well again, too.
+    /// Draws events after the end of the faults.
     fn afterwards(&mut self) {
         for _ in 0..2 {
             if let Some(what) = self.borders.pick(&LIFE) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Plants each fault of `planted/`, one at a time, and counts the runs until the simulation finds it: `planted.sh [name]`. The working tree
-# must be clean; it is left as it was.
+# must have no changes in activities/, which is restored afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . deploy/local/test-services.sh postgres

@@ -1,15 +1,15 @@
-//! The short form: seeds that once failed, and as many others as fit into the time.
+//! Short form of the simulation: seeds that failed once, and as many others as fit into `TIME`.
 
 use std::time::{Duration, Instant};
 
 use tests::simulation::{Hardship, Simulation};
 
-/// Seeds of faults that were found and removed.
+/// Seeds that found faults, which have been fixed.
 const KEPT: [u64; 8] = [4, 11, 12, 18, 19, 25, 42, 52];
-/// Others follow from here on.
+/// First of the other seeds.
 const FIRST: u64 = 1_000;
 const MOST: u64 = 200;
-/// No run begins after this.
+/// Time after which no run starts.
 const TIME: Duration = Duration::from_mins(2);
 
 #[test]

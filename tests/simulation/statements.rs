@@ -1,4 +1,4 @@
-//! Counts the statements of the task that runs: sqlx reports each one that ended.
+//! Counts the statements of the running task: sqlx reports each statement that ended.
 
 use tracing::{
     Event, Metadata, Subscriber,

@@ -1,4 +1,4 @@
-//! Tasks: futures polled one at a time, from border to border, and dropped at any of them.
+//! Tasks: futures that are polled one at a time, from border to border, and may be dropped at any of them.
 
 use std::{
     future::Future,
@@ -22,7 +22,7 @@ use super::{
     flows::Key,
 };
 
-/// What a task came to.
+/// Result of a task.
 pub(super) enum TaskOutcome {
     Step(Result<Progress, StoreError>),
     Delivery(Result<DeliveryStep, StoreError>),
@@ -31,11 +31,11 @@ pub(super) enum TaskOutcome {
     Done(Result<(), StoreError>),
 }
 
-/// Whose task it is.
+/// Owner of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
     Flow(Key),
-    /// An activity that its workflow gave up: it goes on all the same.
+    /// An activity that its workflow gave up; it still continues.
     Ghost,
     Create {
         order: usize,
@@ -49,11 +49,11 @@ pub(super) enum Of {
     Other,
 }
 
-/// Where a task ends before its end.
+/// Point at which a task is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Crash {
     pub border: u32,
-    /// In the middle of what comes after the border: within a transaction.
+    /// True to drop it after the border, within a transaction.
     pub within: bool,
 }
 
@@ -63,18 +63,18 @@ pub(super) struct Task {
     future: Pin<Box<dyn Future<Output = TaskOutcome>>>,
     flag: Arc<Flag>,
     pub crash: Option<Crash>,
-    /// Gives way after this border, when so many statements have ended: in the middle of a transaction.
+    /// Border and number of statements after which the task yields, within a transaction.
     pub yields: Option<(u32, u64)>,
-    /// It gave way, and may go on.
+    /// True if the task yielded and may continue.
     pub gave_way: bool,
-    /// Stands still at this border, for so many seconds.
+    /// Border and seconds of a pause.
     pub pause: Option<(u32, i64)>,
     pub paused_until: Option<DateTime<Utc>>,
-    /// Borders reached.
+    /// Number of borders reached.
     pub borders: u32,
-    /// Waits for a lock, or for something in memory that another task holds.
+    /// True if the task waits for a lock, or for something in memory that another task holds.
     pub blocked: bool,
-    /// Connections it holds while it stands.
+    /// Number of connections that the task holds while it is stopped.
     pub held: usize,
 }
 
@@ -89,7 +89,7 @@ impl Wake for Flag {
     }
 }
 
-/// How a stretch ended.
+/// Reason for which a stretch ended.
 pub(super) enum Stretch {
     Ended(TaskOutcome),
     Border,
@@ -124,7 +124,7 @@ impl Task {
         self.flag.woken.load(Ordering::SeqCst)
     }
 
-    /// Waits until the task is woken (`None`), or rests at a border or behind a lock.
+    /// Waits until the task is woken (`None`), or has stopped at a border or behind a lock.
     async fn rest(
         &mut self,
         id: TaskId,
@@ -149,7 +149,7 @@ impl Task {
         }))
     }
 
-    /// Runs until the next border. `others` are the connections that other tasks hold.
+    /// Runs until the next border. `others` is the number of connections that other tasks hold.
     pub(super) async fn run(
         &mut self,
         id: TaskId,
@@ -198,12 +198,12 @@ impl Task {
     }
 }
 
-/// Whether the task stands at a border.
+/// Returns true if the task waits at a border.
 fn waits(borders: &Borders, id: TaskId) -> bool {
     borders.lock().tickets.values().any(|t| t.task == id)
 }
 
-/// Connections that wait at a border to be used.
+/// Returns the number of connections that wait at a border to be used.
 pub(super) fn parked(borders: &Borders) -> usize {
     let shared = borders.lock();
     let database = |ticket: &&super::borders::Ticket| ticket.border == Border::Database;

@@ -1,4 +1,4 @@
-//! The wire to the simulated gateways, with its faults, and the clock of the process.
+//! The connection to the simulated gateways with its faults, and the clock of the process.
 
 use std::{
     sync::{
@@ -20,49 +20,49 @@ use tokio::time::Instant;
 
 use super::borders::{Border, Borders};
 
-/// The parts of the gateways, by the names of their simulators; their hosts are these names under `.test`.
+/// Names of the simulated gateway APIs; their hosts are these names under `.test`.
 pub(super) const GATEWAYS: [&str; 4] = ["asaas", "efi", "efi_cobrancas", "stripe"];
 
-/// The merchants' servers.
+/// Host name of the merchants' servers.
 const MERCHANT_SERVER: &str = "shop";
 
-/// How a gateway is for a while.
+/// Condition of a gateway for some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Weather {
-    /// So many calls of a thousand go wrong.
+    /// This many calls of a thousand fail.
     Flaky(u64),
-    /// It takes no connections.
+    /// It refuses connections.
     Down,
     /// It answers 503.
     Ill,
-    /// It takes requests and answers too late.
+    /// It accepts requests and answers too late.
     Hanging,
     /// It refuses our credentials.
     Refusing,
 }
 
-/// What happens to a call.
+/// Outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Passes,
-    /// After so many milliseconds.
+    /// Passes after this number of milliseconds.
     Slow(i64),
     Connect,
     TimeoutBefore,
     TimeoutAfter,
     ResetBefore,
     ResetAfter,
-    /// This status instead of the effect.
+    /// Answers this status without the effect.
     Instead(u16),
-    /// A page of a proxy instead of the effect.
+    /// Answers a proxy's page without the effect.
     Page(u16),
-    /// This status after the effect.
+    /// Answers this status after the effect.
     Hides(u16),
-    /// Half of the answer.
+    /// Returns half of the answer after the effect.
     Garbage,
 }
 
-/// What ordinary faults there are; a definite refusal only of what creates, where it is no lie about what exists.
+/// Ordinary faults. A definite refusal is used for creations only, for which it does not contradict the books.
 const FATES: [Fate; 15] = [
     Fate::Slow(3_000),
     Fate::Connect,
@@ -81,16 +81,16 @@ const FATES: [Fate; 15] = [
     Fate::Garbage,
 ];
 
-/// The usual time of a call, in milliseconds.
+/// Maximum latency of a call without a fault, in milliseconds.
 const LATENCY_MS: u64 = 400;
 
 pub(super) struct Wire {
     pub borders: Borders,
     pub gateways: Arc<InProcess>,
     pub weather: std::sync::Mutex<[Weather; 4]>,
-    /// Of a thousand deliveries, the merchants' servers do not accept so many.
+    /// Number of deliveries per thousand that the merchants' servers do not accept.
     pub refusals: AtomicU64,
-    /// The monotonic clock at the beginning of the process.
+    /// Monotonic clock and time at the start of the process.
     pub base: (Instant, DateTime<Utc>),
 }
 
@@ -113,7 +113,7 @@ impl Wire {
         self.refusals.store(per_mille, Ordering::Relaxed);
     }
 
-    /// What a merchant's server answers.
+    /// Returns the answer of a merchant's server.
     fn deliver(&self, within: Duration) -> Result<Exchanged, Broken> {
         let status = |status| Ok((status, HeaderMap::new(), Vec::new()));
         if !self.borders.chance(self.refusals.load(Ordering::Relaxed)) {
@@ -142,7 +142,7 @@ impl Wire {
             Weather::Hanging => Fate::TimeoutBefore,
             Weather::Refusing => Fate::Instead(401),
         };
-        // a definite refusal of anything but a creation would be a lie
+        // a definite refusal of any call but a creation would contradict the books
         let creates = *method == Method::POST || *method == Method::PUT;
         let ends = [
             "cancel",
@@ -171,7 +171,7 @@ impl Wire {
             .method(request.method().clone())
             .uri(path);
         if let Some(headers) = built.headers_mut() {
-            // what the client would add
+            // headers that the client would add
             headers.insert(header::USER_AGENT, HeaderValue::from_static("simulation"));
             headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
             headers.extend(request.headers().clone());
@@ -184,7 +184,7 @@ impl Wire {
         self.gateways.call(gateway, built).await
     }
 
-    /// What comes back: the effect happens, or not.
+    /// Applies the outcome of a call: with or without the effect at the gateway.
     async fn meet(
         &self,
         fate: Fate,
@@ -260,7 +260,7 @@ impl Outside for Wire {
         let what = format!("{method} {gateway}{path}");
         let watched = self.borders.lock().current.is_some();
         if !watched {
-            // the preparation of a run: no faults, no time
+            // the setup of a run has no faults and takes no time
             let (status, headers, body) = self.effect(&gateway, request).await;
             return Ok((status.as_u16(), headers, body));
         }

@@ -1,4 +1,4 @@
-//! A run: tasks, workflows and happenings, one at a time, until all is at rest.
+//! A run: executes tasks, workflows and events one at a time until the system is at rest.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -33,7 +33,7 @@ use super::{
     wire::{GATEWAYS, Weather, Wire},
 };
 
-/// The merchants' connections, in the order of their routes.
+/// Connections of each merchant, in the order of its routes.
 const MERCHANTS: [&[GatewayKind]; 7] = [
     &[GatewayKind::Efi],
     &[GatewayKind::Stripe],
@@ -43,19 +43,19 @@ const MERCHANTS: [&[GatewayKind]; 7] = [
     &[GatewayKind::Stripe, GatewayKind::Asaas],
     &[GatewayKind::Efi, GatewayKind::Asaas, GatewayKind::Stripe],
 ];
-/// How many activities run at a time.
+/// Maximum number of activities at a time.
 const AT_A_TIME: usize = 10;
-/// A workflow that has not come to rest after so many stretches of a run never will.
+/// Number of stretches of a run after which a workflow counts as never coming to rest.
 pub(super) const MAX_STRETCHES: u64 = 30_000;
-/// Nearly as long as the pause between two searches for an orphan that a merchant was alerted of.
+/// Slightly less than the interval between two searches for an orphan that a merchant was alerted of.
 const SLOWLY: TimeDelta = TimeDelta::hours(23);
-/// Of a thousand moments when no task runs, so many are looked at.
+/// Number of checks per thousand moments at which no task runs.
 const CHECKED: u64 = 100;
-/// Steps without a change, in a row, that prove a loop.
+/// Number of steps in a row without a change that prove a loop.
 const MAX_IDLE: u32 = 3;
-/// Failures of one activity in a row that prove that it can never succeed.
+/// Number of failures of one activity in a row that prove that it can never succeed.
 const MAX_ERRORS: u32 = 8;
-/// How long an activity may stand still before its workflow gives it up.
+/// Time in seconds after which a workflow gives up a paused activity.
 const ACTIVITY_TIMEOUT_S: i64 = 40;
 
 pub(super) struct World {
@@ -78,9 +78,9 @@ pub(super) struct World {
     pub plan: Plan,
     pub healed: bool,
     pub stretches: u64,
-    /// What payers paid: gateway, reference, centavos.
+    /// Payments of payers: gateway, reference, centavos.
     pub paid: Vec<(&'static str, String, i64)>,
-    /// The oldest overdue time at the last sweep, when that was, and how often it was the same.
+    /// Oldest overdue time at the last sweep, the time of that sweep, and the number of sweeps with the same oldest time.
     pub(super) swept: (DateTime<Utc>, DateTime<Utc>, u32),
     pub(super) reversal: Option<&'static str>,
     pub(super) checks: super::books::Checks,
@@ -93,7 +93,7 @@ fn beginning() -> DateTime<Utc> {
 }
 
 impl World {
-    /// Everything that runs share: the database, the simulators, merchants with their connections.
+    /// Opens everything that runs share: the database, the simulators, merchants with their connections.
     pub(super) async fn open(hardship: Hardship) -> anyhow::Result<Self> {
         let borders = Borders::new(0, beginning());
         let mut database = Database::create(&borders).await?;
@@ -155,7 +155,7 @@ impl World {
         })
     }
 
-    /// All as it was at the beginning, and what the seed wants.
+    /// Restores the initial state and draws the plan of the seed.
     pub(super) async fn begin(&mut self, seed: u64) -> anyhow::Result<()> {
         let hours = i64::try_from(seed % 150).unwrap_or(0);
         let now = beginning() + TimeDelta::hours(1 + hours);
@@ -198,7 +198,7 @@ impl World {
         })
     }
 
-    /// Every account has a token: what earlier runs left must not matter.
+    /// Fetches a token for every account, so that tokens of earlier runs do not matter.
     async fn log_in(&mut self) -> anyhow::Result<()> {
         let rows = self
             .database
@@ -230,7 +230,7 @@ impl World {
         id
     }
 
-    /// Drives on until nothing is left to do, or until a time. Whether all is at rest.
+    /// Runs until nothing is left to do, or until a time. Returns true at rest.
     pub(super) async fn drive(&mut self, until: Option<DateTime<Utc>>) -> anyhow::Result<bool> {
         loop {
             self.stretches += 1;
@@ -274,7 +274,7 @@ impl World {
         self.gateways.stand_at(self.borders.now());
     }
 
-    /// When something is to be done next.
+    /// Returns the next time at which work is due.
     async fn next_time(&mut self) -> anyhow::Result<Option<DateTime<Utc>>> {
         let now = self.borders.now();
         let flows = self.flows.values().filter_map(|flow| flow.wakes_at(now));
@@ -316,7 +316,7 @@ impl World {
         open.join("; ")
     }
 
-    /// Those whose lock came free go on before all others.
+    /// Continues a task whose lock was granted, before all others.
     async fn run_woken(&mut self) -> anyhow::Result<bool> {
         if self.tasks.values().any(|task| task.blocked) {
             self.database.quiet(|| false).await?;
@@ -334,7 +334,7 @@ impl World {
         Ok(true)
     }
 
-    /// Whether all that is left is orphans that merchants were alerted of, which are searched for once a day for half a year.
+    /// Returns true if only orphans are left that merchants were alerted of. These are searched for once a day for half a year.
     async fn is_idle(&mut self, next: DateTime<Utc>) -> anyhow::Result<bool> {
         let mut open = self.flows.iter().filter(|(_, flow)| flow.at != At::Closed);
         let far = next - self.borders.now() > SLOWLY;
@@ -361,7 +361,7 @@ impl World {
         Ok(true)
     }
 
-    /// Begins the activities that workflows are to call now.
+    /// Starts the activities that workflows call now.
     fn start_flows(&mut self) {
         let now = self.borders.now();
         let mut room = AT_A_TIME.saturating_sub(self.tasks.len());
@@ -391,7 +391,7 @@ impl World {
         }
     }
 
-    /// Whether it is to die, or to stand still, and where.
+    /// Draws a crash, a yield or a pause for a task.
     pub(super) fn endanger(&self, task: &mut Task) {
         let border = || u32::try_from(self.borders.draw(9) + 1).unwrap_or(1);
         if self.borders.chance(self.plan.crashes) {
@@ -412,7 +412,7 @@ impl World {
         }
     }
 
-    /// Lets one of those at a border go on.
+    /// Continues one of the tasks that wait at a border.
     async fn run_one(&mut self) -> anyhow::Result<bool> {
         let now = self.borders.now();
         let fresh = self
@@ -480,7 +480,7 @@ impl World {
         Ok(true)
     }
 
-    /// A task that stands still for too long is given up by its workflow, and goes on later all the same.
+    /// Pauses a task. Its workflow may give it up, and does so after [`ACTIVITY_TIMEOUT_S`]; the task still continues later.
     fn stands_still(&mut self, id: TaskId, seconds: i64) {
         self.borders
             .note(|| format!("t{id} stands still for {seconds} s"));
@@ -496,7 +496,7 @@ impl World {
         }
     }
 
-    /// A workflow calls its activity once more, after a while.
+    /// Makes a workflow call its activity again after a wait.
     fn again(&mut self, key: Key, after_s: i64) {
         let until = self.borders.now() + TimeDelta::seconds(after_s);
         if let Some(flow) = self.flows.get_mut(&key) {
@@ -615,7 +615,7 @@ impl World {
         };
     }
 
-    /// No step without a change or a wait.
+    /// Checks that a workflow takes no steps without a change or a wait.
     async fn check_progress(&mut self, key: Key) -> anyhow::Result<()> {
         let hurried = self.flows.get(&key).map_or(0, |flow| flow.hurried);
         if hurried < MAX_IDLE {
@@ -644,7 +644,7 @@ impl World {
         Ok(())
     }
 
-    /// A worker dies, and another takes its place.
+    /// Crashes all tasks of a worker and replaces it.
     pub(super) fn die(&mut self, worker: usize) {
         self.borders.note(|| format!("worker {worker} DIES"));
         let mine = self.tasks.iter().filter(|(_, task)| task.worker == worker);
@@ -656,7 +656,7 @@ impl World {
     }
 }
 
-/// Whether the task is about to call a gateway.
+/// Returns true if the task is about to call a gateway.
 fn calls(borders: &Borders, id: TaskId) -> bool {
     let shared = borders.lock();
     let mut mine = shared.tickets.values().filter(|t| t.task == id);
@@ -758,16 +758,16 @@ impl World {
         !self.borders.lock().violations.is_empty()
     }
 
-    /// Reads the gateways' lists once more, after a while.
+    /// Schedules a poll of the gateways' lists.
     pub(super) fn poll(&mut self, after: TimeDelta) {
         let at = self.borders.now() + after;
         self.plan_for(at, Happening::Poll);
     }
 
-    /// Drops what still runs.
+    /// Drops the remaining tasks.
     pub(super) async fn leave(&mut self) -> anyhow::Result<()> {
         self.tasks.clear();
-        // what was dropped in the middle is rolled back by the pool
+        // the pool rolls back interrupted transactions
         self.database.quiet(|| false).await
     }
 

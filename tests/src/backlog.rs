@@ -1,13 +1,13 @@
-//! What an outage of Temporal leaves behind: charges that are presented and deliveries that wait, none with a workflow. They are
-//! copied from one charge by SQL, many at once.
+//! The backlog that an outage of Temporal leaves: presented charges and waiting deliveries, none with a workflow. They are copied from one
+//! charge by SQL, many at once.
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use uuid::Uuid;
 
-/// How overdue the rows are, in minutes: by chance up to this, and at least two.
+/// Maximum age of the overdue rows in minutes; each has a random age of at least two.
 const MINUTES: u32 = 30;
 
-/// Rows of a backlog that are overdue still.
+/// Rows of a backlog that are still overdue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
     pub charges: i64,
@@ -15,13 +15,13 @@ pub struct Left {
 }
 
 impl Left {
-    /// All of them.
+    /// Returns the number of all rows.
     pub fn rows(self) -> i64 {
         self.charges + self.deliveries
     }
 }
 
-/// Copies a payable charge that has an event and a delivery so many times.
+/// Copies `times` times a payable charge that has an event and a delivery.
 pub async fn copy(db: &mut PgConnection, charge: Uuid, times: u32) -> sqlx::Result<()> {
     let sql = format!(
         "begin;

@@ -1,4 +1,4 @@
-//! The activities without Temporal, on a database of their own: a starter that only notes what it is asked for.
+//! The activities without Temporal, on a database of their own, with a starter that only records its requests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,14 +25,14 @@ use uuid::Uuid;
 
 use crate::stack::database;
 
-/// What the activities asked for.
+/// Requests that the starter received.
 #[derive(Default)]
 pub struct Asked {
     pub deliveries: Vec<PendingDelivery>,
     pub endpoints: Vec<EndpointId>,
 }
 
-/// Notes, and starts nothing.
+/// Starter that records its requests and starts nothing.
 #[derive(Default)]
 pub struct Notes(Mutex<Asked>, Mutex<Vec<DeliveryId>>);
 
@@ -67,7 +67,7 @@ impl Starter for Notes {
     async fn wake_orphan(&self, _: MerchantId, _: ChargeId, _: AttemptId) {}
 }
 
-/// The activities, with one merchant.
+/// The activities with one merchant.
 pub struct Bench {
     pub activities: Arc<Activities>,
     pub store: Store,
@@ -76,7 +76,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A new database, migrated.
+    /// Starts on a new, migrated database.
     pub async fn start(timing: Timing) -> Self {
         Box::pin(Self::try_start(timing))
             .await
@@ -115,18 +115,18 @@ impl Bench {
         self.store.pool.acquire().await.expect("a connection")
     }
 
-    /// What was asked for since the last call.
+    /// Returns the requests since the last call.
     pub fn asked(&self) -> Asked {
         std::mem::take(&mut *self.notes.inside())
     }
 
-    /// Refuses to start the workflow of this delivery from now on.
+    /// Refuses from now on to start the workflow of this delivery.
     pub fn refuse(&self, delivery: DeliveryId) {
         let mut refused = self.notes.1.lock().unwrap_or_else(PoisonError::into_inner);
         refused.push(delivery);
     }
 
-    /// An endpoint with its secret.
+    /// Creates an endpoint. Returns it with its secret.
     pub async fn endpoint(&self, url: &Url) -> (EndpointId, String) {
         let request = serde_json::from_value(json!({ "url": url })).expect("a request");
         let (owner, id) = ((self.merchant, Mode::Test), EndpointId(store::new_id()));
@@ -136,18 +136,18 @@ impl Bench {
         (id, endpoint.secret.expect("a secret"))
     }
 
-    /// Writes an event of no charge; returns its deliveries.
+    /// Writes an event without a charge. Returns its deliveries.
     pub async fn event(&self) -> Vec<PendingDelivery> {
         let mut db = self.db().await;
         append(&mut db, self.merchant).await
     }
 
-    /// Runs a statement of the test's own; `$1` is `id`.
+    /// Runs a test's own statement; `$1` is `id`.
     pub async fn execute(&self, sql: &'static str, id: Uuid) -> u64 {
         execute(&self.store, sql, id).await
     }
 
-    /// Reads rows with a statement of the test's own; `$1` is `id`.
+    /// Reads rows with a test's own statement; `$1` is `id`.
     pub async fn rows<T: Row>(&self, sql: &'static str, id: Uuid) -> Vec<T> {
         rows(&self.store, sql, id).await
     }
@@ -157,7 +157,7 @@ impl Bench {
 pub trait Row: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin {}
 impl<T: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin> Row for T {}
 
-/// Runs a statement of the test's own; `$1` is `id`.
+/// Runs a test's own statement; `$1` is `id`.
 pub async fn execute(store: &Store, sql: &'static str, id: Uuid) -> u64 {
     #[expect(
         clippy::disallowed_methods,
@@ -167,7 +167,7 @@ pub async fn execute(store: &Store, sql: &'static str, id: Uuid) -> u64 {
     done.expect("the statement runs").rows_affected()
 }
 
-/// Reads rows with a statement of the test's own; `$1` is `id`.
+/// Reads rows with a test's own statement; `$1` is `id`.
 pub async fn rows<T: Row>(store: &Store, sql: &'static str, id: Uuid) -> Vec<T> {
     #[expect(
         clippy::disallowed_methods,
@@ -177,12 +177,12 @@ pub async fn rows<T: Row>(store: &Store, sql: &'static str, id: Uuid) -> Vec<T> 
     rows.expect("rows")
 }
 
-/// Writes an event of no charge in the caller's transaction; returns its deliveries.
+/// Writes an event without a charge in the caller's transaction. Returns its deliveries.
 pub async fn append(db: &mut PgConnection, merchant: MerchantId) -> Vec<PendingDelivery> {
     append_event(db, merchant).await.1
 }
 
-/// The same; returns the event too.
+/// Writes an event without a charge in the caller's transaction. Returns the event and its deliveries.
 pub async fn append_event(
     db: &mut PgConnection,
     merchant: MerchantId,

@@ -1,4 +1,4 @@
-//! The merchant's connections.
+//! The merchant's gateway connections.
 
 use activities::connection::{self, AddError, ArchiveError, NewConnection};
 use orchestrator::{Config, start::clients};
@@ -17,7 +17,7 @@ use url::Url;
 use crate::Stack;
 
 impl Stack {
-    /// The merchant's connections, oldest first.
+    /// Returns the merchant's connections, oldest first.
     pub async fn connections(&self) -> Vec<Connection> {
         let mut db = self.store.pool.acquire().await.expect("a connection");
         connections::list(&mut db, self.merchant, Mode::Test)
@@ -25,7 +25,7 @@ impl Stack {
             .expect("a list")
     }
 
-    /// Connects the same account once more, in place of whoever is notified by now.
+    /// Connects the same account once more, and replaces the present notification address.
     pub async fn connect_again(&self, gateway: GatewayKind) -> Result<ConnectionId, AddError> {
         let new = NewConnection {
             label: format!("{gateway} again"),
@@ -37,7 +37,7 @@ impl Stack {
         added.map(|added| added.id)
     }
 
-    /// What `orchestrator connection archive` does.
+    /// Archives a connection, as `orchestrator connection archive` does.
     pub async fn archive(&self, id: ConnectionId) -> Result<(), ArchiveError> {
         let clients = clients(&self.config, &self.store);
         let archived = connection::archive(&self.store, &clients, id).await?;
@@ -46,7 +46,7 @@ impl Stack {
     }
 }
 
-/// Connects an account at a simulator; the answer is where its notifications arrive.
+/// Connects an account at a simulator. Returns the address of its notifications.
 pub(crate) async fn connect(
     config: &Config,
     store: &Store,
@@ -80,7 +80,7 @@ fn new(
     }
 }
 
-/// Credentials that the simulators take.
+/// Returns credentials that the simulators accept.
 fn credentials(gateway: GatewayKind, client_pem: &str) -> Value {
     match gateway {
         GatewayKind::Efi => json!({

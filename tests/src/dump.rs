@@ -1,4 +1,4 @@
-//! All that the database holds, opened with every key that is left: what a thief of database and keys could read.
+//! The whole content of the database, decrypted with every key that is left: everything that a thief of database and keys could read.
 
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::Stack;
 
-/// A text that was found, and in which column.
+/// A text that was found, and its column.
 #[derive(Clone, Debug)]
 pub struct Held {
     /// `table.column`
@@ -19,11 +19,11 @@ pub struct Held {
     pub text: String,
 }
 
-/// A sealed key in a key is two deep at most: a body's, in its payers'.
+/// Limit of nested sealed values. At most two are expected: a body's key is sealed under its payers' keys.
 const DEPTH: usize = 8;
 
 impl Stack {
-    /// Every column of every row, as text; what is sealed is opened where a key is left.
+    /// Returns every column of every row as text. Sealed values are decrypted if their key is left.
     pub async fn dump(&self) -> Vec<Held> {
         let mut held = Vec::new();
         let keys = self.keys().await;
@@ -69,7 +69,7 @@ impl Stack {
         held
     }
 
-    /// The master key, the merchant's, and those of its payers that are left.
+    /// Returns the master key, the merchant's, and those of its payers that are left.
     async fn keys(&self) -> Vec<DataKey> {
         let mut db = self.store.pool.acquire().await.expect("a connection");
         let merchant = self.merchant.uuid();
@@ -101,7 +101,7 @@ impl Stack {
         keys
     }
 
-    /// The key of a row of its own, wrapped beside what it seals.
+    /// Returns the key that a row has of its own, stored wrapped beside the value that it seals.
     fn own_key(&self, row: &Map<String, Value>, keys: &[DataKey]) -> Option<DataKey> {
         let wrapped = row.get("key_sealed")?.as_str()?.strip_prefix("\\x")?;
         let place = self.place("notifications", "key_sealed", row);
@@ -121,7 +121,7 @@ impl Stack {
     fn place(&self, table: &str, column: &str, row: &Map<String, Value>) -> EncryptionContext {
         let id = row.get("id").or_else(|| row.get("connection_id"));
         let id = id.and_then(Value::as_str).and_then(|id| id.parse().ok());
-        // a test's own few names
+        // leaks few: a test uses a handful of names
         let leaked = |name: &str| -> &'static str { Box::leak(name.to_owned().into_boxed_str()) };
         EncryptionContext::new(
             self.merchant.uuid(),
@@ -137,7 +137,7 @@ impl Stack {
         texts.fetch_all(&mut *db).await.expect("texts")
     }
 
-    /// The secret that gateways' notifications of a connection carry in their path.
+    /// Returns the secret in the path of a connection's notification address.
     pub async fn path_secret(&self, id: schemas::id::ConnectionId) -> String {
         let mut db = self.store.pool.acquire().await.expect("a connection");
         let secret = store::connections::addresses::path_secret(&mut db, &self.store, id).await;

@@ -26,12 +26,12 @@ pub use receiver::Receiver;
 pub use simulator::Simulator;
 pub use stack::{Options, Stack};
 
-/// How long something that must happen may take on a busy machine.
+/// Maximum time for an expected change on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// Between looks.
+/// Wait between two checks.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Asks again until the answer is there; fails with what was missing, and the last word on it.
+/// Calls `ask` until it succeeds. Panics after `PATIENCE` with `what` and the last error.
 pub async fn eventually<T, F, W>(what: &str, mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, W>>,
@@ -49,7 +49,7 @@ where
     }
 }
 
-/// A client of tests: whatever it speaks to is on this machine.
+/// Returns a client for tests: without a proxy, as all addresses are on this machine.
 pub fn http() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

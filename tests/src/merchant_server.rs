@@ -1,4 +1,4 @@
-//! The merchant's server: takes webhooks, checks their signatures with a library that is not ours, and fails when told to.
+//! The merchant's server: receives webhooks, checks their signatures with an independent library, and fails when a test wants it.
 
 use std::{
     collections::VecDeque,
@@ -20,12 +20,12 @@ use url::Url;
 
 use crate::eventually;
 
-/// A webhook that arrived.
+/// A received webhook.
 #[derive(Clone, Debug)]
 pub struct ReceivedWebhook {
     /// `webhook-id`.
     pub id: String,
-    /// What the shop answered.
+    /// Status that the server answered.
     pub answered: u16,
     pub event: Value,
 }
@@ -38,7 +38,7 @@ struct Inside {
     forged: usize,
 }
 
-/// The server; gone when dropped.
+/// The server. It stops when dropped.
 #[derive(Clone)]
 pub struct MerchantServer {
     pub url: Url,
@@ -47,7 +47,7 @@ pub struct MerchantServer {
 }
 
 impl MerchantServer {
-    /// Opens on any free port.
+    /// Opens the server on any free port.
     pub async fn open() -> Self {
         let inside = Arc::<Mutex<Inside>>::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -79,22 +79,22 @@ impl MerchantServer {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The key of the endpoint's signatures.
+    /// Sets the key of the endpoint's signatures.
     pub fn trust(&self, secret: &str) {
         self.inside().secret = Some(secret.to_owned());
     }
 
-    /// Answers the next webhooks so, then 204 again.
+    /// Answers the next webhooks with these statuses, then 204 again.
     pub fn answer(&self, statuses: impl IntoIterator<Item = u16>) {
         self.inside().answers.extend(statuses);
     }
 
-    /// Everything that arrived, properly signed.
+    /// Returns all received webhooks with a valid signature.
     pub fn arrived(&self) -> Vec<ReceivedWebhook> {
         self.inside().arrived.clone()
     }
 
-    /// How many came with a wrong signature.
+    /// Returns the number of webhooks with a wrong signature.
     pub fn forged(&self) -> usize {
         self.inside().forged
     }

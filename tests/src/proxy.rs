@@ -1,4 +1,4 @@
-//! A wire to one of the services that can be cut.
+//! A TCP proxy to one of the services, which a test can cut.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,17 +13,17 @@ use tokio_util::{
 };
 use url::Url;
 
-/// What the wire does.
+/// Mode of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Whole,
-    /// Connections end, and new ones end at once.
+    /// Connections are closed, and new ones are closed at once.
     Cut,
-    /// What we say arrives; the answers do not come back.
+    /// Requests arrive; the answers are not returned.
     Mute,
 }
 
-/// A wire; gone when dropped.
+/// The proxy. It stops when dropped.
 #[derive(Clone)]
 pub struct Proxy {
     pub url: Url,
@@ -32,7 +32,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A wire to the host and port of `target`.
+    /// Opens a proxy to the host and port of `target`.
     pub async fn to(target: &Url) -> Self {
         let to = format!(
             "{}:{}",
@@ -66,17 +66,17 @@ impl Proxy {
         }
     }
 
-    /// Ends all connections; no new one is made.
+    /// Closes all connections and refuses new ones.
     pub fn cut(&self) {
         self.mode.send_replace(Mode::Cut);
     }
 
-    /// Keeps answers back.
+    /// Withholds the answers.
     pub fn mute(&self) {
         self.mode.send_replace(Mode::Mute);
     }
 
-    /// As before.
+    /// Forwards in both directions again.
     pub fn repair(&self) {
         self.mode.send_replace(Mode::Whole);
     }

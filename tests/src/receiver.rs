@@ -1,4 +1,4 @@
-//! A merchant's server that answers as a test wants: late, with headers, with a long body. It counts connections.
+//! A merchant's server with configurable answers: late, with headers, with a long body. It counts connections.
 
 use std::{
     sync::{
@@ -22,11 +22,11 @@ use tokio_util::{
 };
 use url::Url;
 
-/// An answer.
+/// Answer of the server.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status: u16,
-    /// How long the server thinks first.
+    /// Delay before the answer.
     pub after: Duration,
     pub retry_after: Option<String>,
     pub body_bytes: usize,
@@ -43,7 +43,7 @@ impl Reply {
     }
 }
 
-/// A POST that arrived.
+/// A received POST.
 #[derive(Clone, Debug)]
 pub struct Post {
     /// `webhook-id`.
@@ -58,7 +58,7 @@ struct Inside {
     held: watch::Sender<bool>,
 }
 
-/// The server; gone when dropped.
+/// The server. It stops when dropped.
 pub struct Receiver {
     pub url: Url,
     inside: Arc<Inside>,
@@ -66,7 +66,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Opens on any free port; answers 204 at once.
+    /// Opens the server on any free port; it answers 204 at once.
     pub async fn open() -> Self {
         let inside = Arc::new(Inside {
             reply: Mutex::new(Reply::status(204)),
@@ -98,7 +98,7 @@ impl Receiver {
         }
     }
 
-    /// Answers so from now on.
+    /// Sets the answer from now on.
     pub fn reply(&self, reply: Reply) {
         *lock(&self.inside.reply) = reply;
     }
@@ -108,17 +108,17 @@ impl Receiver {
         self.inside.held.send_replace(true);
     }
 
-    /// Answers what was held back.
+    /// Sends the answers that were held back.
     pub fn release(&self) {
         self.inside.held.send_replace(false);
     }
 
-    /// Each POST that arrived.
+    /// Returns each received POST.
     pub fn arrived(&self) -> Vec<Post> {
         lock(&self.inside.arrived).clone()
     }
 
-    /// How many connections were opened.
+    /// Returns the number of opened connections.
     pub fn connections(&self) -> usize {
         self.inside.connections.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! A simulator's control.
+//! Client of a simulator's control API.
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ impl Simulator {
         answer.json().await.expect("JSON")
     }
 
-    /// Everything that was created at this gateway.
+    /// Returns all charges that were created at this gateway.
     pub async fn charges(&self) -> Vec<Value> {
         self.get("charges").await["charges"]
             .as_array()
@@ -59,7 +59,7 @@ impl Simulator {
             .unwrap_or_default()
     }
 
-    /// Those that were created with that description, which is one of the test's own: letters, digits, hyphens.
+    /// Returns the charges with that description. It must consist of letters, digits and hyphens.
     pub async fn about(&self, description: &str) -> Vec<Value> {
         self.get(&format!("charges?description={description}"))
             .await["charges"]
@@ -68,7 +68,7 @@ impl Simulator {
             .unwrap_or_default()
     }
 
-    /// Those that a payer could pay.
+    /// Returns the charges that a payer could pay.
     pub async fn payable(&self) -> Vec<Value> {
         self.charges()
             .await
@@ -77,7 +77,7 @@ impl Simulator {
             .collect()
     }
 
-    /// Those of them that were created with that description.
+    /// Returns the payable charges with that description.
     pub async fn payable_about(&self, description: &str) -> Vec<Value> {
         let all = self.payable().await;
         all.into_iter()
@@ -85,13 +85,13 @@ impl Simulator {
             .collect()
     }
 
-    /// The payer pays.
+    /// Pays a charge, as its payer does.
     pub async fn pay(&self, reference: &str) {
         self.post(&format!("charges/{reference}/pay"), &json!({}))
             .await;
     }
 
-    /// The reference of the one charge there is.
+    /// Returns the reference of the only charge.
     pub async fn only_reference(&self) -> String {
         let charges = self.charges().await;
         assert_eq!(charges.len(), 1, "{charges:?}");
@@ -101,13 +101,13 @@ impl Simulator {
             .to_owned()
     }
 
-    /// Anything that the control can do to a charge.
+    /// Runs any action of the control API on a charge.
     pub async fn act(&self, reference: &str, action: &str, how: &Value) {
         self.post(&format!("charges/{reference}/{action}"), how)
             .await;
     }
 
-    /// The payer pays, and nobody is told.
+    /// Pays a charge without sending a notification.
     pub async fn pay_silently(&self, reference: &str) {
         self.post(
             &format!("charges/{reference}/pay"),
@@ -116,12 +116,12 @@ impl Simulator {
         .await;
     }
 
-    /// Something goes wrong from now on: see the simulators' README.
+    /// Sets a fault from now on: see the simulators' README.
     pub async fn fault(&self, fault: Value) {
         self.post("faults", &fault).await;
     }
 
-    /// All is well again.
+    /// Removes all faults.
     pub async fn heal(&self) {
         let answer = self
             .client
@@ -132,7 +132,7 @@ impl Simulator {
         assert!(answer.status().is_success());
     }
 
-    /// Everything anew: the gateway forgets what it had.
+    /// Resets the simulator: the gateway loses its charges.
     pub async fn forget(&self) {
         let answer = self
             .client
@@ -143,12 +143,12 @@ impl Simulator {
         assert!(answer.status().is_success());
     }
 
-    /// Takes no connections.
+    /// Refuses connections from now on.
     pub async fn down(&self) {
         self.fault(json!({ "kind": "down" })).await;
     }
 
-    /// Changes the simulator's behavior.
+    /// Changes the simulator's settings.
     pub async fn set(&self, settings: Value) {
         let answer = self
             .client
@@ -164,7 +164,7 @@ impl Simulator {
         );
     }
 
-    /// What it received.
+    /// Returns the requests that the simulator received.
     pub async fn requests(&self) -> Vec<Value> {
         self.get("requests").await["requests"]
             .as_array()
@@ -172,7 +172,7 @@ impl Simulator {
             .unwrap_or_default()
     }
 
-    /// What it told us.
+    /// Returns the notifications that the simulator sent.
     pub async fn notifications(&self) -> Vec<Value> {
         self.get("notifications").await["notifications"]
             .as_array()
@@ -180,7 +180,7 @@ impl Simulator {
             .unwrap_or_default()
     }
 
-    /// Tells us the same again.
+    /// Sends a notification again.
     pub async fn resend(&self, notification: &Value) {
         self.post(
             &format!("notifications/{}/resend", notification["n"]),
@@ -189,7 +189,7 @@ impl Simulator {
         .await;
     }
 
-    /// Tells us what nobody proved.
+    /// Sends a notification without a valid proof.
     pub async fn forge(&self, url: &str, body: &Value) {
         self.post("notify", &json!({ "url": url, "body": body }))
             .await;

@@ -1,4 +1,4 @@
-//! The whole system in this process, with everything of its own.
+//! The whole system in this process, with its own database, task queues, topics and simulators.
 
 use std::time::Duration;
 
@@ -23,18 +23,18 @@ use uuid::Uuid;
 
 use crate::{Api, MerchantServer, Proxy, Simulator, connections::connect};
 
-/// More rounds than any list of a test takes.
+/// Maximum number of polls; more than any list of a test takes.
 const POLL_ROUNDS: usize = 20;
 
-/// What a stack has.
+/// Options of a stack.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The merchant's connections, in the order of its routes.
     pub gateways: Vec<GatewayKind>,
-    /// Whether Kafka's topics, the relay and the sweep's schedule exist.
+    /// True if Kafka's topics, the relay and the sweep's schedule exist.
     pub complete: bool,
     pub max_waiting_callers: usize,
-    /// How long a caller waits for a charge, in seconds.
+    /// Maximum time that a caller waits for a charge, in seconds.
     pub answer_within_s: u64,
     pub timing: Timing,
 }
@@ -63,17 +63,17 @@ pub struct Stack {
     pub efi_cobrancas: Simulator,
     pub stripe: Simulator,
     pub asaas: Simulator,
-    /// Where each gateway's notifications arrive.
+    /// Notification address of each gateway.
     pub addresses: Vec<(GatewayKind, Url)>,
-    /// The wire to Temporal.
+    /// Proxy to Temporal.
     pub temporal: Proxy,
-    /// The configuration of the services themselves, without wires between.
+    /// Configuration with the services' own addresses, without proxies.
     pub services: Config,
     pub running: Running,
     pub(crate) simulators: simulators::Simulators,
 }
 
-/// Seconds instead of hours.
+/// Returns timing in seconds instead of hours.
 pub fn brisk() -> Timing {
     let ms = Duration::from_millis;
     Timing {
@@ -119,12 +119,12 @@ pub fn brisk() -> Timing {
 }
 
 impl Stack {
-    /// All three gateways, without Kafka.
+    /// Starts a stack with all three gateways and without Kafka.
     pub async fn start() -> Self {
         Self::with(Options::default()).await
     }
 
-    /// Starts; fails the test if that is not possible.
+    /// Starts a stack. Panics if that fails.
     pub async fn with(options: Options) -> Self {
         Box::pin(Self::try_with(options))
             .await
@@ -194,7 +194,7 @@ impl Stack {
         })
     }
 
-    /// A client of one more merchant, with connections of its own.
+    /// Creates one more merchant with connections of its own. Returns its client.
     pub async fn another_merchant(&self, gateways: &[GatewayKind]) -> Api {
         let (merchant, key) = merchant(&self.store).await.expect("a merchant");
         for gateway in gateways {
@@ -209,7 +209,7 @@ impl Stack {
         Api::new(self.api.base.clone(), key.expose_secret())
     }
 
-    /// The simulator of a gateway.
+    /// Returns the simulator of a gateway.
     pub fn simulator(&self, gateway: GatewayKind) -> &Simulator {
         match gateway {
             GatewayKind::Efi => &self.efi,
@@ -218,7 +218,7 @@ impl Stack {
         }
     }
 
-    /// The simulator of the part of a gateway that serves a method.
+    /// Returns the simulator of the gateway API that serves a method.
     pub fn simulator_of(&self, gateway: GatewayKind, method: PaymentMethodKind) -> &Simulator {
         match gateway.api(method) {
             GatewayApi::EfiCobrancas => &self.efi_cobrancas,
@@ -226,7 +226,7 @@ impl Stack {
         }
     }
 
-    /// Where a gateway itself is, over plain HTTP.
+    /// Returns the address of a simulated gateway over plain HTTP.
     pub fn gateway_url(&self, gateway: GatewayKind) -> &Url {
         match gateway {
             GatewayKind::Efi => &self.simulators.efi,
@@ -235,32 +235,32 @@ impl Stack {
         }
     }
 
-    /// Where the process's metrics are.
+    /// Returns the address of the process's metrics.
     pub fn metrics(&self) -> Url {
         let address = self.running.metrics.expect("the API runs here");
         let url = format!("http://{address}/metrics");
         url.parse().expect("a URL")
     }
 
-    /// Reads all kept notifications again, as `orchestrator notifications replay` does.
+    /// Replays all stored notifications, as `orchestrator notifications replay` does.
     pub async fn replay(&self) -> activities::notifications::Replayed {
         let filter = store::notifications::raw::RawFilter::default();
         let replayed = self.running.activities.replay(&filter).await;
         replayed.expect("the store answers")
     }
 
-    /// Where a gateway's notifications arrive.
+    /// Returns the notification address of a gateway.
     pub fn address(&self, gateway: GatewayKind) -> &Url {
         let found = self.addresses.iter().find(|(kind, _)| *kind == gateway);
         &found.expect("a connection").1
     }
 
-    /// Lets a charge's time run out now.
+    /// Makes a charge expire now.
     pub async fn expire(&self, charge: &str) {
         self.execute("update charges set expires_at = app_now(), next_check_at = app_now() - interval '1 hour' where id = $1", charge).await;
     }
 
-    /// Reads the gateways' lists to their ends, as the schedule does; every list is due.
+    /// Makes every list of the gateways due and reads it to its end, as the schedule does.
     pub async fn poll_connections(&self) {
         for _ in 0..POLL_ROUNDS {
             self.run_sql("update connection_feeds set next_check_at = app_now() where not failing")
@@ -276,7 +276,7 @@ impl Stack {
         panic!("the lists have no end");
     }
 
-    /// Checks the connections' set-up at their gateways, as the schedule does.
+    /// Checks the connections' setup at their gateways, as the schedule does.
     pub async fn check_connections(&self) {
         self.run_sql("update gateway_connections set checked_at = app_now() - interval '1 day'")
             .await;
@@ -284,7 +284,7 @@ impl Stack {
         done.expect("the store answers");
     }
 
-    /// Runs a statement that is no part of the store.
+    /// Runs a statement that is not part of the store.
     pub async fn run_sql(&self, sql: &'static str) {
         let mut db = self.store.pool.acquire().await.expect("a connection");
         #[expect(
@@ -295,14 +295,14 @@ impl Stack {
         done.expect("done");
     }
 
-    /// What a statement counts.
+    /// Returns the number that a statement counts.
     pub async fn count_sql(&self, sql: &'static str) -> i64 {
         let mut db = self.store.pool.acquire().await.expect("a connection");
         let count = sqlx::query_scalar(sql).fetch_one(&mut *db).await;
         count.expect("a count")
     }
 
-    /// Runs a statement that is no part of the store; `id` is its only parameter.
+    /// Runs a statement that is not part of the store; `id` is its only parameter.
     pub async fn run(&self, sql: &'static str, id: Uuid) {
         let mut db = self.store.pool.acquire().await.expect("a connection");
         #[expect(
@@ -316,7 +316,7 @@ impl Stack {
             .expect("a statement");
     }
 
-    /// Cancels a charge in our rows alone, as if its cancel had crossed a payment: its instrument can still be paid at the gateway.
+    /// Cancels a charge in our rows only, as if the cancel had crossed a payment: its instrument can still be paid at the gateway.
     pub async fn cancel_in_our_rows_alone(&self, charge: &str) {
         let attempts = "update attempts set state = 'voided' where charge_id = $1";
         self.execute(attempts, charge).await;
@@ -338,7 +338,7 @@ impl Stack {
             .expect("a row");
     }
 
-    /// Changes the merchant's breaker settings; the rest keep their defaults.
+    /// Changes the merchant's breaker settings; omitted ones get their defaults.
     pub async fn set_breaker(&self, settings: Value) {
         let mut db = self.store.pool.acquire().await.expect("a connection");
         let (_, mut all) = merchants::find(&mut db, self.merchant)
@@ -351,7 +351,7 @@ impl Stack {
             .expect("a row");
     }
 
-    /// Schedules outlive their stack, and go on waking Temporal once a second each.
+    /// Deletes the stack's schedules. They would outlive it and wake Temporal once a second each.
     async fn forget_schedules(&self) {
         let options = ConnectionOptions::new(self.services.temporal_url.clone())
             .identity("tests")
@@ -362,12 +362,12 @@ impl Stack {
         for name in workflows::setup::SCHEDULES {
             let id = format!("{name}-{}maintenance", self.config.task_queue_prefix);
             let schedule = client.get_schedule_handle(id);
-            // a stack that is not complete has none
+            // the schedules of a stack that is not complete do not exist
             let _ = schedule.delete(DeleteScheduleOptions::default()).await;
         }
     }
 
-    /// Stops everything.
+    /// Stops the stack.
     pub async fn stop(self) {
         self.forget_schedules().await;
         self.running.stop().await;
@@ -375,7 +375,7 @@ impl Stack {
     }
 }
 
-/// Simulators of this stack's own, on any free ports.
+/// Starts simulators of this stack's own on any free ports.
 async fn simulate() -> anyhow::Result<simulators::Simulators> {
     let ports = simulators::Ports {
         control: 0,
@@ -393,7 +393,7 @@ async fn simulate() -> anyhow::Result<simulators::Simulators> {
     .await
 }
 
-/// A merchant, and a key that may do everything.
+/// Creates a merchant and a key with all permissions.
 async fn merchant(store: &Store) -> anyhow::Result<(MerchantId, SecretString)> {
     let mut db = store.pool.acquire().await?;
     let id = merchants::insert(&mut db, store.master(), "Loja").await?;
@@ -402,7 +402,7 @@ async fn merchant(store: &Store) -> anyhow::Result<(MerchantId, SecretString)> {
     Ok((id, key))
 }
 
-/// The services come from the environment (`tests/run.sh`); all else is this stack's own.
+/// Returns the configuration. The services' addresses come from the environment (`tests/run.sh`); all else is this stack's own.
 async fn config(simulators: &simulators::Simulators, options: &Options) -> anyhow::Result<Config> {
     let mut config = Config::from_env()?;
     let name = format!("t_{}", Uuid::now_v7().simple());
@@ -431,7 +431,7 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
     Ok(config)
 }
 
-/// A new database beside the one that the environment names.
+/// Creates a new database beside the one that the environment names.
 pub(crate) async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
     let mut url: Url = config
         .database_url

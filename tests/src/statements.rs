@@ -1,4 +1,4 @@
-//! Counts the SQL statements of a thread, as sqlx logs them: `begin` and `commit` are not among them.
+//! Counts the SQL statements of a thread, as sqlx logs them; `begin` and `commit` are not included.
 
 use std::sync::{
     Arc,
@@ -11,14 +11,14 @@ use tracing::{
     subscriber::DefaultGuard,
 };
 
-/// Counts until dropped.
+/// Counter of statements. It counts until dropped.
 pub struct Statements {
     count: Arc<AtomicUsize>,
     _guard: DefaultGuard,
 }
 
 impl Statements {
-    /// Counts the statements of this thread from now on.
+    /// Starts to count the statements of this thread.
     pub fn count() -> Self {
         let count = Arc::<AtomicUsize>::default();
         let guard = tracing::subscriber::set_default(Counter(count.clone()));
@@ -28,7 +28,7 @@ impl Statements {
         }
     }
 
-    /// How many there were since the last call.
+    /// Returns the number of statements since the last call.
     pub fn take(&self) -> usize {
         self.count.swap(0, Ordering::Relaxed)
     }

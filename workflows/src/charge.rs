@@ -1,4 +1,4 @@
-//! A charge, from its first attempt to its end.
+//! Workflow of a charge, from its first attempt to its final status.
 
 use std::{error::Error, time::Duration};
 
@@ -12,12 +12,12 @@ use temporalio_sdk::{
 
 use crate::wait::{Wakeable, wait};
 
-/// Longer than any attempt: the last gateway's time, finding out, and writing down.
+/// Maximum time of an activity. Longer than any attempt: the last gateway's call, the search for its outcome, and the write.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(40);
-/// How many steps one run takes before it continues as new, which bounds its history.
+/// Maximum number of steps of one run before it continues as new, which bounds its history.
 const MAX_STEPS: u32 = 500;
 
-/// Named by the charge's id; its input is that id and nothing else.
+/// Workflow whose id is the charge's id. Its input is only that id.
 #[workflow]
 pub struct ChargeWorkflow {
     charge: ChargeId,
@@ -44,7 +44,7 @@ impl ChargeWorkflow {
         }
     }
 
-    /// Attempts until an instrument is presented, then looks after it. A run that finds its row final returns at once.
+    /// Attempts until an instrument is presented, then syncs the charge until it is final. A run that finds a final row returns at once.
     #[run(name = "charge")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
         let charge = ctx.state(|s| s.charge);
@@ -91,7 +91,7 @@ impl ChargeWorkflow {
         Ok(())
     }
 
-    /// Look at the row now: somebody wrote what they want into it.
+    /// Makes the workflow check the row now. The caller has committed its request to the row.
     #[update(name = "wake")]
     pub fn wake(
         &mut self,
@@ -103,7 +103,8 @@ impl ChargeWorkflow {
     }
 }
 
-/// Activities touch our own infrastructure, or answer with a result: a failure is tried again without limit.
+/// Returns options of local activities, which are retried without limit. Activities fail only if our own infrastructure fails; all other
+/// outcomes are results.
 pub(crate) fn patient() -> LocalActivityOptions {
     LocalActivityOptions::builder()
         .start_to_close_timeout(ACTIVITY_TIMEOUT)
@@ -112,7 +113,7 @@ pub(crate) fn patient() -> LocalActivityOptions {
         .build()
 }
 
-/// Without limit, and soon.
+/// Returns a retry policy without a limit, with short intervals at first.
 pub(crate) fn retry() -> RetryPolicy {
     RetryPolicy::builder()
         .initial_interval(Duration::from_millis(200))

@@ -1,4 +1,4 @@
-//! One event for one endpoint, until it is accepted.
+//! Workflow of a delivery: one event for one endpoint, until it is accepted.
 
 use std::{error::Error, time::Duration};
 
@@ -15,30 +15,30 @@ use crate::{
     wait::{Wakeable, wait},
 };
 
-/// Longer than a merchant's server may take, and writing down.
+/// Maximum time of an activity. Longer than the maximum response time of a merchant's server and the write.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many tries one run makes before it continues as new.
+/// Maximum number of attempts of one run before it continues as new.
 const MAX_STEPS: u32 = 500;
 
-/// What to deliver.
+/// Input of a delivery's workflow.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct DeliveryInput {
     pub delivery: DeliveryId,
-    /// The endpoint has been slow lately: the first try is a regular activity, which does not hold a workflow task open.
+    /// True if the endpoint was slow recently: the first attempt is a regular activity, which does not hold a workflow task open.
     pub slow: bool,
-    /// How long to wait before the first try: its turn at the endpoint.
+    /// Time before the first attempt: until the delivery's turn at the endpoint.
     #[serde(default)]
     pub after_ms: u64,
 }
 
-/// A try as a regular activity.
+/// Returns options of an attempt as a regular activity.
 pub(crate) fn regular() -> ActivityOptions {
     ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
         .retry_policy(retry())
         .build()
 }
 
-/// Named by the delivery's id.
+/// Workflow whose id is the delivery's id.
 #[workflow]
 pub struct DeliveryWorkflow {
     input: DeliveryInput,
@@ -65,8 +65,8 @@ impl DeliveryWorkflow {
         }
     }
 
-    /// Tries at once or in its turn, then behind durable timers. A delivery that is parked ends its workflow; its endpoint starts it
-    /// again.
+    /// Attempts the delivery at once or at its turn, then after durable timers. The workflow of a parked delivery ends; its endpoint starts
+    /// it again.
     #[run(name = "delivery")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
         let input = ctx.state(|s| s.input);
@@ -104,7 +104,7 @@ impl DeliveryWorkflow {
         Ok(())
     }
 
-    /// Try now.
+    /// Makes the workflow attempt the delivery now.
     #[update(name = "wake")]
     pub fn wake(
         &mut self,

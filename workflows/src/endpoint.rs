@@ -1,4 +1,4 @@
-//! An endpoint that is paused, drained or deleted: one workflow waits instead of one for each of its deliveries.
+//! Workflow of an endpoint that is paused, drained or deleted. It waits instead of one workflow for each of the endpoint's deliveries.
 
 use std::error::Error;
 
@@ -12,10 +12,10 @@ use crate::{
     wait::{Wakeable, wait},
 };
 
-/// How many steps one run takes before it continues as new.
+/// Maximum number of steps of one run before it continues as new.
 const MAX_STEPS: u32 = 500;
 
-/// Named by the endpoint's id; its input is that id and nothing else.
+/// Workflow whose id is the endpoint's id. Its input is only that id.
 #[workflow]
 pub struct EndpointWorkflow {
     endpoint: EndpointId,
@@ -69,7 +69,7 @@ impl EndpointWorkflow {
         Ok(())
     }
 
-    /// Check now.
+    /// Makes the workflow check the endpoint now.
     #[update(name = "wake")]
     pub fn wake(
         &mut self,

@@ -1,4 +1,4 @@
-//! Looking after connections, started by schedules.
+//! Maintenance of connections. Schedules start these workflows.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
 
 use crate::charge::retry;
 
-/// How long one round may take.
+/// Maximum time of one round.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(10);
-/// A round that is silent for so long was lost with its worker, and is done again.
+/// Maximum time between heartbeats. A round without one was lost with its worker and is retried.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads what gateways list, in case their notifications were lost.
+/// Reads the gateways' lists, in case notifications were lost.
 #[workflow]
 #[derive(Default)]
 pub struct PollConnectionsWorkflow;
 
 #[workflow_methods]
 impl PollConnectionsWorkflow {
-    /// One round; the schedule skips a beat while one runs.
+    /// Runs one round. The schedule skips an interval while a round runs.
     #[run(name = "poll_connections")]
     pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
@@ -33,14 +33,14 @@ impl PollConnectionsWorkflow {
     }
 }
 
-/// Looks after our set-up at the gateways: addresses, queues, certificates.
+/// Checks our registration at the gateways: addresses, queues, certificates.
 #[workflow]
 #[derive(Default)]
 pub struct CheckConnectionsWorkflow;
 
 #[workflow_methods]
 impl CheckConnectionsWorkflow {
-    /// One round; the schedule skips a beat while one runs.
+    /// Runs one round. The schedule skips an interval while a round runs.
     #[run(name = "check_connections")]
     pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)

@@ -1,4 +1,4 @@
-//! The typed door: how others ask for workflows.
+//! Typed client that starts and wakes workflows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{Temporal, temporal::pause};
 
-/// After its start, a charge that this process has not begun to present by then is another one's.
+/// Time after the start of a charge's workflow. If this process has not begun to present the charge by then, another process does.
 const ELSEWHERE_AFTER: Duration = Duration::from_millis(250);
 
 /// Starts and wakes workflows. Cheap to clone.
@@ -29,7 +29,7 @@ pub struct Orchestrator {
 }
 
 impl Orchestrator {
-    /// `activities` do the work in this process while Temporal is away.
+    /// Creates a client. `activities` run in this process while Temporal is down.
     pub fn new(temporal: Temporal, activities: Arc<Activities>, tracker: TaskTracker) -> Self {
         Self {
             temporal,
@@ -38,9 +38,9 @@ impl Orchestrator {
         }
     }
 
-    /// Sees to it that a committed charge is presented: starts its workflow, or, while Temporal is away, runs the same steps in
-    /// this process. Returns at once; the outcome is in the charge's row (`store::listen`). `held` is dropped when the charge
-    /// waits for a gateway, and no longer for us.
+    /// Presents a committed charge: starts its workflow or, while Temporal is down, runs the same steps in this process. Returns at once;
+    /// the outcome is in the charge's row (`store::listen`). `held` is dropped when the charge waits for a gateway and no longer for this
+    /// process.
     pub fn start_charge(&self, merchant: MerchantId, charge: ChargeId, held: Held) {
         self.activities.accepted.hold(charge, held);
         let this = self.clone();
@@ -55,7 +55,7 @@ impl Orchestrator {
         });
     }
 
-    /// What the merchant's connections would make of a charge; no gateway is asked.
+    /// Previews the routing of a charge by the merchant's connections. Calls no gateway.
     pub async fn preview(
         &self,
         merchant: MerchantId,
@@ -65,12 +65,12 @@ impl Orchestrator {
         self.activities.preview(merchant, mode, request).await
     }
 
-    /// The gateway behind a connection, to verify and read what it tells us.
+    /// Returns the gateway client of a connection, to verify and read its notifications.
     pub async fn gateway(&self, connection: ConnectionId) -> Result<Arc<dyn Gateway>, StoreError> {
         self.activities.gateway(connection).await
     }
 
-    /// Wakes the charge's workflow; starts it if it is closed or unknown. While Temporal is away, this process takes the step itself.
+    /// Wakes the charge's workflow, or starts it if it is closed or unknown. While Temporal is down, this process takes the step itself.
     /// Never fails, since the row is committed and the sweep finds it.
     pub async fn wake_charge(&self, merchant: MerchantId, charge: ChargeId) {
         if self.temporal.is_up() {
@@ -81,12 +81,12 @@ impl Orchestrator {
         }
     }
 
-    /// The secrets that prove a connection's notifications now.
+    /// Returns the secrets that verify a connection's notifications now.
     pub async fn registrations(&self, from: &Connection) -> Result<Vec<Registration>, StoreError> {
         self.activities.registrations(from).await
     }
 
-    /// Counts a notification at a connection's own address that was not proved. After several the merchant is alerted, and our
+    /// Counts a notification at a connection's own address that failed verification. After several of them the merchant is alerted, and our
     /// address is registered again in the background.
     pub async fn unproved(&self, from: &Connection) -> Result<(), StoreError> {
         if self.activities.unproved(from).await? {
@@ -100,7 +100,7 @@ impl Orchestrator {
         Ok(())
     }
 
-    /// Stores what a connection's gateway sent, and sees to it that it is acted on. Returns as soon as it is stored.
+    /// Stores a notification of a connection's gateway and processes it in the background. Returns as soon as it is stored.
     pub async fn notified(
         &self,
         from: &Connection,
@@ -124,8 +124,7 @@ impl Orchestrator {
         Ok(ingested)
     }
 
-    /// Sees to it that a committed refund is sent: starts its workflow, or leaves it to the sweep while Temporal is away.
-    /// Returns at once.
+    /// Sends a committed refund: starts its workflow, or leaves it to the sweep while Temporal is down. Returns at once.
     pub fn start_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
         let temporal = self.temporal.clone();
         self.tracker
@@ -137,14 +136,14 @@ impl Orchestrator {
         self.temporal.start_deliveries(due);
     }
 
-    /// Makes a deleted endpoint's workflow discard what waits for it. Returns at once.
+    /// Wakes a deleted endpoint's workflow, which discards its waiting deliveries. Returns at once.
     pub fn check_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) {
         let temporal = self.temporal.clone();
         self.tracker
             .spawn(async move { temporal.wake_endpoint(merchant, endpoint).await });
     }
 
-    /// Whether Temporal answers; charges are presented even if not.
+    /// Returns true if Temporal responds. Charges are presented even if it does not.
     pub fn has_temporal(&self) -> bool {
         self.temporal.is_up()
     }

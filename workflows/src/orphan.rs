@@ -1,4 +1,4 @@
-//! What an attempt left behind, until it is settled.
+//! Workflow that resolves an abandoned attempt.
 
 use std::{error::Error, time::Duration};
 
@@ -14,12 +14,12 @@ use crate::{
     wait::{Wakeable, wait},
 };
 
-/// Longer than one round of calls to a gateway.
+/// Maximum time of an activity. Longer than one round of calls to a gateway.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(1);
-/// How many steps one run takes before it continues as new.
+/// Maximum number of steps of one run before it continues as new.
 const MAX_STEPS: u32 = 500;
 
-/// Named by the attempt's id; its input is that id and nothing else.
+/// Workflow whose id is the attempt's id. Its input is only that id.
 #[workflow]
 pub struct OrphanWorkflow {
     attempt: AttemptId,
@@ -46,7 +46,7 @@ impl OrphanWorkflow {
         }
     }
 
-    /// Searches, voids or receives, at growing intervals.
+    /// Resolves the attempt, retrying at growing intervals, until nothing is left to do.
     #[run(name = "orphan")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
         let attempt = ctx.state(|s| s.attempt);
@@ -77,7 +77,7 @@ impl OrphanWorkflow {
         Ok(())
     }
 
-    /// Look at the row now.
+    /// Makes the workflow check the row now.
     #[update(name = "wake")]
     pub fn wake(
         &mut self,

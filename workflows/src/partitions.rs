@@ -1,4 +1,4 @@
-//! Partitions of the next months, created by a schedule.
+//! Creation of the next months' partitions. A schedule starts the workflow.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
 
 use crate::charge::retry;
 
-/// How long one run may take: rows of a default partition may have to be read.
+/// Maximum time of one run: it may have to read the rows of a default partition.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Creates partitions ahead of time.
@@ -18,7 +18,7 @@ pub struct PartitionsWorkflow;
 
 #[workflow_methods]
 impl PartitionsWorkflow {
-    /// One run; the schedule skips a beat while one runs.
+    /// Runs once. The schedule skips an interval while a run is in progress.
     #[run(name = "partitions")]
     pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)

@@ -1,22 +1,22 @@
-//! Where work is queued, and by what name it is found.
+//! Task queues and search attributes of workflows.
 
 use std::time::Duration;
 
 use temporalio_common::search_attributes::SearchAttributeKey;
 
-/// Search attributes, registered by `orchestrator migrate`.
+/// Merchant that a workflow serves. `orchestrator migrate` registers the search attributes.
 pub const MERCHANT_ID: SearchAttributeKey<String> = SearchAttributeKey::keyword("MerchantId");
-/// The charge that a workflow serves.
+/// Charge that a workflow serves.
 pub const CHARGE_ID: SearchAttributeKey<String> = SearchAttributeKey::keyword("ChargeId");
-/// The endpoint that a delivery goes to.
+/// Endpoint that a workflow serves.
 pub const ENDPOINT_ID: SearchAttributeKey<String> = SearchAttributeKey::keyword("EndpointId");
-/// Their names, all of type Keyword.
+/// Names of the search attributes, all of type Keyword.
 pub const SEARCH_ATTRIBUTES: [&str; 3] = ["MerchantId", "ChargeId", "EndpointId"];
 
-/// What bounds recovery after a worker died in the middle of a local activity.
+/// Timeout of workflow tasks. It bounds the recovery after a worker died during a local activity.
 pub(crate) const TASK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The task queues: one per kind of work.
+/// Task queues, one per kind of work.
 #[derive(Clone, Debug)]
 pub struct Queues {
     pub charges: String,
@@ -25,7 +25,7 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// With a prefix of their own, several deployments (and tests) share a namespace.
+    /// Creates the names. Different prefixes allow several deployments (and tests) to share a namespace.
     pub fn new(prefix: &str) -> Self {
         Self {
             charges: format!("{prefix}charges"),

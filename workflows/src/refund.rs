@@ -1,4 +1,4 @@
-//! Money to be given back, until that has happened or cannot.
+//! Workflow of a refund, until it has succeeded or failed.
 
 use std::{error::Error, time::Duration};
 
@@ -14,12 +14,12 @@ use crate::{
     wait::{Wakeable, wait},
 };
 
-/// Longer than a look at the gateway, the call, and writing down.
+/// Maximum time of an activity. Longer than a read of the gateway, the call, and the write.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(1);
-/// How many steps one run takes before it continues as new.
+/// Maximum number of steps of one run before it continues as new.
 const MAX_STEPS: u32 = 500;
 
-/// Named by the refund's id; its input is that id and nothing else.
+/// Workflow whose id is the refund's id. Its input is only that id.
 #[workflow]
 pub struct RefundWorkflow {
     refund: RefundId,
@@ -46,7 +46,7 @@ impl RefundWorkflow {
         }
     }
 
-    /// Sends it once, then looks at growing intervals. A run that finds its row ended returns at once.
+    /// Sends the refund once, then checks it at growing intervals. A run that finds a final row returns at once.
     #[run(name = "refund")]
     pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
         let refund = ctx.state(|s| s.refund);
@@ -75,7 +75,7 @@ impl RefundWorkflow {
         Ok(())
     }
 
-    /// Look at the row now.
+    /// Makes the workflow check the row now.
     #[update(name = "wake")]
     pub fn wake(
         &mut self,

@@ -1,4 +1,4 @@
-//! What Temporal must have before we run: the namespace, the search attributes, the schedules.
+//! Setup of Temporal: the namespace, the search attributes, the schedules.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -29,17 +29,17 @@ use crate::{
     temporal::{CALL_TIMEOUT, open, pause},
 };
 
-/// How long closed workflows stay visible: 7 days.
+/// Retention of closed workflows: 7 days.
 const RETENTION: Duration = Duration::from_hours(168);
-/// A scheduled run that takes longer is ended: a run whose worker or code is broken must not keep the next ones from beginning.
+/// Maximum time of a scheduled run. A run whose worker or code is broken must not prevent the next ones.
 pub const EXECUTION_TIMEOUT: Duration = Duration::from_mins(20);
-/// How often partitions are created ahead of time.
+/// Interval of creating partitions ahead of time.
 const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
-/// A new namespace takes a while to be known everywhere.
+/// Maximum number of checks for a new namespace, which takes some time to be known to all of Temporal's services.
 const NAMESPACE_TRIES: u32 = 60;
 const NAMESPACE_AGAIN: Duration = Duration::from_millis(500);
 
-/// What could not be set up.
+/// Error of the setup.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     #[error("cannot connect to Temporal: {0}")]
@@ -52,7 +52,7 @@ pub enum SetupError {
     Missing(String),
 }
 
-/// Creates what is missing.
+/// Creates the missing parts and updates the schedules.
 pub async fn ensure(
     config: &TemporalConfig,
     queues: &Queues,
@@ -93,7 +93,7 @@ async fn ensure_schedule(
         Err(ScheduleError::Rpc(status)) if status.code() == Code::AlreadyExists => false,
         Err(error) => return Err(error.into()),
     };
-    // the client's schedules have no time limit for what they start: it is set in what the server made of them
+    // The client cannot set a timeout for the workflows of a schedule, so it is set in the schedule that the server returns.
     let handle = client.get_schedule_handle(planned.id.clone());
     let schedule = handle.describe(RpcOptions::default()).await?;
     let conflict_token = schedule.conflict_token().to_vec();
@@ -123,7 +123,7 @@ async fn ensure_schedule(
     Ok(())
 }
 
-/// Verifies only.
+/// Returns an error if something is missing. Creates nothing.
 pub async fn check(config: &TemporalConfig, queues: &Queues) -> Result<(), SetupError> {
     let client = connect(config).await?;
     let missing = missing_attributes(&client, &config.namespace).await?;
@@ -150,13 +150,13 @@ pub async fn check(config: &TemporalConfig, queues: &Queues) -> Result<(), Setup
     Ok(())
 }
 
-/// How often what is scheduled runs.
+/// Intervals of the schedules.
 #[derive(Clone, Copy, Debug)]
 pub struct Intervals {
     pub sweep: Duration,
-    /// How often somebody asks which connections' lists are to be read.
+    /// Interval of looking up which connections' lists are due to be read.
     pub poll: Duration,
-    /// How often somebody asks which connections are to be looked after.
+    /// Interval of looking up which connections are due to be checked.
     pub check: Duration,
 }
 
@@ -170,7 +170,7 @@ const SWEEP: &str = "sweep";
 const POLL_CONNECTIONS: &str = "poll-connections";
 const CHECK_CONNECTIONS: &str = "check-connections";
 const PARTITIONS: &str = "partitions";
-/// What is scheduled; each schedule is named by this and the queue of maintenance.
+/// Names of the schedules. Each schedule's id consists of its name and the maintenance queue.
 pub const SCHEDULES: [&str; 4] = [SWEEP, POLL_CONNECTIONS, CHECK_CONNECTIONS, PARTITIONS];
 
 fn planned_schedules(queues: &Queues, every: Intervals) -> [PlannedSchedule; 4] {
@@ -215,7 +215,7 @@ fn planned_schedules(queues: &Queues, every: Intervals) -> [PlannedSchedule; 4] 
     ]
 }
 
-/// A schedule's name, one for each deployment in the namespace.
+/// Returns a schedule's id, which is unique for each deployment in the namespace.
 fn schedule_id(queues: &Queues, name: &str) -> String {
     format!("{name}-{}", queues.maintenance)
 }

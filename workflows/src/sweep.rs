@@ -1,4 +1,4 @@
-//! The one sweep, started by a schedule.
+//! Sweep of overdue rows. A schedule starts the workflow.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
 
 use crate::charge::retry;
 
-/// How long one sweep may take: longer than it begins new pages for, by the longest page.
+/// Maximum time of one sweep: the time within which it begins new pages, and the longest page.
 const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(6);
-/// A sweep that is silent for so long was lost: until it is done again, nothing is swept.
+/// Maximum time between heartbeats. A sweep without one was lost; nothing is swept until it is retried.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Starts, wakes or works on every row that is overdue.
+/// Starts, wakes or processes every overdue row.
 #[workflow]
 #[derive(Default)]
 pub struct SweepWorkflow;
 
 #[workflow_methods]
 impl SweepWorkflow {
-    /// One sweep; the schedule skips a beat while one runs.
+    /// Runs one sweep. The schedule skips an interval while a sweep runs.
     #[run(name = "sweep")]
     pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
         let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)

@@ -1,4 +1,4 @@
-//! The connection to Temporal, which may be away: then nothing is lost, since the rows alone decide what is unfinished.
+//! Connection to Temporal. Nothing is lost while Temporal is down, since only the rows determine what is unfinished.
 
 use std::{
     sync::{
@@ -33,24 +33,24 @@ use crate::{
     refund::RefundWorkflow,
 };
 
-/// A start that takes longer is given up: the row is committed, and the sweep starts it later.
+/// Timeout of a start. The row is committed, and the sweep starts the workflow later.
 const START_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// A start that no caller waits for.
+/// Timeout of a start that no caller waits for.
 const PATIENT_START_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same for a wake.
+/// Timeout of a wake.
 const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
-/// After a failure, Temporal counts as away for this long, so that not every charge waits for a timeout.
+/// Time for which Temporal counts as down after a failure, so that not every charge waits for a timeout.
 const AWAY_FOR: Duration = Duration::from_secs(2);
-/// Between tries to connect.
+/// Pause between tries to connect.
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For calls that set things up.
+/// Timeout of calls that set Temporal up.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many deliveries one process starts at a time.
+/// Maximum number of deliveries that one process starts at a time.
 const STARTS_AT_A_TIME: usize = 16;
-/// Deliveries of one process that wait to be started, at most; more are left to the sweep.
+/// Maximum number of deliveries of one process that wait to be started. More are left to the sweep.
 const MAX_STARTS_WAITING: usize = 10_000;
-/// The waits before a delivery's start is repeated; a delivery that even the last one does not start is left to the sweep.
+/// Pauses before a delivery's start is retried. A delivery that does not start after the last one is left to the sweep.
 const START_RETRIES: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -58,12 +58,12 @@ const START_RETRIES: [Duration; 4] = [
     Duration::from_secs(8),
 ];
 
-/// Where Temporal is.
+/// Address and credentials of Temporal.
 #[derive(Clone, Debug)]
 pub struct TemporalConfig {
     pub url: Url,
     pub namespace: String,
-    /// For Temporal Cloud; switches TLS on.
+    /// API key for Temporal Cloud. Enables TLS.
     pub api_key: Option<secrecy::SecretString>,
 }
 
@@ -95,12 +95,12 @@ impl Inner {
     }
 }
 
-/// Why a start or a wake did not reach a workflow.
+/// Error of a start or a wake that did not reach a workflow.
 #[derive(Debug)]
 pub(crate) struct Away;
 
 impl Temporal {
-    /// Connects in the background, however long it takes, until `stop`.
+    /// Connects in the background, and retries until it is connected or `stop` is canceled.
     pub fn connect(
         config: TemporalConfig,
         queues: Queues,
@@ -136,7 +136,7 @@ impl Temporal {
         temporal
     }
 
-    /// The client, once connected.
+    /// Returns the client, and waits until it is connected.
     pub async fn client(&self) -> Client {
         loop {
             let connected = self.0.connected.notified();
@@ -147,8 +147,8 @@ impl Temporal {
         }
     }
 
-    /// Connects anew, for a worker that ended without taking leave: its client still counts it as registered, and takes no second
-    /// one for its queue. Workers that still run keep the former client; what they take over is no longer started eagerly.
+    /// Reconnects after a worker ended without deregistering: the old client still counts it as registered and accepts no second worker for
+    /// its queue. Workers that still run retain the old client; eager starts no longer reach them.
     pub(crate) async fn renew(&self) {
         match open(&self.0.config).await {
             Ok(client) => self.0.set(client),
@@ -156,12 +156,12 @@ impl Temporal {
         }
     }
 
-    /// The task queues.
+    /// Returns the names of the task queues.
     pub fn queues(&self) -> &Queues {
         &self.0.queues
     }
 
-    /// Whether calls are worth a try.
+    /// Returns true if Temporal is connected and did not fail recently.
     pub fn is_up(&self) -> bool {
         self.0.client().is_some() && self.now_ms() >= self.0.away_until_ms.load(Ordering::Relaxed)
     }
@@ -181,7 +181,7 @@ impl Temporal {
         Away
     }
 
-    /// Starts a charge's workflow, eagerly if this process has a worker for it; one that runs already is as good.
+    /// Starts a charge's workflow, eagerly if this process has a worker for it. Succeeds if the workflow already runs.
     pub(crate) async fn start_charge(
         &self,
         merchant: MerchantId,
@@ -190,12 +190,12 @@ impl Temporal {
         self.start_soon(Subject::Charge(merchant, charge)).await
     }
 
-    /// Starts a workflow that is waited for, by a caller or by the charge it belongs to. When that fails, Temporal counts as away.
+    /// Starts a workflow that a caller or a charge waits for. If Temporal does not respond, it counts as down.
     async fn start_soon(&self, subject: Subject) -> Result<(), Away> {
         let client = self.reachable()?;
         match self.launch(&client, subject, START_TIMEOUT).await {
             Ok(()) | Err(WorkflowStartError::AlreadyStarted { .. }) => Ok(()),
-            // the next start may be taken
+            // Temporal refused only this start; it may accept the next one.
             Err(error) if refusal(&error).is_some() => {
                 note_failure("start", &error);
                 Err(Away)
@@ -253,7 +253,7 @@ impl Temporal {
         }
     }
 
-    /// Makes a running workflow look at its row; `Ok(false)`: no such workflow runs.
+    /// Makes a running workflow check its row. Returns `Ok(false)` if no such workflow runs.
     async fn wake_one(&self, client: &Client, subject: Subject) -> Result<bool, Away> {
         let woken = match subject {
             Subject::Charge(_, charge) => {
@@ -286,7 +286,7 @@ impl Temporal {
         judge_wake(woken)
     }
 
-    /// Starts a committed delivery's workflow, again while Temporal does not answer: a busy Temporal loses starts, and the sweep
+    /// Starts a committed delivery's workflow, and retries while Temporal does not respond: a busy Temporal loses starts, and the sweep
     /// finds them only a minute later.
     async fn start_delivery(&self, due: PendingDelivery) {
         for wait in START_RETRIES.into_iter().map(Some).chain([None]) {
@@ -345,7 +345,7 @@ impl Starter for Temporal {
         match self.launch(&client, subject, PATIENT_START_TIMEOUT).await {
             Ok(()) => Started::Now,
             Err(WorkflowStartError::AlreadyStarted { .. }) => Started::AlreadyRuns,
-            // it may be this one workflow, or the burst of starts: others still ask Temporal
+            // The cause may be this workflow or the burst of starts, so Temporal does not count as down for other callers.
             Err(error) => {
                 note_failure("patient_start", &error);
                 refusal(&error).map_or(Started::Away, Started::Refused)
@@ -384,7 +384,7 @@ impl Starter for Temporal {
     }
 }
 
-/// Why Temporal refused a start; `None`: it did not answer, or broke off.
+/// Returns the reason of a refused start. Returns `None` if Temporal did not respond or the connection failed.
 fn refusal(error: &WorkflowStartError) -> Option<&'static str> {
     match error {
         WorkflowStartError::Rpc(status) if is_answer(status) => Some(status.code().description()),
@@ -393,7 +393,7 @@ fn refusal(error: &WorkflowStartError) -> Option<&'static str> {
     }
 }
 
-/// Returns whether the server answered with this status: the transport makes up statuses of its own, and names their cause.
+/// Returns true if the server sent this status. The transport creates its own statuses, which have a source error.
 fn is_answer(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => false,
@@ -401,20 +401,20 @@ fn is_answer(status: &Status) -> bool {
     }
 }
 
-/// By what a workflow is found.
+/// Returns the search attributes of a workflow.
 fn found_by(merchant: MerchantId, charge: Option<ChargeId>) -> Vec<SearchAttributeUpdate> {
     let merchant = MERCHANT_ID.value_set(merchant.to_string());
     let charge = charge.map(|charge| CHARGE_ID.value_set(charge.to_string()));
     std::iter::once(merchant).chain(charge).collect()
 }
 
-/// `Ok(false)`: no such workflow runs.
+/// Returns true if the workflow was woken. Returns `Ok(false)` if no such workflow runs.
 fn judge_wake(woken: Result<(), WorkflowUpdateError>) -> Result<bool, Away> {
     match woken {
         Ok(()) => Ok(true),
-        // failed: it closed while the update was on its way, and its row may hold something that it has not seen
+        // It closed before it handled the update, and its row may contain a change that it has not read.
         Err(WorkflowUpdateError::NotFound(_) | WorkflowUpdateError::Failed(_)) => Ok(false),
-        // a busy worker answers as late as an absent server: that is no reason to spare others their starts and wakes
+        // A busy worker responds as late as an absent server, so other starts and wakes must still be tried.
         Err(error) => {
             note_failure("wake", &error);
             Err(Away)
@@ -449,8 +449,8 @@ fn note_failure(what: &str, error: &dyn std::fmt::Display) {
     metrics::counter!("temporal_failures_total", "what" => what.to_owned()).increment(1);
 }
 
-/// Starting is idempotent: a workflow that runs is left alone, one that closed is started again and returns at once if its row is
-/// final.
+/// Returns options of an idempotent start: a running workflow is not changed; a closed one is started again and returns at once if its row
+/// is final.
 fn start_options(
     queue: &str,
     id: &impl ToString,

@@ -1,18 +1,19 @@
-//! Waiting for the time or for a wake, whichever is first.
+//! Waits that end at a time or at a wake, whichever is first.
 
 use std::time::Duration;
 
 use temporalio_sdk::{TimerOptions, WorkflowContext};
 
-/// A workflow that can be woken.
+/// Workflow that can be woken.
 pub(crate) trait Wakeable {
-    /// Whether it was woken since its last sync.
+    /// Returns true if it was woken since its last sync.
     fn is_woken(&self) -> bool;
-    /// The wake is being answered.
+    /// Clears the wake, because it is being handled.
     fn forget(&mut self);
 }
 
-/// Waits; not at all for nothing. Returns whether it was woken, which is then answered for: a wake ends one wait and no more.
+/// Waits for `after_ms`, or returns immediately if it is zero. Returns true if the workflow was woken. The wake is then cleared: it ends
+/// only one wait.
 pub(crate) async fn wait<W: Wakeable>(ctx: &mut WorkflowContext<W>, after_ms: u64) -> bool {
     if after_ms == 0 {
         return false;

@@ -1,4 +1,4 @@
-//! The processes' hands: one worker per task queue, each on a thread of its own, since workflow code is not `Send`.
+//! Temporal workers, one per task queue. Each has its own thread, because workflow code is not `Send`.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -25,25 +25,25 @@ use crate::{
     sweep::SweepWorkflow,
 };
 
-/// Charges' workflows kept in memory, which also bounds their workflow tasks under way. Small, because most sleep for hours, and up
-/// to here they cost little. A call that takes long leaves its task after `Timing::activity`, so this is enough
-/// for several hundred new charges a second.
+/// Maximum number of charges' workflows in the cache, which also bounds their concurrent workflow tasks. It is small, because most
+/// workflows sleep for hours. A long call leaves its task after `Timing::activity`, so this is enough for several hundred new charges per
+/// second.
 const CACHED_CHARGES: usize = 1_000;
-/// The other workflows kept in memory.
+/// Maximum number of other workflows in the cache.
 const CACHED_WORKFLOWS: usize = 400;
-/// Workflow tasks of deliveries and maintenance under way.
+/// Maximum number of concurrent workflow tasks of deliveries and maintenance.
 const WORKFLOW_SLOTS: usize = 400;
-/// A charge's workflow has local activities only.
+/// Slots for regular activities of charges, whose workflows have only local activities.
 const NO_SLOTS: usize = 1;
 const POLLERS: usize = 4;
-/// As few as the SDK takes.
+/// Minimum that the SDK accepts.
 const MIN_WORKFLOW_SLOTS: usize = 2;
-/// How long running activities may take to finish when the process is told to stop.
+/// Maximum time for running activities to finish when the process stops.
 const GRACE: Duration = Duration::from_secs(20);
-/// Between a worker's failure and its next start.
+/// Pause between a worker's failure and its restart.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 
-/// One kind of work.
+/// Kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Queue {
     Charges,
@@ -51,7 +51,7 @@ pub enum Queue {
     Maintenance,
 }
 
-/// How much the workers of one process do at a time. What waits uses memory and a socket, but no connection to the database.
+/// Concurrency limits of the workers of one process. Waiting work uses memory and a socket, but no connection to the database.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     /// Calls to gateways.
@@ -62,7 +62,7 @@ pub struct Sizes {
     pub maintenance: usize,
 }
 
-/// What one worker does at a time.
+/// Concurrency limits of one worker.
 struct Slots {
     cached: usize,
     workflow_tasks: usize,
@@ -79,7 +79,7 @@ impl Sizes {
                 activities: NO_SLOTS,
                 local_activities: self.calls.max(1),
             },
-            // the first try is a local activity, the later ones are regular
+            // The first attempt is a local activity; later ones are regular activities.
             Queue::Deliveries => Slots {
                 cached: CACHED_WORKFLOWS,
                 workflow_tasks: WORKFLOW_SLOTS,
@@ -96,7 +96,7 @@ impl Sizes {
     }
 }
 
-/// Runs workers for `queues` until `stop`; started again if one fails.
+/// Runs workers for `queues` until `stop` is canceled. Restarts a worker that fails.
 pub async fn run(
     temporal: &Temporal,
     activities: &Arc<Activities>,

@@ -1,4 +1,4 @@
-//! What a gateway answers, in our words.
+//! Gateway answers in our types.
 
 use std::fmt;
 
@@ -7,32 +7,32 @@ use schemas::{Instant, dispute, next_action::NextAction, payment_method::Payment
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// A charge as it stands at a gateway.
+/// State of a charge at its gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GatewayCharge {
-    /// The gateway's own id (`txid`, `pi_…`, `pay_…`).
+    /// Gateway's id of the charge (`txid`, `pi_…`, `pay_…`).
     pub id: String,
-    /// Our reference, if the gateway repeated it.
+    /// Our reference, if the gateway repeats it.
     pub reference: Option<String>,
     pub status: GatewayStatus,
-    /// Asked, in centavos.
+    /// Requested amount in centavos.
     pub amount: i64,
-    /// What to show to the payer, while payable.
+    /// Instrument to show to the payer, while the charge is payable.
     pub next_action: Option<NextAction>,
-    /// The money received so far.
+    /// Payments received so far.
     pub payments: Vec<GatewayPayment>,
-    /// The payer's id at the gateway, if it has one.
+    /// Payer's id at the gateway, if the gateway has one.
     pub customer: Option<String>,
-    /// Money given back so far, ours and others'.
+    /// Refunds so far, requested by us or by others.
     #[serde(default)]
     pub refunds: Vec<GatewayRefund>,
-    /// Money claimed back.
+    /// Disputes of the charge's payments.
     #[serde(default)]
     pub disputes: Vec<GatewayDispute>,
 }
 
 impl GatewayCharge {
-    /// An instrument known by its ids alone, enough to cancel it.
+    /// Returns a pending charge known by its ids alone, enough to cancel it.
     pub fn known(id: impl Into<String>, reference: impl Into<String>, amount: i64) -> Self {
         Self {
             id: id.into(),
@@ -48,7 +48,7 @@ impl GatewayCharge {
     }
 }
 
-/// Where a charge stands at a gateway (`docs/gateways/README.md#statuses-side-by-side`).
+/// Status of a charge at a gateway (`docs/gateways/README.md#statuses-side-by-side`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GatewayStatus {
@@ -63,129 +63,129 @@ pub enum GatewayStatus {
 }
 
 impl GatewayStatus {
-    /// Whether the payer could still pay it.
+    /// Returns true if the payer can still pay the charge.
     pub fn is_payable(self) -> bool {
         matches!(self, Self::Pending | Self::Overdue)
     }
 }
 
-/// Money received, as the gateway tells it.
+/// Payment received, as the gateway reports it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GatewayPayment {
-    /// Unique within the connection (`endToEndId`, `py_…`, `pay_…`).
+    /// Gateway's id, unique within the connection (`endToEndId`, `py_…`, `pay_…`).
     pub id: String,
     pub end_to_end_id: Option<String>,
-    /// In centavos.
+    /// Amount in centavos.
     pub amount: i64,
     pub method: PaymentMethodKind,
-    /// What the gateway keeps, in centavos, if it tells.
+    /// Gateway's fee in centavos, if it reports one.
     pub fee: Option<i64>,
-    /// What arrives, in centavos, if it tells.
+    /// Amount after the fee in centavos, if the gateway reports it.
     pub net: Option<i64>,
-    /// Card only: into how many monthly installments it was split, if it tells.
+    /// Number of monthly installments of a card payment, if the gateway reports it.
     #[serde(default)]
     pub installments: Option<u16>,
-    /// When the money is expected in the merchant's balance, if it tells.
+    /// Day on which the money is expected in the merchant's balance, if the gateway reports it.
     #[serde(default)]
     pub settles_on: Option<NaiveDate>,
-    /// When it arrived there, if it tells.
+    /// Day on which the money arrived in the balance, if the gateway reports it.
     #[serde(default)]
     pub settled_on: Option<NaiveDate>,
     pub paid_at: Instant,
 }
 
-/// Money given back, as the gateway tells it.
+/// Refund, as the gateway reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayRefund {
-    /// Unique within the payment.
+    /// Id, unique within the payment.
     pub id: String,
-    /// Our reference (`RefundId::reference`), if the gateway repeated it; none: somebody else asked for it.
+    /// Our reference (`RefundId::reference`), if the gateway repeats it. `None`: the refund was not requested by us.
     pub reference: Option<String>,
-    /// The payment it belongs to: `GatewayPayment::id`.
+    /// Refunded payment: `GatewayPayment::id`.
     pub payment: String,
-    /// In centavos.
+    /// Amount in centavos.
     pub amount: i64,
     pub status: RefundStatus,
-    /// The gateway's own word for why it failed, or waits.
+    /// Gateway's own term for the reason of a failure or delay.
     pub reason: Option<String>,
-    /// When it was asked for, if the gateway tells.
+    /// Time of the request, if the gateway reports it.
     pub created_at: Option<Instant>,
 }
 
-/// Where a refund stands at a gateway.
+/// Status of a refund at a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundStatus {
-    /// Under way, or waiting for a person at the gateway.
+    /// In progress, or waiting for a manual decision at the gateway.
     Pending,
     Succeeded,
-    /// It will not happen, or was undone.
+    /// Rejected, or reversed afterwards.
     Failed,
 }
 
-/// Money claimed back, as the gateway tells it.
+/// Dispute, as the gateway reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayDispute {
-    /// Unique within the connection.
+    /// Id, unique within the connection.
     pub id: String,
-    /// The payment that is claimed back: `GatewayPayment::id`, or its end-to-end id.
+    /// Disputed payment: `GatewayPayment::id`, or its end-to-end id.
     pub payment: String,
-    /// In centavos.
+    /// Disputed amount in centavos.
     pub amount: i64,
     pub kind: dispute::DisputeKind,
     pub status: dispute::DisputeStatus,
-    /// The gateway's own word for why.
+    /// Gateway's own term for the reason.
     pub reason: Option<String>,
-    /// Until when it can be answered.
+    /// Deadline for the merchant's response.
     pub respond_by: Option<Instant>,
-    /// When it was opened, if the gateway tells.
+    /// Time of opening, if the gateway reports it.
     pub created_at: Option<Instant>,
 }
 
-/// Whose account the credentials open.
+/// Gateway account that the credentials open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Stays the same when credentials of the same account are renewed, and tells accounts apart.
+    /// Identifies the account. Unchanged when the credentials of the same account are renewed.
     pub fingerprint: String,
-    /// Whether real money moves, if the gateway tells.
+    /// True if real money moves; `None` if the gateway does not report it.
     pub live: Option<bool>,
 }
 
-/// Something that a look at a connection's set-up at its gateway found.
+/// Problem found by a check of a connection's set-up at its gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
-    /// Stable and machine-readable: `notifications_interrupted`, `address_missing`, `address_replaced`, `certificate_expires`.
+    /// Stable, machine-readable code: `notifications_interrupted`, `address_missing`, `address_replaced`, `certificate_expires`.
     pub code: &'static str,
-    /// For people: what was found, and what to do unless it was repaired.
+    /// Message for people: the problem, and the required action if it was not repaired.
     pub message: String,
-    /// Whether it was put right.
+    /// True if the check repaired it.
     pub repaired: bool,
 }
 
-/// The result of such a check.
+/// Result of a check of a connection's set-up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckReport {
     pub issues: Vec<Issue>,
-    /// Our address must be registered again, for this reason.
+    /// Reason to register our address again.
     pub lost: Option<Issue>,
 }
 
-/// What registering our notification address gave.
+/// Result of registering our notification address.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Subscription {
-    /// Registered; nothing to remember.
+    /// Registered; there is nothing to store.
     Done,
-    /// Registered under the gateway's own id.
+    /// Registered under an id of the gateway.
     Registered {
         id: String,
-        /// The secret that the gateway made, which it reports only once. None: it took the token that we gave.
+        /// Secret that the gateway generated; it is returned only once. `None`: the gateway uses the token that we sent.
         secret: Option<String>,
     },
-    /// Registered in place of somebody else's address, to be given back when the connection is.
+    /// Registered in place of a third party's address, which is restored when the connection is deregistered.
     Replaced { former: Url },
-    /// Somebody else's address is registered there, and was left alone.
+    /// Not registered: a third party's address is there and was not replaced.
     Taken {
-        /// The address found.
+        /// Address found.
         by: String,
     },
 }
@@ -195,7 +195,7 @@ impl fmt::Debug for Subscription {
         f.write_str(match self {
             Self::Done => "Done",
             Self::Registered { .. } => "Registered",
-            // an address may hold a secret
+            // an address may contain a secret
             Self::Replaced { .. } => "Replaced",
             Self::Taken { .. } => "Taken",
         })

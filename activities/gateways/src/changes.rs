@@ -1,6 +1,7 @@
-//! The lists that are read in case notifications were lost: each page by page, with a watermark of its own.
+//! Feeds: the gateways' lists that are polled in case notifications were lost, each page by page with its own watermark.
 //!
-//! A page reports how far the list is read. A run that stops early goes on where its cursor stands, so that no list is too long.
+//! A page reports the time up to which its list is read. A run that stops early resumes at its cursor, so a list of any length is
+//! read.
 
 use std::time::Duration;
 
@@ -13,38 +14,38 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::notification::Entries;
 
-/// The requests that catching up spends of the 25,000 that Asaas grants an account in twelve hours.
+/// Requests that polling spends of the 25,000 that Asaas grants an account in twelve hours.
 const ASAAS_BUDGET: u32 = 6_000;
 const ASAAS_BUDGET_S: u64 = 12 * 60 * 60;
-/// The feeds that share that budget.
+/// Number of feeds that share that budget.
 const ASAAS_FEEDS: u32 = 3;
-/// Between requests of a list that is read as a whole each time.
+/// Pause between requests of a list that is read completely each time.
 const SCAN_PACE: Duration = Duration::from_secs(1);
 
-/// A list of a gateway that is read in case its notifications were lost.
+/// List of a gateway that is polled in case its notifications were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Feed {
     /// Pix that arrived.
     EfiPix,
-    /// Pix of which something was given back.
+    /// Pix with a refund.
     EfiReturns,
-    /// Claims of payers (MED).
+    /// Disputes by payers (MED).
     EfiClaims,
     EfiBoletos,
     EfiCards,
     StripeEvents,
-    /// What Stripe booked: the fees.
+    /// Stripe's balance transactions, for the fees.
     StripeBalance,
-    /// Payments by the day on which they were paid.
+    /// Payments by day of payment.
     AsaasPaid,
-    /// Payments by the day on which they were made.
+    /// Payments by day of creation.
     AsaasCreated,
-    /// Payments in the states that no day lists.
+    /// Payments in the statuses that no list by day shows.
     AsaasStates,
 }
 
 impl Feed {
-    /// Every feed.
+    /// All feeds.
     pub const ALL: [Self; 10] = [
         Self::EfiPix,
         Self::EfiReturns,
@@ -58,7 +59,7 @@ impl Feed {
         Self::AsaasStates,
     ];
 
-    /// The name under which its watermark is stored.
+    /// Returns the name under which its watermark is stored.
     pub fn name(self) -> &'static str {
         match self {
             Self::EfiPix => "efi_pix",
@@ -74,12 +75,12 @@ impl Feed {
         }
     }
 
-    /// The feed of that name.
+    /// Returns the feed of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|feed| feed.name() == name)
     }
 
-    /// The part of the gateway's API that lists it.
+    /// Returns the part of the gateway's API that lists it.
     pub fn api(self) -> GatewayApi {
         match self {
             Self::EfiPix | Self::EfiReturns | Self::EfiClaims => GatewayApi::EfiPix,
@@ -89,7 +90,7 @@ impl Feed {
         }
     }
 
-    /// The gateway that has it.
+    /// Returns the gateway that has it.
     pub fn gateway(self) -> GatewayKind {
         match self.api() {
             GatewayApi::EfiPix | GatewayApi::EfiCobrancas => GatewayKind::Efi,
@@ -98,7 +99,7 @@ impl Feed {
         }
     }
 
-    /// The time that each request of it stands for, so that the account's quota lasts.
+    /// Returns the time to reserve for each of its requests, so that the account's quota lasts.
     pub fn pace(self) -> Duration {
         match self {
             Self::AsaasPaid | Self::AsaasCreated | Self::AsaasStates => {
@@ -110,31 +111,31 @@ impl Feed {
     }
 }
 
-/// Where reading a feed goes on.
+/// Position at which reading a feed resumes.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadFrom<'a> {
-    /// The watermark, less what the gateway may list late.
+    /// Watermark, minus the time by which the gateway may list an entry late.
     pub since: Instant,
     /// PostgreSQL's clock.
     pub now: Instant,
-    /// Where the run that was stopped stands.
+    /// Cursor of the run that was stopped.
     pub cursor: Option<&'a str>,
 }
 
-/// A page of a feed.
+/// Page of a feed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     pub entries: Entries,
-    /// Until when the feed is read, as far as that is known.
+    /// Time up to which the feed is read, if known.
     pub read_until: Option<Instant>,
-    /// Where the next page begins. None: everything is read.
+    /// Cursor of the next page. `None`: everything is read.
     pub cursor: Option<String>,
-    /// Requests that it took.
+    /// Number of requests made.
     pub requests: u32,
 }
 
 impl Page {
-    /// The end of a feed that is read until then.
+    /// Returns the end of a feed that is read up to `until`.
     pub(crate) fn end(until: Instant) -> Self {
         Self {
             read_until: Some(until),
@@ -144,17 +145,17 @@ impl Page {
     }
 }
 
-/// A place in a numbered list of a fixed time.
+/// Position in a numbered list of a fixed time span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Window {
     pub from: Instant,
     pub to: Instant,
-    /// From zero on.
+    /// Page number, from zero.
     pub page: u64,
 }
 
 impl Window {
-    /// The window in which the run stands, or a new one. `most`: the longest one.
+    /// Returns the window of the interrupted run, or a new one. `most`: length of the longest window.
     pub(crate) fn of(read: &ReadFrom<'_>, most: Option<TimeDelta>) -> Self {
         read_cursor(read.cursor).unwrap_or_else(|| Self::begin(read.since, read.now, most))
     }
@@ -168,7 +169,7 @@ impl Window {
         }
     }
 
-    /// The page that was read, and where to go on.
+    /// Returns the page that was read, with the cursor of the next one.
     pub(crate) fn page(
         self,
         entries: Entries,
@@ -194,7 +195,7 @@ impl Window {
     }
 }
 
-/// A cursor of an earlier version that reads no more begins the run again.
+/// Parses a cursor. One of an earlier version that cannot be parsed restarts the run.
 pub(crate) fn read_cursor<T: DeserializeOwned>(cursor: Option<&str>) -> Option<T> {
     serde_json::from_str(cursor?).ok()
 }

@@ -1,9 +1,9 @@
-//! How to reach a payer, where a gateway takes it. No gateway needs it for what we do: what does not fit is left out, so that no sale
-//! is refused for it.
+//! Contact data of a payer, for gateways that accept them. No gateway requires them for our calls: data that do not fit are omitted, so
+//! that no sale is refused for them.
 
 use schemas::payer::Payer;
 
-/// A Brazilian phone number with its area code: digits alone.
+/// Brazilian phone number with its area code, digits only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phone<'a> {
     /// Eleven digits, the third of which is a 9.
@@ -20,7 +20,7 @@ impl<'a> Phone<'a> {
     }
 }
 
-/// Returns the payer's phone, if it can be one.
+/// Returns the payer's phone, if it is a valid number.
 pub(crate) fn phone(payer: &Payer) -> Option<Phone<'_>> {
     let digits = payer.phone.as_deref()?;
     match digits.as_bytes() {
@@ -38,7 +38,7 @@ fn are_digits(bytes: &[u8], length: usize) -> bool {
     bytes.len() == length && bytes.iter().all(u8::is_ascii_digit)
 }
 
-/// Returns the payer's e-mail address, if it has the plain form that every gateway takes: `^[a-zA-Z0-9._%+-]+@…\.[a-zA-Z]{2,}$`.
+/// Returns the payer's e-mail address, if it has the plain form that every gateway accepts: `^[a-zA-Z0-9._%+-]+@…\.[a-zA-Z]{2,}$`.
 pub(crate) fn email(payer: &Payer) -> Option<&str> {
     let email = payer.email.as_deref()?;
     let (name, host) = email.split_once('@')?;
@@ -55,7 +55,7 @@ pub(crate) fn email(payer: &Payer) -> Option<&str> {
     fits.then_some(email)
 }
 
-/// Returns whether the payer has a family name too.
+/// Returns true if the payer has a family name too.
 pub(crate) fn has_two_names(payer: &Payer) -> bool {
     payer.name.split_whitespace().nth(1).is_some()
 }
@@ -79,7 +79,7 @@ mod tests {
         for (digits, expected) in [
             ("11987654321", Some(Phone::Mobile("11987654321"))),
             ("1133334444", Some(Phone::Landline("1133334444"))),
-            // no area code has a zero; a mobile without its 9; too short, too long
+            // a zero in the area code; a mobile without its 9; too short; too long
             ("00123456789", None),
             ("10987654321", None),
             ("11887654321", None),

@@ -1,4 +1,4 @@
-//! What a merchant gives us so that we can act in its name. Sealed at rest, redacted in every print.
+//! Credentials with which we act on a merchant's behalf. Sealed at rest, redacted when printed.
 
 use schemas::{gateway::GatewayKind, problem::FieldError};
 use secrecy::SecretString;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::efi;
 
-/// One connection's credentials.
+/// Credentials of one connection.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     Efi(EfiCredentials),
@@ -15,7 +15,7 @@ pub enum Credentials {
     Asaas(AsaasCredentials),
 }
 
-/// Efí: an application of the account, its client certificate, and the Pix key that receives.
+/// Credentials of Efí: an application of the account, its client certificate, and the Pix key that receives.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EfiCredentials {
@@ -23,32 +23,31 @@ pub struct EfiCredentials {
     pub client_secret: SecretString,
     /// Certificate and private key in PEM, one after the other; or the `.p12` file (empty password) in base64.
     pub certificate: SecretString,
-    /// The Pix key that receives.
+    /// Pix key that receives.
     pub pix_key: String,
 }
 
-/// Stripe: a secret (or restricted) key, and the secrets of the notification endpoints.
+/// Credentials of Stripe: a secret (or restricted) key, and the secrets of the notification endpoints.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StripeCredentials {
     pub secret_key: SecretString,
-    /// `whsec_…` of endpoints that the merchant registered itself; those of our registrations are `Registration`s.
+    /// Secrets (`whsec_…`) of endpoints that the merchant registered; those of our registrations are `Registration`s.
     #[serde(default)]
     pub webhook_secrets: Vec<SecretString>,
 }
 
-/// Asaas: an API key, and the token that its notifications carry.
+/// Credentials of Asaas: an API key, and the token that its notifications carry.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AsaasCredentials {
     pub api_key: SecretString,
-    /// Sent by Asaas as `asaas-access-token`, of webhooks that the merchant registered itself; those of our registrations are
-    /// `Registration`s.
+    /// Tokens (`asaas-access-token`) of webhooks that the merchant registered; those of our registrations are `Registration`s.
     #[serde(default)]
     pub webhook_tokens: Vec<SecretString>,
 }
 
-/// What may be in the JSON of a gateway's credentials: name, whether it must be there, and what it must look like.
+/// Field of a gateway's credentials in JSON: name, true if required, and a check of its format.
 type Field = (&'static str, bool, fn(&Value) -> Result<(), &'static str>);
 
 fn fields(kind: GatewayKind) -> &'static [Field] {
@@ -70,7 +69,7 @@ fn fields(kind: GatewayKind) -> &'static [Field] {
     }
 }
 
-/// `json` without the fields that this version does not know.
+/// Returns `json` without the fields that this version does not know.
 pub(crate) fn known(kind: GatewayKind, mut json: Value) -> Value {
     if let Some(given) = json.as_object_mut() {
         given.retain(|name, _| fields(kind).iter().any(|(known, ..)| known == name));
@@ -78,7 +77,7 @@ pub(crate) fn known(kind: GatewayKind, mut json: Value) -> Value {
     json
 }
 
-/// Reads credentials of `kind`, naming every missing, unknown or malformed field; no value is repeated.
+/// Parses credentials of `kind`. Errors name every missing, unknown or malformed field and repeat no value.
 pub(crate) fn read(kind: GatewayKind, json: Value) -> Result<Credentials, Vec<FieldError>> {
     let Some(given) = json.as_object() else {
         return Err(vec![FieldError::new(

@@ -1,4 +1,4 @@
-//! Where the gateways are: platform configuration, never a merchant's input.
+//! Addresses of the gateways: platform configuration, never a merchant's input.
 
 use std::path::PathBuf;
 
@@ -11,12 +11,12 @@ pub struct Endpoints {
     pub efi_cobrancas: Url,
     pub stripe: Url,
     pub asaas: Url,
-    /// A further certificate authority (PEM file) to trust for Efí: a simulator's.
+    /// Additional certificate authority (PEM file) to trust for Efí: a simulator's.
     pub efi_ca_file: Option<PathBuf>,
 }
 
 impl Endpoints {
-    /// Production.
+    /// Returns the production endpoints.
     pub fn live() -> Self {
         Self {
             efi_pix: fixed("https://pix.api.efipay.com.br"),
@@ -27,7 +27,7 @@ impl Endpoints {
         }
     }
 
-    /// The gateways' own sandboxes.
+    /// Returns the endpoints of the gateways' own sandboxes.
     pub fn sandbox() -> Self {
         Self {
             efi_pix: fixed("https://pix-h.api.efipay.com.br"),

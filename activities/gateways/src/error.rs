@@ -1,26 +1,26 @@
-//! Why a gateway did not do what was asked, named by what the caller may do next.
+//! Errors of gateway calls, named by the caller's next action.
 
 use std::time::Duration;
 
 use schemas::attempt::{AttemptError, ErrorClass};
 
-/// A failed call. Its text never holds personal data or credentials.
+/// Failed call. Its text never contains personal data or credentials.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{class}: {code}: {message}")]
 pub struct GatewayError {
-    /// What the caller may do next.
+    /// Class, which determines the caller's next action.
     pub class: ErrorClass,
-    /// The gateway's own code, or ours for what happened on the wire:
+    /// Gateway's own code, or ours for a failure of the transport:
     /// `connect`, `tls`, `timeout`, `reset`, `unreadable`, `http_503`, `not_from_gateway`.
     pub code: String,
-    /// For people.
+    /// Message for people.
     pub message: String,
-    /// How long the gateway asked us to wait.
+    /// Wait that the gateway requested.
     pub retry_after: Option<Duration>,
 }
 
 impl GatewayError {
-    /// An error of `class` with the gateway's code and words.
+    /// Returns an error of `class` with the gateway's code and message.
     pub fn new(class: ErrorClass, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             class,
@@ -30,14 +30,14 @@ impl GatewayError {
         }
     }
 
-    /// The same, after a request of the same charge may already have taken effect: never better than unknown.
+    /// Returns the error for a charge of which an earlier request may have taken effect: its class is never better than unknown.
     #[must_use]
     pub fn after_an_effect(mut self) -> Self {
         self.class = ErrorClass::Unknown;
         self
     }
 
-    /// As it is stored with its attempt.
+    /// Returns the form that is stored with its attempt.
     pub fn to_attempt_error(&self) -> AttemptError {
         AttemptError {
             class: self.class,

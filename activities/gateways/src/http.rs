@@ -1,4 +1,4 @@
-//! The one place where HTTP clients are built and their failures are named: timeouts, TLS, tracing.
+//! HTTP: the only module that builds clients (timeouts, TLS, tracing) and classifies their failures.
 
 use std::{
     error::Error,
@@ -28,42 +28,42 @@ mod webhook;
 pub use retry_after::retry_after;
 pub use webhook::{AddressError, check_webhook_url, webhook_client};
 
-/// What tells us apart in gateways' logs; Asaas demands one.
+/// User agent, which identifies us in gateways' logs. Asaas requires one.
 const USER_AGENT: &str = concat!("payment-orchestrator/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// For calls that nobody waits for: reading, cancelling, registering.
+/// Timeout of calls in the background: read, cancel, register.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Below what load balancers allow an idle connection, so that we close it first.
+/// Shorter than load balancers allow an idle connection, so that our side closes it first.
 const POOL_IDLE: Duration = Duration::from_secs(50);
-/// Connections to one host that are kept for later calls.
+/// Most idle connections to one host that stay open for later calls.
 const MAX_IDLE_PER_HOST: usize = 512;
-/// The longest answer that is read.
+/// Longest answer that is read, in bytes.
 const MAX_BODY: usize = 1 << 20;
-/// The longest `Retry-After` that is believed.
+/// Longest `Retry-After` that is accepted.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
-/// Asaas's: seconds until an endpoint's quota begins anew.
+/// Asaas's header: seconds until an endpoint's quota is renewed.
 const QUOTA_RESET: &str = "ratelimit-reset";
-/// The longest text of a gateway that is kept.
+/// Longest text of a gateway that is stored, in characters.
 const MAX_MESSAGE: usize = 300;
 
-/// The code of an answer that something in front of the gateway gave: a proxy, a firewall, a content network.
+/// Code of an answer that an intermediary sent: a proxy, a firewall, a content network.
 pub(crate) const FOREIGN: &str = "not_from_gateway";
 
-/// Whether a request may leave something behind at the gateway.
+/// Possible effect of a request at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// A lost answer is an unknown outcome.
+    /// The request may create something: a lost answer is an unknown outcome.
     Creates,
-    /// Nothing is created, whatever happens.
+    /// The request creates nothing, even if its answer is lost.
     Reads,
 }
 
-/// When a call must be over.
+/// Instant by which a call must end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
 
 impl Effect {
-    /// Returns what is known when no answer of the gateway came.
+    /// Returns the class of a call without an answer from the gateway.
     pub(crate) fn lost(self) -> ErrorClass {
         match self {
             Self::Creates => ErrorClass::Unknown,
@@ -81,13 +81,13 @@ impl Deadline {
         Some(self.0.saturating_duration_since(outside::instant())).filter(|left| !left.is_zero())
     }
 
-    /// Returns whether a call that takes so long would still be over in time.
+    /// Returns true if a call of that length would still end in time.
     pub(crate) fn allows(self, call: Duration) -> bool {
         self.left().is_some_and(|left| left >= call)
     }
 }
 
-/// An answer with its body in memory.
+/// Answer with its body in memory.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub status: u16,
@@ -95,8 +95,8 @@ pub(crate) struct Answer {
     body: Vec<u8>,
 }
 
-/// Returns the client of all gateways that know us by a key alone. All merchants share it, and with it the connections to each
-/// gateway's host.
+/// Returns the client for all gateways that authenticate us by a key alone. All merchants share it, and with it the connections to
+/// each gateway's host.
 pub(crate) fn shared() -> Result<Client, GatewayError> {
     static SHARED: OnceLock<Client> = OnceLock::new();
     if let Some(client) = SHARED.get() {
@@ -106,7 +106,7 @@ pub(crate) fn shared() -> Result<Client, GatewayError> {
     Ok(SHARED.get_or_init(|| built).clone())
 }
 
-/// A client for gateways: `identity` proves us, `authority` is trusted besides the system's.
+/// Builds a client for a gateway. `identity` is our certificate; `authority` is trusted besides the system's authorities.
 pub(crate) fn client(
     identity: Option<Identity>,
     authority: Option<Certificate>,
@@ -114,7 +114,7 @@ pub(crate) fn client(
     let mut builder = base()
         .user_agent(USER_AGENT)
         .tcp_nodelay(true)
-        // over HTTP/2 all calls to a host share one connection, and those above its limit of streams wait for a gateway that hangs
+        // over HTTP/2 all calls to a host share one connection, and those beyond its limit of streams wait for a gateway that hangs
         .http1_only()
         .pool_idle_timeout(POOL_IDLE)
         .pool_max_idle_per_host(MAX_IDLE_PER_HOST);
@@ -134,7 +134,7 @@ pub(crate) fn client(
 }
 
 fn base() -> ClientBuilder {
-    // the first one stays; any later call finds it in place
+    // fails if a provider is already installed, which is then used
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -142,7 +142,7 @@ fn base() -> ClientBuilder {
         .no_proxy()
 }
 
-/// Sends a request and reads the whole answer, whatever its status.
+/// Sends a request and reads the complete answer, whatever its status.
 pub(crate) async fn send(
     request: RequestBuilder,
     deadline: Deadline,
@@ -194,7 +194,7 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// The body of a successful answer.
+    /// Parses the body of a successful answer.
     pub(crate) fn read<T: serde::de::DeserializeOwned>(
         &self,
         effect: Effect,
@@ -202,12 +202,12 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|_| unreadable(effect))
     }
 
-    /// The body as JSON, if it is any: for errors, which may come from a proxy.
+    /// Returns the body as JSON, or null if it is none: an error may come from a proxy.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// Returns whether something in front of the gateway answered: gateways redirect nobody, and write JSON or nothing.
+    /// Returns true if an intermediary answered: gateways never redirect, and send JSON or nothing.
     pub(crate) fn is_foreign(&self) -> bool {
         (300..400).contains(&self.status) || !(self.is_blank() || self.json().is_object())
     }
@@ -216,13 +216,13 @@ impl Answer {
         self.body.iter().all(u8::is_ascii_whitespace)
     }
 
-    /// Returns when the gateway answered, by its own clock.
+    /// Returns the time of the answer, by the gateway's own clock.
     pub(crate) fn date(&self) -> Option<SystemTime> {
         let date = self.headers.get(header::DATE)?.to_str().ok()?;
         httpdate::parse_http_date(date).ok()
     }
 
-    /// The answer as an error, by its status alone; `code` and `message` are the gateway's words. Each gateway refines it.
+    /// Returns the answer as an error, classified by its status alone; `code` and `message` are the gateway's. Each gateway refines it.
     pub(crate) fn error(
         &self,
         effect: Effect,
@@ -247,14 +247,14 @@ impl Answer {
             (429, _) => ErrorClass::Throttled,
             (408 | 409 | 424 | 500.., _) => effect.lost(),
             (402, false) => ErrorClass::Declined,
-            // without a body nothing shows that the gateway itself refused
+            // without a body nothing proves that the gateway itself refused
             (404 | 405 | 413, true) if effect == Effect::Creates => ErrorClass::NotCreated,
             (_, true) if effect == Effect::Creates => ErrorClass::Unknown,
             _ => ErrorClass::Rejected,
         }
     }
 
-    /// Of these statuses it is known that what answered passes nothing on.
+    /// Returns the error of an intermediary's answer. With some statuses it is certain that the request was not passed on.
     fn foreign(&self, effect: Effect) -> GatewayError {
         let class = match (effect, self.status) {
             (Effect::Creates, 300..400 | 403 | 404 | 405 | 413 | 429) => ErrorClass::NotCreated,
@@ -275,9 +275,9 @@ impl Answer {
         }
     }
 
-    /// Both forms of the header: seconds, or a date, which the answer's own date makes a duration whatever our clock says.
+    /// Returns the wait of the header in both forms: seconds, or a date, which is counted from the answer's own date, not from our clock.
     fn retry_after(&self) -> Option<Duration> {
-        // a quota's reset comes with every answer, and is a wait only where the quota is used up
+        // every answer has the quota's reset, and it is a wait only if the quota is used up
         let quota = || self.headers.get(QUOTA_RESET).filter(|_| self.status == 429);
         let until_reset = || {
             let seconds = quota()?.to_str().ok()?.trim().parse().ok()?;
@@ -296,7 +296,7 @@ fn unreadable(effect: Effect) -> GatewayError {
     )
 }
 
-/// What happened on the wire. The error's own text is not kept: it may hold the URL, and that a secret.
+/// Returns the error of a transport failure. The failure's own text is not stored: it may contain the URL, and the URL a secret.
 fn transport(error: &reqwest::Error, effect: Effect) -> GatewayError {
     match tls(error) {
         Some(rustls::Error::AlertReceived(alert)) if is_about_certificate(*alert) => {
@@ -356,7 +356,7 @@ fn name(broken: Broken, effect: Effect) -> GatewayError {
     }
 }
 
-/// Returns whether a peer's alert refuses our certificate. Any other may come after the request took effect.
+/// Returns true if a peer's alert refuses our certificate. Any other alert may follow a request that took effect.
 fn is_about_certificate(alert: AlertDescription) -> bool {
     use AlertDescription as Alert;
     matches!(
@@ -374,7 +374,7 @@ fn is_about_certificate(alert: AlertDescription) -> bool {
     )
 }
 
-/// The TLS failure beneath an error. An `io::Error` hides what it wraps from `source`.
+/// Returns the TLS failure within an error. An `io::Error` does not expose the error that it wraps as its `source`.
 fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -392,7 +392,7 @@ fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     None
 }
 
-/// A gateway's words, short enough to store.
+/// Returns a gateway's text, short enough to store.
 fn shorten(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control())

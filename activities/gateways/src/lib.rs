@@ -36,75 +36,75 @@ pub use notification::{
 };
 pub use order::{ChargeLookup, ChargeRequest, RefundRequest};
 
-/// A payment gateway, spoken to in its dialect and answered in ours.
+/// Payment gateway: called in its own protocol, answers in our types.
 #[async_trait]
 pub trait Gateway: Send + Sync {
-    /// What `order` lacks here: a fallback that cannot take the charge is no fallback.
+    /// Returns the requirements that `order` does not meet, so that no fallback is routed to a gateway that cannot take the charge.
     fn accepts(&self, order: &ChargeRequest) -> Result<(), Vec<Unmet>>;
 
-    /// Whether creating twice with the same reference is harmless, for how long after the first try:
-    /// `None` where it never is, and a second runner must search instead.
+    /// Returns the time after the first try during which a second creation with the same reference is harmless.
+    /// `None`: it never is, and the worker must search first.
     fn idempotent_for(&self, method: PaymentMethodKind) -> Option<Duration>;
 
-    /// How long a charge created a moment ago may stay invisible to [`Self::find`].
+    /// Returns the longest time for which a new charge may be missing from [`Self::find`].
     fn visibility_lag(&self, method: PaymentMethodKind) -> Duration;
 
     /// Creates the charge, or adopts the one that already carries the order's reference where the gateway
-    /// makes that safe. Gives up after `within`.
+    /// makes that safe. Times out after `within`.
     async fn charge(
         &self,
         order: &ChargeRequest,
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError>;
 
-    /// Everything at the gateway that carries this reference, or the id that is known, as it stands now (Asaas may hold several).
+    /// Fetches the current state of all charges that carry this reference, or of the one with the known id (Asaas may have several).
     async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError>;
 
-    /// Makes the charge unpayable and answers how it really ended: it may have been paid meanwhile.
+    /// Makes the charge unpayable and returns its actual final state: it may have been paid meanwhile.
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError>;
 
-    /// Whether a payment by `method` can be given back through this gateway's API; if not, why, for people.
+    /// Checks that a payment by `method` can be refunded through this gateway's API. The error is the reason why not, for people.
     fn refundable(&self, method: PaymentMethodKind) -> Result<(), &'static str>;
 
-    /// Whether asking twice for the same refund is harmless, for how long after the first time; `None` where it never is,
-    /// and it must be searched for instead.
+    /// Returns the time after the first try during which a second request of the same refund is harmless.
+    /// `None`: it never is, and the worker must search first.
     fn refund_idempotent_for(&self, method: PaymentMethodKind) -> Option<Duration>;
 
-    /// Gives money back, or answers the refund that already carries the order's reference where the gateway makes that safe.
+    /// Refunds, or returns the refund that already carries the order's reference where the gateway makes that safe.
     async fn refund(
         &self,
         order: &RefundRequest,
         within: Duration,
     ) -> Result<GatewayRefund, GatewayError>;
 
-    /// The refund that carries this order's reference, as it stands now. `None`: the gateway answered, and has none.
+    /// Fetches the current state of the refund that carries this order's reference. `None`: the gateway answered and has none.
     async fn find_refund(
         &self,
         order: &RefundRequest,
     ) -> Result<Option<GatewayRefund>, GatewayError>;
 
-    /// Verifies what arrived at this connection's notification address, by one of the `known` secrets, and reads its entries.
+    /// Verifies a request to this connection's notification address by one of the `known` secrets, and parses its entries.
     fn notification(&self, received: &Received, known: &[Registration]) -> Result<Entries, Forged>;
 
-    /// Reads once more the entries of a body that was verified when it came.
+    /// Parses again a body that was verified when it was received.
     fn reread(&self, body: &[u8]) -> Entries;
 
-    /// What a token of a notification stands for (`NoticeKind::Token`); asking acknowledges it.
+    /// Fetches the entries that a notification's token identifies (`NoticeKind::Token`). The fetch acknowledges the token.
     async fn fetch(&self, token: &str) -> Result<Entries, GatewayError>;
 
-    /// Reads one page of what changed since then in one of the gateway's lists, which heals lost notifications.
+    /// Fetches one page of the changes since then in one of the gateway's lists, which recovers lost notifications.
     async fn changes_since(&self, feed: Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError>;
 
-    /// A cheap authenticated read: alive, and whose account.
+    /// Sends a cheap authenticated read, which proves that the gateway is healthy, and returns the account.
     async fn probe(&self) -> Result<Account, GatewayError>;
 
-    /// Whether notifications carry a token of ours, which is stored before the gateway receives it.
+    /// Returns true if notifications carry a token of ours, which is stored before it is sent to the gateway.
     fn takes_token(&self) -> bool {
         false
     }
 
-    /// Registers our notification address, with `token` where the gateway takes one. A stranger's address is replaced only when
-    /// `replace` says so. Other registrations of `url` stay: see [`Self::tidy`].
+    /// Registers our notification address, with `token` if the gateway uses one. A third party's address is replaced only if `replace`
+    /// is true. Other registrations of `url` stay: see [`Self::tidy`].
     async fn subscribe(
         &self,
         url: &Url,
@@ -112,21 +112,21 @@ pub trait Gateway: Send + Sync {
         token: &SecretString,
     ) -> Result<Subscription, GatewayError>;
 
-    /// Removes the registrations of `url` but the one with the id `keep`, once its secret is stored.
+    /// Removes the registrations of `url` except the one with the id `keep`, once its secret is stored.
     async fn tidy(&self, _url: &Url, _keep: &str) -> Result<(), GatewayError> {
         Ok(())
     }
 
-    /// Whether the gateway has one notification address only, so that registering ours replaces the former one.
+    /// Returns true if the gateway has only one notification address, so that registering ours replaces the former one.
     fn has_one_address(&self) -> bool {
         false
     }
 
-    /// Takes `url` back, if it is still registered; in its place comes `former`, the address that ours replaced.
+    /// Deregisters `url`, if it is still registered, and restores `former`, the address that ours replaced.
     async fn unsubscribe(&self, url: &Url, former: Option<&Url>) -> Result<(), GatewayError>;
 
-    /// Checks our set-up at the gateway: `url` is registered under the current id of the `known` registrations and served, the
-    /// certificate lasts. Repairs what needs no new registration.
+    /// Checks our set-up at the gateway: `url` is registered under the current id of the `known` registrations and active, and the
+    /// certificate does not expire soon. Repairs problems that need no new registration.
     async fn check(
         &self,
         url: &Url,
@@ -147,8 +147,8 @@ pub fn open(
     })
 }
 
-/// Whether a payment by `method` can be given back through this gateway's API; if not, why, for people. The same for every
-/// account, so that no client needs to be opened.
+/// Checks that a payment by `method` can be refunded through this gateway's API. The error is the reason why not, for people. The
+/// result is the same for every account, so no client needs to be opened.
 pub fn refundable(gateway: GatewayKind, method: PaymentMethodKind) -> Result<(), &'static str> {
     match gateway {
         GatewayKind::Efi => efi::refundable(method),
@@ -157,7 +157,7 @@ pub fn refundable(gateway: GatewayKind, method: PaymentMethodKind) -> Result<(),
     }
 }
 
-/// Reads the credentials a merchant gave for `kind`, naming every wrong field.
+/// Parses the credentials of a merchant for `kind`. Errors name every wrong field.
 pub fn read_credentials(
     kind: GatewayKind,
     json: serde_json::Value,
@@ -165,7 +165,7 @@ pub fn read_credentials(
     credentials::read(kind, json)
 }
 
-/// Reads credentials as they are stored; fields that a newer version added are ignored.
+/// Parses stored credentials. Fields that a newer version added are ignored.
 pub fn stored_credentials(
     kind: GatewayKind,
     json: serde_json::Value,

@@ -1,15 +1,15 @@
-//! Centavos as gateways write them: decimal text, or a JSON number. No arithmetic on floats: a number is read and written as text.
+//! Centavos in the gateways' formats: decimal text, or a JSON number. No float arithmetic: a number is read and written as text.
 
 use serde_json::Number;
 
 const CENTS: i64 = 100;
 
-/// `12345` as `123.45`.
+/// Formats `12345` as `123.45`.
 pub(crate) fn decimal(centavos: i64) -> String {
     format!("{}.{:02}", centavos / CENTS, centavos % CENTS)
 }
 
-/// `123.45`, `123.4` or `123` as centavos; anything else is not money.
+/// Parses `123.45`, `123.4` or `123` as centavos; `None` for any other text.
 pub(crate) fn centavos(text: &str) -> Option<i64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -24,7 +24,7 @@ pub(crate) fn centavos(text: &str) -> Option<i64> {
         .checked_add(cents)
 }
 
-/// `12345` as the JSON number `123.45`, `12300` as `123`.
+/// Returns `12345` as the JSON number `123.45`, and `12300` as `123`.
 pub(crate) fn number(centavos: i64) -> Number {
     let whole = Number::from(centavos / CENTS);
     if centavos % CENTS == 0 {
@@ -33,12 +33,12 @@ pub(crate) fn number(centavos: i64) -> Number {
     decimal(centavos).parse().unwrap_or(whole)
 }
 
-/// Basis points as the JSON number of their percent: `150` as `1.5`.
+/// Returns basis points as the JSON number of their percentage: `150` as `1.5`.
 pub(crate) fn percent(bps: u16) -> Number {
     number(i64::from(bps))
 }
 
-/// The JSON number `98.01` as centavos.
+/// Returns the JSON number `98.01` as centavos.
 pub(crate) fn of_number(number: &Number) -> Option<i64> {
     let text = number.to_string();
     centavos(text.strip_suffix(".0").unwrap_or(&text))

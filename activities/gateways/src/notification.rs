@@ -1,4 +1,4 @@
-//! What gateways tell us.
+//! Notifications of gateways, parsed.
 
 use schemas::Instant;
 use secrecy::SecretString;
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{GatewayCharge, GatewayDispute, GatewayRefund};
 
-/// A request that arrived at a connection's notification address.
+/// Request that arrived at a connection's notification address.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// Header names in lower case.
+    /// Headers, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The bytes as they came: signatures are over these.
+    /// Body as received: signatures cover these bytes.
     pub body: Vec<u8>,
     pub at: Instant,
 }
 
 impl Received {
-    /// The first header of that (lower-case) name.
+    /// Returns the first header of that (lower-case) name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -26,42 +26,42 @@ impl Received {
     }
 }
 
-/// One fact of a notification. One body may hold several.
+/// Fact of a notification. One body may contain several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatewayNotice {
-    /// Repeats of the same fact carry the same key (`docs/gateways/README.md#identity-of-a-notification`).
+    /// Deduplication key: repeats of the same fact have the same key (`docs/gateways/README.md#identity-of-a-notification`).
     pub dedupe_key: String,
-    /// The gateway's own name for what happened.
+    /// Gateway's own name of the event.
     pub event: String,
     /// Our reference, if the body repeats it.
     pub reference: Option<String>,
-    /// The gateway's id of the charge, if the body names one.
+    /// Gateway's id of the charge, if the body contains it.
     pub charge: Option<String>,
-    /// The gateway's id of the payment, or its end-to-end id, where only that tells which charge it is about (disputes).
+    /// Gateway's id of the payment, or its end-to-end id, if only that identifies the charge (disputes).
     pub payment: Option<String>,
-    /// When the gateway says that it happened. None where it does not say, or where the state was read just now.
+    /// Time of the event according to the gateway. `None` if it gives no time, or if the state was read just now.
     pub stated_at: Option<Instant>,
     pub means: NoticeKind,
 }
 
-/// What was read of a body or a list: each entry by itself, so that one that cannot be read hides no other.
+/// Entries of a body or a list. Each is parsed separately, so that an unreadable one hides no other.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entries {
     pub notices: Vec<GatewayNotice>,
     pub unreadable: Vec<Unreadable>,
 }
 
-/// An entry that is the gateway's and was not understood.
+/// Entry from the gateway that could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Names the kind of entry (`efi_pix_entry`, `stripe_refund`): one alert is raised per connection and kind.
+    /// Kind of entry (`efi_pix_entry`, `stripe_refund`): one alert is raised per connection and kind.
     pub kind: &'static str,
-    /// For people. Holds none of the entry's values.
+    /// Reason, for people. It contains none of the entry's values.
     pub why: String,
 }
 
 impl Unreadable {
-    /// An entry of `kind` that could not be read.
+    /// Returns an unreadable entry of `kind`.
     pub fn new(kind: &'static str, why: impl Into<String>) -> Self {
         Self {
             kind,
@@ -97,24 +97,24 @@ impl Entries {
     }
 }
 
-/// What may be concluded from a notice.
+/// Conclusion that a notice permits.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoticeKind {
-    /// Proved by signature or token: the charge stands so.
+    /// Proved by signature or token: the charge's state.
     ChargeState(Box<GatewayCharge>),
-    /// Proved: money was given back so.
+    /// Proved: a refund.
     Refund(Box<GatewayRefund>),
-    /// Proved: money is claimed back so.
+    /// Proved: a dispute.
     Dispute(Box<GatewayDispute>),
-    /// The body is a token and nothing else: `Gateway::fetch` tells what it stands for, and acknowledges it.
+    /// Token without other data: `Gateway::fetch` fetches the entries that it identifies, and acknowledges it.
     Token(String),
-    /// Unproved, or without the state: ask the gateway.
+    /// Unproved, or without the state: the gateway must be read.
     Hint,
-    /// Nothing about a charge that we act on; kept and acknowledged.
+    /// Nothing about a charge that we act on; stored and acknowledged.
     Nothing,
 }
 
-/// What a proved notice states, in the form in which it waits to be applied.
+/// State in a proved notice, in the form that is stored until it is applied.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Observed {
@@ -124,7 +124,7 @@ pub enum Observed {
 }
 
 impl NoticeKind {
-    /// What it states, if it is proved.
+    /// Returns the state, if it is proved.
     pub fn observed(&self) -> Option<Observed> {
         match self {
             Self::ChargeState(charge) => Some(Observed::Charge(charge.clone())),
@@ -135,30 +135,30 @@ impl NoticeKind {
     }
 }
 
-/// A notification that is not proved to be the gateway's: answer 401, keep nothing.
+/// Notification that is not proved to be from the gateway: answered with 401 and not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("forged: {0}")]
 pub struct Forged(pub &'static str);
 
-/// A secret that proves notifications, which belongs to one registration of our address.
+/// Secret that proves notifications. It belongs to one registration of our address.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// The gateway's id of the registration. None: stored before the gateway received it, and not confirmed.
+    /// Gateway's id of the registration. `None`: the secret is stored, but the gateway has not confirmed the registration.
     pub id: Option<String>,
     pub secret: SecretString,
-    /// The end of a former secret. None: the current one.
+    /// Expiry of a former secret. `None`: the current one.
     pub valid_until: Option<Instant>,
 }
 
 impl Registration {
-    /// The secrets that prove a notification of that instant.
+    /// Returns the secrets that prove a notification received at that instant.
     pub(crate) fn proving(all: &[Self], at: Instant) -> impl Iterator<Item = &SecretString> {
         all.iter()
             .filter(move |one| one.valid_until.is_none_or(|until| at <= until))
             .map(|one| &one.secret)
     }
 
-    /// The gateway's id of the current registration, the newest first.
+    /// Returns the gateway's id of the newest current registration.
     pub(crate) fn current(all: &[Self]) -> Option<&str> {
         let mut current = all.iter().filter(|one| one.valid_until.is_none());
         current.next()?.id.as_deref()

@@ -1,4 +1,4 @@
-//! What we ask of a gateway.
+//! Requests to gateways.
 
 use schemas::{
     Instant,
@@ -8,48 +8,48 @@ use schemas::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// Everything a gateway needs to create one charge, and to find it again.
+/// Data that a gateway needs to create one charge, and to find it again.
 ///
-/// Stored with its attempt, sealed under the payer's key, before the first byte is sent, and never changed afterwards: the request
-/// bodies are a pure function of it, so that a repeated send is the same to the byte.
+/// Stored with its attempt, sealed under the payer's key, before the first byte is sent, and never changed afterwards. The request
+/// bodies are a pure function of it, so a repeated request is identical to the byte.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChargeRequest {
     /// Our reference at the gateway: `AttemptId::reference()`, 28 letters and digits.
     pub reference: String,
-    /// In centavos.
+    /// Amount in centavos.
     pub amount: i64,
     pub method: PaymentMethod,
-    /// When the attempt was made; bounds searches.
+    /// Time of the attempt's creation; limits searches.
     pub created_at: Instant,
-    /// The last instant at which the charge may be paid.
+    /// Last instant at which the charge may be paid.
     pub expires_at: Instant,
     pub payer: Payer,
-    /// The payer's id at this gateway, once known (Asaas).
+    /// Payer's id at this gateway, once known (Asaas).
     pub customer: Option<String>,
     pub description: Option<String>,
-    /// Our notification address at this connection, for gateways that take it with each charge (Efí Cobranças).
+    /// Our notification address of this connection, for gateways that need it with each charge (Efí Cobranças).
     #[serde(default)]
     pub notification_url: Option<Url>,
 }
 
-/// All that finds a charge at its gateway again: nothing of it is personal, so that it outlives the payer's erasure.
+/// Data that find a charge at its gateway. None of them is personal, so they outlive the payer's erasure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChargeLookup {
-    /// [`ChargeOrder::reference`].
+    /// [`ChargeRequest::reference`].
     pub reference: String,
-    /// In centavos.
+    /// Amount in centavos.
     pub amount: i64,
     pub method: PaymentMethod,
-    /// When the attempt was made; bounds searches.
+    /// Time of the attempt's creation; limits searches.
     pub created_at: Instant,
-    /// The last instant at which the charge may be paid.
+    /// Last instant at which the charge may be paid.
     pub expires_at: Instant,
-    /// The charge's id at its gateway, once known: read by it, where a search by reference would be slow, late or incomplete.
+    /// Charge's id at its gateway, once known. It is used where a search by reference would be slow, delayed or incomplete.
     pub gateway_id: Option<String>,
 }
 
 impl ChargeRequest {
-    /// What finds the charge of this order again.
+    /// Returns the data that find this order's charge.
     pub fn lookup(&self) -> ChargeLookup {
         ChargeLookup {
             reference: self.reference.clone(),
@@ -62,24 +62,24 @@ impl ChargeRequest {
     }
 }
 
-/// Everything a gateway needs to give money back once, and to find that again. Stored with the refund and never changed.
+/// Data that a gateway needs to refund once, and to find the refund again. Stored with the refund and never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundRequest {
     /// Our reference at the gateway: `RefundId::reference()`, 28 letters and digits.
     pub reference: String,
-    /// The charge's id at the gateway (`txid`, `pi_…`, `cs_…`, `pay_…`).
+    /// Charge's id at the gateway (`txid`, `pi_…`, `cs_…`, `pay_…`).
     pub charge: String,
-    /// The charge's own reference there: `AttemptId::reference()`.
+    /// Charge's own reference at the gateway: `AttemptId::reference()`.
     pub charge_reference: String,
-    /// The payment's id at the gateway: `GatewayPayment::id`.
+    /// Payment's id at the gateway: `GatewayPayment::id`.
     pub payment: String,
     pub end_to_end_id: Option<String>,
     pub method: PaymentMethodKind,
-    /// In centavos.
+    /// Amount in centavos.
     pub amount: i64,
-    /// Whether it gives back all of the payment, and nothing of it was given back before.
+    /// True if it refunds the whole payment, of which nothing was refunded before.
     pub is_whole: bool,
-    /// For people.
+    /// Reason, for people.
     pub reason: Option<String>,
     pub created_at: Instant,
 }

@@ -1,5 +1,5 @@
-//! What a process has of the outside: the wire to the gateways, the clock, waiting. All calls to gateways and all waits of the
-//! activities go through here, so that the simulation (`tests/simulation`) can put its own in their place; nothing else does.
+//! Access to the outside of the process: the network to the gateways, the clock, sleeping. All gateway calls and all waits of the
+//! activities use this module, so that the simulation (`tests/simulation`) can replace it; nothing else replaces it.
 
 use std::{
     cell::RefCell,
@@ -11,32 +11,32 @@ use async_trait::async_trait;
 use reqwest::{Request, RequestBuilder, header::HeaderMap};
 use tokio::time::Instant;
 
-/// An answer as it came over the wire: status, headers, body.
+/// Answer as received: status, headers, body.
 pub type Exchanged = (u16, HeaderMap, Vec<u8>);
 
-/// What kept an answer from coming.
+/// Reason for a missing answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    /// The gateway took no connection.
+    /// The gateway accepted no connection.
     Connect,
-    /// It did not take the connection in time.
+    /// The gateway did not accept the connection in time.
     ConnectTimeout,
-    /// It did not answer in time.
+    /// The gateway did not answer in time.
     Timeout,
     /// The connection ended before the answer was complete.
     Reset,
 }
 
-/// A replacement of the outside.
+/// Replacement of the outside.
 #[async_trait]
 pub trait Outside: Send + Sync {
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the complete answer.
     async fn exchange(&self, request: Request, within: Duration) -> Result<Exchanged, Broken>;
-    /// Waits.
+    /// Sleeps for `length`.
     async fn sleep(&self, length: Duration);
-    /// The monotonic clock.
+    /// Returns the monotonic clock.
     fn instant(&self) -> Instant;
-    /// The wall clock.
+    /// Returns the wall clock.
     fn now(&self) -> SystemTime;
 }
 
@@ -44,7 +44,7 @@ thread_local! {
     static REPLACED: RefCell<Option<Arc<dyn Outside>>> = const { RefCell::new(None) };
 }
 
-/// Replaces the outside for all that runs on this thread, or gives it back the real one.
+/// Replaces the outside for everything that runs on this thread; `None` restores the real one.
 pub fn replace(by: Option<Arc<dyn Outside>>) {
     REPLACED.with_borrow_mut(|outside| *outside = by);
 }
@@ -53,17 +53,17 @@ pub(crate) fn replaced() -> Option<Arc<dyn Outside>> {
     REPLACED.with_borrow(Clone::clone)
 }
 
-/// The monotonic clock.
+/// Returns the monotonic clock.
 pub fn instant() -> Instant {
     replaced().map_or_else(Instant::now, |outside| outside.instant())
 }
 
-/// The wall clock. What decides about rows is PostgreSQL's.
+/// Returns the wall clock. Decisions about rows use PostgreSQL's clock instead.
 pub fn now() -> SystemTime {
     replaced().map_or_else(SystemTime::now, |outside| outside.now())
 }
 
-/// Sends a request over the replaced wire; `None` if the wire is the real one.
+/// Sends a request over the replaced network; `None` if the network is the real one.
 pub async fn exchange(
     request: RequestBuilder,
     within: Duration,
@@ -73,7 +73,7 @@ pub async fn exchange(
     Some(outside.exchange(request, within).await)
 }
 
-/// Waits for `length`.
+/// Sleeps for `length`.
 pub async fn sleep(length: Duration) {
     match replaced() {
         Some(outside) => outside.sleep(length).await,

@@ -1,9 +1,9 @@
-//! The text of a Pix code, shown as the gateway issued it.
+//! Text of a Pix code, shown as the gateway issued it.
 
 use schemas::br_code::BrCode;
 
-/// Returns the code as it was issued; `None` where there is none. One that our reader does not like may be paid all the same: the
-/// payer's bank decides, and a refused one would lose the sale.
+/// Returns the code as issued; `None` if there is none. A code that our parser rejects may still be payable: the payer's bank decides,
+/// and refusing the code would lose the sale.
 pub(crate) fn as_issued(gateway: &'static str, code: Option<&str>) -> Option<String> {
     let code = code.filter(|code| !code.trim().is_empty())?;
     if let Err(why) = BrCode::parse(code) {

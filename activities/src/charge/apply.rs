@@ -1,5 +1,4 @@
-//! What a gateway says of a charge, applied to its rows. The transition tables decide; repeated, late, early and disordered
-//! words do no harm.
+//! Applies a gateway's state to a charge. Idempotent and independent of order: only transitions that the state tables allow take effect.
 
 use gateways::{GatewayCharge, GatewayPayment, GatewayStatus};
 use schemas::{attempt::AttemptState, charge::ChargeStatus, event, fee, id::AttemptId};
@@ -14,14 +13,14 @@ use store::{
 use super::{failure::declined_later, money};
 use crate::Activities;
 
-/// What applying left to do after the commit.
+/// Work that is left to do after the commit.
 #[derive(Default)]
 pub(crate) struct Applied {
     pub due: Vec<PendingDelivery>,
     pub orphans: Vec<AttemptId>,
 }
 
-/// Applies what `observed` says of `attempt`, under the charge's lock.
+/// Applies the state in `observed` to `attempt` and its charge, under the charge's lock.
 pub(crate) async fn apply(
     acts: &Activities,
     db: &mut PgConnection,
@@ -30,7 +29,7 @@ pub(crate) async fn apply(
     observed: &GatewayCharge,
 ) -> Result<Applied, StoreError> {
     let mut applied = Applied::default();
-    // an orphan that was never answered for gets its name here; a refund needs it
+    // an orphan whose create had no answer receives its gateway id here; a refund needs it
     attempts::fill_in(db, id, &observed.id, None).await?;
     for payment in &observed.payments {
         let about = (id, payment, observed.id.as_str());
@@ -43,7 +42,7 @@ pub(crate) async fn apply(
     }
     money::close_resolved_disputes(acts, db, charge, observed, &mut applied).await?;
     for refund in &observed.refunds {
-        // what a lost dispute took is told as a refund by some
+        // some gateways report the money of a lost dispute as a refund as well
         if refund.reference.is_some()
             || observed.status != GatewayStatus::Refunded
             || charge.amount_disputed == 0
@@ -60,7 +59,8 @@ pub(crate) async fn apply(
     Ok(applied)
 }
 
-/// What the gateway says of the instrument itself: it lives, it can no longer be paid, or it is payable against our word.
+/// Applies the state of the instrument itself: it is still payable, it can no longer be paid, or it is payable although our rows do not
+/// expect it.
 async fn instrument(
     acts: &Activities,
     db: &mut PgConnection,
@@ -73,7 +73,7 @@ async fn instrument(
     };
     let is_shown = attempt.state == AttemptState::Presented;
     if is_another(attempt.gateway_charge_id.as_deref(), &observed.id) {
-        // a second object under the reference: its end says nothing of ours, and it must not be payable
+        // a second object under the same reference: its end does not concern our instrument, but it must not be payable
         if observed.status.is_payable() && attempt.state != AttemptState::Open {
             arm(db, charge, &attempt, applied).await?;
         }
@@ -88,7 +88,7 @@ async fn instrument(
         return Ok(());
     }
     if attempt.state == AttemptState::Abandoned && !observed.status.is_payable() {
-        // it may have objects that this answer does not name: its workflow decides when all of them are gone
+        // the attempt may have objects that this answer does not contain: OrphanWorkflow decides when all of them are gone
         attempts::set_next_check(db, id, Some(charge.now), false).await?;
         applied.orphans.push(id);
         return Ok(());
@@ -96,7 +96,7 @@ async fn instrument(
     let (state, status) = match observed.status {
         GatewayStatus::Overdue => (None, Some(ChargeStatus::Overdue)),
         GatewayStatus::Canceled => (Some(AttemptState::Voided), Some(closed_as(charge))),
-        // its own clock, not ours: some gateways leave it confirmable, so our timer cancels it there
+        // expiry by the gateway's clock, not by ours: some gateways can still confirm it, so our own expiry cancels it there
         GatewayStatus::Expired if !is_shown || is_ending(charge) => {
             (Some(AttemptState::Voided), Some(closed_as(charge)))
         }
@@ -114,7 +114,7 @@ async fn instrument(
     if let Some(state) = state {
         let is_armed = is_shown && attempt.next_check_at.is_some();
         let outcome = if is_armed {
-            // further objects were seen under the reference, and are not voided yet
+            // other objects were seen under the reference and are not voided yet
             applied.orphans.push(id);
             AttemptOutcome {
                 next_check_at: Some(charge.now),
@@ -133,7 +133,7 @@ async fn instrument(
     Ok(())
 }
 
-/// Something is payable at the gateway that must not be: the orphan's workflow voids it.
+/// Schedules OrphanWorkflow for an attempt that is payable at the gateway and must not be, so that it is voided.
 async fn arm(
     db: &mut PgConnection,
     charge: &LockedCharge,
@@ -154,14 +154,15 @@ async fn arm(
     Ok(())
 }
 
-/// Whether a gateway's id names another object than the one we know, rather than another view of it (a hosted page and its intent have
-/// ids of different kinds).
+/// Returns true if `observed` names another object than `known`. False for another view of the same object: a hosted page and its intent
+/// have ids with different prefixes.
 fn is_another(known: Option<&str>, observed: &str) -> bool {
     let kind = |id: &str| id.split_once('_').map(|(kind, _)| kind.to_owned());
     known.is_some_and(|known| known != observed && kind(known) == kind(observed))
 }
 
-/// Money: the first on any attempt makes the charge paid and the other instruments unwanted; a further one is told as such.
+/// Records a payment. The first one on any attempt makes the charge paid and the other instruments unwanted; a further one is reported as a
+/// duplicate.
 async fn receive(
     acts: &Activities,
     db: &mut PgConnection,
@@ -196,7 +197,7 @@ async fn receive(
     if !payments::insert(db, &new).await? {
         return Ok(());
     }
-    // one that was paid elsewhere, as an operator stated, is paid twice by its first payment here
+    // if an operator marked the charge as paid elsewhere, its first payment here is a duplicate
     let first = charge.amount_paid == 0 && charge.status != ChargeStatus::Paid;
     charges::add_paid(db, charge, payment.amount).await?;
     // there may be further objects under the reference, which must not stay payable
@@ -241,7 +242,7 @@ async fn receive(
     Ok(())
 }
 
-/// Makes a charge paid. Money for a charge that was no longer payable, whose reference another charge has by now, is a duplicate.
+/// Makes a charge paid. The payment is a duplicate if the charge was no longer payable and another charge has its reference now.
 async fn record_paid(
     acts: &Activities,
     db: &mut PgConnection,
@@ -275,7 +276,7 @@ async fn of(
         .find(|attempt| attempt.id == id))
 }
 
-/// What an instrument that can no longer be paid makes of its charge.
+/// Returns the final status of a charge whose instrument can no longer be paid.
 fn closed_as(charge: &LockedCharge) -> ChargeStatus {
     if charge.cancel_requested_at.is_none() && charge.expires_at <= charge.now {
         ChargeStatus::Expired
@@ -289,13 +290,13 @@ fn is_ending(charge: &LockedCharge) -> bool {
 }
 
 impl Applied {
-    /// Adds what another application left to do.
+    /// Adds the work that another application left.
     pub(crate) fn extend(&mut self, other: Self) {
         self.due.extend(other.due);
         self.orphans.extend(other.orphans);
     }
 
-    /// Starts what is left to do; only after the commit.
+    /// Starts the remaining work. Call it only after the commit.
     pub(crate) fn start(self, acts: &Activities, charge: &LockedCharge) {
         acts.starter.start_deliveries(self.due);
         for attempt in self.orphans {

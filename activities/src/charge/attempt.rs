@@ -1,4 +1,4 @@
-//! One attempt: plan and open it, call, write its outcome.
+//! One attempt: plan and open it, call the gateway, close it.
 
 use std::time::Duration;
 
@@ -10,31 +10,31 @@ use tokio::time::Instant;
 use super::open::{AttemptCall, LEASE, NextStep, TakenOver};
 use crate::{Activities, Progress, Step, delta, ms};
 
-/// How often a worker renews its lease while its call runs.
+/// Interval at which a worker renews its lease while its call runs.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// How long a charge waits for a place among the calls in flight before its workflow waits instead.
+/// Time that a charge queues for a slot before its workflow waits instead.
 const QUEUE_FOR: Duration = Duration::from_secs(5);
-/// How often it queues within one step: each time the plan may name another gateway.
+/// Number of times that a charge queues within one step: each time the plan may name another gateway.
 const QUEUE_ROUNDS: u32 = 2;
-/// How long the workflow waits before the charge queues again.
+/// Pause of the workflow before the charge queues again.
 const QUEUE_AGAIN: Duration = Duration::from_secs(1);
-/// Between sends of the same key while the gateway says that its first use is still under way.
+/// Pause between sends of the same key while the gateway reports that its first use is in progress.
 const KEY_AGAIN: Duration = Duration::from_secs(1);
-/// The most such sends.
+/// Maximum number of such sends.
 const KEY_SENDS: u32 = 30;
-/// The gateway's answer while another request with the same key is under way.
+/// Error code of the gateway while another request with the same key is in progress.
 const KEY_IN_USE: &str = "key_in_use";
 
-/// What came of a call.
+/// Outcome of a call.
 pub(super) struct CallOutcome {
-    /// The charge at the gateway, adopted after an unknown outcome too.
+    /// The charge at the gateway, also if it was found after an unknown outcome.
     pub charge: Option<GatewayCharge>,
-    /// What went wrong, even if the charge was found in the end.
+    /// Error of the call, even if the charge was found later.
     pub error: Option<GatewayError>,
     pub duration_ms: i64,
-    /// More than one object carries our reference.
+    /// True if more than one object has our reference.
     pub several: bool,
-    /// The breaker has counted the error already.
+    /// True if the breaker has already counted the error.
     pub counted: bool,
 }
 
@@ -60,7 +60,7 @@ impl Activities {
                     if !self.still_leased(&call).await? {
                         return Ok(Progress::unchanged(Step::ATTEMPT));
                     }
-                    // from here on it waits for a gateway, which uses none of our capacity
+                    // from here on the charge waits for a gateway, which uses none of our capacity
                     self.accepted.release(charge);
                     let call_outcome = Box::pin(self.call(&call)).await;
                     let step = Box::pin(self.close_attempt(&call, call_outcome)).await?;
@@ -71,8 +71,8 @@ impl Activities {
         Ok(Progress::unchanged(Step::attempt_after(QUEUE_AGAIN)))
     }
 
-    /// Whether the lease outlasts the time until its first renewal: a process that was stopped since then claims it again, before the
-    /// first byte.
+    /// Returns true if this worker still leases the attempt until its first renewal. A process that was paused since the lease was written
+    /// renews it before it sends the first byte.
     async fn still_leased(&self, call: &AttemptCall) -> Result<bool, StoreError> {
         if (outside::instant() - call.leased) + RENEW_EVERY < LEASE {
             return Ok(true);
@@ -81,9 +81,9 @@ impl Activities {
         attempts::renew(&mut db, call.attempt, call.lease_owner, delta(LEASE)).await
     }
 
-    /// Calls the gateway, and renews the lease meanwhile.
+    /// Calls the gateway and renews the lease meanwhile.
     async fn call(&self, call: &AttemptCall) -> CallOutcome {
-        // beside the call, which must go on while a renewal waits for the database
+        // concurrent with the call, which must go on while a renewal waits for the database
         let renewing = async {
             loop {
                 outside::sleep(RENEW_EVERY).await;
@@ -145,7 +145,7 @@ impl Activities {
     }
 }
 
-/// Sends the order; after a takeover, again while the gateway is still busy with the first send.
+/// Sends the order. After a takeover it retries while the gateway is still processing the first send.
 async fn send(call: &AttemptCall) -> Result<GatewayCharge, GatewayError> {
     let started = outside::instant();
     let mut sends = 1;

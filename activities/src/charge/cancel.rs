@@ -1,4 +1,4 @@
-//! Making a charge unpayable: the gateway first, then it is read again; paid wins.
+//! Makes a charge unpayable: cancels it at the gateway, then applies the state that the gateway returns. A payment takes precedence.
 
 use gateways::GatewayCharge;
 use schemas::{attempt::AttemptState, charge::ChargeStatus, id::ChargeId, retry::Backoff};
@@ -7,7 +7,7 @@ use store::{StoreError, attempts, charges};
 use super::{Applied, apply};
 use crate::{Activities, Progress, Step, alerts, delta};
 
-/// Between tries to end a charge at a gateway that does not answer.
+/// Backoff between tries to cancel a charge at a gateway that does not answer.
 const END_AGAIN: Backoff = Backoff {
     initial_ms: 1_000,
     factor: 2,
@@ -55,8 +55,8 @@ impl Activities {
         })
     }
 
-    /// A payable charge always has a presented attempt. Without one there is nothing to cancel at a gateway: the charge waits for a
-    /// person instead of asking again and again.
+    /// Moves a payable charge without a presented attempt to `needs_review`. There is nothing to cancel at a gateway, so that retries would
+    /// not end.
     async fn nothing_to_end(&self, id: ChargeId) -> Result<Progress, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some(mut charge) = charges::lock(&mut tx, id).await? else {

@@ -1,4 +1,4 @@
-//! The second transaction of an attempt: the outcome of the call, with everything that follows from it.
+//! The second transaction of an attempt: writes the outcome of the call and all that follows from it.
 
 use gateways::{GatewayCharge, GatewayError};
 use schemas::{
@@ -69,7 +69,7 @@ impl Activities {
         Ok(step)
     }
 
-    /// What the outcome of an attempt means for its charge.
+    /// Applies the outcome of an attempt to its charge.
     async fn apply_outcome(
         &self,
         db: &mut PgConnection,
@@ -104,8 +104,8 @@ impl Activities {
         Ok(applied)
     }
 
-    /// Another worker has the attempt by now, or a notification that overtook this answer moved it. What was learned is filled in;
-    /// what this call may have created beside it is left to the orphan's workflow.
+    /// Handles an answer that arrived after another worker took over the attempt, or after a notification moved it. Ids that were learned
+    /// are filled in; OrphanWorkflow voids any further object that this call may have created.
     async fn too_late(
         &self,
         mut tx: store::Tx,
@@ -141,7 +141,8 @@ impl Activities {
         Ok(Step::ATTEMPT)
     }
 
-    /// Lets the breaker count a failed create at once, before its outcome is searched for. `false`: it could not, and counts it later.
+    /// Records a failed create in the breaker at once, before its outcome is looked up. Returns false if it was not recorded and must be
+    /// recorded later.
     pub(super) async fn count_early(
         &self,
         call: &AttemptCall,
@@ -171,7 +172,7 @@ impl Activities {
         }
     }
 
-    /// What the workflow does next, with the row's `next_check_at` set to it.
+    /// Returns the next step of the workflow, and sets the row's `next_check_at` to its time.
     async fn after(
         &self,
         db: &mut PgConnection,
@@ -192,7 +193,7 @@ impl Activities {
         Ok(step)
     }
 
-    /// Lets the circuit breaker count how the call went. A success on a closed breaker writes nothing.
+    /// Records the health of a call in the circuit breaker. A success on a closed breaker writes nothing.
     async fn note_health(
         &self,
         db: &mut PgConnection,
@@ -230,7 +231,7 @@ impl Activities {
         Ok(moved)
     }
 
-    /// Refused credentials opened the breaker: a person must look at the connection.
+    /// Raises an alert if refused credentials opened the breaker: the merchant must check the connection.
     async fn alert_if_denied(
         &self,
         db: &mut PgConnection,
@@ -251,7 +252,7 @@ impl Activities {
     }
 }
 
-/// How the attempt ends.
+/// Returns the outcome with which the attempt is closed.
 fn outcome(
     charge: &charges::LockedCharge,
     rows: &[attempts::AttemptRow],
@@ -287,7 +288,8 @@ fn outcome(
     }
 }
 
-/// The gateway has it: it is shown if it can be paid, the charge still wants it, and nothing else is shown.
+/// Returns the outcome for a charge that exists at the gateway. It is presented if it can be paid, the charge still wants it, and no other
+/// attempt is presented or paid.
 fn adopted(
     charge: &charges::LockedCharge,
     rows: &[attempts::AttemptRow],
@@ -298,7 +300,7 @@ fn adopted(
         .any(|row| matches!(row.state, AttemptState::Presented | AttemptState::Paid));
     let wanted =
         charge.status == ChargeStatus::Processing && charge.cancel_requested_at.is_none() && !shown;
-    // what has nothing to show cannot be shown: it is left to OrphanWorkflow, which voids it
+    // an object without an instrument cannot be presented: OrphanWorkflow voids it
     let shows = found.status.is_payable() && found.next_action.is_some();
     let alive = shows || !found.payments.is_empty();
     let state = if wanted && alive {

@@ -1,5 +1,5 @@
-//! A charge without its workflow, while Temporal is away: the same steps, in the process that accepted it. Its workflow is started
-//! later, by the sweep.
+//! A charge without its workflow, while Temporal is unavailable: the process that accepted it takes the same steps. The sweep starts its
+//! workflow later.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use store::charges;
 
 use crate::{Activities, Progress, Step};
 
-/// Between steps, whatever they say.
+/// Minimum pause between steps, in milliseconds.
 const BETWEEN_STEPS_MS: u64 = 10;
 
 impl Activities {
-    /// Attempts until an instrument is presented or the caller's time is over, and leaves the charge to the sweep.
+    /// Attempts until an instrument is presented or the caller's time is over, then leaves the charge to the sweep.
     pub async fn present(&self, charge: ChargeId) {
         self.attempt_degraded(charge).await;
         let left = async {

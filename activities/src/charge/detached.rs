@@ -1,5 +1,5 @@
-//! Attempts that go on in this process after their local activity has returned. A local activity that waits costs Temporal a
-//! workflow task every few seconds, and the worker one of its slots; a call that waits in the process costs a socket.
+//! Attempts that continue in this process after their local activity has returned. A waiting local activity costs Temporal a workflow task
+//! every few seconds, and the worker one of its slots; a call that waits in the process costs a socket.
 
 use std::{
     collections::HashMap,
@@ -17,16 +17,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::{Activities, Progress, Step, ms};
 
-/// A pause before the next attempt that the process waits out itself; a longer one is left to the workflow.
+/// Longest pause before the next attempt that the process waits for itself; a longer one is left to the workflow.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// Between attempts, whatever they say.
+/// Minimum pause between attempts.
 const MIN_PAUSE: Duration = Duration::from_millis(10);
-/// The most attempts in a row without the workflow.
+/// Maximum number of consecutive attempts without the workflow.
 const MAX_ATTEMPTS: u32 = 20;
 
 type Outcome = Result<Progress, Arc<StoreError>>;
 
-/// The attempts that this process makes, by charge.
+/// Attempts in progress in this process, by charge.
 #[derive(Default)]
 pub struct Detached {
     running: Mutex<HashMap<ChargeId, Running>>,
@@ -36,12 +36,12 @@ pub struct Detached {
 #[derive(Clone)]
 struct Running {
     outcome: Shared<BoxFuture<'static, Outcome>>,
-    /// The activity has returned: the process sees to the next attempt itself.
+    /// True once the activity has returned: the process makes the next attempt itself.
     is_left: Arc<AtomicBool>,
 }
 
 impl Detached {
-    /// `tracker` is waited for when the process stops.
+    /// Creates an empty set. The process waits for `tracker` when it stops.
     pub fn new(tracker: TaskTracker) -> Self {
         Self {
             running: Mutex::default(),
@@ -55,8 +55,8 @@ impl Detached {
 }
 
 impl Activities {
-    /// Tries gateways for a charge. Returns after `timing.activity` at the latest: then the process goes on, and the workflow
-    /// comes back later to see that it did.
+    /// Tries gateways for a charge. Returns after `timing.activity` at the latest; the process then continues, and the workflow checks the
+    /// result later.
     pub async fn attempt_or_detach(self: &Arc<Self>, charge: ChargeId) -> Outcome {
         let running = self.run_once(charge);
         let waited = tokio::time::timeout(self.timing.activity, running.outcome.clone()).await;
@@ -73,7 +73,7 @@ impl Activities {
         )))
     }
 
-    /// Starts the attempt, or joins the one that this process is making.
+    /// Starts the attempt, or joins the one in progress in this process.
     fn run_once(self: &Arc<Self>, charge: ChargeId) -> Running {
         let mut running = self.detached.lock();
         if let Some(running) = running.get(&charge) {

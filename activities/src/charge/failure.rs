@@ -1,4 +1,4 @@
-//! Why a charge failed, in words that name the remedy.
+//! Reasons for the failure of a charge. Each message names the remedy.
 
 use gateways::GatewayError;
 use schemas::{
@@ -9,7 +9,7 @@ use schemas::{
 };
 use store::attempts;
 
-/// Nothing is left to try.
+/// Returns the failure of a charge that no gateway is left for.
 pub(super) fn no_gateway(
     candidates: &[route::RouteCandidate],
     earlier: &[attempts::AttemptRow],
@@ -50,7 +50,7 @@ pub(super) fn no_gateway(
     }
 }
 
-/// The gateway declined the payer's means when the charge was created.
+/// Returns the failure of a charge that the gateway declined when it was created.
 pub(super) fn declined(gateway: GatewayKind, error: Option<&GatewayError>) -> ChargeFailure {
     let gateway = error.map(|error| GatewayFailure {
         kind: gateway,
@@ -65,7 +65,7 @@ pub(super) fn declined(gateway: GatewayKind, error: Option<&GatewayError>) -> Ch
     }
 }
 
-/// The payer's payment of a presented instrument was declined for good.
+/// Returns the failure of a charge whose presented instrument was declined definitely.
 pub(super) fn declined_later() -> ChargeFailure {
     ChargeFailure {
         code: FailureCode::Declined,

@@ -1,5 +1,5 @@
-//! The activities of a charge: try gateways until one presents an instrument, then sync until it is paid, canceled or expired, and a
-//! while longer.
+//! Activities of a charge: try gateways until one presents an instrument, then sync until the charge is paid, canceled or expired, and for
+//! a limited time after that.
 
 mod apply;
 mod attempt;
@@ -29,7 +29,8 @@ pub(crate) use apply::{Applied, apply};
 pub use preview::Preview;
 
 impl Activities {
-    /// The gateway of an attempt, and what finds the attempt's charge there, the payer erased or not.
+    /// Returns the gateway of an attempt and the lookup that finds its charge there. The lookup needs no personal data, so that it works
+    /// after the payer was erased.
     pub(crate) async fn reopen(
         &self,
         db: &mut PgConnection,
@@ -48,7 +49,7 @@ impl Activities {
         Ok((gateway, lookup))
     }
 
-    /// The order of an attempt, to be sent once more as it was; `None` once the payer was erased.
+    /// Returns the stored order of an attempt, to send it again unchanged. `None` if the payer was erased.
     pub(crate) async fn order_of(
         &self,
         db: &mut PgConnection,

@@ -1,5 +1,5 @@
-//! Money given back and claimed back, as gateways report it, applied under the charge's lock. The tables decide; the charge's row
-//! holds the sums, and its status follows from them.
+//! Refunds and disputes as gateways report them, applied under the charge's lock. The state tables decide; the charge's row holds the sums,
+//! and its status follows from them.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use store::{
 use super::Applied;
 use crate::{Activities, delta};
 
-/// When a refund that the gateway reported as pending is read for the first time.
+/// Delay until the first check of a refund that the gateway reported as pending.
 const SYNC_AFTER: Duration = Duration::from_mins(1);
 
-/// Applies what a gateway says of a refund. `false`: the payment that it belongs to is not known yet.
+/// Applies a refund that a gateway reported. Returns false if its payment is not known yet.
 pub(crate) async fn apply_refund(
     acts: &Activities,
     db: &mut PgConnection,
@@ -45,7 +45,7 @@ pub(crate) async fn apply_refund(
             .due
             .extend(move_refund(db, charge, row, (next, failure.as_ref())).await?);
     } else {
-        // some report the sum of what was given back in parts: only what exceeds the parts is news
+        // some gateways report the sum of partial refunds: only the amount beyond the known refunds is new
         let standing = rows
             .iter()
             .filter(|row| row.payment == payment.id && row.status != refund::RefundStatus::Failed);
@@ -72,7 +72,8 @@ pub(crate) async fn apply_refund(
     Ok(true)
 }
 
-/// Whether the gateway reports that all of a payment went back, without naming the refunds: its id is then made from the payment's.
+/// Returns true if the gateway reports that a payment was refunded in full without listing the refunds: the refund's id is then derived
+/// from the payment's.
 fn is_sum(payment: &Payment, observed: &GatewayRefund) -> bool {
     let made = |id: &str| {
         observed
@@ -83,7 +84,7 @@ fn is_sum(payment: &Payment, observed: &GatewayRefund) -> bool {
     made(&payment.gateway_payment_id) || payment.end_to_end_id.as_deref().is_some_and(made)
 }
 
-/// Moves a refund of a locked charge, keeps the charge's sums, and writes the event. Does not touch the charge's status.
+/// Moves a refund of a locked charge, updates the charge's sums, and appends the event. Does not change the charge's status.
 pub(crate) async fn move_refund(
     db: &mut PgConnection,
     charge: &mut LockedCharge,
@@ -106,8 +107,8 @@ pub(crate) async fn move_refund(
     refunds::append_event(db, row).await
 }
 
-/// Ours by its reference; else the one with the gateway's id; else, where the gateway repeats no reference, the only one of ours
-/// that it can be.
+/// Returns the row of an observed refund: by our reference; else by the gateway's id; else, if the gateway repeats no reference, the only
+/// refund of ours that fits.
 fn match_refund<'a>(
     rows: &'a mut [RefundRow],
     payment: &Payment,
@@ -143,7 +144,7 @@ fn match_refund<'a>(
     }
 }
 
-/// Somebody at the gateway gave money back.
+/// Inserts a refund that was made at the gateway, not by us.
 async fn insert(
     db: &mut PgConnection,
     charge: &LockedCharge,
@@ -165,7 +166,7 @@ async fn insert(
         reason: None,
         metadata: &Metadata::default(),
         gateway_refund_id: Some(&observed.id),
-        // one that is under way at the gateway is followed to its end
+        // a refund in progress at the gateway is checked until it ends
         next_check_at: (observed.status == RefundStatus::Pending)
             .then(|| charge.now + delta(SYNC_AFTER)),
     };
@@ -205,7 +206,7 @@ pub(crate) fn update_totals(charge: &mut LockedCharge, status: refund::RefundSta
     }
 }
 
-/// Applies what a gateway says of a dispute. `false`: the payment that it belongs to is not known yet.
+/// Applies a dispute that a gateway reported. Returns false if its payment is not known yet.
 pub(crate) async fn apply_dispute(
     acts: &Activities,
     db: &mut PgConnection,
@@ -246,8 +247,8 @@ pub(crate) async fn apply_dispute(
     Ok(true)
 }
 
-/// Whether what a gateway says of a charge ends a dispute by saying nothing of it any more: where a dispute is a state of the
-/// payment itself (its id is the payment's), a payment that is merely paid, or given back, is no longer in it.
+/// Returns true if `observed` ends a dispute by no longer listing it. Where a dispute is a state of the payment itself (its id is the
+/// payment's), a payment that is only paid or refunded is no longer disputed.
 pub(crate) async fn ends_dispute(
     db: &mut PgConnection,
     charge: &LockedCharge,
@@ -267,7 +268,7 @@ fn is_left_out(row: &dispute::Dispute, observed: &GatewayCharge) -> bool {
         && !observed.disputes.iter().any(|dispute| dispute.id == id)
 }
 
-/// Closes such disputes: lost where the money was given back, won where it is still there. `observed` was asked for just now.
+/// Closes the disputes that `observed` no longer lists: lost if the money was refunded, won otherwise. `observed` must be a fresh read.
 pub(crate) async fn close_resolved_disputes(
     acts: &Activities,
     db: &mut PgConnection,
@@ -298,7 +299,7 @@ pub(crate) async fn close_resolved_disputes(
     Ok(())
 }
 
-/// The same dispute; a MED's return of money carries another id than the MED itself.
+/// Returns true if both are the same dispute. The return of money by a MED carries another id than the MED itself.
 fn is_same(row: &dispute::Dispute, payment: &Payment, observed: &GatewayDispute) -> bool {
     let is_return = observed.kind == dispute::DisputeKind::Med
         && row.kind == dispute::DisputeKind::Med
@@ -340,7 +341,7 @@ async fn insert_dispute(
         .ok_or_else(|| StoreError::corrupt("disputes", "an inserted dispute is not there"))
 }
 
-/// Lets a paid charge's status follow its sums. More given back and claimed back than was paid is recorded, and needs a person.
+/// Sets a paid charge's status from its sums. If more was refunded and disputed than was paid, the charge moves to `needs_review`.
 pub(crate) async fn sync_status(
     acts: &Activities,
     db: &mut PgConnection,

@@ -1,4 +1,4 @@
-//! The first transaction of an attempt: it is planned and opened before a byte is sent.
+//! The first transaction of an attempt: plans and opens it before the first byte is sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,25 +22,25 @@ use uuid::Uuid;
 use super::plan::Decision;
 use crate::{Activities, Progress, Step, bulkhead::Slot, delta, until};
 
-/// Between a call's end and its attempt's deadline: time to write its outcome.
+/// Time between the end of a call and its attempt's deadline, to write the outcome.
 pub(super) const SLACK: Duration = Duration::from_secs(2);
-/// How long a lease lasts without renewal: three missed renewals.
+/// Lifetime of a lease without renewal: three missed renewals.
 pub(super) const LEASE: Duration = Duration::from_secs(6);
 
-/// A place among the calls in flight to a gateway's API.
+/// Slot for a call to a gateway's API.
 pub(super) type CallSlot = (GatewayApi, Slot);
 
-/// What the first transaction decided.
+/// Decision of the first transaction.
 pub(super) enum NextStep {
-    /// Nothing to call.
+    /// There is nothing to call.
     Step(Progress),
-    /// The share of this API is in use: wait for a place, and plan again.
+    /// The share of this API is used up: wait for a slot and plan again.
     Queue(GatewayApi, MerchantId),
     /// The row is committed: make the call.
     Call(Box<AttemptCall>),
 }
 
-/// A call to make for an attempt that this worker leases.
+/// Call to make for an attempt that this worker leases.
 pub(super) struct AttemptCall {
     pub charge: ChargeId,
     pub api: GatewayApi,
@@ -58,12 +58,12 @@ pub(super) struct AttemptCall {
     pub _slot: Slot,
 }
 
-/// Another worker may have sent this attempt already: no error of ours is definite.
+/// Takeover of an attempt that another worker may have sent already: no error of this worker's call is definite.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TakenOver {
-    /// Whether sending the same order again is harmless; else it is only searched for.
+    /// True if sending the same order again is harmless; otherwise the charge is only looked up.
     pub repeatable: bool,
-    /// For how long the first worker's call may still be under way.
+    /// Time during which the first worker's call may still be in progress.
     pub first_call_left: Duration,
 }
 
@@ -126,7 +126,7 @@ impl Activities {
         Ok(next)
     }
 
-    /// An attempt that is open although this worker does not call: its worker died, is paused, or is calling right now.
+    /// Takes over an open attempt of another worker, once its lease has expired: that worker died, is paused, or is still calling.
     async fn take_over(
         &self,
         db: &mut PgConnection,
@@ -184,7 +184,7 @@ impl Activities {
         })))
     }
 
-    /// A new lease on an attempt for a call of at most `within`.
+    /// Returns a new lease on an attempt for a call of at most `within`.
     pub(super) fn lease(&self, now: Instant, within: Duration) -> AttemptLease {
         AttemptLease {
             lease_owner: store::new_id(),
@@ -193,7 +193,7 @@ impl Activities {
         }
     }
 
-    /// The place that the caller queued for, if it is of this API, or a free one.
+    /// Returns the slot that the caller queued for if it belongs to this API, else a free one.
     pub(super) fn call_slot(
         &self,
         call_slot: Option<CallSlot>,
@@ -207,7 +207,7 @@ impl Activities {
     }
 }
 
-/// A charge that is to end before any gateway has it.
+/// Returns the final status of a charge that was canceled or expired before any gateway has it.
 fn ended(charge: &charges::LockedCharge) -> Option<ChargeStatus> {
     if charge.cancel_requested_at.is_some() {
         Some(ChargeStatus::Canceled)

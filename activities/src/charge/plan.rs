@@ -1,4 +1,4 @@
-//! The gateway that is tried next, and the row that says so before a byte is sent.
+//! Plans the next attempt and inserts its row before the first byte is sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,27 +25,27 @@ use super::{
 };
 use crate::{Activities, connection::address, delta, until};
 
-/// How long a charge whose only open question is an orphan waits before it plans by itself.
+/// Pause before a charge plans again if only an orphan is unresolved.
 const RESOLVING: Duration = Duration::from_mins(1);
-/// How many times a charge plans again within one transaction after it lost the races for probes.
+/// Number of times a charge plans again within one transaction after other charges claimed the probes.
 const PLANS: u32 = 3;
-/// How long a charge without another route waits for the result of another charge's probe.
+/// Time that a charge without another route waits for the result of another charge's probe.
 const PROBE_WITHIN: Duration = Duration::from_secs(2);
-/// Between looks at that probe.
+/// Interval between checks of that probe.
 const PROBE_AGAIN: Duration = Duration::from_secs(1);
-/// Between two attempts of last resort at one connection.
+/// Interval between two attempts of last resort at one connection.
 const LAST_RESORT_SPACING: Duration = Duration::from_millis(50);
 
-/// What is to be done with a charge that no attempt is open for.
+/// Next action for a charge without an open attempt.
 pub(super) enum Decision {
     Call(Box<AttemptCall>),
-    /// The shares of all its routes are in use.
+    /// The shares of all its routes are used up.
     Queue(GatewayApi),
     Wait(Duration),
     Fail(ChargeFailure),
 }
 
-/// The routed connections, opened, with all that decides whether each can take the charge.
+/// Routed connections, opened, with the data that decides which of them can take the charge.
 struct Routed {
     version: i32,
     connections: Vec<breakers::BreakerCandidate>,
@@ -53,11 +53,11 @@ struct Routed {
     candidates: Vec<route::RouteCandidate>,
 }
 
-/// What came of trying to open an attempt along a plan.
+/// Result of opening an attempt along a plan.
 enum Opened {
     Call(Box<AttemptCall>),
     Full(GatewayApi),
-    /// Other charges got the probes.
+    /// Other charges claimed the probes.
     Lost,
 }
 
@@ -99,7 +99,7 @@ impl Activities {
         Ok(Decision::Wait(PROBE_AGAIN))
     }
 
-    /// The plan for the next attempt, or what to do without one.
+    /// Returns the plan for the next attempt, or the decision if there is no step to take.
     fn plan(
         &self,
         charge: &charges::LockedCharge,
@@ -126,8 +126,8 @@ impl Activities {
         Err(Decision::Fail(no_gateway(&routed.candidates, earlier)))
     }
 
-    /// All breakers are open and one connection is tried nevertheless: first the result of a probe that is under way is waited for, and
-    /// such attempts are spaced. Returns how long to wait.
+    /// Limits attempts at a connection whose breakers are all open. They wait for the result of a probe in progress, and are spaced.
+    /// Returns the time to wait.
     async fn last_resort(
         &self,
         db: &mut PgConnection,
@@ -157,7 +157,7 @@ impl Activities {
         Ok((!mine).then(|| PROBE_AGAIN + jitter(store::new_id(), PROBE_AGAIN)))
     }
 
-    /// The routed connections, opened, with all that decides whether each can take the charge.
+    /// Loads and opens the routed connections, with the data that decides which of them can take the charge.
     async fn routed(
         &self,
         db: &mut PgConnection,
@@ -192,7 +192,7 @@ impl Activities {
         })
     }
 
-    /// While the outcome of an earlier attempt is unknown: how long the next one has to wait.
+    /// Returns the time that the next attempt must wait while the outcome of an earlier one is unknown.
     fn held(
         &self,
         charge: &charges::LockedCharge,
@@ -206,14 +206,14 @@ impl Activities {
         if wanted == Some(&OnUnknown::Hold) {
             return Some(RESOLVING);
         }
-        // the payer may see it in their own bank (DDA) before anything cancels it
+        // the payer may see the boleto in their own bank (DDA) before it is canceled
         let free_at = last + delta(self.timing.hold_boleto);
         let waits =
             charge.method == PaymentMethodKind::Boleto && wanted.is_none() && charge.now < free_at;
         waits.then(|| until(free_at, charge.now))
     }
 
-    /// The first step of the plan with a free place among the calls in flight, and with the probe's lease where it is a probe.
+    /// Returns a call for the first step of the plan with a free slot, and with the probe's lease if the step is a probe.
     async fn open_first(
         &self,
         db: &mut PgConnection,
@@ -272,7 +272,7 @@ impl Activities {
         Ok(full.map_or(Opened::Lost, Opened::Full))
     }
 
-    /// Writes the attempt, with the order that is sealed before a byte of it is sent.
+    /// Inserts the attempt with its sealed order, before a byte of the order is sent.
     async fn insert(
         &self,
         db: &mut PgConnection,
@@ -318,7 +318,7 @@ impl Activities {
         Ok(call)
     }
 
-    /// What is asked of any gateway; reference and customer are filled in once one is chosen.
+    /// Returns the order for any gateway; reference and customer are filled in once one is chosen.
     async fn order(
         &self,
         db: &mut PgConnection,

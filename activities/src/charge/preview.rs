@@ -1,4 +1,4 @@
-//! Who could take a charge, before it is stored.
+//! Preview of the connections that can take a charge, before it is stored.
 
 use gateways::ChargeRequest;
 use schemas::{
@@ -14,19 +14,19 @@ use store::{StoreError, breakers};
 
 use crate::Activities;
 
-/// What a merchant's connections make of a charge.
+/// Preview of a merchant's connections for a charge.
 #[derive(Debug)]
 pub struct Preview {
-    /// How many connections the method is routed to.
+    /// Number of active connections that the method is routed to.
     pub routed: usize,
-    /// How many could take it, breakers aside.
+    /// Number of connections that can take the charge, ignoring breakers.
     pub eligible: usize,
-    /// Those that could not, and what they lack.
+    /// Connections that cannot take it, with the unmet requirements.
     pub fallbacks: Vec<Fallback>,
 }
 
 impl Activities {
-    /// Asks each routed connection what the charge lacks for it; no gateway is called.
+    /// Checks the requirements of each routed connection; calls no gateway.
     pub async fn preview(
         &self,
         merchant: MerchantId,
@@ -37,7 +37,7 @@ impl Activities {
         let (_, connections) =
             breakers::candidates(&mut db, merchant, mode, request.payment_method.kind()).await?;
         let now = match request.payment_method.life() {
-            // nothing depends on when it begins
+            // no requirement depends on the start of such a lifetime
             Lifetime::Seconds(_) => Instant::UNIX_EPOCH,
             Lifetime::Until(_) => store::now(&mut db).await?,
         };
@@ -68,7 +68,7 @@ impl Activities {
     }
 }
 
-/// The order that the charge would become if it were made now.
+/// Returns the order that the charge would become if it were created now.
 fn imagined(request: &CreateCharge, now: Instant) -> ChargeRequest {
     ChargeRequest {
         reference: String::new(),

@@ -1,4 +1,4 @@
-//! A call with an unknown outcome: the gateway is searched within the same attempt.
+//! Resolution of a call with an unknown outcome: the charge is looked up within the same attempt.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::{
 };
 use crate::Activities;
 
-/// How often the gateway is asked.
+/// Number of lookups.
 const SEARCHES: u32 = 3;
 
 impl Activities {
-    /// Searches for the charge a few times. Found: adopted. Not found proves nothing, and the attempt will be abandoned.
+    /// Searches for the charge a few times and adopts it if found. An empty result proves nothing: the attempt is then abandoned.
     pub(super) async fn resolve(
         &self,
         call: &AttemptCall,

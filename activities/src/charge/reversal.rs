@@ -1,4 +1,4 @@
-//! A receipt that the gateway took back: a cash receipt that was undone in its panel. Concluded only from a fresh read.
+//! Reversal of a payment: the gateway took back a cash receipt that was undone in its panel. Concluded only from a fresh read.
 
 use gateways::GatewayCharge;
 use schemas::{
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::Activities;
 
-/// Whether an observation that may be old contradicts what was applied since: then the gateway is read instead.
+/// Returns true if an observation that may be outdated contradicts applied payments: the gateway must then be read instead.
 pub(crate) async fn contradicts(
     db: &mut PgConnection,
     charge: &LockedCharge,
@@ -46,7 +46,7 @@ pub(crate) async fn contradicts(
     Ok(undone || returned)
 }
 
-/// A charge's payments before its gateway was read: one that was recorded while the read was under way is newer than the read.
+/// Returns a charge's payments before its gateway is read: a payment that is recorded during the read is newer than the read.
 pub(crate) async fn recorded_payments(
     db: &mut PgConnection,
     charge: ChargeId,
@@ -55,8 +55,8 @@ pub(crate) async fn recorded_payments(
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-/// Takes the attempt's receipts back that were there before the gateway was read, and are not among what it has. Returns whether there
-/// were any.
+/// Reverses the attempt's payments that were recorded before the gateway was read and that it no longer has. Returns true if there were
+/// any.
 pub(crate) async fn reverse(
     acts: &Activities,
     db: &mut PgConnection,
@@ -91,7 +91,7 @@ pub(crate) async fn reverse(
     Ok(true)
 }
 
-/// The attempt has no money any more: its instrument is the charge's again, or is voided.
+/// Moves an attempt without payments out of `paid`: its instrument is presented again, or is voided.
 async fn leave_paid(
     acts: &Activities,
     db: &mut PgConnection,
@@ -134,7 +134,7 @@ async fn leave_paid(
     Ok(())
 }
 
-/// Whether the charge may be payable again: nothing of it was given back or claimed, and its time is not over.
+/// Returns true if the charge may become payable again: nothing of it was refunded or disputed, and it has not expired.
 async fn is_collectable(db: &mut PgConnection, charge: &LockedCharge) -> Result<bool, StoreError> {
     if charge.status != ChargeStatus::Paid
         || charge.cancel_requested_at.is_some()
@@ -154,7 +154,7 @@ async fn is_collectable(db: &mut PgConnection, charge: &LockedCharge) -> Result<
     Ok(!returned && !disputed && !shown)
 }
 
-/// The object that held the payment is there, payable, and without it.
+/// Returns true if the object that held the payment exists, is payable, and no longer contains it.
 fn is_taken_back(payment: &Payment, found: &[GatewayCharge]) -> bool {
     let object = found
         .iter()

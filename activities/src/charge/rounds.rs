@@ -1,4 +1,4 @@
-//! Further rounds of a charge's connections after every one of them definitely failed.
+//! Further rounds through a charge's connections after all of them definitely failed.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use store::{attempts, charges};
 
 use crate::{delta, until};
 
-/// The most attempts of one charge, repeats included.
+/// Maximum number of attempts of one charge, retries included.
 const MAX_ATTEMPTS: usize = 20;
 
-/// When the connections are tried once more.
+/// Time of the next round.
 pub(super) enum Round {
     Now,
     After(Duration),
     Never,
 }
 
-/// Every gateway was tried and none has it: when to go round again, until the charge's time is over.
+/// Returns the time of the next round after every gateway was tried and none has the charge. Rounds end with the charge's lifetime.
 pub(super) fn next_round(
     charge: &charges::LockedCharge,
     earlier: &[attempts::AttemptRow],
@@ -51,7 +51,7 @@ pub(super) fn next_round(
     }
 }
 
-/// Nothing exists at that gateway, and it may take the charge later.
+/// Returns true if nothing exists at that gateway and it may take the charge later.
 fn may_try_again(attempt: &attempts::AttemptRow) -> bool {
     match attempt.state {
         AttemptState::NotCreated => attempt.error_class != Some(ErrorClass::Denied),
@@ -60,7 +60,7 @@ fn may_try_again(attempt: &attempts::AttemptRow) -> bool {
     }
 }
 
-/// In a new round a connection is free again where nothing it did lasts: a rejection does, and refused credentials do until the breaker
+/// Clears `tried` of connections that can be retried in a new round. A rejection is permanent; refused credentials block until the breaker
 /// has closed since.
 pub(super) fn forget_tries(
     candidates: &mut [route::RouteCandidate],

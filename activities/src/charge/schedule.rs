@@ -1,4 +1,4 @@
-//! The instants at which a charge must be synced by itself.
+//! Times at which a charge must be synced without a notification.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use store::charges::LockedCharge;
 
 use crate::delta;
 
-/// Business days until a boleto that was paid on its last day must have been reported.
+/// Business days within which a boleto's payment on its last day must have been reported.
 const BOLETO_CONFIRMED_WITHIN: u16 = 4;
-/// Charges that end at midnight are spread over this time: there are as many as a day's boletos.
+/// Time over which charges that end at midnight are spread: they are as many as a day's boletos.
 const MIDNIGHT_SPREAD: Duration = Duration::from_mins(10);
 
-/// When a payable charge must be synced: at the end of its due day, if it can be paid after that; else at its end. Charges that end at
-/// midnight are spread.
+/// Returns the time of the next sync of a payable charge: the end of its due day if it can be paid after that, else its expiry. Charges
+/// that end at midnight are spread.
 pub(crate) fn next_scheduled_check(charge: &LockedCharge) -> Instant {
     let due_end = due_end(charge).filter(|at| *at > charge.now);
     let at = due_end.map_or(charge.expires_at, |at| at.min(charge.expires_at));
@@ -33,14 +33,14 @@ pub(crate) fn due_end(charge: &LockedCharge) -> Option<Instant> {
     Some(calendar::end_of(calendar::business_day_from(due.due_date)))
 }
 
-/// Past its due date, and payable still.
+/// Returns true if the charge is past its due date and still payable.
 pub(super) fn is_overdue(charge: &LockedCharge) -> bool {
     charge.status == ChargeStatus::Pending
         && charge.expires_at > charge.now
         && due_end(charge).is_some_and(|at| at <= charge.now)
 }
 
-/// Banks report a boleto's payment days after it: the last sync is when they must have.
+/// Returns the time of the last sync of an expired boleto. Banks report its payment days later; at this time they must have.
 pub(super) fn boleto_confirmation_deadline(charge: &LockedCharge) -> Option<Instant> {
     let due_now = charge.next_check_at.is_none_or(|at| at <= charge.now);
     let last_day = calendar::today(charge.expires_at);

@@ -1,4 +1,4 @@
-//! Syncing a charge: what gateways reported is applied, hints are checked at the gateway, and what is due is decided.
+//! Sync of a charge: applies observations, confirms hints at the gateway, and decides the next step.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,58 +25,58 @@ use super::{
 };
 use crate::{Activities, Progress, Step, alerts, delta, until};
 
-/// Between syncs while a gateway does not answer or does not confirm.
+/// Backoff between syncs while a gateway does not answer or does not confirm.
 const READ_AGAIN: Backoff = Backoff {
     initial_ms: 2_000,
     factor: 2,
     max_ms: 300_000,
 };
-/// How many times a gateway is asked about a hint that it does not confirm. With the pauses above, about half an hour.
+/// Number of checks of a hint that the gateway does not confirm: about half an hour with the pauses of [`READ_AGAIN`].
 const HINT_CHECKS: i32 = 12;
-/// How many times a gateway that does not answer is asked about a hint: about a day.
+/// Number of checks of a hint at a gateway that does not answer: about a day.
 const UNANSWERED_CHECKS: i32 = 300;
-/// Between reads of an ended charge at a gateway that does not answer.
+/// Pause between reads of an ended charge at a gateway that does not answer.
 const LATE_AGAIN: Duration = Duration::from_mins(5);
-/// For how long they go on.
+/// Time after the end of a charge during which these reads go on.
 const LATE_FOR: Duration = Duration::from_hours(7 * 24);
-/// How long a charge waits for the attempt that another worker is making before it syncs by itself.
+/// Pause before a charge syncs while another worker makes its attempt.
 const WAITING: Duration = Duration::from_mins(1);
-/// How many attempts are asked about at a time.
+/// Number of attempts that are read concurrently.
 const READS_AT_A_TIME: usize = 4;
-/// After so long no further gateway is asked within one sync; the activity must end in time.
+/// Time after which no further gateway is read within one sync: the activity must end in time.
 const READ_WITHIN: Duration = Duration::from_secs(20);
 
-/// The answers that one sync works with.
+/// Input of one sync.
 #[derive(Default)]
 struct Evidence {
     proved: Vec<(Observation, Option<Observed>)>,
-    /// The payments that were recorded before any gateway was asked.
+    /// Payments that were recorded before any gateway was read.
     recorded: Vec<PaymentId>,
     hints: Vec<GatewayRead>,
     late: Vec<GatewayRead>,
 }
 
-/// One attempt that its gateway was asked about, and the hints that asked for it.
+/// Read of one attempt at its gateway, with the hints that caused it.
 struct GatewayRead {
     attempt: AttemptId,
     observations: Vec<Observation>,
-    /// `None`: the gateway did not answer.
+    /// `None` if the gateway did not answer.
     found: Option<Vec<GatewayCharge>>,
 }
 
-/// What a sync left to decide on.
+/// Result of applying the evidence.
 #[derive(Default)]
 struct Synced {
     applied: Applied,
     changed: bool,
-    /// A hint was not confirmed, or a gateway could not be asked.
+    /// True if a hint was not confirmed or a gateway did not answer.
     unanswered: bool,
-    /// An observation became a hint: the gateway is asked in the next sync.
+    /// True if an observation became a hint: the gateway is read in the next sync.
     must_read: bool,
 }
 
 impl Activities {
-    /// Applies what was reported, then decides what is next.
+    /// Applies observations and gateway reads, then decides the next step.
     pub async fn sync_charge(&self, id: ChargeId) -> Result<Progress, StoreError> {
         let evidence = Box::pin(self.gather_evidence(id)).await?;
         let mut tx = self.store.begin().await?;
@@ -124,7 +124,7 @@ impl Activities {
         })
     }
 
-    /// Applies one proved observation. What it contradicts, or cannot be applied yet, is read at the gateway instead.
+    /// Applies one proved observation. If it contradicts the rows, or cannot be applied yet, the gateway is read instead.
     async fn apply_observation(
         &self,
         db: &mut PgConnection,
@@ -160,7 +160,7 @@ impl Activities {
         Ok(())
     }
 
-    /// Applies what the gateway has now of one attempt. Hints that it does not confirm are asked about again, for a while.
+    /// Applies the current state of one attempt at its gateway. Unconfirmed hints are checked again, up to a limit.
     async fn apply_read(
         &self,
         db: &mut PgConnection,
@@ -203,8 +203,8 @@ impl Activities {
         Ok(())
     }
 
-    /// Reads what was reported, and asks where that was only a hint, or where late money is possible. Outside of any transaction, and
-    /// without keeping a connection to the database: a gateway may take its time.
+    /// Loads observations, and reads the gateways for hints and for late payments. Runs outside of any transaction and holds no database
+    /// connection: a gateway may be slow.
     async fn gather_evidence(&self, id: ChargeId) -> Result<Evidence, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let rows = attempts::of_charge(&mut db, id).await?;
@@ -278,7 +278,7 @@ impl Activities {
         })
     }
 
-    /// What the gateway has under the attempt's reference; `None` if it did not answer.
+    /// Returns the objects that the gateway has under the attempt's reference; `None` if it did not answer.
     async fn read_gateway(
         &self,
         row: &attempts::AttemptRow,
@@ -301,7 +301,7 @@ impl Activities {
         }
     }
 
-    /// What is next, when, and how many syncs there were. A cancel and an expiry come before everything that is only a hint.
+    /// Returns the next step, its time, and the number of checks. A cancel and an expiry take precedence over unconfirmed hints.
     fn next(
         &self,
         charge: &LockedCharge,
@@ -352,7 +352,7 @@ impl Activities {
         }
     }
 
-    /// Late money: an expired or canceled charge is read a few more times.
+    /// Schedules the next check of an expired or canceled charge: late payments are possible.
     fn late_check(&self, charge: &LockedCharge) -> (Step, Option<Instant>, i32) {
         if let Some(at) = boleto_confirmation_deadline(charge) {
             return (
@@ -384,13 +384,13 @@ impl Activities {
     }
 }
 
-/// After this an ended charge is no longer read at a gateway that does not answer.
+/// Returns true once an ended charge is no longer read at a gateway that does not answer.
 fn is_long_over(charge: &LockedCharge) -> bool {
     let ended = charge.cancel_requested_at.unwrap_or(charge.expires_at);
     ended.min(charge.expires_at) + delta(LATE_FOR) <= charge.now
 }
 
-/// The gateway never confirmed a hint: it is given up, and the merchant hears of it.
+/// Gives up a hint that the gateway never confirmed, and alerts the merchant.
 async fn give_up(
     db: &mut PgConnection,
     charge: &LockedCharge,

@@ -1,4 +1,4 @@
-//! An endpoint's own checks: one probe while it is paused, turns for what was parked, discarding what a deleted one leaves.
+//! Checks of an endpoint: one probe while it is paused, turns for parked deliveries, discarding the deliveries of a deleted endpoint.
 
 use std::time::Duration;
 
@@ -20,23 +20,22 @@ use store::{
 use super::{EARLY, announce_given_up};
 use crate::{Activities, DeliveryStep, delta, ms, until};
 
-/// A drain gives turns for this long at a time, and again when half of it is over.
+/// Time ahead for which a drain gives turns; it runs again when half of it is over.
 const DRAIN_AHEAD: Duration = Duration::from_secs(10);
-/// The most turns given at a time.
+/// Maximum number of turns given in one step.
 const DRAIN_PAGE: i64 = 1_000;
-/// The most rows discarded or given up by one statement, and the statements of one step.
+/// Maximum number of rows that one statement discards or gives up; `PAGES` is the number of statements in one step.
 const PAGE: i64 = 1_000;
 const PAGES: usize = 20;
-/// Between two checks of an endpoint, at least.
+/// Minimum interval between two checks of an endpoint.
 const CHECK_AGAIN: Duration = Duration::from_secs(1);
-/// When nothing is parked any more, transactions that read the endpoint's former state may still park something: it is checked
-/// after this,
+/// Delay of the first check after a drain: transactions that read the endpoint's former state may still park a delivery.
 const FINISH_SOON: Duration = Duration::from_secs(5);
-/// and once more after this, which is longer than any transaction.
+/// Delay of the last check after a drain: longer than any transaction.
 const FINISH_AFTER: Duration = Duration::from_mins(1);
 
 impl Activities {
-    /// Takes one step with an endpoint whose `next_check_at` has come.
+    /// Takes one step with an endpoint whose `next_check_at` is due.
     pub async fn check_endpoint(&self, id: EndpointId) -> Result<DeliveryStep, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some(endpoint) = webhook_endpoints::lock(&mut tx, id).await? else {
@@ -44,7 +43,7 @@ impl Activities {
         };
         let check_at = match endpoint.next_check_at {
             Some(at) => at,
-            // paused by an older version, which kept its probes elsewhere
+            // paused by an older version, which stored its probes elsewhere
             None if endpoint.status == WebhookEndpointStatus::Paused => endpoint.now,
             None => return Ok(DeliveryStep::Done),
         };
@@ -85,7 +84,7 @@ impl Activities {
         Ok(next_check(&endpoint))
     }
 
-    /// Parked deliveries make no tries that could find them too old.
+    /// Gives up parked deliveries that are too old: they make no tries that would find it.
     async fn give_up_parked(&self, endpoint: &LockedEndpoint) -> Result<(), StoreError> {
         let give_up_after = u64::try_from(self.timing.delivery.give_up_after_s).unwrap_or(u64::MAX);
         let before = endpoint.now - delta(Duration::from_secs(give_up_after));
@@ -110,7 +109,7 @@ impl Activities {
         Ok(())
     }
 
-    /// Gives parked deliveries their turns, oldest first, for the next few seconds.
+    /// Gives parked deliveries their turns for the next seconds, oldest first.
     async fn drain(
         &self,
         mut tx: Tx,
@@ -150,7 +149,7 @@ impl Activities {
         Ok(next_check(&endpoint))
     }
 
-    /// Discards what waits for a deleted endpoint, in pages outside of the endpoint's lock.
+    /// Discards the waiting deliveries of a deleted endpoint, in pages outside of the endpoint's lock.
     async fn discard_waiting(
         &self,
         tx: Tx,
@@ -179,7 +178,7 @@ impl Activities {
     }
 }
 
-/// Nothing is parked any more: the endpoint is checked twice more, and then rests.
+/// Ends a drain: schedules the two last checks, then none.
 fn finish(endpoint: &mut LockedEndpoint) {
     let now = endpoint.now;
     let is_finished = endpoint

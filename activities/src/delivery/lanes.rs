@@ -1,4 +1,4 @@
-//! Slots for the posts that this process has in flight: one lane for each endpoint, so that a slow one never delays another's.
+//! Slots for posts in flight in this process: one lane per endpoint, so that a slow endpoint never delays another.
 
 use std::{
     collections::HashMap,
@@ -10,18 +10,19 @@ use schemas::{id::EndpointId, retry::turn_spacing};
 use store::deliveries::EndpointTerms;
 use tokio::time::Instant;
 
-/// Posts in flight in this process; fewer than a worker's activity slots, which the other steps of deliveries use too.
+/// Maximum number of posts in flight in this process; fewer than a worker's activity slots, which the other steps of deliveries use too.
 const MAX_IN_FLIGHT: u32 = 80;
-/// An endpoint takes at most this part of what the others leave: 16 of 80 alone, 6 each if seven are slow, and some are always left.
+/// Divisor of the slots that the others leave: an endpoint's maximum. That is 16 of 80 alone and 6 each if seven are slow, so
+/// that some are always left.
 const SHARE: u32 = 5;
-/// How far an endpoint may run ahead of its rate.
+/// Time by which an endpoint may run ahead of its rate.
 const BURST: Duration = Duration::from_secs(1);
-/// A new answer's weight in the smoothed answer time: one in so many.
+/// Divisor that gives the weight of a new answer in the smoothed answer time.
 const SMOOTHING: u32 = 4;
-/// More lanes than this are swept of the unused.
+/// Number of lanes above which unused ones are removed.
 const MAX_LANES: usize = 10_000;
 
-/// The lanes of this process. Cheap to clone.
+/// Lanes of this process. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Lanes {
     max_in_flight: u32,
@@ -36,15 +37,15 @@ struct Inside {
 
 #[derive(Default)]
 struct Lane {
-    /// When each post in flight began.
+    /// Start of each post in flight.
     posts: Vec<Instant>,
-    /// The smoothed time until an answer.
+    /// Smoothed answer time.
     answer: Option<Duration>,
-    /// When the next post keeps to the rate.
+    /// Earliest time of the next post at the endpoint's rate.
     paced_at: Option<Instant>,
 }
 
-/// A slot taken; given back when dropped.
+/// Slot for one post; released when dropped.
 pub(super) struct Slot {
     lanes: Lanes,
     endpoint: EndpointId,
@@ -61,8 +62,8 @@ impl Default for Lanes {
 }
 
 impl Lanes {
-    /// Takes a slot at once or not at all. A delivery whose turn has come has precedence: it may use a quarter more, and was paced
-    /// by its turn.
+    /// Takes a slot without waiting; `None` if there is none. A delivery whose turn has come takes precedence: it may use a quarter more
+    /// slots, and its turn has already paced it.
     pub(super) fn enter(
         &self,
         endpoint: EndpointId,
@@ -93,7 +94,7 @@ impl Lanes {
         })
     }
 
-    /// Returns the time between two turns, by what is known here: answers so far, and for how long those in flight are awaited.
+    /// Returns the time between two turns, from the answer times so far and the age of the posts in flight.
     pub(super) fn spacing(
         &self,
         endpoint: EndpointId,
@@ -108,8 +109,8 @@ impl Lanes {
         turn_spacing(terms.rate_per_s, limit, answered.max(awaited))
     }
 
-    /// Takes an answer's time into account. Returns the smoothed one if it is worth storing: if it makes a difference to the
-    /// spacing, and has changed by a factor of two.
+    /// Adds an answer's time to the smoothed one. Returns the smoothed time if it must be stored: if it affects the spacing and has changed
+    /// by a factor of two.
     pub(super) fn answered(
         &self,
         endpoint: EndpointId,
@@ -142,7 +143,7 @@ impl Inside {
         u32::try_from(posts).unwrap_or(u32::MAX)
     }
 
-    /// How many posts to an endpoint may be in flight.
+    /// Returns the maximum number of posts to an endpoint in flight.
     fn limit(&self, endpoint: EndpointId, terms: EndpointTerms, max_in_flight: u32) -> u32 {
         let others = self.in_flight - self.in_flight_to(endpoint);
         terms
@@ -208,7 +209,7 @@ mod tests {
         assert!(lanes.enter(endpoint(99), terms(), false, now).is_some());
         drop(held);
         assert_eq!(lanes.inside().in_flight, 0);
-        // each of seven that start together has its share, and the eighth finds one
+        // each of seven that start together has its share, and an eighth finds a slot
         let mut held = Vec::new();
         for _ in 0..16 {
             held.extend((0..7).filter_map(|n| lanes.enter(endpoint(n), terms(), false, now)));
@@ -259,14 +260,14 @@ mod tests {
             ..terms()
         };
         assert_eq!(lanes.answered(endpoint(1), stored, ms(9_000)), None);
-        // an endpoint that is quick again is not spaced for long
+        // an endpoint that is fast again is not spaced for long
         let mut answers = 0;
         while lanes.spacing(endpoint(1), stored, now) > ms(10) {
             lanes.answered(endpoint(1), stored, ms(20));
             answers += 1;
         }
         assert!(answers < 20, "{answers}");
-        // and what makes no difference to the spacing is not written
+        // a time that does not affect the spacing is not stored
         assert_eq!(lanes.answered(endpoint(2), terms(), ms(50)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! One POST, signed by Standard Webhooks.
+//! One POST, signed as Standard Webhooks specify.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use url::Url;
 
 use crate::{Activities, delta};
 
-/// How much of an answer is read, so that its connection can be used again; the rest is cut off with the connection.
+/// Maximum size of an answer that is read so that its connection can be reused, in bytes. A longer answer closes the connection.
 const MAX_ANSWER: usize = 64 << 10;
-/// How long the rest of an answer may take once its status is known.
+/// Maximum time for the rest of an answer once its status is known.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the merchant's server did.
+/// Answer of the merchant's server.
 pub(super) struct Answer {
     pub status: Option<StatusCode>,
-    /// What happened on the wire, if no answer came.
+    /// Error of the connection, if no answer arrived.
     pub error: Option<&'static str>,
     pub retry_after_s: Option<i64>,
     pub took: Duration,
@@ -56,7 +56,7 @@ impl Answer {
 }
 
 impl Activities {
-    /// Posts an event. No database connection is held meanwhile.
+    /// Posts an event. Holds no database connection meanwhile.
     pub(super) async fn post(
         &self,
         work: &DeliveryJob,
@@ -110,7 +110,7 @@ impl Activities {
     }
 }
 
-/// Reads the body to its end: only then can the connection be used again.
+/// Reads the body to its end: only then can the connection be reused.
 async fn discard(mut answer: Response) {
     let reading = async {
         let mut read = 0;

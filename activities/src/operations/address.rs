@@ -1,5 +1,5 @@
-//! A connection's notification address, given a new secret: the former one proves until the gateway has the new address, and a
-//! while after.
+//! Rotation of the secret in a connection's notification address. The former secret stays valid until the gateway has the new address, and
+//! for a limited time after.
 
 use chrono::TimeDelta;
 use gateways::Subscription;
@@ -21,26 +21,26 @@ use store::{
 use super::{OperationError, Operator, OperatorAction};
 use crate::{Activities, clients::GatewayClients, connection::address, delta, registration};
 
-/// How long a former secret proves once the gateway has the new address: what was under way, and what is repeated, still arrives.
+/// Time that a former secret stays valid once the gateway has the new address: notifications in flight and repeated ones still arrive.
 const OVERLAP: TimeDelta = TimeDelta::days(14);
-/// Between tries to register the new address.
+/// Backoff between tries to register the new address.
 const REGISTER_AGAIN: Backoff = Backoff {
     initial_ms: 60_000,
     factor: 2,
     max_ms: 3_600_000,
 };
-/// The most former secrets that one round works on.
+/// Maximum number of former secrets processed in one round.
 const PAGE: i64 = 20;
 
-/// A notification address with a new secret.
+/// Notification address with a new secret.
 #[derive(Debug)]
 pub struct Rotated {
-    /// Whether the gateway has it; if not, registering it is tried again by itself, and the former one proves meanwhile.
+    /// Result of registering it at the gateway. If it failed, it is retried automatically, and the former address stays valid meanwhile.
     pub registered: Result<(), String>,
 }
 
-/// Gives a connection's notification address a new secret and registers it at the gateway. Where an earlier rotation is not
-/// finished, finishes that one.
+/// Gives a connection's notification address a new secret and registers it at the gateway. If an earlier rotation is not finished, finishes
+/// that one.
 pub async fn rotate(
     store: &Store,
     clients: &GatewayClients,
@@ -71,7 +71,7 @@ pub async fn rotate(
     Ok(Rotated { registered })
 }
 
-/// Registers the newest address at the gateway, takes the former ones back there, and lets their secrets end.
+/// Registers the newest address at the gateway, removes the former ones there, and sets the end of their secrets.
 async fn register(
     store: &Store,
     clients: &GatewayClients,
@@ -84,7 +84,7 @@ async fn register(
     let gateway = clients.open(&mut db, id).await?;
     drop(db);
     let at = |secret: &str| address(&clients.notifications, id, secret);
-    // what stands there is this connection's own, or a stranger's that stays
+    // a registered address belongs to this connection, or to another party and stays
     let url = at(secret.expose_secret());
     match registration::register(clients, about, gateway.as_ref(), (&url, false)).await? {
         Ok(Subscription::Taken { by }) => {
@@ -114,7 +114,7 @@ async fn register(
 }
 
 impl Activities {
-    /// Registers new addresses that their gateways do not have yet, and forgets former secrets whose time is over.
+    /// Registers new addresses that their gateways do not have yet, and deletes expired former secrets.
     pub async fn finish_rotations(&self) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
         rotation::forget_expired(&mut db).await?;
@@ -130,7 +130,7 @@ impl Activities {
 
     async fn finish_rotation(&self, former: &Former) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
-        // first, so that a row that fails does not come first again
+        // first, so that a row that fails is not the first one again
         postpone(&mut db, former).await?;
         let about = connections::find(&mut db, former.connection).await?;
         drop(db);

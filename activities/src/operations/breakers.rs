@@ -1,4 +1,4 @@
-//! Circuit breakers held by an operator, for a while.
+//! Circuit breakers held by an operator for a limited time.
 
 use chrono::TimeDelta;
 use schemas::{
@@ -15,10 +15,10 @@ use store::{
 
 use super::{OperationError, Operator, OperatorAction};
 
-/// The longest hold.
+/// Maximum duration of a hold.
 const MAX_HOLD: TimeDelta = TimeDelta::days(30);
 
-/// Holds the breakers of a connection, or that of one of its APIs, for `length`. The answer is which.
+/// Holds the breakers of a connection, or the one of a single API, for `length`. Returns their APIs.
 pub async fn hold(
     store: &Store,
     (id, api): (ConnectionId, Option<GatewayApi>),
@@ -58,7 +58,7 @@ pub async fn hold(
     Ok(apis)
 }
 
-/// Releases the breakers of a connection, or that of one of its APIs: what is measured decides again. The answer is which.
+/// Releases the breakers of a connection, or the one of a single API: measured health decides again. Returns their APIs.
 pub async fn release(
     store: &Store,
     (id, api): (ConnectionId, Option<GatewayApi>),

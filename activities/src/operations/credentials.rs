@@ -1,4 +1,4 @@
-//! A connection's credentials, replaced by others of the same account: an expired certificate, a leaked key.
+//! Replacement of a connection's credentials by others of the same account: an expired certificate, a leaked key.
 
 use schemas::{gateway::Mode, id::ConnectionId};
 use serde_json::{Value, json};
@@ -11,11 +11,11 @@ use store::{
 use super::{OperationError, Operator, OperatorAction};
 use crate::clients::GatewayClients;
 
-/// Secrets of registrations at the gateway, which are kept where the new credentials do not bring their own.
+/// Names of the registration secrets, which stay valid if the new credentials do not contain them.
 const REGISTRATION_SECRETS: [&str; 2] = ["webhook_secrets", "webhook_tokens"];
 
-/// Replaces a connection's credentials from its next call on, its open charges' calls included. The gateway is called first: the
-/// new ones must open the same account. The answer is the number of the new version.
+/// Replaces a connection's credentials from its next call on, including calls for its open charges. The gateway is called first: the new
+/// credentials must open the same account. Returns the number of the new version.
 pub async fn replace(
     store: &Store,
     clients: &GatewayClients,
@@ -64,7 +64,7 @@ pub async fn replace(
     Ok(version)
 }
 
-/// The given credentials, with the secrets of registrations that only the stored ones know.
+/// Returns the given credentials with the registration secrets that only the stored ones contain.
 fn with_secrets(given: &Value, stored: &Value) -> Value {
     let mut credentials = given.clone();
     for name in REGISTRATION_SECRETS {

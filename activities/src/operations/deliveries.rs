@@ -1,4 +1,4 @@
-//! Events delivered once more.
+//! Manual redelivery of events.
 
 use schemas::{
     delivery::DeliveryState,
@@ -18,7 +18,7 @@ use super::{OperationError, Operator, OperatorAction};
 use crate::Activities;
 
 impl Activities {
-    /// Delivers an event once more to each endpoint that listens for it, or to one. The answer is the new deliveries.
+    /// Delivers an event again to each endpoint that subscribes to it, or to one. Returns the new deliveries.
     pub async fn resend_event(
         &self,
         (id, endpoint): (EventId, Option<EndpointId>),
@@ -47,7 +47,7 @@ impl Activities {
         Ok(ids)
     }
 
-    /// Tries a pending delivery now; one that has ended is delivered again as a new one. The answer is the delivery that is tried.
+    /// Tries a pending delivery now; one that has ended is delivered again as a new one. Returns the delivery that is tried.
     pub async fn retry_delivery(
         &self,
         id: DeliveryId,
@@ -89,7 +89,7 @@ impl Activities {
         Ok(tried)
     }
 
-    /// Waits for Temporal's answer, since the process may end after this; the sweep finds what it did not take.
+    /// Waits for Temporal's answer, since the process may end after this; the sweep finds the deliveries that it did not accept.
     async fn wake_all(&self, due: Vec<PendingDelivery>) {
         for due in due {
             self.starter.wake_delivery(due).await;

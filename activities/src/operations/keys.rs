@@ -1,4 +1,4 @@
-//! API keys: listed, revoked, rolled.
+//! API keys: revoke and roll.
 
 use chrono::TimeDelta;
 use schemas::id::ApiKeyId;
@@ -12,16 +12,16 @@ use store::{
 
 use super::{OperationError, Operator, OperatorAction};
 
-/// The longest time for which a rolled key still proves.
+/// Maximum time that a rolled key stays valid.
 const MAX_OVERLAP: TimeDelta = TimeDelta::days(30);
 
-/// A key in place of another.
+/// Key that replaces another.
 #[derive(Debug)]
 pub struct Rolled {
     pub id: ApiKeyId,
     /// Shown once.
     pub secret: SecretString,
-    /// When the former key stops proving.
+    /// Time at which the former key stops being valid.
     pub former_ends_at: schemas::Instant,
 }
 
@@ -42,7 +42,7 @@ pub async fn revoke(store: &Store, id: ApiKeyId, by: &Operator) -> Result<(), Op
     Ok(())
 }
 
-/// Makes a key that may do the same; the former one proves for `overlap` more.
+/// Creates a key with the same permission; the former one stays valid for `overlap`.
 pub async fn roll(
     store: &Store,
     id: ApiKeyId,

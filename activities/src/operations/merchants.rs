@@ -1,4 +1,4 @@
-//! Merchants: suspended, reactivated, closed.
+//! Merchants: suspend, reactivate, close.
 
 use chrono::TimeDelta;
 use schemas::{id::MerchantId, merchant::MerchantStatus};
@@ -11,10 +11,10 @@ use store::{
 
 use super::{OperationError, Operator, OperatorAction};
 
-/// How long a merchant must be suspended before it is closed: a request that saw it active has ended by then.
+/// Time that a merchant must be suspended before it is closed: requests that saw it active have ended by then.
 const REQUESTS_END_WITHIN: TimeDelta = TimeDelta::minutes(1);
 
-/// Lets an active merchant create nothing new. What there is goes on: payments, refunds, deliveries.
+/// Suspends an active merchant: it can create nothing new. Existing payments, refunds and deliveries continue.
 pub async fn suspend(
     store: &Store,
     merchant: MerchantId,
@@ -28,7 +28,7 @@ pub async fn suspend(
     change_status(store, merchant, change, by).await
 }
 
-/// Lets a suspended merchant create again.
+/// Reactivates a suspended merchant: it can create again.
 pub async fn reactivate(
     store: &Store,
     merchant: MerchantId,
@@ -42,7 +42,7 @@ pub async fn reactivate(
     change_status(store, merchant, change, by).await
 }
 
-/// Closes a suspended merchant for good, once nothing of it is open: all its keys are revoked. The answer is how many.
+/// Closes a suspended merchant permanently if nothing of it is open, and revokes all its keys. Returns their number.
 pub async fn close(
     store: &Store,
     merchant: MerchantId,
@@ -123,7 +123,7 @@ fn operator_action(
     }
 }
 
-/// What is open, in words; `None` if nothing is.
+/// Describes the open business; `None` if nothing is open.
 fn described(open: OpenBusiness) -> Option<String> {
     let counts = [
         (open.charges, "open charges"),

@@ -1,4 +1,4 @@
-//! Payers erased on demand.
+//! Erasure of payers on demand.
 
 use schemas::id::PayerId;
 use serde_json::json;
@@ -10,8 +10,7 @@ use store::{
 
 use super::{OperationError, Operator, OperatorAction};
 
-/// Erases a payer: the key of all personal data is destroyed. Refused, naming the charges, while anything of the payer's is
-/// unresolved.
+/// Erases a payer: destroys the key of all its personal data. Refuses, naming the charges, while anything of the payer's is unresolved.
 pub async fn erase(store: &Store, id: PayerId, by: &Operator) -> Result<(), OperationError> {
     let mut tx = store.begin().await.map_err(StoreError::from)?;
     match erase::erase(&mut tx, id).await? {

@@ -1,4 +1,4 @@
-//! Raw notifications about no payer of ours, which nobody's erasure would reach: deleted after a while.
+//! Deletion of raw notifications that belong to no payer of ours, so that no payer's erasure covers them.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use store::{StoreError, notifications::raw};
 
 use crate::{Activities, delta};
 
-/// How long a raw notification that matched nothing is kept.
+/// Retention of a raw notification that matched nothing.
 const KEPT_FOR: Duration = Duration::from_hours(24 * 90);
-/// The most rows of one statement.
+/// Maximum number of rows per statement.
 const PAGE: i64 = 1_000;
-/// The most statements of one run; the next run goes on.
+/// Maximum number of statements per run; the next run continues.
 const PAGES: u32 = 20;
 
 impl Activities {

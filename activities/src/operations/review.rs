@@ -1,4 +1,4 @@
-//! Charges whose outcome could not be established, resolved by a person who looked at the gateway.
+//! Manual resolution of charges in `needs_review`, after an operator checked the gateway.
 
 use schemas::{
     attempt::AttemptState,
@@ -17,7 +17,7 @@ use strum::{AsRefStr, Display, EnumString};
 use super::{OperationError, Operator, OperatorAction};
 use crate::{Activities, delta};
 
-/// What becomes of a charge that needed review.
+/// Resolution of a charge that needed review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, Display, EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub enum Resolution {
@@ -25,12 +25,12 @@ pub enum Resolution {
     PaidElsewhere,
     /// Nothing may be paid on it any more: the charge is canceled.
     Void,
-    /// It stands as it is: paid if money was received, else payable by the instrument that is presented.
+    /// The charge stays as it is: paid if money was received, else payable by the presented instrument.
     Keep,
 }
 
 impl Activities {
-    /// Resolves a charge in `needs_review`. The answer is its new status.
+    /// Resolves a charge in `needs_review`. Returns its new status.
     pub async fn resolve_charge(
         &self,
         (id, resolution): (ChargeId, Resolution),
@@ -86,7 +86,7 @@ impl Activities {
     }
 }
 
-/// What the charge becomes.
+/// Returns the new status of the charge.
 fn outcome(
     charge: &LockedCharge,
     rows: &[attempts::AttemptRow],
@@ -112,7 +112,7 @@ fn outcome(
     }
 }
 
-/// Leaves every instrument that may exist to be voided; the answer is their attempts.
+/// Abandons every instrument that may exist, so that it is voided. Returns their attempts.
 async fn abandon(
     db: &mut PgConnection,
     charge: &LockedCharge,

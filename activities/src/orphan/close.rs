@@ -1,4 +1,4 @@
-//! Writing how far an orphan was resolved.
+//! Writes of the progress and the result of resolving an orphan.
 
 use std::time::Duration;
 
@@ -21,13 +21,13 @@ use crate::{
     delta, until,
 };
 
-/// Once the merchant was alerted, an orphan is searched for at this interval.
+/// Interval of the searches for an orphan after the merchant was alerted.
 const SLOW: Duration = Duration::from_hours(24);
-/// For how long.
+/// Time after the attempt's deadline at which these searches end.
 const KEEP: Duration = Duration::from_hours(180 * 24);
 
 impl Activities {
-    /// Writes how voiding went. Whatever was paid meanwhile wins.
+    /// Writes the result of voiding. A payment that arrived meanwhile takes precedence.
     pub(super) async fn conclude_void(
         &self,
         orphan: &Orphan,
@@ -79,7 +79,7 @@ impl Activities {
         Ok(progress)
     }
 
-    /// Nothing unwanted is left. Only what is still an orphan becomes `state`: what was presented or paid stays.
+    /// Closes an orphan of which nothing unwanted is left. Only an abandoned attempt moves to `state`; a presented or paid one stays.
     pub(super) async fn close_orphan(
         &self,
         db: &mut PgConnection,
@@ -103,7 +103,7 @@ impl Activities {
         Ok(())
     }
 
-    /// Nothing was found, or the gateway did not answer: when to search again. After long enough a person must know.
+    /// Schedules the next search after nothing was found or the gateway did not answer. After a time limit the merchant is alerted.
     pub(super) async fn search_on(
         &self,
         db: &mut PgConnection,

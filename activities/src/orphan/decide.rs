@@ -1,4 +1,4 @@
-//! Deciding about an orphan under its charge's lock.
+//! Decisions about an orphan under its charge's lock.
 
 use gateways::GatewayCharge;
 use schemas::{attempt::AttemptState, charge::ChargeStatus};
@@ -14,11 +14,11 @@ use crate::{
     charge::{Applied, apply, reversal, schedule::next_scheduled_check},
 };
 
-/// After so many voids of something that came back, a person must know.
+/// Number of voids of an instrument that was restored each time after which the merchant is alerted.
 const VOIDS_BEFORE_REVIEW: i32 = 3;
 
 impl Activities {
-    /// Applies what the gateway has, adopts an instrument that the charge still wants, and decides what must be voided.
+    /// Applies the gateway's state, adopts an instrument that the charge still wants, and decides which objects must be voided.
     pub(super) async fn decide(&self, orphan: &Orphan, read: Read) -> Result<Decided, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = leased(&mut tx, orphan).await? else {
@@ -84,7 +84,7 @@ impl Activities {
         })
     }
 
-    /// Money is received, one instrument is presented if the charge has none and still wants one, and the rest is returned.
+    /// Applies payments and presents one instrument if the charge has none and still wants one. Returns the other objects.
     async fn sort(
         &self,
         db: &mut PgConnection,
@@ -92,7 +92,7 @@ impl Activities {
         (row, objects): (&AttemptRow, Vec<GatewayCharge>),
         applied: &mut Applied,
     ) -> Result<Vec<GatewayCharge>, StoreError> {
-        // money first: it decides which instrument is the charge's
+        // payments first: they decide which instrument is the charge's
         let (paid, unpaid): (Vec<_>, Vec<_>) = objects
             .into_iter()
             .partition(|object| !object.payments.is_empty());
@@ -125,7 +125,7 @@ impl Activities {
         Ok(unwanted)
     }
 
-    /// Presents an abandoned instrument after all. `None`: the tables do not allow it.
+    /// Presents an abandoned instrument. `None` if the state tables do not allow it.
     async fn adopt(
         &self,
         db: &mut PgConnection,
@@ -149,7 +149,7 @@ impl Activities {
         charges::transition(db, &self.store, charge, ChargeStatus::Pending, None).await
     }
 
-    /// Writes the decision to void before the calls that do it. Something that comes back again and again needs a person.
+    /// Writes the decision to void before the calls that do it. Alerts the merchant of an instrument that is restored repeatedly.
     async fn decide_to_void(
         &self,
         db: &mut PgConnection,
@@ -158,7 +158,7 @@ impl Activities {
         applied: &mut Applied,
     ) -> Result<(), StoreError> {
         attempts::set_voiding(db, row.id).await?;
-        // the same void once more, after it failed, is no new one
+        // a retry of the same void after it failed is not a new one
         if row.voiding || row.voids + 1 != VOIDS_BEFORE_REVIEW {
             return Ok(());
         }
@@ -180,7 +180,7 @@ impl Activities {
     }
 }
 
-/// Whether the charge would show an instrument if it had one: nothing else is shown, paid, or being tried.
+/// Returns true if the charge would present an instrument: no other attempt is open, presented or paid.
 fn wanted(charge: &LockedCharge, rows: &[AttemptRow]) -> bool {
     let busy = rows.iter().any(|row| {
         matches!(

@@ -1,4 +1,4 @@
-//! Reading the gateway under an orphan's reference.
+//! Read of the gateway under an orphan's reference.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use schemas::attempt::ErrorClass;
 
 use super::Orphan;
 
-/// How long creating under the reference once more may take, which occupies it.
+/// Timeout of creating under the reference again, which occupies it.
 const OCCUPY_WITHIN: Duration = Duration::from_secs(8);
 
-/// The state of the gateway under the attempt's reference.
+/// State of the gateway under the attempt's reference.
 pub(super) enum Read {
     Objects(Vec<GatewayCharge>),
-    /// Nothing is there, and nothing can come to exist: creating it was definitely rejected.
+    /// Nothing is there and nothing can appear: creating it was definitely rejected.
     Rejected,
-    /// Nothing is there; it may appear.
+    /// Nothing is there; it may still appear.
     Nothing,
     Unanswered(GatewayError),
 }
 
 impl Orphan {
-    /// Reads what is under the reference; where that is harmless, creates under it once more, so that what exists is known.
+    /// Reads the objects under the reference. If that is harmless, creates under it again, so that the result is definite.
     pub(super) async fn read(&self) -> Read {
         let found = self.gateway.find(&self.lookup).await;
         match found {

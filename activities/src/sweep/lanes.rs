@@ -1,4 +1,4 @@
-//! How many workflows the sweep starts at a time: as many as Temporal takes without becoming slower for everyone else.
+//! Concurrency of the sweep's workflow starts: as many as Temporal accepts without slowing down other clients.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -9,14 +9,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::Started;
 
-/// Starts under way at the beginning, at least, and at most.
+/// Concurrent starts: initial number, minimum and maximum.
 const FIRST: usize = 4;
 const LEAST: usize = 2;
 pub(super) const MOST: usize = 64;
-/// Starts whose average is compared at a time.
+/// Number of starts whose average time is compared.
 const WINDOW: u32 = 16;
 
-/// Lanes, more or fewer of them.
+/// Set of lanes whose number adapts.
 pub(super) struct Lanes {
     permits: Semaphore,
     state: Mutex<State>,
@@ -24,11 +24,11 @@ pub(super) struct Lanes {
 
 struct State {
     gauge: Gauge,
-    /// Permits that exist.
+    /// Number of existing permits.
     open: usize,
 }
 
-/// One start under way.
+/// One start in progress.
 pub(super) struct Lane<'a> {
     lanes: &'a Lanes,
     permit: SemaphorePermit<'a>,
@@ -48,7 +48,7 @@ impl Default for Lanes {
 }
 
 impl Lanes {
-    /// Waits for a lane: first come, first served, so that all kinds of rows go on.
+    /// Waits for a lane, in the order of arrival, so that rows of all kinds proceed.
     pub(super) async fn enter(&self) -> Lane<'_> {
         let permit = self.permits.acquire().await.expect("it is never closed");
         Lane {
@@ -60,7 +60,7 @@ impl Lanes {
 }
 
 impl Lane<'_> {
-    /// Frees the lane.
+    /// Releases the lane and adapts their number to the outcome.
     pub(super) fn leave(self, started: Started) {
         let mut state = self
             .lanes
@@ -82,13 +82,13 @@ impl Lane<'_> {
     }
 }
 
-/// Compares how long starts take with the shortest that they took: one more at a time while that does not grow to the double, a
-/// quarter fewer when it does.
+/// Limit of concurrent starts, from the average time of a start compared with the shortest average: one more while it is at most twice as
+/// long, a quarter fewer otherwise.
 struct Gauge {
     allowed: usize,
     seen: u32,
     total: Duration,
-    /// The shortest average of a window. It rises slowly, so that a server that has become slower for good is not starved.
+    /// Shortest average of a window. It rises slowly, so that a server that became slower permanently is not starved.
     shortest: Option<Duration>,
 }
 
@@ -132,7 +132,7 @@ impl Gauge {
 mod tests {
     use super::*;
 
-    /// Starts `n` windows on a server that does `at_a_time` starts at a time, each in `each`.
+    /// Starts `n` windows on a server that processes `at_a_time` starts concurrently, each in `each`.
     fn windows(gauge: &mut Gauge, n: u32, at_a_time: usize, each: Duration) {
         for _ in 0..n * WINDOW {
             let waves = gauge.allowed.div_ceil(at_a_time);

@@ -3,7 +3,7 @@
 
 -- == the clock ==
 
--- The one clock of the product. In tests the setting `orchestrator.clock_offset_ms` moves it; nothing else sets it. It is declared
+-- The only clock of the product. In tests the setting `orchestrator.clock_offset_ms` moves it; nothing else sets it. It is declared
 -- stable, although it reads the wall clock, so that a comparison with it can use an index.
 create function app_now() returns timestamptz language plpgsql stable parallel safe as $$
 begin
@@ -16,7 +16,7 @@ create table merchants (
     id uuid primary key,
     name text not null,
     status text not null default 'active' check (status in ('active', 'suspended', 'closed')),
-    -- when the status was set: a merchant is closed only after the requests that read it as active have ended
+    -- time when the status was set: a merchant is closed only after the requests that read it as active have ended
     status_since timestamptz not null default app_now(),
     settings jsonb not null default '{}',
     data_key bytea not null,
@@ -32,11 +32,11 @@ create table api_keys (
     label text not null,
     permission text not null check (permission in ('read', 'payments', 'configuration')),
     created_at timestamptz not null default app_now(),
-    -- a rolled key is valid until then, beside the one that replaces it
+    -- end of a rolled key's validity, which overlaps with that of its replacement
     expires_at timestamptz,
     replaced_by uuid references api_keys (id),
     revoked_at timestamptz,
-    -- to the hour
+    -- with a precision of one hour
     last_used_at timestamptz
 );
 create index api_keys_by_merchant on api_keys (merchant_id, mode);
@@ -54,13 +54,13 @@ create table gateway_connections (
     fingerprint text not null,
     path_secret_sealed bytea not null,
     path_secret_hashes bytea[] not null,
-    -- the merchant agreed that the address of a third party at the gateway is replaced by ours
+    -- the merchant agreed that our address replaces that of a third party at the gateway
     replace_address boolean not null default false,
     -- the address that ours replaced, restored when the connection is archived; it may hold a secret
     former_address_sealed bytea,
-    -- when our address must be registered again; null: it need not be
+    -- time when our address must be registered again; null: registration is not needed
     register_at timestamptz,
-    -- when it was registered again because notifications failed verification
+    -- time of the last registration that was caused by notifications that failed verification
     reregistered_at timestamptz,
     -- notifications that failed verification since `unproved_since`
     unproved integer not null default 0,
@@ -92,7 +92,7 @@ create table former_path_secrets (
     replaced_at timestamptz not null default app_now(),
     -- null until the gateway has the new address
     expires_at timestamptz,
-    -- until then: when the new address is registered again; afterwards: when this row is deleted
+    -- until the gateway has the new address: time when it is registered again; afterwards: time when this row is deleted
     next_check_at timestamptz not null,
     checks integer not null default 0,
     primary key (connection_id, hash),
@@ -100,7 +100,7 @@ create table former_path_secrets (
 );
 create index former_path_secrets_to_check on former_path_secrets (next_check_at);
 
--- The secrets that prove notifications, each with the gateway's id of its registration. They are separate from the credentials,
+-- The secrets that verify notifications, each with the gateway's id of its registration. They are separate from the credentials,
 -- which the merchant renews.
 create table notification_registrations (
     id uuid primary key,
@@ -111,7 +111,7 @@ create table notification_registrations (
     gateway_id text,
     secret_sealed bytea not null,
     created_at timestamptz not null default app_now(),
-    -- a former secret is valid until then
+    -- end of a former secret's validity
     valid_until timestamptz,
     foreign key (connection_id, merchant_id, mode) references gateway_connections (id, merchant_id, mode)
 );
@@ -127,10 +127,10 @@ create table connection_feeds (
     api text not null,
     -- the watermark
     polled_until timestamptz not null,
-    -- where an interrupted run continues
+    -- position where an interrupted run continues
     cursor text,
     tried_at timestamptz,
-    -- null once an archived connection can bring nothing more
+    -- null once an archived connection can list nothing more
     next_check_at timestamptz,
     failures integer not null default 0,
     failing boolean not null generated always as (failures > 0) stored,
@@ -245,7 +245,7 @@ create table charges (
     payment_method jsonb not null,
     amount bigint not null check (amount > 0),
     reference text,
-    -- the reference again, where a second open charge under it is not allowed
+    -- copy of the reference, if a second open charge with it is not allowed
     reference_lock text,
     description text,
     metadata jsonb not null default '{}',
@@ -299,10 +299,10 @@ create table attempts (
     state text not null check (state in (
         'open', 'presented', 'rejected', 'declined', 'not_created', 'abandoned', 'voided', 'absent', 'paid'
     )),
-    -- the worker that holds the attempt, and until when other workers leave it alone; renewed while a call runs
+    -- the worker that holds the attempt, and the time until which other workers do not touch it; renewed while a call runs
     lease_owner uuid not null,
     lease_expires_at timestamptz not null default 'epoch',
-    -- when the first call to the gateway is certainly over
+    -- time by which the first call to the gateway has certainly ended
     deadline_at timestamptz not null,
     -- null once the payer is erased
     request_sealed bytea,
@@ -314,20 +314,20 @@ create table attempts (
     -- null: final
     next_check_at timestamptz,
     checks integer not null default 0,
-    -- the last search at the gateway that was answered
+    -- time of the last search that the gateway answered
     searched_at timestamptz,
     -- an answer arrived after another worker took the attempt over: the gateway may hold more than one object
     late_answer boolean not null default false,
-    -- decided: what exists under the reference is voided and never adopted
+    -- the object under the reference is being voided and is never adopted
     voiding boolean not null default false,
-    -- how many times something payable was voided under the reference
+    -- number of times that a payable instrument was voided under the reference
     voids integer not null default 0,
-    -- when the gateway definitely rejected to create anything under the reference
+    -- time when the gateway definitely rejected to create anything under the reference
     rejected_at timestamptz,
-    -- when the merchant was alerted that the outcome cannot be established
+    -- time when the merchant was alerted that the outcome cannot be established
     alerted_at timestamptz,
     started_at timestamptz not null,
-    -- when the creating call was answered or failed: the breaker counts from here
+    -- time when the creating call was answered or failed: the breaker counts from here
     answered_at timestamptz,
     ended_at timestamptz,
     duration_ms bigint,
@@ -362,7 +362,7 @@ create table payments (
     paid_at timestamptz not null,
     settles_on date,
     settled_on date,
-    -- a receipt that the gateway took back; the same payment may arrive again
+    -- time when the gateway reversed the payment; the same payment may arrive again
     reversed_at timestamptz,
     created_at timestamptz not null default app_now(),
     primary key (id, merchant_id, mode),
@@ -392,10 +392,10 @@ create table refunds (
     reason text,
     metadata jsonb not null default '{}',
     failure jsonb,
-    -- what is requested of the gateway, written before the first byte is sent; null where the gateway reported the refund
+    -- the request to the gateway, written before the first byte is sent; null if the gateway reported the refund
     gateway_request jsonb,
     gateway_refund_id text,
-    -- the worker that holds the refund, and until when
+    -- the worker that holds the refund, and the end of its lease
     lease_owner uuid,
     lease_expires_at timestamptz,
     sent_at timestamptz,
@@ -479,9 +479,9 @@ create table observations (
     -- the charge as the gateway states it; null: a hint, the gateway must be read
     observed jsonb,
     received_count integer not null default 1,
-    -- how many times the gateway was read and did not confirm it
+    -- number of times that the gateway was read and did not confirm it
     checks integer not null default 0,
-    -- when the gateway says that it happened: an older one than the last that was applied is not applied
+    -- time of the fact as the gateway states it: an observation older than the last applied one is not applied
     stated_at timestamptz,
     received_at timestamptz not null default app_now(),
     handled_at timestamptz,
@@ -491,7 +491,7 @@ create table observations (
 create index observations_by_charge on observations (charge_id, received_at);
 create index observations_to_handle on observations (received_at) where handled_at is null;
 
--- Notices with a reference of our shape that matches no row: matched again for a while, then left to an operator.
+-- Facts with a reference of our format that matches no row: matched again for some time, then left to an operator.
 create table unmatched_notifications (
     connection_id uuid not null,
     dedupe_key text not null,
@@ -524,7 +524,7 @@ create table notification_tokens (
 );
 create index notification_tokens_to_check on notification_tokens (next_check_at) where next_check_at is not null;
 
--- Notices about the merchant's other business: counted, not stored.
+-- Facts about the merchant's other business: counted, not stored.
 create table foreign_notifications (
     connection_id uuid not null,
     merchant_id uuid not null,
@@ -587,21 +587,21 @@ create table webhook_endpoints (
     failing_since timestamptz,
     slow_until timestamptz,
     rate_per_s integer not null default 100 check (rate_per_s > 0),
-    -- posts in flight
+    -- maximum number of POSTs in flight
     slots integer not null default 16 check (slots > 0),
     -- smoothed time until it answers; written only when it changes by a factor of two
     answer_ms integer,
-    -- turns are given until here
+    -- turns are assigned until this time
     next_turn_at timestamptz,
-    -- parked deliveries are being given their turns; new ones are parked behind them
+    -- parked deliveries are being assigned their turns; new ones are parked behind them
     draining boolean not null default false,
     drained_at timestamptz,
     paused_at timestamptz,
-    -- the delivery that probed the paused endpoint last
+    -- the delivery that last probed the paused endpoint
     probed uuid,
-    -- when the endpoint itself is checked: probed, drained, or emptied
+    -- time of the endpoint's own next check: to probe, drain or empty it
     next_check_at timestamptz,
-    -- when a delivery was last given up, and when the merchant was last alerted of that
+    -- time when a delivery was last given up, and time of the merchant's last alert about it
     delivery_failed_at timestamptz,
     failure_alerted_at timestamptz,
     created_at timestamptz not null default app_now(),
@@ -621,7 +621,7 @@ create table deliveries (
     endpoint_id uuid not null,
     state text not null default 'pending' check (state in ('pending', 'delivered', 'failed', 'discarded')),
     attempts integer not null default 0,
-    -- the next attempt; null in a pending delivery: parked, which only its endpoint ends
+    -- time of the next attempt; null in a pending delivery: parked, and only its endpoint unparks it
     next_check_at timestamptz,
     -- `next_check_at` is a turn at the endpoint
     has_turn boolean not null default false,
@@ -676,14 +676,14 @@ create table idempotency_keys (
     primary key (merchant_id, mode, operation, key_hash)
 );
 
--- Rows that the sweep found overdue, until they move: how often it tried, the result, and when it returns to them.
+-- Rows that the sweep found overdue, until their due time changes: number of tries, the last result, and the time of the next try.
 create table sweep_marks (
     kind text not null check (kind in (
         'charge', 'observation', 'attempt', 'refund', 'delivery', 'endpoint', 'token', 'unmatched'
     )),
     key text not null,
     merchant_id uuid not null,
-    -- when the row was due: a row that is due at another time has moved, and its mark is void
+    -- due time of the row: if the row is now due at another time, it has moved, and its mark is void
     due_at timestamptz not null,
     tries integer not null,
     next_check_at timestamptz not null,
@@ -697,7 +697,7 @@ create table audit_log (
     merchant_id uuid not null references merchants (id),
     mode text check (mode in ('test', 'live')),
     action text not null,
-    -- the prefixed id of what it was done to
+    -- the prefixed id of the object of the action
     subject text not null,
     author text not null,
     reason text not null,
@@ -716,6 +716,6 @@ create trigger audit_log_append_only before update or delete or truncate on audi
 
 -- == partitions ==
 
--- The smallest UUID version 7 of an instant: where a partition begins. The partitions are created by `store::partitions`.
+-- Returns the smallest UUID version 7 of an instant, which is a partition's lower bound. `store::partitions` creates the partitions.
 create function uuid_floor(at timestamptz) returns uuid language sql immutable strict
 return (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;

@@ -1,4 +1,4 @@
-//! API keys: stored hashed, told once.
+//! API keys. They are stored hashed; a secret is returned once, at creation.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
@@ -14,10 +14,10 @@ use uuid::Uuid;
 use crate::{StoreError, error::parse, merchants, sweep::interval, vault};
 
 const SECRET_BYTES: usize = 24;
-/// How much of a secret's end is kept readable, so that people can tell keys apart.
+/// Number of characters at the end of a secret that stay readable, so that users can distinguish keys.
 const HINT_CHARACTERS: usize = 4;
 
-/// What a key proves.
+/// Identity and permissions that a key proves.
 #[derive(Clone, Debug)]
 pub struct Key {
     pub id: ApiKeyId,
@@ -28,7 +28,7 @@ pub struct Key {
     pub settings: MerchantSettings,
 }
 
-/// Creates a key. The secret (`sk_test_…`, `sk_live_…`) cannot be had again.
+/// Creates a key. The secret (`sk_test_…`, `sk_live_…`) cannot be read again later.
 pub async fn insert(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -56,7 +56,7 @@ pub async fn insert(
     Ok((id.into(), secret.into()))
 }
 
-/// The key of that secret, unless it was revoked or its time is over.
+/// Returns the key of that secret, unless it is revoked or expired.
 pub async fn find(db: &mut PgConnection, secret: &str) -> Result<Option<Key>, StoreError> {
     let hash = vault::fingerprint(secret);
     let row = sqlx::query!(
@@ -83,7 +83,7 @@ pub async fn find(db: &mut PgConnection, secret: &str) -> Result<Option<Key>, St
     }))
 }
 
-/// Notes that a key was used: one write an hour, and none that waits for another.
+/// Records that a key was used, at most once per hour. Skips the write if another transaction holds the row.
 async fn note_use(db: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!(
         "update api_keys set last_used_at = app_now()
@@ -105,12 +105,12 @@ pub struct KeyRow {
     pub mode: Mode,
     pub permission: Permission,
     pub label: String,
-    /// The last characters of the secret.
+    /// Last characters of the secret.
     pub hint: String,
     pub created_at: DateTime<Utc>,
-    /// To the hour.
+    /// Time of the last use, with a precision of one hour.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// When it stops proving, if it was rolled.
+    /// End of validity, if the key was rolled.
     pub expires_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
 }
@@ -145,7 +145,7 @@ impl ApiKeyRow {
     }
 }
 
-/// A merchant's keys in a mode, oldest first.
+/// Returns a merchant's keys in a mode, oldest first.
 pub async fn list(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -163,7 +163,7 @@ pub async fn list(
     rows.into_iter().map(ApiKeyRow::read).collect()
 }
 
-/// Locks the key of that id until the transaction ends.
+/// Locks the key with that id until the transaction ends.
 pub async fn lock(db: &mut PgConnection, id: ApiKeyId) -> Result<Option<KeyRow>, StoreError> {
     let row = sqlx::query_as!(
         ApiKeyRow,
@@ -176,7 +176,7 @@ pub async fn lock(db: &mut PgConnection, id: ApiKeyId) -> Result<Option<KeyRow>,
     row.map(ApiKeyRow::read).transpose()
 }
 
-/// Lets a locked key end after `overlap`, at the latest, since `by` replaces it; the answer is when it ends.
+/// Limits a locked key's validity to `overlap` from now, because `by` replaces it. Returns its end of validity.
 pub async fn expire(
     db: &mut PgConnection,
     id: ApiKeyId,
@@ -195,7 +195,7 @@ pub async fn expire(
     .await?)
 }
 
-/// Revokes all keys of a merchant; the answer is how many were in use.
+/// Revokes all keys of a merchant. Returns the number of keys that were not revoked before.
 pub async fn revoke_all(db: &mut PgConnection, merchant: MerchantId) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "update api_keys set revoked_at = app_now() where merchant_id = $1 and revoked_at is null",
@@ -206,7 +206,7 @@ pub async fn revoke_all(db: &mut PgConnection, merchant: MerchantId) -> Result<u
     Ok(done.rows_affected())
 }
 
-/// Revokes a key; `false` if this merchant has no such key in use.
+/// Revokes a key. Returns false if this merchant has no such key that is not revoked.
 pub async fn revoke(
     db: &mut PgConnection,
     merchant: MerchantId,

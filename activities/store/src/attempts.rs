@@ -1,4 +1,4 @@
-//! Attempts: inserted before the first byte is sent, fenced by their runner, closed once.
+//! Attempts. A row is inserted before the first byte is sent, fenced by its lease owner, and closed once.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
@@ -19,7 +19,7 @@ use crate::{
 
 pub mod request;
 
-/// An attempt as the database holds it.
+/// Row of `attempts`.
 #[derive(Clone, Debug)]
 pub struct AttemptRow {
     pub id: AttemptId,
@@ -34,23 +34,23 @@ pub struct AttemptRow {
     pub state: AttemptState,
     /// The worker that holds the lease.
     pub lease_owner: Uuid,
-    /// When the first call to the gateway is certainly over.
+    /// Time by which the first call to the gateway has certainly ended.
     pub deadline_at: DateTime<Utc>,
-    /// Until when other workers leave it alone.
+    /// Time until which other workers do not touch the attempt.
     pub lease_expires_at: DateTime<Utc>,
     pub error_class: Option<ErrorClass>,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
     pub gateway_charge_id: Option<String>,
-    /// An answer came after another worker had taken it over: the gateway may hold more than one object.
+    /// True if an answer arrived after another worker took the attempt over: the gateway may hold more than one object.
     pub late_answer: bool,
-    /// What exists under its reference is being voided, and is never adopted.
+    /// True if the object under its reference is being voided; it is never adopted.
     pub voiding: bool,
-    /// How many times something payable was voided under its reference.
+    /// Number of times that a payable instrument was voided under its reference.
     pub voids: i32,
-    /// When the gateway definitely rejected to create anything under its reference.
+    /// Time when the gateway definitely rejected to create anything under its reference.
     pub rejected_at: Option<DateTime<Utc>>,
-    /// When the merchant was alerted that its outcome cannot be established.
+    /// Time when the merchant was alerted that its outcome cannot be established.
     pub alerted_at: Option<DateTime<Utc>>,
     pub next_check_at: Option<DateTime<Utc>>,
     pub checks: i32,
@@ -59,14 +59,14 @@ pub struct AttemptRow {
     pub ended_at: Option<DateTime<Utc>>,
 }
 
-/// A worker's claim on an attempt.
+/// Lease of a worker on an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptLease {
     /// The worker.
     pub lease_owner: Uuid,
-    /// When its call is certainly over.
+    /// Time by which its call has certainly ended.
     pub deadline_at: DateTime<Utc>,
-    /// Until when other workers leave the attempt alone, unless it is renewed.
+    /// End of the lease, unless it is renewed.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -82,7 +82,7 @@ pub struct NewAttempt {
     pub gateway: GatewayKind,
     pub api: GatewayApi,
     pub reason: RouteReason,
-    /// The route it was chosen from, for people.
+    /// Route that the attempt was chosen from; information for operators only.
     pub plan: serde_json::Value,
     pub policy_version: i32,
     pub lease: AttemptLease,
@@ -90,19 +90,19 @@ pub struct NewAttempt {
     pub started_at: DateTime<Utc>,
 }
 
-/// How an attempt ended, or what became of it later.
+/// Outcome of an attempt, or a later change of its state.
 #[derive(Clone, Debug)]
 pub struct AttemptOutcome {
     pub state: AttemptState,
     pub error: Option<AttemptError>,
     pub gateway_charge_id: Option<String>,
     pub next_action: Option<NextAction>,
-    /// When somebody must look at it again.
+    /// Time of the next check.
     pub next_check_at: Option<DateTime<Utc>>,
 }
 
 impl AttemptOutcome {
-    /// Arrival in `state` with nothing else to tell.
+    /// Returns an outcome that only sets the state.
     pub fn of(state: AttemptState) -> Self {
         Self {
             state,
@@ -114,7 +114,7 @@ impl AttemptOutcome {
     }
 }
 
-/// A charge's attempts, first to last.
+/// Returns a charge's attempts in order.
 pub async fn of_charge(
     db: &mut PgConnection,
     charge: ChargeId,
@@ -166,7 +166,7 @@ pub async fn of_charge(
         .collect()
 }
 
-/// The charge that an attempt belongs to.
+/// Returns the charge that an attempt belongs to.
 pub async fn charge_of(
     db: &mut PgConnection,
     attempt: AttemptId,
@@ -209,7 +209,8 @@ pub async fn insert(db: &mut PgConnection, new: &NewAttempt) -> Result<(), Store
     Ok(())
 }
 
-/// Takes an attempt over from the worker that had it, by compare-and-set. The caller holds the charge's lock.
+/// Takes an attempt over from its previous worker by compare-and-set. Returns false if `from` no longer holds it. The caller holds the
+/// charge's lock.
 pub async fn claim(
     db: &mut PgConnection,
     id: AttemptId,
@@ -231,7 +232,7 @@ pub async fn claim(
     Ok(done.rows_affected() == 1)
 }
 
-/// Renews a worker's lease while its call runs; `false` if another worker has taken the attempt over.
+/// Renews a worker's lease while its call runs. Returns false if another worker has taken the attempt over.
 pub async fn renew(
     db: &mut PgConnection,
     id: AttemptId,
@@ -249,7 +250,7 @@ pub async fn renew(
     Ok(done.rows_affected() == 1)
 }
 
-/// Gives a lease back, so that the next worker need not wait for its end.
+/// Releases a lease, so that the next worker does not wait for its end.
 pub async fn release(
     db: &mut PgConnection,
     id: AttemptId,
@@ -265,7 +266,8 @@ pub async fn release(
     Ok(())
 }
 
-/// Writes how the creating call of an attempt that is still open went, before its outcome is known: the breaker counts it at once.
+/// Records the result of an open attempt's creating call before the outcome is known, so that the breaker counts it at once. Returns false
+/// if the attempt is closed or belongs to another worker.
 pub async fn answered(
     db: &mut PgConnection,
     id: AttemptId,
@@ -286,7 +288,7 @@ pub async fn answered(
     Ok(done.rows_affected() == 1)
 }
 
-/// Notes that an answer came after another worker had taken an attempt over.
+/// Records that an answer arrived after another worker took the attempt over.
 pub async fn note_late_answer(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
     sqlx::query!(
         "update attempts set late_answer = true where id = $1",
@@ -297,8 +299,7 @@ pub async fn note_late_answer(db: &mut PgConnection, id: AttemptId) -> Result<()
     Ok(())
 }
 
-/// Writes the decision to void what exists under an attempt's reference, before any call that does it. The caller holds the charge's
-/// lock.
+/// Records the decision to void the object under an attempt's reference, before any call that voids it. The caller holds the charge's lock.
 pub async fn set_voiding(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
     sqlx::query!(
         "update attempts set voiding = true, voids = voids + (not voiding)::integer where id = $1",
@@ -309,7 +310,7 @@ pub async fn set_voiding(db: &mut PgConnection, id: AttemptId) -> Result<(), Sto
     Ok(())
 }
 
-/// Notes that the merchant was alerted about an attempt of unknown outcome.
+/// Records that the merchant was alerted about an attempt of unknown outcome.
 pub async fn set_alerted(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
     sqlx::query!(
         "update attempts set alerted_at = app_now() where id = $1",
@@ -320,7 +321,7 @@ pub async fn set_alerted(db: &mut PgConnection, id: AttemptId) -> Result<(), Sto
     Ok(())
 }
 
-/// Notes that the gateway definitely rejected to create anything under an attempt's reference.
+/// Records that the gateway definitely rejected to create anything under an attempt's reference.
 pub async fn set_rejected(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
     sqlx::query!(
         "update attempts set rejected_at = coalesce(rejected_at, app_now()) where id = $1",
@@ -331,7 +332,7 @@ pub async fn set_rejected(db: &mut PgConnection, id: AttemptId) -> Result<(), St
     Ok(())
 }
 
-/// Closes an open attempt that still belongs to `lease_owner`; `false` if it does not.
+/// Closes an open attempt that still belongs to `lease_owner`. Returns false if it does not.
 pub async fn close(
     db: &mut PgConnection,
     id: AttemptId,
@@ -362,7 +363,7 @@ pub async fn close(
     Ok(done.rows_affected() == 1)
 }
 
-/// Moves an attempt that is not open, if its table allows it. The caller holds the charge's lock, and read `from` under it.
+/// Moves an attempt that is not open, if the transition table allows it. The caller holds the charge's lock and read `from` under it.
 pub async fn transition(
     db: &mut PgConnection,
     id: AttemptId,
@@ -397,7 +398,7 @@ pub async fn transition(
     Ok(done.rows_affected() == 1)
 }
 
-/// Fills in what an attempt's late answer tells, without moving it. The caller holds the charge's lock.
+/// Adds the data of a late answer to an attempt without changing its state. The caller holds the charge's lock.
 pub async fn fill_in(
     db: &mut PgConnection,
     id: AttemptId,
@@ -422,7 +423,7 @@ pub async fn fill_in(
     Ok(())
 }
 
-/// When somebody must look at an attempt again. `searched` says that the gateway was asked and answered now.
+/// Schedules the next check of an attempt. `searched` is true if the gateway answered a search just now.
 pub async fn set_next_check(
     db: &mut PgConnection,
     id: AttemptId,

@@ -1,4 +1,4 @@
-//! What people did by hand: who, when, what, why. Only appended to.
+//! Audit log of manual actions: actor, time, action and reason. It is append-only.
 
 use chrono::{DateTime, Utc};
 use schemas::{gateway::Mode, id::MerchantId};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{StoreError, error::parse};
 
-/// What was done.
+/// Kind of manual action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, Display, EnumString)]
 pub enum AuditAction {
     #[strum(serialize = "api_key.revoked")]
@@ -40,20 +40,20 @@ pub enum AuditAction {
     PayerErased,
 }
 
-/// An entry to append, in the transaction of what it tells of. Holds no personal data and no secrets.
+/// Entry to append in the transaction of the action that it records. Contains no personal data and no secrets.
 #[derive(Debug)]
 pub struct NewAuditEntry<'a> {
     pub merchant: MerchantId,
     pub mode: Option<Mode>,
     pub action: AuditAction,
-    /// The id of what it was done to, with its prefix.
+    /// Prefixed id of the object of the action.
     pub subject: String,
     pub author: &'a str,
     pub reason: &'a str,
     pub details: Value,
 }
 
-/// An entry of the log.
+/// Entry of the audit log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEntry {
     pub id: Uuid,
@@ -67,7 +67,6 @@ pub struct AuditEntry {
     pub created_at: DateTime<Utc>,
 }
 
-/// Appends an entry.
 pub async fn append(db: &mut PgConnection, new: &NewAuditEntry<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into audit_log (id, merchant_id, mode, action, subject, author, reason, details)
@@ -86,7 +85,7 @@ pub async fn append(db: &mut PgConnection, new: &NewAuditEntry<'_>) -> Result<()
     Ok(())
 }
 
-/// A merchant's entries, or those about one subject of it, newest first.
+/// Returns a merchant's entries, or only those about `subject`, newest first.
 pub async fn list(
     db: &mut PgConnection,
     merchant: MerchantId,

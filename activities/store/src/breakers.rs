@@ -1,4 +1,4 @@
-//! Circuit breakers: read with the route, locked only to be changed.
+//! Circuit breakers. They are read with the route and locked only for changes.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
@@ -17,13 +17,13 @@ use uuid::Uuid;
 
 use crate::{StoreError, error::parse, outbox, sweep::interval};
 
-/// The error code of attempts that never reached for the gateway, for want of a free slot.
+/// Error code of attempts that were not sent because no slot was free.
 pub const BULKHEAD: &str = "bulkhead";
 
-/// The author of transitions that no person made.
+/// Author of automatic transitions.
 const BREAKER: &str = "breaker";
 
-/// A connection of the active policy, with its breaker for the method's API family.
+/// Connection of the active policy, with its breaker for the method's gateway API.
 #[derive(Clone, Debug)]
 pub struct BreakerCandidate {
     pub connection: ConnectionId,
@@ -34,7 +34,7 @@ pub struct BreakerCandidate {
     pub credential_version: i32,
 }
 
-/// The active policy's version and its connections in order, in one round trip.
+/// Returns the active policy's version and its connections in order, in one round trip.
 pub async fn candidates(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -127,7 +127,7 @@ impl Columns {
     }
 }
 
-/// A breaker under its row's lock.
+/// Breaker under its row's lock.
 #[derive(Debug)]
 pub struct LockedBreaker {
     pub connection: ConnectionId,
@@ -185,7 +185,8 @@ pub async fn lock(
     })
 }
 
-/// Takes one of the places for attempts of last resort at a connection that every breaker keeps out; they are `spacing` apart.
+/// Claims the next slot for an attempt of last resort at a connection while every breaker is open. Slots are `spacing` apart. Returns false
+/// if the next slot is not due yet.
 pub async fn claim_last_resort(
     db: &mut PgConnection,
     connection: ConnectionId,
@@ -205,7 +206,7 @@ pub async fn claim_last_resort(
     Ok(done.rows_affected() == 1)
 }
 
-/// Writes a locked breaker; a transition also becomes a row and a message.
+/// Writes a locked breaker. A transition is also written as a row and a message.
 pub async fn save(
     db: &mut PgConnection,
     locked: &mut LockedBreaker,
@@ -284,7 +285,7 @@ async fn write_transition(
     outbox::insert(db, Topic::GatewayHealth, &message).await
 }
 
-/// The API families of a connection, each with a breaker.
+/// Returns the gateway APIs of a connection. Each has a breaker.
 pub async fn apis(
     db: &mut PgConnection,
     connection: ConnectionId,
@@ -300,7 +301,7 @@ pub async fn apis(
         .collect()
 }
 
-/// Holds a locked breaker by hand, or with `None` releases it. It is a row and a message like any transition.
+/// Holds a locked breaker on behalf of an operator, or releases it if `hold` is `None`. Writes a row and a message like any transition.
 pub async fn hold(
     db: &mut PgConnection,
     locked: &mut LockedBreaker,
@@ -326,7 +327,7 @@ pub async fn hold(
     write_transition(db, locked, moved).await
 }
 
-/// What the attempts that ended since `since` amount to. `slow_call_ms`: a longer call counts as failed.
+/// Returns the counts of the calls that were answered since `since`. A call longer than `slow_call_ms` counts as failed.
 pub async fn window(
     db: &mut PgConnection,
     connection: ConnectionId,

@@ -1,18 +1,18 @@
-//! What a look after a connection found, so that it is told once.
+//! Open alerts of connections. They are stored so that each is reported to the merchant once.
 
 use schemas::id::ConnectionId;
 use sqlx::PgConnection;
 
 use crate::{StoreError, connections::Connection};
 
-/// The job that found something: each ends its own findings only.
+/// Job that raised an alert. Each job ends its own alerts only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertSource {
-    /// The check of our set-up at the gateway.
+    /// The check of our registration at the gateway.
     Check,
-    /// Reading what arrived.
+    /// The processing of notifications.
     Notification,
-    /// Reading the gateway's lists.
+    /// The polling of the gateway's lists.
     Polling,
 }
 
@@ -26,7 +26,7 @@ impl AlertSource {
     }
 }
 
-/// Notes a finding; whether it is new.
+/// Opens an alert. Returns true if it was not open before.
 pub async fn note(
     db: &mut PgConnection,
     about: &Connection,
@@ -48,7 +48,7 @@ pub async fn note(
     Ok(done.rows_affected() == 1)
 }
 
-/// Forgets what the job did not find any more: `still` is what it found.
+/// Ends the job's alerts that are not in `still`, the codes that it found again.
 pub async fn keep_only(
     db: &mut PgConnection,
     connection: ConnectionId,
@@ -66,7 +66,7 @@ pub async fn keep_only(
     Ok(())
 }
 
-/// Forgets one finding: it is over.
+/// Ends one alert.
 pub async fn end(
     db: &mut PgConnection,
     connection: ConnectionId,

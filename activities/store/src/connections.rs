@@ -1,4 +1,4 @@
-//! Merchants' accounts at gateways: never deleted, their credentials sealed in versions.
+//! Merchants' accounts at gateways. They are never deleted; their credentials are sealed in versions.
 
 use schemas::{
     connection::ConnectionStatus,
@@ -21,7 +21,7 @@ pub mod checks;
 pub mod feeds;
 pub mod registrations;
 
-/// A connection without its secrets.
+/// Connection without its secrets.
 #[derive(Clone, Debug)]
 pub struct Connection {
     pub id: ConnectionId,
@@ -30,11 +30,11 @@ pub struct Connection {
     pub gateway: GatewayKind,
     pub label: String,
     pub status: ConnectionStatus,
-    /// Tells accounts apart.
+    /// Identifies the account at the gateway.
     pub fingerprint: String,
 }
 
-/// A connection to insert.
+/// Connection to insert.
 #[derive(Debug)]
 pub struct NewConnection<'a> {
     pub id: ConnectionId,
@@ -45,7 +45,7 @@ pub struct NewConnection<'a> {
     pub fingerprint: &'a str,
     pub credentials: &'a Value,
     pub apis: &'a [GatewayApi],
-    /// The merchant agreed that a stranger's address at the gateway is replaced by ours.
+    /// True if the merchant agreed that our address replaces that of a third party at the gateway.
     pub replace_address: bool,
 }
 
@@ -53,8 +53,8 @@ fn credentials_place(merchant: Uuid, connection: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "gateway_credentials", "sealed", connection)
 }
 
-/// Inserts a connection with the first version of its credentials, its breakers, and a new secret for its notification path.
-/// Fails with `gateway_connections_merchant_id_mode_label_key` where the label is taken.
+/// Inserts a connection with the first version of its credentials, its breakers, and a new secret for its notification path. Fails with
+/// `gateway_connections_merchant_id_mode_label_key` if the label is taken.
 pub async fn insert(
     db: &mut PgConnection,
     store: &Store,
@@ -94,7 +94,7 @@ pub async fn insert(
     Ok(secret.into())
 }
 
-/// Adds a version of a connection's credentials, used from now on.
+/// Adds a version of a connection's credentials, which is used from now on. Returns its number.
 pub async fn add_credentials(
     db: &mut PgConnection,
     store: &Store,
@@ -140,7 +140,7 @@ pub async fn lock(
     row.map(Row::read).transpose()
 }
 
-/// The newest version of a connection's credentials, opened.
+/// Returns the newest version of a connection's credentials, unsealed.
 pub async fn credentials(
     db: &mut PgConnection,
     store: &Store,
@@ -159,7 +159,7 @@ pub async fn credentials(
     Ok((row.version, json))
 }
 
-/// The newest version's number.
+/// Returns the number of the newest version of a connection's credentials.
 pub async fn credential_version(
     db: &mut PgConnection,
     id: ConnectionId,
@@ -196,7 +196,6 @@ impl Row {
     }
 }
 
-/// The connection of that id.
 pub async fn find(
     db: &mut PgConnection,
     id: ConnectionId,
@@ -211,8 +210,8 @@ pub async fn find(
     row.map(Row::read).transpose()
 }
 
-/// The merchant's connection in that mode with that account at a gateway, unless it is archived. Until the end of the transaction
-/// no other one adds that account.
+/// Returns the merchant's connection in that mode with that account at a gateway, unless it is archived. Locks the account until the
+/// transaction ends, so that no other transaction adds it.
 pub async fn of_account(
     db: &mut PgConnection,
     (merchant, mode): (MerchantId, Mode),
@@ -238,7 +237,7 @@ pub async fn of_account(
     row.map(Row::read).transpose()
 }
 
-/// A merchant's connections in a mode, oldest first.
+/// Returns a merchant's connections in a mode, oldest first.
 pub async fn list(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -256,7 +255,7 @@ pub async fn list(
     rows.into_iter().map(Row::read).collect()
 }
 
-/// Changes what a connection is used for.
+/// Sets a connection's status.
 pub async fn set_status(
     db: &mut PgConnection,
     id: ConnectionId,
@@ -272,7 +271,7 @@ pub async fn set_status(
     Ok(())
 }
 
-/// How many charges have an instrument on this connection that may still be paid.
+/// Returns the number of charges with an instrument on this connection that may still be paid.
 pub async fn count_payable(db: &mut PgConnection, id: ConnectionId) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"select count(*) as "count!" from attempts

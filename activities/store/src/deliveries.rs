@@ -1,4 +1,4 @@
-//! Deliveries: one event for one endpoint, tried until it is accepted.
+//! Deliveries: one event for one endpoint, retried until the endpoint accepts it.
 
 use std::time::Duration;
 
@@ -19,21 +19,21 @@ pub mod given_up;
 pub mod queue;
 pub mod resend;
 
-/// A committed delivery whose workflow is to be started.
+/// Committed delivery whose workflow must be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PendingDelivery {
     pub delivery: DeliveryId,
     pub merchant: MerchantId,
     pub endpoint: EndpointId,
-    /// The charge that its event is about, if it is about one.
+    /// Charge that is the subject of its event, if any.
     pub charge: Option<ChargeId>,
-    /// Its endpoint has been slow lately.
+    /// True if its endpoint was slow recently.
     pub slow: bool,
-    /// How long its workflow waits before the first try.
+    /// Time that its workflow waits before the first attempt.
     pub after_ms: u64,
 }
 
-/// All that one try needs.
+/// Data for one attempt of a delivery.
 #[derive(Debug)]
 pub struct DeliveryJob {
     pub delivery: DeliveryId,
@@ -47,28 +47,28 @@ pub struct DeliveryJob {
     pub url: String,
     pub secret_sealed: Vec<u8>,
     pub endpoint_status: webhook_endpoint::WebhookEndpointStatus,
-    /// The endpoint's failures in a row.
+    /// Consecutive failures of the endpoint.
     pub failures: i32,
     pub slow_until: Option<DateTime<Utc>>,
-    /// When the delivery is due; `None`: parked, until its endpoint gives it a turn.
+    /// Time when the delivery is due. `None`: parked until its endpoint assigns it a turn.
     pub next_check_at: Option<DateTime<Utc>>,
-    /// `next_check_at` is a turn at its endpoint.
+    /// True if `next_check_at` is a turn at its endpoint.
     pub has_turn: bool,
     pub terms: EndpointTerms,
-    /// Until when turns are given at the endpoint.
+    /// Time until which the endpoint's turns are assigned.
     pub next_turn_at: Option<DateTime<Utc>>,
-    /// The endpoint's parked deliveries are being given their turns.
+    /// True if the endpoint's parked deliveries are being assigned their turns.
     pub draining: bool,
     pub now: DateTime<Utc>,
 }
 
-/// How fast an endpoint takes deliveries.
+/// Limits and speed of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointTerms {
     pub rate_per_s: u32,
-    /// Posts in flight.
+    /// Maximum number of POSTs in flight.
     pub slots: u32,
-    /// The smoothed time until it answers, as last written; zero if it was never worth writing.
+    /// Smoothed response time, as last written. Zero if it was never written.
     pub answer: Duration,
 }
 
@@ -84,7 +84,7 @@ impl EndpointTerms {
     }
 }
 
-/// Reads a delivery with its event and endpoint.
+/// Returns a delivery with its event and endpoint.
 pub async fn load(
     db: &mut PgConnection,
     id: DeliveryId,
@@ -140,20 +140,20 @@ pub async fn load(
     }))
 }
 
-/// One POST, to be recorded.
+/// Result of one POST, to record.
 #[derive(Debug)]
 pub struct DeliveryResult<'a> {
     pub status: Option<u16>,
-    /// What happened on the wire, if no answer came.
+    /// Transport error, if no response was received.
     pub error: Option<&'a str>,
     pub duration_ms: i64,
-    /// Where the delivery stands now.
+    /// New state of the delivery.
     pub state: DeliveryState,
-    /// The next try of one that stays pending; `None`: it is parked.
+    /// Time of the next attempt of a delivery that stays pending. `None`: it is parked.
     pub next_check_at: Option<DateTime<Utc>>,
 }
 
-/// Records one try, in one statement; a delivery that is no longer pending stays as it is.
+/// Records one attempt in one statement. A delivery that is no longer pending is not changed.
 pub async fn record_attempt(
     db: &mut PgConnection,
     work: &DeliveryJob,
@@ -189,7 +189,7 @@ pub async fn record_attempt(
     Ok(())
 }
 
-/// Ends a delivery whose endpoint was deleted.
+/// Discards a pending delivery whose endpoint was deleted.
 pub async fn discard(db: &mut PgConnection, id: DeliveryId) -> Result<(), StoreError> {
     sqlx::query!("update deliveries set state = 'discarded', next_check_at = null, has_turn = false where id = $1 and state = 'pending'", id.uuid())
         .execute(db)
@@ -197,17 +197,17 @@ pub async fn discard(db: &mut PgConnection, id: DeliveryId) -> Result<(), StoreE
     Ok(())
 }
 
-/// What an endpoint's answer did to it.
+/// Change of an endpoint's health by one result.
 #[derive(Debug, PartialEq, Eq)]
 pub enum EndpointHealth {
     Unchanged,
-    /// It had been paused and takes deliveries again.
+    /// It was paused and is active again.
     Resumed,
-    /// It failed for too long: its deliveries wait.
+    /// It failed for too long; its deliveries wait.
     Paused,
 }
 
-/// Notes that an endpoint accepted a delivery; a paused one is active again and drained. A healthy endpoint's row is not written.
+/// Records that an endpoint accepted a delivery. A paused endpoint becomes active and is drained. Does not write a healthy endpoint's row.
 pub async fn endpoint_accepted(
     db: &mut PgConnection,
     work: &DeliveryJob,
@@ -235,7 +235,7 @@ pub async fn endpoint_accepted(
     })
 }
 
-/// How many failures in a row, over how long, pause an endpoint, and when a paused one is tried again.
+/// Limits of consecutive failures and their duration that pause an endpoint, and the interval of probes while it is paused.
 #[derive(Clone, Copy, Debug)]
 pub struct PausePolicy {
     pub failures: i32,
@@ -243,7 +243,7 @@ pub struct PausePolicy {
     pub probe_every: chrono::TimeDelta,
 }
 
-/// Notes that an endpoint did not accept a delivery; `gone` (it answered 410) pauses it at once.
+/// Records that an endpoint did not accept a delivery. `gone` (status 410) pauses it immediately.
 pub async fn endpoint_failed(
     db: &mut PgConnection,
     work: &DeliveryJob,
@@ -280,7 +280,7 @@ pub async fn endpoint_failed(
     })
 }
 
-/// Notes how long an endpoint takes to answer, and until when it counts as slow.
+/// Records an endpoint's response time and the time until which it counts as slow.
 pub async fn endpoint_answers(
     db: &mut PgConnection,
     endpoint: EndpointId,
@@ -299,7 +299,7 @@ pub async fn endpoint_answers(
 }
 
 impl PendingDelivery {
-    /// The delivery of that id, as its workflow is started again by the sweep.
+    /// Returns the delivery for a workflow that the sweep starts again.
     pub fn again(delivery: Uuid, merchant: Uuid, endpoint: Uuid, charge: Option<Uuid>) -> Self {
         Self {
             delivery: delivery.into(),

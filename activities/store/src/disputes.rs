@@ -1,4 +1,4 @@
-//! Disputes: as gateways tell them, moved through their table.
+//! Disputes as reported by gateways. Their status changes through the transition table.
 
 use chrono::{DateTime, Utc};
 use schemas::{
@@ -18,7 +18,7 @@ use crate::{
     page::Range,
 };
 
-/// A dispute as the database holds it. Whoever changes one holds its charge's lock.
+/// Row of `disputes`. Every change requires its charge's lock.
 #[derive(Clone, Debug)]
 pub struct DisputeRow {
     pub merchant: MerchantId,
@@ -26,7 +26,7 @@ pub struct DisputeRow {
     pub shown: Dispute,
 }
 
-/// A dispute to insert.
+/// Dispute to insert.
 #[derive(Debug)]
 pub struct NewDispute<'a> {
     pub id: DisputeId,
@@ -87,7 +87,7 @@ impl Columns {
     }
 }
 
-/// Inserts a dispute. The caller holds the charge's lock, and adds its amount to the charge's sum.
+/// Inserts a dispute. The caller holds the charge's lock and adds the amount to the charge's sum.
 pub async fn insert(db: &mut PgConnection, new: &NewDispute<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into disputes (id, merchant_id, mode, charge_id, payment_id, connection_id, gateway, gateway_dispute_id, kind,
@@ -112,7 +112,7 @@ pub async fn insert(db: &mut PgConnection, new: &NewDispute<'_>) -> Result<(), S
     Ok(())
 }
 
-/// A charge's disputes, oldest first.
+/// Returns a charge's disputes, oldest first.
 pub async fn of_charge(
     db: &mut PgConnection,
     charge: ChargeId,
@@ -129,7 +129,7 @@ pub async fn of_charge(
     rows.into_iter().map(Columns::read).collect()
 }
 
-/// The dispute of that id.
+/// Returns the dispute, if it belongs to this merchant and mode.
 pub async fn find(
     db: &mut PgConnection,
     (merchant, mode): (MerchantId, Mode),
@@ -149,7 +149,7 @@ pub async fn find(
     row.map(|row| Ok(row.read()?.shown)).transpose()
 }
 
-/// A page of a merchant's disputes, newest first, and whether more follow. `charge`: only that charge's.
+/// Returns a page of a merchant's disputes, newest first, and true if more follow. `charge` limits them to that charge.
 pub async fn list(
     db: &mut PgConnection,
     (merchant, mode): (MerchantId, Mode),
@@ -182,7 +182,7 @@ pub async fn list(
     Ok((disputes, more))
 }
 
-/// Moves a dispute, if its table allows it. The caller holds the charge's lock, and keeps the charge's sum.
+/// Moves a dispute if the transition table allows it. The caller holds the charge's lock and updates the charge's sum.
 pub async fn transition(
     db: &mut PgConnection,
     row: &mut DisputeRow,
@@ -204,8 +204,7 @@ pub async fn transition(
     Ok(true)
 }
 
-/// Writes the event that a dispute's present status raises; the answer is the deliveries to start after the commit. The caller
-/// holds the charge's lock.
+/// Writes the event of a dispute's current status. Returns the deliveries to start after the commit. The caller holds the charge's lock.
 pub async fn append_event(
     db: &mut PgConnection,
     row: &mut DisputeRow,

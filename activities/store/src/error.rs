@@ -1,8 +1,8 @@
-//! Our own infrastructure failing: the caller tries again later. Everything that can happen to a payment is a value instead.
+//! Failures of our own infrastructure, which the caller retries later. Outcomes of payments are values, not errors.
 
 use crate::vault::VaultError;
 
-/// What the store could not do.
+/// Error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("database: {0}")]
@@ -18,7 +18,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// A column that does not hold what this version writes there.
+    /// Returns the error for a column whose value this version cannot read.
     pub fn corrupt(what: &'static str, why: impl std::fmt::Display) -> Self {
         Self::Corrupt {
             what,
@@ -26,13 +26,13 @@ impl StoreError {
         }
     }
 
-    /// Whether a unique index of that name refused the row.
+    /// Returns true if the unique index with that name rejected the row.
     pub fn violates(&self, index: &str) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(e)) if e.constraint() == Some(index))
     }
 }
 
-/// Reads an enum from the text that a column holds.
+/// Parses an enum from a text column.
 pub(crate) fn parse<T: std::str::FromStr>(what: &'static str, text: &str) -> Result<T, StoreError>
 where
     T::Err: std::fmt::Display,
@@ -40,7 +40,7 @@ where
     text.parse().map_err(|why| StoreError::corrupt(what, why))
 }
 
-/// Reads a value from the JSON that a column holds.
+/// Deserializes a value from a JSON column.
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(
     what: &'static str,
     json: serde_json::Value,
@@ -48,8 +48,8 @@ pub(crate) fn from_json<T: serde::de::DeserializeOwned>(
     serde_json::from_value(json).map_err(|why| StoreError::corrupt(what, why))
 }
 
-/// Reads a value from the JSON that a column of `row` holds; the default where this version cannot: a newer one wrote what this
-/// one does not know, and the row's other columns are as good as before.
+/// Deserializes a value from a JSON column of `row`. Returns the default if this version cannot read it: a newer version wrote it, and the
+/// row's other columns stay usable.
 pub(crate) fn from_json_or_default<T: serde::de::DeserializeOwned + Default>(
     (what, row): (&'static str, uuid::Uuid),
     json: serde_json::Value,
@@ -60,7 +60,7 @@ pub(crate) fn from_json_or_default<T: serde::de::DeserializeOwned + Default>(
     })
 }
 
-/// Writes a value as the JSON that a column holds.
+/// Serializes a value for a JSON column.
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> serde_json::Value {
     serde_json::to_value(value).expect("our own types serialize")
 }

@@ -1,4 +1,4 @@
-//! Idempotency keys: the first request under a key decides, for ever.
+//! Idempotency keys. The first request with a key determines its result permanently.
 
 use schemas::{gateway::Mode, id::MerchantId};
 use sqlx::PgConnection;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{StoreError, vault::DataKey};
 
-/// A request under a key, as keyed digests: neither the key nor the body is stored.
+/// Request with a key, as keyed digests: neither the key nor the body is stored.
 #[derive(Clone, Debug)]
 pub struct IdempotentRequest {
     pub operation: &'static str,
@@ -15,7 +15,7 @@ pub struct IdempotentRequest {
 }
 
 impl IdempotentRequest {
-    /// `body` in a form that is the same for the same request.
+    /// Creates a request. `body` must be canonical: equal requests have equal bodies.
     pub fn new(merchant_key: &DataKey, operation: &'static str, key: &str, body: &[u8]) -> Self {
         Self {
             operation,
@@ -25,18 +25,18 @@ impl IdempotentRequest {
     }
 }
 
-/// Whose key it is.
+/// Result of claiming a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyClaim {
-    /// Ours: go on.
+    /// The key is new: continue.
     New,
-    /// The same request came before and made this.
+    /// The same request was received before and created this resource.
     Same(Uuid),
     /// The key was used for another request.
     Other,
 }
 
-/// Claims a key for `resource`. Waits for a transaction that is claiming it at the same time.
+/// Claims a key for `resource`. Waits for a concurrent transaction that claims the same key.
 pub async fn claim(
     db: &mut PgConnection,
     (merchant, mode): (MerchantId, Mode),
@@ -76,7 +76,7 @@ pub async fn claim(
     })
 }
 
-/// Lets a key that was just claimed stand for something that exists already.
+/// Points a key that was just claimed to an existing resource.
 pub async fn point_at(
     db: &mut PgConnection,
     (merchant, mode): (MerchantId, Mode),

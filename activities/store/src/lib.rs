@@ -45,25 +45,25 @@ pub use chance::{chance, new_id};
 pub use error::StoreError;
 use vault::DataKey;
 
-/// A connection of the pool; given back when dropped.
+/// Connection of the pool. Dropping it returns it to the pool.
 pub type PoolConnection = sqlx::pool::PoolConnection<sqlx::Postgres>;
 
-/// An open transaction, by [`Store::begin`]: rolled back unless committed.
+/// Open transaction of [`Store::begin`]. It is rolled back unless it is committed.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
 
-/// The migrations, applied by `orchestrator migrate`.
+/// Migrations that `orchestrator migrate` applies.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// How long a call waits for a free connection before it fails.
+/// Maximum time that a call waits for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// No statement of ours takes longer than this, unless something is wrong.
+/// Maximum duration of a statement in milliseconds. No statement of ours takes longer in normal operation.
 const STATEMENT_TIMEOUT_MS: &str = "15000";
-/// A process that was stopped in the middle of a transaction gives its locks back after this.
+/// Time in milliseconds after which the locks of a process that stopped in the middle of a transaction are released.
 const IDLE_IN_TRANSACTION_TIMEOUT_MS: &str = "30000";
-/// How many merchants' keys are kept open in memory.
+/// Maximum number of merchants' keys in the memory cache.
 const OPEN_KEYS: u64 = 10_000;
 
-/// The database and the keys that open what is sealed in it.
+/// Database pool and the keys that open its sealed values.
 #[derive(Clone)]
 pub struct Store {
     pub pool: PgPool,
@@ -72,7 +72,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects. Fails if the database cannot be reached.
+    /// Connects to the database. Fails if it cannot be reached.
     pub async fn connect(
         url: &str,
         master: DataKey,
@@ -96,7 +96,7 @@ impl Store {
         Ok(Self::new(pool, master))
     }
 
-    /// A store on an open pool.
+    /// Creates a store on an existing pool.
     pub fn new(pool: PgPool, master: DataKey) -> Self {
         Self {
             pool,
@@ -105,7 +105,7 @@ impl Store {
         }
     }
 
-    /// Whether the database answers.
+    /// Fails if the database does not respond.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let mut db = self.pool.acquire().await?;
         sqlx::query!(r#"select 1 as "one!""#)
@@ -114,12 +114,12 @@ impl Store {
         Ok(())
     }
 
-    /// The key that wraps merchants' keys.
+    /// Returns the key that wraps merchants' keys.
     pub fn master(&self) -> &DataKey {
         &self.master
     }
 
-    /// A merchant's data key, opened once and kept in memory.
+    /// Returns a merchant's data key. It is unwrapped once and cached.
     pub async fn merchant_key(
         &self,
         db: &mut PgConnection,
@@ -137,7 +137,7 @@ impl Store {
     }
 }
 
-/// PostgreSQL's clock.
+/// Returns PostgreSQL's current time.
 pub async fn now(db: &mut PgConnection) -> Result<chrono::DateTime<chrono::Utc>, StoreError> {
     Ok(sqlx::query_scalar!(r#"select app_now() as "now!""#)
         .fetch_one(db)

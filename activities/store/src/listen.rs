@@ -1,5 +1,5 @@
-//! Waiting for a charge to move: one listening connection per process, a slow poll beneath it for all waiting callers together. A
-//! caller that waits uses no connection of its own.
+//! Waiting for status changes of charges. Each process has one listening connection, and one slow poll for all waiting callers. A waiting
+//! caller uses no connection of its own.
 
 use std::{
     collections::HashMap,
@@ -14,16 +14,16 @@ use uuid::Uuid;
 
 use crate::{StoreError, charges};
 
-/// How often the rows of all waiting callers are read, in case a notification was lost.
+/// Interval of reading the charges of all waiting callers, in case a notification was lost.
 const POLL_EVERY: Duration = Duration::from_millis(500);
-/// How many rows one statement of the poll reads.
+/// Maximum number of rows that one statement of the poll reads.
 const POLLED_AT_A_TIME: usize = 1_000;
-/// How long to wait before the listening connection is opened again.
+/// Pause before the listening connection is opened again.
 const RECONNECT_AFTER: Duration = Duration::from_millis(250);
-/// The channel that `charges::transition` notifies.
+/// Channel that `charges::transition` notifies.
 const CHANNEL: &str = "charges";
 
-/// Knows of charges that move. Cheap to clone.
+/// Registry of callers that wait for charges. Cheap to clone.
 #[derive(Clone)]
 pub struct Outcomes {
     pool: PgPool,
@@ -32,7 +32,7 @@ pub struct Outcomes {
 
 type Senders = HashMap<Uuid, watch::Sender<Option<ChargeStatus>>>;
 
-/// One charge being waited for; made before its status can change.
+/// Registration of one caller for one charge. Create it before the charge's status can change.
 pub struct Waiter {
     charge: ChargeId,
     changes: watch::Receiver<Option<ChargeStatus>>,
@@ -40,7 +40,7 @@ pub struct Waiter {
 }
 
 impl Outcomes {
-    /// Nothing is received until [`Self::listen`] runs.
+    /// Creates a registry. It receives nothing until [`Self::listen`] runs.
     pub fn new(pool: PgPool) -> Self {
         Self {
             pool,
@@ -48,8 +48,8 @@ impl Outcomes {
         }
     }
 
-    /// Listens until the future is dropped, and opens the connection again whenever it is lost. The poll finds what was notified
-    /// meanwhile.
+    /// Listens until the future is dropped. Reconnects when the connection is lost; the poll finds changes that were notified in the
+    /// meantime.
     pub async fn listen(&self) {
         let listening = async {
             loop {
@@ -81,7 +81,7 @@ impl Outcomes {
         Ok(())
     }
 
-    /// Reads the rows of all waiting callers: a few statements, however many wait.
+    /// Reads the charges of all waiting callers with few statements, independent of the number of callers.
     async fn poll(&self) -> Result<(), StoreError> {
         let waiting: Vec<Uuid> = lock(&self.waiting).keys().copied().collect();
         for ids in waiting.chunks(POLLED_AT_A_TIME) {
@@ -95,7 +95,7 @@ impl Outcomes {
         Ok(())
     }
 
-    /// Waits for `charge` from now on.
+    /// Registers a caller that waits for `charge`.
     pub fn register(&self, charge: ChargeId) -> Waiter {
         let mut waiting = lock(&self.waiting);
         let sender = waiting
@@ -116,13 +116,13 @@ impl Outcomes {
 }
 
 impl Waiter {
-    /// Waits until the charge has left `processing`; `None` if it had not by `deadline`.
+    /// Waits until the charge has left `processing`. Returns `None` if it has not by `deadline`.
     pub async fn left_processing(&mut self, deadline: Instant) -> Option<ChargeStatus> {
         self.until(deadline, |status| status != ChargeStatus::Processing)
             .await
     }
 
-    /// Waits until the charge's status satisfies `wanted`; `None` if it did not by `deadline`.
+    /// Waits until the charge's status satisfies `wanted`. Returns `None` if it does not by `deadline`.
     pub async fn until(
         &mut self,
         deadline: Instant,

@@ -14,12 +14,12 @@ use crate::{
     vault::{DataKey, EncryptionContext},
 };
 
-/// Where a merchant's wrapped key belongs.
+/// Returns the encryption context of a merchant's wrapped key.
 pub fn key_place(merchant: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "merchants", "data_key", merchant)
 }
 
-/// Creates a merchant with a data key of its own.
+/// Creates a merchant with its own data key.
 pub async fn insert(
     db: &mut PgConnection,
     master: &DataKey,
@@ -38,7 +38,7 @@ pub async fn insert(
     Ok(MerchantId(id))
 }
 
-/// The wrapped data key.
+/// Returns a merchant's wrapped data key.
 pub(crate) async fn data_key(db: &mut PgConnection, merchant: Uuid) -> Result<Vec<u8>, StoreError> {
     Ok(
         sqlx::query_scalar!("select data_key from merchants where id = $1", merchant)
@@ -47,7 +47,7 @@ pub(crate) async fn data_key(db: &mut PgConnection, merchant: Uuid) -> Result<Ve
     )
 }
 
-/// Whether a merchant may act, and how it wants things done.
+/// Returns a merchant's status and settings.
 pub async fn find(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -67,7 +67,7 @@ pub async fn find(
     .transpose()
 }
 
-/// Reads a merchant's stored settings: never an error, so that one merchant's row stops nothing.
+/// Reads a merchant's stored settings. Never fails, so that one merchant's row does not block other work.
 pub(crate) fn settings(merchant: MerchantId, stored: &serde_json::Value) -> MerchantSettings {
     let (settings, unreadable) = MerchantSettings::read(stored);
     if !unreadable.is_empty() {
@@ -76,7 +76,7 @@ pub(crate) fn settings(merchant: MerchantId, stored: &serde_json::Value) -> Merc
     settings
 }
 
-/// Changes how a merchant wants things done, from the next decision on.
+/// Writes a merchant's settings. They apply from the next decision on.
 pub async fn set_settings(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -92,7 +92,7 @@ pub async fn set_settings(
     Ok(())
 }
 
-/// A merchant's status under its row's lock.
+/// Status of a merchant under its row's lock.
 #[derive(Clone, Copy, Debug)]
 pub struct LockedStatus {
     pub status: MerchantStatus,
@@ -123,7 +123,7 @@ pub async fn lock_status(
     .transpose()
 }
 
-/// Changes what a merchant may do, from its next request on.
+/// Sets a merchant's status. It applies from the merchant's next request on.
 pub async fn set_status(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -139,7 +139,7 @@ pub async fn set_status(
     Ok(())
 }
 
-/// What is not finished for a merchant, by kind.
+/// Numbers of a merchant's unfinished objects by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenBusiness {
     pub charges: i64,
@@ -148,7 +148,7 @@ pub struct OpenBusiness {
     pub disputes: i64,
 }
 
-/// Counts what is not finished for a merchant. Reads all its charges, and may take minutes.
+/// Counts a merchant's unfinished objects. Reads all its charges and may take minutes.
 pub async fn open_business(
     db: &mut PgConnection,
     merchant: MerchantId,

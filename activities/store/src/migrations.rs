@@ -1,4 +1,4 @@
-//! The migrations of a database: applied, and which are missing.
+//! Database migrations: applies them and lists the missing ones.
 
 use std::{str::FromStr, time::Duration};
 
@@ -10,23 +10,24 @@ use sqlx::{
 
 use crate::{MIGRATIONS, StoreError};
 
-/// Rows may take as long as they take; but every query that needs the same table queues behind a migration that waits for its lock.
+/// Maximum wait for a lock. Row changes may take any time, but every query on the same table queues behind a migration that waits for its
+/// lock.
 const LOCK_TIMEOUT: &str = "2s";
-/// How often a migration whose lock is held is tried again, and how often another process that migrates is waited for.
+/// Maximum number of retries while a lock is held or another process migrates.
 const TRIES: u32 = 300;
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// The advisory lock of a process that migrates. It is polled: a statement that waits for it would hold a snapshot, for which
-/// `create index concurrently` in the process that has it would wait in turn.
+/// Advisory lock of a migrating process. It is polled: a statement that waits for it would hold a snapshot, and `create index concurrently`
+/// in the process that holds the lock would wait for that snapshot.
 const LOCK: i64 = 0x6f72_6368_6d69_6772;
-/// PostgreSQL's code for a lock that was not had in time.
+/// PostgreSQL's error code for a lock that was not acquired in time.
 pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// Applies all migrations to the database of `url`, without the product's time limit for a statement.
+/// Applies all migrations to the database at `url`, without the product's statement timeout.
 pub async fn run(url: &str) -> Result<(), StoreError> {
     apply(url, &MIGRATIONS).await
 }
 
-/// Applies `migrations`. Each is one transaction; one that does not have its locks in time is rolled back and tried again.
+/// Applies `migrations`, each in one transaction. A migration that does not acquire its locks in time is rolled back and retried.
 pub async fn apply(url: &str, migrations: &Migrator) -> Result<(), StoreError> {
     let mut migrator = Migrator::with_migrations(migrations.iter().cloned().collect());
     migrator.set_locking(false);
@@ -46,7 +47,7 @@ pub async fn apply(url: &str, migrations: &Migrator) -> Result<(), StoreError> {
     }
 }
 
-/// Applies what is missing; `false` if another process is at it.
+/// Applies the missing migrations. Returns false if another process is migrating.
 async fn apply_once(url: &str, migrator: &Migrator) -> Result<bool, MigrateError> {
     let mut db = PgConnectOptions::from_str(url)?
         .application_name("payment-orchestrator-migrate")
@@ -77,7 +78,7 @@ fn is_locked(error: &MigrateError) -> bool {
         .is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
-/// The migrations that this version needs and the database lacks, by version and name.
+/// Returns version and name of the migrations that this version needs and the database lacks.
 pub async fn pending(db: &mut PgConnection) -> Result<Vec<String>, StoreError> {
     let table = "_sqlx_migrations";
     db.ensure_migrations_table(table).await?;
@@ -94,7 +95,7 @@ pub async fn pending(db: &mut PgConnection) -> Result<Vec<String>, StoreError> {
     Ok(missing.collect())
 }
 
-/// Creates an empty database on the server of `url`: for tests, each of which has one of its own.
+/// Creates an empty database on the server of `url`. Tests use it: each has its own database.
 pub async fn create_database(url: &str, name: &str) -> Result<(), StoreError> {
     let mut db = PgConnection::connect(url).await?;
     db.execute(sqlx::AssertSqlSafe(format!("create database \"{name}\"")))

@@ -1,4 +1,4 @@
-//! Notifications that are a token and nothing else, until the gateway has told what they stand for.
+//! Notifications that consist only of a token, until they are resolved through the gateway's API.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use sqlx::PgConnection;
 
 use crate::{StoreError, connections::Connection, sweep::interval};
 
-/// A token whose turn it is.
+/// Claimed token.
 #[derive(Clone, Debug)]
 pub struct PendingToken {
     pub connection: ConnectionId,
     pub token: String,
     pub checks: i32,
-    /// How often it was told before its turn came.
+    /// Number of times that it was received before it was claimed.
     pub received_count: i32,
 }
 
-/// A token is fetched again at the earliest this long after the last time, however often it is told: whoever knows the address
-/// must not make us flood the gateway.
+/// Minimum time between two fetches of a token, independent of how often it is received: a sender that knows the address must not make us
+/// flood the gateway.
 pub const REST: Duration = Duration::from_secs(1);
 
-/// Notes that a token was told.
+/// Records that a token was received.
 pub async fn receive(
     db: &mut PgConnection,
     from: &Connection,
@@ -45,8 +45,7 @@ pub async fn receive(
     Ok(())
 }
 
-/// Claims tokens that are due, for `lease`; of one connection, or of all. Those of every connection come in turn, so that one with
-/// many delays no other.
+/// Claims due tokens for `lease`, of one connection or of all. Connections take turns, so that one with many tokens delays no other.
 pub async fn claim(
     db: &mut PgConnection,
     connection: Option<ConnectionId>,
@@ -76,7 +75,7 @@ pub async fn claim(
     Ok(tokens.collect())
 }
 
-/// The gateway told what a token stands for. One that was told again meanwhile keeps its turn: what was fetched may be older.
+/// Records that a token was resolved. A token that was received again in the meantime stays due, because the fetched data may be older.
 pub async fn fetched(db: &mut PgConnection, token: &PendingToken) -> Result<(), StoreError> {
     sqlx::query!(
         "update notification_tokens set fetched_at = app_now(),
@@ -92,7 +91,8 @@ pub async fn fetched(db: &mut PgConnection, token: &PendingToken) -> Result<(), 
     Ok(())
 }
 
-/// It did not; the next try is after `pause`, or with `None` there is none. One that arrived again meanwhile keeps its turn.
+/// Records that a token was not resolved. The next try is after `pause`; with `None` there is none. A token that was received again in the
+/// meantime stays due.
 pub async fn again(
     db: &mut PgConnection,
     token: &PendingToken,

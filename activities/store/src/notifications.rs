@@ -1,4 +1,4 @@
-//! What gateways tell us: the raw body sealed, its facts matched to our attempts by reference, within their connection only.
+//! Notifications from gateways. The raw body is sealed; its facts are matched by reference to attempts of the same connection.
 
 use chrono::{DateTime, Utc};
 use schemas::id::{AttemptId, ChargeId, ConnectionId, NotificationId};
@@ -12,60 +12,61 @@ pub mod raw;
 pub mod sealed;
 pub mod unmatched;
 
-/// One fact of a notification, as its gateway's client read it.
+/// One fact of a notification, as the gateway's client read it.
 #[derive(Clone, Debug)]
 pub struct Notice {
-    /// Repeats of the same fact carry the same key.
+    /// Key for deduplication; repetitions of a fact have the same key.
     pub dedupe_key: String,
-    /// The gateway's own name for it.
+    /// The gateway's own name of the event.
     pub event: String,
     pub reference: Option<String>,
     pub gateway_charge: Option<String>,
     /// The gateway's id of the payment, or its end-to-end id.
     pub gateway_payment: Option<String>,
-    /// What the gateway states; `None`: it must be asked.
+    /// State that the gateway reports. `None`: the gateway must be read.
     pub observed: Option<Value>,
-    /// When the gateway says that it happened.
+    /// Time of the fact as the gateway states it.
     pub stated_at: Option<DateTime<Utc>>,
-    /// It states that the charge waits to be paid: repeated, or later than other facts, that is no news.
+    /// True if it states that the charge is payable. Such a fact is ignored if it is repeated or older than applied facts.
     pub is_payable: bool,
-    /// Whether anything is to be done about it.
+    /// True if it requires processing.
     pub matters: bool,
 }
 
-/// How facts came to us, which decides what a repeated one means.
+/// Source of facts, which determines the handling of repetitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotificationSource<'a> {
-    /// The gateway sent this body. A repeated fact is counted; one that was applied makes us read the gateway.
+    /// The gateway sent this body. A repeated fact is counted; a repetition of an applied fact makes the charge's check read the gateway.
     Received(&'a [u8]),
-    /// A body that was kept is read again, as if it had been told once more.
+    /// A stored body is read again, as if it were received again.
     Again(NotificationId),
-    /// We read the gateway's own list: a repeat is the overlap of two readings.
+    /// Read from the gateway's list. A repetition only means that two readings overlap.
     Listed,
 }
 
-/// What came of storing a notification.
+/// Result of storing a notification.
 #[derive(Debug, Default)]
 pub struct IngestSummary {
-    /// The charges that must look at their facts.
+    /// Charges that must process their observations.
     pub charges: Vec<ChargeId>,
-    /// Facts about the merchant's other business.
+    /// Number of facts about the merchant's other business.
     pub foreign: i64,
-    /// Facts with a reference of our shape that belongs to no row.
+    /// Number of facts with a reference of our format that matches no row.
     pub unmatched: i64,
-    /// The body that was kept.
+    /// Id of the stored body.
     pub raw: Option<NotificationId>,
 }
 
-/// What was read of a body or a list.
+/// Content of a body or a list.
 #[derive(Clone, Debug, Default)]
 pub struct ReadNotices {
     pub notices: Vec<Notice>,
-    /// Why some of it could not be read; holds none of it. The body is kept for that.
+    /// Reason why part of it could not be read, without any of its content. The body is stored for this reason.
     pub unreadable: Option<String>,
 }
 
-/// Stores what a verified notification states. A repeated fact is counted; a body with nothing about us is not kept.
+/// Stores the facts of a verified notification. Repeated facts are counted. A body without one of our charges is not stored, unless it is
+/// unreadable or has an unmatched reference.
 pub async fn ingest(
     db: &mut PgConnection,
     store: &Store,
@@ -114,7 +115,7 @@ pub async fn ingest(
     Ok(stored)
 }
 
-/// Keeps a body about these charges, unless one of their payers was erased.
+/// Stores a body about these charges, unless one of their payers was erased.
 async fn store_raw(
     db: &mut PgConnection,
     store: &Store,
@@ -173,7 +174,7 @@ async fn match_notice(
     })
 }
 
-/// The attempt of this connection with that id, or with that charge at the gateway.
+/// Returns the attempt of this connection with that id or with that charge at the gateway.
 async fn attempt_of(
     db: &mut PgConnection,
     connection: ConnectionId,
@@ -193,7 +194,7 @@ async fn attempt_of(
     Ok(row.map(|row| (row.charge_id.into(), row.id.into())))
 }
 
-/// The attempt of this connection on which that payment arrived.
+/// Returns the attempt of this connection that received the payment.
 async fn paid_attempt(
     db: &mut PgConnection,
     connection: ConnectionId,
@@ -210,18 +211,18 @@ async fn paid_attempt(
     Ok(row.map(|row| (row.charge_id.into(), row.attempt_id.into())))
 }
 
-/// What came of writing a fact.
+/// Result of writing a fact.
 #[derive(Clone, Copy, Default)]
 struct Written {
-    /// It waits to be handled.
+    /// True if it is not handled.
     is_open: bool,
-    /// The charge's payer was erased.
+    /// True if the charge's payer was erased.
     is_erased: bool,
 }
 
-/// Writes a fact. A fact that is older than the last one that was applied of its attempt is not applied: it becomes a hint, and so does
-/// one that is repeated after it was applied. What a payable charge states then is no news. The payer is held against being erased until
-/// the transaction ends: erasing sees the fact, or what is stated about the erased payer is not written.
+/// Writes a fact. A fact that is older than the last applied one of its attempt becomes a hint and is not applied, and so does a repetition
+/// of an applied fact. In both cases a fact that only states that the charge is payable is ignored. Locks the payer until the transaction
+/// ends, so that it is not erased: either erasing sees the fact, or the data about the erased payer is not written.
 async fn store_observation(
     db: &mut PgConnection,
     from: &Connection,

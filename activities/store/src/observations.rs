@@ -1,4 +1,4 @@
-//! What notifications say about charges, waiting to be handled by the charge's next look.
+//! Facts about charges from notifications and lists. The charge's next check handles them.
 
 use schemas::id::{AttemptId, ChargeId, ConnectionId};
 use serde_json::Value;
@@ -6,25 +6,25 @@ use sqlx::PgConnection;
 
 use crate::StoreError;
 
-/// A fact that nobody has handled since it was last told.
+/// Fact that was not handled since it was last received.
 #[derive(Clone, Debug)]
 pub struct Observation {
     pub connection: ConnectionId,
     pub dedupe_key: String,
     pub attempt: AttemptId,
     pub event: String,
-    /// The charge as the gateway states it; `None` is a hint: the gateway must be asked.
+    /// Charge as the gateway states it. `None` is a hint: the gateway must be read.
     pub observed: Option<Value>,
-    /// How often it was told.
+    /// Number of times that it was received.
     pub received_count: i32,
-    /// How many times the gateway was asked and did not confirm it.
+    /// Number of times that the gateway was read and did not confirm it.
     pub checks: i32,
 }
 
-/// The most that one look handles; the rest waits for the next.
+/// Maximum number of facts that one check handles; the next check handles the rest.
 const LIMIT: i64 = 100;
 
-/// A charge's unhandled facts, in the order of their arrival.
+/// Returns a charge's unhandled facts in order of arrival.
 pub async fn unhandled(
     db: &mut PgConnection,
     charge: ChargeId,
@@ -51,7 +51,8 @@ pub async fn unhandled(
     Ok(observations.collect())
 }
 
-/// Closes a fact unless it was repeated meanwhile: then it is not applied once more, and the gateway is asked.
+/// Closes a fact, unless it was repeated in the meantime. A repeated fact is not applied again; it becomes a hint. Returns true if it was
+/// closed.
 pub async fn handled(db: &mut PgConnection, observation: &Observation) -> Result<bool, StoreError> {
     let closed = sqlx::query_scalar!(
         r#"update observations set handled_at = case when received_count = $3 then app_now() end,
@@ -67,7 +68,7 @@ pub async fn handled(db: &mut PgConnection, observation: &Observation) -> Result
     Ok(closed.unwrap_or(false))
 }
 
-/// The gateway was asked, and did not confirm it.
+/// Records that the gateway was read and did not confirm the fact.
 pub async fn unconfirmed(
     db: &mut PgConnection,
     observation: &Observation,
@@ -82,7 +83,7 @@ pub async fn unconfirmed(
     Ok(())
 }
 
-/// What was stated cannot be applied yet: the gateway is asked for the whole instead.
+/// Turns a fact that cannot be applied into a hint, so that the whole charge is read from the gateway.
 pub async fn must_read(db: &mut PgConnection, observation: &Observation) -> Result<(), StoreError> {
     sqlx::query!(
         "update observations set observed = null where connection_id = $1 and dedupe_key = $2 and received_count = $3",

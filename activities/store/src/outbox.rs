@@ -1,4 +1,4 @@
-//! What the relay has to send to Kafka, written in the transaction whose facts it tells.
+//! Outbox of messages for Kafka. They are written in the transaction of the change that they report.
 
 use schemas::message::{CloudEvent, Topic};
 use serde::Serialize;
@@ -6,10 +6,10 @@ use sqlx::PgConnection;
 
 use crate::{StoreError, error::to_json};
 
-/// The advisory lock of the one relay.
+/// Advisory lock of the single active relay.
 const RELAY_LOCK: i64 = 0x0b0c_0001;
 
-/// A message to send.
+/// Message to send.
 #[derive(Debug)]
 pub struct OutboxMessage {
     pub id: i64,
@@ -18,19 +18,19 @@ pub struct OutboxMessage {
     pub message: serde_json::Value,
 }
 
-/// As far as waiting messages are counted: a longer backlog is not read for the sake of a number.
+/// Maximum count of waiting messages. A longer backlog is not read completely for a metric.
 const COUNTED: i64 = 10_000;
 
-/// How much waits to be sent.
+/// Size of the backlog.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog {
-    /// At most 10,000.
+    /// Number of messages, at most 10,000.
     pub messages: i64,
-    /// For how many seconds the oldest has waited.
+    /// Age of the oldest message in seconds.
     pub oldest_age_s: f64,
 }
 
-/// Adds a message; its subject is the key. The caller holds the lock of the key's row, so that order holds within it.
+/// Adds a message whose key is its subject. The caller holds the lock of the subject's row, which preserves the order within a key.
 pub async fn insert<T: Serialize>(
     db: &mut PgConnection,
     topic: Topic,
@@ -47,7 +47,7 @@ pub async fn insert<T: Serialize>(
     Ok(())
 }
 
-/// Whether this connection leads the one relay: a lock that lasts as long as the connection.
+/// Tries to become the single active relay. Returns true if this connection holds the lock, which lasts as long as the connection.
 pub async fn lead(db: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(
         sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "leads!""#, RELAY_LOCK)
@@ -56,7 +56,7 @@ pub async fn lead(db: &mut PgConnection) -> Result<bool, StoreError> {
     )
 }
 
-/// The oldest unsent messages.
+/// Returns the oldest messages that were not sent.
 pub async fn oldest(db: &mut PgConnection, limit: i64) -> Result<Vec<OutboxMessage>, StoreError> {
     Ok(sqlx::query_as!(
         OutboxMessage,
@@ -67,7 +67,7 @@ pub async fn oldest(db: &mut PgConnection, limit: i64) -> Result<Vec<OutboxMessa
     .await?)
 }
 
-/// Forgets messages that Kafka has acknowledged.
+/// Deletes messages that Kafka has acknowledged.
 pub async fn delete(db: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError> {
     sqlx::query!("delete from outbox where id = any($1)", ids)
         .execute(db)
@@ -75,7 +75,7 @@ pub async fn delete(db: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError
     Ok(())
 }
 
-/// What waits; a metric.
+/// Returns the size of the backlog, for a metric.
 pub async fn backlog(db: &mut PgConnection) -> Result<Backlog, StoreError> {
     Ok(sqlx::query_as!(
         Backlog,

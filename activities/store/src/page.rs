@@ -1,28 +1,28 @@
-//! Cursor pages: newest first, bounded, with one row more asked for to know whether more follow.
+//! Cursor pages, newest first and limited. One additional row is read to determine if more follow.
 
 use uuid::Uuid;
 
 #[cfg(test)]
 mod tests;
 
-/// What part of a list is wanted. At most one of the cursors is set.
+/// Range of a list. At most one cursor is set.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
-    /// How many, at most.
+    /// Maximum number of rows.
     pub limit: i64,
-    /// Older than this one.
+    /// Cursor: rows older than this one.
     pub after: Option<Uuid>,
-    /// Newer than this one, nearest to it.
+    /// Cursor: rows newer than this one, the nearest first.
     pub before: Option<Uuid>,
 }
 
 impl Range {
-    /// How many rows to ask for.
+    /// Returns the number of rows to read.
     pub(crate) fn fetch(&self) -> i64 {
         self.limit + 1
     }
 
-    /// Cuts what was fetched to the page, newest first; whether more follow in the direction of travel.
+    /// Cuts fetched rows to the page, newest first. Returns true if more follow in the same direction.
     pub(crate) fn cut<T>(&self, mut rows: Vec<T>) -> (Vec<T>, bool) {
         let limit = usize::try_from(self.limit).unwrap_or_default();
         let more = rows.len() > limit;

@@ -1,4 +1,4 @@
-//! Monthly partitions, created ahead of time without blocking the writers of their tables.
+//! Monthly partitions. They are created ahead of time without blocking the writers of their tables.
 
 use std::time::Duration;
 
@@ -7,46 +7,46 @@ use uuid::Uuid;
 
 use crate::{StoreError, migrations::LOCK_NOT_AVAILABLE};
 
-/// The tables that are partitioned by their ids, which begin with a time.
+/// Tables that are partitioned by their ids, which begin with a timestamp.
 const PARTITIONED: [&str; 4] = ["events", "deliveries", "delivery_attempts", "notifications"];
-/// Partitions exist for this month and so many more.
+/// Number of months after the current one for which partitions exist.
 const MONTHS_AHEAD: i32 = 2;
-/// A default partition with more rows is not read while it is locked.
+/// Maximum number of rows of a default partition that is read while it is locked.
 const SMALL: i64 = 10_000;
-/// How long a step waits for its lock; whatever needs the same rows of the default partition queues behind it for as long.
+/// Maximum wait of a step for its lock. Statements that need the same rows of the default partition queue behind it during this time.
 const LOCK_TIMEOUT: &str = "200ms";
-/// How often a step that did not have its lock is tried again.
+/// Maximum number of retries of a step that did not acquire its lock.
 const TRIES: u32 = 20;
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
-/// PostgreSQL's codes: rows are in the way; another process was faster.
+/// PostgreSQL's error codes: rows violate the constraint; another process created the table first.
 const CHECK_VIOLATION: &str = "23514";
 const DUPLICATE_TABLE: &str = "42P07";
 
-/// A partition to create.
+/// Partition to create.
 #[derive(Debug)]
 struct Partition {
     parent: &'static str,
     name: String,
-    /// Its first id.
+    /// First id of the partition.
     from: Uuid,
-    /// The first id after it.
+    /// First id after the partition.
     to: Uuid,
 }
 
-/// A month, by the ids that are made in it.
+/// Month, as a range of the ids that are created in it.
 struct Month {
     suffix: String,
     from: Uuid,
     to: Uuid,
-    /// The first id of a day from now.
+    /// First id of the instant one day from now.
     soon: Uuid,
 }
 
-/// Creates the partitions of this month and the next two that do not exist. Returns their names.
+/// Creates the missing partitions of this month and the next two. Returns their names.
 ///
-/// A partition is created apart and attached, which the parent's readers and writers do not notice. The default partition has to be
-/// locked for a moment: writers meet that lock only while their month has no partition of its own. Rows of a month that went to the
-/// default partition stay there; the month's partition then begins a day from now.
+/// A partition is created separately and then attached, which does not block the parent's readers and writers. The default partition is
+/// locked for a moment: this affects only writers whose month has no partition of its own. Rows of a month that are in the default
+/// partition stay there; the month's partition then begins one day from now.
 pub async fn ensure(db: &mut PgConnection) -> Result<Vec<String>, StoreError> {
     let (mut created, mut failed) = (Vec::new(), None);
     for month in months(db).await? {
@@ -96,7 +96,7 @@ async fn exists(db: &mut PgConnection, name: &str) -> Result<bool, StoreError> {
     )
 }
 
-/// Creates a partition and returns its name; `None` if nothing is left of its month.
+/// Creates a partition and returns its name. Returns `None` if no time is left of its month.
 async fn create(
     db: &mut PgConnection,
     mut partition: Partition,
@@ -116,9 +116,10 @@ async fn create(
     Ok(Some(partition.name))
 }
 
-/// Proves to PostgreSQL by a constraint, validated beside the writers, that the default partition holds none of the new one's rows:
-/// it is then not read while it is locked. The constraint is about ids that are not made before a day from now. Until then it
-/// refuses no row, and a later run removes one that a process left when it died.
+/// Attaches a partition although the default partition is large or has rows of the same month. A constraint, validated while writers
+/// continue, proves to PostgreSQL that the default partition holds no rows of the new one, so that it is not read while it is locked. The
+/// constraint covers only ids that are created at least one day from now. Until then it rejects no row, and a later run removes a
+/// constraint that a crashed process left.
 async fn create_beside_rows(
     db: &mut PgConnection,
     partition: &Partition,
@@ -146,7 +147,7 @@ fn forget(parent: &str) -> String {
     format!("alter table {parent}_default drop constraint if exists holds_none_of_next;")
 }
 
-/// Creates and attaches in one transaction: a table that is not attached does not stay.
+/// Returns statements that create and attach a partition in one transaction, so that no unattached table remains.
 fn attach(partition: &Partition) -> String {
     let Partition {
         parent,
@@ -162,7 +163,7 @@ fn attach(partition: &Partition) -> String {
     )
 }
 
-/// Whether the default partition has rows of the partition's month.
+/// Returns true if the default partition has rows of the partition's month.
 async fn holds(db: &mut PgConnection, partition: &Partition) -> Result<bool, StoreError> {
     let Partition {
         parent, from, to, ..
@@ -179,7 +180,7 @@ async fn is_small(db: &mut PgConnection, parent: &str) -> Result<bool, StoreErro
     Ok(!any(db, &format!("from {parent}_default"), SMALL).await?)
 }
 
-/// Whether there are so many rows.
+/// Returns true if there are at least `at_least` rows.
 async fn any(db: &mut PgConnection, rows: &str, at_least: i64) -> Result<bool, StoreError> {
     let sql = format!(
         "select from (select 1 {rows} limit {at_least}) found having count(*) >= {at_least}"
@@ -188,7 +189,7 @@ async fn any(db: &mut PgConnection, rows: &str, at_least: i64) -> Result<bool, S
     Ok(found.is_some())
 }
 
-/// Runs statements in one transaction, again until they have their locks.
+/// Runs statements in one transaction and retries until they acquire their locks.
 async fn step(db: &mut PgConnection, statements: &str) -> Result<(), StoreError> {
     let mut tries = 0;
     loop {

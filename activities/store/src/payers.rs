@@ -1,4 +1,4 @@
-//! Payers: unique per merchant and mode by a keyed digest of their document; personal data is sealed under a key of their own.
+//! Payers. They are unique per merchant and mode by a keyed digest of their document. Personal data is sealed under the payer's own key.
 
 use schemas::{
     gateway::Mode,
@@ -17,15 +17,15 @@ pub mod erase;
 #[cfg(test)]
 mod tests;
 
-/// Where a payer's wrapped key belongs.
+/// Returns the encryption context of a payer's wrapped key.
 pub fn key_place(merchant: Uuid, payer: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "payers", "data_key", payer)
 }
 
-/// How often a payer that is erased at this very moment is looked for.
+/// Maximum number of tries to find a payer that is being erased concurrently.
 const TRIES: u8 = 3;
 
-/// The payer's data key; `None` once the payer was erased.
+/// Returns the payer's data key, or `None` once the payer is erased.
 pub async fn data_key(
     db: &mut PgConnection,
     store: &Store,
@@ -47,8 +47,9 @@ pub async fn data_key(
     Ok(Some(key.unwrap(&place, &wrapped)?))
 }
 
-/// Holds a charge's payer against being erased until the transaction ends; `false`: the payer was erased, and nothing about the payer
-/// may be written in plaintext. Who holds the charge's lock needs no hold: erasing takes that lock first.
+/// Locks a charge's payer until the transaction ends, so that it is not erased. Returns false if the payer is already erased: nothing about
+/// the payer may then be written in plaintext. A caller that holds the charge's lock does not need this, because erasing locks the charge
+/// first.
 pub async fn hold(db: &mut PgConnection, charge: ChargeId) -> Result<bool, StoreError> {
     let is_known = sqlx::query_scalar!(
         r#"select p.data_key is not null as "is_known!"
@@ -62,8 +63,8 @@ pub async fn hold(db: &mut PgConnection, charge: ChargeId) -> Result<bool, Store
     Ok(is_known.unwrap_or(false))
 }
 
-/// The payer with this document, known or new, and the key to seal under. Holds the payer against being erased until the
-/// transaction ends. One who was erased and returns is a new payer.
+/// Returns the payer with this document, existing or new, and the key to seal under. Locks the payer until the transaction ends, so that it
+/// is not erased. An erased payer who returns is a new payer.
 pub async fn upsert(
     db: &mut PgConnection,
     store: &Store,
@@ -81,7 +82,7 @@ pub async fn upsert(
     Err(StoreError::corrupt("payers", "erased again and again"))
 }
 
-/// `None`: the payer was there and was erased meanwhile.
+/// Finds or inserts a payer. Returns `None` if an existing payer was erased concurrently.
 async fn find_or_insert(
     db: &mut PgConnection,
     merchant_key: &DataKey,

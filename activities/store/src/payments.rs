@@ -1,4 +1,4 @@
-//! Money received. Unique by connection and gateway payment id, and by connection and end-to-end id.
+//! Payments: received money. Unique by connection and gateway payment id, and by connection and end-to-end id.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use schemas::{
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{StoreError, error::parse};
 
-/// Money to record.
+/// Payment to record.
 #[derive(Debug)]
 pub struct NewPayment<'a> {
     pub merchant: MerchantId,
@@ -25,11 +25,11 @@ pub struct NewPayment<'a> {
     pub end_to_end_id: Option<&'a str>,
     pub amount: i64,
     pub method: PaymentMethodKind,
-    /// What the gateway keeps, if it told.
+    /// Fee in centavos, if the gateway reported it.
     pub fee: Option<i64>,
-    /// What arrives, if it told.
+    /// Net amount in centavos, if the gateway reported it.
     pub net: Option<i64>,
-    /// What it probably keeps.
+    /// Estimated fee in centavos.
     pub estimated_fee: i64,
     pub installments: Option<i32>,
     pub settles_on: Option<NaiveDate>,
@@ -37,7 +37,7 @@ pub struct NewPayment<'a> {
     pub paid_at: DateTime<Utc>,
 }
 
-/// A payment as refunds and disputes find it.
+/// Payment as used by refunds and disputes.
 #[derive(Clone, Debug)]
 pub struct PaymentRow {
     pub id: PaymentId,
@@ -49,11 +49,12 @@ pub struct PaymentRow {
     pub amount: i64,
     pub method: PaymentMethodKind,
     pub paid_at: DateTime<Utc>,
-    /// When we learned that the gateway took the receipt back.
+    /// Time when the reversal by the gateway was recorded.
     pub reversed_at: Option<DateTime<Utc>>,
 }
 
-/// Records money; `false` if it was known. What the gateway tells later (fee, net, end-to-end id) is filled in.
+/// Records a payment. Returns false if it is already recorded; then only adds data that the gateway reported later (fee, net, end-to-end
+/// id, installments, settlement dates).
 pub async fn insert(db: &mut PgConnection, new: &NewPayment<'_>) -> Result<bool, StoreError> {
     let known = sqlx::query!(
         "update payments
@@ -107,7 +108,7 @@ pub async fn insert(db: &mut PgConnection, new: &NewPayment<'_>) -> Result<bool,
     Ok(inserted.rows_affected() == 1)
 }
 
-/// The payments of charges, each with its charge, oldest first.
+/// Returns the payments of the given charges, each with its charge, oldest first.
 pub async fn of_charges(
     db: &mut PgConnection,
     charges: &[Uuid],
@@ -147,7 +148,7 @@ pub async fn of_charges(
         .collect()
 }
 
-/// A charge's payments, oldest first, as refunds and disputes find them.
+/// Returns a charge's payments, oldest first, as used by refunds and disputes.
 pub async fn rows(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<PaymentRow>, StoreError> {
     let rows = sqlx::query!(
         "select id, attempt_id, connection_id, gateway, gateway_payment_id, end_to_end_id, amount, method, paid_at, reversed_at
@@ -174,7 +175,8 @@ pub async fn rows(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<Payment
         .collect()
 }
 
-/// Takes a receipt back: its amount no longer counts, and the same payment may arrive again. The caller holds the charge's lock.
+/// Reverses a payment: its amount no longer counts, and the same payment may arrive again. Returns false if it was reversed before. The
+/// caller holds the charge's lock.
 pub async fn reverse(db: &mut PgConnection, id: PaymentId) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update payments set reversed_at = app_now() where id = $1 and reversed_at is null",
@@ -186,7 +188,7 @@ pub async fn reverse(db: &mut PgConnection, id: PaymentId) -> Result<bool, Store
 }
 
 impl PaymentRow {
-    /// Whether a gateway means this payment by that id.
+    /// Returns true if `id` is one of the gateway's ids of this payment.
     pub fn is(&self, id: &str) -> bool {
         self.gateway_payment_id == id || self.end_to_end_id.as_deref() == Some(id)
     }

@@ -1,4 +1,4 @@
-//! Routing policies: a merchant's connections in order, per method, in versions.
+//! Routing policies: versioned orders of a merchant's connections per method.
 
 use schemas::{
     gateway::Mode,
@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use crate::StoreError;
 
-/// The version in force.
+/// Active version of a policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub id: PolicyId,
@@ -17,14 +17,14 @@ pub struct Policy {
     pub connections: Vec<ConnectionId>,
 }
 
-/// Who changes a policy, and why.
+/// Author and reason of a change.
 #[derive(Clone, Copy, Debug)]
 pub struct Change<'a> {
     pub author: &'a str,
     pub reason: &'a str,
 }
 
-/// The active policy for a method.
+/// Returns the active policy for a method.
 pub async fn active(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -47,14 +47,14 @@ pub async fn active(
     }))
 }
 
-/// Puts a connection at the end of a method's policy, as a new version.
+/// Appends a connection to a method's policy, as a new version. Returns its number.
 pub async fn append(
     db: &mut PgConnection,
     (merchant, mode, method): (MerchantId, Mode, PaymentMethodKind),
     connection: ConnectionId,
     change: Change<'_>,
 ) -> Result<i32, StoreError> {
-    // one change at a time: the merchant's row is the lock
+    // Changes are serialized by the lock on the merchant's row.
     sqlx::query!(
         "select id from merchants where id = $1 for update",
         merchant.uuid()

@@ -1,4 +1,4 @@
-//! Refunds: reserved under the charge's lock, fenced by their runner, moved through their table.
+//! Refunds. They are reserved under the charge's lock, fenced by their lease owner, and moved through the transition table.
 
 use chrono::{DateTime, Utc};
 use schemas::{
@@ -20,7 +20,7 @@ use crate::{
     page::Range,
 };
 
-/// A refund as the database holds it. Whoever changes one holds its charge's lock.
+/// Row of `refunds`. Every change requires its charge's lock.
 #[derive(Clone, Debug)]
 pub struct RefundRow {
     pub id: RefundId,
@@ -36,7 +36,7 @@ pub struct RefundRow {
     pub reason: Option<String>,
     pub metadata: Metadata,
     pub failure: Option<GatewayFailure>,
-    /// What is asked of the gateway; none where the gateway told us of it.
+    /// Request to the gateway. `None` if the gateway reported the refund.
     pub order: Option<Value>,
     pub gateway_refund_id: Option<String>,
     pub lease_owner: Option<Uuid>,
@@ -50,7 +50,7 @@ pub struct RefundRow {
     pub failed_at: Option<DateTime<Utc>>,
 }
 
-/// A refund to insert.
+/// Refund to insert.
 #[derive(Debug)]
 pub struct NewRefund<'a> {
     pub id: RefundId,
@@ -70,7 +70,7 @@ pub struct NewRefund<'a> {
 }
 
 impl RefundRow {
-    /// As the API shows it.
+    /// Returns the refund as the API returns it.
     pub fn shown(&self) -> Refund {
         Refund {
             id: self.id,
@@ -151,7 +151,7 @@ impl Columns {
     }
 }
 
-/// Inserts a refund. The caller holds the charge's lock, and adds its amount to the charge's sums.
+/// Inserts a refund. The caller holds the charge's lock and adds the amount to the charge's sums.
 pub async fn insert(db: &mut PgConnection, new: &NewRefund<'_>) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into refunds (id, merchant_id, mode, charge_id, payment_id, connection_id, gateway, status, origin, amount,
@@ -178,7 +178,7 @@ pub async fn insert(db: &mut PgConnection, new: &NewRefund<'_>) -> Result<(), St
     Ok(())
 }
 
-/// The refund of that id.
+/// Returns the refund with that id.
 pub async fn find(db: &mut PgConnection, id: RefundId) -> Result<Option<RefundRow>, StoreError> {
     let row = sqlx::query_as!(
         Columns,
@@ -193,7 +193,7 @@ pub async fn find(db: &mut PgConnection, id: RefundId) -> Result<Option<RefundRo
     row.map(Columns::read).transpose()
 }
 
-/// A charge's refunds, oldest first.
+/// Returns a charge's refunds, oldest first.
 pub async fn of_charge(
     db: &mut PgConnection,
     charge: ChargeId,
@@ -211,7 +211,7 @@ pub async fn of_charge(
     rows.into_iter().map(Columns::read).collect()
 }
 
-/// A page of a merchant's refunds, newest first, and whether more follow. `charge`: only that charge's.
+/// Returns a page of a merchant's refunds, newest first, and true if more follow. `charge` limits them to that charge.
 pub async fn list(
     db: &mut PgConnection,
     (merchant, mode): (MerchantId, Mode),
@@ -245,7 +245,7 @@ pub async fn list(
     Ok((refunds, more))
 }
 
-/// Takes a refund for a runner, until then, with what is asked of the gateway, which is written once. The caller holds the
+/// Leases a refund to a worker until `lease_expires_at`, and stores the request to the gateway unless one is stored. The caller holds the
 /// charge's lock.
 pub async fn claim(
     db: &mut PgConnection,
@@ -267,7 +267,7 @@ pub async fn claim(
     Ok(())
 }
 
-/// When a refund was first sent: written before the first byte leaves, and taken back where nothing left.
+/// Records that a refund is sent, before the first byte leaves; `sent` is false to clear the time if no byte left.
 pub async fn set_sent(db: &mut PgConnection, id: RefundId, sent: bool) -> Result<(), StoreError> {
     sqlx::query!(
         "update refunds set sent_at = case when $2 then coalesce(sent_at, app_now()) end where id = $1",
@@ -279,7 +279,7 @@ pub async fn set_sent(db: &mut PgConnection, id: RefundId, sent: bool) -> Result
     Ok(())
 }
 
-/// Moves a refund, if its table allows it. The caller holds the charge's lock, and keeps the charge's sums.
+/// Moves a refund if the transition table allows it. The caller holds the charge's lock and updates the charge's sums.
 pub async fn transition(
     db: &mut PgConnection,
     row: &mut RefundRow,
@@ -306,7 +306,7 @@ pub async fn transition(
     Ok(true)
 }
 
-/// Remembers the gateway's id of a refund.
+/// Stores the gateway's id of a refund, unless one is stored.
 pub async fn set_gateway_id(
     db: &mut PgConnection,
     row: &mut RefundRow,
@@ -326,7 +326,7 @@ pub async fn set_gateway_id(
     Ok(())
 }
 
-/// When somebody must look again, which gives the refund free for whoever comes.
+/// Schedules the next check and releases the lease.
 pub async fn set_next_check(
     db: &mut PgConnection,
     id: RefundId,
@@ -342,8 +342,7 @@ pub async fn set_next_check(
     Ok(())
 }
 
-/// Writes the event that a refund's present status raises; the answer is the deliveries to start after the commit. The caller
-/// holds the charge's lock.
+/// Writes the event of a refund's current status. Returns the deliveries to start after the commit. The caller holds the charge's lock.
 pub async fn append_event(
     db: &mut PgConnection,
     row: &mut RefundRow,

@@ -1,4 +1,4 @@
-//! Rows that are overdue, whatever their kind. Rows alone decide what is unfinished.
+//! Overdue rows of every kind. Only the rows determine what is unfinished.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
@@ -13,41 +13,41 @@ use crate::{
 
 mod overdue;
 
-/// A kind of row that may be overdue.
+/// Kind of row that may be overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, EnumIter)]
 #[strum(serialize_all = "snake_case")]
 pub enum SweepKind {
     Charge,
-    /// What a gateway stated about a charge and no check of the charge has handled.
+    /// Fact from a gateway that no check of the charge has handled.
     Observation,
     Attempt,
     Refund,
     Delivery,
-    /// A webhook endpoint that is probed, drained or emptied.
+    /// Webhook endpoint that must be probed, drained or emptied.
     Endpoint,
     Token,
     Unmatched,
 }
 
-/// An overdue row.
+/// Overdue row.
 #[derive(Clone, Debug)]
 pub struct Overdue {
-    /// Its name among the rows of its kind.
+    /// Unique key among the rows of its kind.
     pub key: String,
-    /// An id of it, or a digest of its key, for jitter.
+    /// Seed for jitter: an id of the row, or a digest of its key.
     pub seed: Uuid,
     pub merchant: MerchantId,
     pub due_at: DateTime<Utc>,
-    /// How often the sweep has tried to move it.
+    /// Number of times that the sweep has tried to move it.
     pub tries: i32,
     pub target: SweepTarget,
 }
 
-/// What must move for the row to move.
+/// Object to wake or process so that the row moves.
 #[derive(Clone, Debug)]
 pub enum SweepTarget {
     Charge(ChargeId),
-    /// An attempt that no longer belongs to its charge's own steps.
+    /// Attempt that is no longer part of its charge's own steps.
     Orphan(ChargeId, AttemptId),
     Refund(ChargeId, RefundId),
     Delivery(PendingDelivery),
@@ -56,30 +56,30 @@ pub enum SweepTarget {
     Unmatched(UnmatchedNotification),
 }
 
-/// Which overdue rows are wanted.
+/// Filter of overdue rows.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepPage {
-    /// How overdue they are at least.
+    /// Minimum time that they are overdue.
     pub grace: TimeDelta,
-    /// How often the sweep has tried to move them, at least and at most.
+    /// Minimum and maximum number of tries by the sweep.
     pub tries: (i32, i32),
     pub limit: i64,
 }
 
-/// What the sweep did about a row.
+/// Result of the sweep for one row.
 #[derive(Clone, Debug)]
 pub struct SweepMark {
     pub key: String,
     pub merchant: MerchantId,
     pub due_at: DateTime<Utc>,
     pub tries: i32,
-    /// When it comes back to the row, if that does not move.
+    /// Time until the sweep retries the row, if it does not move.
     pub pause: TimeDelta,
     pub reason: String,
 }
 
-/// A page of overdue rows that the sweep does not leave alone for now: every merchant's most overdue row first, then every
-/// merchant's second, and so on.
+/// Returns a page of overdue rows that are not paused by a mark: every merchant's most overdue row first, then every merchant's second, and
+/// so on.
 pub async fn page(
     db: &mut PgConnection,
     kind: SweepKind,
@@ -97,7 +97,7 @@ pub async fn page(
     }
 }
 
-/// Writes what the sweep did about rows of one kind.
+/// Writes the sweep's results for rows of one kind.
 pub async fn mark(
     db: &mut PgConnection,
     kind: SweepKind,
@@ -130,7 +130,7 @@ pub async fn mark(
     Ok(())
 }
 
-/// Forgets the marks of rows that have moved: the sweep comes back to others long before `age` is over.
+/// Deletes the marks of rows that have moved. The sweep retries other rows long before `age` has passed.
 pub async fn forget_marks(db: &mut PgConnection, age: TimeDelta) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "delete from sweep_marks where next_check_at < app_now() - $1::interval",
@@ -141,7 +141,7 @@ pub async fn forget_marks(db: &mut PgConnection, age: TimeDelta) -> Result<u64, 
     Ok(done.rows_affected())
 }
 
-/// For how many seconds the most overdue row of each kind has waited: the metric that watches the sweep.
+/// Returns the age in seconds of the most overdue row of each kind. It is the metric of the sweep.
 pub async fn overdue_s(db: &mut PgConnection) -> Result<Vec<(SweepKind, f64)>, StoreError> {
     let oldest = sqlx::query!(
         r#"select app_now() as "now!",
@@ -174,7 +174,7 @@ pub async fn overdue_s(db: &mut PgConnection) -> Result<Vec<(SweepKind, f64)>, S
     Ok(ages.map(|(kind, at)| (kind, age(at))).into())
 }
 
-/// A length of time as PostgreSQL takes it.
+/// Converts a duration to PostgreSQL's type.
 pub(crate) fn interval(length: TimeDelta) -> PgInterval {
     PgInterval {
         months: 0,

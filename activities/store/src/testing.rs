@@ -1,10 +1,10 @@
-//! A database of its own for each test, on the server that `tests/run.sh` starts.
+//! Test databases, one for each test, on the server that `tests/run.sh` starts.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::migrations;
 
-/// The URL of a new, empty database.
+/// Returns the URL of a new, empty database.
 pub(crate) async fn empty() -> String {
     #[expect(
         clippy::disallowed_methods,
@@ -20,26 +20,26 @@ pub(crate) async fn empty() -> String {
     format!("{base}/{name}")
 }
 
-/// The URL of a new database with all tables.
+/// Returns the URL of a new database with all tables.
 pub(crate) async fn migrated() -> String {
     let url = empty().await;
     migrations::run(&url).await.expect("migrations");
     url
 }
 
-/// A connection of its own.
+/// Opens a separate connection.
 pub(crate) async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.expect("a connection")
 }
 
-/// Runs statements that are no part of the store.
+/// Runs statements that are not part of the store.
 pub(crate) async fn run(db: &mut PgConnection, sql: &str) {
     db.execute(AssertSqlSafe(sql.to_owned()))
         .await
         .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// A list of texts, by a statement that is no part of the store.
+/// Returns the texts that a statement selects. The statement is not part of the store.
 pub(crate) async fn texts(db: &mut PgConnection, sql: &str) -> Vec<String> {
     let rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql.to_owned()));
     rows.fetch_all(db)

@@ -1,4 +1,4 @@
-//! Everything that happened to a charge, gathered from the tables that know.
+//! Timelines of charges, collected from all tables with entries about them.
 
 use schemas::{
     attempt::{Attempt, AttemptError},
@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 
 use crate::{StoreError, disputes, error::parse, refunds};
 
-/// A charge's timeline; `None` if this merchant has no such charge in that mode.
+/// Returns a charge's timeline, or `None` if this merchant has no such charge in that mode.
 pub async fn of_charge(
     db: &mut PgConnection,
     merchant: MerchantId,

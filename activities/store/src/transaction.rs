@@ -1,4 +1,4 @@
-//! Transactions whose beginning is completed even if nobody waits for it any more.
+//! Transactions whose `BEGIN` is completed even if the caller no longer waits for it.
 
 use std::{
     pin::Pin,
@@ -16,15 +16,15 @@ type Begun = Result<Tx, sqlx::Error>;
 impl Store {
     /// Begins a transaction on a connection of the pool.
     ///
-    /// sqlx returns a connection whose `BEGIN` was dropped half-way to the pool without a rollback, and the next user's statements
-    /// would belong to that transaction. Here a `BEGIN` that was sent is completed, and then rolled back.
+    /// If a `BEGIN` is dropped before it completes, sqlx returns the connection to the pool without a rollback, and the next user's
+    /// statements would belong to that transaction. Here a `BEGIN` that was sent is completed and then rolled back.
     pub async fn begin(&self) -> Begun {
         let connection = self.pool.acquire().await?;
         Completed(Some(Transaction::begin(connection, None))).await
     }
 }
 
-/// A future that goes on by itself when it is dropped.
+/// Future that continues in the background when it is dropped.
 struct Completed(Option<BoxFuture<'static, Begun>>);
 
 impl Future for Completed {

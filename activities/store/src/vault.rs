@@ -1,8 +1,8 @@
-//! Sealing: AES-256-GCM under a chain of keys. The master key (configuration) wraps each merchant's data key, that one wraps
-//! each payer's; destroying a payer's key erases what was sealed under it.
+//! Encryption with AES-256-GCM under a chain of keys. The master key (configuration) wraps each merchant's data key, which wraps each
+//! payer's key. Destroying a payer's key erases all values that were sealed under it.
 //!
-//! A sealed value is `format (1 byte) · key id (4 bytes) · nonce (12 bytes) · ciphertext and tag`. Its associated data is its
-//! place (merchant, table, column, row), so that a value moved elsewhere does not open.
+//! A sealed value is `format (1 byte) · key id (4 bytes) · nonce (12 bytes) · ciphertext and tag`. Its associated data is its context
+//! (merchant, table, column, row), so that a value that was moved to another place does not open.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ const KEY_ID_BYTES: usize = 4;
 const NONCE_BYTES: usize = 12;
 const HEADER_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
 
-/// Why a value did not open.
+/// Error of opening a value.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     #[error("the master key must be 32 bytes in base64")]
@@ -39,7 +39,7 @@ pub enum VaultError {
     Erased,
 }
 
-/// Where a sealed value belongs.
+/// Place of a sealed value, used as associated data.
 #[derive(Clone, Copy, Debug)]
 pub struct EncryptionContext {
     pub merchant: Uuid,
@@ -49,7 +49,7 @@ pub struct EncryptionContext {
 }
 
 impl EncryptionContext {
-    /// The place of one column of one row.
+    /// Creates the context of one column of one row.
     pub fn new(merchant: Uuid, table: &'static str, column: &'static str, row: Uuid) -> Self {
         Self {
             merchant,
@@ -68,7 +68,7 @@ impl EncryptionContext {
     }
 }
 
-/// A 256-bit key that seals and opens. Prints as `[redacted]`.
+/// 256-bit key that seals and opens values. Prints as `[redacted]`.
 #[derive(Clone)]
 pub struct DataKey {
     bytes: Zeroizing<[u8; 32]>,
@@ -82,7 +82,7 @@ impl fmt::Debug for DataKey {
 }
 
 impl DataKey {
-    /// The master key, from configuration.
+    /// Reads the master key from base64.
     pub fn master(base64: &str) -> Result<Self, VaultError> {
         let bytes = STANDARD
             .decode(base64.trim())
@@ -90,7 +90,7 @@ impl DataKey {
         Self::from_bytes(&bytes).ok_or(VaultError::MasterKey)
     }
 
-    /// A new random key.
+    /// Creates a random key.
     pub fn random() -> Self {
         let mut bytes = Zeroizing::new([0; 32]);
         rand::rng().fill_bytes(bytes.as_mut_slice());
@@ -131,7 +131,7 @@ impl DataKey {
         [&[FORMAT][..], &self.id, &nonce, &sealed].concat()
     }
 
-    /// Opens what was sealed for `place`.
+    /// Opens a value that was sealed for `place`.
     pub fn open(
         &self,
         place: &EncryptionContext,
@@ -170,7 +170,7 @@ impl DataKey {
         Self::from_bytes(&self.open(place, wrapped)?).ok_or(VaultError::Format)
     }
 
-    /// A keyed digest: equal inputs can be recognized without being stored.
+    /// Returns a keyed digest. Equal inputs can be recognized without being stored.
     pub fn digest(&self, purpose: &str, data: &[u8]) -> [u8; 32] {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(self.bytes.as_slice()).expect("any key length");
@@ -181,7 +181,7 @@ impl DataKey {
     }
 }
 
-/// An unkeyed digest for secrets that are long and random themselves: API keys, path secrets.
+/// Returns an unkeyed digest of a secret that is itself long and random: API keys, path secrets.
 pub fn fingerprint(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }

@@ -1,4 +1,4 @@
-//! Where merchants listen.
+//! Webhook endpoints of merchants.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
@@ -20,7 +20,7 @@ mod locked;
 
 pub use locked::{LockedEndpoint, lock, save};
 
-/// The most endpoints of one merchant in one mode.
+/// Maximum number of endpoints per merchant and mode.
 pub const MAX_ENDPOINTS: i64 = 20;
 const SECRET_BYTES: usize = 32;
 
@@ -28,7 +28,7 @@ fn secret_place(merchant: Uuid, endpoint: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "webhook_endpoints", "secret_sealed", endpoint)
 }
 
-/// Creates an endpoint with a secret of its own, which only this answer tells. `None`: there are [`MAX_ENDPOINTS`] already.
+/// Creates an endpoint with a new secret. Returns the secret, or `None` if [`MAX_ENDPOINTS`] exist already.
 pub async fn insert(
     db: &mut PgConnection,
     store: &Store,
@@ -106,7 +106,7 @@ impl EndpointRow {
     }
 }
 
-/// The endpoint of that id, unless it was deleted.
+/// Returns the endpoint, unless it was deleted.
 pub async fn find(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -127,7 +127,7 @@ pub async fn find(
     row.map(EndpointRow::read).transpose()
 }
 
-/// The endpoint of that id with its secret, for a repeat of the request that created it.
+/// Returns the endpoint with its secret, for a repetition of the request that created it.
 pub async fn with_secret(
     db: &mut PgConnection,
     store: &Store,
@@ -150,7 +150,7 @@ pub async fn with_secret(
     }))
 }
 
-/// A page of a merchant's endpoints.
+/// Returns a page of a merchant's endpoints, newest first, and true if more follow.
 pub async fn list(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -181,7 +181,7 @@ pub async fn list(
     Ok(range.cut(rows))
 }
 
-/// Deletes an endpoint; its next check discards what waits for it. `false` if this merchant has no such endpoint.
+/// Deletes an endpoint; its next check discards its waiting deliveries. Returns false if this merchant has no such endpoint.
 pub async fn delete(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -201,7 +201,7 @@ pub async fn delete(
     Ok(deleted.rows_affected() == 1)
 }
 
-/// The key of an endpoint's signatures.
+/// Returns the key of an endpoint's signatures.
 pub async fn secret(
     db: &mut PgConnection,
     store: &Store,

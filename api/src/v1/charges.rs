@@ -1,4 +1,4 @@
-//! Charges: created once, shown as they stand, canceled.
+//! Charges: create, read, list, cancel, timeline.
 
 use axum::{
     Json,
@@ -37,17 +37,17 @@ use crate::{
     input::{Body, Params, Path, idempotency_key, needed_idempotency_key, path_id},
 };
 
-/// Tells that the answer is an earlier request's.
+/// Header that marks the response of an earlier request with the same `Idempotency-Key`.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// Marks an answer whose charge is that of an earlier request under another `Idempotency-Key` and the same `reference`.
+/// Header that marks a response whose charge was created by an earlier request with another `Idempotency-Key` and the same `reference`.
 const OPEN_CHARGE_RETURNED: HeaderName = HeaderName::from_static("open-charge-returned");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
-/// What two connections make possible.
+/// Minimum number of eligible connections for a fallback.
 const WITH_FALLBACK: usize = 2;
 
-/// `POST /v1/charges`: 201 with the charge as it stands, at the latest after `answer_within`; that may be `failed`, since the
-/// charge exists and says why. 200 with `Open-Charge-Returned: true` where an open charge under the same reference, for the same
-/// amount, method and payer, stands for this one.
+/// `POST /v1/charges`: 201 with the charge's current state, at the latest after `answer_within`. The status may be `failed`, because the
+/// charge exists and has its failure. 200 with `Open-Charge-Returned: true` if an open charge with the same reference, amount, method and
+/// payer is returned instead.
 pub async fn create(
     State(app): State<App>,
     headers: HeaderMap,
@@ -141,7 +141,7 @@ async fn insert(
         fallbacks: &preview.fallbacks,
     };
     let created = create::insert(&mut tx, &app.store, &new).await?;
-    // a repeat of a request that was taken is answered, whatever has become of the merchant and its routes since
+    // A repetition of an accepted request is answered even if the merchant or its routes have changed since.
     if matches!(created, CreatedCharge::New) {
         caller.may_create()?;
     }
@@ -186,7 +186,7 @@ fn wrong_due_date(request: &CreateCharge, code: &str, expected: &str) -> Error {
     Error::fields(Code::InvalidRequest, vec![wrong])
 }
 
-/// What the gateways want, as field errors.
+/// Returns the gateways' unmet requirements as field errors.
 fn lacking(fallbacks: &[Fallback]) -> Vec<FieldError> {
     let wanted = fallbacks.iter().flat_map(|fallback| {
         let gateway = fallback.gateway;
@@ -201,7 +201,7 @@ fn lacking(fallbacks: &[Fallback]) -> Vec<FieldError> {
     wanted.collect()
 }
 
-/// A caller who waits for a charge's outcome, without a permit and without a connection to the database.
+/// Caller that waits for a charge's outcome, without a permit and without a database connection.
 struct Waiting<'a> {
     app: &'a App,
     caller: &'a Caller,
@@ -209,7 +209,7 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// Waits for a charge that came before, and starts it if that never happened.
+    /// Waits for an existing charge, and starts it if it is still `processing`.
     async fn wait_for_outcome(&self, id: ChargeId, permit: Permit) -> Result<Charge, Error> {
         let waiter = self.app.outcomes.register(id);
         let shown = show(self.app, self.caller, id).await?;
@@ -249,7 +249,7 @@ pub async fn get(
     Ok(Json(show(&app, &caller, path_id(&id, "charge")?).await?))
 }
 
-/// `GET /v1/charges`: newest first; `reference` and `status` filter.
+/// `GET /v1/charges`: newest first. Filters: `reference` and `status`.
 pub async fn list(
     State(app): State<App>,
     headers: HeaderMap,
@@ -278,8 +278,8 @@ pub async fn list(
     Ok(Json(Page { data, has_more }))
 }
 
-/// `POST /v1/charges/{id}/cancel`: 200 with the charge as it ended, which may be paid; 202 while the gateway has not answered. A
-/// repeat under the same `Idempotency-Key` returns the charge as it stands.
+/// `POST /v1/charges/{id}/cancel`: 200 with the final charge, which may be paid; 202 while the gateway has not answered. A repetition with
+/// the same `Idempotency-Key` returns the charge's current state.
 pub async fn cancel(
     State(app): State<App>,
     headers: HeaderMap,
@@ -324,7 +324,8 @@ pub async fn cancel(
     Ok((status, marks, Json(show(&app, &caller, id).await?)).into_response())
 }
 
-/// Returns whether the charge could be asked to end, and whether the same request came before under its key.
+/// Requests the cancellation. Returns two flags: true if the charge can be canceled; true if the same request was received before with its
+/// key.
 async fn request_cancel(
     app: &App,
     caller: &Caller,
@@ -355,7 +356,7 @@ async fn request_cancel(
     Ok((asked, claim != KeyClaim::New))
 }
 
-/// `GET /v1/charges/{id}/timeline`: everything that happened to it, oldest first.
+/// `GET /v1/charges/{id}/timeline`: all entries about the charge, oldest first.
 pub async fn timeline(
     State(app): State<App>,
     headers: HeaderMap,

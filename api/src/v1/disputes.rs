@@ -1,4 +1,4 @@
-//! Disputes, as gateways tell them. They are answered at the gateway.
+//! Disputes as reported by gateways. Merchants respond to them at the gateway.
 
 use axum::{
     Json,
@@ -14,7 +14,7 @@ use crate::{
     input::{Params, Path, path_id},
 };
 
-/// `GET /v1/disputes`: newest first; `charge` filters.
+/// `GET /v1/disputes`: newest first. Filter: `charge`.
 pub async fn list(
     State(app): State<App>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! Events, as they were or will be delivered: for merchants who poll, or missed something.
+//! Events, for merchants that poll or that missed deliveries.
 
 use axum::{
     Json,
@@ -25,7 +25,7 @@ use crate::{
     input::{Params, Path, path_id},
 };
 
-/// `GET /v1/events`: newest first; `type` and `charge` filter. What was listed once is never followed by something older.
+/// `GET /v1/events`: newest first. Filters: `type` and `charge`. An event that appears later is never older than a listed one.
 pub async fn list(
     State(app): State<App>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! Refunds: reserved at once under the charge's lock, sent by their workflow.
+//! Refunds. The amount is reserved immediately under the charge's lock; the refund's workflow sends it.
 
 use std::time::Duration;
 
@@ -37,18 +37,18 @@ use crate::{
     input::{Body, Params, Path, needed_idempotency_key, path_id},
 };
 
-/// Between looks at a refund whose caller waits: soon at first, and seldom at a gateway that takes its time.
+/// Backoff of checks of a refund whose caller waits: short at first, longer for slow gateways.
 const CHECKS: Backoff = Backoff {
     initial_ms: 50,
     factor: 2,
     max_ms: 800,
 };
-/// How long the caller waits for the gateway's first word.
+/// Maximum time that the caller waits for the gateway's first response.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// A Pix can be given back for so many days (BACEN).
+/// Days after the payment within which a Pix can be refunded (BACEN).
 const PIX_DAYS: i64 = 90;
 
-/// `POST /v1/charges/{id}/refunds`: 201 with the refund as it stands, at the latest after a few seconds.
+/// `POST /v1/charges/{id}/refunds`: 201 with the refund's current state, at the latest after a few seconds.
 pub async fn create(
     State(app): State<App>,
     headers: HeaderMap,
@@ -81,7 +81,7 @@ pub async fn create(
     Ok(response)
 }
 
-/// Reserves the amount, unless the same request came before. All of it takes one connection to the database.
+/// Reserves the amount, unless the same request was received before. Uses one database connection.
 async fn insert(
     app: &App,
     caller: &Caller,
@@ -135,7 +135,7 @@ async fn insert(
     Ok((refund, true))
 }
 
-/// The payment to give back, and how much of it: never more than is left of it and of the charge.
+/// Returns the payment to refund and the amount, which never exceeds the refundable rest of the payment or of the charge.
 async fn allocate(
     db: &mut PgConnection,
     charge: &LockedCharge,
@@ -194,7 +194,7 @@ fn nothing_left(charge: &LockedCharge) -> Error {
     Error::new(Code::ChargeNotRefundable, why).about(charge.id)
 }
 
-/// What this gateway cannot give back is told before anybody is asked.
+/// Rejects refunds that the gateway does not support, before any call.
 fn may_refund(charge: &LockedCharge, payment: &Payment) -> Result<(), Error> {
     if let Err(why) = gateways::refundable(payment.gateway, payment.method) {
         return Err(Error::new(
@@ -217,7 +217,7 @@ fn may_refund(charge: &LockedCharge, payment: &Payment) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits until the gateway has said something of the refund, or the time is over.
+/// Waits until the gateway has responded to the refund, or until the deadline.
 async fn first_outcome(app: &App, id: RefundId) -> Result<Refund, Error> {
     let deadline = Instant::now() + ANSWER_WITHIN.min(app.config.answer_within);
     let mut n = 0;
@@ -256,7 +256,7 @@ pub async fn get(
     Ok(Json(row.shown()))
 }
 
-/// `GET /v1/refunds`: newest first; `charge` filters.
+/// `GET /v1/refunds`: newest first. Filter: `charge`.
 pub async fn list(
     State(app): State<App>,
     headers: HeaderMap,
@@ -273,7 +273,7 @@ pub async fn list(
     Ok(Json(Page { data, has_more }))
 }
 
-/// `GET /v1/charges/{id}/refunds`: a charge's, newest first.
+/// `GET /v1/charges/{id}/refunds`: the charge's refunds, newest first.
 pub async fn of_charge(
     State(app): State<App>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! Where a merchant listens.
+//! Webhook endpoints of merchants.
 
 use axum::{
     Json,
@@ -27,7 +27,7 @@ use crate::{
     input::{Body, Params, Path, idempotency_key, path_id},
 };
 
-/// `POST /v1/webhook_endpoints`: 201 with the secret; a repeat under the same `Idempotency-Key` tells it again.
+/// `POST /v1/webhook_endpoints`: 201 with the secret. A repetition with the same `Idempotency-Key` returns it again.
 pub async fn create(
     State(app): State<App>,
     headers: HeaderMap,
@@ -56,7 +56,7 @@ pub async fn create(
     Ok(response)
 }
 
-/// Returns the endpoint, and whether it is a new one: it is not if the same request came before.
+/// Returns the endpoint, and true if it is new: false if the same request was received before.
 async fn insert(
     app: &App,
     caller: &Caller,
@@ -134,7 +134,7 @@ pub async fn get(
         .ok_or_else(|| Error::not_found("webhook endpoint"))
 }
 
-/// `DELETE /v1/webhook_endpoints/{id}`: 204; what waited for it is discarded.
+/// `DELETE /v1/webhook_endpoints/{id}`: 204. Its waiting deliveries are discarded.
 pub async fn delete(
     State(app): State<App>,
     headers: HeaderMap,

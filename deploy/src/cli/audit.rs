@@ -1,4 +1,4 @@
-//! What was done by hand.
+//! Audit log of manual operations.
 
 use clap::Args;
 use schemas::id::MerchantId;
@@ -14,12 +14,12 @@ pub(super) struct Query {
     /// Only about this id: a key, a connection, a charge, a payer …
     #[arg(long)]
     subject: Option<String>,
-    /// How many, newest first.
+    /// Maximum number of entries, newest first.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=10_000))]
     limit: i64,
 }
 
-/// Prints entries: when, who, what, to what, why, details.
+/// Prints entries: time, author, action, subject, reason, details.
 pub(super) async fn list(config: &Config, query: Query) -> anyhow::Result<()> {
     let store = open_store(config).await?;
     let mut db = store.pool.acquire().await?;

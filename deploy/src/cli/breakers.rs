@@ -1,4 +1,4 @@
-//! Circuit breakers, held by hand.
+//! Circuit breakers, held manually.
 
 use activities::operations::breakers;
 use chrono::TimeDelta;
@@ -10,14 +10,14 @@ use crate::{Config, start::open_store};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Hold a connection's breakers for a while, whatever is measured.
+    /// Hold a connection's breakers for a limited time, independent of measured health.
     Hold {
         #[command(flatten)]
         which: Which,
-        /// `open`: no new charges go there. `closed`: they go there although it fails.
+        /// `open`: the connection receives no new charges. `closed`: it receives them although it fails.
         #[arg(long)]
         state: State,
-        /// For how many minutes, at most 43200 (30 days). After that, what is measured decides again.
+        /// Duration in minutes, at most 43200 (30 days). Measured health decides again afterwards.
         #[arg(long)]
         minutes: u32,
         #[command(flatten)]
@@ -35,7 +35,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Which {
     connection: ConnectionId,
-    /// Only the breaker of this API: `efi_pix`, `efi_cobrancas`, `stripe` or `asaas`. All of the connection's by default.
+    /// Only the breaker of this API: `efi_pix`, `efi_cobrancas`, `stripe` or `asaas`. Defaults to all APIs of the connection.
     #[arg(long)]
     api: Option<GatewayApi>,
 }

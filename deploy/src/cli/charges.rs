@@ -1,4 +1,4 @@
-//! Charges that a person must decide about.
+//! Charges that need manual review.
 
 use activities::operations::review::Resolution;
 use clap::Subcommand;
@@ -9,11 +9,11 @@ use crate::Config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Resolve a charge in `needs_review`, after looking at its gateway.
+    /// Resolve a charge in `needs_review`, after checking its gateway.
     Resolve {
         charge: ChargeId,
-        /// `paid_elsewhere`: the payer paid in another way; the charge becomes paid and can no longer be paid. `void`: it becomes
-        /// canceled and can no longer be paid. `keep`: it stands as it is, paid if money was received, else payable.
+        /// `paid_elsewhere`: the payer paid in another way; the charge becomes paid and can no longer be paid. `void`: it becomes canceled
+        /// and can no longer be paid. `keep`: it stays as it is, paid if money was received, else payable.
         #[arg(long = "as")]
         resolution: Resolution,
         #[command(flatten)]

@@ -22,7 +22,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Add an account at a gateway: checks the credentials, puts it last in the routes, registers our notification address.
+    /// Add an account at a gateway: checks the credentials, appends it to the routes, registers our notification address.
     Add(AddConnection),
     /// List a merchant's connections: id, gateway, status, label.
     List {
@@ -32,30 +32,30 @@ pub(super) enum Command {
         #[arg(long, default_value = "test")]
         mode: Mode,
     },
-    /// Give it no new charges; those that it has go on.
+    /// Send it no new charges; its existing ones continue.
     Drain { connection: ConnectionId },
-    /// Give it charges again.
+    /// Send it charges again.
     Activate { connection: ConnectionId },
-    /// Replace its credentials by others of the same account, for its open charges too: before a certificate expires, after a key
-    /// leaked. The gateway is called first; nothing is stored if it refuses them, or if they open another account.
+    /// Replace its credentials by others of the same account, for its open charges too: before a certificate expires, after a key leaked.
+    /// The gateway is called first; nothing is stored if it refuses them, or if they open another account.
     ReplaceCredentials {
         connection: ConnectionId,
-        /// A JSON file with the credentials, or `-` for standard input. Never given as arguments, which others can read.
+        /// JSON file with the credentials, or `-` for standard input. They are never arguments, which other users can read.
         #[arg(long)]
         credentials: PathBuf,
         #[command(flatten)]
         by: By,
     },
-    /// Give its notification address a new secret, and register it at the gateway. The former address works until the gateway has the
-    /// new one, and 14 days after. Boletos and card links that Efí Cobranças has already keep the former address; what they report
-    /// later is found in Efí's lists.
+    /// Give its notification address a new secret, and register it at the gateway. The former address works until the gateway has the new
+    /// one, and 14 days after. Existing boletos and card links of Efí Cobranças use the former address; their later reports are found in
+    /// Efí's lists.
     RotateAddress {
         connection: ConnectionId,
         #[command(flatten)]
         by: By,
     },
-    /// Put it away, once none of its charges may still be paid: takes our notification address back at the gateway, and restores
-    /// the one that it had replaced.
+    /// Archive it, once none of its charges may still be paid: removes our notification address at the gateway, and restores the one that
+    /// it had replaced.
     Archive { connection: ConnectionId },
 }
 
@@ -72,10 +72,10 @@ pub(super) struct AddConnection {
     /// The merchant's own name for it.
     #[arg(long)]
     label: Option<String>,
-    /// A JSON file with the credentials, or `-` for standard input. Never given as arguments, which others can read.
+    /// JSON file with the credentials, or `-` for standard input. They are never arguments, which other users can read.
     #[arg(long)]
     credentials: PathBuf,
-    /// Replace the notification address of somebody else that is registered at the gateway (Efí has one for each Pix key).
+    /// Replace another party's notification address that is registered at the gateway (Efí has one for each Pix key).
     #[arg(long)]
     replace_address: bool,
 }
@@ -141,7 +141,7 @@ async fn rotate(config: &Config, id: ConnectionId, by: &By) -> anyhow::Result<()
     print_line(&format!("{id} has a new notification address"))
 }
 
-/// Credentials from a file; nothing of them is repeated in an error.
+/// Reads credentials from a file; an error repeats none of them.
 fn read_credentials(path: &Path) -> anyhow::Result<serde_json::Value> {
     serde_json::from_str(&read(path, "credentials")?).map_err(|error| {
         anyhow::anyhow!(

@@ -1,4 +1,4 @@
-//! Watching the streams.
+//! Output of the streams in Kafka.
 
 use activities::relay::topics;
 use anyhow::Context;
@@ -11,7 +11,7 @@ use schemas::message::Topic;
 use super::print_line;
 use crate::Config;
 
-/// Prints messages as they arrive, one JSON document a line, without joining any group that matters.
+/// Prints messages as they arrive, one JSON document per line, in a consumer group of its own.
 pub(super) async fn tail(
     config: &Config,
     wanted: &[Topic],

@@ -24,7 +24,7 @@ pub(super) enum Command {
         /// `test` or `live`.
         #[arg(long, default_value = "test")]
         mode: Mode,
-        /// `read`, `payments` or `configuration`; each includes the ones before it.
+        /// `read`, `payments` or `configuration`; each includes the previous ones.
         #[arg(long, default_value = "payments")]
         permission: Permission,
         /// The merchant's own name for it.
@@ -49,7 +49,7 @@ pub(super) enum Command {
     /// key works until the overlap is over.
     Roll {
         key: ApiKeyId,
-        /// For how many hours the former key still works: 0 to 720.
+        /// Number of hours that the former key still works: 0 to 720.
         #[arg(long, default_value_t = 24)]
         overlap_hours: u16,
         #[command(flatten)]

@@ -18,11 +18,11 @@ pub(super) enum Command {
     /// Print a merchant's settings, or replace them.
     Settings {
         merchant: MerchantId,
-        /// A JSON file with the settings, or `-` for standard input. What is left out takes its default.
+        /// JSON file with the settings, or `-` for standard input. Missing settings take their defaults.
         #[arg(long)]
         set: Option<PathBuf>,
     },
-    /// Let a merchant create nothing new. Its charges are still paid, canceled and refunded, and its events delivered.
+    /// Suspend a merchant: it can create nothing new. Its charges are still paid, canceled and refunded, and its events delivered.
     Suspend {
         merchant: MerchantId,
         #[command(flatten)]
@@ -34,7 +34,7 @@ pub(super) enum Command {
         #[command(flatten)]
         by: By,
     },
-    /// Close a merchant for good and revoke all its keys. It must have been suspended for a minute, and have no open charge, refund or
+    /// Close a merchant permanently and revoke all its keys. It must have been suspended for a minute, and have no open charge, refund or
     /// dispute.
     Close {
         merchant: MerchantId,

@@ -1,4 +1,4 @@
-//! Reading kept notifications again.
+//! Replay of stored notifications.
 
 use schemas::{Instant, id::ConnectionId};
 use store::notifications::raw::RawFilter;
@@ -6,7 +6,7 @@ use store::notifications::raw::RawFilter;
 use super::{print_line, working};
 use crate::Config;
 
-/// Reads kept bodies again, as if their gateways told them anew.
+/// Replays stored notifications and prints the number of readable and unreadable ones.
 pub(super) async fn replay(
     config: &Config,
     connection: Option<ConnectionId>,

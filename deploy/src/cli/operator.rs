@@ -1,15 +1,15 @@
-//! Who runs a command that the audit log keeps.
+//! Author and reason of a command, for the audit log.
 
 use activities::operations::Operator;
 use clap::Args;
 
-/// Asked of every command that changes something by hand.
+/// Arguments of every command that changes something manually.
 #[derive(Debug, Args)]
 pub(super) struct By {
-    /// Why. The audit log keeps it for good: no personal data, no secrets.
+    /// Reason, stored permanently in the audit log: no personal data, no secrets.
     #[arg(long)]
     reason: String,
-    /// Who. The audit log keeps it for good. Defaults to the name of the user who runs the command.
+    /// Author, stored permanently in the audit log. Defaults to the name of the user who runs the command.
     #[arg(long, env = "USER")]
     author: String,
 }

@@ -19,10 +19,10 @@ use crate::{Config, start::open_store};
 pub(super) enum Command {
     /// Print the id of a charge's payer, or of the payer with a document.
     Find(Find),
-    /// Erase a payer for good: name, document, e-mail, phone and address, in charges, attempts and gateways' notifications. Refused,
-    /// naming the charges, while any of the payer's charges, refunds or disputes is unresolved. Charges, payments and events stay,
-    /// without the payer. A charge's `description`, `reference` and `metadata` are the merchant's own and stay as they are; so does
-    /// what the gateways hold.
+    /// Erase a payer permanently: name, document, e-mail, phone and address, in charges, attempts and gateways' notifications. Refused,
+    /// naming the charges, while any of the payer's charges, refunds or disputes is unresolved. Charges, payments and events stay, without
+    /// the payer. A charge's `description`, `reference` and `metadata` are the merchant's own and stay unchanged, and so does the gateways'
+    /// data.
     Erase {
         payer: PayerId,
         #[command(flatten)]
@@ -39,10 +39,10 @@ pub(super) struct Find {
         required_unless_present = "document"
     )]
     charge: Option<ChargeId>,
-    /// A file with the CPF or CNPJ, or `-` for standard input. Never given as an argument, which others can read.
+    /// File with the CPF or CNPJ, or `-` for standard input. It is never an argument, which other users can read.
     #[arg(long, requires = "merchant")]
     document: Option<PathBuf>,
-    /// Whose payer: needed with `--document`.
+    /// Merchant of the payer; required with `--document`.
     #[arg(long)]
     merchant: Option<MerchantId>,
     /// `test` or `live`.

@@ -1,4 +1,4 @@
-//! Writing a payload.
+//! Writer of payloads.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
@@ -8,7 +8,7 @@ use super::{
 };
 
 impl BrCode {
-    /// Writes the payload, its checksum included. The fields' own limits keep it far below 512 characters.
+    /// Writes the payload with its checksum. The limits of the fields ensure that it has far fewer than 512 characters.
     pub fn build(&self) -> Result<String, InvalidBrCode> {
         let mut text = field("00", "01");
         if self.single_use {
@@ -67,12 +67,12 @@ impl Account {
     }
 }
 
-/// One field. The value is ASCII of at most 99 characters by now.
+/// Returns one field. The caller has checked that the value is ASCII of at most 99 characters.
 fn field(tag: &str, value: &str) -> String {
     format!("{tag}{:02}{value}", value.len())
 }
 
-/// The text without accents: some readers count bytes, some characters, and only ASCII is the same for both.
+/// Returns the text without accents. Some readers count bytes and some count characters; both counts are equal only in ASCII.
 fn plain(tag: &str, text: &str) -> Result<String, InvalidBrCode> {
     let plain: String = text.nfkd().filter(|c| !is_combining_mark(*c)).collect();
     if plain.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {

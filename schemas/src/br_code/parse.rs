@@ -1,4 +1,4 @@
-//! Reading a payload.
+//! Parser of payloads.
 
 use super::{
     Account, BrCode, CHECKSUM_LEN, CHECKSUM_TAG, InvalidBrCode, MAX_AMOUNT, MAX_LEN, MAX_LOCATION,
@@ -6,10 +6,10 @@ use super::{
 };
 
 impl BrCode {
-    /// Reads a payload and checks its checksum.
+    /// Parses a payload and checks its checksum.
     ///
-    /// What other writers do although they should not, and payers' banks accept, is accepted: overlong
-    /// names, a transaction id in a dynamic code, unknown fields, an amount of zero (taken as none).
+    /// Accepts the deviations of other writers that payers' banks accept too: overlong names, a transaction
+    /// id in a dynamic code, unknown fields, an amount of zero (read as none).
     pub fn parse(text: &str) -> Result<Self, InvalidBrCode> {
         if text.chars().count() > MAX_LEN {
             return Err(InvalidBrCode::Payload);
@@ -41,9 +41,9 @@ impl BrCode {
     }
 }
 
-/// The fields of one level: tag and value, in their order.
+/// The fields of one level: tag and value, in order.
 struct Fields<'a> {
-    /// What precedes a tag in messages: empty, or `26-`.
+    /// Text before a tag in messages: empty, `26-` or `62-`.
     prefix: &'static str,
     fields: Vec<(&'a str, &'a str)>,
 }
@@ -118,7 +118,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Splits off the first field: tag, value, and what comes after.
+/// Splits off the first field. Returns its tag, its value and the rest of the text.
 fn next_field(text: &str) -> Option<(&str, &str, &str)> {
     let (tag, rest) = text.split_at_checked(2)?;
     let (length, rest) = rest.split_at_checked(2)?;
@@ -139,7 +139,7 @@ fn next_field(text: &str) -> Option<(&str, &str, &str)> {
     Some((tag, value, after))
 }
 
-/// `98`, `98.7` and `98.70` in centavos, without passing through a float.
+/// Returns the centavos of `98`, `98.7` or `98.70`, without using a float.
 fn centavos(text: &str) -> Result<i64, InvalidBrCode> {
     let (whole, cents) = text.split_once('.').unwrap_or((text, ""));
     let digits = whole

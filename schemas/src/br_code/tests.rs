@@ -32,7 +32,7 @@ fn dynamic_code() -> BrCode {
     }
 }
 
-/// A payload of these fields with a right checksum.
+/// Returns a payload of these fields with a correct checksum.
 fn sealed(fields: &str) -> String {
     let body = format!("{fields}{CHECKSUM_TAG}");
     format!("{body}{}", checksum(&body))

@@ -1,4 +1,4 @@
-//! What a call says about its gateway.
+//! Outcome of a call, as the breaker counts it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,43 +6,43 @@ use serde::{Deserialize, Serialize};
 use super::BreakerSettings;
 use crate::{attempt::ErrorClass, id::AttemptId};
 
-/// What a call says about its gateway's health.
+/// Health of a gateway, as one call indicates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallHealth {
-    /// It worked.
+    /// The call succeeded.
     Success,
-    /// It was refused for its own content (a 400, a decline): no merit, but the gateway lives.
+    /// Client error or decline (for example a 400): the gateway is healthy.
     Alive,
-    /// The gateway failed, was slow, or asked for fewer calls.
+    /// The gateway failed, was slow, or limited the rate of calls.
     Failure,
-    /// The gateway refused our credentials (401, 403): every call would fail.
+    /// The gateway refused our credentials (401, 403), so every call would fail.
     Denied,
 }
 
-/// An attempt that ended, as the breaker sees it.
+/// Report of a finished attempt to the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallReport {
-    /// Which one: in half-open only the leased probe's outcome counts.
+    /// Id of the attempt. While the breaker is half open, only the outcome of the leased probe counts.
     pub attempt: AttemptId,
-    /// How it went.
+    /// Outcome of the attempt.
     pub outcome: CallHealth,
 }
 
-/// What the attempts since [`Breaker::counts_from`](super::Breaker::counts_from) amount to, the one being recorded included.
+/// Counts of the attempts since [`Breaker::counts_from`](super::Breaker::counts_from), including the one being recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureWindow {
-    /// All that ended.
+    /// Number of finished attempts.
     pub attempts: i32,
-    /// Those whose outcome was a failure or a denial.
+    /// Number of attempts whose outcome was a failure or a denial.
     pub failures: i32,
-    /// The failures since the last one that was none.
+    /// Number of failures since the last attempt that was no failure.
     pub consecutive_failures: i32,
 }
 
-/// What a call says about its gateway: how it ended (`None`: well) and how long it took, in milliseconds.
+/// Returns the health that a call indicates, by its error (`None`: success) and its duration in milliseconds.
 ///
-/// Only for calls that reached for the gateway: what ended before that (no free slot in our own
-/// bulkhead, say) must not be recorded.
+/// Only for calls that were sent to the gateway. A call that ended before that (for example
+/// without a free slot in our own bulkhead) must not be recorded.
 pub fn outcome_of(
     class: Option<ErrorClass>,
     duration_ms: i64,

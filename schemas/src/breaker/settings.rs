@@ -1,4 +1,4 @@
-//! When a breaker opens and closes.
+//! Thresholds and times of a breaker.
 
 use chrono::TimeDelta;
 use schemars::JsonSchema;
@@ -6,39 +6,39 @@ use serde::{Deserialize, Serialize};
 
 use super::{FailureWindow, Why};
 
-/// All of something, in basis points.
+/// 100% in basis points.
 const WHOLE_BPS: i64 = 10_000;
 
-/// When a breaker opens and closes; a merchant may change them.
+/// Thresholds and times of a breaker. A merchant may change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct BreakerSettings {
-    /// How far back attempts count, in seconds.
+    /// Length of the window in which attempts count, in seconds, from 1 to 3600. Defaults to 60.
     #[schemars(range(min = 1, max = 3600))]
     pub window_s: i64,
-    /// Opens after this many failures in a row.
+    /// Number of failures in a row that opens the breaker, from 1 to 1000. Defaults to 5.
     #[schemars(range(min = 1, max = 1000))]
     pub consecutive_failures: i32,
-    /// Opens when this share of the window's attempts failed, in basis points.
+    /// Share of failed attempts in the window that opens the breaker, in basis points, from 1 to 10000. Defaults to 5000 (50%).
     #[schemars(range(min = 1, max = 10_000))]
     pub failure_rate_bps: i32,
-    /// The share counts only from this many attempts in the window.
+    /// Number of attempts in the window from which `failure_rate_bps` applies, from 1 to 10000. Defaults to 10.
     #[schemars(range(min = 1, max = 10_000))]
     pub min_attempts: i32,
-    /// How long it stays open the first time, in seconds; doubles with each failed probe.
+    /// Time that the breaker stays open the first time, in seconds, from 1 to 3600. It doubles with each failed probe. Defaults to 30.
     #[schemars(range(min = 1, max = 3600))]
     pub open_s: i64,
-    /// The longest it stays open, in seconds.
+    /// Maximum time that the breaker stays open, in seconds, from 1 to 86400. Defaults to 600.
     #[schemars(range(min = 1, max = 86_400))]
     pub max_open_s: i64,
-    /// Closes after this many probes that found the gateway alive.
+    /// Number of probes that must find the gateway alive to close the breaker, from 1 to 100. Defaults to 3.
     #[schemars(range(min = 1, max = 100))]
     pub half_open_successes: i32,
-    /// A call that took longer counts as failed, in milliseconds. The default is an attempt's whole time
-    /// while another route remains: a gateway that needs longer is of no use to a payer who waits.
+    /// Duration in milliseconds after which a call counts as failed, from 1 to 60000. Defaults to 8000, the whole time of an
+    /// attempt while another route remains. A gateway that needs longer is too slow for a payer who waits.
     #[schemars(range(min = 1, max = 60_000))]
     pub slow_call_ms: i64,
-    /// Whether requests that the gateway refused for their content (400, 404, 409, 422) count as failed.
+    /// True if requests that the gateway rejected for their content (400, 404, 409, 422) count as failed. Defaults to false.
     pub count_client_errors: bool,
 }
 
@@ -59,19 +59,19 @@ impl Default for BreakerSettings {
 }
 
 impl BreakerSettings {
-    /// How far back attempts count.
+    /// Returns the length of the window in which attempts count.
     pub(super) fn window(&self) -> TimeDelta {
         seconds(self.window_s)
     }
 
-    /// How long the breaker stays open when it opens for the n-th time in a row.
+    /// Returns the time that the breaker stays open when it opens for the n-th time in a row.
     pub(super) fn open_for(&self, openings: i32) -> TimeDelta {
         let doublings = u32::try_from(openings - 1).unwrap_or(0);
         let factor = 2_i64.saturating_pow(doublings);
         seconds(self.open_s.saturating_mul(factor).min(self.max_open_s))
     }
 
-    /// Whether a window that ends with a failure opens a closed breaker.
+    /// Returns the reason to open a closed breaker after a window that ends with a failure; `None` if it stays closed.
     pub(super) fn opens_after(&self, window: &FailureWindow) -> Option<Why> {
         let share_bps = i64::from(window.failures) * WHOLE_BPS;
         let limit_bps = i64::from(window.attempts) * i64::from(self.failure_rate_bps);

@@ -30,7 +30,7 @@ fn failures(n: i32) -> FailureWindow {
     }
 }
 
-/// Opened at second 0 by five failures in a row.
+/// Returns a breaker that opened at second 0 after five failures in a row.
 fn opened() -> Breaker {
     let mut breaker = Breaker::default();
     let transition = record(&mut breaker, call(1, CallHealth::Failure), 5, 0);
@@ -288,7 +288,7 @@ fn what_an_outcome_means_follows_from_class_time_and_settings() {
     }
 }
 
-/// A merchant's traffic through one breaker: a call every `every_ms`, each failing by chance.
+/// A merchant's traffic through one breaker, whose calls fail at random.
 struct Traffic {
     breaker: Breaker,
     recent: VecDeque<(Instant, bool)>,
@@ -304,7 +304,7 @@ impl Traffic {
         }
     }
 
-    /// A linear congruential generator's upper bits, in `0..10_000`.
+    /// Returns a random number in `0..10_000`, from the upper bits of a linear congruential generator.
     fn draw_bps(&mut self) -> u64 {
         self.random = self
             .random
@@ -313,7 +313,7 @@ impl Traffic {
         (self.random >> 33) % 10_000
     }
 
-    /// One call at `now`; true once the breaker is open.
+    /// Makes one call at `now`. Returns true if the breaker opens.
     fn call(&mut self, now: Instant, failing_bps: u64, settings: &BreakerSettings) -> bool {
         let failed = self.draw_bps() < failing_bps;
         self.recent.push_back((now, failed));
@@ -371,7 +371,7 @@ fn a_gateway_that_mostly_fails_is_nearly_always_shut_out_within_twenty_calls() {
     assert!((0..20).any(|n| traffic.call(at(n), 6_000, &BreakerSettings::default())));
 }
 
-/// The rules once more, in the simplest words: what a breaker must allow after any history.
+/// Reference model: the rules again in their simplest form. It states the calls that a breaker must allow after any history.
 #[derive(Debug, Default)]
 struct Model {
     open_until: Option<i64>,

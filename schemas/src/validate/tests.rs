@@ -203,13 +203,13 @@ fn a_payer_is_sent_back_only_to_pages() {
 
 #[test]
 fn the_canonical_form_is_the_same_for_the_same_request_in_every_version() {
-    /// What a version sends today.
+    /// Request type of one version.
     #[derive(serde::Deserialize, JsonSchema)]
     struct Old {
         #[expect(dead_code, reason = "its schema is what counts")]
         name: String,
     }
-    /// The next one's, with a field more.
+    /// Request type of the next version, with more fields.
     #[derive(serde::Deserialize, JsonSchema)]
     #[expect(dead_code, reason = "its schema is what counts")]
     struct Newer {

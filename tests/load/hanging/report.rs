@@ -1,4 +1,4 @@
-//! The phases' figures, as JSON and as a table.
+//! Figures of the phases, as JSON and as a table.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ use crate::{
     run::{histogram, percentiles, us},
 };
 
-/// The table's head.
+/// Head of the table.
 pub(super) const HEAD: &str = "| phase | load average | sales (refused) | answered | healthy routes p50/p95/p99 ms | diverted p50/p99 | fell back p50/p99 | `/readyz` p50/p99 (failed) | events p50/p99 (failed) | payments p50/p99 (made, missing) | connections in use of |\n\
      | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 
-/// Requests of one kind.
+/// Latency of requests of one kind.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Timed {
     pub count: usize,
@@ -26,27 +26,27 @@ pub(crate) struct Timed {
     pub ms: Percentiles,
 }
 
-/// One phase.
+/// Figures of one phase.
 #[derive(Debug, Serialize)]
 pub(crate) struct Phase {
     pub name: String,
     pub hangs: bool,
-    /// Of the machine, over one minute: before and after.
+    /// One-minute load average of the machine, before and after the phase.
     pub load_average: [f64; 2],
     pub sales: usize,
-    /// Answered by anything but 201.
+    /// Sales answered with any status but 201.
     pub refused: usize,
-    /// What the answers showed, by route.
+    /// Number of answers by route, status and gateway.
     pub answered: BTreeMap<String, usize>,
-    /// Charges whose route never touches the gateway that hangs: from when each was due until its answer.
+    /// Charges whose route does not contain the hanging gateway: time from when each was due until its answer.
     pub healthy: Timed,
-    /// Charges whose route begins with it, and which went to a healthy one without trying it.
+    /// Charges whose route begins with the hanging gateway and which went to a healthy one without trying it.
     pub diverted: Timed,
-    /// Those that tried it first.
+    /// Charges that tried the hanging gateway first.
     pub fell_back: Timed,
     pub readyz: Timed,
     pub events: Timed,
-    /// From the payment at the gateway until the charge was `paid`.
+    /// Time from the payment at the gateway until the charge was `paid`.
     pub payments: Timed,
     pub connections: BTreeMap<String, Pool>,
     pub rest: Option<Rest>,
@@ -54,19 +54,19 @@ pub(crate) struct Phase {
     healthy_us: Option<Histogram<u64>>,
 }
 
-/// All of it.
+/// Figures of the whole measurement.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub sales_per_s: u32,
     pub merchants: usize,
-    /// Healthy routes, with a gateway that hangs over without: the median of the pairs, and each pair.
+    /// p99 of healthy routes with a hanging gateway divided by p99 without: the median of the pairs, and the value of each pair.
     pub p99_ratio: f64,
     pub p99_ratios: Vec<f64>,
     pub p50_ratios: Vec<f64>,
-    /// The same of all samples together.
+    /// The same ratio over all samples together.
     pub p99_ratio_pooled: f64,
     pub refused: usize,
-    /// Readings that found all of a process's connections in use.
+    /// Number of readings with all connections of a process in use.
     pub pools_full: u64,
     pub phases: Vec<Phase>,
 }
@@ -252,14 +252,14 @@ impl Report {
     }
 }
 
-/// The middle one; of an even number, the greater one of the two in the middle.
+/// Returns the median; of an even number of values, the greater of the two in the middle.
 pub(crate) fn median(of: &[f64]) -> f64 {
     let mut sorted = of.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The machine's load average over one minute.
+/// Returns the machine's load average over one minute.
 pub(crate) fn load_average() -> f64 {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let first = text.split(' ').next().and_then(|value| value.parse().ok());

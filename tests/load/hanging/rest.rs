@@ -1,4 +1,4 @@
-//! After the gateway answers again: everything comes to rest, and then each sale's row is compared with the simulators' books.
+//! After the gateway answers again: waits until the system is at rest, then compares each sale's row with the simulators' books.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,36 +13,36 @@ use uuid::Uuid;
 use super::{Hanging, Sale};
 
 const READ_EVERY: Duration = Duration::from_secs(3);
-/// What is not at rest by then is reported as it is.
+/// Maximum wait for rest. Work that is not done by then is reported in its present state.
 const PATIENCE: Duration = Duration::from_mins(10);
 
-/// All sales so far, at rest.
+/// State of all sales so far, at rest.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Rest {
     pub after_s: f64,
     pub reached: bool,
-    /// Accepted sales, by the state of their charges and by route.
+    /// Number of accepted sales by the status of their charges and by route.
     pub charges: BTreeMap<String, usize>,
     pub attempts: BTreeMap<String, i64>,
-    /// Accepted sales without a row.
+    /// Number of accepted sales without a row.
     pub lost: usize,
     pub processing: usize,
     pub failed_without_reason: usize,
-    /// Payable by our word, and not exactly once at the gateways.
+    /// Charges that are `pending` in our rows but not payable exactly once at the gateways.
     pub pending_not_payable_once: usize,
-    /// Orders that a payer could pay more than once, or again after they were paid.
+    /// Orders that a payer could pay more than once, or once more after a payment.
     pub payable_twice: usize,
     /// Rows that are overdue by more than a minute.
     pub overdue: i64,
 }
 
-/// A charge's row.
+/// Row of a charge.
 struct Found {
     status: String,
     has_reason: bool,
 }
 
-/// An order at the gateways.
+/// Instruments of an order at the gateways.
 #[derive(Default)]
 struct Booked {
     payable: usize,
@@ -50,7 +50,7 @@ struct Booked {
 }
 
 impl Rest {
-    /// Waits until all is at rest.
+    /// Waits until the system is at rest.
     pub(super) async fn reach(
         db: &mut PgConnection,
         hanging: &Hanging,

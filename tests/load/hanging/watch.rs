@@ -1,4 +1,4 @@
-//! What others notice meanwhile: readiness, events, payments, connections to the database.
+//! Measures everything but sales during a phase: readiness, events, payments and database connections.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,34 +14,34 @@ use url::Url;
 
 use super::{Hanging, lock};
 
-/// Between two requests to `/readyz`, and two to `/v1/events`.
+/// Interval between two requests to `/readyz`, and between two to `/v1/events`.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
-/// Between two readings of a process's metrics.
+/// Interval between two readings of a process's metrics.
 const READ_EVERY: Duration = Duration::from_millis(100);
-/// Between two payments.
+/// Interval between two payments.
 const PAY_EVERY: Duration = Duration::from_secs(1);
-/// A payment that is not registered by then has failed.
+/// Time after which a payment that is not registered counts as failed.
 const PAID_WITHIN: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(25);
 
-/// Connections to the database of one process.
+/// Database connections of one process.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Pool {
     pub max_in_use: u64,
     pub size: u64,
     pub readings: u64,
-    /// Readings that found all of them in use.
+    /// Number of readings with all connections in use.
     pub full: u64,
 }
 
-/// What was seen until the phase was over.
+/// Results of watching until the end of the phase.
 pub(super) struct CheckReport {
     pub readyz: Vec<Probe>,
     pub events: Vec<Probe>,
     pub pools: BTreeMap<String, Pool>,
 }
 
-/// One request.
+/// Result of one request.
 #[derive(Clone, Copy)]
 pub(super) struct Probe {
     pub ok: bool,
@@ -68,7 +68,7 @@ impl Hanging {
         }
     }
 
-    /// Pays a charge every second. Returns how long it took until each was `paid`.
+    /// Pays a charge every second. Returns the time until each was `paid`.
     pub(super) async fn pay(&self, until: Instant) -> Vec<Probe> {
         let mut paying = JoinSet::new();
         let mut at = Instant::now() + PAY_EVERY;

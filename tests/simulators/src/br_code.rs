@@ -9,7 +9,7 @@ fn field(id: &str, value: &str) -> String {
     format!("{id}{:02}{value}", value.chars().count())
 }
 
-/// The payload whose location (without a scheme) is `location`.
+/// Returns the BR Code payload whose location (without a scheme) is `location`.
 pub(crate) fn dynamic(location: &str, amount: &str) -> String {
     let account = field("00", "br.gov.bcb.pix") + &field("25", location);
     let text = [

@@ -1,4 +1,4 @@
-//! Answers whose body does not come as it should.
+//! Faults that break the body of a response.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use futures::{StreamExt, stream};
 
 use crate::listener::Cut;
 
-/// The longest answer.
+/// Largest response body in bytes.
 const MAX_BODY: usize = 1 << 20;
-/// Lets the first half reach the client before the connection ends.
+/// Delay that lets the first half reach the client before the connection ends.
 const FLUSH: Duration = Duration::from_millis(20);
-/// What a Pix code's checksum stands behind.
+/// Id and length of the CRC field of a Pix code; the checksum follows.
 const CHECKSUM: &str = "6304";
-/// Between bytes, unless told.
+/// Default delay between bytes in milliseconds.
 const BYTE_MS: u64 = 20;
-/// After this the rest of a trickling body comes at once.
+/// Time limit of a trickling body; afterwards the rest is sent at once.
 const MAX_TRICKLE: Duration = Duration::from_secs(30);
 
 async fn taken_apart(response: Response<Body>) -> (Parts, Bytes) {
@@ -28,13 +28,13 @@ async fn taken_apart(response: Response<Body>) -> (Parts, Bytes) {
     (parts, bytes)
 }
 
-/// Half of the body, as if it were all.
+/// Returns half of the body with a matching length.
 pub(crate) async fn halved(response: Response<Body>) -> Response<Body> {
     let (parts, bytes) = taken_apart(response).await;
     Response::from_parts(parts, Body::from(bytes.slice(..bytes.len() / 2)))
 }
 
-/// Half of the body under the whole one's length, then the connection ends.
+/// Sends half of the body under the length of the whole, then ends the connection.
 pub(crate) async fn truncated(response: Response<Body>) -> Response<Body> {
     let (mut parts, bytes) = taken_apart(response).await;
     parts
@@ -48,7 +48,7 @@ pub(crate) async fn truncated(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::from_stream(half.chain(end)))
 }
 
-/// The body with another checksum in each Pix code: the last four characters of its text.
+/// Replaces the checksum of each Pix code in the body: the last four characters of its text.
 pub(crate) async fn odd_codes(response: Response<Body>) -> Response<Body> {
     let (parts, bytes) = taken_apart(response).await;
     let text = String::from_utf8_lossy(&bytes);
@@ -66,7 +66,7 @@ pub(crate) async fn odd_codes(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::from(odd))
 }
 
-/// The body byte by byte.
+/// Sends the body byte by byte.
 pub(crate) async fn trickling(response: Response<Body>, byte_ms: u64) -> Response<Body> {
     let (mut parts, bytes) = taken_apart(response).await;
     parts

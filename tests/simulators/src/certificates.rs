@@ -1,4 +1,4 @@
-//! An authority of our own, the certificate of Efí's listener, and one for clients.
+//! The simulators' certificate authority, the certificate of Efí's listener, and a client certificate.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// All in PEM.
+/// Certificates and keys in PEM.
 pub(crate) struct Certificates {
     pub ca: String,
     pub client: String,
@@ -33,7 +33,7 @@ pub(crate) struct Certificates {
 const FILES: [&str; 3] = ["ca.pem", "client.pem", "server.pem"];
 
 impl Certificates {
-    /// Those of the folder; new ones where it has none.
+    /// Reads the certificates of the folder, or creates new ones if a file is missing.
     pub(crate) fn open(folder: Option<&Path>) -> anyhow::Result<Self> {
         let Some(folder) = folder else {
             return Self::make();
@@ -79,8 +79,8 @@ impl Certificates {
         })
     }
 
-    /// A client that shows a certificate of the authority. It trusts everybody: receivers on developers' machines have certificates of
-    /// their own making.
+    /// Returns a client that presents a certificate of the authority. It accepts any server certificate, because receivers on developers'
+    /// machines use self-signed ones.
     pub(crate) fn client(&self) -> anyhow::Result<reqwest::Client> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -91,7 +91,7 @@ impl Certificates {
         Ok(client.build()?)
     }
 
-    /// Takes only clients whose certificate the authority signed, and none while `refuses`.
+    /// Returns an acceptor that accepts only clients whose certificate the authority signed, and no client while `refuses` is true.
     pub(crate) fn acceptor(&self, refuses: Arc<AtomicBool>) -> anyhow::Result<TlsAcceptor> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes())?)?;
@@ -107,13 +107,13 @@ impl Certificates {
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(clients)
             .with_single_cert(chain, key)?;
-        // a resumed session would not show its certificate again
+        // a resumed session would not present its certificate again
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
 
-/// A verifier that can be told to refuse everybody.
+/// Verifier of client certificates that rejects every certificate while `refuses` is true.
 #[derive(Debug)]
 struct Gate {
     clients: Arc<dyn ClientCertVerifier>,

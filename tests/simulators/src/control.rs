@@ -1,4 +1,4 @@
-//! The control, the same for every simulator.
+//! The control API, the same for every simulator.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ mod notification;
 mod page;
 mod settings;
 
-/// A charge that exists at a gateway.
+/// Charge that exists at a gateway.
 #[derive(Clone, Debug, Serialize)]
 pub struct Held {
     pub id: String,
@@ -27,69 +27,69 @@ pub struct Held {
     pub description: String,
     /// `pix`, `boleto` or `card`.
     pub method: &'static str,
-    /// The gateway's own word.
+    /// Status in the gateway's own terms.
     pub status: String,
-    /// In centavos.
+    /// Amount in centavos.
     pub amount: i64,
     pub payable: bool,
     pub paid: bool,
-    /// Given back so far, in centavos.
+    /// Amount refunded so far, in centavos.
     pub refunded: i64,
-    /// Whether a dispute is open or was lost.
+    /// True if a dispute is open or was lost.
     pub disputed: bool,
     pub created_at: DateTime<Utc>,
-    /// What the simulator spent on the requests about it, in microseconds.
+    /// Time that the simulator spent on requests about this charge, in microseconds.
     pub service_us: u64,
     pub account: String,
 }
 
-/// What a person, or the time, does to a charge.
+/// Action on a charge by a person or by the passing of time.
 #[derive(Clone, Copy, Debug)]
 pub enum Action {
-    /// Of this many centavos, if not of what was asked.
+    /// The payer pays this many centavos. Defaults to the charge's amount.
     Pay(Option<i64>),
-    /// Its last payable moment passes.
+    /// The last payable moment passes.
     Expire,
-    /// The gateway, or somebody in its panel, cancels it.
+    /// The gateway, or the merchant in the gateway's panel, cancels the charge.
     Cancel,
-    /// The due date passes, and it stays payable.
+    /// The due date passes. The charge stays payable.
     Overdue,
-    /// The payer's means are declined.
+    /// The payer's payment is declined.
     Fail,
-    /// Somebody in the gateway's panel gives money back: so many centavos, if not all.
+    /// The merchant refunds this many centavos in the gateway's panel. Defaults to the whole amount.
     Refund(Option<i64>),
-    /// The payer claims money back (MED, chargeback, dispute): so many centavos, if not all.
+    /// The payer disputes this many centavos (MED, chargeback, dispute). Defaults to the whole amount.
     Dispute(Option<i64>),
-    /// The open dispute ends; `won`: the merchant keeps the money.
+    /// The open dispute closes. If `won`, the merchant retains the money.
     CloseDispute { won: bool },
 }
 
-/// A simulated gateway, as the control sees it.
+/// Interface of a simulated gateway for the control API.
 pub(crate) trait ControlApi: Send + Sync {
     fn sim(&self) -> &Arc<Sim>;
     fn charges(&self) -> Vec<Held>;
-    /// `charge`: an id or a reference. The error is for people.
+    /// Applies an action to a charge, given by its id or reference. The error is a text for people.
     fn act(&self, charge: &str, action: Action, notify: bool) -> Result<(), String>;
-    /// Adds so many copies of a charge, newer and under references of somebody else: volume for lists.
+    /// Adds copies of a charge, newer and with references of another system, as volume for lists.
     fn copy(&self, _charge: &str, _count: u64) -> Result<(), String> {
         Err("this simulator copies no charges".to_owned())
     }
-    /// Time spent on a charge.
+    /// Adds time spent on a charge, in microseconds.
     fn served(&self, reference: &str, us: u64);
-    /// Does what is due by the clock: called before each request, and when the clock is advanced.
+    /// Performs the actions that are due by the clock. Called before each request, and when the clock is advanced.
     fn due(&self) {}
-    /// The settings that only this gateway has: an object.
+    /// Returns the settings that only this gateway has, as an object.
     fn own_settings(&self) -> Value {
         json!({})
     }
-    /// Takes all of them, changed. The error is for people.
+    /// Replaces all of the gateway's own settings. The error is a text for people.
     fn set_own(&self, _settings: Value) -> Result<(), String> {
         Ok(())
     }
-    /// An error of that status in the gateway's own shape.
+    /// Returns an error response with this status in the gateway's own format.
     fn refusal(&self, status: StatusCode) -> Response<axum::body::Body>;
     fn reset(&self);
-    /// Forgets what was created; addresses that were registered stay.
+    /// Deletes all created objects. Registered webhook addresses remain.
     fn forget(&self);
 }
 
@@ -99,7 +99,7 @@ struct ControlApis(Arc<Vec<Arc<dyn ControlApi>>>);
 type ControlError = (StatusCode, String);
 
 impl ControlApis {
-    /// The gateway of that name, up to date.
+    /// Returns the gateway with this name after performing its due actions.
     fn of(&self, gateway: &str) -> Result<Arc<dyn ControlApi>, ControlError> {
         let found = self.0.iter().find(|api| api.sim().name == gateway);
         let api = found.cloned().ok_or_else(|| {

@@ -1,11 +1,11 @@
-//! CPF and CNPJ, the alphanumeric one too.
+//! Validation of CPF and CNPJ, including the alphanumeric CNPJ.
 
 const FIRST_CNPJ: [u32; 12] = [5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2];
 const SECOND_CNPJ: [u32; 13] = [6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2];
 const FIRST_CPF: [u32; 9] = [10, 9, 8, 7, 6, 5, 4, 3, 2];
 const SECOND_CPF: [u32; 10] = [11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
 
-/// Eleven digits, the last two of which check the others.
+/// Returns true for eleven digits whose last two are valid check digits.
 pub(crate) fn is_cpf(text: &str) -> bool {
     let alike = text.bytes().all(|byte| text.as_bytes()[0] == byte);
     text.len() == 11
@@ -15,7 +15,7 @@ pub(crate) fn is_cpf(text: &str) -> bool {
         && checks(text, &SECOND_CPF)
 }
 
-/// Twelve digits or capital letters, and two digits that check them.
+/// Returns true for twelve digits or capital letters followed by two valid check digits.
 pub(crate) fn is_cnpj(text: &str) -> bool {
     let is_right = |(at, byte): (usize, u8)| {
         byte.is_ascii_digit() || (at < FIRST_CNPJ.len() && byte.is_ascii_uppercase())
@@ -27,12 +27,12 @@ pub(crate) fn is_cnpj(text: &str) -> bool {
         && checks(text, &SECOND_CNPJ)
 }
 
-/// One that only gateways which know CNPJs with letters can take.
+/// Returns true if the CNPJ contains letters; not every gateway accepts these.
 pub(crate) fn has_letters(cnpj: &str) -> bool {
     cnpj.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
-/// Whether the character after those that are weighed is their check digit.
+/// Returns true if the character after the weighted ones is their check digit.
 fn checks(text: &str, weights: &[u32]) -> bool {
     let mut values = text.bytes().map(|byte| u32::from(byte - b'0'));
     let sum: u32 = values.clone().zip(weights).map(|(v, w)| v * w).sum();

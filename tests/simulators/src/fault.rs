@@ -1,4 +1,4 @@
-//! What goes wrong, on demand.
+//! Faults on demand.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -15,29 +15,30 @@ use crate::sim::lock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
-    /// Connections are refused, until healed.
+    /// Connections are refused until the fault is cleared.
     Down,
-    /// The TLS listener refuses every client certificate, until healed.
+    /// The TLS listener refuses every client certificate until the fault is cleared.
     CertificateRefused,
-    /// Answered so, without an effect unless `after`; with `body` and `headers`, if they are given, instead of the gateway's own error.
+    /// The response has this status. The request has no effect unless `after` is set. If `body` or `headers` are given, they replace the
+    /// gateway's own error.
     Status,
-    /// A wait before the effect, or `after` it.
+    /// The request waits before its effect, or after it if `after` is set.
     Delay,
     /// The connection ends before the effect.
     ResetBefore,
     /// The connection ends after the effect, instead of an answer.
     ResetAfter,
-    /// The effect happens, and half of the answer's body is sent as if it were all.
+    /// The effect happens, and half of the body is sent with a matching length.
     Malformed,
     /// The effect happens, and the connection ends after half of the announced body.
     Truncated,
-    /// The effect happens, and the body comes byte by byte, `delay_ms` apart.
+    /// The effect happens, and the body is sent byte by byte, `delay_ms` apart.
     Trickle,
-    /// The effect happens, and Pix codes in the answer end in a checksum that is wrong.
+    /// The effect happens, and Pix codes in the response end in a wrong checksum.
     OddCode,
 }
 
-/// One of so many requests takes `delay_p99_ms`.
+/// Number of requests of which one takes `delay_p99_ms`.
 const SLOWEST_OF: u32 = 100;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,29 +49,29 @@ pub(crate) struct Fault {
     pub status: u16,
     #[serde(default)]
     pub delay_ms: u64,
-    /// Evenly between `delay_ms` and this.
+    /// Upper bound of the delay, which is drawn evenly from `delay_ms` to this.
     #[serde(default)]
     delay_max_ms: Option<u64>,
-    /// The slowest request of a hundred takes this.
+    /// Delay of the slowest request in a hundred.
     #[serde(default)]
     delay_p99_ms: Option<u64>,
     pub retry_after_s: Option<u64>,
-    /// What a `status` answers: a text as it is (HTML of a proxy, nothing at all), anything else as JSON.
+    /// Body of a `status` response. A string is sent unchanged (HTML of a proxy, or nothing), any other value as JSON.
     #[serde(default)]
     body: Option<Value>,
-    /// Of that answer.
+    /// Headers of a `status` response.
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    /// Only requests with this method.
+    /// Method of the requests that the fault affects. Defaults to any method.
     method: Option<String>,
-    /// Only requests whose path begins so.
+    /// Path prefix of the requests that the fault affects. Defaults to any path.
     path: Option<String>,
-    /// So many matching requests pass before it begins.
+    /// Number of matching requests that pass before the fault begins.
     #[serde(default)]
     skip: u64,
-    /// It ends after so many.
+    /// Number of requests that the fault affects. Defaults to no limit.
     times: Option<u64>,
-    /// From 0 to 1: how likely a matching request is hit; none: always.
+    /// Probability from 0 to 1 that a matching request is affected. Defaults to 1.
     #[serde(default)]
     probability: Option<f64>,
     #[serde(default)]
@@ -82,7 +83,7 @@ fn unavailable() -> u16 {
 }
 
 impl Fault {
-    /// Says what is wrong with it.
+    /// Returns an error if a field is invalid.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         if self.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
             return Err("probability is from 0 to 1");
@@ -106,7 +107,7 @@ impl Fault {
         })
     }
 
-    /// The answer of a `status`; `refusal`: the gateway's own error of that status.
+    /// Returns the response of a `status` fault. `refusal` creates the gateway's own error with that status.
     pub(crate) fn answer(
         &self,
         refusal: impl FnOnce(StatusCode) -> Response<Body>,
@@ -132,7 +133,7 @@ impl Fault {
                 .is_none_or(|prefix| path.starts_with(prefix))
     }
 
-    /// Decides this request's delay.
+    /// Draws the delay of one request.
     fn drawn(&self, rng: &mut StdRng) -> Self {
         let mut drawn = self.clone();
         if let Some(max) = self.delay_max_ms {
@@ -162,7 +163,7 @@ fn chosen(status: StatusCode, body: &Value) -> Response<Body> {
     response
 }
 
-/// All that is wrong now.
+/// Active faults of one simulator.
 pub(crate) struct Faults {
     all: Mutex<Vec<Fault>>,
     rng: Mutex<StdRng>,
@@ -188,12 +189,12 @@ impl Faults {
         lock(&self.all).clone()
     }
 
-    /// Whether something that is so likely happens now.
+    /// Draws whether an event with this probability happens now.
     pub(crate) fn chance(&self, probability: f64) -> bool {
         lock(&self.rng).random_bool(probability.clamp(0.0, 1.0))
     }
 
-    /// What happens to this request; uses the faults up.
+    /// Returns the faults that affect this request, and counts them down.
     pub(crate) fn of(&self, method: &str, path: &str) -> Vec<Fault> {
         let mut faults = lock(&self.all);
         let mut rng = lock(&self.rng);

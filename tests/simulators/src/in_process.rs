@@ -1,5 +1,5 @@
-//! The simulators without sockets, time or telling of their own, for the seeded simulation: called directly, moved by its clock;
-//! what they would tell is taken from them.
+//! Simulators without sockets, a running clock or sending of their own, for the seeded simulation. The simulation calls them directly,
+//! moves their clock, and sends their notifications.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,13 +24,13 @@ use crate::{
     stripe,
 };
 
-/// The longest answer.
+/// Largest response body in bytes.
 const MAX_BODY: usize = 1 << 22;
 
-/// All simulators, by name: `efi`, `efi_cobrancas`, `stripe`, `asaas`.
+/// All simulators by name: `efi`, `efi_cobrancas`, `stripe`, `asaas`.
 pub struct InProcess {
     gateways: BTreeMap<&'static str, (Arc<dyn ControlApi>, Router)>,
-    /// A client certificate and its key, which Efí takes.
+    /// Client certificate and key that Efí accepts.
     pub client_pem: String,
 }
 
@@ -58,7 +58,7 @@ impl InProcess {
         })
     }
 
-    /// Forgets all charges and draws from a new seed. Addresses that were registered stay.
+    /// Deletes all charges and reseeds the random generators. Registered webhook addresses remain.
     pub fn begin(&self, seed: u64, now: DateTime<Utc>) {
         for (n, (api, _)) in (0..).zip(self.gateways.values()) {
             api.forget();
@@ -67,7 +67,7 @@ impl InProcess {
         }
     }
 
-    /// Moves the clock, and does what is due by it.
+    /// Sets the clock and performs the actions that are due.
     pub fn stand_at(&self, now: DateTime<Utc>) {
         for (api, _) in self.gateways.values() {
             api.sim().stand_at(now);
@@ -79,7 +79,7 @@ impl InProcess {
         &self.gateways[gateway].0
     }
 
-    /// Answers a request: status, headers, body.
+    /// Handles a request and returns status, headers and body.
     pub async fn call(
         &self,
         gateway: &str,
@@ -94,7 +94,7 @@ impl InProcess {
         (parts.status, parts.headers, body.to_vec())
     }
 
-    /// What the gateway answers that refuses or fails so.
+    /// Returns the gateway's own error response with this status.
     pub async fn refusal(
         &self,
         gateway: &str,
@@ -105,22 +105,22 @@ impl InProcess {
         (parts.status, parts.headers, body.to_vec())
     }
 
-    /// All that exists there.
+    /// Returns all charges that exist at the gateway.
     pub fn charges(&self, gateway: &str) -> Vec<Held> {
         self.api(gateway).charges()
     }
 
-    /// What a person, or time, does to a charge. The error says why not.
+    /// Applies an action of a person, or of the passing of time, to a charge. Returns the reason as an error if it is not possible.
     pub fn act(&self, gateway: &str, charge: &str, action: Action) -> Result<(), String> {
         self.api(gateway).act(charge, action, true)
     }
 
-    /// Takes what is to be told, by number.
+    /// Takes the numbers of the notifications that are to be sent.
     pub fn left(&self, gateway: &str) -> Vec<usize> {
         std::mem::take(&mut *lock(&self.api(gateway).sim().left))
     }
 
-    /// A notification as it goes out now: signed now, for instance.
+    /// Returns a notification as it would be sent now, for example signed with the current time.
     pub fn written(&self, gateway: &str, n: usize) -> Option<Outgoing> {
         notify::written(self.api(gateway).sim(), n)
     }

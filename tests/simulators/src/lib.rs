@@ -30,7 +30,7 @@ use listener::Listener;
 pub use notify::Outgoing;
 use sim::Sim;
 
-/// Where the simulators listen; 0 is any free port.
+/// Ports of the listeners; 0 is any free port.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
     pub control: u16,
@@ -41,17 +41,17 @@ pub struct Ports {
     pub asaas: u16,
 }
 
-/// How the simulators are started.
+/// Options of `start`.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub ports: Ports,
-    /// The folder of the certificates, kept between runs; none: new ones, in memory.
+    /// Folder that stores the certificates between runs. Without it, new ones are created in memory.
     pub certificates: Option<PathBuf>,
-    /// What ids are drawn from.
+    /// Seed of the generated ids.
     pub seed: u64,
 }
 
-/// Running simulators.
+/// Running simulators and their addresses.
 pub struct Simulators {
     pub control: Url,
     pub efi_tls: Url,
@@ -59,16 +59,16 @@ pub struct Simulators {
     pub efi_cobrancas: Url,
     pub stripe: Url,
     pub asaas: Url,
-    /// The authority that signed the certificate of Efí's listener.
+    /// Authority that signed the certificate of Efí's listener, in PEM.
     pub ca_pem: String,
-    /// A client certificate and its key, which that listener takes.
+    /// Client certificate and key that this listener accepts, in PEM.
     pub client_pem: String,
     stop: CancellationToken,
     tracker: TaskTracker,
 }
 
 impl Simulators {
-    /// Ends them.
+    /// Stops the simulators and waits until their tasks end.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tracker.close();
@@ -149,7 +149,7 @@ pub async fn start(options: Options) -> anyhow::Result<Simulators> {
     })
 }
 
-/// Waits for the listeners, which are tasks: who connects at once must not be refused.
+/// Waits until the listeners, which are tasks, accept connections: a client that connects at once must not be refused.
 async fn take_connections(sims: &[Arc<Sim>]) {
     for sim in sims {
         sim.set_up(true).await;

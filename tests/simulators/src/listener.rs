@@ -1,4 +1,4 @@
-//! Sockets that can be closed and opened again, and requests that meet their faults.
+//! Listeners that can be closed and opened again, and the application of faults to requests.
 
 use std::{
     convert::Infallible,
@@ -33,17 +33,17 @@ use crate::{
 const BACKLOG: u32 = 1024;
 const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 
-/// A charge that a request was about: put into the answer's extensions.
+/// Reference of the charge that a request was about. Stored in the response's extensions.
 #[derive(Clone)]
 pub(crate) struct About(pub String);
 
-/// Opens sockets.
+/// Opener of listening sockets.
 pub(crate) struct Listener {
     pub stop: CancellationToken,
     pub tracker: TaskTracker,
 }
 
-/// Why a connection ends without an answer, or within one.
+/// Marker that the connection ends without a response, or within one.
 #[derive(Debug)]
 pub(crate) struct Cut;
 
@@ -56,7 +56,7 @@ impl std::fmt::Display for Cut {
 impl std::error::Error for Cut {}
 
 impl Listener {
-    /// Serves a gateway. While it is down the port stays ours, and refuses connections.
+    /// Serves a gateway. While it is down, the port stays bound and refuses connections.
     pub(crate) fn open(
         &self,
         address: SocketAddr,
@@ -102,7 +102,7 @@ impl Listener {
         Ok(bound)
     }
 
-    /// Serves the control, which knows no faults.
+    /// Serves the control API, which has no faults.
     pub(crate) async fn open_control(
         &self,
         address: SocketAddr,
@@ -122,7 +122,7 @@ impl Listener {
     }
 }
 
-/// A port of ours that nobody listens on yet.
+/// Binds a port without listening on it.
 fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -153,7 +153,7 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     match tls {
-        // without a certificate that the authority signed there is no answer at all
+        // without a certificate that the authority signed, the client receives no response
         Some(tls) => {
             if let Ok(stream) = tls.accept(stream).await {
                 serve(stream, api, router).await;
@@ -171,7 +171,7 @@ async fn serve(
     let service = service_fn(move |request: Request<Incoming>| {
         let (api, router) = (api.clone(), router.clone());
         let sim = api.sim().clone();
-        // what a gateway has begun it ends, though the caller has hung up
+        // a gateway completes a request even if the caller disconnects
         let answering = sim.stop.clone().run_until_cancelled_owned(async move {
             answer(&api, router, request.map(Body::new)).await
         });
@@ -243,7 +243,7 @@ async fn route(router: Router, request: Request<Body>) -> Response<Body> {
     outcome.unwrap_or_else(|never| match never {})
 }
 
-/// What the faults do instead of the effect.
+/// Applies the faults that replace or precede the effect.
 async fn before(
     api: &Arc<dyn ControlApi>,
     faults: &[Fault],
@@ -259,7 +259,7 @@ async fn before(
     None
 }
 
-/// What the faults do after the effect.
+/// Applies the faults that follow the effect.
 async fn after(
     api: &Arc<dyn ControlApi>,
     faults: &[Fault],
@@ -285,7 +285,7 @@ fn broken(api: &Arc<dyn ControlApi>, fault: &Fault) -> Response<Body> {
     fault.answer(|status| api.refusal(status))
 }
 
-/// When it answers, by the simulator's own clock.
+/// Adds the `Date` header by the simulator's own clock.
 pub(crate) fn dated(api: &Arc<dyn ControlApi>, mut response: Response<Body>) -> Response<Body> {
     let date = api.sim().now().format(HTTP_DATE).to_string();
     if let Ok(date) = HeaderValue::from_str(&date) {

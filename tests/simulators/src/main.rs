@@ -1,4 +1,4 @@
-//! The simulators alone, until interrupted.
+//! Binary that runs the simulators until it is interrupted.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,15 @@ use clap::Parser;
 use simulators::{Options, Ports};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Simulators of Efí (API Pix and API Cobranças), Stripe and Asaas. Their control is described in the README.
+/// Simulators of Efí (API Pix and API Cobranças), Stripe and Asaas. The README describes their control API.
 #[derive(Parser)]
 struct Arguments {
     #[arg(long, default_value_t = 4100)]
     control_port: u16,
-    /// HTTPS, with a client certificate.
+    /// Port of Efí's API Pix over HTTPS with a client certificate.
     #[arg(long, default_value_t = 4101)]
     efi_tls_port: u16,
-    /// The same over plain HTTP.
+    /// Port of the same API over plain HTTP.
     #[arg(long, default_value_t = 4105)]
     efi_port: u16,
     #[arg(long, default_value_t = 4102)]
@@ -23,10 +23,10 @@ struct Arguments {
     stripe_port: u16,
     #[arg(long, default_value_t = 4104)]
     asaas_port: u16,
-    /// Keeps the authority (`ca.pem`) and the client certificate (`client.pem`) here.
+    /// Folder that stores the authority (`ca.pem`) and the client certificate (`client.pem`).
     #[arg(long)]
     certificates: Option<PathBuf>,
-    /// What ids are drawn from.
+    /// Seed of the generated ids.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }

@@ -1,4 +1,4 @@
-//! Telling: signed or tokened, tried again by a schedule, in order where the gateway keeps order.
+//! Sending of notifications: signed or with a token, retried by a schedule, in order for gateways that preserve order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sim::{Sim, lock};
 
-/// How long a receiver may take.
+/// Timeout of one request to a receiver.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What was told, or is being told.
+/// Notification that was sent or is being sent.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Notification {
     pub n: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Notification {
     pub event: String,
     pub body: String,
     pub attempts: Vec<Try>,
-    /// It was lost on purpose: no try was made.
+    /// True if the notification was lost on purpose: it was never sent.
     pub lost: bool,
     #[serde(skip)]
     proof: Proof,
@@ -37,17 +37,17 @@ pub(crate) struct Try {
     error: Option<String>,
 }
 
-/// How a receiver knows that it is us.
+/// Proof of origin for the receiver.
 #[derive(Clone, Debug)]
 pub(crate) enum Proof {
     None,
-    /// `Stripe-Signature` with this secret, made anew for each try.
+    /// `Stripe-Signature` with this secret, computed for each try.
     Stripe(String),
-    /// A header with a fixed value.
+    /// Header with a fixed value.
     Header(&'static str, String),
 }
 
-/// What is to be told, and how hard.
+/// Notification to send, with its retry schedule and delivery rules.
 pub(crate) struct NotificationPlan {
     pub url: String,
     pub event: String,
@@ -55,13 +55,13 @@ pub(crate) struct NotificationPlan {
     pub proof: Proof,
     /// Seconds between tries.
     pub schedule_s: &'static [u64],
-    /// Exactly 200, or anything from 200 to 299.
+    /// True if only status 200 counts as accepted; otherwise any from 200 to 299.
     pub exactly_200: bool,
-    /// One after the other.
+    /// Lock that sends notifications one after another.
     pub order: Option<Arc<OrderLock<()>>>,
 }
 
-/// A notification on its way.
+/// Notification as it is sent.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     pub url: String,
@@ -70,19 +70,19 @@ pub struct Outgoing {
     pub headers: Vec<(String, String)>,
 }
 
-/// Dropped (or sent) to let the notification go that was held back.
+/// Sender that releases a held-back notification when it is used or dropped.
 pub(crate) type Held = oneshot::Sender<()>;
 
-/// When a notification counts as heard.
+/// Condition under which a notification counts as received.
 enum Receipt {
     Status {
         exactly_200: bool,
     },
-    /// Not by any answer, but by what the receiver does next.
+    /// The receiver's next call, not its response, proves the receipt.
     Else(CancellationToken),
 }
 
-/// Tells, in the background, until it was accepted or the schedule is used up.
+/// Sends a notification in the background until it is accepted or the schedule ends.
 pub(crate) fn notify(sim: &Arc<Sim>, plan: NotificationPlan) {
     let received = Receipt::Status {
         exactly_200: plan.exactly_200,
@@ -90,7 +90,7 @@ pub(crate) fn notify(sim: &Arc<Sim>, plan: NotificationPlan) {
     start(sim, plan, (received, "application/json"));
 }
 
-/// Tells a form, again and again, until `received` or the schedule is used up: the answers do not matter.
+/// Sends a form repeatedly until `received` is canceled or the schedule ends. The responses are ignored.
 pub(crate) fn notify_form(sim: &Arc<Sim>, plan: NotificationPlan, received: CancellationToken) {
     let form = "application/x-www-form-urlencoded";
     start(sim, plan, (Receipt::Else(received), form));
@@ -167,7 +167,7 @@ fn take_one(left: &mut u64) -> bool {
     any
 }
 
-/// What this notification waits for, and whom it lets go once it went out.
+/// Returns the signal that this notification waits for, and the held-back notification that it releases after it is sent.
 fn turn(sim: &Sim) -> (Option<oneshot::Receiver<()>>, Option<Held>) {
     let mut held = lock(&sim.held);
     if let Some(before) = held.take() {
@@ -201,7 +201,7 @@ fn remember(
     n
 }
 
-/// A notification as it would be sent now.
+/// Returns a notification as it would be sent now.
 pub(crate) fn written(sim: &Sim, n: usize) -> Option<Outgoing> {
     let notification = lock(&sim.notifications).get(n).cloned()?;
     let mut headers = vec![(
@@ -228,7 +228,7 @@ pub(crate) fn written(sim: &Sim, n: usize) -> Option<Outgoing> {
     })
 }
 
-/// Tries once; the answer's status.
+/// Sends a notification once and returns the response's status.
 pub(crate) async fn send(sim: &Arc<Sim>, n: usize) -> Option<u16> {
     let notification = lock(&sim.notifications).get(n).cloned()?;
     let mut request = sim

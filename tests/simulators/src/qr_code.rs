@@ -1,15 +1,15 @@
-//! QR codes as pictures.
+//! QR codes as images.
 
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use qrcode::{Color, QrCode, render::svg};
 
-/// Pixels a module.
+/// Pixels per module.
 const SCALE: usize = 4;
-/// Modules of white around it.
+/// White modules around the code.
 const MARGIN: usize = 4;
 
-/// `data:image/png;base64,…`.
+/// Returns the code as `data:image/png;base64,…`.
 pub(crate) fn png(text: &str) -> anyhow::Result<String> {
     let code = QrCode::new(text)?;
     let (width, modules) = (code.width(), code.into_colors());
@@ -31,7 +31,7 @@ pub(crate) fn png(text: &str) -> anyhow::Result<String> {
     Ok(format!("data:image/png;base64,{}", STANDARD.encode(file)))
 }
 
-/// `data:image/svg+xml;base64,…`.
+/// Returns the code as `data:image/svg+xml;base64,…`.
 pub(crate) fn svg(text: &str) -> anyhow::Result<String> {
     let picture = QrCode::new(text)?.render::<svg::Color<'_>>().build();
     let picture = STANDARD.encode(picture);

@@ -1,4 +1,4 @@
-//! What every simulator has: a clock, ids, settings, faults, and a memory of what came and went.
+//! State that every simulator has: a clock, ids, settings, faults, and a log of requests and notifications.
 
 use std::{
     collections::VecDeque,
@@ -20,37 +20,38 @@ use crate::{
     notify::{Held, Notification},
 };
 
-/// How many requests are remembered.
+/// Number of requests that are logged.
 const REQUESTS: usize = 10_000;
-/// Ten years: nothing waits longer.
+/// Longest sleep: ten years.
 const MAX_SLEEP_MS: i64 = 315_360_000_000;
-/// Sets the faults' draws apart from those of the ids.
+/// Separates the random sequence of the faults from that of the ids.
 const FAULTS: u64 = 0x5157;
 
-/// How a simulator behaves when nothing is broken.
+/// Behavior of a simulator without faults.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Settings {
-    /// Before every answer.
+    /// Delay before every response, in milliseconds.
     pub latency_ms: u64,
-    /// Each new charge pays itself after this.
+    /// Time after which each new charge is paid automatically, in milliseconds.
     pub auto_pay_ms: Option<u64>,
-    /// Efí's homologation pays what is at most R$ 10,00 by itself; off unless told.
+    /// Time after which a charge of at most R$ 10.00 is paid automatically, as in Efí's homologation environment, in milliseconds. Off by
+    /// default.
     pub auto_pay_small_ms: Option<u64>,
-    /// Whether anything is told.
+    /// True if notifications are sent.
     pub notify: bool,
     pub notification_delay_ms: u64,
-    /// Between tries of a notification; none: the gateway's own schedule.
+    /// Seconds between tries of a notification. Defaults to the gateway's own schedule.
     pub notification_retries_s: Option<Vec<u64>>,
-    /// Each notification is sent so many times.
+    /// Number of times that each notification is sent.
     pub notification_copies: u32,
-    /// From 0 to 1: how likely a notification is never sent.
+    /// Probability from 0 to 1 that a notification is never sent.
     pub notification_loss: f64,
-    /// So many of the next notifications are never sent.
+    /// Number of next notifications that are never sent.
     pub notification_lose_next: u64,
-    /// So many of the next notifications wait until the one after them went out, or until healed.
+    /// Number of next notifications that wait until the one after them was sent, or until all faults are cleared.
     pub notification_hold_next: u64,
-    /// How long a token of Efí lives.
+    /// Lifetime of an Efí token in seconds.
     pub token_ttl_s: u64,
 }
 
@@ -72,7 +73,7 @@ impl Default for Settings {
     }
 }
 
-/// A request that came.
+/// Request that was received.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Seen {
     pub at: DateTime<Utc>,
@@ -88,23 +89,23 @@ pub(crate) struct Sim {
     pub tracker: TaskTracker,
     pub stop: CancellationToken,
     pub faults: Faults,
-    /// Whether connections are to be taken.
+    /// True if the sockets are to accept connections.
     pub up: watch::Sender<bool>,
-    /// How many sockets there are, and how many of them take connections.
+    /// Number of sockets, and number of those that accept connections.
     pub sockets: watch::Sender<(usize, usize)>,
-    /// Whether client certificates are refused.
+    /// True if client certificates are refused.
     pub refuses_certificates: Arc<AtomicBool>,
     pub http: reqwest::Client,
     settings: Mutex<Settings>,
     seen: Mutex<VecDeque<Seen>>,
     pub notifications: Mutex<Vec<Notification>>,
-    /// The notification that waits for the next one.
+    /// Release of the notification that is held back until the next one was sent.
     pub held: Mutex<Option<Held>>,
-    /// How far the clock is ahead, in seconds.
+    /// Offset of the clock ahead of real time, in seconds.
     ahead_s: watch::Sender<i64>,
-    /// In process: the clock stands here.
+    /// Fixed time of the clock. Set only in process.
     standing: Mutex<Option<DateTime<Utc>>>,
-    /// In process: the notifications that somebody else is to send.
+    /// Numbers of the notifications that the caller is to send. Used only in process.
     pub left: Mutex<Vec<usize>>,
     rng: Mutex<StdRng>,
 }
@@ -149,22 +150,22 @@ impl Sim {
         *lock(&self.settings) = settings;
     }
 
-    /// Reads the settings and changes them in one step.
+    /// Changes the settings under their lock.
     pub(crate) fn adjust<T>(&self, change: impl FnOnce(&mut Settings) -> T) -> T {
         change(&mut lock(&self.settings))
     }
 
-    /// Whether time, and what is told, is somebody else's work.
+    /// Returns true if the caller moves the clock and sends the notifications.
     pub(crate) fn is_in_process(&self) -> bool {
         lock(&self.standing).is_some()
     }
 
-    /// Sets the clock, which stands from now on.
+    /// Sets the clock to a fixed time.
     pub(crate) fn stand_at(&self, now: DateTime<Utc>) {
         *lock(&self.standing) = Some(now);
     }
 
-    /// Begins anew from a seed, without what was told.
+    /// Reseeds the random generators and clears the logged requests and notifications.
     pub(crate) fn reseed(&self, seed: u64) {
         *lock(&self.rng) = StdRng::seed_from_u64(seed);
         lock(&self.seen).clear();
@@ -183,7 +184,7 @@ impl Sim {
         self.ahead_s.send_modify(|ahead| *ahead += seconds);
     }
 
-    /// Letters and digits.
+    /// Returns random lowercase letters and digits.
     pub(crate) fn random(&self, length: usize) -> String {
         const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
         let mut rng = lock(&self.rng);
@@ -211,7 +212,7 @@ impl Sim {
         lock(&self.seen).iter().cloned().collect()
     }
 
-    /// Waits by this simulator's clock, which can be advanced.
+    /// Sleeps by this simulator's clock, which can be advanced.
     pub(crate) async fn sleep(&self, ms: u64) {
         let wait = i64::try_from(ms).map_or(MAX_SLEEP_MS, |ms| ms.min(MAX_SLEEP_MS));
         let due = self.now() + TimeDelta::milliseconds(wait);
@@ -228,7 +229,7 @@ impl Sim {
         }
     }
 
-    /// Does `what` after a while of this simulator's clock, unless the simulator ends before.
+    /// Runs `what` after a delay by this simulator's clock, unless the simulator ends first.
     pub(crate) fn later(
         self: &Arc<Self>,
         after_ms: u64,
@@ -246,14 +247,14 @@ impl Sim {
         });
     }
 
-    /// Opens or closes the sockets, and waits until that is so.
+    /// Opens or closes the sockets and waits until all of them have changed.
     pub(crate) async fn set_up(&self, up: bool) {
         self.up.send_replace(up);
         let done = |(all, open): &(usize, usize)| if up { open == all } else { *open == 0 };
         let _ = self.sockets.subscribe().wait_for(done).await;
     }
 
-    /// From now on client certificates are refused, or taken. Connections that stand are cut, so that it is true of all.
+    /// Sets whether client certificates are refused. Closes open connections, so that the setting applies to all.
     pub(crate) async fn refuse_certificates(&self, refuse: bool) {
         if self.refuses_certificates.swap(refuse, Ordering::SeqCst) != refuse && refuse {
             let up = *self.up.borrow();
@@ -274,12 +275,12 @@ impl Sim {
     }
 }
 
-/// A lock whose holder may have panicked: simulators go on.
+/// Locks a mutex even if its holder panicked: the simulators continue.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Centavos as `123.45`.
+/// Formats centavos as `123.45`.
 pub(crate) fn decimal(amount: i64) -> String {
     format!("{}.{:02}", amount / 100, amount % 100)
 }

@@ -23,7 +23,7 @@ thread_local! {
     static SKIPPED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
 }
 
-/// Returns the text of a document of others. Where it is not on this machine, prints once that the test is skipped.
+/// Returns the text of a third-party document. If it is not on this machine, prints once that the test is skipped.
 pub fn read(file: &str) -> Option<String> {
     let text = find(file);
     if text.is_none() {
@@ -39,14 +39,14 @@ fn find(file: &str) -> Option<String> {
         .find_map(|path| fs::read_to_string(path).ok())
 }
 
-/// Prints once that the test which runs in this thread is skipped, wholly or in part, for want of `file`.
+/// Prints once that the test in this thread is skipped, fully or in part, because `file` is missing.
 pub fn skip(file: &str) {
     if !SKIPPED.with_borrow_mut(|skipped| skipped.insert(file.to_owned())) {
         return;
     }
     let thread = thread::current();
     let test = thread.name().unwrap_or("a test");
-    // written to the stream itself: what `print!` writes is kept back from a test that passes
+    // written to the stream directly: the test harness captures the output of `print!` for a test that passes
     let _ = writeln!(io::stderr(), "skipped: {test}: {file} is not here");
 }
 

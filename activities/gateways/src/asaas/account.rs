@@ -1,4 +1,4 @@
-//! Whose account the key opens.
+//! Account that the API key opens.
 
 use schemas::attempt::ErrorClass;
 use secrecy::ExposeSecret;
@@ -19,7 +19,7 @@ impl Asaas {
         let key = self.key.expose_secret();
         let account = match self.account_id(deadline).await? {
             Some(id) => id,
-            // it changes with the key, and is the best that such a key can tell
+            // the key may not read the account: the fingerprint is made of the key, and changes with it
             None => hex::encode(&Sha256::digest(key.as_bytes())[..8]),
         };
         Ok(Account {
@@ -28,7 +28,7 @@ impl Asaas {
         })
     }
 
-    /// `None`: the key may not read it. An outage is an error, or one account would have two fingerprints.
+    /// Fetches the account's id. `None`: the key may not read it. An outage is an error; otherwise one account would have two fingerprints.
     async fn account_id(&self, deadline: Deadline) -> Result<Option<String>, GatewayError> {
         for path in [&["myAccount"][..], &["myAccount", "status"]] {
             match self.get(path, &[], deadline).await {

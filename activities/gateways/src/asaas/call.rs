@@ -1,4 +1,4 @@
-//! How Asaas is asked: the key in a header, JSON, lists in pages. `docs/gateways/asaas.md#endpoints`.
+//! Requests to Asaas: the key in a header, JSON bodies, lists in pages. `docs/gateways/asaas.md#endpoints`.
 
 use reqwest::{Method, RequestBuilder};
 use schemas::attempt::ErrorClass;
@@ -12,7 +12,7 @@ use crate::{
     http::{self, Answer, Deadline, Effect},
 };
 
-/// What Asaas lists at most in one answer.
+/// Most entries of one page.
 const PAGE: usize = 100;
 
 #[derive(Deserialize)]
@@ -63,7 +63,7 @@ impl Asaas {
         ask(request, deadline, Effect::Reads).await
     }
 
-    /// A page of a list from `offset` on, and whether there is more.
+    /// Fetches a page of a list from `offset` on. True: there are more pages.
     pub(super) async fn list_from<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -80,7 +80,7 @@ impl Asaas {
         Ok((list.data, list.has_more))
     }
 
-    /// All that is listed; an error where that is more than `most_pages`: a part of it would be taken for all.
+    /// Fetches all entries of a list. Fails if there are more than `most_pages`, because a partial list would be taken for the whole.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
         path: &[&str],

@@ -1,7 +1,7 @@
-//! What Asaas lists since a day, which heals lost notifications. `docs/gateways/asaas.md#lists-and-limits`.
+//! Changes that Asaas lists since a day, which recover lost notifications. `docs/gateways/asaas.md#lists-and-limits`.
 //!
-//! Asaas lists by the day of payment, by the day of creation, and by status; not by the day of a change. So a partial refund that
-//! somebody else made of a payment that was received earlier is told by its notification alone.
+//! Asaas lists by day of payment, by day of creation and by status, not by day of change. A partial refund that we did
+//! not request, of a payment received earlier, is therefore reported by its notification alone.
 
 use chrono::{Days, NaiveDate};
 use schemas::{Instant, calendar, id::AttemptId};
@@ -16,9 +16,9 @@ use crate::{
     http::{CALL_TIMEOUT, Deadline},
 };
 
-/// How old a payment may be whose refund or chargeback is searched for: cards are claimed back up to half a year later.
+/// Age in days up to which payments are searched for refunds and chargebacks. Card payments are disputed up to half a year later.
 const REACH_DAYS: u64 = 365;
-/// What has no day to list it by: not in the balance yet, given back, claimed back.
+/// Statuses of payments that no list by day shows: not in the balance yet, refunded, disputed.
 const STATUSES: [&str; 7] = [
     "CONFIRMED",
     "REFUND_REQUESTED",
@@ -31,8 +31,8 @@ const STATUSES: [&str; 7] = [
 
 type Filter = Vec<(&'static str, String)>;
 
-/// Where a run stands: at which of its lists (days, or states), and how far in it. What Asaas adds meanwhile comes first and moves
-/// the rest back, so that entries are repeated and none is left out.
+/// Position of a run: the index of its list (a day, or a status) and the offset in it. Entries that Asaas adds during a run come
+/// first and shift the others back, so entries are repeated and none is skipped.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Place {
     from: Instant,
@@ -57,7 +57,7 @@ impl Place {
 }
 
 impl Asaas {
-    /// The payments of each day since then, by `field`, the oldest day first.
+    /// Fetches a page of the payments of each day, by `field`, oldest day first.
     pub(super) async fn by_day(
         &self,
         field: &'static str,
@@ -85,7 +85,7 @@ impl Asaas {
         self.page(place, filter, (read_until, is_last)).await
     }
 
-    /// The payments in each of the states that no day lists.
+    /// Fetches a page of the payments in each status that no list by day shows.
     pub(super) async fn by_state(&self, read: &ReadFrom<'_>) -> Result<Page, GatewayError> {
         let place = Place::of(read);
         let at = usize::try_from(place.list).unwrap_or(usize::MAX);
@@ -99,7 +99,7 @@ impl Asaas {
             ("dateCreated[ge]", reach.unwrap_or(since).to_string()),
         ];
         let is_last = at + 1 == STATUSES.len();
-        // nothing is complete until all of the states are
+        // the feed is complete only after the last status
         let read_until = if is_last { place.to } else { place.from };
         self.page(place, filter, (read_until, is_last)).await
     }
@@ -139,7 +139,7 @@ fn is_ours(payment: &Value) -> bool {
     reference.and_then(AttemptId::from_reference).is_some()
 }
 
-/// The news of a page.
+/// Returns the notices of a page.
 fn entries(listed: &[Value], since: NaiveDate) -> Entries {
     let mut entries = Entries::default();
     for value in listed {
@@ -151,19 +151,19 @@ fn entries(listed: &[Value], since: NaiveDate) -> Entries {
             Err(why) if is_ours(value) => entries
                 .unreadable
                 .push(Unreadable::new("asaas_listed", why)),
-            // the merchant's other business
+            // payments that are not ours
             Err(_) => {}
         }
     }
     entries
 }
 
-/// What the payment tells, if it is news: that it waits to be paid is none.
+/// Returns the payment's notice. A pending payment is no change.
 fn notice(payment: &Payment, since: NaiveDate) -> Result<Option<GatewayNotice>, GatewayError> {
     let charge = payment.to_charge(None)?;
     let is_news = match charge.status {
         GatewayStatus::Pending => false,
-        // a refund that no list dates is news each time, under the same key
+        // a refund that no list dates is reported each time, under the same key
         GatewayStatus::Refunded if charge.refunds.iter().any(is_rest) => true,
         GatewayStatus::Paid | GatewayStatus::Refunded => {
             payment.changed_on().is_none_or(|day| day >= since)
@@ -181,7 +181,7 @@ fn notice(payment: &Payment, since: NaiveDate) -> Result<Option<GatewayNotice>, 
     }))
 }
 
-/// A list has no event's id: what is told makes the key, so that the same state is the same notice.
+/// Returns the deduplication key. A list has no event id: the key is made of the state, so the same state is the same notice.
 fn key(payment: &Payment, charge: &GatewayCharge) -> String {
     let sum = |status| -> i64 {
         let of_it = charge.refunds.iter().filter(|one| one.status == status);

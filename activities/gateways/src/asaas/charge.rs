@@ -1,4 +1,4 @@
-//! Creating, finding and ending a payment. Nothing is idempotent, so that everything is looked for first.
+//! Creates, finds and cancels payments. Asaas has no idempotency, so each creation searches first.
 //! `docs/gateways/asaas.md#references-and-idempotency`.
 
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl Asaas {
         for payment in self.search(&order.reference, deadline).await? {
             charges.push(self.with_instrument(&payment, order, deadline).await?);
         }
-        // what was deleted is perhaps not listed, and our reference can be changed in the panel
+        // a deleted payment may be missing from the list, and our reference can be changed in the panel
         let known = order.gateway_id.as_deref();
         if let Some(id) = known.filter(|id| charges.iter().all(|one| one.id != *id)) {
             match self.get(&["payments", id], &[], deadline).await {
@@ -50,7 +50,7 @@ impl Asaas {
         Ok(charges)
     }
 
-    /// Deletes, then reads: it may have been paid meanwhile, and then Asaas deletes nothing.
+    /// Deletes the payment, then reads it: Asaas does not delete a payment that was paid meanwhile.
     pub(super) async fn end(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let gone = || GatewayCharge {
@@ -62,7 +62,7 @@ impl Asaas {
         match self.delete(&path, deadline).await {
             Err(error) if error::is_absent(&error) => return Ok(gone()),
             Err(error) if !error::is_definite(&error) => return Err(error),
-            // deleted; or not, since it was paid or deleted before
+            // deleted, or refused because it was paid or deleted before: the read decides
             _ => {}
         }
         match self.get(&path, &[], deadline).await {
@@ -72,7 +72,7 @@ impl Asaas {
         }
     }
 
-    /// Everything that carries the reference. Deleted ones too, if Asaas lists them.
+    /// Returns all payments that carry the reference, including deleted ones if Asaas lists them.
     async fn search(
         &self,
         reference: &str,
@@ -94,7 +94,7 @@ impl Asaas {
         let remembered = order.customer.as_deref();
         if let Some(customer) = remembered {
             match self.create_for(customer, order, deadline).await {
-                // what we remembered is not there any more
+                // the stored customer no longer exists
                 Err(error) if error.code == error::NO_CUSTOMER => {}
                 outcome => return outcome,
             }

@@ -1,15 +1,15 @@
-//! Asaas's days and times: local ones of São Paulo, without a zone.
+//! Days and times of Asaas: local time of São Paulo, without a zone.
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use chrono_tz::America::Sao_Paulo;
 use schemas::Instant;
 
-/// The day of `2026-07-14` or `2026-07-14 17:30:00`.
+/// Parses the day of `2026-07-14` or `2026-07-14 17:30:00`.
 pub(super) fn day(text: &str) -> Option<NaiveDate> {
     local(text).map(|local| local.date())
 }
 
-/// The instant of a day's beginning, or of a day and time.
+/// Parses the instant of a day and time, or of the start of a day.
 pub(super) fn instant(text: &str) -> Option<Instant> {
     let at = Sao_Paulo.from_local_datetime(&local(text)?).earliest()?;
     Some(at.to_utc())

@@ -1,4 +1,4 @@
-//! Asaas's errors in our classes. `docs/gateways/asaas.md#errors`.
+//! Maps Asaas's errors to our classes. `docs/gateways/asaas.md#errors`.
 
 use schemas::attempt::ErrorClass;
 
@@ -7,17 +7,17 @@ use crate::{
     http::{Answer, Effect},
 };
 
-/// The customer of a payment is not there.
+/// Code of a payment whose customer does not exist.
 pub(super) const NO_CUSTOMER: &str = "invalid_customer";
-/// Of the account: its commercial data are not approved, so that it may not charge by this method at all.
+/// Code of an account without approved commercial data: it may not charge by this method at all.
 const INVALID_BILLING_TYPE: &str = "invalid_billingType";
-/// Nothing is there: often with an empty body, so that the status counts and not a code.
+/// Code of an absent resource. Such an answer often has an empty body, so the status decides and not the body's code.
 const ABSENT: &str = "http_404";
 
-/// The code of an answer that is not understood.
+/// Code of an answer that cannot be parsed.
 pub(super) const UNREADABLE: &str = "unreadable";
 
-/// An answer that is no success. Descriptions are Asaas's own texts and repeat no value; a body may also be HTML or empty.
+/// Returns the error of an unsuccessful answer. Descriptions are Asaas's own texts and repeat no value; a body may also be HTML or empty.
 pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     let body = answer.json();
     let first = &body["errors"][0];
@@ -27,7 +27,7 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     GatewayError { class, ..generic }
 }
 
-/// What a refusal means, where its status alone does not tell.
+/// Returns the class of a refusal that its status alone does not determine.
 fn class(error: &GatewayError) -> ErrorClass {
     match (error.class, error.code.as_str()) {
         (ErrorClass::Rejected, INVALID_BILLING_TYPE) => ErrorClass::Denied,
@@ -35,12 +35,12 @@ fn class(error: &GatewayError) -> ErrorClass {
     }
 }
 
-/// Nothing is there.
+/// Returns true if the resource does not exist.
 pub(super) fn is_absent(error: &GatewayError) -> bool {
     error.code == ABSENT
 }
 
-/// The failure to give a payment back: what is not there, as Asaas says without a word, can never be.
+/// Returns the error of a refund. Asaas answers 404 without a body if the payment does not exist: such a refund can never succeed.
 pub(super) fn without_a_payment(error: GatewayError) -> GatewayError {
     if is_absent(&error) {
         let class = ErrorClass::Rejected;
@@ -49,12 +49,12 @@ pub(super) fn without_a_payment(error: GatewayError) -> GatewayError {
     error
 }
 
-/// Asaas answered, and will not do it: absent, or in another state.
+/// Returns true if Asaas refused the request definitely: the resource is absent or in another state.
 pub(super) fn is_definite(error: &GatewayError) -> bool {
     error.class == ErrorClass::Rejected
 }
 
-/// What the payer is to be shown came, and could not be read.
+/// Returns true if Asaas sent an instrument that could not be parsed.
 pub(super) fn is_unreadable(error: &GatewayError) -> bool {
     error.code == UNREADABLE
 }

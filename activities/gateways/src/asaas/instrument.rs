@@ -1,4 +1,4 @@
-//! What the payer is shown: a Pix code, a boleto's line, Asaas's page. `docs/gateways/asaas.md#create-a-charge`.
+//! Instruments to show to the payer: a Pix code, a boleto's line, Asaas's page. `docs/gateways/asaas.md#create-a-charge`.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use crate::{
     outside, pix_code,
 };
 
-/// How long a boleto waits for its Pix code, which is welcome and not needed.
+/// Longest wait for a boleto's Pix code, which is optional.
 const PIX_OF_BOLETO: Duration = Duration::from_secs(2);
 
-/// The Pix code of a payment.
+/// Pix code of a payment.
 #[derive(Deserialize)]
 struct Code {
     payload: Option<String>,
 }
 
-/// A boleto's line to type.
+/// Line of a boleto, for typing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
@@ -34,8 +34,8 @@ struct Line {
 }
 
 impl Asaas {
-    /// The payment in our words, with what the payer is shown while it can be paid. One of another method is not what was
-    /// ordered, and is not shown.
+    /// Returns the charge with its instrument while it is payable. A payment of another method than the order's has no instrument to
+    /// show.
     pub(super) async fn shown(
         &self,
         payment: &Payment,
@@ -57,8 +57,8 @@ impl Asaas {
         Ok(charge)
     }
 
-    /// The same; without what the payer is shown where Asaas will not give it (an account without a Pix key, say), or gives what
-    /// cannot be read: such a payment must still be seen to be made unpayable.
+    /// Returns the charge like [`Self::shown`], but without an instrument if Asaas refuses one (for example to an account without a
+    /// Pix key) or sends one that cannot be parsed: the charge must still be found to be canceled.
     pub(super) async fn with_instrument(
         &self,
         payment: &Payment,

@@ -1,5 +1,5 @@
-//! Asaas: a customer, a payment, and what the payer is shown in further calls. No idempotency, so that everything is looked for
-//! first. `docs/gateways/asaas.md`.
+//! Asaas: a customer, a payment, and the instrument in further calls. There is no idempotency, so each creation searches first.
+//! `docs/gateways/asaas.md`.
 
 use std::time::Duration;
 
@@ -35,10 +35,10 @@ mod webhook;
 pub(crate) use refund::refundable;
 
 const VISIBILITY_LAG: Duration = Duration::from_secs(5);
-/// The most pages of what carries one reference or belongs to one payment: as much as one call has time for.
+/// Most pages of the payments of one reference, or of the entries of one payment: the number that one call has time for.
 const MAX_PAGES: usize = 100;
 
-/// An account at Asaas, in the environment of its key.
+/// Asaas account, in the environment of its key.
 pub struct Asaas {
     client: Client,
     base: Url,
@@ -122,7 +122,7 @@ impl Gateway for Asaas {
     }
 
     async fn fetch(&self, _token: &str) -> Result<Entries, GatewayError> {
-        // its notifications are no tokens: they state what they mean
+        // Asaas notifications carry their payload, so there are no tokens to resolve
         Ok(Entries::default())
     }
 

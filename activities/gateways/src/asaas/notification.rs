@@ -1,4 +1,4 @@
-//! Events with a shared token. `docs/gateways/asaas.md#notifications`.
+//! Notifications: events authenticated by a shared token. `docs/gateways/asaas.md#notifications`.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::{
 
 const TOKEN_HEADER: &str = "asaas-access-token";
 
-/// What is told to our address: everything that changes what a payment is, and nothing that only informs.
+/// Events that our address subscribes to: all that change a payment's state, none that only inform.
 pub(super) const EVENTS: [&str; 22] = [
     "PAYMENT_CREATED",
     "PAYMENT_UPDATED",
@@ -39,8 +39,8 @@ pub(super) const EVENTS: [&str; 22] = [
     "PAYMENT_BANK_SLIP_CANCELLED",
 ];
 
-/// Events that take something back. The payment in the body may be older than what is known of it, so that it is not applied:
-/// the gateway is read.
+/// Events that revert a state. The payment in the body may be older than the stored state, so it is not applied: the gateway is
+/// read instead.
 const GOING_BACK: [&str; 3] = [
     "PAYMENT_RESTORED",
     "PAYMENT_RECEIVED_IN_CASH_UNDONE",
@@ -57,8 +57,8 @@ struct Event {
     payment: Option<Value>,
 }
 
-/// Compares the token, then reads. The payment in the body stands as it is there, with its refunds and its dispute, whatever the
-/// event's name: so a new event breaks nothing.
+/// Compares the token, then parses the event. The payment in the body is applied with its refunds and its dispute, whatever the
+/// event's name, so a new event breaks nothing.
 pub(super) fn read(
     received: &Received,
     (tokens, known): (&[SecretString], &[Registration]),
@@ -68,7 +68,7 @@ pub(super) fn read(
     Ok(reread(&received.body))
 }
 
-/// Reads what was proved before.
+/// Parses a body that was verified before.
 pub(super) fn reread(body: &[u8]) -> Entries {
     let Ok(event) = serde_json::from_slice::<Event>(body) else {
         return Unreadable::new("asaas_event", "not an event").into();
@@ -94,7 +94,7 @@ pub(super) fn reread(body: &[u8]) -> Entries {
     vec![notice].into()
 }
 
-/// Every token is compared in constant time: its bytes must not be guessed one by one.
+/// Compares every token in constant time, so that its bytes cannot be guessed one by one.
 fn prove<'a>(
     received: &Received,
     mut tokens: impl Iterator<Item = &'a SecretString>,
@@ -110,7 +110,7 @@ fn prove<'a>(
 }
 
 impl Event {
-    /// Proved, unless it goes back, or is in words that are not known: then the gateway is read.
+    /// Returns the proved state; a hint to read the gateway if the event reverts a state or the payment's status is unknown.
     fn means(&self, payment: &Value) -> NoticeKind {
         match self.charge(payment) {
             Some(charge) if !self.goes_back(charge.status) => {
@@ -120,7 +120,7 @@ impl Event {
         }
     }
 
-    /// A payment that is deleted in the body and restored by now reads the same as one that is deleted.
+    /// Returns true if the event may revert a state. A payment that is deleted in the body may have been restored since then.
     fn goes_back(&self, status: GatewayStatus) -> bool {
         GOING_BACK.contains(&self.name.as_str())
             || (status == GatewayStatus::Canceled && self.name != "PAYMENT_DELETED")
@@ -131,7 +131,7 @@ impl Event {
         payment.to_charge(self.paid_at()).ok()
     }
 
-    /// When it was paid, if that is what it tells: later events carry later times.
+    /// Returns the time of payment, if the event reports a payment: later events carry later times.
     fn paid_at(&self) -> Option<schemas::Instant> {
         let reported = self.date_created.as_deref().and_then(instant);
         let is_of_payment = matches!(

@@ -1,4 +1,4 @@
-//! The request that an order becomes: the same to the byte, however often. `docs/gateways/asaas.md#create-a-charge`.
+//! Request bodies of an order, identical to the byte on every send. `docs/gateways/asaas.md#create-a-charge`.
 
 use schemas::{
     calendar,
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::{ChargeRequest, money};
 
-/// Asaas takes nothing smaller.
+/// Smallest amount that Asaas accepts, in centavos.
 const MIN_AMOUNT: i64 = 500;
 const MAX_DESCRIPTION: usize = 500;
 
-/// What Asaas calls a method.
+/// Returns Asaas's name of a method.
 pub(super) fn billing_type(method: PaymentMethodKind) -> &'static str {
     match method {
         PaymentMethodKind::Pix => "PIX",
@@ -22,7 +22,7 @@ pub(super) fn billing_type(method: PaymentMethodKind) -> &'static str {
     }
 }
 
-/// What `order` lacks here. A name and a document are all that Asaas asks of a payer, and every order has them.
+/// Returns the requirements that `order` does not meet. Of the payer, Asaas needs only a name and a document, which every order has.
 pub(super) fn accepts(order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
     let mut unmet = Vec::new();
     let mut lacks = |field: &str, reason: &str| {
@@ -55,10 +55,10 @@ pub(super) fn accepts(order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
     if unmet.is_empty() { Ok(()) } else { Err(unmet) }
 }
 
-/// The body of the create.
+/// Returns the body of the create request.
 pub(super) fn body(order: &ChargeRequest, customer: &str) -> Value {
     let due = order.method.due();
-    // Asaas knows no shorter life than a day: our own timer deletes it
+    // Asaas's shortest lifetime is a day: our own timer deletes the payment earlier
     let due_date = due
         .as_ref()
         .map_or_else(|| calendar::today(order.expires_at), |due| due.due_date);
@@ -79,7 +79,7 @@ pub(super) fn body(order: &ChargeRequest, customer: &str) -> Value {
     match &order.method {
         PaymentMethod::Pix { .. } => {}
         PaymentMethod::Boleto { .. } => {
-            // counted to the business day on which it can last be paid: a bank must still find it registered there
+            // counted to the last business day on which it can be paid: a bank must still find it registered on that day
             let days = due.map_or(0, |due| (due.last_day() - due.due_date).num_days());
             body["daysAfterDueDateToRegistrationCancellation"] = days.into();
         }
@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(accepts(&order(method)), Ok(()));
         }
         assert_eq!(fields(&order(card(2))), ["payment_method.max_installments"]);
-        // the order is of 14 July, in Brazil
+        // the order was created on 14 July, Brazilian time
         assert_eq!(accepts(&order(boleto("2026-07-14"))), Ok(()));
         assert_eq!(
             fields(&order(boleto("2026-07-13"))),
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_boleto_carries_its_terms_and_stays_registered_to_its_last_business_day() {
-        // a Friday, two days after which is a Sunday: the last business day is the Monday
+        // a Friday; two days later is a Sunday, so Monday is the last business day
         let body = body(&order(boleto("2026-07-17")), "cus_1");
         assert_eq!(body["billingType"], "BOLETO");
         assert_eq!(body["dueDate"], "2026-07-17");

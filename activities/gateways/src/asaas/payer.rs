@@ -1,4 +1,4 @@
-//! Asaas charges customers, who must exist there. The same document may be there several times: any of them will do.
+//! Customers: Asaas charges only existing ones. A document may have several; one with notifications disabled is used.
 
 use schemas::payer::Payer;
 use serde::Deserialize;
@@ -21,14 +21,15 @@ struct Customer {
 }
 
 impl Asaas {
-    /// The payer's id at Asaas. It never e-mails or texts the payer: an instrument that we do not show must not be seen.
+    /// Returns the payer's id at Asaas. Customers are created without e-mail and SMS notices, because an instrument that we do not
+    /// show must not reach the payer.
     pub(super) async fn customer(
         &self,
         payer: &Payer,
         deadline: Deadline,
     ) -> Result<String, GatewayError> {
         let query = [("cpfCnpj", payer.document.as_str().to_owned())];
-        // the newest customers under the document are enough: one is made where none of them fits
+        // the newest customers of the document are enough: a new one is created if none of them fits
         let (known, _): (Vec<Customer>, bool) = self
             .list_from(&["customers"], &query, (0, deadline))
             .await?;
@@ -47,7 +48,8 @@ impl Asaas {
     }
 }
 
-/// What does not fit is left out: Asaas needs neither, and refuses a landline as a mobile.
+/// Returns the body of the create request. Contact data that do not fit are omitted: Asaas needs neither, and refuses a landline as
+/// a mobile.
 fn body(payer: &Payer) -> Value {
     let mut body = json!({
         "name": payer.name,

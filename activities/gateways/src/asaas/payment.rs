@@ -1,4 +1,4 @@
-//! A payment as Asaas answers it, in our words. `docs/gateways/asaas.md#payments-fees-and-settlement`.
+//! Payments of Asaas, mapped to our types. `docs/gateways/asaas.md#payments-fees-and-settlement`.
 
 use chrono::NaiveDate;
 use schemas::{Instant, attempt::ErrorClass, calendar, dispute, payment_method::PaymentMethodKind};
@@ -17,17 +17,17 @@ use crate::{
     money,
 };
 
-/// How many characters an end-to-end id has.
+/// Length of an end-to-end id in characters.
 const END_TO_END_ID: usize = 32;
 
-/// A payment. Fields that we do not need are not read.
+/// Payment of Asaas. Fields that we do not need are not read.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Payment {
     pub id: String,
     pub status: String,
     value: Number,
-    /// What was asked, where another sum was paid.
+    /// Requested amount, if another amount was paid.
     original_value: Option<Number>,
     net_value: Option<Number>,
     billing_type: Option<String>,
@@ -42,7 +42,7 @@ pub(super) struct Payment {
     installment: Option<Value>,
     confirmed_date: Option<String>,
     client_payment_date: Option<String>,
-    /// When it came into the balance.
+    /// Day on which the money arrived in the balance.
     #[serde(rename = "paymentDate")]
     received_date: Option<String>,
     credit_date: Option<String>,
@@ -56,17 +56,17 @@ impl Payment {
         self.external_reference.as_deref() == Some(reference)
     }
 
-    /// Whether it is of the order's method, and so is shown as the order asks.
+    /// Returns true if it has the order's method, and so can be shown as the order requires.
     pub(super) fn is_by(&self, method: PaymentMethodKind) -> bool {
         self.billing_type.as_deref() == Some(billing_type(method))
     }
 
-    /// Whether it is what the order became.
+    /// Returns true if it was created from the order.
     pub(super) fn is_for(&self, order: &ChargeRequest) -> bool {
         !self.deleted && self.is_by(order.method.kind()) && self.asked() == Some(order.amount)
     }
 
-    /// The charge in our words, without what the payer is shown. `reported_at`: when an event told that it was paid.
+    /// Returns the charge without its instrument. `reported_at`: time of the event that reported the payment.
     pub(super) fn to_charge(
         &self,
         reported_at: Option<Instant>,
@@ -102,7 +102,7 @@ impl Payment {
         })
     }
 
-    /// The last day on which money moved on it, as far as it tells.
+    /// Returns the last day on which its money moved, as far as Asaas reports it.
     pub(super) fn changed_on(&self) -> Option<NaiveDate> {
         let paid = [
             &self.client_payment_date,
@@ -119,7 +119,7 @@ impl Payment {
         money::of_number(self.original_value.as_ref().unwrap_or(&self.value))
     }
 
-    /// The one payment that this object is once paid: `CONFIRMED` and then `RECEIVED` tell the same one.
+    /// Returns the payment that this object represents once it is paid: `CONFIRMED` and then `RECEIVED` report the same one.
     fn received(&self, reported_at: Option<Instant>) -> Result<GatewayPayment, GatewayError> {
         let amount = money::of_number(&self.value)
             .ok_or_else(|| unreadable("the payment's value is not readable"))?;
@@ -142,7 +142,7 @@ impl Payment {
         })
     }
 
-    /// The method that was really used: a boleto may be paid by its Pix code.
+    /// Returns the method that was used: a boleto may be paid by its Pix code.
     fn method(&self) -> PaymentMethodKind {
         match self.billing_type.as_deref() {
             _ if self.pix_transaction.is_some() => PaymentMethodKind::Pix,
@@ -153,7 +153,7 @@ impl Payment {
         }
     }
 
-    /// Asaas names the Pix by an id of its own; where it is the end-to-end id, its shape tells.
+    /// Returns the end-to-end id. Asaas may send its own id of the Pix instead; the format distinguishes them.
     fn end_to_end_id(&self) -> Option<String> {
         let id = self.pix_transaction.as_ref()?.as_str()?;
         let fits = id.len() == END_TO_END_ID
@@ -165,13 +165,14 @@ impl Payment {
     fn settled_on(&self) -> Option<NaiveDate> {
         let received = self.received_date.as_deref().and_then(day)?;
         match self.status.as_str() {
-            // not in the balance yet, or never: handed over by hand
+            // not in the balance yet, or never: paid in cash to the merchant
             "CONFIRMED" | "RECEIVED_IN_CASH" => None,
             _ => self.credit_date.as_deref().and_then(day).or(Some(received)),
         }
     }
 
-    /// The payment tells only the day; an event of that day is nearer. A later one (`RECEIVED` after a month) is not.
+    /// Returns the time of payment. The payment has only the day; an event of that day is more exact. A later event (`RECEIVED` after a
+    /// month) is not used.
     fn paid_at(&self, reported_at: Option<Instant>) -> Option<Instant> {
         let dates = [
             &self.client_payment_date,
@@ -186,7 +187,7 @@ impl Payment {
         reported_at.filter(same_day).or(on)
     }
 
-    /// Asaas has one dispute for a payment, and tells it by the payment's status alone.
+    /// Returns the dispute. Asaas has one dispute per payment and reports it by the payment's status alone.
     fn dispute(&self) -> Option<GatewayDispute> {
         let kind = match self.method() {
             PaymentMethodKind::Pix => dispute::DisputeKind::Med,

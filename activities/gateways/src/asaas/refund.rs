@@ -1,4 +1,4 @@
-//! Money given back. Asaas gives a refund neither id nor idempotency: its description carries our reference.
+//! Refunds. Asaas gives a refund neither id nor idempotency: its description carries our reference.
 //! `docs/gateways/asaas.md#refunds`.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -21,12 +21,12 @@ use crate::{
     money,
 };
 
-/// The longest reason that is repeated beside our reference.
+/// Longest reason, in characters, that is sent after our reference.
 const MAX_REASON: usize = 200;
-/// Why a boleto is not refunded here.
+/// Reason why a boleto is not refunded through the API.
 const NO_BOLETO: &str = "Asaas gives a boleto back only by a link on which the payer types bank details; send it from Asaas's panel";
 
-/// A refund. Fields that we do not need are not read.
+/// Refund of Asaas. Fields that we do not need are not read.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Refund {
@@ -37,7 +37,7 @@ pub(super) struct Refund {
     effective_date: Option<String>,
 }
 
-/// Whether a payment by `method` can be given back through the API.
+/// Checks that a payment by `method` can be refunded through the API. The error is the reason why not, for people.
 pub(crate) fn refundable(method: PaymentMethodKind) -> Result<(), &'static str> {
     match method {
         PaymentMethodKind::Pix | PaymentMethodKind::Card => Ok(()),
@@ -45,9 +45,9 @@ pub(crate) fn refundable(method: PaymentMethodKind) -> Result<(), &'static str> 
     }
 }
 
-/// A payment's refunds in our words; `None`: a sum is not readable.
+/// Returns a payment's refunds; `None` if an amount cannot be parsed.
 pub(super) fn of_payment(payment: &str, refunds: &[Refund]) -> Option<Vec<GatewayRefund>> {
-    // two refunds of one second and sum cannot be told apart: they are counted
+    // two refunds of the same second and amount cannot be distinguished: they are numbered
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     let mut all = Vec::new();
     for refund in refunds {
@@ -75,15 +75,15 @@ pub(super) fn of_payment(payment: &str, refunds: &[Refund]) -> Option<Vec<Gatewa
     Some(all)
 }
 
-/// Ends the id of a refund that no list shows.
+/// Suffix of the id of a refund that no list shows.
 const REST: &str = "/refunded";
 
-/// Whether it is what [`rest`] found missing.
+/// Returns true if [`rest`] made the refund.
 pub(super) fn is_rest(refund: &GatewayRefund) -> bool {
     refund.id.ends_with(REST)
 }
 
-/// What is missing to the whole of a payment that Asaas calls refunded: somebody gave it back, and no list shows it.
+/// Returns the part of a payment's refund that no list shows: Asaas reports the payment as refunded, but its refunds sum to less.
 pub(super) fn rest(payment: &str, whole: i64, listed: &[GatewayRefund]) -> Option<GatewayRefund> {
     let back = listed
         .iter()
@@ -101,7 +101,7 @@ pub(super) fn rest(payment: &str, whole: i64, listed: &[GatewayRefund]) -> Optio
 }
 
 impl Refund {
-    /// Our reference, among the words of the description.
+    /// Returns our reference, if the description contains it.
     fn reference(&self) -> Option<String> {
         let mut words = self.description.as_deref()?.split_whitespace();
         words
@@ -109,7 +109,7 @@ impl Refund {
             .map(ToOwned::to_owned)
     }
 
-    /// When it was asked for, or came to its end.
+    /// Returns the day on which it was requested or completed.
     pub(super) fn changed_on(&self) -> Option<NaiveDate> {
         let dates = [&self.date_created, &self.effective_date];
         dates
@@ -119,14 +119,14 @@ impl Refund {
             .max()
     }
 
-    /// What it waits for (a person in the panel, the payer), or that it was called off.
+    /// Returns Asaas's status if it states a reason: waiting for the panel or the payer, or canceled.
     fn reason(&self) -> Option<String> {
         let needs_none = matches!(self.status.as_str(), "PENDING" | "DONE");
         (!needs_none).then(|| self.status.clone())
     }
 }
 
-/// The body of the refund. Without a value it gives back all.
+/// Returns the body of the refund request. Without a value Asaas refunds the whole payment.
 fn body(order: &RefundRequest) -> Value {
     let mut description = order.reference.clone();
     if let Some(reason) = &order.reason {
@@ -140,7 +140,7 @@ fn body(order: &RefundRequest) -> Value {
     body
 }
 
-/// The refund of that reference; should it be there twice, the one that gives money back.
+/// Returns the refund of that reference. Of several, one that moves money has precedence.
 fn of_reference(refunds: Vec<GatewayRefund>, reference: &str) -> Option<GatewayRefund> {
     refunds
         .into_iter()
@@ -149,7 +149,7 @@ fn of_reference(refunds: Vec<GatewayRefund>, reference: &str) -> Option<GatewayR
 }
 
 impl Asaas {
-    /// Looks first: asking twice would give back twice.
+    /// Searches first: a second request would refund twice.
     pub(super) async fn create_refund(
         &self,
         order: &RefundRequest,

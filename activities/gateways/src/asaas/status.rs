@@ -1,13 +1,13 @@
-//! Asaas's statuses in ours. `docs/gateways/asaas.md#statuses`.
+//! Maps Asaas's statuses to ours. `docs/gateways/asaas.md#statuses`.
 
 use schemas::dispute;
 
 use crate::{GatewayStatus, RefundStatus};
 
-/// A payment's. A deleted payment is canceled, unless money came on it.
+/// Maps a payment's status. A deleted payment is canceled, unless it received money.
 pub(super) fn of_payment(theirs: &str, deleted: bool) -> Option<GatewayStatus> {
     Some(match theirs {
-        // while a refund is under way the money is still there
+        // while a refund is in progress the money is still there
         "CONFIRMED" | "RECEIVED" | "RECEIVED_IN_CASH" | "DUNNING_RECEIVED" | "REFUND_REQUESTED"
         | "REFUND_IN_PROGRESS" => GatewayStatus::Paid,
         "REFUNDED" => GatewayStatus::Refunded,
@@ -15,18 +15,18 @@ pub(super) fn of_payment(theirs: &str, deleted: bool) -> Option<GatewayStatus> {
             GatewayStatus::Disputed
         }
         _ if deleted => GatewayStatus::Canceled,
-        // a refused card leaves it pending: the payer may try another one on the same page
+        // a declined card leaves it pending: the payer may try another one on the same page
         "PENDING" | "AWAITING_RISK_ANALYSIS" | "AUTHORIZED" => GatewayStatus::Pending,
         "OVERDUE" | "DUNNING_REQUESTED" => GatewayStatus::Overdue,
         _ => return None,
     })
 }
 
-/// The dispute that a payment's status tells of.
+/// Maps the status of a payment to that of its dispute.
 pub(super) fn of_dispute(theirs: &str) -> Option<dispute::DisputeStatus> {
     Some(match theirs {
         "CHARGEBACK_REQUESTED" => dispute::DisputeStatus::NeedsResponse,
-        // won perhaps, but the money is not back
+        // perhaps won, but the money has not returned yet
         "CHARGEBACK_DISPUTE" | "AWAITING_CHARGEBACK_REVERSAL" => {
             dispute::DisputeStatus::UnderReview
         }
@@ -34,7 +34,7 @@ pub(super) fn of_dispute(theirs: &str) -> Option<dispute::DisputeStatus> {
     })
 }
 
-/// A refund's. One that is not known may still happen.
+/// Maps a refund's status. A refund with an unknown status may still succeed.
 pub(super) fn of_refund(theirs: &str) -> RefundStatus {
     match theirs {
         "DONE" => RefundStatus::Succeeded,

@@ -1,4 +1,4 @@
-//! What these tests share: orders, a payment; and what is told to us.
+//! Shared fixtures (orders, a payment), and tests of notifications.
 
 use chrono::{Days, NaiveDate};
 use schemas::{
@@ -49,7 +49,7 @@ pub(super) fn card(max_installments: u16) -> PaymentMethod {
     }
 }
 
-/// Made in the evening of 14 July in Brazil, when it is the 15th in UTC.
+/// Returns an order created in the evening of 14 July in Brazil, which is 15 July in UTC.
 pub(super) fn order(method: PaymentMethod) -> ChargeRequest {
     ChargeRequest {
         reference: "at1".to_owned(),
@@ -70,7 +70,7 @@ pub(super) fn order(method: PaymentMethod) -> ChargeRequest {
     }
 }
 
-/// A Pix payment of R$ 100,00 in JSON, with `changes`.
+/// Returns a Pix payment of R$ 100,00 in JSON, with `changes`.
 pub(super) fn payment_json(changes: Value) -> Value {
     let mut payment = json!({
         "object": "payment", "id": "pay_1", "dateCreated": "2026-07-01", "customer": "cus_1", "value": 100, "netValue": 98.01,
@@ -296,7 +296,7 @@ fn a_refund_without_a_list_is_one_of_what_is_missing() {
     let listed = |status: &str, value: f64| json!([{ "dateCreated": "2026-07-15", "status": status, "value": value }]);
     assert_eq!(refunds(listed("DONE", 100.0)).len(), 1);
     assert_eq!(refunds(listed("DONE", 40.5))[1], rest(5_950));
-    // one that was called off gave nothing back
+    // a canceled refund returned nothing
     assert_eq!(refunds(listed("CANCELLED", 100.0))[1], rest(10_000));
 }
 

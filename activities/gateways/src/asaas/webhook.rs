@@ -1,4 +1,4 @@
-//! Our notification address at Asaas. Others' addresses stand beside it and are none of our business.
+//! Our notification address at Asaas. Asaas allows several webhooks; only ours is touched.
 //! `docs/gateways/asaas.md#notifications`.
 
 use secrecy::{ExposeSecret, SecretString};
@@ -12,7 +12,7 @@ use crate::{
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
-/// An account has at most ten: one page.
+/// Most pages of webhooks: an account has at most ten, which fit on one page.
 const PAGES: usize = 1;
 
 #[derive(Deserialize)]
@@ -28,7 +28,7 @@ struct Webhook {
 }
 
 impl Webhook {
-    /// Whether it was registered by a version of ours that knew fewer events.
+    /// Returns true if an earlier version of ours registered it with fewer events.
     fn lacks_events(&self) -> bool {
         let known = self.events.as_ref();
         known.is_some_and(|known| EVENTS.iter().any(|event| !known.iter().any(|k| k == event)))
@@ -36,7 +36,7 @@ impl Webhook {
 }
 
 impl Asaas {
-    /// Registers `url` with `token`, which the caller has stored. One that is registered already receives the token.
+    /// Registers `url` with `token`, which the caller has stored. A webhook that is already registered is updated with the token.
     pub(super) async fn register(
         &self,
         url: &Url,
@@ -59,7 +59,7 @@ impl Asaas {
         Ok(Subscription::Registered { id, secret: None })
     }
 
-    /// Leaves one webhook at `url`: a second one, made by a call whose answer was lost, carries a token of its own.
+    /// Leaves one webhook at `url`. A second one, created by a call whose answer was lost, carries another token.
     pub(super) async fn remove_others(&self, url: &Url, keep: &str) -> Result<(), GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let mut there = self.webhooks_at(url, deadline).await?;
@@ -67,7 +67,7 @@ impl Asaas {
         self.remove(&there, deadline).await
     }
 
-    /// Takes our address back.
+    /// Removes our address.
     pub(super) async fn deregister(&self, url: &Url) -> Result<(), GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         let ours = self.webhooks_at(url, deadline).await?;
@@ -81,7 +81,7 @@ impl Asaas {
         Ok(())
     }
 
-    /// Checks that our registration is there, served, and has all events. Repairs what needs no new token.
+    /// Checks that our registration exists, is active and has all events. Repairs problems that need no new token.
     pub(super) async fn check_webhook(
         &self,
         url: &Url,

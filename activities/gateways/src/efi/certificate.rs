@@ -1,4 +1,4 @@
-//! The client certificate, in either of the forms that Efí's panel and its guides give.
+//! Client certificate, in either of the forms that Efí's panel and guides provide.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
@@ -7,25 +7,25 @@ use schemas::Instant;
 use secrecy::{ExposeSecret, SecretString};
 use x509_parser::pem::Pem;
 
-/// How each block of PEM begins.
+/// Beginning of each PEM block.
 const BEGIN: &str = "-----BEGIN";
-/// What shows that a private key has a password.
+/// Marks of a private key that has a password.
 const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
-/// PEM lines have this many characters.
+/// Characters of a PEM line.
 const LINE: usize = 64;
 
-/// PEM (certificate and key) as it is, with `\n` for its line ends, or in base64; or the `.p12` file with its empty password in
-/// base64. The error tells what is wrong, and repeats nothing.
+/// Parses PEM (certificate and key) as it is, with `\n` as text for its line ends, or in base64; or the `.p12` file with its empty
+/// password in base64. The error states the problem and repeats no value.
 pub(crate) fn identity(certificate: &SecretString) -> Result<Identity, &'static str> {
     let pem = pem(certificate)?;
     Identity::from_pem(pem.expose_secret().as_bytes())
         .map_err(|_| "must hold a certificate and its private key that can be used")
 }
 
-/// After this instant the certificate proves nothing any more.
+/// Returns the instant at which the certificate expires.
 pub(super) fn ends_at(certificate: &SecretString) -> Result<Instant, &'static str> {
     let pem = pem(certificate)?;
-    // the client's own certificate comes first, those that signed it after
+    // the client's own certificate comes first, its issuers after it
     Pem::iter_from_buffer(pem.expose_secret().as_bytes())
         .filter_map(Result::ok)
         .find(|block| block.label == "CERTIFICATE")
@@ -45,14 +45,14 @@ fn pem(certificate: &SecretString) -> Result<SecretString, &'static str> {
     let bytes = STANDARD
         .decode(compact)
         .map_err(|_| "must be PEM, or a .p12 file in base64")?;
-    // a secret store, or a variable of an environment, holds the PEM itself in base64
+    // a secret store or an environment variable may hold the PEM itself in base64
     match str::from_utf8(&bytes) {
         Ok(text) if text.contains(BEGIN) => unescaped(text),
         _ => of_p12(&bytes),
     }
 }
 
-/// PEM with real line ends: a file of settings often holds them as `\n`.
+/// Returns the PEM with real line ends: configuration files often hold them as `\n`.
 fn unescaped(pem: &str) -> Result<SecretString, &'static str> {
     if ENCRYPTED.iter().any(|mark| pem.contains(mark)) {
         return Err(
@@ -75,7 +75,7 @@ fn of_p12(der: &[u8]) -> Result<SecretString, &'static str> {
     Ok(pem.into())
 }
 
-/// With a wrong password the file's own digest differs; one without a digest does not decrypt.
+/// Returns the problem of a `.p12` file. With a wrong password the file's digest differs; a file without a digest does not decrypt.
 fn p12_error(error: &p12_keystore::error::Error) -> &'static str {
     use p12_keystore::error::Error;
     match error {
@@ -170,7 +170,7 @@ mod tests {
             params.not_after = date_time_ymd(year, 12, 1);
             params.self_signed(&key).expect("a certificate").pem()
         };
-        // the key first, then the client's own, then the one that signed it
+        // the key first, then the client's own certificate, then its issuer's
         let pem = key.serialize_pem() + &made(2031) + &made(2040);
         let ends = ends_at(&pem.into()).expect("an end");
         assert_eq!(ends.to_rfc3339(), "2031-12-01T00:00:00+00:00");

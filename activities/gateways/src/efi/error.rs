@@ -1,4 +1,4 @@
-//! Efí's two families of errors (its own and BACEN's), in our classes. `docs/gateways/efi.md#errors`.
+//! Maps Efí's two families of errors (its own and BACEN's) to our classes. `docs/gateways/efi.md#errors`.
 
 use schemas::attempt::ErrorClass;
 use serde_json::Value;
@@ -8,10 +8,10 @@ use crate::{
     http::{Answer, Effect},
 };
 
-/// The charge, or the return, exists already under our own id.
+/// Names of errors for a charge or a refund that already exists under our id.
 const TAKEN: [&str; 2] = ["txid_duplicado", "devolucao_id_duplicado"];
 
-/// Of this account, its limits and its configuration: any other order would be refused too.
+/// Errors of the account, its limits and its configuration: any other order would be refused too.
 const ACCOUNTS: [&str; 13] = [
     // API Pix: the key is not this account's; its owner's document may not issue; a missing permission
     "chave_invalida",
@@ -31,24 +31,24 @@ const ACCOUNTS: [&str; 13] = [
     "4600224",
 ];
 
-/// The endpoint's quota is used up.
+/// Errors of an endpoint whose quota is used up.
 const QUOTAS: [&str; 2] = ["3500049", "3500055"];
 
-/// The API Cobranças failed: an internal error, a timeout, an unexpected failure. Whether the charge was made is not known.
+/// Failures of the API Cobranças: an internal error, a timeout, an unexpected failure. The charge may have been created.
 const FAILURES: [&str; 3] = ["3500000", "4600100", "4699999"];
 
-/// What the API Cobranças says where an id that is read does not exist.
+/// Errors of the API Cobranças for a read of an id that does not exist.
 const NO_CHARGE: [&str; 2] = ["3500010", "4600001"];
 
-/// The numbers below are statuses of HTTP, which the API Cobranças repeats in its bodies.
+/// Smallest error number. Smaller numbers are HTTP statuses, which the API Cobranças repeats in its bodies.
 const FIRST_NUMBER: u64 = 1_000;
 
-/// An answer that is no success. Decided by the name where there is one, since Efí documents some absences as 400.
+/// Returns the error of an unsuccessful answer. Its name decides, if it has one, because Efí documents some absences as 400.
 pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     let body = answer.json();
     let (code, message) = code_and_message(&body);
     let generic = answer.error(effect, code.as_deref(), message.as_deref());
-    // what failed, or is not Efí's, means nothing by its words
+    // a name is meaningless in the answer of a failure or of a proxy
     if answer.status >= 500 || answer.is_foreign() {
         return generic;
     }
@@ -60,7 +60,7 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     GatewayError { class, ..generic }
 }
 
-/// What a refusal means, where its status alone (`otherwise`) does not tell.
+/// Returns the class of a refusal; `otherwise`, the class of its status, if its name determines none.
 fn class(status: u16, (name, effect): (&str, Effect), otherwise: ErrorClass) -> ErrorClass {
     if ACCOUNTS.contains(&name) {
         ErrorClass::Denied
@@ -75,8 +75,8 @@ fn class(status: u16, (name, effect): (&str, Effect), otherwise: ErrorClass) -> 
     }
 }
 
-/// The API Cobranças: its number `code` and `error_description`, or `title` and `extras`. The API Pix: Efí's `nome` and
-/// `mensagem`, or BACEN's `type` (its last part) and `title`. OAuth: `error`. None of them repeats the payer.
+/// Returns the error's name and message. API Cobranças: its number `code` and `error_description`, or `title` and `extras`. API Pix:
+/// Efí's `nome` and `mensagem`, or BACEN's `type` (its last part) and `title`. OAuth: `error`. None of them repeats the payer's data.
 fn code_and_message(body: &Value) -> (Option<String>, Option<String>) {
     let text = |field: &str| body[field].as_str().map(ToOwned::to_owned);
     if let Some(name) = number(body)
@@ -101,14 +101,14 @@ fn code_and_message(body: &Value) -> (Option<String>, Option<String>) {
     (kind, message)
 }
 
-/// The number by which Efí's list of errors explains a refusal of the API Cobranças.
+/// Returns the number of a refusal of the API Cobranças, as listed in Efí's documentation.
 fn number(body: &Value) -> Option<String> {
     let code = &body["code"];
     let number = code.as_u64().or_else(|| code.as_str()?.parse().ok())?;
     (number >= FIRST_NUMBER).then(|| number.to_string())
 }
 
-/// BACEN's title with the field that is wrong, and never its value.
+/// Returns BACEN's title with the invalid field, without its value.
 fn with_property(title: &str, body: &Value) -> String {
     match body["violacoes"][0]["propriedade"].as_str() {
         Some(property) => format!("{title} ({property})"),
@@ -116,7 +116,7 @@ fn with_property(title: &str, body: &Value) -> String {
     }
 }
 
-/// Text, or what is wrong with which property.
+/// Returns the description as text, or the invalid property with its problem.
 fn described(description: &Value) -> Option<String> {
     match description {
         Value::String(text) => Some(text.clone()),
@@ -129,14 +129,14 @@ fn described(description: &Value) -> Option<String> {
     }
 }
 
-/// A text without its quotes; anything else as it is written.
+/// Returns a text without its quotes, and any other value as JSON.
 fn plain(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
-/// Something has our id already, or may have: BACEN's word for a repeated id is that for any wrong request.
+/// Returns true if our id is taken, or may be. BACEN's error name of a repeated id is also that of any invalid request.
 pub(super) fn is_taken(error: &GatewayError) -> bool {
     let name = error.code.as_str();
     TAKEN.contains(&name)
@@ -146,12 +146,12 @@ pub(super) fn is_taken(error: &GatewayError) -> bool {
         )
 }
 
-/// The gateway decided against it: its state may say why.
+/// Returns true if the gateway refused the request; the resource's state may give the reason.
 pub(super) fn is_refusal(error: &GatewayError) -> bool {
     error.class == ErrorClass::Rejected
 }
 
-/// Nothing stands under that name.
+/// Returns true if the resource does not exist.
 pub(super) fn is_absent(error: &GatewayError) -> bool {
     let name = error.code.as_str();
     name == "http_404"
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Of Efí's own lists of errors, those that a create can meet.
+    /// Covers the errors of Efí's own lists that a create request can return.
     #[test]
     fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
         use ErrorClass::{Denied, NotCreated, Rejected, Throttled, Unknown};
@@ -237,7 +237,7 @@ mod tests {
             ("3500000", Unknown, NotCreated),
             ("4600100", Unknown, NotCreated),
             ("4699999", Unknown, NotCreated),
-            // a property, a third equal charge, the receiver as payer, too late a due date, too small a sum, the payer's data
+            // a property, a third equal charge, the receiver as payer, too late a due date, too small an amount, the payer's data
             ("3500010", Rejected, Rejected),
             ("3500034", Rejected, Rejected),
             ("3500006", Rejected, Rejected),

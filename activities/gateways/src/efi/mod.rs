@@ -1,4 +1,4 @@
-//! Efí: two APIs with hosts and tokens of their own. Pix over mutual TLS, and Cobranças for boletos and card links.
+//! Efí: two APIs, each with its own host and tokens. Pix over mutual TLS, and Cobranças for boletos and card links.
 //! `docs/gateways/efi.md`.
 
 use std::{fs, time::Duration};
@@ -32,18 +32,18 @@ use pix::Pix;
 
 pub(crate) use certificate::identity;
 
-/// A `txid` and a return's id stay taken for ever.
+/// Time for which a `txid` and a refund's id stay taken: effectively for ever.
 const IDEMPOTENT_FOR: Duration = Duration::from_hours(10 * 365 * 24);
-/// How long a charge of the API Cobranças may be missing from its lists.
+/// Longest time for which a charge of the API Cobranças may be missing from its lists.
 const COBRANCAS_LAG: Duration = Duration::from_secs(5);
-/// Before the certificate ends, somebody must have made and uploaded another.
+/// Time before a certificate's expiry at which the merchant is asked to create and upload another.
 const CERTIFICATE_NOTICE: TimeDelta = TimeDelta::days(30);
-/// What registering an address without mutual TLS on our side needs: Efí then does not test that we refuse strangers.
+/// Header of a registration whose address has no mutual TLS: Efí then does not test that the address refuses other clients.
 const SKIP_MTLS: &str = "x-skip-mtls-checking";
 const NO_BOLETO_BACK: &str =
     "Efí's API gives no boleto back: return the money by a Pix or a transfer of your own";
 
-/// An account at Efí, with one Pix key.
+/// Efí account with one Pix key.
 pub struct Efi {
     pix: Pix,
     cobrancas: Cobrancas,
@@ -70,14 +70,14 @@ impl Efi {
             }
             None => None,
         };
-        // only a simulator has a further authority, and none for what it serves without TLS
+        // only a simulator has its own authority, and it needs none where it serves without TLS
         let plain = match &authority {
             Some(authority) if endpoints.efi_cobrancas.scheme() == "https" => {
                 http::client(None, Some(authority.clone()))?
             }
             _ => http::shared()?,
         };
-        // its identity is the connection's: nothing of it can be shared
+        // the client certificate belongs to this connection, so the client cannot be shared
         let mutual = http::client(Some(identity), authority)?;
         Ok(Self {
             pix: Pix::new(mutual, endpoints.efi_pix.clone(), credentials),
@@ -100,7 +100,7 @@ impl Efi {
     }
 }
 
-/// For what Efí leaves to our clock: until when a list goes, and when our certificate ends. It decides nothing about a charge.
+/// Returns the wall clock, for the end of a list and the expiry of our certificate. It decides nothing about a charge.
 fn now() -> Instant {
     crate::outside::now().into()
 }
@@ -112,12 +112,12 @@ fn unmet(field: &str, reason: &str) -> Unmet {
     }
 }
 
-/// A charge of the API Cobranças has a number; one of the API Pix our `txid`, which begins with letters.
+/// Returns true if the id is of the API Cobranças, a number. An id of the API Pix is our `txid`, which begins with letters.
 fn is_of_cobrancas(charge: &str) -> bool {
     !charge.is_empty() && charge.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a payment by `method` can be given back through the API.
+/// Checks that a payment by `method` can be refunded through the API. The error is the reason why not, for people.
 pub(crate) fn refundable(method: PaymentMethodKind) -> Result<(), &'static str> {
     match method {
         PaymentMethodKind::Pix | PaymentMethodKind::Card => Ok(()),
@@ -257,11 +257,11 @@ impl Gateway for Efi {
     async fn probe(&self) -> Result<Account, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
         self.pix.probe(deadline).await?;
-        // Pix works without it, so that it decides nothing here
+        // Pix works without the API Cobranças, so its failure is only logged
         if let Err(error) = self.cobrancas.probe(deadline).await {
             tracing::info!(class = %error.class, code = error.code, "efi: no boletos and card links for now");
         }
-        // Efí tells no account: the application stands for it
+        // Efí exposes no account id; the client id is used instead
         let digest = Sha256::digest(self.client_id.as_bytes());
         Ok(Account {
             fingerprint: format!("efi:{}", hex::encode(&digest[..8])),

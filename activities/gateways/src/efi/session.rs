@@ -1,4 +1,4 @@
-//! Calls with a token that is fetched once, kept, and renewed in time.
+//! Calls with an access token, which is fetched once, stored, and renewed before it expires.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::{
     outside,
 };
 
-/// A token is renewed this long before it ends.
+/// Time before its expiry at which a token is renewed.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// One request.
+/// Request of an API.
 pub(super) struct Call<'a> {
     pub method: Method,
     pub path: &'a [&'a str],
@@ -32,7 +32,7 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Asks for what stands at `path`.
+    /// Returns a read of `path`.
     pub(super) fn read(path: &'a [&'a str]) -> Self {
         Self {
             method: Method::GET,
@@ -44,7 +44,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Leaves something behind that an unknown outcome must not hide.
+    /// Returns a call that creates something, so that a lost answer is an unknown outcome.
     pub(super) fn create(method: Method, path: &'a [&'a str], body: &'a Value) -> Self {
         Self {
             effect: Effect::Creates,
@@ -52,7 +52,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// May be sent again without harm.
+    /// Returns a call that can be repeated without harm.
     pub(super) fn change(method: Method, path: &'a [&'a str], body: &'a Value) -> Self {
         Self {
             method,
@@ -65,11 +65,11 @@ impl<'a> Call<'a> {
 pub(super) struct Session {
     client: Client,
     base: Url,
-    /// Where the token is fetched: each of the two APIs has its own.
+    /// Path of the token endpoint: each of the two APIs has its own.
     token_path: &'static [&'static str],
     client_id: String,
     client_secret: SecretString,
-    /// Held while a token is fetched, so that one fetch serves all who wait.
+    /// Locked while a token is fetched, so that one fetch serves all waiting calls.
     token: Mutex<Option<Token>>,
 }
 
@@ -106,7 +106,7 @@ impl Session {
         }
     }
 
-    /// Sends; a 401 with a kept token renews it once. A status that is no success is an error.
+    /// Sends a call. A 401 with a stored token renews the token once. An unsuccessful status is an error.
     pub(super) async fn send(
         &self,
         call: &Call<'_>,
@@ -151,12 +151,12 @@ impl Session {
         url
     }
 
-    /// Whether the credentials open the API at all: has a token, or gets one.
+    /// Checks that the credentials open the API, which is proved by a token.
     pub(super) async fn opens(&self, deadline: Deadline) -> Result<(), GatewayError> {
         self.token(deadline, None).await.map(drop)
     }
 
-    /// A token, and whether it was kept from before; never `refused` again.
+    /// Returns a token, and true if it was stored before. `refused` is never returned.
     async fn token(
         &self,
         deadline: Deadline,
@@ -202,7 +202,7 @@ impl Session {
     }
 }
 
-/// Nothing was created, whatever the token's answer: credentials, or a gateway that is unwell.
+/// Returns the class of a refused token request. Nothing was created: the credentials are wrong or the gateway is unhealthy.
 fn refusal(answer: &Answer) -> ErrorClass {
     match answer.status {
         500.. => ErrorClass::NotCreated,

@@ -7,7 +7,7 @@ use schemas::{
 use super::is_of_cobrancas;
 use crate::ChargeRequest;
 
-/// An order with all that can be told.
+/// Returns an order with all optional fields.
 pub(super) fn order(method: PaymentMethod) -> ChargeRequest {
     ChargeRequest {
         reference: "at01j9zzzzzzzzzzzzzzzzzzzzzz".to_owned(),

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-/// Returns how long an answer asks to wait: seconds, or until a date. A date is counted from the answer's own `Date`, so that the
-/// server's clock does not matter, else from `now`; one that is past, or cannot be counted, asks for nothing.
+/// Returns the wait that an answer requests: seconds, or until a date. A date is counted from the answer's own `Date`, so that the
+/// server's clock does not matter, or else from `now`. A past or unreadable date requests no wait.
 pub fn retry_after(headers: &HeaderMap, now: Option<DateTime<Utc>>) -> Option<Duration> {
     let asked = text(headers, RETRY_AFTER)?;
     if let Ok(seconds) = asked.parse() {

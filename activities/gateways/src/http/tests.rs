@@ -87,7 +87,7 @@ fn both_forms_of_retry_after_are_the_same_wait() {
         (" 7 ", Some(7)),
         ("Thu, 26 Nov 2026 12:01:00 GMT", Some(60)),
         ("Thursday, 26-Nov-26 12:01:00 GMT", Some(60)),
-        // past, unreadable, and longer than is believed
+        // past, unreadable, and longer than is accepted
         ("Thu, 26 Nov 2026 11:59:00 GMT", None),
         ("soon", None),
         ("-5", None),
@@ -100,7 +100,7 @@ fn both_forms_of_retry_after_are_the_same_wait() {
             "{asked}"
         );
     }
-    // without the gateway's clock a date says nothing
+    // without the gateway's clock a date is meaningless
     assert_eq!(
         wait(503, &[("retry-after", "Thu, 26 Nov 2026 12:01:00 GMT")]),
         None

@@ -1,4 +1,4 @@
-//! Calls to addresses that merchants chose: never into our own network.
+//! Calls to addresses that merchants chose, never into our own network.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -14,10 +14,10 @@ use url::{Host, Url};
 
 use super::base;
 
-/// Below the 5 s after which common servers close an idle connection, so that we close it first.
+/// Shorter than the 5 s after which common servers close an idle connection, so that our side closes it first.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
-/// Why an address is not called.
+/// Reason why an address is not called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     #[error("must begin with https://")]
@@ -28,7 +28,7 @@ pub enum AddressError {
     Private,
 }
 
-/// Whether deliveries may go to `url`. `allow_private` is for local stacks: plain HTTP and private addresses too.
+/// Checks that deliveries may be sent to `url`. `allow_private`, for local stacks, permits plain HTTP and private addresses.
 pub fn check_webhook_url(url: &Url, allow_private: bool) -> Result<(), AddressError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(AddressError::Credentials);
@@ -49,7 +49,7 @@ pub fn check_webhook_url(url: &Url, allow_private: bool) -> Result<(), AddressEr
     }
 }
 
-/// A client for such addresses: no redirects, and names that resolve to private addresses do not resolve.
+/// Builds a client for such addresses. It follows no redirects and does not resolve names to private addresses.
 pub fn webhook_client(allow_private: bool) -> Result<Client, reqwest::Error> {
     let builder = base()
         .user_agent("payment-orchestrator-webhooks/1")
@@ -85,7 +85,8 @@ fn is_local_name(name: &str) -> bool {
             .any(|end| name.ends_with(end))
 }
 
-/// IANA's special-purpose registries (RFC 6890 and later); the standard library's `is_global` is not stable.
+/// Returns true if the address is public by IANA's special-purpose registries (RFC 6890 and later). The standard library's
+/// `is_global` is not stable.
 fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
@@ -115,7 +116,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         return is_public_v4(v4);
     }
     let [first, second, ..] = ip.segments();
-    // 2000::/3 is all that is given out; 2002::/16 and 2001::/32 tunnel to any IPv4 address
+    // 2000::/3 is the only range in use; 2002::/16 and 2001::/32 tunnel to any IPv4 address
     (0x2000..0x4000).contains(&first)
         && first != 0x2002
         && !(first == 0x2001 && (second == 0 || second == 0xdb8))

@@ -1,4 +1,4 @@
-//! What an order must have so that Stripe can take it.
+//! Requirements of Stripe for an order.
 
 use std::ops::RangeInclusive;
 
@@ -11,18 +11,18 @@ use schemas::{
 use super::form;
 use crate::ChargeRequest;
 
-/// In centavos.
+/// Accepted amounts in centavos.
 const AMOUNT: RangeInclusive<i64> = 50..=99_999_999;
-/// A boleto's, in centavos.
+/// Accepted amounts of a boleto, in centavos.
 const BOLETO_AMOUNT: RangeInclusive<i64> = 500..=4_999_999;
-/// For how long a Pix code lasts, in seconds.
+/// Lifetime of a Pix code in seconds.
 const PIX_LIFE_S: RangeInclusive<i64> = 60..=1_209_600;
-/// How many days after its making a boleto can be paid.
+/// Number of days after its creation during which a boleto can be paid.
 const BOLETO_DAYS: RangeInclusive<i64> = 0..=60;
 
 const EMAIL: &str = "is required, at a domain that is known to the internet";
 
-/// What `order` lacks.
+/// Returns the requirements that `order` does not meet.
 pub(super) fn check(order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
     let mut unmet = Vec::new();
     let mut need = |met: bool, field: &str, reason: &str| {
@@ -62,7 +62,7 @@ pub(super) fn check(order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
     if unmet.is_empty() { Ok(()) } else { Err(unmet) }
 }
 
-/// Stripe takes no address at a bare host (`maria@localhost`).
+/// Returns true if the payer has an e-mail address with a full host: Stripe refuses one at a bare host (`maria@localhost`).
 fn has_email(payer: &Payer) -> bool {
     let host = payer.email.as_deref().and_then(|it| it.rsplit_once('@'));
     let parts = host.and_then(|(_, host)| host.rsplit_once('.'));
@@ -83,7 +83,7 @@ fn amount(
     need(taken.contains(&order.amount), "amount", &reason);
 }
 
-/// Stripe's boleto costs the same on each day, and its days are counted.
+/// Checks a boleto's dates. Stripe's boleto has the same amount on each day, and a limited number of days.
 fn dates(order: &ChargeRequest, due: &DueDate, need: &mut impl FnMut(bool, &str, &str)) {
     let alone = DueDate {
         days_after_due: 0,
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_boletos_days_end_with_the_sixtieth() {
-        // 60 days after 25 November 2026 is a Sunday: the Friday before is the last that fits
+        // 60 days after 25 November 2026 is a Sunday: the Friday before is the last day that is accepted
         let boleto = |due: &str, after: u16| {
             order(json!({ "type": "boleto", "due_date": due, "days_after_due": after }))
         };

@@ -1,4 +1,4 @@
-//! What the payer has to do, as an intent tells it: a Pix code or a boleto's voucher. `docs/gateways/stripe.md#create-a-charge`.
+//! Next actions of the payer in an intent: a Pix code or a boleto's voucher. `docs/gateways/stripe.md#create-a-charge`.
 
 use schemas::{
     boleto_line::BoletoLine, next_action::NextAction, payment_method::PaymentMethodKind,
@@ -30,8 +30,8 @@ struct Voucher {
 }
 
 impl Action {
-    /// In our words; `None` for actions of methods that are not ours, and for what cannot be shown: how a charge stands must not depend
-    /// on reading its instrument.
+    /// Returns the next action; `None` for actions of methods that are not ours, and for an instrument that cannot be parsed, because
+    /// the charge's status must not depend on its instrument.
     pub(super) fn to_next_action(&self, real_money: bool) -> Option<NextAction> {
         let shown = match (&self.pix_display_qr_code, &self.boleto_display_details) {
             (Some(code), _) => code.read(),
@@ -73,7 +73,7 @@ impl Voucher {
     }
 }
 
-/// A line and its bar code as the sandbox makes them up: 47 digits whose check digits are wrong (`0101…010`).
+/// Returns the line and bar code that the sandbox invents: 47 digits whose check digits are wrong (`0101…010`).
 fn sandbox(number: &str) -> Option<(String, String)> {
     let part = |from, to| number.get(from..to);
     if number.len() != 47 || !number.bytes().all(|b| b.is_ascii_digit()) {
@@ -89,7 +89,7 @@ fn sandbox(number: &str) -> Option<(String, String)> {
     Some((number.to_owned(), parts.concat()))
 }
 
-/// By which method: one of ours, the first that is named.
+/// Returns the first of the named methods that is ours.
 pub(super) fn method(types: &[String]) -> Option<PaymentMethodKind> {
     types.iter().find_map(|theirs| kind(theirs))
 }

@@ -1,4 +1,4 @@
-//! What Stripe booked: a payment's fee and the day on which it is in the balance, which no event tells.
+//! Balance transactions of Stripe: a payment's fee and the day on which it is in the balance, which no event contains.
 
 use chrono::NaiveDate;
 use schemas::attempt::ErrorClass;
@@ -25,13 +25,13 @@ pub(super) struct Booking {
 }
 
 impl Booking {
-    /// The day on which it is in the balance. Stripe counts these days in UTC, from midnight.
+    /// Returns the day on which it is in the balance. Stripe counts these days in UTC, from midnight.
     pub(super) fn day(&self) -> Option<NaiveDate> {
         instant(self.available_on).map(|at| at.date_naive())
     }
 }
 
-/// A line of the account's balance.
+/// Entry of the account's balance.
 #[derive(Deserialize)]
 struct Entry {
     id: String,
@@ -43,7 +43,7 @@ struct Entry {
     source: Option<Source>,
 }
 
-/// What moved the money: a charge, or something that is told elsewhere.
+/// Origin of the money: a charge, or another object, which is reported elsewhere.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Source {
@@ -51,7 +51,7 @@ enum Source {
     Other(serde::de::IgnoredAny),
 }
 
-/// Entries of money that came; the others' sources can look like charges.
+/// Types of entries for received money. The sources of other types can parse as charges.
 const RECEIPTS: [&str; 2] = ["charge", "payment"];
 
 impl Entry {
@@ -68,7 +68,7 @@ impl Entry {
         );
         let charge = charge.booked(self.booking);
         let payment = charge.to_payment(self.amount, charge.method()?)?;
-        // in another currency it tells nothing new
+        // in another currency it adds no data
         payment.fee?;
         Some(GatewayNotice {
             dedupe_key: self.id,
@@ -87,12 +87,12 @@ impl Entry {
 }
 
 impl Stripe {
-    /// A page of the payments booked since then, oldest first, with their fees.
+    /// Fetches a page of the payments booked since then, oldest first, with their fees.
     pub(super) async fn booked_since(&self, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
         let source = [("expand[]", "data.source".to_owned())];
         let read = match self.forward(&["balance_transactions"], &source, from).await {
             Ok(read) => read,
-            // a restricted key may not read the balance: then the estimates stand
+            // a restricted key may not read the balance: the estimated fees remain
             Err(error) if error.class == ErrorClass::Denied => return Ok(Page::end(from.now)),
             Err(error) => return Err(error),
         };

@@ -15,21 +15,21 @@ use crate::{
     http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
 };
 
-/// The version that our requests and answers are written for.
+/// API version of our requests and answers.
 pub(super) const VERSION: &str = "2026-10-28.endive";
-/// The longest page that Stripe gives.
+/// Longest page that Stripe returns.
 const PAGE: &str = "100";
 
-/// A form's fields, in brackets where they are nested.
+/// Fields of a form, with brackets in nested names.
 pub(super) type Form = Vec<(&'static str, String)>;
 
-/// A list in the order of its making, as far as it was read.
+/// Part of a list that was read in order of creation.
 pub(super) struct Forward {
-    /// The oldest first.
+    /// Entries, oldest first.
     pub items: Vec<Value>,
-    /// The id of the newest one, where there is more.
+    /// Id of the newest entry, if there are more.
     pub cursor: Option<String>,
-    /// Until when the list is read.
+    /// Time up to which the list is read.
     pub read_until: Instant,
     pub requests: u32,
 }
@@ -53,13 +53,13 @@ impl Forward {
     }
 }
 
-/// The most seconds, counted in halvings, among which the oldest entry of a list is searched for.
+/// Most requests that search a list's oldest entry by halving the time span.
 const MAX_HALVINGS: u32 = 40;
-/// The most pages of a single second.
+/// Most pages of a single second.
 const MAX_SECOND_PAGES: usize = 100;
-/// The most pages of a list that one call reads.
+/// Most pages of a list that one call reads.
 const MAX_LIST_PAGES: usize = 100;
-/// A page is not begun with less time than this.
+/// Least remaining time for which a page is still requested.
 pub(super) const PAGE_TAKES: Duration = Duration::from_millis(500);
 
 #[derive(Deserialize)]
@@ -110,7 +110,7 @@ impl Stripe {
         )
     }
 
-    /// A `POST` that creates something, once under its key.
+    /// Sends a `POST` that creates something, once under its key.
     pub(super) async fn create(
         &self,
         path: &[&str],
@@ -146,7 +146,7 @@ impl Stripe {
             .body(body)
     }
 
-    /// A page of a list from `from` on, the oldest first: lists are given newest first, and read backwards from an older entry.
+    /// Fetches a page of a list from `from` on, oldest first. Stripe lists newest first, so the page before an older entry is requested.
     pub(super) async fn forward(
         &self,
         path: &[&str],
@@ -155,7 +155,7 @@ impl Stripe {
     ) -> Result<Forward, GatewayError> {
         if let Some(cursor) = from.cursor {
             match self.after(path, query, cursor).await {
-                // Stripe forgot the entry: the watermark is where to begin
+                // Stripe no longer has the entry: the run restarts at the watermark
                 Err(error) if error.code == error::ABSENT => {}
                 read => {
                     let page = read?;
@@ -176,7 +176,7 @@ impl Stripe {
         Ok(Forward::of(page.data, page.has_more, (from.now, 2)))
     }
 
-    /// The page of what was made next after the entry of that id.
+    /// Fetches the page of the entries created next after the one with that id.
     async fn after(
         &self,
         path: &[&str],
@@ -198,7 +198,7 @@ impl Stripe {
         self.get(path, query, deadline).await?.read(Effect::Reads)
     }
 
-    /// The oldest page of a list that has nothing before `from`: the time is halved until a page holds all of the older part.
+    /// Fetches the oldest page of a list without entries before `from`. The time span is halved until a page holds all of its older part.
     async fn oldest(
         &self,
         path: &[&str],
@@ -239,7 +239,7 @@ impl Stripe {
         ))
     }
 
-    /// The rest of a second in which more was made than a page holds.
+    /// Fetches the remaining entries of a second that has more of them than a page holds.
     async fn whole_second(
         &self,
         path: &[&str],
@@ -259,7 +259,7 @@ impl Stripe {
         Ok(())
     }
 
-    /// One page of a list, newest first.
+    /// Fetches one page of a list, newest first.
     pub(super) async fn page<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -271,7 +271,7 @@ impl Stripe {
         self.get(path, &query, deadline).await?.read(Effect::Reads)
     }
 
-    /// All of a list, newest first. What one call leaves unread the next goes on with.
+    /// Fetches a complete list, newest first. The next call resumes with the pages that one call could not read.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -280,7 +280,7 @@ impl Stripe {
     ) -> Result<Vec<T>, GatewayError> {
         let mut reading = self.listings.resume(path, query);
         if let Some(newest) = reading.newest() {
-            // what was added since the earlier call
+            // entries that were added since the earlier call
             let mut query = query.to_vec();
             query.push(("ending_before", newest));
             let page: Page<Value> = self.page(path, &query, deadline).await?;
@@ -325,7 +325,7 @@ fn checked(answer: Answer, effect: Effect) -> Result<Answer, GatewayError> {
     }
 }
 
-/// Whether it is the answer of an earlier request under the same key: it shows the first state.
+/// Returns true if it is the answer to an earlier request under the same key, which contains the first state.
 pub(super) fn is_replayed(answer: &Answer) -> bool {
     answer
         .headers
@@ -333,7 +333,7 @@ pub(super) fn is_replayed(answer: &Answer) -> bool {
         .is_some_and(|value| value == "true")
 }
 
-/// An answer that came, and does not say what it must.
+/// Returns the error of an answer without required data.
 pub(super) fn unreadable(what: &'static str) -> GatewayError {
     GatewayError::new(ErrorClass::Unknown, "unreadable", what)
 }

@@ -1,4 +1,4 @@
-//! A charge, which is Stripe's word for money that came: our payment, with what was given back of it.
+//! Charges, Stripe's term for received money: our payments, with their refunds.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use serde::Deserialize;
 use super::{booking::Booking, refund::Refund};
 use crate::{GatewayPayment, GatewayRefund};
 
-/// How installments are counted where a card was not split.
+/// Number of installments of a card payment that was not split.
 const AT_ONCE: u16 = 1;
 
-/// A charge. Fields that we do not need are not read.
+/// Charge of Stripe. Fields that we do not need are not read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Charge {
     pub id: String,
     created: i64,
     #[serde(default)]
     currency: String,
-    /// All of it was given back.
+    /// True if the whole amount was refunded.
     #[serde(default)]
     pub refunded: bool,
     #[serde(default)]
@@ -28,7 +28,7 @@ pub(super) struct Charge {
     pub payment_intent: Option<String>,
     payment_method_details: Option<Details>,
     balance_transaction: Option<Balance>,
-    /// Only where it was asked for, and in versions before 2022-11-15.
+    /// Refunds: only if they were requested, and in versions before 2022-11-15.
     refunds: Option<Refunds>,
 }
 
@@ -68,7 +68,7 @@ struct Plan {
     count: Option<u16>,
 }
 
-/// An id, or what was booked where it was asked for.
+/// Id of the balance transaction, or the transaction itself if it was requested.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Balance {
@@ -81,12 +81,11 @@ impl Charge {
         self.metadata.get("reference").map(String::as_str)
     }
 
-    /// The payment in our words, of so many centavos. `by`: the method that was asked for, where the charge does not say
-    /// which was used.
+    /// Returns the payment of `amount` centavos. `by`: the requested method, used if the charge does not contain the actual one.
     pub(super) fn to_payment(&self, amount: i64, by: PaymentMethodKind) -> Option<GatewayPayment> {
         let details = self.payment_method_details.as_ref();
         let booked = match &self.balance_transaction {
-            // an account may keep its balance in another currency: no centavos of ours
+            // an account's balance may be in another currency, which is not in our centavos
             Some(Balance::Booked(booked)) if booked.currency == self.currency => Some(booked),
             _ => None,
         };
@@ -101,29 +100,29 @@ impl Charge {
             installments: details.and_then(|it| it.card.as_ref()).map(Card::parts),
             settles_on: booked.and_then(Booking::day),
             settled_on: arrived.and_then(Booking::day),
-            // a charge by a slow method is made before its money comes; the booking is not
+            // a charge by a slow method is created before its money arrives; the balance transaction is not
             paid_at: instant(booked.map_or(self.created, |booked| booked.created))?,
         })
     }
 
-    /// The same charge with what was booked of it inside.
+    /// Returns the charge with its balance transaction inside.
     pub(super) fn booked(mut self, booking: Booking) -> Self {
         self.balance_transaction = Some(Balance::Booked(booking));
         self
     }
 
-    /// By what it was paid, if we know the method.
+    /// Returns the method of payment, if it is one of ours.
     pub(super) fn method(&self) -> Option<PaymentMethodKind> {
         kind(&self.payment_method_details.as_ref()?.kind)
     }
 
-    /// What was given back, as far as it is inside.
+    /// Returns the refunds that are inside.
     pub(super) fn refunds_inside(&self) -> Vec<GatewayRefund> {
         let inside = self.refunds.iter().flat_map(|refunds| &refunds.data);
         inside.filter_map(Refund::to_refund).collect()
     }
 
-    /// Whether there are refunds that are not inside.
+    /// Returns true if there are refunds that are not inside.
     pub(super) fn has_more_refunds(&self) -> bool {
         self.refunds.as_ref().is_none_or(|refunds| refunds.has_more)
     }
@@ -136,7 +135,7 @@ impl Card {
     }
 }
 
-/// Their name of a method → ours.
+/// Maps Stripe's name of a method.
 pub(super) fn kind(theirs: &str) -> Option<PaymentMethodKind> {
     match theirs {
         "pix" => Some(PaymentMethodKind::Pix),

@@ -1,4 +1,4 @@
-//! Disputes: chargebacks of cards, and MEDs of Pix, which nobody can contest. `docs/gateways/stripe.md#disputes`.
+//! Disputes: chargebacks of cards, and MEDs of Pix, which cannot be contested. `docs/gateways/stripe.md#disputes`.
 
 use schemas::dispute::{DisputeKind, DisputeStatus};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{GatewayDispute, GatewayError, http::Deadline};
 
-/// A dispute. Fields that we do not need are not read.
+/// Dispute of Stripe. Fields that we do not need are not read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Dispute {
     id: String,
@@ -40,21 +40,21 @@ struct Booking {
     amount: i64,
 }
 
-/// Their status → ours. `withdrawn`: the money was taken and did not come back.
+/// Maps a dispute's status. `withdrawn`: the money was taken and not returned.
 fn status(theirs: &str, withdrawn: bool) -> Option<DisputeStatus> {
     Some(match theirs {
         "warning_needs_response" | "needs_response" => DisputeStatus::NeedsResponse,
         "warning_under_review" | "under_review" => DisputeStatus::UnderReview,
         // settled before it began, and the payer has the money
         "prevented" if withdrawn => DisputeStatus::Lost,
-        // the second: an inquiry that never became a chargeback; the third: it was refunded instead
+        // `warning_closed` is an inquiry that never became a chargeback; `charge_refunded` was refunded instead
         "won" | "warning_closed" | "charge_refunded" | "prevented" => DisputeStatus::Won,
         "lost" => DisputeStatus::Lost,
         _ => return None,
     })
 }
 
-/// By which way. Stripe names the method of cards for sure; `py_` is a Pix, since boletos cannot be disputed.
+/// Returns the kind of dispute. Stripe always names the method of cards. `py_` is a Pix, because boletos cannot be disputed.
 fn kind(method: Option<&str>, charge: &str) -> DisputeKind {
     match method {
         Some("card") => DisputeKind::Chargeback,
@@ -66,7 +66,7 @@ fn kind(method: Option<&str>, charge: &str) -> DisputeKind {
 }
 
 impl Dispute {
-    /// The dispute in our words; `None` if its status is not known.
+    /// Returns the dispute; `None` if its status is unknown.
     pub(super) fn to_dispute(&self) -> Option<GatewayDispute> {
         let method = self.payment_method_details.as_ref();
         let bookings = self.balance_transactions.as_deref().unwrap_or_default();
@@ -86,7 +86,7 @@ impl Dispute {
 }
 
 impl Stripe {
-    /// What is claimed back of a charge.
+    /// Fetches the disputes of a charge.
     pub(super) async fn disputes_of(
         &self,
         charge: &Charge,

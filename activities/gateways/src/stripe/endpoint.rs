@@ -1,4 +1,4 @@
-//! Our notification address at Stripe: registered, looked after, repaired. Stripe takes several, so nobody is in our way.
+//! Our notification address at Stripe: registration, checks, repairs. Stripe allows several endpoints, so ours never conflicts.
 
 use serde::Deserialize;
 use url::Url;
@@ -20,7 +20,7 @@ struct Endpoint {
     url: String,
     #[serde(default)]
     status: String,
-    /// None: the account's own.
+    /// API version of its events. `None`: the account's own.
     api_version: Option<String>,
     #[serde(default)]
     enabled_events: Vec<String>,
@@ -32,7 +32,7 @@ impl Endpoint {
         self.status == "disabled"
     }
 
-    /// Whether it tells events in another shape than the one that it was registered with, which can't be changed.
+    /// Returns true if its events have another API version than ours; Stripe cannot change the version of an endpoint.
     fn is_outdated(&self) -> bool {
         self.api_version
             .as_ref()
@@ -50,8 +50,8 @@ impl Endpoint {
 }
 
 impl Stripe {
-    /// Registers `url`. The secret is reported only then, so that what is registered already is made again; the old one stays
-    /// until the secret of the new one is stored ([`Self::remove_others`]), and no event falls between the two.
+    /// Registers `url`. Stripe returns the secret only at creation, so an existing endpoint is created again. The old one stays until the
+    /// secret of the new one is stored ([`Self::remove_others`]), so no event is lost between the two.
     pub(super) async fn register(&self, url: &Url) -> Result<Subscription, GatewayError> {
         let mut form = vec![
             ("url", url.to_string()),
@@ -71,14 +71,14 @@ impl Stripe {
         })
     }
 
-    /// Leaves one registration of `url`, the one whose secret is known.
+    /// Leaves only the registration of `url` whose secret is known.
     pub(super) async fn remove_others(&self, url: &Url, keep: &str) -> Result<(), GatewayError> {
         let mut there = self.endpoints_at(url).await?;
         there.retain(|endpoint| endpoint.id != keep);
         self.remove(&there).await
     }
 
-    /// Takes our address back.
+    /// Removes our address.
     pub(super) async fn deregister(&self, url: &Url) -> Result<(), GatewayError> {
         let ours = self.endpoints_at(url).await?;
         self.remove(&ours).await
@@ -92,7 +92,7 @@ impl Stripe {
         Ok(())
     }
 
-    /// Checks that `url` is registered under the id whose secret is known, served, and has all events. Repairs what needs no
+    /// Checks that `url` is registered under the id whose secret is known, is active and has all events. Repairs problems that need no
     /// new secret.
     pub(super) async fn check_endpoint(
         &self,

@@ -1,4 +1,4 @@
-//! Stripe's errors in our classes. `docs/gateways/stripe.md#errors`.
+//! Maps Stripe's errors to our classes. `docs/gateways/stripe.md#errors`.
 
 use schemas::attempt::ErrorClass;
 
@@ -7,16 +7,16 @@ use crate::{
     http::{Answer, Effect},
 };
 
-/// The intent cannot do this any more: it was paid or canceled.
+/// Code of an intent that no longer permits the request: it was paid or canceled.
 pub(super) const UNEXPECTED_STATE: &str = "payment_intent_unexpected_state";
 
-/// Ours for "an earlier request under the same key is still running": no outcome, the same key is to be sent again.
+/// Our code for an earlier request under the same key that is still running. It is no outcome: the same key must be sent again.
 const KEY_IN_USE: &str = "key_in_use";
 
-/// Stripe's code for nothing being there.
+/// Stripe's code of an absent resource.
 pub(super) const ABSENT: &str = "resource_missing";
 
-/// Of the account and its configuration: any other order would be refused too.
+/// Errors of the account and its configuration: any other order would be refused too.
 const ACCOUNTS: [&str; 7] = [
     "account_invalid",
     "country_unsupported",
@@ -27,7 +27,7 @@ const ACCOUNTS: [&str; 7] = [
     "testmode_charges_only",
 ];
 
-/// An answer that is no success.
+/// Returns the error of an unsuccessful answer.
 pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     let body = answer.json();
     let error = &body["error"];
@@ -41,7 +41,7 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     } else {
         text("code").or(text("type"))
     };
-    // its message may repeat what was sent: the parameter's name tells enough
+    // Stripe's message may repeat values of the request: the parameter's name is enough
     let message = match (text("code"), param) {
         (Some(code), "") => format!("Stripe refused: {code}"),
         (Some(code), param) => format!("Stripe refused {param}: {code}"),
@@ -60,22 +60,22 @@ pub(super) fn of(answer: &Answer, effect: Effect) -> GatewayError {
     GatewayError { class, ..generic }
 }
 
-/// 409 is that alone; with other parameters under the key the status is 400.
+/// Returns true if a request under the same key is still running (status 409). Other parameters under the key give status 400.
 fn is_key_in_use(status: u16, kind: &str, code: Option<&str>) -> bool {
     code == Some("idempotency_key_in_use") || (status == 409 && kind == "idempotency_error")
 }
 
-/// Nothing is there.
+/// Returns true if the resource does not exist.
 pub(super) fn is_absent(error: &GatewayError) -> bool {
     error.code == ABSENT
 }
 
-/// What a refusal means here, where its status alone (`otherwise`) does not tell.
+/// Returns the class of a refusal; `otherwise`, the class of its status, if its kind determines none.
 fn class(status: u16, (kind, param): (&str, &str), otherwise: ErrorClass) -> ErrorClass {
     match (status, kind) {
-        // the key was used before: for something else, or for a request still under way
+        // the key was used before: for something else, or for a request that is still running
         (400 | 409, "idempotency_error") => ErrorClass::Unknown,
-        // Pix is by invitation: an account without it is ours to configure
+        // Pix is by invitation: an account without it must be configured, and is no fault of the order
         (400, _) if param.starts_with("payment_method_types") => ErrorClass::Denied,
         (402, "card_error") => ErrorClass::Declined,
         (402, _) => ErrorClass::Rejected,

@@ -1,4 +1,4 @@
-//! Events, as they are told to our address and as they are listed: one reader for both. `docs/gateways/stripe.md#notifications`.
+//! Events, received at our address or listed: one parser for both. `docs/gateways/stripe.md#notifications`.
 
 use schemas::{Instant, payment_method::PaymentMethodKind};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -16,7 +16,7 @@ use crate::{
     Entries, GatewayError, GatewayNotice, GatewayStatus, NoticeKind, Page, ReadFrom, Unreadable,
 };
 
-/// What is told to our address. Those of charges that only repeat their intent's are left out.
+/// Events that our address subscribes to. Events of charges that only repeat those of their intents are excluded.
 pub(super) const EVENTS: [&str; 19] = [
     "payment_intent.created",
     "payment_intent.requires_action",
@@ -57,7 +57,7 @@ struct Data {
 }
 
 impl Event {
-    /// Reads what it states. `live`: whether this connection moves real money; the other mode's events mean nothing to it.
+    /// Returns the notices of the event. `live`: true if this connection moves real money; events of the other mode mean nothing to it.
     pub(super) fn read(&self, live: bool) -> Entries {
         if self.livemode != live {
             return vec![self.notice(NoticeKind::Nothing)].into();
@@ -102,15 +102,15 @@ impl Event {
         }
     }
 
-    /// An intent that a hosted page made only tells that it was paid: until then the page decides what is payable, and a
-    /// declined card may be tried again. The page's id, which is the charge's, is not inside.
+    /// Returns the notice of an intent. An intent of a hosted page reports only its payment: until then the page decides what is
+    /// payable, and the payer may retry after a declined card. The page's id, which is the charge's, is not inside.
     fn of_intent(&self, intent: &Intent) -> GatewayNotice {
         let by_page = intent.method() == PaymentMethodKind::Card;
         let charge_state = intent.to_charge().ok().or_else(|| intent.charge_state());
         let means = match charge_state {
             Some(it) if by_page && it.status != GatewayStatus::Paid => NoticeKind::Nothing,
             Some(mut it) => {
-                // the intent tells when it was made, the event when it was paid
+                // the intent has the time of its creation, the event that of the payment
                 if let Some(at) = self.at() {
                     it.payments.iter_mut().for_each(|paid| paid.paid_at = at);
                 }
@@ -125,7 +125,7 @@ impl Event {
         }
     }
 
-    /// A paid page names its intent but not the money: that is asked for.
+    /// Returns the notice of a page. A paid page contains its intent's id but not the payment, so it is a hint to read the gateway.
     fn of_session(&self, session: &Session) -> GatewayNotice {
         let failed = self.kind == "checkout.session.async_payment_failed";
         let means = match session.to_charge() {
@@ -172,7 +172,7 @@ impl Event {
         }
     }
 
-    /// The charge knows how much was given back, in old versions by which refunds too.
+    /// Returns the notices of a charge. It contains the refunded amount, and in old versions also the refunds.
     fn of_charge(&self, charge: &Charge) -> Vec<GatewayNotice> {
         let about = |means, key: &str| GatewayNotice {
             dedupe_key: format!("{}{key}", self.id),
@@ -198,7 +198,7 @@ impl Event {
 }
 
 impl Stripe {
-    /// A page of what happened since then, as our address receives it and under the same keys. Stripe lists 30 days.
+    /// Fetches a page of the events since then, in the same form and under the same keys as received at our address. Stripe lists 30 days.
     pub(super) async fn events_since(&self, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
         let types = EVENTS.map(|event| ("types[]", event.to_owned()));
         let read = self.forward(&["events"], &types, from).await?;

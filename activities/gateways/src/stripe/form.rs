@@ -1,4 +1,4 @@
-//! The creating requests: functions of the order alone, so that a repeat is the same to the byte.
+//! Bodies of the create requests: functions of the order alone, so that a repeated request is identical to the byte.
 
 use chrono::TimeDelta;
 use schemas::{
@@ -10,14 +10,14 @@ use schemas::{
 use super::call::Form;
 use crate::ChargeRequest;
 
-/// A page is open at least so long, from when Stripe makes it; five minutes are added for clocks and slow calls.
+/// Shortest lifetime of a page from its creation by Stripe, plus five minutes for clock differences and slow calls.
 const SHORTEST_PAGE: TimeDelta = TimeDelta::minutes(35);
-/// And at most a day; a minute is left for clocks that differ.
+/// Longest lifetime of a page: a day, minus a minute for clock differences.
 const LONGEST_PAGE: TimeDelta = TimeDelta::minutes(24 * 60 - 1);
-/// What is sold, where the merchant says nothing.
+/// Item's name, if the merchant gives no description.
 const ITEM: &str = "Pagamento";
 
-/// The body of the creating request.
+/// Returns the body of the create request.
 pub(super) fn of(order: &ChargeRequest) -> Form {
     match &order.method {
         PaymentMethod::Pix { expires_in, .. } => pix(order, *expires_in),
@@ -80,8 +80,8 @@ fn boleto(order: &ChargeRequest) -> Form {
     form
 }
 
-/// How many days after its making a boleto can be paid, in São Paulo: both from the order, never from a clock. Stripe knows
-/// one day only, so its slip shows the last payable one as due.
+/// Returns the number of days after its creation during which a boleto can be paid, in São Paulo. Both dates come from the order,
+/// never from a clock. Stripe has one date only, so its slip shows the last payable day as the due date.
 pub(super) fn days(order: &ChargeRequest, due: &DueDate) -> i64 {
     let made = calendar::today(order.created_at);
     due.last_day().signed_duration_since(made).num_days()
@@ -131,7 +131,7 @@ fn card(order: &ChargeRequest, max_installments: u16, (success, cancel): (&str, 
         ("expires_at", page_ends(order).to_string()),
         ("client_reference_id", order.reference.clone()),
         ("metadata[reference]", order.reference.clone()),
-        // a session's metadata is not copied to its intent, which refunds and disputes name
+        // a session's metadata is not copied to its intent, which refunds and disputes reference
         (
             "payment_intent_data[metadata][reference]",
             order.reference.clone(),
@@ -162,7 +162,7 @@ fn card(order: &ChargeRequest, max_installments: u16, (success, cancel): (&str, 
     form
 }
 
-/// When the page closes by itself, in seconds. An order that ends sooner than Stripe allows is closed by us.
+/// Returns the time at which the page closes by itself, in seconds. An order that ends before Stripe's minimum is closed by us.
 fn page_ends(order: &ChargeRequest) -> i64 {
     let shortest = order.created_at + SHORTEST_PAGE;
     let longest = order.created_at + LONGEST_PAGE;
@@ -192,7 +192,7 @@ mod tests {
         const DAYS: &str = "payment_method_options[boleto][expires_after_days]";
         for (created_at, due_date, after, days) in [
             ("2026-11-25T15:00:00Z", "2026-11-25", 0, "0"),
-            // half past ten in the evening before, in São Paulo
+            // half past ten of the evening before, in São Paulo
             ("2026-11-25T01:30:00Z", "2026-11-25", 0, "1"),
             ("2026-11-25T15:00:00Z", "2026-11-27", 0, "2"),
             // a Saturday moves to Monday

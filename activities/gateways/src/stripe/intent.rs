@@ -1,4 +1,4 @@
-//! A `PaymentIntent` as Stripe answers it, in our words.
+//! `PaymentIntent`s of Stripe, mapped to our types.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{GatewayCharge, GatewayError, GatewayPayment, GatewayStatus};
 
-/// The code of the error that an intent keeps when its Pix or boleto was not paid in time.
+/// Code of the last error of an intent whose Pix or boleto was not paid in time.
 const ATTEMPT_EXPIRED: &str = "payment_intent_payment_attempt_expired";
 
-/// An intent. Fields that we do not need are not read.
+/// Intent of Stripe. Fields that we do not need are not read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Intent {
     pub id: String,
@@ -36,7 +36,7 @@ pub(super) struct Intent {
     last_payment_error: Option<LastError>,
 }
 
-/// Its charge: an id, or the charge itself where it was asked for.
+/// Charge of the intent: an id, or the charge itself if it was requested.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Latest {
@@ -49,8 +49,8 @@ struct LastError {
     code: Option<String>,
 }
 
-/// Their status → ours. After an error an intent could be confirmed again, yet what was shown to the payer is dead; on a
-/// hosted page, where cards pay, the payer just tries again.
+/// Maps an intent's status. After an error an intent could be confirmed again, but its instrument is no longer payable. On a hosted
+/// page, where cards pay, the payer can retry.
 fn status(
     theirs: &str,
     last_error: Option<&str>,
@@ -81,12 +81,12 @@ impl Intent {
         self.metadata.get("reference").map(String::as_str)
     }
 
-    /// By which method it is paid. Cards pay on hosted pages only, which make their intents themselves.
+    /// Returns the method of payment. Cards pay only on hosted pages, which create their intents themselves.
     pub(super) fn method(&self) -> PaymentMethodKind {
         action::method(&self.payment_method_types).unwrap_or(PaymentMethodKind::Card)
     }
 
-    /// The charge in our words, without what the payer has to do; `None` if its status is not known.
+    /// Returns the charge without its next action; `None` if its status is unknown.
     pub(super) fn charge_state(&self) -> Option<GatewayCharge> {
         let last_error = self.last_payment_error.as_ref();
         let last_error = last_error.map(|error| error.code.as_deref().unwrap_or("unknown"));
@@ -103,7 +103,7 @@ impl Intent {
         })
     }
 
-    /// The charge in our words.
+    /// Returns the charge.
     pub(super) fn to_charge(&self) -> Result<GatewayCharge, GatewayError> {
         let mut charge = self
             .charge_state()
@@ -118,7 +118,7 @@ impl Intent {
         Ok(charge)
     }
 
-    /// The charge that brought the money, where it is inside.
+    /// Returns the charge that paid the intent, if it is inside.
     pub(super) fn paid_by(&self) -> Option<&Charge> {
         match self.latest_charge.as_ref()? {
             Latest::Charge(charge) if self.is_paid() => Some(charge),

@@ -1,4 +1,4 @@
-//! Lists that are too long for one call: what was read of them is kept for the next.
+//! Progress of lists that are too long for one call: the entries read so far are stored for the next call.
 
 use std::{
     collections::VecDeque,
@@ -7,17 +7,17 @@ use std::{
 
 use serde_json::Value;
 
-/// The most lists of an account whose entries are kept; one that is forgotten is read from its beginning.
+/// Most lists of an account whose entries are stored. A list that was dropped is read again from its beginning.
 const MAX_LISTINGS: usize = 16;
 
 type Unfinished = (String, Vec<Value>);
 
-/// Lists that the next call goes on with, the oldest first.
+/// Lists that the next call resumes, oldest first.
 #[derive(Default)]
 pub(super) struct Listings(Mutex<VecDeque<Unfinished>>);
 
 impl Listings {
-    /// Takes what was read of a list.
+    /// Removes and returns the stored entries of a list.
     pub(super) fn resume(&self, path: &[&str], query: &[(&str, String)]) -> Reading<'_> {
         let fields = query.iter().map(|(name, value)| format!("{name}={value}"));
         let list = format!(
@@ -41,7 +41,7 @@ impl Listings {
     }
 }
 
-/// A list that one call reads, newest first. Dropped before its end, it leaves what was read for the next call.
+/// List that one call reads, newest first. If it is dropped before its end, its entries are stored for the next call.
 pub(super) struct Reading<'a> {
     listings: &'a Listings,
     list: String,
@@ -53,12 +53,12 @@ fn id(entry: Option<&Value>) -> Option<String> {
 }
 
 impl Reading<'_> {
-    /// The newest entry that an earlier call read.
+    /// Returns the id of the newest entry that was read.
     pub(super) fn newest(&self) -> Option<String> {
         id(self.read.first())
     }
 
-    /// Where the next page begins.
+    /// Returns the id of the oldest entry that was read: the next page begins after it.
     pub(super) fn oldest(&self) -> Option<String> {
         id(self.read.last())
     }
@@ -71,12 +71,12 @@ impl Reading<'_> {
         self.read.extend(page);
     }
 
-    /// Forgets what earlier calls read.
+    /// Drops the entries that earlier calls read.
     pub(super) fn restart(&mut self) {
         self.read.clear();
     }
 
-    /// All that was read: the list is at its end.
+    /// Returns all entries: the list is complete.
     pub(super) fn end(mut self) -> Vec<Value> {
         std::mem::take(&mut self.read)
     }

@@ -45,11 +45,11 @@ pub(crate) use refund::refundable;
 use search::Searches;
 use session::Session;
 
-/// Keys are kept for at least a day; an hour is left for clocks and retries.
+/// Time for which a key is idempotent: Stripe stores keys for at least a day, minus an hour for clock differences and retries.
 const IDEMPOTENT_FOR: Duration = Duration::from_hours(23);
 const VISIBILITY_LAG: Duration = Duration::from_secs(2);
 
-/// An account at Stripe, in the mode of its key.
+/// Stripe account, in the mode of its key.
 pub struct Stripe {
     client: Client,
     base: Url,
@@ -78,7 +78,7 @@ impl Stripe {
         self.key.expose_secret().contains("_live_")
     }
 
-    /// What the creating request's answer shows. A repeated one shows the first state: it is read afresh.
+    /// Returns the charge of a create request's answer. A replayed answer contains the first state, so the charge is read again.
     async fn created(
         &self,
         order: &ChargeRequest,
@@ -158,7 +158,7 @@ impl Gateway for Stripe {
         };
         match ended {
             Ok(_) => self.read(&charge.id, deadline).await,
-            // paid or ended meanwhile, or being paid
+            // paid or ended meanwhile, or a payment is in progress
             Err(refused) if refused.class == ErrorClass::Rejected => {
                 let now = self.read(&charge.id, deadline).await?;
                 let explained = refused.code == error::UNEXPECTED_STATE || !now.status.is_payable();
@@ -195,7 +195,7 @@ impl Gateway for Stripe {
         notification::read(received, (&self.webhook_secrets, known), self.is_live())
     }
 
-    /// Stripe states everything in the event itself.
+    /// Stripe's events contain the complete state, so a stored body can be parsed again.
     fn reread(&self, body: &[u8]) -> Entries {
         notification::reread(body, self.is_live())
     }
@@ -224,7 +224,7 @@ impl Gateway for Stripe {
             .read(Effect::Reads)?;
         let account = match self.get(&["account"], &[], deadline).await {
             Ok(answer) => answer.json()["id"].as_str().map(ToOwned::to_owned),
-            // a restricted key may not read its account: then the key stands for it
+            // a restricted key may not read its account: the key identifies it instead
             Err(error) if error.class == ErrorClass::Denied => None,
             Err(error) => return Err(error),
         };

@@ -8,10 +8,10 @@ use subtle::ConstantTimeEq;
 use super::event::Event;
 use crate::{Entries, Forged, Received, Registration, Unreadable};
 
-/// An event signed earlier or later than this, in seconds, is refused: it may be a replay.
+/// Most seconds between an event's signature and its arrival. An event signed earlier or later is refused, because it may be a replay.
 const TOLERANCE_S: i64 = 300;
 
-/// Verifies over the raw bytes, then reads.
+/// Verifies the signature over the raw bytes, then parses the event.
 pub(super) fn read(
     received: &Received,
     (secrets, known): (&[SecretString], &[Registration]),
@@ -22,7 +22,7 @@ pub(super) fn read(
     Ok(reread(&received.body, live))
 }
 
-/// Reads what was verified before.
+/// Parses a body that was verified before.
 pub(super) fn reread(body: &[u8], live: bool) -> Entries {
     match serde_json::from_slice::<Event>(body) {
         Ok(event) => event.read(live),

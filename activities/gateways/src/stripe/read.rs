@@ -1,4 +1,4 @@
-//! Charges as they stand at Stripe now, with all that happened to their money.
+//! Current state of charges at Stripe, with all their payments, refunds and disputes.
 
 use schemas::{Instant, next_action::NextAction};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Stripe {
-    /// An intent or a session by its id.
+    /// Fetches an intent or a session by its id.
     pub(super) async fn read(
         &self,
         id: &str,
@@ -56,7 +56,7 @@ impl Stripe {
         self.with_money(charge, paid_by, deadline).await
     }
 
-    /// Adds refunds and disputes of the money that came.
+    /// Adds the refunds and disputes of the payment.
     async fn with_money(
         &self,
         mut charge: GatewayCharge,
@@ -83,7 +83,7 @@ impl Stripe {
     }
 }
 
-/// The same; a page that Stripe leaves open for longer than the order lives ends with the order, by us.
+/// Returns the charge with the order's end, if that is earlier than the page's: we close a page that Stripe would leave open longer.
 pub(super) fn within(order_ends_at: Instant, mut charge: GatewayCharge) -> GatewayCharge {
     if let Some(NextAction::Redirect { expires_at, .. }) = &mut charge.next_action {
         *expires_at = order_ends_at.min(*expires_at);
@@ -91,7 +91,7 @@ pub(super) fn within(order_ends_at: Instant, mut charge: GatewayCharge) -> Gatew
     charge
 }
 
-/// Sessions and intents are told apart by their ids.
+/// Returns true if the id is of a session, not of an intent.
 pub(super) fn is_session(id: &str) -> bool {
     id.starts_with("cs_")
 }

@@ -15,7 +15,7 @@ use crate::{
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
-/// A refund. Fields that we do not need are not read.
+/// Refund of Stripe. Fields that we do not need are not read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Refund {
     id: String,
@@ -28,10 +28,10 @@ pub(super) struct Refund {
     metadata: Option<BTreeMap<String, String>>,
 }
 
-/// Their status → ours.
+/// Maps a refund's status.
 fn status(theirs: &str) -> Option<RefundStatus> {
     Some(match theirs {
-        // the second waits for the payer's bank details
+        // `requires_action` waits for the payer's bank details
         "pending" | "requires_action" => RefundStatus::Pending,
         "succeeded" => RefundStatus::Succeeded,
         "failed" | "canceled" => RefundStatus::Failed,
@@ -40,7 +40,7 @@ fn status(theirs: &str) -> Option<RefundStatus> {
 }
 
 impl Refund {
-    /// The refund in our words; `None` if it says something that we do not know.
+    /// Returns the refund; `None` if its status is unknown.
     pub(super) fn to_refund(&self) -> Option<GatewayRefund> {
         let reference = self.word("reference");
         Some(GatewayRefund {
@@ -54,7 +54,7 @@ impl Refund {
         })
     }
 
-    /// The reference of the charge that it gives back, if it is ours.
+    /// Returns the reference of the refunded charge, if it is ours.
     pub(super) fn charge_reference(&self) -> Option<String> {
         self.word("charge_reference")
     }
@@ -64,7 +64,7 @@ impl Refund {
     }
 }
 
-/// Why not, for people.
+/// Checks that a payment by `method` can be refunded through the API. The error is the reason why not, for people.
 pub(crate) fn refundable(method: PaymentMethodKind) -> Result<(), &'static str> {
     match method {
         PaymentMethodKind::Pix | PaymentMethodKind::Card => Ok(()),
@@ -74,7 +74,7 @@ pub(crate) fn refundable(method: PaymentMethodKind) -> Result<(), &'static str> 
     }
 }
 
-/// The creating request: a function of the order alone, so that a repeat is the same to the byte.
+/// Returns the body of the create request: a function of the order alone, so that a repeated request is identical to the byte.
 fn form(order: &RefundRequest) -> Form {
     let mut form = vec![
         ("charge", order.payment.clone()),
@@ -83,7 +83,7 @@ fn form(order: &RefundRequest) -> Form {
         ("metadata[charge_reference]", order.charge_reference.clone()),
     ];
     if let Some(reason) = &order.reason {
-        // its own `reason` is one of three words
+        // Stripe's own `reason` has only three values
         form.push(("metadata[reason]", reason.clone()));
     }
     form
@@ -131,7 +131,7 @@ impl Stripe {
             .ok_or_else(|| unreadable("the refund has a status that is not known"))
     }
 
-    /// All refunds of a charge, newest first.
+    /// Fetches all refunds of a charge, newest first.
     pub(super) async fn refunds_of(
         &self,
         charge: &str,

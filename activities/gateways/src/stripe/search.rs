@@ -1,5 +1,5 @@
-//! Finding what carries an order's reference. Stripe's search lags behind, its lists do not: they are read by creation time, page by
-//! page, on accounts of any size. What one call leaves unread the next goes on with.
+//! Search by an order's reference. Stripe's search is delayed, its lists are not: they are read by creation time, page by page, on
+//! accounts of any size. The next call resumes with the pages that one call could not read.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -20,18 +20,19 @@ use crate::{
     http::{CALL_TIMEOUT, Deadline},
 };
 
-/// How far before an order's making a search begins, for clocks that differ, in seconds.
+/// Seconds before an order's creation at which a search begins, for clock differences.
 const MARGIN_S: i64 = 60;
-/// Nearly all orders are sent within this, in seconds: where to search first.
+/// Seconds after their creation within which nearly all orders are sent: this time is searched first.
 const FIRST_S: i64 = 120;
-/// What is created is listed at the latest after this, in seconds: a search that found nothing is repeated from there.
+/// Longest delay, in seconds, until a created object is listed. A search without a result is repeated from that long before the newest
+/// entry.
 const LISTED_AFTER_S: i64 = 60;
-/// The most pages of one call.
+/// Most pages of one call.
 const MAX_PAGES: usize = 100;
-/// The most searches of an account that are remembered; one that is forgotten begins again.
+/// Most searches of an account that are stored. A search that was dropped starts again.
 const MAX_SEARCHES: usize = 256;
 
-/// An intent or a session, as far as a search reads it.
+/// Intent or session, with the fields that a search needs.
 #[derive(Deserialize)]
 struct Entry {
     id: String,
@@ -48,16 +49,16 @@ impl Entry {
     }
 }
 
-/// How far a search came. Lists begin with the newest.
+/// Progress of a search. Lists begin with the newest entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Progress {
-    /// From when on, in seconds.
+    /// Start of the time span, in seconds.
     from: i64,
-    /// Until when; none: until now.
+    /// End of the time span, in seconds. `None`: now.
     until: Option<i64>,
-    /// The last entry of the pages that were read.
+    /// Last entry of the pages that were read.
     after: Option<String>,
-    /// When the newest entry of these pages was created.
+    /// Creation time of the newest entry of these pages.
     newest: Option<i64>,
 }
 
@@ -79,7 +80,7 @@ impl Progress {
         query
     }
 
-    /// Steps over a page in which nothing was found; returns whether all was read by now.
+    /// Advances over a page without a match. Returns true if everything up to now was read.
     fn step(&mut self, page: &Page<Entry>) -> bool {
         let newest = page.data.iter().map(|entry| entry.created).max();
         self.newest = self.newest.max(newest);
@@ -89,7 +90,7 @@ impl Progress {
         }
         let ended = self.until.is_none();
         *self = match self.until {
-            // the first window ends: from there on until now
+            // the first window is complete: the search continues from its end until now
             Some(until) => Self {
                 from: until,
                 until: None,
@@ -109,7 +110,7 @@ impl Progress {
     }
 }
 
-/// Searches that go on with the next call, by reference, the oldest first.
+/// Searches that the next call resumes, by reference, oldest first.
 #[derive(Default)]
 pub(super) struct Searches(Mutex<VecDeque<(String, Progress)>>);
 
@@ -131,7 +132,7 @@ impl Searches {
 }
 
 impl Stripe {
-    /// Everything that carries the order's reference; by its id alone where that is known, since a key creates once.
+    /// Returns all charges that carry the order's reference. If the id is known, it fetches only that one: a key creates one charge.
     pub(super) async fn search(
         &self,
         order: &ChargeLookup,
@@ -152,8 +153,8 @@ impl Stripe {
         Ok(found)
     }
 
-    /// The ids of what was made under the order's reference. Its progress is kept after each page, so that a call that is given up
-    /// costs no page twice; a page with a hit is read again by the next call.
+    /// Returns the ids of the objects with the order's reference. The progress is stored after each page, so that a canceled call reads
+    /// no page twice. A page with a match is read again by the next call.
     async fn named(
         &self,
         order: &ChargeLookup,
@@ -219,7 +220,7 @@ mod tests {
         assert_eq!(query(&search), format!("created[gte]={}", made + 120));
         assert!(!search.step(&page(true, &[("pi_9", made + 900), ("pi_8", made + 800)])));
         assert!(search.step(&page(false, &[("pi_7", made + 700)])));
-        // all was read by now: the next time from the newest on, and a little before it
+        // everything is read: the next search begins shortly before the newest entry
         assert_eq!(query(&search), format!("created[gte]={}", made + 840));
         assert!(search.step(&page(false, &[])));
         assert_eq!(query(&search), format!("created[gte]={}", made + 840));

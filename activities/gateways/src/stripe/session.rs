@@ -1,4 +1,4 @@
-//! A checkout session, the hosted page where cards pay, in our words. `docs/gateways/stripe.md#statuses`.
+//! Checkout sessions, the hosted pages where cards pay, mapped to our types. `docs/gateways/stripe.md#statuses`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{call::unreadable, charge::instant, intent::Intent};
 use crate::{GatewayCharge, GatewayError, GatewayStatus};
 
-/// A session. Fields that we do not need are not read.
+/// Session of Stripe. Fields that we do not need are not read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Session {
     pub id: String,
@@ -23,7 +23,7 @@ pub(super) struct Session {
     expires_at: i64,
 }
 
-/// The intent that the page made: an id, or the intent itself where it was asked for.
+/// Intent of the page: an id, or the intent itself if it was requested.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Paying {
@@ -31,7 +31,7 @@ enum Paying {
     Id(serde::de::IgnoredAny),
 }
 
-/// Their two statuses → ours. Complete and unpaid: by a method that takes its time.
+/// Maps a session's two statuses. A complete and unpaid one was paid by a slow method.
 fn status(theirs: &str, payment: &str) -> Option<GatewayStatus> {
     Some(match (theirs, payment) {
         ("open", _) | ("complete", "unpaid") => GatewayStatus::Pending,
@@ -49,7 +49,7 @@ impl Session {
             .or(metadata.map(String::as_str))
     }
 
-    /// Its intent, where it is inside.
+    /// Returns its intent, if it is inside.
     pub(super) fn intent(&self) -> Option<&Intent> {
         match self.payment_intent.as_ref()? {
             Paying::Intent(intent) => Some(intent),
@@ -57,7 +57,7 @@ impl Session {
         }
     }
 
-    /// The charge in our words. Money that came decides, whatever the page says of itself.
+    /// Returns the charge. A received payment decides its status, whatever the page's own status is.
     pub(super) fn to_charge(&self) -> Result<GatewayCharge, GatewayError> {
         let payment = self.intent().and_then(Intent::payment);
         let theirs = self.status.as_deref().unwrap_or_default();

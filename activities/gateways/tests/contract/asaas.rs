@@ -1,5 +1,5 @@
-//! Asaas: Pix, boleto, and card on Asaas's page. Nothing is idempotent there: it must be looked for. A charge never expires by
-//! itself, a refused card leaves it payable, and a chargeback's end is told by the payment's status alone.
+//! Asaas: Pix, boleto, and card on Asaas's page. There is no idempotency, so charges must be searched. A charge never expires by
+//! itself, a declined card leaves it payable, and a chargeback's end is reported by the payment's status alone.
 
 use schemas::{
     gateway::GatewayKind,
@@ -43,7 +43,7 @@ async fn pix() -> Bench {
     open(by_pix()).await
 }
 
-/// Pix with a due date: like a boleto, and paid by a code.
+/// Returns Pix with a due date: like a boleto, but paid by a code.
 pub(crate) fn by_pix_due() -> PaymentMethod {
     PaymentMethod::Pix {
         expires_in: 3_600,
@@ -94,7 +94,7 @@ async fn card() -> Bench {
     open(by_card()).await
 }
 
-/// What Asaas keeps for every method.
+/// Lists the promises that Asaas meets for every method.
 macro_rules! promises_of_all {
     ($method:ident: $($more:ident),+ $(,)?) => {
         promises! { super::$method:

@@ -1,4 +1,4 @@
-//! A gateway on the bench: opened against its simulator, with one valid order.
+//! Test bench: a gateway opened against its simulator, with one valid order.
 
 use std::{
     path::PathBuf,
@@ -27,36 +27,36 @@ use uuid::Uuid;
 
 use crate::control::Control;
 
-/// How long a call of the tests may take.
+/// Longest duration of a call in the tests.
 pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 
-/// One gateway and one payment method under test.
+/// Gateway and payment method under test.
 pub(crate) struct Bench {
     environment: Environment,
     set_up: SetUp,
     pub gateway: Arc<dyn Gateway>,
-    /// The same, with credentials that it refuses.
+    /// Client of the same gateway, with credentials that it refuses.
     pub third_party: Arc<dyn Gateway>,
     pub control: Control,
-    /// A valid order.
+    /// Valid order.
     pub order: ChargeRequest,
 }
 
-/// How a gateway is put on the bench.
+/// Set-up of a gateway on the bench.
 pub(crate) struct SetUp {
     pub kind: GatewayKind,
-    /// The simulator's name.
+    /// Simulator's name.
     pub simulator: &'static str,
     pub credentials: Value,
     /// Credentials that are refused.
     pub refused: Value,
-    /// What creates a charge there: the method and the beginning of the path.
+    /// Requests that create a charge: method and beginning of the path.
     pub creates: (&'static str, &'static str),
-    /// What gives money back there.
+    /// Requests that create a refund.
     pub refunds: (&'static str, &'static str),
 }
 
-/// Running simulators, and where the gateways of a test find them.
+/// Running simulators, and the endpoints at which a test's gateways reach them.
 pub(crate) struct Environment {
     pub simulators: Simulators,
     pub endpoints: Endpoints,
@@ -79,7 +79,7 @@ impl Environment {
         };
         let simulators = simulators::start(options).await.expect("simulators");
         for name in ["efi", "efi_cobrancas", "stripe", "asaas"] {
-            // answers once connections are taken, which is a moment after the start
+            // this call is answered once the simulator accepts connections, a moment after its start
             Control::new(&simulators.control, name).heal().await;
         }
         let ca_file = folder().join(format!("{}.pem", Uuid::new_v4()));
@@ -97,7 +97,7 @@ impl Environment {
         }
     }
 
-    /// The gateway, as its merchant connects it.
+    /// Opens the gateway as its merchant connects it.
     fn open(&self, kind: GatewayKind, credentials: Value) -> Arc<dyn Gateway> {
         let credentials: Credentials =
             gateways::read_credentials(kind, credentials).expect("credentials");
@@ -105,7 +105,7 @@ impl Environment {
     }
 }
 
-/// Where tests may write.
+/// Returns a folder in which tests may write.
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
@@ -114,14 +114,14 @@ pub(crate) fn now() -> Instant {
     SystemTime::now().into()
 }
 
-/// So many days from today, in Brazil.
+/// Returns the day `days` days from today, in Brazil.
 pub(crate) fn day_in(days: u64) -> NaiveDate {
     calendar::today(now())
         .checked_add_days(Days::new(days))
         .expect("a day")
 }
 
-/// An order that every gateway takes: all that can be told of the payer is told.
+/// Returns an order that every gateway accepts, with all optional fields of the payer.
 pub(crate) fn order(method: PaymentMethod) -> ChargeRequest {
     let now = now();
     ChargeRequest {
@@ -155,7 +155,7 @@ fn payer() -> Payer {
     }
 }
 
-/// A gateway that notifies us, with what is stored of that.
+/// Gateway with a registered address, and its stored registrations.
 pub(crate) struct Registered {
     pub gateway: Arc<dyn Gateway>,
     pub known: Vec<Registration>,
@@ -172,16 +172,16 @@ impl Registered {
     }
 }
 
-/// The codes of what a check found, and whether each was or will be repaired.
+/// Returns the codes of a check's issues, each with true if it was or will be repaired.
 pub(crate) fn codes(report: &CheckReport) -> Vec<(&'static str, bool)> {
     let all = report.issues.iter().chain(&report.lost);
     all.map(|issue| (issue.code, issue.repaired)).collect()
 }
 
-/// More pages than any list of a test has.
+/// Most pages of a list in the tests: more than any has.
 const MAX_PAGES: usize = 1_000;
 
-/// All that one list holds since then, page by page; and its requests.
+/// Returns all notices of one list since then, read page by page, and the number of requests.
 pub(crate) async fn read_feed(
     gateway: &dyn Gateway,
     feed: Feed,
@@ -211,7 +211,7 @@ pub(crate) async fn read_feed(
     panic!("{feed:?} has no end")
 }
 
-/// All that the gateway's lists hold since then.
+/// Returns all notices of the gateway's lists since then.
 pub(crate) async fn poll(
     gateway: &dyn Gateway,
     since: Instant,
@@ -219,7 +219,7 @@ pub(crate) async fn poll(
     let mut all: Vec<GatewayNotice> = Vec::new();
     for feed in Feed::ALL {
         for notice in read_feed(gateway, feed, since).await?.0 {
-            // several lists hold the same
+            // several lists contain the same notice
             if all
                 .iter()
                 .all(|known| known.dedupe_key != notice.dedupe_key)
@@ -232,7 +232,7 @@ pub(crate) async fn poll(
 }
 
 impl Bench {
-    /// All that the gateway's lists hold since then.
+    /// Returns all notices of the gateway's lists since then.
     pub(crate) async fn poll(&self, since: Instant) -> Result<Vec<GatewayNotice>, GatewayError> {
         poll(self.gateway.as_ref(), since).await
     }
@@ -264,7 +264,7 @@ impl Bench {
         self.set_up.refunds
     }
 
-    /// The same order, under another reference.
+    /// Returns the same order with another reference.
     pub(crate) fn another_order(&self) -> ChargeRequest {
         ChargeRequest {
             reference: AttemptId(Uuid::now_v7()).reference(),
@@ -272,7 +272,7 @@ impl Bench {
         }
     }
 
-    /// The gateway with our address registered, and the secret that proves what comes there.
+    /// Registers our address, and returns the gateway with the secret that proves its notifications.
     pub(crate) async fn subscribed(&self, url: &Url) -> Registered {
         let token = SecretString::from("a token of ours that is long enough");
         let done = self.gateway.subscribe(url, false, &token).await;
@@ -296,7 +296,7 @@ impl Bench {
         }
     }
 
-    /// What makes the order's charge at the gateway.
+    /// Creates the order's charge at the gateway.
     pub(crate) async fn charged(&self) -> GatewayCharge {
         self.gateway
             .charge(&self.order, WITHIN)
@@ -304,7 +304,7 @@ impl Bench {
             .expect("a charge")
     }
 
-    /// The order's only charge, as the gateway has it.
+    /// Returns the order's only charge, as the gateway has it.
     pub(crate) async fn found(&self) -> GatewayCharge {
         let mut found = self
             .gateway
@@ -315,7 +315,7 @@ impl Bench {
         found.remove(0)
     }
 
-    /// Gives back so many centavos of the order's only payment, or all of it.
+    /// Refunds `amount` centavos of the order's only payment, or all of it.
     pub(crate) async fn refund_order(&self, amount: Option<i64>) -> RefundRequest {
         let charge = self.found().await;
         let payment = charge.payments.first().expect("a payment");

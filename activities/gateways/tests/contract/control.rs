@@ -1,4 +1,4 @@
-//! A simulator's control: see the simulators' README.
+//! Control API of a simulator: see the simulators' README.
 
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
@@ -39,24 +39,24 @@ impl Control {
         self.ask(self.client.get(self.at(path))).await
     }
 
-    /// What was created under the reference.
+    /// Returns the charges created with the reference.
     pub(crate) async fn charges(&self, reference: &str) -> Vec<Value> {
         let all = self.get(&format!("charges?reference={reference}")).await;
         all["charges"].as_array().cloned().unwrap_or_default()
     }
 
-    /// What happens to a charge: `pay`, `refund`, `dispute`…
+    /// Applies an action to a charge: `pay`, `refund`, `dispute`…
     pub(crate) async fn act(&self, reference: &str, action: &str, how: Value) {
         self.post(&format!("charges/{reference}/{action}"), how)
             .await;
     }
 
-    /// The payer pays, and we are told if there is an address.
+    /// Pays the charge as its payer. The simulator notifies our address, if there is one.
     pub(crate) async fn pay(&self, reference: &str) {
         self.act(reference, "pay", json!({})).await;
     }
 
-    /// Something goes wrong from now on with requests of that method and beginning.
+    /// Adds a fault for requests of that method and beginning of the path.
     pub(crate) async fn fault(&self, kind: &str, of: (&str, &str), more: Value) {
         let mut fault = json!({ "kind": kind, "method": of.0, "path": of.1 });
         for (name, value) in more.as_object().into_iter().flatten() {
@@ -65,19 +65,19 @@ impl Control {
         self.post("faults", fault).await;
     }
 
-    /// No connection is taken.
+    /// Makes the simulator refuse all connections.
     pub(crate) async fn down(&self) {
         self.post("faults", json!({ "kind": "down" })).await;
     }
 
-    /// Until healed, or as often as `more` says, requests of that method and beginning are answered so.
+    /// Makes the simulator answer requests of that method and beginning with `status`, until healed or as often as `more` specifies.
     pub(crate) async fn answer(&self, of: (&str, &str), status: u16, more: Value) {
         let mut fault = more;
         fault["status"] = status.into();
         self.fault("status", of, fault).await;
     }
 
-    /// How many requests came with that method and beginning.
+    /// Returns the number of requests of that method and beginning.
     pub(crate) async fn count(&self, (method, path): (&str, &str)) -> usize {
         let came = self.get("requests").await;
         let all = came["requests"].as_array().cloned().unwrap_or_default();
@@ -88,7 +88,7 @@ impl Control {
         all.iter().filter(is_one).count()
     }
 
-    /// All is well again.
+    /// Removes all faults.
     pub(crate) async fn heal(&self) {
         self.ask(self.client.delete(self.at("faults"))).await;
     }
@@ -98,12 +98,12 @@ impl Control {
             .await;
     }
 
-    /// The gateway's clock goes on, and what is due happens.
+    /// Advances the gateway's clock and triggers all that is then due.
     pub(crate) async fn advance(&self, seconds: i64) {
         self.post("clock", json!({ "advance_s": seconds })).await;
     }
 
-    /// Tells everything again that was told.
+    /// Sends all earlier notifications again.
     pub(crate) async fn resend_all(&self) {
         let reported = self.get("notifications").await;
         for one in reported["notifications"].as_array().into_iter().flatten() {

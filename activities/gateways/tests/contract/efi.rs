@@ -20,7 +20,7 @@ fn credentials(environment: &Environment, name: &str) -> Value {
     })
 }
 
-/// The API Pix; `path`: where charges are made.
+/// Opens a bench of the API Pix. `path`: beginning of the path that creates charges.
 async fn pix_by(name: &str, path: &'static str, due: Option<DueDate>) -> Bench {
     pix_in(Environment::start().await, name, path, due)
 }
@@ -50,7 +50,7 @@ async fn pix() -> Bench {
     pix_by("loja", "/v2/cob/", None).await
 }
 
-/// Whose errors have BACEN's shape, and whose absences are 400.
+/// Opens a bench of the API Pix whose errors have BACEN's shape, and whose absences are 400.
 async fn pix_bacen() -> Bench {
     let bench = pix().await;
     let settings = json!({ "errors": "bacen", "not_found_status": 400 });
@@ -69,7 +69,7 @@ async fn pix_due() -> Bench {
     pix_by("loja", "/v2/cobv/", Some(due)).await
 }
 
-/// The API Cobranças.
+/// Opens a bench of the API Cobranças.
 async fn cobrancas(method: PaymentMethod) -> Bench {
     cobrancas_in(Environment::start().await, method)
 }

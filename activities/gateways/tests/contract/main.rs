@@ -1,9 +1,9 @@
-//! The contract: one suite of promises that each gateway keeps for each payment method, over real sockets against the simulators.
+//! The contract: one suite of promises that each gateway meets for each payment method, over real sockets against the simulators.
 //!
-//! A gateway has one file here, which opens it and lists the promises that it keeps. `Bench` says how it is opened, `suite`
-//! holds the promises. To add a gateway: a file like `efi.rs`.
+//! A gateway has one file here, which opens it and lists the promises that it meets. `Bench` opens it, `suite` contains the promises.
+//! To add a gateway: a file like `efi.rs`.
 
-/// A test for each promise that the gateway opened by `$open` keeps.
+/// Generates a test for each promise that the gateway opened by `$open` meets.
 macro_rules! promises {
     ($open:path: $($promise:ident),+ $(,)?) => {$(
         #[tokio::test]

@@ -1,4 +1,4 @@
-//! Where gateways tell us things: keeps what comes, and answers 200.
+//! Receiver of notifications: stores each request and answers 200.
 
 use std::{
     net::SocketAddr,
@@ -26,7 +26,7 @@ struct Inbox {
 pub(crate) struct Receiver {
     pub url: Url,
     inbox: Inbox,
-    /// Ends with it.
+    /// Stops the server when dropped.
     _server: JoinSet<()>,
 }
 
@@ -75,12 +75,12 @@ impl Receiver {
         }
     }
 
-    /// All that came, once it is at least so much.
+    /// Returns all requests received, once there are at least `count`.
     pub(crate) async fn at_least(&self, count: usize) -> Vec<Received> {
         loop {
             let arrived = self.inbox.arrived.notified();
             tokio::pin!(arrived);
-            // registered before looking, so that nothing slips through
+            // registered before the check, so that no arrival is missed
             arrived.as_mut().enable();
             {
                 let received = self.inbox.received.lock().expect("nobody panicked");

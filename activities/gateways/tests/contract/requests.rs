@@ -1,5 +1,5 @@
-//! What our clients send, and what is answered, against our own description of both (`tests/specs`) and, where they are here, the
-//! gateways' own documents: the promises of the suite are kept once more, through a recorder, and each exchange is checked.
+//! Checks of our clients' requests and the answers against our own description of both (`tests/specs`) and, where available, the
+//! gateways' own documents: the suite's promises run once more through a recorder, and each exchange is checked.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ mod own;
 mod recorder;
 mod stripe;
 
-/// Keeps the promises, each with an order of its own.
+/// Runs the promises, each with an order of its own.
 macro_rules! kept {
     ($bench:ident: $($promise:ident),+ $(,)?) => {$(
         $bench.order = $bench.another_order();
@@ -24,7 +24,7 @@ macro_rules! kept {
 }
 use kept;
 
-/// What stands before each of the gateways' interfaces.
+/// Recorders in front of the gateways' APIs.
 struct Recorders {
     efi_pix: Recorder,
     efi_cobrancas: Recorder,
@@ -33,7 +33,8 @@ struct Recorders {
 }
 
 impl Recorders {
-    /// A world whose gateways are asked through recorders. Efí's API Pix is met on its plain port: the certificate is the contract's.
+    /// Starts an environment whose gateways are called through recorders. Efí's API Pix is reached at its plain port: its certificate is
+    /// covered by the contract.
     async fn environment() -> (Environment, Self) {
         let mut environment = Environment::start().await;
         let simulators = &environment.simulators;
@@ -52,7 +53,7 @@ impl Recorders {
     }
 }
 
-/// The calls that were made, each once; fails on any that `check` has something against.
+/// Returns the set of calls that were made; fails on any that `check` rejects.
 fn calls(
     recorder: &Recorder,
     check: impl Fn(&Request) -> Result<String, Vec<String>>,

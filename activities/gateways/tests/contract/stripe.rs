@@ -11,7 +11,7 @@ use crate::bench::{Bench, Environment, SetUp, day_in, order};
 pub(crate) mod account;
 mod specifics;
 
-/// The account `name` with an order by `method`; and where its API is.
+/// Opens a bench of the account `name` with an order by `method`, and returns the API's address.
 async fn open(name: &str, method: PaymentMethod) -> (Bench, url::Url) {
     let environment = Environment::start().await;
     let api = environment.simulators.stripe.clone();

@@ -1,4 +1,4 @@
-//! What an attempt asked of its gateway: its terms, which stay, and the whole order, which names the payer and is erased with it.
+//! Request of an attempt to its gateway. The terms are permanent. The full order contains the payer's data and is erased with the payer.
 
 use chrono::{DateTime, Utc};
 use schemas::{
@@ -20,16 +20,16 @@ fn request_context(merchant: Uuid, attempt: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "attempts", "request_sealed", attempt)
 }
 
-/// The part of an order that names nobody.
+/// Part of an order without personal data.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// In centavos.
+    /// Amount in centavos.
     pub amount: i64,
     pub method: PaymentMethod,
     pub expires_at: DateTime<Utc>,
 }
 
-/// The terms of an attempt: those of its charge.
+/// Returns the terms of an attempt, which are those of its charge.
 pub async fn terms(db: &mut PgConnection, attempt: AttemptId) -> Result<Terms, StoreError> {
     let row = sqlx::query!(
         "select c.amount, c.payment_method, c.expires_at
@@ -59,7 +59,7 @@ pub async fn seal(
     Ok(key.seal(&request_context(merchant.uuid(), attempt.uuid()), order))
 }
 
-/// The order of an attempt; `None` once its payer was erased.
+/// Returns the order of an attempt, or `None` once its payer is erased.
 pub async fn open(
     db: &mut PgConnection,
     store: &Store,
@@ -83,7 +83,7 @@ pub async fn open(
     let key = merchant_key.unwrap(&place, &wrapped)?;
     let place = request_context(row.merchant_id, attempt.uuid());
     match key.open(&place, &sealed) {
-        // sealed by a version that used the merchant's key
+        // An earlier version sealed orders under the merchant's key.
         Err(VaultError::OtherKey { .. }) => Ok(Some(merchant_key.open(&place, &sealed)?)),
         opened => Ok(Some(opened?)),
     }

@@ -1,4 +1,4 @@
-//! A charge's first row.
+//! Creation of charges.
 
 use schemas::{
     charge::CreateCharge,
@@ -19,7 +19,7 @@ use crate::{
     payers,
 };
 
-/// A charge to insert.
+/// Charge to insert.
 #[derive(Debug)]
 pub struct NewCharge<'a> {
     pub id: ChargeId,
@@ -31,29 +31,30 @@ pub struct NewCharge<'a> {
     pub fallbacks: &'a [Fallback],
 }
 
-/// What there is after the insert.
+/// Result of an insert.
 #[derive(Debug)]
 pub enum CreatedCharge {
-    /// A new charge, to be presented.
+    /// A new charge that must be presented.
     New,
-    /// The same request came before; this is its charge.
+    /// The same request was received before; this is its charge.
     Replayed(ChargeId),
     /// The idempotency key was used for another request. Nothing was written; roll back.
     OtherRequest,
-    /// A charge under this reference is open, and is what was asked for.
+    /// A charge with this reference is open and matches the request.
     Open(ChargeId),
-    /// A charge under this reference is open, and may not stand for this one. Roll back.
+    /// A charge with this reference is open and may not be returned for this request. Roll back.
     Conflict(ChargeId),
-    /// Its last payable day is over already. Roll back.
+    /// The last payable day has passed. Roll back.
     PastDue,
-    /// Its due date is further ahead than it may be. Roll back.
+    /// The due date is too far ahead. Roll back.
     DueTooFar,
 }
 
-/// How long a committed charge may be without its first attempt before the sweep looks at it.
+/// Seconds that a committed charge may have no attempt before the sweep checks it.
 const FIRST_CHECK_AFTER_S: f64 = 60.0;
 
-/// Writes idempotency key, payer and charge, unless one of them is there already. The caller commits, or rolls back where told.
+/// Inserts the idempotency key, the payer and the charge, unless the key or an open charge exists. The caller commits or rolls back, as the
+/// result states.
 pub async fn insert(
     db: &mut PgConnection,
     store: &Store,
@@ -127,7 +128,7 @@ pub async fn insert(
     Ok(CreatedCharge::Conflict(open.id.into()))
 }
 
-/// A charge that keeps its reference to itself.
+/// Open charge that reserves its reference.
 struct Open {
     id: Uuid,
     payer_id: Uuid,
@@ -136,8 +137,8 @@ struct Open {
 }
 
 impl Open {
-    /// Returns whether it is the same order again: a reloaded checkout page. Another amount, method or payer (who is known by the
-    /// digest of the document) is another order under the same name.
+    /// Returns true if the request is a repetition of the same order, such as a reloaded checkout page. Another amount, method or payer
+    /// (identified by the digest of the document) makes it another order with the same reference.
     fn matches_request(&self, request: &CreateCharge, payer: PayerId) -> bool {
         self.amount == request.amount
             && self.method == request.payment_method.kind().as_ref()
@@ -145,7 +146,7 @@ impl Open {
     }
 }
 
-/// Returns what is wrong with the due date, if there is one, at this moment.
+/// Returns the error of the request's due date at this moment, if any.
 async fn wrong_due_date(
     db: &mut PgConnection,
     request: &CreateCharge,

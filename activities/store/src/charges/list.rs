@@ -1,4 +1,4 @@
-//! A merchant's charges, a page at a time.
+//! Pages of a merchant's charges.
 
 use schemas::{
     charge::{Charge, ChargeStatus},
@@ -10,14 +10,14 @@ use sqlx::PgConnection;
 use super::view::views;
 use crate::{Store, StoreError, page::Range};
 
-/// Which charges are wanted.
+/// Filter of a list of charges.
 #[derive(Clone, Debug, Default)]
 pub struct ChargeFilter {
     pub reference: Option<String>,
     pub status: Option<ChargeStatus>,
 }
 
-/// A page of charges, newest first, and whether more follow. A charge that this version cannot read is left out.
+/// Returns a page of charges, newest first, and true if more follow. Omits a charge that this version cannot read.
 pub async fn list(
     db: &mut PgConnection,
     store: &Store,

@@ -1,4 +1,4 @@
-//! Charges: locked, moved through the transition table, and shown.
+//! Charges: locks, transitions and views.
 
 use chrono::{DateTime, Utc};
 use schemas::{
@@ -27,7 +27,7 @@ pub mod view;
 
 pub use view::view;
 
-/// A charge under its row's lock.
+/// Charge under its row's lock.
 #[derive(Clone, Debug)]
 pub struct LockedCharge {
     pub id: ChargeId,
@@ -49,13 +49,13 @@ pub struct LockedCharge {
     pub expires_at: DateTime<Utc>,
     pub cancel_requested_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
-    /// The merchant's settings.
+    /// Settings of the merchant.
     pub settings: MerchantSettings,
-    /// PostgreSQL's clock, after the lock was had: the `now` of every decision in this transaction.
+    /// PostgreSQL's time, read after the lock is held: the `now` of every decision in this transaction.
     pub now: DateTime<Utc>,
 }
 
-/// Locks a charge until the transaction ends. Whoever changes a charge, its attempts or its payments holds this lock.
+/// Locks a charge until the transaction ends. Every change of a charge, its attempts or its payments requires this lock.
 pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<LockedCharge>, StoreError> {
     let row = sqlx::query!(
         r#"with locked as materialized (
@@ -96,8 +96,8 @@ pub async fn lock(db: &mut PgConnection, id: ChargeId) -> Result<Option<LockedCh
     }))
 }
 
-/// Moves a locked charge to `next` if the table allows it, and writes the event, its deliveries and the message in the same
-/// transaction. The answer is `None` when the table does not allow it; else the deliveries to start after the commit.
+/// Moves a locked charge to `next` if the table allows it, and writes the event, its deliveries and the message in the same transaction.
+/// Returns the deliveries to start after the commit, or `None` if the table does not allow the transition.
 pub async fn transition(
     db: &mut PgConnection,
     store: &Store,
@@ -108,7 +108,7 @@ pub async fn transition(
     let Some(from) = set_status(db, charge, next, failure).await? else {
         return Ok(None);
     };
-    // paid again, after a dispute was won or a refund failed: their own events tell it, and nobody must ship twice
+    // No second `charge.paid` after a won dispute or a failed refund: their own events report it, and merchants ship on `charge.paid`.
     let is_known = matches!(from, ChargeStatus::Refunded | ChargeStatus::Disputed)
         && next == ChargeStatus::Paid;
     match event::EventType::of_charge(next) {
@@ -117,8 +117,8 @@ pub async fn transition(
     }
 }
 
-/// Moves a locked charge to `next` if the table allows it, without an event: the caller records one that says more. Returns the status
-/// that it left.
+/// Moves a locked charge to `next` if the table allows it, without an event: the caller records a more specific one. Returns the previous
+/// status.
 pub async fn set_status(
     db: &mut PgConnection,
     charge: &mut LockedCharge,
@@ -151,8 +151,8 @@ pub async fn set_status(
     Ok(Some(from))
 }
 
-/// Sends a charge's new status to whoever waits for it: the caller of a create or of a cancel. Commits of transactions that notify
-/// queue for one lock of the whole database, so that transitions that no caller waits for do without.
+/// Notifies waiting callers of a create or a cancel of a charge's new status. Transactions that notify queue at commit for one lock of the
+/// whole database; therefore transitions without a waiting caller do not notify.
 async fn notify(db: &mut PgConnection, charge: &LockedCharge) -> Result<(), StoreError> {
     sqlx::query!(
         r#"select pg_notify('charges', $1) as "sent: String""#,
@@ -163,7 +163,7 @@ async fn notify(db: &mut PgConnection, charge: &LockedCharge) -> Result<(), Stor
     Ok(())
 }
 
-/// Writes an event of a locked charge with its deliveries and its message; the answer is the deliveries to start after the commit.
+/// Writes an event of a locked charge with its deliveries and its message. Returns the deliveries to start after the commit.
 pub async fn append_event(
     db: &mut PgConnection,
     store: &Store,
@@ -173,7 +173,7 @@ pub async fn append_event(
     append_event_with(db, store, charge, (kind, None)).await
 }
 
-/// Records that money came twice for one order: on another charge of the same reference, which the event names.
+/// Records that an order was paid twice: the event names the other charge of the same reference.
 pub async fn append_duplicate_event(
     db: &mut PgConnection,
     store: &Store,
@@ -240,7 +240,7 @@ fn moved(shown: &Charge, merchant: MerchantId, event: event::EventType) -> Charg
     }
 }
 
-/// When somebody must look at the charge again: `None` once nothing more is expected. `checks` counts them.
+/// Schedules the next check of a charge; `None` if nothing more is expected. `checks` is the number of checks so far.
 pub async fn set_next_check(
     db: &mut PgConnection,
     id: ChargeId,
@@ -258,7 +258,7 @@ pub async fn set_next_check(
     Ok(())
 }
 
-/// Somebody must look at the charge now, whoever does: unless nothing more is expected of it.
+/// Makes a charge due for a check now, unless nothing more is expected of it.
 pub async fn check_now(db: &mut PgConnection, id: ChargeId) -> Result<(), StoreError> {
     sqlx::query!(
         "update charges set next_check_at = app_now() where id = $1 and next_check_at is not null",
@@ -286,7 +286,7 @@ pub async fn add_paid(
     Ok(())
 }
 
-/// Another charge with the same reference that is payable or has money.
+/// Returns another charge with the same reference that is payable or has received money.
 pub async fn sibling(
     db: &mut PgConnection,
     charge: &LockedCharge,
@@ -303,7 +303,7 @@ pub async fn sibling(
     Ok(id.map(ChargeId))
 }
 
-/// Makes room for a charge that becomes payable again: where another open charge has its reference by now, it no longer holds it.
+/// Clears the reference lock of a charge that becomes payable again, if another open charge holds the same reference.
 pub async fn yield_reference(
     db: &mut PgConnection,
     charge: &LockedCharge,
@@ -335,7 +335,7 @@ pub async fn save_sums(db: &mut PgConnection, charge: &LockedCharge) -> Result<(
     Ok(())
 }
 
-/// The statuses of some charges.
+/// Returns the statuses of the given charges.
 pub async fn statuses(
     db: &mut PgConnection,
     ids: &[uuid::Uuid],
@@ -352,7 +352,7 @@ pub async fn statuses(
     statuses.collect()
 }
 
-/// Asks for a charge to be canceled; the workflow does it at its next look.
+/// Requests the cancellation of a charge; its workflow cancels it at its next check. Returns false if the charge cannot be canceled.
 pub async fn request_cancel(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -372,7 +372,7 @@ pub async fn request_cancel(
     Ok(done.rows_affected() == 1)
 }
 
-/// The payer's ids at gateways.
+/// Returns the payer's id at a connection's gateway.
 pub async fn payer_at(
     db: &mut PgConnection,
     payer: PayerId,
@@ -387,7 +387,7 @@ pub async fn payer_at(
     .await?)
 }
 
-/// Remembers a payer's id at a gateway; not that of a payer who was erased. The caller holds the charge's lock.
+/// Stores a payer's id at a gateway, unless the payer was erased. The caller holds the charge's lock.
 pub async fn remember_payer_at(
     db: &mut PgConnection,
     charge: &LockedCharge,
@@ -410,7 +410,7 @@ pub async fn remember_payer_at(
     Ok(())
 }
 
-/// Whether a charge that can no longer be paid is due to be looked at for late money.
+/// Returns true if a charge that can no longer be paid is due for a check for late money.
 pub async fn late_check(db: &mut PgConnection, id: ChargeId) -> Result<bool, StoreError> {
     let due = sqlx::query_scalar!(
         r#"select status in ('expired', 'canceled') and next_check_at is not null and next_check_at <= app_now() as "due!"

@@ -1,4 +1,4 @@
-//! A charge as the API shows it.
+//! Charges as the API returns them.
 
 use std::cmp::Ordering;
 
@@ -21,12 +21,12 @@ use crate::{
     vault::{DataKey, EncryptionContext},
 };
 
-/// Where a charge's sealed payer belongs.
+/// Returns the encryption context of a charge's sealed payer.
 pub fn payer_place(merchant: Uuid, charge: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "charges", "payer_sealed", charge)
 }
 
-/// The charge as it stands; `None` if this merchant has none of that id in that mode.
+/// Returns the current state of a charge, or `None` if this merchant has no such charge in that mode.
 pub async fn view(
     db: &mut PgConnection,
     store: &Store,
@@ -38,8 +38,8 @@ pub async fn view(
     found.pop().transpose()
 }
 
-/// Several charges as they stand, in no particular order. One that this version cannot read is an error of its own, and hides no
-/// other.
+/// Returns the current state of several charges in no particular order. A charge that this version cannot read is a separate error and does
+/// not affect the others.
 pub async fn views(
     db: &mut PgConnection,
     store: &Store,
@@ -199,7 +199,7 @@ fn mismatch(asked: i64, paid: i64) -> Option<Mismatch> {
     }
 }
 
-/// The payer of a charge, for the order that goes to a gateway.
+/// Returns the payer of a charge, for the order to a gateway.
 pub async fn payer(
     db: &mut PgConnection,
     store: &Store,

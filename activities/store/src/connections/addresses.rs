@@ -1,4 +1,4 @@
-//! Where a connection's gateway notifies: the secret in our address, and whose address ours replaced.
+//! Notification addresses of connections: the secret in our address, and the address that ours replaced.
 
 use rand::Rng;
 use schemas::id::ConnectionId;
@@ -17,7 +17,7 @@ const PATH_SECRET_BYTES: usize = 24;
 
 pub mod rotation;
 
-/// A new secret for a notification path.
+/// Returns a new secret for a notification path.
 pub(super) fn new_secret() -> String {
     let mut bytes = [0; PATH_SECRET_BYTES];
     rand::rng().fill_bytes(&mut bytes);
@@ -42,7 +42,7 @@ fn former_address_place(merchant: Uuid, connection: Uuid) -> EncryptionContext {
     )
 }
 
-/// The newest secret of a connection's notification path.
+/// Returns the newest secret of a connection's notification path.
 pub async fn path_secret(
     db: &mut PgConnection,
     store: &Store,
@@ -64,7 +64,7 @@ pub async fn path_secret(
     Ok(SecretString::from(text))
 }
 
-/// Remembers whose address ours replaced at the gateway.
+/// Stores the address that ours replaced at the gateway.
 pub async fn remember_former(
     db: &mut PgConnection,
     store: &Store,
@@ -92,7 +92,7 @@ pub async fn remember_former(
     Ok(())
 }
 
-/// Whose address ours replaced, if it did.
+/// Returns the address that ours replaced, if any.
 pub async fn former(
     db: &mut PgConnection,
     store: &Store,
@@ -115,7 +115,7 @@ pub async fn former(
     })?))
 }
 
-/// The connection, if the path's secret is one of its own: the newest, or one that still overlaps with it.
+/// Returns the connection if the path's secret is valid for it: the newest one, or a former one that has not expired.
 pub async fn by_path_secret(
     db: &mut PgConnection,
     id: ConnectionId,

@@ -1,4 +1,4 @@
-//! Which connection's set-up at its gateway is checked next.
+//! Claims of connections for the check of their registration at the gateway.
 
 use chrono::TimeDelta;
 use schemas::id::ConnectionId;
@@ -6,17 +6,17 @@ use sqlx::PgConnection;
 
 use crate::{StoreError, sweep::interval};
 
-/// A claimed connection.
+/// Claimed connection.
 #[derive(Clone, Copy, Debug)]
 pub struct DueCheck {
     pub id: ConnectionId,
     pub replace_address: bool,
-    /// Our address must be registered again, whatever the check finds.
+    /// True if our address must be registered again, independent of the check's result.
     pub must_register: bool,
 }
 
-/// Claims a connection that was not checked for `every`, or whose address must be registered again. `early`: how much sooner than
-/// `every` its next check is, so that checks spread. A registration that fails is tried again after `again`.
+/// Claims a connection that was not checked for `every`, or whose address must be registered again. The next check is `early` sooner than
+/// `every`, so that checks spread. A registration that fails is retried after `again`.
 pub async fn claim_check(
     db: &mut PgConnection,
     (every, early, again): (TimeDelta, TimeDelta, TimeDelta),

@@ -1,4 +1,4 @@
-//! How far each list of each connection is read, and which is read next.
+//! Polling progress of each list of each connection.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use crate::{StoreError, sweep::interval};
 
-/// A list of a gateway's connections.
+/// List that the connections of a gateway have.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedKind {
     pub gateway: GatewayKind,
@@ -17,23 +17,23 @@ pub struct FeedKind {
     pub api: GatewayApi,
 }
 
-/// A claimed list.
+/// Claimed list.
 #[derive(Clone, Debug)]
 pub struct ClaimedFeed {
     pub connection: ConnectionId,
     pub feed: String,
-    /// Until when it is read.
+    /// Watermark: the list is read until this time.
     pub polled_until: DateTime<Utc>,
-    /// Where a run that was stopped goes on.
+    /// Position where an interrupted run continues.
     pub cursor: Option<String>,
-    /// Failures in a row.
+    /// Consecutive failures.
     pub failures: i32,
 }
 
-/// An archived connection is read so many days after its last payment, once a day.
+/// Days after its last payment during which an archived connection is polled, once a day.
 const ARCHIVED_DAYS: i32 = 180;
 
-/// Adds the lists that connections have not got yet: of new connections, and those that this version reads first.
+/// Inserts missing lists: those of new connections, and those that earlier versions did not read.
 pub async fn ensure(db: &mut PgConnection, kinds: &[FeedKind]) -> Result<(), StoreError> {
     let column = |of: fn(&FeedKind) -> &str| -> Vec<String> {
         kinds.iter().map(|kind| of(kind).to_owned()).collect()
@@ -55,7 +55,7 @@ pub async fn ensure(db: &mut PgConnection, kinds: &[FeedKind]) -> Result<(), Sto
     Ok(())
 }
 
-/// Claims the list of an API that has waited longest, for `lease`; of those that fail, or of the others.
+/// Claims for `lease` the list of an API that has waited longest, of the failing lists or of the others.
 pub async fn claim(
     db: &mut PgConnection,
     (api, failing): (GatewayApi, bool),
@@ -83,7 +83,7 @@ pub async fn claim(
     }))
 }
 
-/// Writes how far a list is read, and where to go on; the answer is its watermark.
+/// Records the progress of a list and the position where to continue. Returns its watermark.
 pub async fn advance(
     db: &mut PgConnection,
     claimed: &ClaimedFeed,
@@ -101,8 +101,8 @@ pub async fn advance(
     .await?)
 }
 
-/// Lets a list rest for `pause`. One of an archived connection that is read to its end rests for a day, and for good once the
-/// connection has had no payment for long.
+/// Schedules the next poll of a list after `pause`. A fully read list of an archived connection is polled once a day, and never again once
+/// the connection had no payment for `ARCHIVED_DAYS`.
 pub async fn rest(
     db: &mut PgConnection,
     claimed: &ClaimedFeed,
@@ -127,7 +127,7 @@ pub async fn rest(
     Ok(())
 }
 
-/// Counts a failure; the list is tried again after `pause`.
+/// Counts a failure; the list is retried after `pause`.
 pub async fn failed(
     db: &mut PgConnection,
     claimed: &ClaimedFeed,
@@ -146,7 +146,7 @@ pub async fn failed(
     Ok(())
 }
 
-/// Makes a connection's lists due now, whatever failed before: it has new credentials.
+/// Makes all lists of a connection due now and resets their failures, because it has new credentials.
 pub async fn wake(db: &mut PgConnection, connection: ConnectionId) -> Result<(), StoreError> {
     sqlx::query!(
         "update connection_feeds set next_check_at = app_now(), failures = 0 where connection_id = $1",
@@ -157,7 +157,7 @@ pub async fn wake(db: &mut PgConnection, connection: ConnectionId) -> Result<(),
     Ok(())
 }
 
-/// How old the oldest watermark of each API is, in seconds, of connections that are in use: the metric that watches catching up.
+/// Returns the age in seconds of each API's oldest watermark among connections that are not archived. It is the metric of polling lag.
 pub async fn oldest_s(db: &mut PgConnection) -> Result<Vec<(String, f64)>, StoreError> {
     let rows = sqlx::query!(
         r#"select f.api, greatest(0, extract(epoch from app_now() - min(f.polled_until)))::float8 as "age!"

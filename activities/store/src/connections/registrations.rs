@@ -1,4 +1,4 @@
-//! The secrets that prove a connection's notifications, and the notifications that none of them proved.
+//! Secrets that verify a connection's notifications, and the count of notifications that failed verification.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
@@ -10,34 +10,34 @@ use uuid::Uuid;
 use super::Connection;
 use crate::{Store, StoreError, sweep::interval, vault::EncryptionContext};
 
-/// A secret with the registration that it belongs to.
+/// Secret with the registration that it belongs to.
 #[derive(Clone, Debug)]
 pub struct Registration {
     pub id: Uuid,
-    /// The gateway's id of the registration. None: stored before the gateway received it, and not confirmed.
+    /// The gateway's id of the registration. `None`: stored before the gateway received it, and not confirmed.
     pub gateway_id: Option<String>,
     pub secret: SecretString,
-    /// The end of a former secret. None: the current one.
+    /// End of validity of a former secret. `None`: the current one.
     pub valid_until: Option<DateTime<Utc>>,
 }
 
-/// So many bytes has a token of ours.
+/// Length of our tokens in bytes.
 const TOKEN_BYTES: usize = 32;
-/// The most secrets of a connection that prove at a time.
+/// Maximum number of secrets of a connection that are valid at a time.
 const LIMIT: i64 = 50;
 
 fn place(merchant: Uuid, id: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "notification_registrations", "secret_sealed", id)
 }
 
-/// A new token.
+/// Returns a new token.
 pub fn new_token() -> SecretString {
     let mut bytes = [0; TOKEN_BYTES];
     rand::rng().fill_bytes(&mut bytes);
     hex::encode(bytes).into()
 }
 
-/// The secrets that prove now, the newest first.
+/// Returns the secrets that are valid now, newest first.
 pub async fn proving(
     db: &mut PgConnection,
     store: &Store,
@@ -68,7 +68,7 @@ pub async fn proving(
     Ok(all)
 }
 
-/// Stores a secret, which proves from now on. `gateway_id`: of its registration, if that is known already.
+/// Stores a secret, which is valid from now on. `gateway_id` is the id of its registration, if already known.
 pub async fn add(
     db: &mut PgConnection,
     store: &Store,
@@ -93,7 +93,7 @@ pub async fn add(
     Ok(id)
 }
 
-/// Makes a secret the current one, of the registration with that id; former ones prove for `overlap` more.
+/// Makes a secret the current one, with the id of its registration. Former secrets stay valid for `overlap`.
 pub async fn confirm(
     db: &mut PgConnection,
     connection: ConnectionId,
@@ -115,8 +115,8 @@ pub async fn confirm(
     Ok(())
 }
 
-/// Counts a notification that was not proved. `true`: `most` came within `within`, and our address must be registered again, which
-/// is so at most once per `rest`.
+/// Counts a notification that failed verification. Returns true if `most` arrived within `within` and our address must be registered again,
+/// at most once per `rest`.
 pub async fn unproved(
     db: &mut PgConnection,
     connection: ConnectionId,
@@ -149,7 +149,7 @@ pub async fn unproved(
     Ok(claimed.rows_affected() == 1)
 }
 
-/// Ends the wish to register our address again: it is registered.
+/// Clears the request to register our address again after it was registered.
 pub async fn registered(db: &mut PgConnection, connection: ConnectionId) -> Result<(), StoreError> {
     sqlx::query!(
         "update gateway_connections set register_at = null where id = $1",

@@ -1,4 +1,4 @@
-//! Deliveries that were given up, and the alert of their merchant.
+//! Deliveries that were given up, and the alerts to their merchants.
 
 use chrono::TimeDelta;
 use schemas::{
@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 
 use crate::{StoreError, error::parse, sweep::interval};
 
-/// An alert that is due.
+/// Alert that is due.
 #[derive(Debug)]
 pub struct Alert {
     pub merchant: MerchantId,
@@ -19,12 +19,13 @@ pub struct Alert {
     pub status: WebhookEndpointStatus,
 }
 
-/// Returns whether the merchant is alerted when deliveries of such events are given up. Those about endpoints would raise each other.
+/// Returns true if the merchant is alerted when deliveries of this event type are given up. Events about webhook endpoints are excluded:
+/// their alerts would cause each other.
 pub fn is_alarming(event_type: &str) -> bool {
     !event_type.starts_with("webhook_endpoint.")
 }
 
-/// Notes that deliveries to an endpoint were given up. Returns the alert if there was none within `every`.
+/// Records that deliveries to an endpoint were given up. Returns an alert if there was none within `every`.
 pub async fn note(
     db: &mut PgConnection,
     endpoint: EndpointId,

@@ -1,4 +1,4 @@
-//! An endpoint's queue: turns for the next minute, and behind them parked deliveries, which wait without a timer.
+//! Queue of an endpoint: turns within a limited horizon, and parked deliveries behind them, which wait without a timer.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::id::{DeliveryId, EndpointId};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{DeliveryJob, PendingDelivery, given_up::is_alarming};
 use crate::{StoreError, sweep::interval};
 
-/// The place of a delivery that found no slot.
+/// Place of a delivery that found no free slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueuePlace {
     /// It is due at `at`.
@@ -16,12 +16,12 @@ pub enum QueuePlace {
         at: DateTime<Utc>,
         now: DateTime<Utc>,
     },
-    /// Its endpoint gives it a turn later. `first`: the endpoint drains from now on, and its workflow must know.
+    /// Its endpoint assigns it a turn later. If `first` is true, the endpoint starts draining, and its workflow must be informed.
     Parked { first: bool },
 }
 
-/// Gives a delivery the endpoint's next turn, `spacing` after the last one. Turns are given for `horizon` only: what is
-/// further behind is parked, and so is what arrives while the endpoint drains.
+/// Assigns the endpoint's next turn to a delivery, `spacing` after the previous one. Turns are assigned up to `horizon` ahead; a delivery
+/// that is further behind, or that arrives while the endpoint drains, is parked.
 pub async fn claim_turn(
     db: &mut PgConnection,
     work: &DeliveryJob,
@@ -61,7 +61,7 @@ pub async fn claim_turn(
     })
 }
 
-/// Parks a delivery: only its endpoint's next check gives it a time again.
+/// Parks a delivery. Only its endpoint's next check schedules it again.
 pub async fn park(db: &mut PgConnection, id: DeliveryId) -> Result<(), StoreError> {
     sqlx::query!(
         "update deliveries set next_check_at = null, has_turn = false where id = $1 and state = 'pending'",
@@ -72,7 +72,7 @@ pub async fn park(db: &mut PgConnection, id: DeliveryId) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Turns to give: how many, from when on, how far apart.
+/// Turns to assign: their number, the first time and the distance between them.
 #[derive(Clone, Copy, Debug)]
 pub struct Turns {
     pub count: i64,
@@ -80,7 +80,7 @@ pub struct Turns {
     pub spacing: TimeDelta,
 }
 
-/// Gives parked deliveries of an endpoint their turns, oldest first; the caller holds the endpoint's lock.
+/// Assigns turns to an endpoint's parked deliveries, oldest first. The caller holds the endpoint's lock.
 pub async fn claim_parked(
     db: &mut PgConnection,
     endpoint: EndpointId,
@@ -126,7 +126,7 @@ pub async fn claim_parked(
     Ok(due.collect())
 }
 
-/// Discards a page of what waits for a deleted endpoint, oldest first; returns how many there were.
+/// Discards a page of the deliveries that wait for a deleted endpoint, oldest first. Returns their number.
 pub async fn discard_page(
     db: &mut PgConnection,
     endpoint: EndpointId,
@@ -144,16 +144,16 @@ pub async fn discard_page(
     Ok(done.rows_affected())
 }
 
-/// Deliveries that were given up.
+/// Numbers of deliveries that were given up.
 #[derive(Clone, Copy, Debug)]
 pub struct GivenUp {
     pub all: u64,
-    /// Those of which the merchant is alerted.
+    /// Number of those that the merchant is alerted about.
     pub alarming: u64,
 }
 
-/// Gives up a page of the parked deliveries created before `before`, oldest first. Locks the endpoint before them: the order of all who
-/// lock both.
+/// Gives up a page of the parked deliveries created before `before`, oldest first. Locks the endpoint before the deliveries, as every
+/// transaction that locks both does.
 pub async fn give_up_page(
     db: &mut PgConnection,
     endpoint: EndpointId,
@@ -185,8 +185,8 @@ pub async fn give_up_page(
     Ok(given_up)
 }
 
-/// Returns the pending delivery that probes a paused endpoint: the one after `last`, or the oldest, so that one that the endpoint
-/// never accepts does not keep it paused.
+/// Returns the pending delivery that probes a paused endpoint: the one after `last`, or the oldest. Different deliveries are used, so that
+/// a delivery that the endpoint never accepts does not leave it paused.
 pub async fn next_probe(
     db: &mut PgConnection,
     endpoint: EndpointId,

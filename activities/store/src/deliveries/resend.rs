@@ -1,4 +1,4 @@
-//! Delivering an event once more: a new delivery of the same event.
+//! Manual redelivery of events: each creates a new delivery of the same event.
 
 use schemas::{
     delivery::DeliveryState,
@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use super::PendingDelivery;
 use crate::{StoreError, error::parse};
 
-/// An event's address.
+/// Event with its tenant.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
     pub event: EventId,
@@ -19,7 +19,7 @@ pub struct About {
     pub mode: Mode,
 }
 
-/// The event of that id.
+/// Returns the event's tenant, or `None` if there is no such event.
 pub async fn event(db: &mut PgConnection, id: EventId) -> Result<Option<About>, StoreError> {
     let row = sqlx::query!(
         "select merchant_id, mode from events where id = $1",
@@ -37,7 +37,7 @@ pub async fn event(db: &mut PgConnection, id: EventId) -> Result<Option<About>, 
     .transpose()
 }
 
-/// A delivery of an event.
+/// Delivery of an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     pub about: About,
@@ -45,7 +45,7 @@ pub struct Known {
     pub state: DeliveryState,
 }
 
-/// Locks the delivery of that id until the transaction ends.
+/// Locks the delivery with that id until the transaction ends.
 pub async fn lock(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Known>, StoreError> {
     let row = sqlx::query!(
         "select merchant_id, mode, event_id, endpoint_id, state from deliveries where id = $1 for update",
@@ -71,12 +71,12 @@ pub async fn lock(db: &mut PgConnection, id: DeliveryId) -> Result<Option<Known>
 #[derive(Debug, Default)]
 pub struct Resent {
     pub ids: Vec<DeliveryId>,
-    /// Those to start after the commit: not those that wait behind others at an endpoint that is paused or drained.
+    /// Deliveries to start after the commit. Excludes those that are parked because the endpoint is paused or draining.
     pub due: Vec<PendingDelivery>,
 }
 
-/// Writes a delivery of an event for each endpoint that listens for it, or for that one whatever it listens for. None without such
-/// an endpoint.
+/// Inserts a delivery of an event for each endpoint that subscribes to it, or only for `endpoint`, independent of its subscriptions.
+/// Inserts none if there is no such endpoint.
 pub async fn insert(
     db: &mut PgConnection,
     about: About,
@@ -121,7 +121,7 @@ pub async fn insert(
     Ok(resent)
 }
 
-/// Makes a pending delivery due now; `false` if it is parked, and only its endpoint ends that.
+/// Makes a pending delivery due now. Returns false if it is not pending or is parked; only its endpoint unparks it.
 pub async fn retry_now(db: &mut PgConnection, id: DeliveryId) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "update deliveries set next_check_at = app_now() where id = $1 and state = 'pending' and next_check_at is not null",

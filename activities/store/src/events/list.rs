@@ -1,4 +1,4 @@
-//! A merchant's events, a page at a time, without ever skipping one that commits late.
+//! Pages of a merchant's events. They never skip an event that commits late.
 
 use chrono::{DateTime, Utc};
 use schemas::{
@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use crate::{StoreError, error::parse, page::Range};
 
-/// Which events are wanted.
+/// Filter of a list of events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventFilter {
     pub kind: Option<EventType>,
-    /// The id of what they are about.
+    /// Id of their subject.
     pub subject: Option<Uuid>,
 }
 
@@ -45,10 +45,10 @@ impl Row {
     }
 }
 
-/// A page of events, newest first, and whether more follow.
+/// Returns a page of events, newest first, and true if more follow.
 ///
-/// The order is that of their positions, which [`super::order::assign`] gives before: an event that appears later is newer than all that
-/// were listed before.
+/// Events are ordered by position. The caller runs [`super::order::assign`] first: an event that commits later is newer than all events
+/// that were listed earlier.
 pub async fn list(
     db: &mut PgConnection,
     merchant: MerchantId,
@@ -75,16 +75,16 @@ pub async fn list(
     Ok(range.cut(rows))
 }
 
-/// The positions that a page lies between.
+/// Bounds of a page by position.
 struct Between {
     after: i64,
     before: i64,
-    /// From the oldest of them on.
+    /// True if the page is read in ascending order.
     ascending: bool,
     limit: i64,
 }
 
-/// Finds a page's bounds; `None` if its cursor is no event of the merchant's.
+/// Returns a page's bounds, or `None` if its cursor is not an event of the merchant.
 async fn between(
     db: &mut PgConnection,
     (merchant, mode): (MerchantId, Mode),
@@ -118,7 +118,7 @@ async fn between(
     }))
 }
 
-// One statement for each filter and direction: a plan for all of them at once would use no index well.
+// One statement for each filter and direction: a common plan for all of them would use no index well.
 
 async fn all(
     db: &mut PgConnection,
@@ -185,7 +185,7 @@ async fn of_type(
     .await?)
 }
 
-/// A subject has few events: they are read by it and sorted.
+/// A subject has few events: they are read by subject and then sorted.
 async fn of_subject(
     db: &mut PgConnection,
     (merchant, mode): (Uuid, &str),
@@ -211,7 +211,7 @@ async fn of_subject(
     .await?)
 }
 
-/// The event of that id.
+/// Returns the event, if it belongs to this merchant and mode.
 pub async fn find(
     db: &mut PgConnection,
     merchant: MerchantId,

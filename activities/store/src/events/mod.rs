@@ -1,4 +1,4 @@
-//! Events, written with their deliveries.
+//! Events. They are written together with their deliveries.
 
 use schemas::{
     charge::Charge,
@@ -16,7 +16,7 @@ use crate::{StoreError, deliveries::PendingDelivery, error::to_json};
 pub mod list;
 pub mod order;
 
-/// A fact to write.
+/// Event to write.
 #[derive(Debug)]
 pub struct NewEvent {
     pub merchant: MerchantId,
@@ -24,12 +24,12 @@ pub struct NewEvent {
     pub kind: EventType,
     pub subject: EventSubjectKind,
     pub subject_id: Uuid,
-    /// Counts from 1 for each subject; the caller holds the subject's lock.
+    /// Sequence number within the subject, from 1. The caller holds the subject's lock.
     pub sequence: i64,
     pub data: Value,
 }
 
-/// A charge as an event shows it: the payer masked.
+/// Returns a charge as event data, with the payer masked.
 pub fn masked(charge: &Charge) -> Value {
     let mut data = to_json(charge);
     data["payer"] = charge
@@ -39,8 +39,8 @@ pub fn masked(charge: &Charge) -> Value {
     data
 }
 
-/// Writes an event and one delivery for each endpoint that listens for it; the answer is what to start after the commit.
-/// Deliveries to paused and draining endpoints are parked: their endpoints start them.
+/// Writes an event and one delivery for each endpoint that subscribes to it. Returns the deliveries to start after the commit. Deliveries
+/// to paused and draining endpoints are parked: their endpoints start them.
 pub async fn append(
     db: &mut PgConnection,
     new: &NewEvent,
@@ -87,7 +87,7 @@ pub async fn append(
     Ok((EventId(id), due))
 }
 
-/// The next number for a subject without a counter of its own; locks it until the transaction ends.
+/// Returns the next sequence number of a subject without its own counter. Locks the counter until the transaction ends.
 pub async fn next_sequence(db: &mut PgConnection, subject: Uuid) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         "insert into event_sequences (subject_id, sequence) values ($1, 1)

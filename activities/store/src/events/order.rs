@@ -1,7 +1,7 @@
-//! The order of a merchant's events: positions, given one after the other to events that are committed.
+//! Order of a merchant's events: positions, assigned one after the other to committed events.
 //!
-//! Whoever lists events gives positions first; the sweep gives them to the events of merchants who do not list. Writers take no
-//! part in it, and an event that commits late comes after all that were listed before.
+//! A caller that lists events assigns positions first; the sweep assigns them for merchants who do not list. Writers do not take part, and
+//! an event that commits late is ordered after all events that were listed earlier.
 
 use schemas::{gateway::Mode, id::MerchantId};
 use sqlx::PgConnection;
@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError, error::parse};
 
-/// How many events one transaction gives positions to. The statement names the number itself: the planner must know that it is small.
+/// Number of events that one transaction assigns positions to. The statement contains the literal, so that the planner knows that it is
+/// small.
 const PAGE: i64 = 1_000;
-/// How many such transactions one list waits for; the sweep goes on.
+/// Maximum number of such transactions per list; the sweep continues.
 const PAGES: u32 = 20;
 
-/// Gives positions to a merchant's events that have none.
+/// Assigns positions to a merchant's events that have none.
 pub async fn assign(store: &Store, merchant: MerchantId, mode: Mode) -> Result<(), StoreError> {
     for _ in 0..PAGES {
         if !assign_page(store, merchant, mode).await? {
@@ -24,14 +25,14 @@ pub async fn assign(store: &Store, merchant: MerchantId, mode: Mode) -> Result<(
     Ok(())
 }
 
-/// Gives positions to one page of a merchant's events; whether more may follow.
+/// Assigns positions to one page of a merchant's events. Returns true if more may follow.
 pub async fn assign_page(
     store: &Store,
     merchant: MerchantId,
     mode: Mode,
 ) -> Result<bool, StoreError> {
     let (merchant, mode) = (merchant.uuid(), mode.as_ref());
-    // without a lock, since most lists find nothing to do
+    // Checks without a lock first, because most lists find no event without a position.
     let some = sqlx::query_scalar!(
         r#"select exists (select from events where merchant_id = $1 and mode = $2 and position is null) as "some!""#,
         merchant,
@@ -65,7 +66,7 @@ pub async fn assign_page(
     Ok(given == PAGE)
 }
 
-/// The last position given, under the lock of whoever gives the next one. A statement after it sees all that were given before.
+/// Returns the last assigned position and locks its row. A later statement sees all positions that were assigned before.
 async fn last_position(
     db: &mut PgConnection,
     merchant: Uuid,
@@ -82,7 +83,7 @@ async fn last_position(
     .await?)
 }
 
-/// Merchants with events that have no position.
+/// Returns the merchants that have events without a position.
 pub async fn waiting(
     db: &mut PgConnection,
     limit: i64,

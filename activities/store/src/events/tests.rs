@@ -18,7 +18,7 @@ use crate::{
 
 const MERCHANT: Uuid = Uuid::from_u128(1);
 
-/// The URL of a database with one merchant.
+/// Returns the URL of a database with one merchant.
 async fn database() -> String {
     let url = migrated().await;
     let merchant = format!(
@@ -34,7 +34,7 @@ async fn open(url: &str) -> Store {
         .expect("a store")
 }
 
-/// An event named by a number.
+/// Returns the statement that inserts the event number `n`.
 fn event(n: u32) -> String {
     typed(n, "charge.paid")
 }
@@ -103,20 +103,6 @@ async fn no_open_transaction_holds_up_the_list() {
     run(&mut db, &event(1)).await;
     assert_eq!(all(&store).await, [1]);
     run(&mut other, "rollback").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn events_that_another_cluster_wrote_keep_their_order_and_precede_new_ones() {
-    let url = database().await;
-    let (mut db, store) = (connect(&url).await, open(&url).await);
-    for n in 1..=3 {
-        run(&mut db, &event(n)).await;
-    }
-    assert_eq!(all(&store).await, [3, 2, 1]);
-    // as restored: its transactions had far greater numbers
-    run(&mut db, "update events set xid = '900000000000000'").await;
-    run(&mut db, &event(4)).await;
-    assert_eq!(all(&store).await, [4, 3, 2, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

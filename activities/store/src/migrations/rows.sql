@@ -1,4 +1,4 @@
--- Rows of every kind and in every state that a migration treats apart, for the test that undoes migrations. References are valid.
+-- Rows of every kind and in every state that a migration distinguishes, for the test that undoes migrations. References are valid.
 insert into merchants (id, name, status, data_key) values
     ('00000000-0000-7000-8000-000000000001', 'Loja', 'active', 'key'),
     ('00000000-0000-7000-8000-000000000002', 'Fechada', 'closed', 'key');
@@ -37,7 +37,7 @@ insert into payers (id, merchant_id, mode, document_hmac, data_key, erased_at) v
 insert into payer_gateway_ids (payer_id, connection_id, merchant_id, mode, external_id) values
     ('00000000-0000-7000-8000-000000000031', '00000000-0000-7000-8000-000000000022', '00000000-0000-7000-8000-000000000001', 'test', 'cus_1');
 
--- one charge of the erased payer, and one in each status
+-- one charge of the erased payer, and one in each other status
 insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference, reference_lock, status,
                      amount_paid, amount_refund_pending, amount_disputed, next_check_at, expires_at, created_at)
     select ('00000000-0000-7000-8000-0000000001' || lpad(n::text, 2, '0'))::uuid, '00000000-0000-7000-8000-000000000001', 'test',
@@ -45,7 +45,7 @@ insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, paym
            '{"type": "pix", "expires_in": 3600}', 100, 'order ' || n, 'order ' || n, status, 100, 1, 1, now(), now(), now()
       from unnest(array['paid', 'processing', 'pending', 'overdue', 'expired', 'canceled', 'failed', 'refunded', 'disputed', 'needs_review'])
            with ordinality as statuses (status, n);
--- an attempt of each charge, of which one was erased
+-- one attempt of each charge; the request of one is erased
 insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, plan, policy_version, state, lease_owner,
                       deadline_at, request_sealed, gateway_charge_id, next_action, started_at, lease_expires_at, answered_at, late_answer,
                       voiding, voids, rejected_at, alerted_at)
@@ -53,7 +53,7 @@ insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gatewa
            now(), case when payer_id <> '00000000-0000-7000-8000-000000000032' then 'sealed'::bytea end, 'txid ' || id, null, now(), now(), now(),
            true, true, 1, now(), now()
       from charges;
--- paid, taken back, and paid again under the same id
+-- paid, reversed, and paid again with the same id
 insert into payments (id, merchant_id, mode, charge_id, attempt_id, connection_id, gateway, gateway_payment_id, end_to_end_id, amount, method,
                       fee, net, paid_at, fee_is_estimated, installments, settles_on, settled_on, reversed_at)
     select uuidv7(), merchant_id, mode, charge_id, id, connection_id, gateway, 'pay ' || charge_id, 'E' || charge_id, 100, 'pix', 1, 99, now(),
@@ -66,13 +66,13 @@ insert into disputes (id, merchant_id, mode, charge_id, payment_id, connection_i
     select uuidv7(), merchant_id, mode, charge_id, id, connection_id, gateway, 'dp ' || id || status, 'med', status, 1
       from payments, unnest(array['needs_response', 'under_review', 'won', 'lost']) status;
 
--- a body about nobody, one of a former version, one under a payer's key
+-- a body without payers, a body of a former version, and a body under a payer's key
 insert into notifications (id, merchant_id, mode, connection_id, gateway, body_sealed, unreadable, key_sealed, payer_ids) values
     ('00000000-0000-7000-8000-000000000041', '00000000-0000-7000-8000-000000000001', 'test', '00000000-0000-7000-8000-000000000021', 'efi', 'body', 'why', 'key', '{}'),
     ('00000000-0000-7000-8000-000000000042', '00000000-0000-7000-8000-000000000001', 'test', '00000000-0000-7000-8000-000000000021', 'efi', 'body', null, null, '{}'),
     ('00000000-0000-7000-8000-000000000043', '00000000-0000-7000-8000-000000000001', 'test', '00000000-0000-7000-8000-000000000021', 'efi', 'body', null, 'key',
      array['00000000-0000-7000-8000-000000000031']::uuid[]);
--- of a body, of one that is deleted with its key, and of a list
+-- from a body, from a body that is deleted with its key, and from a list
 insert into observations (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id, event, observed,
                                 handled_at, stated_at, checks)
     select connection_id, 'observation ' || id || coalesce(body, 'listed'), merchant_id, mode, body::uuid, charge_id, id, 'paid', '{}', now(), now(), 1
@@ -111,7 +111,7 @@ insert into webhook_endpoints (id, merchant_id, mode, url, events, status, api_v
      null, null, false, null, uuidv7(), null, now(), now()),
     ('00000000-0000-7000-8000-000000000053', '00000000-0000-7000-8000-000000000001', 'test', 'https://c.example.com/', '{}', 'deleted', 'v', 's', null, null, null,
      false, null, null, null, null, null);
--- parked, with a turn, and in every end
+-- parked, with a turn, and in every final state
 insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, state, next_check_at, has_turn)
     select uuidv7(), e.merchant_id, e.mode, e.id, e.type, e.subject_id, w.id, s.state, s.next_check_at, s.next_check_at is not null
       from events e, webhook_endpoints w,

@@ -65,7 +65,7 @@ async fn a_migration_that_waits_for_its_lock_lets_others_through_and_is_done_in_
         while texts(&mut db, waits).await.is_empty() {
             tokio::task::yield_now().await;
         }
-        // queues behind the migration until that gives way
+        // The query queues behind the migration until the migration's lock times out.
         let since = Instant::now();
         run(&mut db, "select * from busy").await;
         assert!(
@@ -80,7 +80,7 @@ async fn a_migration_that_waits_for_its_lock_lets_others_through_and_is_done_in_
     run(&mut connect(&url).await, "select name from busy").await;
 }
 
-/// Everything that a migration can change, one line each, in an order that is no one's choice.
+/// Query of everything that a migration can change, one line each, in a deterministic order.
 const SCHEMA: &str = "
     select line from (
         select format('column %s.%s %s %s default %s', table_name, column_name, data_type, is_nullable, column_default) as line
@@ -134,13 +134,13 @@ async fn every_migration_can_be_undone_and_done_again() {
 
 /// Rows of every kind.
 const ROWS: &str = include_str!("rows.sql");
-/// The tables without rows, once they are analyzed.
+/// Query of the tables without rows; requires `analyze`.
 const EMPTY: &str = "
     select relname::text from pg_class
      where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
        and relname not like '%\\_sqlx\\_migrations%' and reltuples <= 0
      order by 1";
-/// What is left in the rows that every version has.
+/// Query of the number of rows in the tables that every version has.
 const LEFT: &str = "
     select format('%s %s', name, n) from (
         select 'charges' as name, count(*) as n from charges union all select 'attempts', count(*) from attempts
@@ -150,7 +150,7 @@ const LEFT: &str = "
         union all select 'gateway_connections', count(*) from gateway_connections) counts
      order by name";
 
-/// Each migration is undone, done again and undone while all tables have rows.
+/// Undoes, applies again and undoes each migration while all tables have rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_migration_can_be_undone_and_done_again_with_rows() {
     let url = empty().await;

@@ -1,4 +1,4 @@
-//! Bodies that were kept, to be read again.
+//! Stored bodies, to be read again.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::id::{ConnectionId, NotificationId};
@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::sealed::{self, SealedBody};
 use crate::{Store, StoreError, sweep::interval};
 
-/// A body that was kept, opened to be read again.
+/// Stored body, unsealed.
 #[derive(Debug)]
 pub struct RawNotification {
     pub id: NotificationId,
@@ -15,11 +15,10 @@ pub struct RawNotification {
     pub body: Vec<u8>,
 }
 
-/// The most bodies that are opened at a time.
+/// Maximum number of bodies per page.
 const PAGE: i64 = 100;
 
-/// A page of kept bodies after `after`, oldest first: since then, of that connection, or only those that could not be read.
-/// Those of erased payers are left out.
+/// Returns a page of the stored bodies after `after` that match `filter`, oldest first. Excludes those of erased payers.
 pub async fn page(
     db: &mut PgConnection,
     store: &Store,
@@ -58,16 +57,16 @@ pub async fn page(
     Ok(raw)
 }
 
-/// Which kept bodies are wanted.
+/// Filter of stored bodies.
 #[derive(Clone, Debug, Default)]
 pub struct RawFilter {
     pub connection: Option<ConnectionId>,
     pub since: Option<DateTime<Utc>>,
-    /// Only those that could not be read when they came.
+    /// True for only those that could not be read when they were received.
     pub unreadable: bool,
 }
 
-/// Says that a body could be read after all.
+/// Records that a body is readable now.
 pub async fn readable(db: &mut PgConnection, id: NotificationId) -> Result<(), StoreError> {
     sqlx::query!(
         "update notifications set unreadable = null where id = $1",
@@ -78,7 +77,7 @@ pub async fn readable(db: &mut PgConnection, id: NotificationId) -> Result<(), S
     Ok(())
 }
 
-/// Deletes bodies about no payer of ours that are older than `age`, oldest first and at most `limit`; the answer is how many.
+/// Deletes bodies without payers that are older than `age`, oldest first and at most `limit`. Returns their number.
 pub async fn delete_unmatched(
     db: &mut PgConnection,
     age: TimeDelta,

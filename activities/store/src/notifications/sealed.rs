@@ -1,5 +1,5 @@
-//! Raw bodies at rest: each under a key of its own, which is wrapped once more by the key of every payer that the body is about, so
-//! that erasing one of them erases the body.
+//! Sealed raw bodies. Each has its own key, which is wrapped by the key of every payer that the body is about. Therefore erasing one of
+//! these payers erases the body.
 
 use schemas::id::ChargeId;
 use sqlx::PgConnection;
@@ -18,19 +18,19 @@ fn key_place(merchant: Uuid, notification: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "notifications", "key_sealed", notification)
 }
 
-/// A body as its row holds it.
+/// Sealed body as stored in its row.
 #[derive(Debug)]
 pub struct SealedBody {
     pub merchant: Uuid,
     pub notification: Uuid,
     pub body: Vec<u8>,
-    /// None: sealed under the merchant's key, by a former version.
+    /// Wrapped key. `None`: sealed under the merchant's key by an earlier version.
     pub key: Option<Vec<u8>>,
-    /// Whom the body is about, the outermost key last.
+    /// Payers that the body is about. The last one has the outermost key.
     pub payers: Vec<Uuid>,
 }
 
-/// Seals a body about these charges. `None`: one of their payers was erased, and the body must not be kept.
+/// Seals a body about these charges. Returns `None` if one of their payers was erased: the body must not be stored.
 pub(super) async fn seal(
     db: &mut PgConnection,
     store: &Store,

@@ -1,4 +1,4 @@
-//! Notifications about references of our shape without a row, matched again later.
+//! Notifications with a reference of our format that matches no row. They are matched again later.
 
 use chrono::TimeDelta;
 use schemas::id::{AttemptId, ChargeId, ConnectionId};
@@ -11,7 +11,7 @@ use crate::{
     sweep::interval,
 };
 
-/// A stray whose turn it is.
+/// Unmatched notification that is due.
 #[derive(Clone, Debug)]
 pub struct UnmatchedNotification {
     pub connection: ConnectionId,
@@ -20,7 +20,7 @@ pub struct UnmatchedNotification {
     pub checks: i32,
 }
 
-/// Strays to match again.
+/// Returns the unmatched notifications that are due for another match.
 pub async fn due(
     db: &mut PgConnection,
     limit: i64,
@@ -41,8 +41,8 @@ pub async fn due(
     Ok(unmatched.collect())
 }
 
-/// Matches a stray again: if its row is there by now, it becomes a fact about which the gateway is asked. Else it waits for
-/// `pause`, or with `None` is left to a person.
+/// Matches a notification again. If its attempt exists now, it becomes an observation, and the gateway is read for its details. Otherwise
+/// it is retried after `pause`; with `None` it needs manual review.
 pub async fn match_again(
     db: &mut PgConnection,
     unmatched: &UnmatchedNotification,

@@ -11,11 +11,11 @@ use crate::{Store, charges, disputes, events, refunds, testing, vault::DataKey};
 
 /// Rows of each list.
 const ROWS: i64 = 100_000;
-/// One in so many has the rare value: fewer than a page.
+/// Distance of rows with the rare value; they fill less than a page.
 const RARE_EVERY: i64 = 20_000;
-/// Rows that a page of 20 may read, of all tables together.
+/// Maximum number of rows, of all tables together, that a page of 20 may read.
 const READ_AT_MOST: i64 = 500;
-/// After five executions PostgreSQL may choose one plan for all values of a filter.
+/// Executions per list. After five of them PostgreSQL may choose one plan for all values of a filter.
 const TIMES: usize = 8;
 
 const PAGE: Range = Range {
@@ -24,14 +24,14 @@ const PAGE: Range = Range {
     before: None,
 };
 
-/// The id of the n-th row.
+/// Returns the id of the n-th row.
 fn id(n: i64) -> uuid::Uuid {
     format!("00000000-0000-7000-8000-{n:012x}")
         .parse()
         .expect("an id")
 }
 
-/// One merchant with a long history. Foreign keys are not checked: a list needs no attempts.
+/// Inserts one merchant with a long history. Foreign keys are not checked, because a list needs no attempts.
 async fn seed(store: &Store) -> MerchantId {
     let mut db = store.pool.acquire().await.expect("a connection");
     let merchant = crate::merchants::insert(&mut db, store.master(), "Loja")
@@ -75,7 +75,7 @@ async fn seed(store: &Store) -> MerchantId {
     merchant
 }
 
-/// Runs the list again and again, and fails if one run reads more rows than its page needs.
+/// Runs the list repeatedly, and fails if one run reads more rows than its page needs.
 async fn reads_few(
     db: &mut PgConnection,
     what: &str,
@@ -93,7 +93,7 @@ async fn reads_few(
     }
 }
 
-/// Gives all events their positions, as lists and the sweep do from time to time.
+/// Assigns positions to all events, as lists and the sweep do periodically.
 async fn give_positions(store: &Store, merchant: MerchantId) {
     while events::order::assign_page(store, merchant, Mode::Test)
         .await
@@ -103,7 +103,7 @@ async fn give_positions(store: &Store, merchant: MerchantId) {
     testing::run(&mut db, "vacuum analyze events").await;
 }
 
-/// How many rows this transaction has read so far.
+/// Returns the number of rows that this transaction has read so far.
 async fn read(db: &mut PgConnection) -> i64 {
     let sql = "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::text from pg_stat_xact_user_tables";
     let counted = testing::texts(db, sql).await;

@@ -11,7 +11,7 @@ async fn names(db: &mut PgConnection) -> Vec<String> {
     texts(db, NAMES).await
 }
 
-/// An event of that id.
+/// Returns the statement that inserts an event with that id.
 fn event(id: &str) -> String {
     format!(
         "insert into events (id, merchant_id, mode, type, subject_type, subject_id, sequence, data)
@@ -45,7 +45,7 @@ async fn partitions_are_made_ahead_and_only_once() {
     run(&mut db, &event("uuidv7()")).await;
     let found = texts(&mut db, "select tableoid::regclass::text from events").await;
     assert_ne!(found, ["events_default"]);
-    // as the parent's own: keys, indexes and foreign keys
+    // The partitions have the parent's keys, indexes and foreign keys.
     let keys = "select conrelid::regclass::text from pg_constraint
                  where contype = 'f' and conrelid in (select inhrelid from pg_inherits where inhparent = 'deliveries'::regclass)";
     assert_eq!(texts(&mut db, keys).await.len(), 4);
@@ -81,13 +81,13 @@ async fn open_transactions_of_writers_hold_up_no_partition_and_wait_for_none() {
 async fn rows_in_the_default_partition_hold_up_no_other_month() {
     let url = with_merchant().await;
     let mut db = connect(&url).await;
-    // before there was any partition, and long ago: more than are read under a lock
+    // Rows from before the first partition, and old rows: more than are read under a lock.
     run(&mut db, &event("uuidv7()")).await;
     let long_ago = "from merchants m, generate_series(1, 12000)";
     let old = event("uuidv7(interval '-3 years')").replace("from merchants m", long_ago);
     run(&mut db, &old).await;
     let created = ensure(&mut db).await.expect("partitions");
-    // on the last day of a month nothing is left of it
+    // On the last day of a month no time is left of it.
     assert!(created.len() >= PARTITIONED.len() * 3 - 1, "{created:?}");
     assert_eq!(
         names(&mut db).await.len(),
@@ -95,7 +95,7 @@ async fn rows_in_the_default_partition_hold_up_no_other_month() {
     );
     let rest = "select 1::text from pg_constraint where conname = 'holds_none_of_next'";
     assert_eq!(texts(&mut db, rest).await, Vec::<String>::new());
-    // today's rows go on to the default partition, tomorrow's and next month's do not
+    // Rows of today still go to the default partition; those of tomorrow and of next month do not.
     for (age, expected) in [("0", true), ("25 hours", false), ("40 days", false)] {
         let id = format!("uuidv7(interval '{age}')");
         run(&mut db, "delete from events").await;

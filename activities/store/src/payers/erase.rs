@@ -1,4 +1,4 @@
-//! Erasing a payer: the key of all that is sealed is destroyed, and with it the digest and what gateways call the payer.
+//! Erasure of payers. Destroys the key of their sealed data, the digest of the document, and their ids at gateways.
 
 use schemas::{
     gateway::Mode,
@@ -9,18 +9,18 @@ use uuid::Uuid;
 
 use crate::{Store, StoreError, error::parse};
 
-/// The most charges that a refusal names.
+/// Maximum number of charges that a refusal names.
 const NAMED: i64 = 50;
 
-/// A charge that still needs its payer.
+/// Charge that still needs its payer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unresolved {
     pub charge: ChargeId,
-    /// For people.
+    /// Reason, for operators.
     pub why: String,
 }
 
-/// What came of erasing.
+/// Result of an erasure.
 #[derive(Debug)]
 pub enum Erasure {
     Erased {
@@ -28,21 +28,22 @@ pub enum Erasure {
         mode: Mode,
     },
     AlreadyErased,
-    /// Nothing was erased: these charges are not resolved (the first fifty of them).
+    /// Nothing was erased. These charges, at most fifty, are not resolved.
     Unresolved(Vec<Unresolved>),
     NoPayer,
 }
 
-/// Erases a payer, unless anything of the payer's is unresolved. The caller commits.
+/// Erases a payer, unless one of the payer's charges is unresolved. The caller commits.
 pub async fn erase(db: &mut PgConnection, payer: PayerId) -> Result<Erasure, StoreError> {
-    // charges come first in the order of locks: what is written under one of these is seen here, or sees the payer erased
+    // Locks charges first, as every other transaction does: a write under one of these locks is either visible here or sees the payer
+    // erased.
     sqlx::query!(
         "select id from charges where payer_id = $1 order by id for no key update",
         payer.uuid(),
     )
     .fetch_all(&mut *db)
     .await?;
-    // a new charge of this payer holds the row until it is committed
+    // A new charge of this payer locks the row until it is committed.
     let row = sqlx::query!(
         "select merchant_id, mode, erased_at from payers where id = $1 for update",
         payer.uuid(),
@@ -72,7 +73,7 @@ pub async fn erase(db: &mut PgConnection, payer: PayerId) -> Result<Erasure, Sto
     })
 }
 
-/// The payer's charges that something may still be done for which needs the payer, oldest first.
+/// Returns the payer's charges that may still need the payer's data, oldest first.
 async fn unresolved(db: &mut PgConnection, payer: PayerId) -> Result<Vec<Unresolved>, StoreError> {
     let rows = sqlx::query!(
         r#"select c.id, u.why as "why!" from charges c
@@ -105,7 +106,8 @@ async fn unresolved(db: &mut PgConnection, payer: PayerId) -> Result<Vec<Unresol
     Ok(named.collect())
 }
 
-/// Empties what is not under the payer's key: ids and links at gateways, and what former versions sealed under the merchant's.
+/// Deletes data that is not sealed under the payer's key: ids and links at gateways, and data that earlier versions sealed under the
+/// merchant's key.
 async fn clear(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from payer_gateway_ids where payer_id = $1",
@@ -120,7 +122,7 @@ async fn clear(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> 
     )
     .execute(&mut *db)
     .await?;
-    // bodies that were matched only after they were stored
+    // Deletes bodies that were matched only after they were stored.
     sqlx::query!(
         "delete from notifications
           where payer_ids = '{}' and id in (
@@ -139,7 +141,7 @@ async fn clear(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Deletes a body without payers that was found to be about an erased one.
+/// Deletes a body without payers that was found to be about an erased payer.
 pub(crate) async fn delete_body(db: &mut PgConnection, body: Uuid) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from notifications where id = $1 and payer_ids = '{}'",
@@ -150,7 +152,7 @@ pub(crate) async fn delete_body(db: &mut PgConnection, body: Uuid) -> Result<(),
     Ok(())
 }
 
-/// The payer with this document, whom a merchant wants erased.
+/// Returns the payer with this document, for an erasure that a merchant requests.
 pub async fn find_by_document(
     db: &mut PgConnection,
     store: &Store,
@@ -170,7 +172,7 @@ pub async fn find_by_document(
     Ok(id.map(PayerId))
 }
 
-/// The payer of a charge.
+/// Returns the payer of a charge.
 pub async fn of_charge(
     db: &mut PgConnection,
     charge: ChargeId,

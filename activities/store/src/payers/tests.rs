@@ -18,7 +18,7 @@ use crate::{
     testing::{connect, migrated, run, texts},
 };
 
-/// A paid charge, and what erases its payer.
+/// Paid charge with a payer to erase.
 struct Case {
     store: Store,
     url: String,
@@ -32,7 +32,7 @@ impl Case {
     async fn new() -> Self {
         let url = migrated().await;
         let (_, name) = url.rsplit_once('/').expect("a database");
-        // rows without what they refer to: nothing here follows a reference but the payer's
+        // Rows without the rows that they reference: only the reference to the payer is used here.
         let mut db = connect(&url).await;
         let sql = format!("alter database \"{name}\" set session_replication_role = replica");
         run(&mut db, &sql).await;
@@ -67,7 +67,7 @@ impl Case {
              values ('{charge_id}', {of}, '{}', '', 'pix', '{{\"type\": \"pix\", \"expires_in\": 3600}}', 100, 'paid', now(), now());
              insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, plan, policy_version,
                                    state, lease_owner, deadline_at, started_at)
-             values ('{attempt_id}', {of}, '{charge_id}', 1, '{}', 'asaas', 'asaas', 'first', '{{}}', 1, 'paid', '{attempt_id}',
+             values ('{attempt_id}', {of}, '{charge_id}', 1, '{}', 'asaas', 'asaas', 'primary', '{{}}', 1, 'paid', '{attempt_id}',
                      now(), now())",
             payer.uuid(),
             connection.id.uuid(),
@@ -84,7 +84,7 @@ impl Case {
         }
     }
 
-    /// Records a notice that names the payer and changes nothing.
+    /// Records a notice that contains the payer's name and changes nothing.
     async fn record(&self, db: &mut PgConnection) {
         let notice = Notice {
             dedupe_key: "evt_1".to_owned(),
@@ -107,7 +107,7 @@ impl Case {
             .expect("recorded");
     }
 
-    /// Writes what the gateway calls the payer, and where it shows the charge.
+    /// Writes the gateway's id of the payer and the link to the charge.
     async fn sync(&self, db: &mut PgConnection) {
         let charge = charges::lock(db, self.charge).await.expect("locked");
         let charge = charge.expect("a charge");
@@ -125,7 +125,7 @@ impl Case {
         self.store.begin().await.expect("a transaction")
     }
 
-    /// All that is written in plaintext about the payer.
+    /// Returns all plaintext about the payer.
     async fn plaintext(&self) -> Vec<String> {
         let mut db = connect(&self.url).await;
         texts(
@@ -137,7 +137,7 @@ impl Case {
         .await
     }
 
-    /// Returns once a session waits for a lock, or the other transaction is done without having waited.
+    /// Returns once a session waits for a lock, or once the other transaction is done without having waited.
     async fn until_waiting(&self, is_done: &Cell<bool>) {
         let mut db = connect(&self.url).await;
         let waiting = "select pid::text from pg_stat_activity
@@ -148,7 +148,7 @@ impl Case {
     }
 }
 
-/// How one transaction writes.
+/// Kind of write by the concurrent transaction.
 #[derive(Clone, Copy, Debug)]
 enum Writes {
     Notification,

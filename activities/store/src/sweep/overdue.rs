@@ -1,5 +1,5 @@
-//! One statement for each kind. All have one form: the rows that are due, without those whose mark is about the same due time and
-//! not over, numbered for each merchant.
+//! Queries of overdue rows, one per kind. All have the same form: they select due rows, exclude those with a mark for the same due time
+//! that has not expired, and number the rows within each merchant.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -42,7 +42,7 @@ pub(super) async fn charges(
     Ok(rows.collect())
 }
 
-/// The charges that have them. A newer fact about the same charge makes it another row.
+/// Returns the charges that have unhandled observations. A newer fact about the same charge changes the due time.
 pub(super) async fn observations(
     db: &mut PgConnection,
     page: SweepPage,
@@ -77,7 +77,7 @@ pub(super) async fn observations(
     Ok(rows.collect())
 }
 
-/// In whatever state: an open one whose charge is `processing` is the charge's next step, all others are orphans.
+/// Returns attempts in any state. An open one whose charge is `processing` is the charge's next step; all others are orphans.
 pub(super) async fn attempts(
     db: &mut PgConnection,
     page: SweepPage,
@@ -193,7 +193,7 @@ pub(super) async fn deliveries(
     Ok(rows.collect())
 }
 
-/// And those that an older version paused, which have no time.
+/// Returns endpoints, including those that an earlier version paused without a time.
 pub(super) async fn endpoints(
     db: &mut PgConnection,
     page: SweepPage,
@@ -304,7 +304,7 @@ pub(super) async fn unmatched(
     Ok(rows.collect())
 }
 
-/// A seed of a row that has no id of its own: rows of one connection must not come back together.
+/// Returns a seed for a row without an id, so that rows of one connection are not retried together.
 fn seed(key: &str) -> Uuid {
     let digest = vault::fingerprint(key);
     let start = digest.first_chunk().copied();

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::testing::{connect, migrated, run, texts};
 
-/// Rows without what they refer to: nothing here follows a reference.
+/// Opens a database that accepts rows without the rows that they reference: no reference is used here.
 async fn database() -> PgConnection {
     let mut db = connect(&migrated().await).await;
     run(&mut db, "set session_replication_role = replica").await;
@@ -14,7 +14,7 @@ fn merchant(n: u32) -> String {
     Uuid::from_u128(u128::from(n)).to_string()
 }
 
-/// So many charges of a merchant, overdue by `age`.
+/// Inserts `count` charges of a merchant, overdue by `age`.
 async fn charges(db: &mut PgConnection, of: u32, count: u32, age: &str) {
     let sql = format!(
         "insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, status, next_check_at,
@@ -93,7 +93,7 @@ async fn rows_that_do_not_move_give_way_to_others_and_come_back() {
             .expect("read")
             .is_empty()
     );
-    // a row that is due at another time has moved: it is as if it had never been checked
+    // A row that is due at another time has moved: it counts as never checked.
     run(
         &mut db,
         "update charges set next_check_at = next_check_at + interval '1 second'",
@@ -115,7 +115,7 @@ async fn attempts_are_swept_in_every_state() {
     charges(&mut db, 1, 1, "1 hour").await;
     let attempt = "insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, plan,
                                          policy_version, state, lease_owner, deadline_at, request_sealed, next_check_at, started_at)
-                   select uuidv7(), merchant_id, 'test', id, n, uuidv7(), 'efi', 'efi_pix', 'first', '{}', 1, state, uuidv7(),
+                   select uuidv7(), merchant_id, 'test', id, n, uuidv7(), 'efi', 'efi_pix', 'primary', '{}', 1, state, uuidv7(),
                           next_check_at, '\\x00', next_check_at, next_check_at
                      from charges, (values (1, 'presented'), (2, 'paid'), (3, 'not_created'), (4, 'abandoned'), (5, 'open'))
                                    states (n, state)";
@@ -153,7 +153,7 @@ async fn the_age_of_the_oldest_row_is_known_for_each_kind() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_is_found_by_an_index() {
     let mut db = database().await;
-    // a table this small is read as a whole, unless that is forbidden: what counts is that the index can be used
+    // PostgreSQL reads such a small table completely by default; the test checks only that the index can be used.
     run(&mut db, "set enable_seqscan = off").await;
     for (table, column) in [
         ("charges", "next_check_at"),
@@ -174,7 +174,7 @@ async fn what_is_due_is_found_by_an_index() {
     }
     let observations = "explain select min(received_at) from observations where handled_at is null";
     let plan = texts(&mut db, observations).await.join("\n");
-    assert!(plan.contains("notification_facts_to_handle"), "{plan}");
+    assert!(plan.contains("observations_to_handle"), "{plan}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! An endpoint that is probed, drained or emptied: loaded under its lock, saved once.
+//! Endpoint that is probed, drained or emptied. It is loaded once under its lock and saved once.
 
 use chrono::{DateTime, Utc};
 use schemas::{
@@ -10,27 +10,27 @@ use uuid::Uuid;
 
 use crate::{StoreError, deliveries::EndpointTerms, error::parse};
 
-/// An endpoint under its lock.
+/// Endpoint under its lock.
 #[derive(Debug)]
 pub struct LockedEndpoint {
     pub id: EndpointId,
     pub merchant: MerchantId,
     pub status: WebhookEndpointStatus,
     pub terms: EndpointTerms,
-    /// Until when turns are given.
+    /// Time until which turns are assigned.
     pub next_turn_at: Option<DateTime<Utc>>,
-    /// Parked deliveries are being given their turns.
+    /// True if parked deliveries are being assigned their turns.
     pub draining: bool,
-    /// When the last of them had been given one.
+    /// Time when the last parked delivery was assigned a turn.
     pub drained_at: Option<DateTime<Utc>>,
-    /// The delivery of the last probe.
+    /// Delivery of the last probe.
     pub probed: Option<Uuid>,
     pub next_check_at: Option<DateTime<Utc>>,
-    /// Read after the lock was taken.
+    /// PostgreSQL's time, read after the lock is held.
     pub now: DateTime<Utc>,
 }
 
-/// Locks an endpoint, without hindering deliveries that are written for it.
+/// Locks an endpoint without blocking transactions that write deliveries for it.
 pub async fn lock(
     db: &mut PgConnection,
     id: EndpointId,
@@ -57,7 +57,7 @@ pub async fn lock(
     }))
 }
 
-/// Writes what a check changed.
+/// Writes the changes of a check.
 pub async fn save(db: &mut PgConnection, endpoint: &LockedEndpoint) -> Result<(), StoreError> {
     sqlx::query!(
         "update webhook_endpoints

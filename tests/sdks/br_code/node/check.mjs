@@ -1,4 +1,4 @@
-// The Pix codes of every simulator, read by a library that is not ours.
+// Reads the Pix codes of every simulator with an independent library.
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
@@ -6,13 +6,13 @@ import pix from 'pix-utils'
 
 const { EFI_URL, EFI_COBRANCAS_URL, STRIPE_URL, ASAAS_URL } = process.env
 for (const [name, value] of Object.entries({ EFI_URL, EFI_COBRANCAS_URL, STRIPE_URL, ASAAS_URL })) assert.ok(value, `${name} is not set`)
-// what it exports leaves out a dynamic code's amount, which its own parser of tags has
+// the library's exports leave out a dynamic code's amount; its own parser of tags returns it
 const require = createRequire(import.meta.url)
 const { parseEmv } = require('./node_modules/pix-utils/dist/main/emvHandler.js')
 
 const LOCATION_MAX = 77
 
-// Reads the code, which must be a dynamic one over so much, in reais; answers its location.
+// Checks that the code is a dynamic one with this amount in reais. Returns its location.
 const locationOf = (code, amount) => {
   const read = pix.parsePix(code)
   assert.ok(!pix.hasError(read), `${read.message}: ${code}`)
@@ -23,7 +23,7 @@ const locationOf = (code, amount) => {
   assert.equal(tags.getSubTag(25, 26), read.url)
   assert.match(read.url, /^[a-z0-9.-]+\.[a-z]{2,}\/\S+$/, 'a host and a path, without a scheme')
   assert.ok(read.url.length <= LOCATION_MAX, read.url)
-  // one character more or less is noticed
+  // a change of one character must be detected
   const last = code.endsWith('0') ? '1' : '0'
   assert.equal(pix.parsePix(code.slice(0, -1) + last).message, 'invalid crc')
   return read.url
@@ -46,7 +46,7 @@ const bearer = async (base, path) => {
 
 const inDays = (days) => new Date(Date.now() + days * 24 * 3600 * 1000).toISOString().slice(0, 10)
 
-// Efí, API Pix: the code leads to the charge's own location, wherever it is read
+// Efí, API Pix: the code contains the charge's own location, in every answer
 {
   const headers = await bearer(EFI_URL, '/oauth/token')
   const chave = '71cdf9ba-c695-4e3c-b010-abb521a3f1be'
@@ -67,7 +67,7 @@ const inDays = (days) => new Date(Date.now() + days * 24 * 3600 * 1000).toISOStr
   }
 }
 
-// Efí, API Cobranças: the code of a boleto
+// Efí, API Cobranças: the Pix code of a boleto
 {
   const headers = await bearer(EFI_COBRANCAS_URL, '/v1/authorize')
   const address = { street: 'Av. JK', number: '909', neighborhood: 'Bauxita', zipcode: '35400000', city: 'Ouro Preto', complement: '', state: 'MG' }
@@ -91,7 +91,7 @@ const inDays = (days) => new Date(Date.now() + days * 24 * 3600 * 1000).toISOStr
   assert.equal(again.next_action.pix_display_qr_code.data, code)
 }
 
-// Asaas: of a Pix, and of a boleto, which can be paid so too
+// Asaas: the code of a Pix, and of a boleto, which can be paid by Pix as well
 {
   const headers = { access_token: '$aact_hmlg_code', 'user-agent': 'br-code-check' }
   const person = { name: 'Francisca da Silva', cpfCnpj: '52998224725' }

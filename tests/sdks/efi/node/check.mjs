@@ -1,4 +1,4 @@
-// Efí's official SDK does against the simulator what it does against Efí: create, find, get paid, give back, be told.
+// Runs Efí's official SDK against the simulator as against Efí: create, find, get paid, refund, receive notifications.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -10,7 +10,7 @@ for (const [name, value] of Object.entries({ CONTROL_URL, EFI_TLS_URL, CERTIFICA
   assert.ok(value, `${name} is not set`);
 }
 
-// Node reads further authorities only when it starts, and the SDK takes none.
+// Node reads additional authorities only at its start, and the SDK accepts none.
 const authority = join(CERTIFICATES, "ca.pem");
 if (process.env.NODE_EXTRA_CA_CERTS !== authority) {
   const env = { ...process.env, NODE_EXTRA_CA_CERTS: authority, NO_PROXY: "127.0.0.1,localhost" };
@@ -19,7 +19,7 @@ if (process.env.NODE_EXTRA_CA_CERTS !== authority) {
 }
 
 const { default: EfiPay } = await import("sdk-node-apis-efi");
-// The package exports no base URLs: its file of constants is where they are.
+// The package exports no base URLs; they are in its file of constants.
 const { endpoints } = await import("./node_modules/sdk-node-apis-efi/dist/esm/constants/endpoints.js");
 const base = (url) => url.replace(/\/$/, "");
 endpoints.APIS.PIX.URL.SANDBOX = base(EFI_TLS_URL);

@@ -1,4 +1,4 @@
-// The official SDK of Stripe for Node, against the simulator.
+// Runs Stripe's official SDK for Node against the simulator.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -14,7 +14,7 @@ const act = async (charge, action, how = {}) => {
   assert.equal(answer.status, 200, await answer.text())
 }
 
-// the merchant's address: keeps what it is told, as it came
+// the merchant's address: stores the raw bodies that it receives
 const told = []
 const server = createServer(async (request, response) => {
   const chunks = []

@@ -1,4 +1,4 @@
-"""The official SDK of Stripe for Python, against the simulator."""
+"""Runs the official SDK of Stripe for Python against the simulator."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-//! The account itself.
+//! Account calls: balance, status, fees and Pix transactions.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{
 use crate::sim::lock;
 
 impl Payment {
-    /// What it adds to the balance now: fees are not given back, and what is disputed is blocked.
+    /// Returns the payment's contribution to the balance in centavos. Refunds do not return fees, and an open dispute blocks its amount.
     fn balance(&self) -> i64 {
         if self.received_at.is_none() || self.by_hand {
             return 0;
@@ -25,7 +25,7 @@ impl Payment {
 }
 
 impl Asaas {
-    /// In centavos; may be negative.
+    /// Returns the account's balance in centavos; it may be negative.
     pub(super) fn balance(&self, account: &str) -> i64 {
         let state = lock(&self.state);
         let mine = state.payments.values();
@@ -35,26 +35,26 @@ impl Asaas {
     }
 }
 
-/// `GET /v3/finance/balance`.
+/// Handles `GET /v3/finance/balance`.
 pub(super) async fn balance(State(asaas): State<Arc<Asaas>>, Account(account): Account) -> Answer {
     Ok(ok(json!({ "balance": reais(asaas.balance(&account)) })))
 }
 
-/// `GET /v3/myAccount`.
+/// Handles `GET /v3/myAccount`.
 pub(super) async fn account(Account(account): Account) -> Answer {
     Ok(ok(json!({
         "object": "account", "id": account, "name": "Conta simulada", "personType": "JURIDICA", "country": "Brasil",
     })))
 }
 
-/// `GET /v3/myAccount/status`.
+/// Handles `GET /v3/myAccount/status`.
 pub(super) async fn status(Account(account): Account) -> Answer {
     Ok(ok(json!({
         "id": account, "commercialInfo": "APPROVED", "bankAccountInfo": "APPROVED", "documentation": "APPROVED", "general": "APPROVED",
     })))
 }
 
-/// `GET /v3/myAccount/fees`: the price table of `docs/gateways/README.md#fees`.
+/// Handles `GET /v3/myAccount/fees` with the prices of `docs/gateways/README.md#fees`.
 pub(super) async fn fees(Account(_): Account) -> Answer {
     Ok(ok(json!({ "payment": {
         "bankSlip": { "defaultValue": reais(199), "discountValue": null, "expirationDate": null },
@@ -72,7 +72,7 @@ fn transaction(payment: &Payment) -> Option<Value> {
     }))
 }
 
-/// `GET /v3/pix/transactions?endToEndIdentifier=`: newest first.
+/// Handles `GET /v3/pix/transactions?endToEndIdentifier=`, newest first.
 pub(super) async fn transactions(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -90,7 +90,7 @@ pub(super) async fn transactions(
     Ok(ok(page(&query, &found, Value::clone)))
 }
 
-/// `GET /v3/pix/transactions/{id}`.
+/// Handles `GET /v3/pix/transactions/{id}`.
 pub(super) async fn one_transaction(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,

@@ -1,4 +1,4 @@
-//! What every answer is made of.
+//! Parts shared by all responses: refusals, pages, amounts and dates.
 
 use axum::{
     Json,
@@ -13,18 +13,18 @@ use serde_json::{Map, Number, Value, json};
 
 use crate::{listener::About, sim::decimal};
 
-/// Longest page of a list.
+/// Largest page size of a list.
 const MAX_LIMIT: usize = 100;
 const DEFAULT_LIMIT: usize = 10;
 
 pub(super) type Answer = Result<Response<Body>, Refusal>;
 
-/// Why a request is not answered with 200.
+/// Response other than 200.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// In Asaas's shape.
+    /// Status, code and description, in Asaas's error format.
     Error(StatusCode, &'static str, &'static str),
-    /// An empty body.
+    /// 404 with an empty body.
     Absent,
 }
 
@@ -33,7 +33,7 @@ impl Refusal {
         Self::Error(StatusCode::BAD_REQUEST, code, description)
     }
 
-    /// The state of what it is about forbids it.
+    /// Creates a refusal because the object's state forbids the action.
     pub(super) fn action(description: &'static str) -> Self {
         Self::of("invalid_action", description)
     }
@@ -51,7 +51,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The object that a request sends; no body is an empty one.
+/// JSON object of a request body. An empty body counts as an empty object.
 pub(super) struct Sent(pub Map<String, Value>);
 
 impl<S: Send + Sync> FromRequest<S> for Sent {
@@ -75,18 +75,18 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
     }
 }
 
-/// A text that was sent, if it was.
+/// Returns a non-empty text field of a request.
 pub(super) fn text(sent: &Map<String, Value>, name: &str) -> Option<String> {
     let text = sent.get(name).and_then(Value::as_str);
     text.filter(|text| !text.is_empty()).map(ToOwned::to_owned)
 }
 
-/// 200 with this.
+/// Returns a 200 response with this JSON.
 pub(super) fn ok(json: Value) -> Response<Body> {
     Json(json).into_response()
 }
 
-/// The same, about the charge with this reference.
+/// Returns a 200 response about the charge with this reference.
 pub(super) fn about(reference: Option<&String>, json: Value) -> Response<Body> {
     let mut response = ok(json);
     if let Some(reference) = reference {
@@ -95,7 +95,7 @@ pub(super) fn about(reference: Option<&String>, json: Value) -> Response<Body> {
     response
 }
 
-/// One page of `found`, which is newest first.
+/// Returns one page of `found`, which is sorted newest first.
 pub(super) fn page<T>(
     query: &[(String, String)],
     found: &[T],
@@ -115,7 +115,7 @@ pub(super) fn page<T>(
     })
 }
 
-/// Centavos (or hundredths of a per cent) of a JSON number with at most two decimals.
+/// Parses a JSON number with at most two decimals as centavos (or hundredths of a percent).
 pub(super) fn centavos(value: &Value) -> Option<i64> {
     let text = value.as_number()?.to_string();
     let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
@@ -125,7 +125,7 @@ pub(super) fn centavos(value: &Value) -> Option<i64> {
         .flatten()
 }
 
-/// Reais as a JSON number, whole ones without a point.
+/// Formats centavos as a JSON number of reais; whole reais have no decimal point.
 pub(super) fn reais(amount: i64) -> Value {
     if amount % 100 == 0 {
         return (amount / 100).into();
@@ -136,7 +136,7 @@ pub(super) fn reais(amount: i64) -> Value {
         .map_or(Value::Null, Value::Number)
 }
 
-/// The day in São Paulo.
+/// Returns the date in São Paulo.
 pub(super) fn day_of(at: DateTime<Utc>) -> NaiveDate {
     at.with_timezone(&Sao_Paulo).date_naive()
 }
@@ -145,14 +145,14 @@ pub(super) fn day(at: DateTime<Utc>) -> String {
     day_of(at).to_string()
 }
 
-/// Local time without a zone.
+/// Formats the local time in São Paulo without a time zone.
 pub(super) fn local(at: DateTime<Utc>) -> String {
     at.with_timezone(&Sao_Paulo)
         .format("%Y-%m-%d %H:%M:%S")
         .to_string()
 }
 
-/// When that day begins in São Paulo.
+/// Returns the start of the day in São Paulo.
 pub(super) fn beginning(day: NaiveDate) -> DateTime<Utc> {
     let midnight = day.and_time(chrono::NaiveTime::MIN);
     Sao_Paulo

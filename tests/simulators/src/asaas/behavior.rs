@@ -1,62 +1,62 @@
-//! What the documents leave open, or a person can switch: settings of Asaas alone.
+//! Settings of Asaas only: behavior that the documents leave open, or that a person can switch.
 
 use serde::{Deserialize, Serialize};
 
-/// Requests of an account in twelve hours.
+/// Default number of requests of an account in twelve hours.
 const QUOTA: u64 = 25_000;
-/// GETs of an account at the same time.
+/// Default number of concurrent GETs of an account.
 const CONCURRENT_GETS: usize = 50;
-/// Requests of an account to one endpoint in a minute: a number of ours, since none is documented.
+/// Default number of requests of an account to one endpoint in a minute. Chosen here, because none is documented.
 const ENDPOINT_LIMIT: u64 = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Environment {
-    /// Takes keys of both.
+    /// Accepts keys of both environments.
     Any,
     Sandbox,
     Production,
 }
 
-/// What a payer's card does first.
+/// First result of a card payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Card {
     Confirm,
-    /// `AWAITING_RISK_ANALYSIS`; a further `pay` approves it, `fail` reproves it.
+    /// `AWAITING_RISK_ANALYSIS`. A second `pay` approves it, `fail` rejects it.
     Review,
-    /// `AUTHORIZED`; a further `pay` captures it, `fail` refuses the capture.
+    /// `AUTHORIZED`. A second `pay` captures it, `fail` refuses the capture.
     Authorize,
 }
 
-/// What a refund is when it was asked for.
+/// Status of a refund after its creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RefundStart {
     Done,
     Pending,
-    /// `AWAITING_CRITICAL_ACTION_AUTHORIZATION`, until the control ends it.
+    /// `AWAITING_CRITICAL_ACTION_AUTHORIZATION`, until the control API ends it.
     AwaitingAuthorization,
 }
 
-/// What a payer's dispute (MED) of a Pix looks like.
+/// Representation of a payer's dispute (MED) of a Pix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PixDispute {
-    /// The balance is blocked and nothing is told; lost, it is a refund.
+    /// Blocks the balance without a notification. A lost dispute becomes a refund.
     BalanceBlock,
-    /// A refund at once.
+    /// Refunds the Pix at once.
     Refund,
-    /// The statuses and events of a card's.
+    /// Uses the statuses and events of a card's chargeback.
     Chargeback,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ChargebackLost {
-    /// `REFUNDED`, with its event.
+    /// Changes to `REFUNDED`, with its event.
     Refunded,
-    /// The chargeback's last status stays.
+    /// Retains the chargeback's last status.
     Stays,
 }
 
@@ -68,32 +68,32 @@ pub(super) enum ChargebackLost {
 )]
 pub(super) struct Behavior {
     pub alphanumeric_cnpj: bool,
-    /// Whether lists hold what was deleted.
+    /// True if lists include deleted payments.
     pub list_deleted: bool,
-    /// The answer to a request without `User-Agent`; none: it is not missed.
+    /// Status of the response to a request without `User-Agent`. Without it, the header is optional.
     pub missing_user_agent: Option<u16>,
     pub environment: Environment,
-    /// Whether the account has an approved Pix key: without one a charge is made, and its code is refused.
+    /// True if the account has an approved Pix key. Without a key, charges are created, but their Pix code is refused.
     pub pix_key: bool,
     pub card: Card,
     pub refund: RefundStart,
-    /// When a pending refund ends; none: only by the control.
+    /// Seconds until a pending refund ends. Without it, only the control API ends refunds.
     pub refund_end_s: Option<i64>,
     pub refund_needs_balance: bool,
     pub pix_dispute: PixDispute,
     pub chargeback_lost: ChargebackLost,
     pub boleto_credit_days: i64,
     pub card_credit_days: i64,
-    /// Whether a webhook may answer any 2xx rather than 200 alone.
+    /// True if a webhook may respond with any 2xx status; otherwise only 200 is accepted.
     pub any_2xx: bool,
-    /// None: no quota.
+    /// Requests of an account in twelve hours. Without it, there is no quota.
     pub quota: Option<u64>,
     pub concurrent_gets: Option<usize>,
-    /// How long a GET takes while it counts as a concurrent one.
+    /// Duration of a GET in milliseconds, during which it counts as concurrent.
     pub get_ms: u64,
-    /// What `RateLimit-Limit` says.
+    /// Value of the `RateLimit-Limit` header: requests to one endpoint in a minute.
     pub endpoint_limit: u64,
-    /// Whether it is also kept.
+    /// True if `endpoint_limit` is enforced.
     pub enforce_endpoint_limit: bool,
 }
 

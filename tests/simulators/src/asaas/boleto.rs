@@ -1,22 +1,22 @@
-//! The numbers of a boleto, by FEBRABAN's rules: a 44-digit barcode, and the 47-digit line that people type.
+//! Numbers of a boleto by FEBRABAN's rules: a 44-digit barcode, and the 47-digit line that people type.
 
 use chrono::NaiveDate;
 
-/// Asaas's own number among banks.
+/// Asaas's bank number.
 const BANK: &str = "461";
-/// Reais.
+/// Currency code of the real.
 const CURRENCY: &str = "9";
-/// Branch and account of the free field: the account that collects.
+/// Branch and account of the free field: the account that collects the money.
 const COLLECTOR: &str = "000100000019";
 
-/// The barcode of the charge with that number.
+/// Returns the barcode of the charge with this number. `amount` is in centavos.
 pub(super) fn barcode(number: u64, due: NaiveDate, amount: i64) -> String {
     let rest = format!("{:04}{amount:010}{COLLECTOR}{number:013}", factor(due));
     let without = format!("{BANK}{CURRENCY}{rest}");
     format!("{BANK}{CURRENCY}{}{rest}", modulo_11(&without))
 }
 
-/// The line of a barcode.
+/// Returns the digitable line of a barcode.
 pub(super) fn line(barcode: &str) -> String {
     let (head, check, rest) = (&barcode[..4], &barcode[4..5], &barcode[5..19]);
     let free = &barcode[19..];
@@ -34,7 +34,7 @@ pub(super) fn line(barcode: &str) -> String {
     .concat()
 }
 
-/// Days since 7 October 1997; after 9999 it went on with 1000, on 22 February 2025.
+/// Returns the due date factor: days since 7 October 1997. After 9999 it continued with 1000, on 22 February 2025.
 fn factor(due: NaiveDate) -> i64 {
     let first = NaiveDate::from_ymd_opt(1997, 10, 7).unwrap_or_default();
     let days = (due - first).num_days();
@@ -67,7 +67,7 @@ fn modulo_10(text: &str) -> u32 {
 mod tests {
     use super::*;
 
-    /// A published example of Banco do Brasil.
+    /// Published example of Banco do Brasil.
     const BARCODE: &str = "00193373700000001000500940144816060680935031";
     const LINE: &str = "00190500954014481606906809350314337370000000100";
 

@@ -1,4 +1,4 @@
-//! Hosted checkouts: a payment is made when one is paid.
+//! Hosted checkouts. A payment is created when a checkout is paid.
 
 use std::sync::Arc;
 
@@ -31,13 +31,13 @@ pub(super) struct Checkout {
     pub minutes: i64,
     pub created_at: DateTime<Utc>,
     pub reference: Option<String>,
-    /// Who paid, or was named.
+    /// Id of the customer who paid or whom the merchant named.
     customer: Option<String>,
     sent: Map<String, Value>,
 }
 
 impl Checkout {
-    /// What events show.
+    /// Returns the checkout as events contain it.
     fn json(&self) -> Value {
         let sent = |name: &str| self.sent.get(name).cloned().unwrap_or_default();
         json!({
@@ -74,7 +74,7 @@ impl Checkout {
     }
 }
 
-/// `POST /v3/checkouts`.
+/// Handles `POST /v3/checkouts`.
 pub(super) async fn create(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -165,7 +165,7 @@ fn callback(sent: &Map<String, Value>) -> Result<(), Refusal> {
     ))
 }
 
-/// The items' sum.
+/// Returns the sum of the items in centavos.
 fn amount(sent: &Map<String, Value>) -> Result<i64, Refusal> {
     let items = sent.get("items").and_then(Value::as_array);
     let items = items.filter(|items| !items.is_empty());
@@ -194,7 +194,7 @@ fn amount(sent: &Map<String, Value>) -> Result<i64, Refusal> {
     Ok(sum)
 }
 
-/// `POST /v3/checkouts/{id}/cancel`.
+/// Handles `POST /v3/checkouts/{id}/cancel`.
 pub(super) async fn cancel(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -211,7 +211,7 @@ pub(super) async fn cancel(
 }
 
 impl Asaas {
-    /// What is active becomes `status`, and `event` is told.
+    /// Changes an active checkout to `status` and sends `event`.
     pub(super) fn end_checkout(
         &self,
         id: &str,
@@ -233,7 +233,7 @@ impl Asaas {
         Ok(ended)
     }
 
-    /// The payer pays: a payment is made, and then the checkout is done.
+    /// Creates a payment for the checkout and marks the checkout as paid.
     pub(super) fn pay_checkout(&self, id: &str, notify: bool) -> Result<(), String> {
         let found = lock(&self.state).checkouts.get(id).cloned();
         let checkout = found.ok_or("there is no such checkout")?;

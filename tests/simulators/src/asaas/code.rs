@@ -1,4 +1,4 @@
-//! The Pix code of a charge: text and picture.
+//! Pix code of a charge: text and image.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use super::{
 };
 use crate::{br_code, qr_code, sim::decimal};
 
-/// A code lives for a year after its due date.
+/// Lifetime of a code after the charge's due date: one year.
 const CODE_LIVES: Months = Months::new(12);
-/// What other gateways put before a picture, and Asaas does not.
+/// Prefix of the image that other gateways send and Asaas does not.
 const DATA_URI: &str = "data:image/png;base64,";
 
-/// `GET /v3/payments/{id}/pixQrCode`.
+/// Handles `GET /v3/payments/{id}/pixQrCode`.
 pub(super) async fn read(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,

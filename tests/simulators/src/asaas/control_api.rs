@@ -1,4 +1,4 @@
-//! Asaas as the control sees it.
+//! Implementation of the control API for Asaas.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     sim::{Sim, lock},
 };
 
-/// What the control means by an id or a reference.
+/// Object that the control API's id or reference selects.
 enum Target {
     Payment(String),
     Checkout(String),
@@ -49,7 +49,7 @@ fn held(payment: &Payment) -> Held {
     }
 }
 
-/// A paid one is not held: its payment is.
+/// Returns an unpaid checkout as a charge. A paid checkout is represented by its payment.
 fn held_checkout(checkout: &Checkout) -> Option<Held> {
     (checkout.status != "PAID").then(|| Held {
         id: checkout.id.clone(),
@@ -109,7 +109,7 @@ impl ControlApi for Asaas {
         let original = state.payments.get(&id).ok_or("there is no such payment")?;
         let original = original.clone();
         for _ in 0..count {
-            // received by the merchant's other business
+            // a copy represents a payment of another system of the merchant
             let mut copy = original.clone();
             copy.id = format!("pay_{}", self.sim.random(16));
             copy.asked.reference = None;
@@ -186,7 +186,7 @@ impl ControlApi for Asaas {
 }
 
 impl Asaas {
-    /// By id, or by a reference: what can still be paid before what cannot.
+    /// Finds an object by id or reference. Payable payments come first.
     fn target(&self, charge: &str) -> Option<Target> {
         let state = lock(&self.state);
         if state.payments.contains_key(charge) {
@@ -209,7 +209,7 @@ impl Asaas {
         if let Some(checkout) = checkouts.find(unpaid) {
             return Some(Target::Checkout(checkout.id.clone()));
         }
-        // a paid checkout's id means its payment
+        // the id of a paid checkout selects its payment
         let through = |payment: &&Payment| payment.checkout.as_deref() == Some(charge);
         payments
             .next()
@@ -239,7 +239,7 @@ impl Asaas {
         Ok(())
     }
 
-    /// A card pays all of a plan at once: the others follow to where `first` is.
+    /// Pays the other installments of a card plan, because a card pays all of them at once.
     fn pay_the_rest(&self, first: &Payment, notify: bool) {
         let Some(plan) = first.installment.as_ref().map(|one| one.plan.clone()) else {
             return;
@@ -261,7 +261,7 @@ impl Asaas {
     }
 }
 
-/// `POST /_sim/asaas/refunds/{payment}/{done|cancelled}`: the oldest open refund ends.
+/// Handles `POST /_sim/asaas/refunds/{payment}/{done|cancelled}`: ends the oldest open refund.
 pub(super) async fn end_refund(
     State(asaas): State<Arc<Asaas>>,
     Path((charge, end)): Path<(String, String)>,
@@ -283,7 +283,7 @@ pub(super) async fn end_refund(
     Ok(Json(json!({})))
 }
 
-/// `POST /_sim/asaas/events/{payment}/{event}`: any event, with the payment as it stands.
+/// Handles `POST /_sim/asaas/events/{payment}/{event}`: sends any event with the payment's current state.
 pub(super) async fn notify_event(
     State(asaas): State<Arc<Asaas>>,
     Path((charge, event)): Path<(String, String)>,

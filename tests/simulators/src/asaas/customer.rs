@@ -1,4 +1,4 @@
-//! Customers: the same document may be there many times.
+//! Customers. Several customers may have the same document.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::{
     sim::lock,
 };
 
-/// With the area code, and the 9 that a mobile begins with.
+/// Digits of a mobile number: the area code, the leading 9, and eight more.
 const MOBILE_DIGITS: usize = 11;
 const LANDLINE_DIGITS: [usize; 2] = [10, 11];
-/// What may be sent and comes back.
+/// Fields that a request may set and a response returns.
 const FIELDS: [&str; 19] = [
     "name",
     "email",
@@ -76,7 +76,7 @@ impl Customer {
     }
 }
 
-/// `POST /v3/customers`.
+/// Handles `POST /v3/customers`.
 pub(super) async fn create(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -139,7 +139,7 @@ fn check_phone(
     Ok(())
 }
 
-/// A landline is none.
+/// Returns true for a mobile number, false for a landline.
 fn is_mobile(digits: &str) -> bool {
     digits.len() == MOBILE_DIGITS && has_area(digits) && digits[2..].starts_with('9')
 }
@@ -148,12 +148,12 @@ fn is_phone(digits: &str) -> bool {
     LANDLINE_DIGITS.contains(&digits.len()) && has_area(digits)
 }
 
-/// No area code has a zero.
+/// Returns true if the area code has no zero, as every valid one.
 fn has_area(digits: &str) -> bool {
     digits.bytes().take(2).all(|digit| digit != b'0')
 }
 
-/// Upper case, without punctuation.
+/// Returns the document in upper case without punctuation.
 fn normal(document: &str) -> String {
     let kept = document.chars();
     let kept = kept.filter(|c| !matches!(c, '.' | '-' | '/' | ' '));
@@ -170,7 +170,7 @@ fn is_email(text: &str) -> bool {
         .is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))
 }
 
-/// `GET /v3/customers?cpfCnpj=&externalReference=`: newest first.
+/// Handles `GET /v3/customers?cpfCnpj=&externalReference=`, newest first.
 pub(super) async fn list(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -194,7 +194,7 @@ pub(super) async fn list(
     Ok(ok(page(&query, &found, |customer| customer.json())))
 }
 
-/// `GET /v3/customers/{id}`.
+/// Handles `GET /v3/customers/{id}`.
 pub(super) async fn read(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -206,7 +206,7 @@ pub(super) async fn read(
     Ok(ok(mine.ok_or(Refusal::Absent)?.json()))
 }
 
-/// `DELETE /v3/customers/{id}`.
+/// Handles `DELETE /v3/customers/{id}`.
 pub(super) async fn delete(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,

@@ -1,4 +1,4 @@
-//! What can be told: `docs/gateways/asaas.md#notifications`.
+//! Events that can be sent: `docs/gateways/asaas.md#notifications`.
 
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ const CHECKOUT: [&str; 4] = [
     "CHECKOUT_PAID",
 ];
 
-/// Something that happened, as it stood then.
+/// Event with the object's state at that time.
 pub(super) struct ReportedEvent {
     pub account: String,
     pub event: String,
@@ -45,7 +45,8 @@ pub(super) struct ReportedEvent {
     pub json: Value,
 }
 
-/// Whether a webhook may ask for it; events about neither payments nor checkouts never come here, and are all taken.
+/// Returns true if a webhook may subscribe to the event. Any event about neither payments nor checkouts is accepted, although none is ever
+/// sent.
 pub(super) fn is_known(event: &str) -> bool {
     if event.starts_with("PAYMENT_DUNNING_") || event.starts_with("PAYMENT_SPLIT_") {
         return true;

@@ -1,4 +1,4 @@
-//! What happens to a payment: by the payer, the card's bank, somebody in the panel, or time. `docs/gateways/asaas.md#statuses`.
+//! State changes of a payment by the payer, the card's bank, the merchant in the panel, or time. `docs/gateways/asaas.md#statuses`.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc, Weekday};
 
@@ -10,29 +10,29 @@ use super::{
 };
 use crate::sim::Sim;
 
-/// What is claimed back.
+/// Dispute of a payment.
 #[derive(Clone, Copy)]
 pub(super) struct Dispute {
     pub amount: i64,
     pub open: bool,
-    /// The status that a won one returns to.
+    /// Status that a won dispute restores.
     before: &'static str,
 }
 
-/// Now, how things are, and what comes of it.
+/// Context of a state change: the time, the settings, and the resulting events and checks.
 pub(super) struct Moment<'a> {
     pub now: DateTime<Utc>,
     pub sim: &'a Sim,
     pub behavior: &'a Behavior,
     pub reported: Vec<ReportedEvent>,
-    /// When to look again, and at what.
+    /// Times and ids of the next checks.
     pub scheduled: Vec<(DateTime<Utc>, String)>,
 }
 
 type Done = Result<(), String>;
 
 impl Moment<'_> {
-    /// Tells of the payment as it stands.
+    /// Adds an event with the payment's current state.
     pub(super) fn notify(&mut self, event: &str, payment: &Payment) {
         self.reported.push(ReportedEvent {
             account: payment.account.clone(),
@@ -53,7 +53,7 @@ impl Payment {
         self.expect(moment);
     }
 
-    /// Looks again when the due date has passed, and when the boleto ends.
+    /// Schedules checks for the day after the due date and for the end of the boleto.
     pub(super) fn expect(&self, moment: &mut Moment) {
         moment.schedule(beginning(self.due + TimeDelta::days(1)), &self.id);
         if let Some(ends) = self.slip_ends() {
@@ -61,7 +61,7 @@ impl Payment {
         }
     }
 
-    /// The payer pays `amount`, or what is asked; further ones settle.
+    /// Pays `amount`, or the charge's amount. A second call settles the payment.
     pub(super) fn pay(&mut self, amount: Option<i64>, moment: &mut Moment) -> Done {
         match self.status {
             "CONFIRMED" => self.settle(moment),
@@ -84,7 +84,7 @@ impl Payment {
         if self.billing == Billing::Undefined {
             self.asked.billing = Billing::Pix;
         }
-        // money that comes late finds what was deleted, too
+        // a late payment also arrives for a deleted charge
         self.deleted = false;
         if let Some(amount) = amount.filter(|amount| *amount != self.amount) {
             self.original = Some(self.amount);
@@ -147,7 +147,7 @@ impl Payment {
         Ok(())
     }
 
-    /// The card is refused, and the payer may try again.
+    /// Declines the card. The payer may try again.
     pub(super) fn fail(&mut self, moment: &mut Moment) -> Done {
         if self.billing != Billing::CreditCard {
             return Err("only a card is refused".to_owned());
@@ -164,7 +164,7 @@ impl Payment {
         Ok(())
     }
 
-    /// The payer claims money back; done again, the merchant contests it.
+    /// Opens a dispute by the payer. A second call contests it for the merchant.
     pub(super) fn dispute_by_payer(&mut self, amount: Option<i64>, moment: &mut Moment) -> Done {
         let amount = amount.unwrap_or_else(|| self.amount - self.refunded());
         match (self.status, self.billing) {
@@ -222,7 +222,7 @@ impl Payment {
         Ok(())
     }
 
-    /// Time has passed.
+    /// Applies the changes that are due by the clock.
     pub(super) fn wake(&mut self, moment: &mut Moment) {
         self.end_due_refunds(moment);
         if self.deleted {
@@ -243,13 +243,13 @@ impl Payment {
     }
 }
 
-/// BACEN's 32 characters: a letter, the bank, the UTC minute, and 11 more.
+/// Returns a Pix id in BACEN's format of 32 characters: a letter, the bank, the UTC minute, and 11 random characters.
 pub(super) fn end_to_end(letter: char, moment: &Moment) -> String {
     let minute = moment.now.format("%Y%m%d%H%M");
     format!("{letter}19540550{minute}{}", moment.sim.random(11))
 }
 
-/// So many days later, or on the Monday after: the beginning of that day.
+/// Returns the start of the day that is `days` later, or of the Monday after a weekend.
 fn business_day(now: DateTime<Utc>, days: i64) -> DateTime<Utc> {
     let day = day_of(now) + TimeDelta::days(days);
     let wait = match day.weekday() {

@@ -1,4 +1,4 @@
-//! What stands before every call: the CDN, the key, the quotas.
+//! Checks before every call: the CDN, the key, the quotas.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ const SANDBOX: &str = "$aact_hmlg_";
 const PRODUCTION: &str = "$aact_prod_";
 const BLOCKED: &str = "<html><head><title>403 Forbidden</title></head><body>The request could not be satisfied.</body></html>";
 
-/// The account of a request's `access_token`.
+/// Account of a request's `access_token`.
 #[derive(Clone)]
 pub(super) struct Account(pub String);
 
@@ -44,7 +44,7 @@ impl FromRequestParts<Arc<Asaas>> for Account {
     }
 }
 
-/// What was used of an allowance since a moment.
+/// Number of requests since the start of a window.
 #[derive(Clone, Copy)]
 struct Used {
     since: DateTime<Utc>,
@@ -62,7 +62,7 @@ impl Limits {
         lock(&self.used).clear();
     }
 
-    /// Counts one more: how many there are in this window, and the seconds until the next.
+    /// Counts a request. Returns the number in the current window and the seconds until the next window.
     fn count(&self, what: String, window: TimeDelta, now: DateTime<Utc>) -> (u64, i64) {
         let mut all = lock(&self.used);
         let used = all.entry(what).or_insert(Used {
@@ -83,7 +83,7 @@ impl Limits {
     }
 }
 
-/// One GET under way.
+/// Guard that counts one GET as concurrent.
 struct Getting<'a>(&'a Limits, String);
 
 impl<'a> Getting<'a> {
@@ -145,7 +145,7 @@ pub(super) async fn pass(
     response
 }
 
-/// Only so many GETs at a time.
+/// Runs the request, unless the account has too many concurrent GETs.
 async fn through(asaas: &Asaas, account: &str, request: Request, next: Next) -> Response<Body> {
     let behavior = asaas.behavior();
     if request.method() != Method::GET {

@@ -1,4 +1,4 @@
-//! Payment links: reusable, without a customer until somebody pays.
+//! Payment links: reusable, without a customer until a payer pays.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) struct Link {
     account: String,
     id: String,
     billing: Billing,
-    /// None: the payer says how much.
+    /// Amount in centavos. Without it, the payer chooses the amount.
     amount: Option<i64>,
     deleted: bool,
     sent: Map<String, Value>,
@@ -39,7 +39,7 @@ impl Link {
     }
 }
 
-/// `POST /v3/paymentLinks`.
+/// Handles `POST /v3/paymentLinks`.
 pub(super) async fn create(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -81,7 +81,7 @@ pub(super) async fn create(
     Ok(ok(json))
 }
 
-/// `GET /v3/paymentLinks`.
+/// Handles `GET /v3/paymentLinks`.
 pub(super) async fn list(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -95,7 +95,7 @@ pub(super) async fn list(
     Ok(ok(page(&query, &found, |link| link.json())))
 }
 
-/// `GET /v3/paymentLinks/{id}`.
+/// Handles `GET /v3/paymentLinks/{id}`.
 pub(super) async fn read(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -107,7 +107,7 @@ pub(super) async fn read(
     Ok(ok(mine.ok_or(Refusal::Absent)?.json()))
 }
 
-/// `DELETE /v3/paymentLinks/{id}`.
+/// Handles `DELETE /v3/paymentLinks/{id}`.
 pub(super) async fn delete(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -121,7 +121,7 @@ pub(super) async fn delete(
 }
 
 impl Asaas {
-    /// Somebody pays by the link: a payment of its own each time.
+    /// Pays the link. Each call creates a separate payment.
     pub(super) fn pay_link(
         &self,
         id: &str,

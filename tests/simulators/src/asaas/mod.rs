@@ -50,7 +50,7 @@ use link::Link;
 use payment::Payment;
 use webhook::Webhook;
 
-/// A document that is valid, for payers who never said theirs.
+/// Valid document for payers without a document of their own.
 const SOMEBODY: &str = "24971563792";
 
 pub(crate) struct Asaas {
@@ -58,9 +58,9 @@ pub(crate) struct Asaas {
     state: Mutex<State>,
     behavior: Mutex<Behavior>,
     limits: Limits,
-    /// Something is to be sent.
+    /// Signal that a notification is ready to be sent.
     wake: Notify,
-    /// Writes notifications down.
+    /// Simulator that renders notifications without sending them.
     scribe: Arc<Sim>,
 }
 
@@ -68,19 +68,19 @@ pub(crate) struct Asaas {
 struct State {
     customers: BTreeMap<String, Customer>,
     payments: BTreeMap<String, Payment>,
-    /// In the order of their making.
+    /// Payment ids in the order of creation.
     order: Vec<String>,
     by_reference: HashMap<String, Vec<String>>,
     checkouts: BTreeMap<String, Checkout>,
     links: BTreeMap<String, Link>,
     webhooks: BTreeMap<String, Webhook>,
-    /// What is to be looked at, and when.
+    /// Times and ids of the next checks.
     agenda: BTreeSet<(DateTime<Utc>, String)>,
     made: u64,
 }
 
 impl State {
-    /// The next one: of customers, invoices, events.
+    /// Returns the next number for customers, invoices and events.
     fn number(&mut self) -> u64 {
         self.made += 1;
         self.made
@@ -92,7 +92,7 @@ impl State {
         self.payments.insert(payment.id.clone(), payment);
     }
 
-    /// It is found by its reference from now on.
+    /// Adds the payment to the index by reference.
     fn index(&mut self, payment: &Payment) {
         if let Some(reference) = &payment.reference {
             let ids = self.by_reference.entry(reference.clone()).or_default();
@@ -100,7 +100,7 @@ impl State {
         }
     }
 
-    /// It is not found by its former reference any more.
+    /// Removes the payment from the index under its former reference.
     fn forget(&mut self, id: &str, reference: Option<&String>) {
         if let Some(ids) = reference.and_then(|old| self.by_reference.get_mut(old)) {
             ids.retain(|one| one != id);
@@ -108,7 +108,7 @@ impl State {
     }
 }
 
-/// It was there a moment ago.
+/// Error for an object that was deleted meanwhile.
 struct Gone;
 
 impl From<Gone> for Refusal {
@@ -200,7 +200,7 @@ fn other_routes() -> Router<Arc<Asaas>> {
         .route("/v3/pix/transactions/{id}", get(account::one_transaction))
 }
 
-/// 32 hexadecimal digits.
+/// Returns 32 random hexadecimal digits.
 fn hex(sim: &Sim) -> String {
     hex::encode(&Sha256::digest(sim.random(32))[..16])
 }
@@ -231,7 +231,7 @@ impl Asaas {
         lock(&self.behavior).clone()
     }
 
-    /// That account's payment.
+    /// Returns a payment of the account.
     fn payment(&self, account: &str, id: &str) -> Result<Payment, Refusal> {
         let state = lock(&self.state);
         let found = state.payments.get(id);
@@ -239,14 +239,14 @@ impl Asaas {
         mine.cloned().ok_or(Refusal::Absent)
     }
 
-    /// Whether the account has that customer.
+    /// Returns true if the account has this customer.
     fn knows(&self, account: &str, id: &str) -> bool {
         let state = lock(&self.state);
         let found = state.customers.get(id);
         found.is_some_and(|customer| customer.account == account && !customer.deleted)
     }
 
-    /// A customer who comes to a hosted page.
+    /// Creates a customer for a hosted page and returns the id.
     fn walk_in(&self, account: &str) -> String {
         let sent = json!({ "name": "Cliente do checkout", "cpfCnpj": SOMEBODY });
         let mut state = lock(&self.state);
@@ -262,7 +262,7 @@ impl Asaas {
         id
     }
 
-    /// Does something to a payment, and tells what came of it.
+    /// Applies a change to a payment, schedules its checks and sends its events.
     fn on<E: From<Gone>>(
         &self,
         id: &str,
@@ -289,7 +289,7 @@ impl Asaas {
         Ok(payment)
     }
 
-    /// Looks at everything whose time has come.
+    /// Applies all checks that are due.
     fn tick(&self) {
         let now = self.sim.now();
         loop {

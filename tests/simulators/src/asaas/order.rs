@@ -1,4 +1,4 @@
-//! What a merchant asks to be paid: read and checked, field by field, and the first wrong one is told.
+//! Reading and validation of payment requests, field by field. The first invalid field is reported.
 
 use chrono::{Months, NaiveDate};
 use serde_json::{Map, Value};
@@ -13,17 +13,17 @@ const MAX_DESCRIPTION: usize = 500;
 const MAX_CARD_INSTALLMENTS: i64 = 21;
 const MAX_INSTALLMENTS: i64 = 60;
 
-/// A payment, or a plan of several.
+/// Request for one payment, or for a plan of several.
 pub(super) struct Order {
     pub customer: String,
-    /// In the order of their due dates.
+    /// Payments in the order of their due dates.
     pub asked: Vec<Asked>,
     pub is_plan: bool,
 }
 
 type Fields = Map<String, Value>;
 
-/// Reads a creation; `knows`: whether that customer exists.
+/// Reads a creation request. `knows` returns true if a customer exists.
 pub(super) fn read(
     sent: &Fields,
     today: NaiveDate,
@@ -71,7 +71,7 @@ pub(super) fn read(
     })
 }
 
-/// Reads a change: what is named changes, the rest stays.
+/// Applies a change request. Fields that it does not name remain.
 pub(super) fn change(asked: &mut Asked, sent: &Fields, today: NaiveDate) -> Result<(), Refusal> {
     if let Some(billing) = billing(sent)? {
         asked.billing = billing;
@@ -120,7 +120,7 @@ fn installments(sent: &Fields, billing: Billing) -> Result<Option<i64>, Refusal>
     {
         None => Ok(None),
         Some(count) => match count.as_i64().filter(|count| (1..=most).contains(count)) {
-            // one installment is a payment like any other
+            // a plan of one installment is an ordinary payment
             Some(1) => Ok(None),
             Some(count) => Ok(Some(count)),
             None => Err(Refusal::of(
@@ -131,7 +131,7 @@ fn installments(sent: &Fields, billing: Billing) -> Result<Option<i64>, Refusal>
     }
 }
 
-/// Of one payment, or of each installment; what does not divide goes to the last.
+/// Returns the amount of the payment or of each installment in centavos. The last installment gets the remainder.
 fn amounts(sent: &Fields, count: Option<i64>) -> Result<Vec<i64>, Refusal> {
     let total = |name| sent.contains_key(name).then_some(name);
     let Some(count) = count else {
@@ -172,7 +172,7 @@ fn due(sent: &Fields, today: NaiveDate) -> Result<Option<NaiveDate>, Refusal> {
     Ok(Some(due))
 }
 
-/// What may be left out.
+/// Reads the optional fields.
 fn rest(asked: &mut Asked, sent: &Fields) -> Result<(), Refusal> {
     if sent.contains_key("description") {
         asked.description = text(sent, "description");
@@ -199,7 +199,7 @@ fn rest(asked: &mut Asked, sent: &Fields) -> Result<(), Refusal> {
     callback(sent)
 }
 
-/// Where the payer is sent afterwards.
+/// Validates the URL to which the payer is redirected after payment.
 fn callback(sent: &Fields) -> Result<(), Refusal> {
     let Some(callback) = sent.get("callback").filter(|callback| !callback.is_null()) else {
         return Ok(());

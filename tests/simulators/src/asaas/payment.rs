@@ -1,4 +1,4 @@
-//! A payment (what we call a charge), and what is shown of it.
+//! Payment (the product's charge) and its JSON.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -11,9 +11,9 @@ use super::{
     terms::Terms,
 };
 
-/// What Asaas keeps of a Pix or boleto, in centavos.
+/// Fee for a Pix or boleto, in centavos.
 const FEE: i64 = 199;
-/// What it keeps of a card payment: centavos, and a part in ten thousand.
+/// Fee for a card payment: fixed part in centavos, and variable part in basis points.
 const CARD_FEE: (i64, i64) = (49, 299);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum Billing {
     Pix,
     Boleto,
     CreditCard,
-    /// The payer picks.
+    /// The payer chooses the method.
     Undefined,
 }
 
@@ -41,7 +41,7 @@ impl Billing {
         }
     }
 
-    /// The control's word.
+    /// Returns the method in the control API's terms.
     pub(super) fn method(self) -> &'static str {
         match self {
             Self::Pix | Self::Undefined => "pix",
@@ -55,7 +55,7 @@ impl Billing {
     }
 }
 
-/// What a merchant may change while nothing was paid.
+/// Fields that a merchant may change while the payment is unpaid.
 #[derive(Clone)]
 pub(super) struct Asked {
     pub billing: Billing,
@@ -64,11 +64,11 @@ pub(super) struct Asked {
     pub description: Option<String>,
     pub reference: Option<String>,
     pub terms: Terms,
-    /// Days after the due date at whose end the boleto's registration is dropped.
+    /// Days after the due date at whose end the boleto's registration is canceled.
     pub slip_days: Option<i64>,
 }
 
-/// One of a plan's.
+/// Position of a payment in an installment plan.
 #[derive(Clone)]
 pub(super) struct Installment {
     pub plan: String,
@@ -83,25 +83,25 @@ pub(super) struct Payment {
     pub customer: String,
     pub asked: Asked,
     pub original_due: NaiveDate,
-    /// What was asked, if something else was paid.
+    /// Requested amount, if a different amount was paid.
     pub original: Option<i64>,
     pub status: &'static str,
     pub deleted: bool,
     pub created_at: DateTime<Utc>,
     pub paid_at: Option<DateTime<Utc>>,
-    /// In the balance since, or by hand.
+    /// Time since which the money is in the balance, or of the receipt in cash.
     pub received_at: Option<DateTime<Utc>>,
-    /// In the balance from then on.
+    /// Time from which the money is in the balance.
     pub credit_at: Option<DateTime<Utc>>,
     pub by_hand: bool,
     pub slip_cancelled: bool,
     pub installment: Option<Installment>,
     pub checkout: Option<String>,
     pub link: Option<String>,
-    /// Id and `endToEndIdentifier` of the Pix that paid it.
+    /// Id and `endToEndIdentifier` of the Pix that paid the charge.
     pub pix: Option<(String, String)>,
     pub refunds: Vec<Refund>,
-    /// Before a refund of all of it.
+    /// Status before a full refund.
     pub before_refund: Option<&'static str>,
     pub dispute: Option<Dispute>,
     pub location: String,
@@ -126,7 +126,7 @@ impl Payment {
         !self.deleted && self.is_open() && !by_slip_alone
     }
 
-    /// What reaches the merchant.
+    /// Returns the amount that the merchant receives after fees, in centavos.
     pub(super) fn net(&self) -> i64 {
         let (fixed, part) = CARD_FEE;
         match self.billing {
@@ -135,7 +135,7 @@ impl Payment {
         }
     }
 
-    /// When the boleto can no longer be paid.
+    /// Returns the time from which the boleto can no longer be paid.
     pub(super) fn slip_ends(&self) -> Option<DateTime<Utc>> {
         let days = self.slip_days.filter(|_| self.billing.has_slip())?;
         Some(beginning(self.due + TimeDelta::days(days + 1)))
@@ -149,7 +149,7 @@ impl Payment {
         self.id.trim_start_matches("pay_")
     }
 
-    /// Every key that any payment has, in Asaas's order.
+    /// Returns the payment with every possible key, in Asaas's order.
     fn full(&self) -> Value {
         let mut json = self.money();
         if let (Some(first), Value::Object(rest)) = (json.as_object_mut(), self.papers()) {
@@ -197,7 +197,7 @@ impl Payment {
         json!({ "creditCardNumber": "8829", "creditCardBrand": "VISA", "creditCardToken": null })
     }
 
-    /// Without the keys that do not apply: nulls are shown, these are not.
+    /// Returns the payment without the keys that do not apply to it. Applicable keys may be null.
     pub(super) fn json(&self) -> Value {
         let mut json = self.full();
         let is_card = self.billing == Billing::CreditCard;

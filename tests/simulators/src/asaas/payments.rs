@@ -1,4 +1,4 @@
-//! `/v3/payments`. References repeat as they like.
+//! Endpoints under `/v3/payments`. References need not be unique.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::sim::lock;
 
-/// `POST /v3/payments`: a plan answers its first payment.
+/// Handles `POST /v3/payments`. For a plan, the response contains the first payment.
 pub(super) async fn create(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -38,7 +38,7 @@ pub(super) async fn create(
 }
 
 impl Asaas {
-    /// A payment that is not there yet.
+    /// Creates a payment without storing it.
     pub(super) fn draft(&self, account: &str, customer: &str, asked: Asked) -> Payment {
         Payment {
             account: account.to_owned(),
@@ -68,7 +68,7 @@ impl Asaas {
         }
     }
 
-    /// From now on it is there.
+    /// Stores a payment and begins its lifecycle.
     pub(super) fn open(&self, payment: Payment, notify: bool) -> Payment {
         let id = payment.id.clone();
         lock(&self.state).add(payment.clone());
@@ -80,7 +80,7 @@ impl Asaas {
     }
 }
 
-/// `GET /v3/payments?externalReference=`: newest first.
+/// Handles `GET /v3/payments?externalReference=`, newest first.
 pub(super) async fn list(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -120,7 +120,7 @@ pub(super) async fn list(
     Ok(ok(page(&query, &found, |payment| payment.json())))
 }
 
-/// One filter; what is no filter matches.
+/// Returns true if the payment matches one filter. Unknown parameters match.
 fn matches(payment: &Payment, name: &str, wanted: &str) -> bool {
     let (field, bound) = name.split_once('[').unwrap_or((name, ""));
     let (payment_day, created) = (payment.received_at.map(day_of), day_of(payment.created_at));
@@ -153,7 +153,7 @@ fn matches(payment: &Payment, name: &str, wanted: &str) -> bool {
     }
 }
 
-/// `GET /v3/payments/{id}`.
+/// Handles `GET /v3/payments/{id}`.
 pub(super) async fn read(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -162,7 +162,7 @@ pub(super) async fn read(
     Ok(ok(asaas.payment(&account, &id)?.json()))
 }
 
-/// `GET /v3/payments/{id}/status`.
+/// Handles `GET /v3/payments/{id}/status`.
 pub(super) async fn status(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -172,7 +172,7 @@ pub(super) async fn status(
     Ok(ok(json!({ "status": payment.status })))
 }
 
-/// `GET /v3/payments/{id}/identificationField`.
+/// Handles `GET /v3/payments/{id}/identificationField`.
 pub(super) async fn line(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -191,7 +191,7 @@ pub(super) async fn line(
     Ok(about(payment.reference.as_ref(), json))
 }
 
-/// `PUT /v3/payments/{id}`: while it is unpaid.
+/// Handles `PUT /v3/payments/{id}`, for unpaid payments only.
 pub(super) async fn change(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -222,7 +222,7 @@ pub(super) async fn change(
     Ok(about(payment.reference.as_ref(), payment.json()))
 }
 
-/// `DELETE /v3/payments/{id}`: only what is pending or overdue.
+/// Handles `DELETE /v3/payments/{id}`, for pending or overdue payments only.
 pub(super) async fn delete(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -236,7 +236,7 @@ pub(super) async fn delete(
     Ok(ok(json!({ "deleted": true, "id": id })))
 }
 
-/// `POST /v3/payments/{id}/restore`.
+/// Handles `POST /v3/payments/{id}/restore`.
 pub(super) async fn restore(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -253,7 +253,7 @@ pub(super) async fn restore(
     })
 }
 
-/// `POST /v3/payments/{id}/receiveInCash`.
+/// Handles `POST /v3/payments/{id}/receiveInCash`.
 pub(super) async fn by_hand(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -272,7 +272,7 @@ pub(super) async fn by_hand(
     })
 }
 
-/// `POST /v3/payments/{id}/undoReceivedInCash`.
+/// Handles `POST /v3/payments/{id}/undoReceivedInCash`.
 pub(super) async fn undo_by_hand(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -292,7 +292,7 @@ pub(super) async fn undo_by_hand(
     })
 }
 
-/// `POST /v3/sandbox/payment/{id}/confirm`.
+/// Handles `POST /v3/sandbox/payment/{id}/confirm`.
 pub(super) async fn confirm(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -306,7 +306,7 @@ pub(super) async fn confirm(
     })
 }
 
-/// `POST /v3/sandbox/payment/{id}/overdue`.
+/// Handles `POST /v3/sandbox/payment/{id}/overdue`.
 pub(super) async fn overdue(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -315,7 +315,7 @@ pub(super) async fn overdue(
     step(&asaas, &account, &id, Payment::overdue)
 }
 
-/// Does it, or refuses as Asaas does.
+/// Applies a state change, or refuses it in Asaas's format.
 fn step(
     asaas: &Asaas,
     account: &str,

@@ -1,5 +1,4 @@
-//! One queue of events per webhook: in order, punished for failures, interrupted after too many.
-//! `docs/gateways/asaas.md#notifications`.
+//! Queue of events per webhook: in order, delayed after failures, interrupted after too many. `docs/gateways/asaas.md#notifications`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,26 +13,26 @@ use crate::{
     sim::{Sim, lock},
 };
 
-/// Seconds before the next try, after each failure in a row.
+/// Seconds before the next try, by number of consecutive failures.
 const PENALTIES_S: [u64; 15] = [
     0, 30, 60, 210, 300, 900, 1_500, 3_600, 3_600, 3_600, 3_600, 3_600, 7_200, 7_200, 10_800,
 ];
-/// After so many failures in a row nothing is delivered any more.
+/// Number of consecutive failures after which the queue is interrupted.
 const MAX_FAILURES: usize = 15;
-/// How long an event waits before it is lost.
+/// Time after which an undelivered event is lost.
 const KEPT: TimeDelta = TimeDelta::days(14);
-/// How often the virtual clock is looked at.
+/// Interval between checks of the virtual clock.
 const TICK: Duration = Duration::from_millis(50);
 
-/// An event in a queue.
+/// Event in a queue.
 pub(super) struct Waiting {
-    /// Its number among the notifications.
+    /// Number of the notification.
     n: usize,
     since: DateTime<Utc>,
     next_at: DateTime<Utc>,
     tries: usize,
     sending: bool,
-    /// Held back until another went out, or all is healed.
+    /// Signal that releases a held-back event: another event was sent, or all faults were cleared.
     turn: Option<oneshot::Receiver<()>>,
 }
 
@@ -45,7 +44,7 @@ impl Waiting {
 }
 
 impl Webhook {
-    /// Forgets the failures: the next try is now.
+    /// Resets the failures, so that the next try is due now.
     pub(super) fn forgive(&mut self, now: DateTime<Utc>) {
         self.failures = 0;
         for waiting in &mut self.queue {
@@ -59,7 +58,7 @@ impl Webhook {
         self.is("enabled") && events.is_some_and(|events| events.iter().any(|one| one == event))
     }
 
-    /// Takes what is to be sent now.
+    /// Takes the events that are due now.
     fn due(&mut self, now: DateTime<Utc>) -> Vec<usize> {
         self.queue
             .retain(|waiting| waiting.sending || now - waiting.since < KEPT);
@@ -84,7 +83,7 @@ impl Webhook {
         .collect()
     }
 
-    /// A try ended.
+    /// Records the result of a try.
     fn tried(&mut self, n: usize, accepted: bool, (now, penalties): (DateTime<Utc>, &Penalties)) {
         let Some(at) = self.queue.iter().position(|waiting| waiting.n == n) else {
             return;
@@ -109,7 +108,7 @@ impl Webhook {
     }
 }
 
-/// Asaas's own, or what a test wants; a test's end with giving the event up.
+/// Asaas's own delays, or those of a test. After the last delay of a test, the event is dropped.
 struct Penalties(Option<Vec<u64>>);
 
 impl Penalties {
@@ -129,7 +128,7 @@ fn take_one(left: &mut u64) -> bool {
     any
 }
 
-/// Makes notifications without sending them: it is stopped before it begins.
+/// Returns a simulator that renders notifications without sending them: it is stopped before it begins.
 pub(super) fn scribe() -> Arc<Sim> {
     let stop = CancellationToken::new();
     stop.cancel();
@@ -137,7 +136,7 @@ pub(super) fn scribe() -> Arc<Sim> {
 }
 
 impl Asaas {
-    /// Queues what happened at every address of the account that wants it.
+    /// Queues the events at every webhook of the account that subscribes to them.
     pub(super) fn notify(&self, happened: Vec<ReportedEvent>) {
         if !self.sim.settings().notify {
             return;
@@ -196,7 +195,7 @@ impl Asaas {
             || (probability > 0.0 && self.sim.faults.chance(probability))
     }
 
-    /// What the next one waits for, if it is to be held back.
+    /// Returns the signal that the next event waits for, if it is to be held back.
     fn turn(&self) -> Option<oneshot::Receiver<()>> {
         let mut held = lock(&self.sim.held);
         let wanted = held.is_none()
@@ -210,7 +209,7 @@ impl Asaas {
         })
     }
 
-    /// A notification to that webhook's address, with its token.
+    /// Renders a notification to the webhook's address with its token.
     fn written(&self, webhook: &Webhook, event: &str, body: &str) -> Option<Notification> {
         let proof = text(&webhook.sent, "authToken");
         let plan = NotificationPlan {
@@ -228,7 +227,7 @@ impl Asaas {
         lock(&self.scribe.notifications).pop()
     }
 
-    /// What waits goes to the webhook's new address, with its new token.
+    /// Redirects the queued events to the webhook's new address and token.
     pub(super) fn readdress(&self, webhook: &Webhook) {
         let mut all = lock(&self.sim.notifications);
         for waiting in &webhook.queue {
@@ -243,7 +242,7 @@ impl Asaas {
         }
     }
 
-    /// Lets time pass and sends what is due, until the simulators end.
+    /// Runs the queues by the clock until the simulators end.
     pub(super) fn live(self: Arc<Self>) {
         if self.sim.is_in_process() {
             return;

@@ -1,4 +1,4 @@
-//! Money given back. `docs/gateways/asaas.md#refunds`.
+//! Refunds. `docs/gateways/asaas.md#refunds`.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{
     payment::{Billing, Payment},
 };
 
-/// How long a Pix can be given back.
+/// Time after the payment during which a Pix can be refunded.
 const PIX_REFUNDABLE: TimeDelta = TimeDelta::days(90);
 const AUTHORIZATION: &str = "AWAITING_CRITICAL_ACTION_AUTHORIZATION";
 const BANK_DETAILS: &str = "AWAITING_CUSTOMER_EXTERNAL_AUTHORIZATION";
@@ -31,7 +31,7 @@ pub(super) struct Refund {
     ends_at: Option<DateTime<Utc>>,
 }
 
-/// What is to be given back.
+/// Refund request.
 pub(super) struct Wanted {
     value: i64,
     description: Option<String>,
@@ -62,19 +62,19 @@ impl Refund {
 }
 
 impl Payment {
-    /// Given back for certain.
+    /// Returns the amount of completed refunds in centavos.
     pub(super) fn refunded(&self) -> i64 {
         let done = self.refunds.iter().filter(|one| one.status == "DONE");
         done.map(|one| one.value).sum()
     }
 
-    /// Neither given back nor on its way.
+    /// Returns the amount that is neither refunded nor in an open refund, in centavos.
     fn refundable(&self) -> i64 {
         let held = self.refunds.iter().filter(|one| one.status != "CANCELLED");
         self.amount - held.map(|one| one.value).sum::<i64>()
     }
 
-    /// Begins a refund with that status; a full one changes the payment's.
+    /// Creates a refund with this status. A full refund also changes the payment's status.
     fn begin_refund(&mut self, wanted: Wanted, status: &'static str, moment: &mut Moment) {
         let Wanted { value, description } = wanted;
         let pending = status == "PENDING";
@@ -106,7 +106,7 @@ impl Payment {
         }
     }
 
-    /// A refund that needs nobody any more.
+    /// Refunds at once, without a pending status.
     pub(super) fn give_back(&mut self, wanted: impl Into<Wanted>, moment: &mut Moment) {
         self.begin_refund(wanted.into(), "DONE", moment);
         let last = self.refunds.len() - 1;
@@ -127,7 +127,7 @@ impl Payment {
         }
     }
 
-    /// Ends every refund whose time has come.
+    /// Completes every refund that is due.
     pub(super) fn end_due_refunds(&mut self, moment: &mut Moment) {
         for at in 0..self.refunds.len() {
             let refund = &self.refunds[at];
@@ -137,7 +137,7 @@ impl Payment {
         }
     }
 
-    /// The control ends the oldest open refund.
+    /// Ends the oldest open refund for the control API.
     pub(super) fn end_refund(&mut self, done: bool, moment: &mut Moment) -> Result<(), String> {
         let open = self.refunds.iter().position(Refund::is_open);
         let at = open.ok_or("no refund is open")?;
@@ -155,7 +155,7 @@ impl Payment {
         Ok(())
     }
 
-    /// Somebody in the panel gives money back.
+    /// Refunds the payment from the merchant's panel.
     pub(super) fn refund(&mut self, value: Option<i64>, moment: &mut Moment) -> Result<(), String> {
         let left = self.refundable();
         let value = value.unwrap_or(left);
@@ -166,7 +166,7 @@ impl Payment {
         Ok(())
     }
 
-    /// Why that much cannot be given back, in the order in which it is looked at.
+    /// Returns the amount to refund, or the reason why it cannot be refunded. The checks run in Asaas's order.
     fn check_refund(&self, value: Option<i64>, moment: &Moment) -> Result<i64, Refusal> {
         let paid = matches!(
             (self.billing, self.status),
@@ -194,7 +194,7 @@ impl Payment {
     }
 }
 
-/// `POST /v3/payments/{id}/refund`: Pix and card.
+/// Handles `POST /v3/payments/{id}/refund`, for Pix and card.
 pub(super) async fn create(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -231,7 +231,7 @@ pub(super) async fn create(
     Ok(about(payment.reference.as_ref(), payment.json()))
 }
 
-/// `POST /v3/payments/{id}/bankSlip/refund`: a page where the payer says which account gets the money.
+/// Handles `POST /v3/payments/{id}/bankSlip/refund`: returns a page where the payer enters the account that receives the money.
 pub(super) async fn of_slip(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -250,7 +250,7 @@ pub(super) async fn of_slip(
     Ok(ok(json!({ "requestUrl": url })))
 }
 
-/// `GET /v3/payments/{id}/refunds`.
+/// Handles `GET /v3/payments/{id}/refunds`.
 pub(super) async fn list(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,

@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Refusal, centavos, reais, text};
 
-/// 100 %, in hundredths of a per cent.
+/// 100 % in hundredths of a percent.
 const WHOLE: i64 = 10_000;
 
-/// As they come back.
+/// Terms of a payment as responses return them.
 #[derive(Clone)]
 pub(super) struct Terms {
     pub discount: Value,
@@ -26,7 +26,7 @@ impl Default for Terms {
 }
 
 impl Terms {
-    /// What is sent replaces what was; `amount` bounds a discount.
+    /// Replaces the terms that the request names. `amount` limits a discount.
     pub(super) fn change(&mut self, sent: &Map<String, Value>, amount: i64) -> Result<(), Refusal> {
         if let Some(discount) = object(sent, "discount") {
             let wrong = || Refusal::of("invalid_discount", "O desconto informado é inválido.");
@@ -59,7 +59,7 @@ fn object<'a>(sent: &'a Map<String, Value>, name: &str) -> Option<&'a Map<String
     sent.get(name).and_then(Value::as_object)
 }
 
-/// The value in hundredths, and its type.
+/// Returns the value in hundredths and its type.
 fn value_of(term: &Map<String, Value>, default: &str) -> Option<(i64, String)> {
     let value = centavos(term.get("value")?).filter(|value| *value >= 0)?;
     let kind = text(term, "type").unwrap_or_else(|| default.to_owned());

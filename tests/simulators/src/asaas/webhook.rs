@@ -1,4 +1,4 @@
-//! Where events are sent.
+//! Webhooks: the addresses that receive events.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -26,7 +26,7 @@ pub(super) struct Webhook {
     pub id: String,
     pub sent: Map<String, Value>,
     pub queue: VecDeque<Waiting>,
-    /// In a row.
+    /// Number of consecutive failures.
     pub failures: usize,
 }
 
@@ -69,7 +69,7 @@ fn check(sent: &Map<String, Value>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `POST /v3/webhooks`.
+/// Handles `POST /v3/webhooks`.
 pub(super) async fn create(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -97,7 +97,7 @@ pub(super) async fn create(
     Ok(ok(json))
 }
 
-/// `GET /v3/webhooks`.
+/// Handles `GET /v3/webhooks`.
 pub(super) async fn list(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -109,7 +109,7 @@ pub(super) async fn list(
     Ok(ok(page(&query, &found, |webhook| webhook.json())))
 }
 
-/// `GET /v3/webhooks/{id}`.
+/// Handles `GET /v3/webhooks/{id}`.
 pub(super) async fn read(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -120,7 +120,7 @@ pub(super) async fn read(
         .map(ok)
 }
 
-/// `PUT /v3/webhooks/{id}`: what is named changes, the rest stays; `{"interrupted":false}` lets the queue go on.
+/// Handles `PUT /v3/webhooks/{id}`. Fields that the request does not name remain; `{"interrupted":false}` resumes the queue.
 pub(super) async fn change(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -142,7 +142,7 @@ pub(super) async fn change(
     Ok(ok(json))
 }
 
-/// `POST /v3/webhooks/{id}/removeBackoff`: tries again at once.
+/// Handles `POST /v3/webhooks/{id}/removeBackoff`: retries at once.
 pub(super) async fn remove_backoff(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,
@@ -157,7 +157,7 @@ pub(super) async fn remove_backoff(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// `DELETE /v3/webhooks/{id}`.
+/// Handles `DELETE /v3/webhooks/{id}`.
 pub(super) async fn remove(
     State(asaas): State<Arc<Asaas>>,
     Account(account): Account,

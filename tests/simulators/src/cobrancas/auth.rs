@@ -1,4 +1,4 @@
-//! This API's own tokens.
+//! Tokens of API Cobranças.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::sim::lock;
 
-/// `POST /v1/authorize`.
+/// Handles `POST /v1/authorize`.
 pub(super) async fn authorize(
     State(cobrancas): State<Arc<Cobrancas>>,
     headers: HeaderMap,
@@ -39,7 +39,7 @@ pub(super) async fn authorize(
         .into_response()
 }
 
-/// The account of a matching pair.
+/// Returns the account of a matching pair of client id and secret.
 fn account(headers: &HeaderMap) -> Option<String> {
     let basic = headers.get("authorization")?.to_str().ok()?;
     let pair = STANDARD.decode(basic.strip_prefix("Basic ")?).ok()?;
@@ -50,7 +50,7 @@ fn account(headers: &HeaderMap) -> Option<String> {
     (is_known && !account.contains("revoked")).then(|| account.to_owned())
 }
 
-/// The account of a request's token.
+/// Account of a request's token.
 pub(super) struct Account(pub String);
 
 impl FromRequestParts<Arc<Cobrancas>> for Account {

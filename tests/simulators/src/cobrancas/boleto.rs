@@ -1,19 +1,19 @@
-//! The numbers of a boleto: 44 digits as bars, 47 as a line to type.
+//! Numbers of a boleto: a 44-digit barcode, and a 47-digit line to type.
 
 use chrono::NaiveDate;
 
-/// Efí's number among the banks, and the real.
+/// Efí's bank number and the currency code of the real.
 const BANK: &str = "364";
 const REAL: &str = "9";
-/// Day 1000 after the factor began anew (it was 9999 the day before).
+/// Day on which the due date factor restarted at 1000 (it was 9999 the day before).
 const FACTOR_1000: Option<NaiveDate> = NaiveDate::from_ymd_opt(2025, 2, 22);
 const FACTORS: i64 = 9_000;
-/// The largest amount that fits, in centavos.
+/// Largest amount that fits into a barcode, in centavos.
 pub(super) const MAX_AMOUNT: i64 = 9_999_999_999;
-/// Digits that are the bank's own.
+/// Number of digits in the bank's own field.
 pub(super) const FREE: usize = 25;
 
-/// The bars' 44 digits. `free`: 25 digits.
+/// Returns the 44 digits of the barcode. `free` has 25 digits.
 pub(super) fn barcode(due: NaiveDate, amount: i64, free: &str) -> String {
     let rest = format!("{:04}{amount:010}{free}", factor(due));
     let head = format!("{BANK}{REAL}");
@@ -21,19 +21,19 @@ pub(super) fn barcode(due: NaiveDate, amount: i64, free: &str) -> String {
     format!("{head}{check}{rest}")
 }
 
-/// Days since a day that every bank knows, from 1000 to 9999 and round again.
+/// Returns the due date factor: a day count from 1000 to 9999 that restarts at 1000.
 fn factor(due: NaiveDate) -> i64 {
     let begin = FACTOR_1000.unwrap_or_default();
     1_000 + (due - begin).num_days().rem_euclid(FACTORS)
 }
 
-/// The day of a factor, in the cycle that began in 2025.
+/// Returns the day of a factor in the cycle that began in 2025.
 #[cfg(test)]
 fn day_of(factor: i64) -> NaiveDate {
     FACTOR_1000.unwrap_or_default() + chrono::TimeDelta::days(factor - 1_000)
 }
 
-/// The line of a barcode, as people read it.
+/// Returns the digitable line of a barcode.
 pub(super) fn line(barcode: &str) -> String {
     let free = &barcode[19..];
     let fields = [
@@ -58,7 +58,7 @@ fn digits(text: &str) -> impl DoubleEndedIterator<Item = u32> {
     text.bytes().map(|byte| u32::from(byte - b'0'))
 }
 
-/// Modulo 10: from the right, times 2 and 1 by turns, digits of the products added.
+/// Returns the modulo 10 check digit: weights 2 and 1 alternate from the right, and the digits of the products are added.
 fn check_of_field(field: &str) -> u32 {
     let weights = [2, 1].into_iter().cycle();
     let products = digits(field).rev().zip(weights).map(|(d, w)| d * w);
@@ -66,7 +66,7 @@ fn check_of_field(field: &str) -> u32 {
     (10 - sum % 10) % 10
 }
 
-/// Modulo 11: from the right, times 2 to 9 and round again; 0, 10 and 11 are written as 1.
+/// Returns the modulo 11 check digit: weights 2 to 9 repeat from the right; 0, 10 and 11 become 1.
 fn check_of_all(rest: &str) -> u32 {
     let weights = (2..=9).cycle();
     let sum: u32 = digits(rest).rev().zip(weights).map(|(d, w)| d * w).sum();
@@ -80,7 +80,7 @@ fn check_of_all(rest: &str) -> u32 {
 mod tests {
     use super::*;
 
-    /// The banks' own example, of Banco do Brasil.
+    /// Example of Banco do Brasil that banks publish.
     const BARS: &str = "00193373700000001000500940144816060680935031";
 
     #[test]

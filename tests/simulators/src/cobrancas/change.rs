@@ -1,4 +1,4 @@
-//! What a merchant does to a charge.
+//! Endpoints with which a merchant changes a charge.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn done() -> Json<Value> {
     Json(json!({ "code": 200 }))
 }
 
-/// `PUT /v1/charge/{id}/cancel`.
+/// Handles `PUT /v1/charge/{id}/cancel`.
 pub(super) async fn cancel(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,
@@ -38,7 +38,7 @@ pub(super) async fn cancel(
     Ok(done())
 }
 
-/// `PUT /v1/charge/{id}/billet`: moves the due date. The numbers change with it.
+/// Handles `PUT /v1/charge/{id}/billet`: moves the due date. The boleto's numbers change with it.
 pub(super) async fn billet(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,
@@ -65,7 +65,7 @@ pub(super) async fn billet(
     Ok(done())
 }
 
-/// `PUT /v1/charge/{id}/metadata`: what is named.
+/// Handles `PUT /v1/charge/{id}/metadata`: changes the named fields.
 pub(super) async fn describe(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,
@@ -87,7 +87,7 @@ pub(super) async fn describe(
     Ok(done())
 }
 
-/// `PUT /v1/charge/{id}/settle`: paid elsewhere, says the merchant.
+/// Handles `PUT /v1/charge/{id}/settle`: marks the charge as paid by other means.
 pub(super) async fn settle(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,
@@ -105,7 +105,7 @@ pub(super) async fn settle(
     Ok(done())
 }
 
-/// `POST /v1/charge/card/{id}/refund`: of cards only.
+/// Handles `POST /v1/charge/card/{id}/refund`, for card payments only.
 pub(super) async fn refund(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,
@@ -129,7 +129,7 @@ pub(super) async fn refund(
 }
 
 impl Charge {
-    /// A part changes no status.
+    /// Refunds a card payment. A partial refund does not change the status.
     pub(super) fn give_back(
         &mut self,
         amount: Option<i64>,

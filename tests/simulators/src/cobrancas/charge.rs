@@ -1,4 +1,4 @@
-//! A charge: a boleto, a link, or what will become one.
+//! Charge: a boleto, a link, or one without a payment method yet.
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, Utc, Weekday};
 use chrono_tz::America::Sao_Paulo;
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{boleto, order::Order};
 use crate::qr_code;
 
-/// Hundredths of a percent, and thousandths.
+/// 100 % in hundredths of a percent (fine), and in thousandths (interest).
 const FINE_WHOLE: i64 = 10_000;
 const INTEREST_WHOLE: i64 = 100_000;
 const DAYS_A_MONTH: i64 = 30;
@@ -21,18 +21,18 @@ pub(crate) struct Charge {
     pub status: &'static str,
     pub created_at: DateTime<Utc>,
     pub way: Way,
-    /// Every status it ever had.
+    /// All status changes, oldest first.
     pub changes: Vec<Change>,
     pub paid: Option<Paid>,
     pub refunded: i64,
-    /// Under which its history is fetched.
+    /// Token under which the history is fetched.
     pub token: String,
-    /// Ends the posts about what was fetched.
+    /// Stops the posts of the token after the history was fetched.
     pub received: CancellationToken,
     pub service_us: u64,
 }
 
-/// How it is paid.
+/// Payment method of a charge.
 #[derive(Clone)]
 pub(crate) enum Way {
     None,
@@ -46,22 +46,22 @@ pub(crate) struct Billet {
     pub due: NaiveDate,
     pub terms: Terms,
     pub message: Option<String>,
-    /// The bank's own 25 digits.
+    /// The bank's own 25 digits of the barcode.
     pub free: String,
-    /// Of its addresses.
+    /// Token in the boleto's URLs.
     pub token: String,
-    /// The Pix code of a "bolix".
+    /// Pix code of a boleto with Pix ("bolix").
     pub pix: Option<String>,
-    /// Whether its last day moves to a business day.
+    /// True if the last payable day moves to a business day.
     pub kind_write_off: bool,
 }
 
-/// What paying late costs, and until when it is possible.
+/// Fine and interest of a late payment, and the time in which it is possible.
 #[derive(Clone, Default)]
 pub(crate) struct Terms {
-    /// Hundredths of a percent.
+    /// Fine in hundredths of a percent.
     pub fine: i64,
-    /// Thousandths of a percent.
+    /// Interest in thousandths of a percent.
     pub interest: i64,
     pub monthly: bool,
     pub days_to_write_off: u64,
@@ -81,7 +81,7 @@ pub(crate) struct Change {
     pub current: &'static str,
     pub previous: Option<&'static str>,
     pub at: DateTime<Utc>,
-    /// What was paid.
+    /// Amount paid in centavos.
     pub value: Option<i64>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct Paid {
     pub method: &'static str,
 }
 
-/// As this API writes instants: in São Paulo, without saying so.
+/// Formats a time as this API does: local time in São Paulo without a time zone.
 pub(crate) fn local(at: DateTime<Utc>) -> String {
     let at = at.with_timezone(&Sao_Paulo);
     at.format("%Y-%m-%d %H:%M:%S").to_string()
@@ -103,7 +103,7 @@ pub(crate) fn day(at: DateTime<Utc>) -> NaiveDate {
     at.with_timezone(&Sao_Paulo).date_naive()
 }
 
-/// Boletos wait for Monday.
+/// Returns the day, or the Monday after a weekend.
 pub(crate) fn next_business_day(day: NaiveDate) -> NaiveDate {
     let to_monday = match day.weekday() {
         Weekday::Sat => 2,
@@ -118,7 +118,7 @@ impl Billet {
         boleto::barcode(self.due, total, &self.free)
     }
 
-    /// Efí writes it off so many days after its due date, business days or not.
+    /// Returns the last payable day: the number of days after the due date, business days or not, after which Efí writes the boleto off.
     fn last_day(&self) -> NaiveDate {
         let more = Days::new(self.terms.days_to_write_off);
         if self.kind_write_off {
@@ -128,18 +128,18 @@ impl Billet {
         }
     }
 
-    /// Whether a further one would be the same to the payer.
+    /// Returns true if both boletos have the same due date and payer.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.due == other.due && self.document() == other.document()
     }
 
-    /// The payer's CPF or CNPJ.
+    /// Returns the payer's CPF or CNPJ.
     pub(crate) fn document(&self) -> Option<&str> {
         let company = &self.customer["juridical_person"]["cnpj"];
         self.customer["cpf"].as_str().or(company.as_str())
     }
 
-    /// What it costs on a day. Half centavos are dropped.
+    /// Returns the amount due on a day in centavos. Fractions of a centavo are dropped.
     fn amount_due(&self, total: i64, on: NaiveDate) -> i64 {
         if on <= next_business_day(self.due) {
             return total;
@@ -173,7 +173,7 @@ impl Charge {
         self.status = status;
     }
 
-    /// After this day it is `unpaid` or `expired`.
+    /// Returns the day after which the charge becomes `unpaid` or `expired`.
     pub(crate) fn due(&self) -> Option<NaiveDate> {
         match &self.way {
             Way::None => None,
@@ -199,7 +199,7 @@ impl Charge {
         }
     }
 
-    /// `banking_billet`, `credit_card`, or `all`.
+    /// Returns `banking_billet`, `credit_card`, or `all`.
     pub(crate) fn method(&self) -> Option<&'static str> {
         match (&self.paid, &self.way) {
             (Some(paid), _) => Some(paid.method),
@@ -209,7 +209,7 @@ impl Charge {
         }
     }
 
-    /// The answer to creating it.
+    /// Returns the JSON of the creation response.
     pub(crate) fn made(&self) -> Value {
         let mut data =
             json!({ "charge_id": self.id, "status": self.status, "total": self.order.total });
@@ -247,7 +247,7 @@ impl Charge {
         json
     }
 
-    /// The answer to reading it.
+    /// Returns the JSON of the read response.
     pub(crate) fn json(&self) -> Value {
         let history = self.changes.iter().map(
             |change| json!({ "message": message(change.current), "created_at": local(change.at) }),
@@ -275,7 +275,7 @@ impl Charge {
         json
     }
 
-    /// How it stands in a list.
+    /// Returns the JSON of the charge in a list.
     pub(crate) fn listed(&self) -> Value {
         let customer = match &self.way {
             Way::Billet(billet) => billet.customer.clone(),
@@ -294,7 +294,7 @@ impl Charge {
         })
     }
 
-    /// Its whole history, under its token.
+    /// Returns the whole history that the token gives access to.
     pub(crate) fn reported(&self) -> Vec<Value> {
         let entry = |(at, change): (usize, &Change)| {
             let mut json = json!({

@@ -1,4 +1,4 @@
-//! What the control sees of this API, and does to it.
+//! Implementation of the control API for API Cobranças.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl Charge {
-    /// The payer pays. What was under way may settle after the due date or the cancelling: the control decides.
+    /// Pays the charge. The control API may pay after the due date or after a cancellation, as a payment that was under way would settle.
     pub(super) fn pay(&mut self, amount: Option<i64>, now: DateTime<Utc>) -> Result<(), String> {
         let method = match (&self.way, self.status) {
             (_, "paid" | "refunded" | "contested" | "settled") => {
@@ -48,7 +48,7 @@ impl Charge {
         Ok(())
     }
 
-    /// Its day passes.
+    /// Applies the end of the due date.
     pub(super) fn pass(&mut self, now: DateTime<Utc>) {
         match (&self.way, self.status) {
             (Way::Billet(_), "waiting") => self.become_status("unpaid", now),
@@ -57,13 +57,13 @@ impl Charge {
         }
     }
 
-    /// Makes the day pass, and for boletos their last day too if `to_the_end`.
+    /// Moves the due date into the past. If `to_the_end`, a boleto's last payable day passes too.
     fn overdue(&mut self, to_the_end: bool, now: DateTime<Utc>) -> Result<(), String> {
         let yesterday = day(now) - Days::new(1);
         match &mut self.way {
             Way::Billet(billet) => {
                 let more = if to_the_end {
-                    // a weekend may lie between
+                    // the days may include a weekend
                     billet.terms.days_to_write_off + 3
                 } else {
                     3
@@ -101,7 +101,7 @@ impl Charge {
                 return Err("there is no open dispute".to_owned());
             }
             Action::CloseDispute { won: true } => self.become_status("paid", now),
-            // contested is an end of its own
+            // `contested` is a final status
             Action::CloseDispute { won: false } => {}
         }
         Ok(())
@@ -131,7 +131,7 @@ impl Charge {
 }
 
 impl State {
-    /// The charge with that id, or the newest with that `custom_id`.
+    /// Returns the charge with this id, or the newest with this `custom_id`.
     fn of(&mut self, charge: &str) -> Option<&mut Charge> {
         let id = charge
             .parse()

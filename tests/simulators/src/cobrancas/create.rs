@@ -1,4 +1,4 @@
-//! Creating: in one step, or in two.
+//! Creation of charges in one step or in two.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::{
     sim::{decimal, lock},
 };
 
-/// Letters and digits in addresses and notification tokens.
+/// Number of letters and digits in URLs and notification tokens.
 const TOKEN: usize = 32;
 
 fn about(custom_id: Option<&str>, made: Result<Json<Value>, ApiError>) -> Response<Body> {
@@ -39,7 +39,7 @@ fn about(custom_id: Option<&str>, made: Result<Json<Value>, ApiError>) -> Respon
     response
 }
 
-/// `POST /v1/charge/one-step`: a boleto.
+/// Handles `POST /v1/charge/one-step`: creates a boleto.
 pub(super) async fn billet(
     State(cobrancas): State<Arc<Cobrancas>>,
     Account(account): Account,
@@ -50,7 +50,7 @@ pub(super) async fn billet(
     about(custom_id, one_step(&cobrancas, account, &body, way))
 }
 
-/// `POST /v1/charge/one-step/link`.
+/// Handles `POST /v1/charge/one-step/link`.
 pub(super) async fn link(
     State(cobrancas): State<Arc<Cobrancas>>,
     Account(account): Account,
@@ -61,7 +61,7 @@ pub(super) async fn link(
     about(custom_id, one_step(&cobrancas, account, &body, way))
 }
 
-/// `POST /v1/charge`: the first of two steps.
+/// Handles `POST /v1/charge`: the first of two steps.
 pub(super) async fn first(
     State(cobrancas): State<Arc<Cobrancas>>,
     Account(account): Account,
@@ -104,7 +104,7 @@ fn one_step(
     Ok(answer(&put(cobrancas, &mut state, charge, way)))
 }
 
-/// What Efí refuses although the request has nothing wrong in it.
+/// Checks the limits by which Efí refuses valid requests.
 fn check_limits(
     cobrancas: &Cobrancas,
     state: &Held,
@@ -150,7 +150,7 @@ fn check_limits(
     Ok(())
 }
 
-/// Gives a charge its way to be paid, keeps it, and tells.
+/// Sets the charge's payment method, stores the charge and sends a notification.
 fn put(cobrancas: &Arc<Cobrancas>, state: &mut Held, mut charge: Charge, way: Way) -> Value {
     let now = cobrancas.sim.now();
     match &way {
@@ -166,7 +166,7 @@ fn put(cobrancas: &Arc<Cobrancas>, state: &mut Held, mut charge: Charge, way: Wa
     made
 }
 
-/// `POST /v1/charge/{id}/pay`: the second step, to a boleto.
+/// Handles `POST /v1/charge/{id}/pay`: the second step, which creates a boleto.
 pub(super) async fn pay(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,
@@ -178,7 +178,7 @@ pub(super) async fn pay(
     })
 }
 
-/// `POST /v1/charge/{id}/link`: the second step, to a link.
+/// Handles `POST /v1/charge/{id}/link`: the second step, which creates a link.
 pub(super) async fn to_link(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,

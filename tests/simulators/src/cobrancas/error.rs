@@ -1,4 +1,4 @@
-//! Refusals, in the shapes that this API has.
+//! Errors in the formats of this API.
 
 use axum::{
     Json,
@@ -9,13 +9,13 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-/// A field breaks a rule.
+/// Code for an invalid field.
 const INVALID: u32 = 3_500_034;
-/// What is named is absent.
+/// Code for an object that does not exist.
 const ABSENT: u32 = 3_500_010;
-/// The charge's state forbids it.
+/// Code for an operation that the charge's state forbids.
 const STATE: u32 = 3_500_043;
-/// Limits of the account and of one order.
+/// Codes for limits of the account and of one charge.
 pub(super) const DAILY_LIMIT: u32 = 4_600_209;
 pub(super) const IDENTICAL: u32 = 4_600_210;
 pub(super) const PAYER_IS_RECEIVER: u32 = 4_600_222;
@@ -29,7 +29,7 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    /// A field breaks a rule: `property` is its path with slashes.
+    /// Creates the error for an invalid field. `property` is its path with slashes.
     pub(super) fn property(property: &str, message: &str) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -40,7 +40,7 @@ impl ApiError {
         }
     }
 
-    /// What is asked for is not there.
+    /// Creates the error for an object that does not exist.
     pub(super) fn absent(status: StatusCode, error: &str, text: &str) -> Self {
         Self::coded(status, (ABSENT, error), text)
     }
@@ -49,7 +49,7 @@ impl ApiError {
         Self::coded(StatusCode::BAD_REQUEST, (STATE, "invalid_operation"), text)
     }
 
-    /// A limit of the account, or a rule about what is charged.
+    /// Creates the error for a limit of the account or for a rule about the charge.
     pub(super) fn limit(code: u32, text: &str) -> Self {
         Self::coded(StatusCode::BAD_REQUEST, (code, "validation_error"), text)
     }
@@ -68,7 +68,7 @@ impl ApiError {
         }
     }
 
-    /// A value has not the JSON type that it must have.
+    /// Creates the error for a value of the wrong JSON type.
     pub(super) fn kind(path: &[Value], expected: &str, received: &Value) -> Self {
         let received = match received {
             Value::Null => "undefined",
@@ -97,7 +97,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A body of JSON; nothing counts as an empty object.
+/// JSON of a request body. An empty body counts as an empty object.
 pub(super) struct Sent(pub Value);
 
 impl<S: Send + Sync> FromRequest<S> for Sent {

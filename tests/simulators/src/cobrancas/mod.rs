@@ -35,11 +35,11 @@ use error::ApiError;
 use read::envelope as answer;
 use settings::Settings;
 
-/// How long a token of this API lives.
+/// Lifetime of a token of this API in seconds.
 const TOKEN_TTL_S: u64 = 600;
-/// Posts go on every five minutes for a day, or until the token is fetched.
+/// Delays between posts of a token: every five minutes for a day, or until it is fetched.
 const REPEAT_S: [u64; 288] = [300; 288];
-/// The first charge's id.
+/// Id of the first charge.
 const FIRST_ID: u64 = 1_234_567;
 
 pub(crate) struct Cobrancas {
@@ -50,18 +50,18 @@ pub(crate) struct Cobrancas {
 
 #[derive(Default)]
 struct State {
-    /// Account and end, by token.
+    /// Account and expiry of each token.
     tokens: HashMap<String, (String, DateTime<Utc>)>,
     charges: BTreeMap<u64, Charge>,
-    /// What is to happen, in order.
+    /// Planned changes in the order of their times.
     plans: BTreeMap<(DateTime<Utc>, u64), Planned>,
     made: u64,
 }
 
-/// What happens by itself at its time, to the charge with this id.
+/// Automatic change of the charge with this id.
 enum Planned {
     Pay(u64),
-    /// The day passes on which it is due.
+    /// The due date passes.
     Pass(u64),
 }
 
@@ -107,7 +107,7 @@ impl Cobrancas {
             .adjust(|settings| settings.token_ttl_s = TOKEN_TTL_S);
     }
 
-    /// Changes a charge of the account, and tells if its status moved. Afterwards it is as returned.
+    /// Changes a charge of the account and sends a notification if its status changed. Returns the changed charge.
     fn change(
         &self,
         (account, id): (&str, &str),
@@ -125,7 +125,7 @@ impl Cobrancas {
         Ok(charge.clone())
     }
 
-    /// Posts its token until that is fetched.
+    /// Posts the charge's token until it is fetched.
     fn notify(&self, charge: &mut Charge) {
         charge.received.cancel();
         let Some(url) = charge.order.notification_url.clone() else {
@@ -144,7 +144,7 @@ impl Cobrancas {
         notify::notify_form(&self.sim, plan, charge.received.clone());
     }
 
-    /// Plans what happens to a charge by itself.
+    /// Plans the automatic changes of a charge.
     fn expect(self: &Arc<Self>, state: &mut State, charge: &Charge) {
         let now = self.sim.now();
         if let Some(due) = charge.due() {
@@ -168,7 +168,7 @@ impl Cobrancas {
         }
     }
 
-    /// Does what was planned for now or earlier, in order.
+    /// Applies the planned changes that are due, in order.
     fn do_planned(&self) {
         let now = self.sim.now();
         let mut state = lock(&self.state);
@@ -184,10 +184,10 @@ impl Cobrancas {
             let before = charge.changes.len();
             match planned {
                 Planned::Pay(_) if charge.is_payable(now) => {
-                    // it is payable: there is nothing to refuse
+                    // a payable charge cannot refuse the payment
                     let _ = charge.pay(None, now);
                 }
-                // the due date may have been moved since
+                // the due date may have been moved meanwhile
                 Planned::Pass(_) if charge.due().is_some_and(|due| due < day(now)) => {
                     charge.pass(now);
                 }

@@ -1,4 +1,4 @@
-//! Reads what a client orders, field by field.
+//! Reading and validation of a client's requests, field by field.
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ const STATES: [&str; 27] = [
     "PI", "PR", "RJ", "RN", "RO", "RR", "RS", "SC", "SE", "SP", "TO",
 ];
 
-/// What is charged, whatever the way to pay it.
+/// Items and metadata of a charge, independent of its payment method.
 #[derive(Clone)]
 pub(crate) struct Order {
     pub items: Value,
@@ -33,7 +33,7 @@ pub(crate) struct Order {
     pub notification_url: Option<String>,
 }
 
-/// What a boleto's request asks for.
+/// Request for a boleto.
 pub(super) struct BilletOrder {
     pub customer: Value,
     pub due: NaiveDate,
@@ -41,7 +41,7 @@ pub(super) struct BilletOrder {
     pub message: Option<String>,
 }
 
-/// What a link's request asks for.
+/// Request for a payment link.
 pub(super) struct LinkOrder {
     pub method: &'static str,
     pub due: NaiveDate,
@@ -49,7 +49,7 @@ pub(super) struct LinkOrder {
     pub delivery: bool,
 }
 
-/// `path`: with slashes, as errors name it.
+/// Returns a text of at most `most` characters. `path` is the field's path with slashes, as in errors.
 fn text<'a>(value: &'a Value, path: &str, most: usize) -> Result<&'a str, ApiError> {
     let Some(text) = value.as_str() else {
         return Err(ApiError::kind(&steps(path), "string", value));
@@ -86,7 +86,7 @@ fn integer(value: &Value, path: &str, least: i64) -> Result<i64, ApiError> {
     }
 }
 
-/// `/items/0/value` as `["items", 0, "value"]`.
+/// Converts `/items/0/value` to `["items", 0, "value"]`.
 fn steps(path: &str) -> Vec<Value> {
     let steps = path.split('/').filter(|step| !step.is_empty());
     steps
@@ -132,7 +132,7 @@ impl Order {
     }
 }
 
-/// `custom_id` and `notification_url`.
+/// Reads `custom_id` and `notification_url`.
 pub(super) fn metadata(
     metadata: &Value,
     path: &str,
@@ -154,7 +154,7 @@ pub(super) fn metadata(
     Ok((id, url))
 }
 
-/// A date from today on.
+/// Reads a date that is not in the past.
 pub(super) fn date(sim: &Sim, value: &Value, path: &str) -> Result<NaiveDate, ApiError> {
     let parsed = text(value, path, MAX_TEXT)?.parse::<NaiveDate>();
     let date = parsed.map_err(|_| ApiError::property(path, "deve ser uma data AAAA-MM-DD"))?;
@@ -241,7 +241,7 @@ fn terms(configurations: &Value) -> Result<Terms, ApiError> {
     Ok(terms)
 }
 
-/// A person, or a company.
+/// Validates a customer: a person or a company.
 fn customer(customer: &Value) -> Result<(), ApiError> {
     let path = |name: &str| format!("/payment/banking_billet/customer/{name}");
     if !customer.is_object() {
@@ -262,7 +262,7 @@ fn customer(customer: &Value) -> Result<(), ApiError> {
             return Err(ApiError::property(&at, "CNPJ inválido"));
         }
     } else {
-        // `^[ ]*(.+[ ]+)+.+[ ]*$`: two words at least
+        // `^[ ]*(.+[ ]+)+.+[ ]*$`: at least a first and a last name
         let name = text(&customer["name"], &path("name"), MAX_TEXT)?;
         if name.split(' ').filter(|word| !word.is_empty()).count() < 2 {
             return Err(ApiError::property(
@@ -305,7 +305,7 @@ fn address(address: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// `^[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}$`
+/// Returns true for `^[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}$`.
 fn is_email(text: &str) -> bool {
     let Some((name, host)) = text.split_once('@') else {
         return false;
@@ -323,7 +323,7 @@ fn is_email(text: &str) -> bool {
     of(name, "._%+-") && ends
 }
 
-/// `^[1-9]{2}9?[0-9]{8}$`
+/// Returns true for `^[1-9]{2}9?[0-9]{8}$`.
 fn is_phone(text: &str) -> bool {
     let area = text.bytes().take(2).all(|byte| byte != b'0');
     let nine = text.len() == 10 || text.as_bytes().get(2) == Some(&b'9');

@@ -1,4 +1,4 @@
-//! Reading a charge, lists, and what happened under a token.
+//! Endpoints that read a charge, a list, or the history of a token.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,7 +21,7 @@ use crate::sim::lock;
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
 
-/// `GET /v1/charge/{id}`.
+/// Handles `GET /v1/charge/{id}`.
 pub(super) async fn charge(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(id): Path<String>,
@@ -33,7 +33,7 @@ pub(super) async fn charge(
 
 type Filters = HashMap<String, String>;
 
-/// `GET /v1/charges`: `charge_type`, `begin_date` and `end_date` are required. The newest come first.
+/// Handles `GET /v1/charges`, newest first. `charge_type`, `begin_date` and `end_date` are required.
 pub(super) async fn list(
     State(cobrancas): State<Arc<Cobrancas>>,
     Account(account): Account,
@@ -102,7 +102,7 @@ fn date(filters: &Filters, name: &str) -> Result<NaiveDate, ApiError> {
     required(filters, name)?.parse().map_err(wrong)
 }
 
-/// From one on.
+/// Returns a number that is at least 1.
 fn number(filters: &Filters, name: &str, default: usize) -> Result<usize, ApiError> {
     let Some(text) = filters.get(name) else {
         return Ok(default);
@@ -111,7 +111,7 @@ fn number(filters: &Filters, name: &str, default: usize) -> Result<usize, ApiErr
     number.ok_or_else(|| ApiError::property(&format!("/{name}"), "deve ser um número"))
 }
 
-/// `GET /v1/notification/{token}`: the history, which ends the posts about it.
+/// Handles `GET /v1/notification/{token}`: returns the history and stops the posts of the token.
 pub(super) async fn notification(
     State(cobrancas): State<Arc<Cobrancas>>,
     Path(token): Path<String>,
@@ -149,7 +149,7 @@ impl Cobrancas {
     }
 }
 
-/// The envelope of this API.
+/// Wraps data in this API's envelope.
 pub(super) fn envelope(data: &Value) -> Json<Value> {
     Json(json!({ "code": 200, "data": data }))
 }

@@ -1,29 +1,29 @@
-//! How this Efí Cobranças behaves where accounts differ or the documents leave room.
+//! Settings of API Cobranças where accounts differ or the documents are unclear.
 
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// Whether the account's boletos carry a Pix code ("bolix").
+    /// True if the account's boletos contain a Pix code ("bolix").
     pub bolix: bool,
-    /// The least that a boleto can be, in centavos.
+    /// Minimum amount of a boleto in centavos.
     pub minimum_billet: i64,
-    /// Whether CNPJs with letters are known here.
+    /// True if CNPJs with letters are accepted.
     pub alphanumeric_cnpj: bool,
-    /// What answers "not found".
+    /// Status of "not found" responses.
     pub not_found_status: u16,
-    /// Whether the last day of a boleto moves to a business day, as its due date does; Efí's page counts days alone.
+    /// True if the last day of a boleto moves to a business day, as its due date does. Efí's page counts calendar days.
     pub kind_write_off: bool,
-    /// How many days ahead a boleto may be due: about three years and five months.
+    /// Maximum number of days until the due date of a boleto: about three years and five months. Without it, there is no limit.
     pub latest_due_days: Option<u64>,
-    /// So many equal boletos are made, and no more (Efí: two); none: any number.
+    /// Maximum number of identical boletos (Efí: two). Without it, there is no limit.
     pub identical_charges: Option<usize>,
-    /// So many boletos of an account are made in a day; none: any number.
+    /// Maximum number of boletos of an account in a day. Without it, there is no limit.
     pub daily_charges: Option<usize>,
-    /// Whose the account is: nobody charges himself.
+    /// CPF or CNPJ of the account's owner, whom the account cannot charge.
     pub receiver_document: Option<String>,
-    /// A new charge is not listed before this.
+    /// Time in milliseconds before a new charge appears in lists.
     pub list_lag_ms: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What exists at a gateway, and what happens to it.
+//! Endpoints that list a gateway's charges and apply actions to them.
 
 use axum::{
     Json,
@@ -33,7 +33,7 @@ pub(super) async fn list(
 #[derive(Deserialize)]
 pub(super) struct How {
     amount: Option<i64>,
-    /// Of copies.
+    /// Number of copies.
     #[serde(default)]
     count: u64,
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! Breaking and healing.
+//! Endpoints that add, list and clear faults.
 
 use std::sync::atomic::Ordering;
 
@@ -45,7 +45,7 @@ pub(super) async fn list(
     })))
 }
 
-/// Heals all, and lets a notification go that was held back.
+/// Clears all faults and releases a held-back notification.
 pub(super) async fn clear(
     State(apis): State<ControlApis>,
     Path(gateway): Path<String>,

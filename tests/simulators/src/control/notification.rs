@@ -1,4 +1,4 @@
-//! What came, and what was told.
+//! Endpoints that list received requests and sent notifications.
 
 use axum::{
     Json,

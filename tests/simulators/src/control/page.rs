@@ -1,4 +1,4 @@
-//! Pages for people. They ask the control by themselves.
+//! HTML pages for people. They call the control API from the browser.
 
 use axum::{
     extract::{Path, State},
@@ -7,14 +7,14 @@ use axum::{
 
 use super::{ControlApis, ControlError};
 
-/// `GET /_sim`.
+/// Handles `GET /_sim`.
 pub(super) async fn index(State(apis): State<ControlApis>) -> Html<String> {
     let link = |name: &str| format!("<li><a href=\"/_sim/{name}\">{name}</a></li>");
     let links: String = apis.0.iter().map(|api| link(api.sim().name)).collect();
     Html(include_str!("index.html").replace("{{links}}", &links))
 }
 
-/// `GET /_sim/{gateway}`.
+/// Handles `GET /_sim/{gateway}`.
 pub(super) async fn gateway(
     State(apis): State<ControlApis>,
     Path(gateway): Path<String>,

@@ -1,4 +1,4 @@
-//! How a gateway behaves, what time it is there, and a new beginning.
+//! Endpoints for a gateway's settings, its clock and its reset.
 
 use axum::{
     Json,
@@ -28,7 +28,7 @@ pub(super) async fn read(
     Ok(Json(all(apis.of(&gateway)?.as_ref())))
 }
 
-/// Those of all gateways, and the gateway's own.
+/// Returns the settings of all gateways together with the gateway's own.
 fn all(api: &dyn ControlApi) -> Value {
     let mut all = shared(api);
     if let Value::Object(own) = api.own_settings() {
@@ -44,7 +44,7 @@ fn shared(api: &dyn ControlApi) -> Map<String, Value> {
     }
 }
 
-/// Changes what is named; the rest stays.
+/// Changes the named settings. The others remain.
 pub(super) async fn set(
     State(apis): State<ControlApis>,
     Path(gateway): Path<String>,

@@ -1,4 +1,4 @@
-//! `/v2/gn/saldo` and `/v2/gn/config`.
+//! Endpoints `/v2/gn/saldo` and `/v2/gn/config`.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Efi, auth::Account, error::ApiError, listing::Listing, request::Sent};
 use crate::sim::{decimal, lock};
 
-/// `GET /v2/gn/saldo`.
+/// Handles `GET /v2/gn/saldo`.
 pub(super) async fn balance(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
@@ -30,13 +30,13 @@ pub(super) async fn balance(
     Json(json)
 }
 
-/// `GET /v2/gn/config`.
+/// Handles `GET /v2/gn/config`.
 pub(super) async fn config(State(efi): State<Arc<Efi>>, Account(account): Account) -> Json<Value> {
     let config = lock(&efi.state).configs.get(&account).cloned();
     Json(config.unwrap_or_else(|| json!({ "pix": { "receberSemChave": true, "chaves": {} } })))
 }
 
-/// `PUT /v2/gn/config`.
+/// Handles `PUT /v2/gn/config`.
 pub(super) async fn configure(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,

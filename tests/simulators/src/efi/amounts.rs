@@ -1,4 +1,4 @@
-//! What a charge with a due date costs on a day: fine, interest, rebate, discount.
+//! Amount due of a charge with a due date: fine, interest, rebate, discount.
 
 use chrono::{Datelike, Days, NaiveDate, Weekday};
 use serde_json::{Value, json};
@@ -11,10 +11,10 @@ const DAYS_A_MONTH: i64 = 30;
 const DAYS_A_YEAR: i64 = 365;
 const BUSINESS_DAYS_A_MONTH: i64 = 21;
 const BUSINESS_DAYS_A_YEAR: i64 = 252;
-/// Hundredths of a percent in a whole.
+/// 100 % in hundredths of a percent.
 const WHOLE: i64 = 10_000;
 
-/// A `modalidade`, and centavos or hundredths of a percent, as it says.
+/// Value of a `modalidade`, in centavos or hundredths of a percent.
 #[derive(Clone, Copy)]
 struct Rule {
     mode: i64,
@@ -27,11 +27,11 @@ pub(crate) struct Rules {
     interest: Option<Rule>,
     rebate: Option<Rule>,
     discount: Option<Rule>,
-    /// Until when each discount of a fixed date holds, and its value; in order.
+    /// Last day and value of each discount with a fixed date, in order.
     until: Vec<(NaiveDate, i64)>,
 }
 
-/// Centavos.
+/// Amount due and its parts, in centavos.
 pub(crate) struct AmountDue {
     original: i64,
     fine: i64,
@@ -41,7 +41,7 @@ pub(crate) struct AmountDue {
 }
 
 impl AmountDue {
-    /// Never below one centavo: nothing else can be paid.
+    /// Returns the sum of the parts, at least one centavo, the smallest amount that can be paid.
     pub(crate) fn total(&self) -> i64 {
         let more = self.fine.saturating_add(self.interest);
         let less = self.rebate.saturating_add(self.discount);
@@ -49,7 +49,7 @@ impl AmountDue {
         total.max(1)
     }
 
-    /// `componentesValor`; none where only the original is paid.
+    /// Returns `componentesValor`, or nothing if only the original amount is due.
     pub(crate) fn json(&self) -> Option<Value> {
         let parts = [
             ("juros", self.interest),
@@ -66,7 +66,7 @@ impl AmountDue {
 }
 
 impl Rules {
-    /// Those of a request's `valor`.
+    /// Reads the rules of a request's `valor`.
     pub(crate) fn read(value: &Value) -> Result<Self, ApiError> {
         let discount = rule(value, "desconto", 6)?;
         Ok(Self {
@@ -81,7 +81,7 @@ impl Rules {
         })
     }
 
-    /// Business days are Monday to Friday: holidays are not known here.
+    /// Returns the amount due on a day. Business days are Monday to Friday; holidays are not considered.
     pub(crate) fn amount_due(&self, original: i64, due: NaiveDate, on: NaiveDate) -> AmountDue {
         let late = if on > next_business_day(due) {
             (on - due).num_days()
@@ -117,7 +117,7 @@ impl Rules {
 }
 
 impl Rule {
-    /// 1: centavos; 2: a percentage.
+    /// Returns the value in centavos. `mode` 1 is an amount, 2 a percentage.
     fn flat(self, original: i64) -> i64 {
         if self.mode == 1 {
             self.value
@@ -143,7 +143,7 @@ impl Rule {
         }
     }
 
-    /// For each day that it is paid early.
+    /// Returns the discount for each day of early payment.
     fn daily_discount(self, original: i64, (days, business): (i64, i64)) -> i64 {
         match self.mode {
             3 => share(&[self.value, days], 1),
@@ -154,7 +154,7 @@ impl Rule {
     }
 }
 
-/// The product of the factors by `of`, rounded, halves up. The largest factors allowed need more than 64 bits.
+/// Returns the product of the factors divided by `of`, rounded half up. The largest allowed factors need more than 64 bits.
 fn share(factors: &[i64], of: i64) -> i64 {
     let product: i128 = factors.iter().map(|factor| i128::from(*factor)).product();
     let of = i128::from(of);
@@ -173,7 +173,7 @@ pub(crate) fn next_business_day(day: NaiveDate) -> NaiveDate {
     day
 }
 
-/// After `from`, up to `to`.
+/// Returns the number of business days after `from`, up to and including `to`.
 fn business_days(from: NaiveDate, to: NaiveDate) -> i64 {
     let days = from.iter_days().skip(1).take_while(|day| *day <= to);
     i64::try_from(days.filter(|day| is_business_day(*day)).count()).unwrap_or(i64::MAX)
@@ -195,7 +195,7 @@ fn rule(value: &Value, name: &str, modes: i64) -> Result<Option<Rule>, ApiError>
     Ok(Some(Rule { mode, value }))
 }
 
-/// One to three dates.
+/// Reads one to three discounts with fixed dates.
 fn fixed_dates(discount: &Value) -> Result<Vec<(NaiveDate, i64)>, ApiError> {
     let field = "valor.desconto.descontoDataFixa";
     let read = |entry: &Value| {

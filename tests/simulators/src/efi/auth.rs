@@ -1,4 +1,4 @@
-//! Tokens for applications, and what they may do.
+//! Tokens of applications and their scopes.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{Efi, error::ApiError};
 use crate::sim::lock;
 
-/// What an application may do, unless told.
+/// Default scopes of an application.
 pub(super) const SCOPES: &str = "cob.read cob.write cobv.read cobv.write pix.read pix.write webhook.read webhook.write payloadlocation.read payloadlocation.write gn.balance.read gn.settings.read gn.settings.write gn.infractions.read gn.infractions.write";
 
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub(crate) struct Token {
     scopes: Vec<String>,
 }
 
-/// `POST /oauth/token`.
+/// Handles `POST /oauth/token`.
 pub(super) async fn token(
     State(efi): State<Arc<Efi>>,
     headers: HeaderMap,
@@ -66,13 +66,13 @@ pub(super) async fn token(
     Ok(Json(answer).into_response())
 }
 
-/// An account whose name contains `no_cobv_scope` has no scope that begins with `cobv`.
+/// Returns true if the account's name withholds the scope: `no_cobv_scope` withholds every scope that begins with `cobv`.
 fn is_withheld(account: &str, scope: &str) -> bool {
     let family = scope.split('.').next().unwrap_or(scope);
     account.contains(&format!("no_{family}_scope"))
 }
 
-/// The account of a matching pair.
+/// Returns the account of a matching pair of client id and secret.
 fn account(headers: &HeaderMap) -> Option<String> {
     let basic = headers
         .get("authorization")?
@@ -87,7 +87,7 @@ fn account(headers: &HeaderMap) -> Option<String> {
     known.then(|| account.to_owned())
 }
 
-/// The account of a request's token, which has the scope that the request needs.
+/// Account of a request's token, which has the scope that the request needs.
 pub(super) struct Account(pub String);
 
 impl FromRequestParts<Arc<Efi>> for Account {

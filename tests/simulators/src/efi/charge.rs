@@ -1,4 +1,4 @@
-//! A charge: immediate (`cob`) or with a due date (`cobv`).
+//! Charge: immediate (`cob`) or with a due date (`cobv`).
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::America::Sao_Paulo;
@@ -12,7 +12,7 @@ pub(crate) const PAID: &str = "CONCLUIDA";
 pub(crate) const REMOVED: &str = "REMOVIDA_PELO_USUARIO_RECEBEDOR";
 pub(crate) const REMOVED_BY_BANK: &str = "REMOVIDA_PELO_PSP";
 
-/// By `txid` and account.
+/// `txid` and account.
 pub(crate) type Key = (String, String);
 
 #[derive(Clone)]
@@ -20,22 +20,22 @@ pub(crate) struct Charge {
     pub account: String,
     pub txid: String,
     pub revision: usize,
-    /// What it was before each revision.
+    /// JSON of the charge before each revision.
     pub former: Vec<Value>,
     pub status: &'static str,
     pub created_at: DateTime<Utc>,
     pub terms: Terms,
     pub amount: i64,
     pub key: String,
-    /// The request that made it, with later changes.
+    /// Creation request, with later changes applied.
     pub sent: Map<String, Value>,
     pub location: Option<u64>,
-    /// The `endToEndId`s that paid it.
+    /// The `endToEndId`s of the Pix that paid the charge.
     pub received: Vec<String>,
     pub service_us: u64,
 }
 
-/// Until when it can be paid, and how much that is.
+/// Payable period and price rules of a charge.
 #[derive(Clone)]
 pub(crate) enum Terms {
     Immediate { expires_in: i64 },
@@ -45,17 +45,17 @@ pub(crate) enum Terms {
 #[derive(Clone)]
 pub(crate) struct Due {
     pub date: NaiveDate,
-    /// So many days after it.
+    /// Number of days after the due date in which the charge is payable.
     pub valid_days: u64,
     pub rules: Rules,
 }
 
-/// A place where a payer's bank finds what is to be paid.
+/// URL from which a payer's bank reads the charge.
 #[derive(Clone)]
 pub(crate) struct Location {
     pub account: String,
     pub id: u64,
-    /// Without a scheme.
+    /// URL without a scheme.
     pub url: String,
     /// `cob` or `cobv`.
     pub kind: &'static str,
@@ -63,13 +63,13 @@ pub(crate) struct Location {
     pub txid: Option<String>,
 }
 
-/// The day in São Paulo.
+/// Returns the date in São Paulo.
 pub(crate) fn day(at: DateTime<Utc>) -> NaiveDate {
     at.with_timezone(&Sao_Paulo).date_naive()
 }
 
 impl Location {
-    /// Without the charge, as it stands within one.
+    /// Returns the location without its charge, as it appears within a charge.
     pub(crate) fn json(&self) -> Value {
         json!({ "id": self.id, "location": self.url, "tipoCob": self.kind, "criacao": instant(self.created_at) })
     }
@@ -84,7 +84,7 @@ impl Location {
 }
 
 impl Terms {
-    /// `cob` or `cobv`.
+    /// Returns `cob` or `cobv`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Immediate { .. } => "cob",
@@ -108,7 +108,7 @@ impl Charge {
         self.status == ACTIVE && self.location.is_some() && in_time
     }
 
-    /// What a payer has to pay then, and of what it consists where that is not plain.
+    /// Returns the amount due at a time, and its parts unless it is the original amount.
     pub(crate) fn amount_due(&self, at: DateTime<Utc>) -> (i64, Option<Value>) {
         match &self.terms {
             Terms::Immediate { .. } => (self.amount, None),
@@ -131,7 +131,7 @@ impl Charge {
         }
     }
 
-    /// Without what was paid: the answer to creating and changing.
+    /// Returns the charge without its payments, as in responses to creation and change.
     pub(crate) fn json(&self, state: &State) -> Value {
         let mut json = json!({
             "calendario": self.calendar(),
@@ -161,7 +161,7 @@ impl Charge {
         json
     }
 
-    /// With what was paid: the answer to reading.
+    /// Returns the charge with its payments, as in responses to reads.
     pub(crate) fn complete_json(&self, state: &State) -> Value {
         let mut json = self.json(state);
         if !self.received.is_empty() {

@@ -1,4 +1,4 @@
-//! `/v2/cob` and `/v2/cobv`.
+//! Endpoints `/v2/cob` and `/v2/cobv`.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use super::{
 };
 use crate::{listener::About, sim::lock};
 
-/// Letters and digits of a `txid` that Efí picks.
+/// Number of letters and digits of a `txid` that Efí generates.
 const OWN_TXID: usize = 32;
 
-/// Whether the path is that of charges with a due date.
+/// Returns true if the path is that of charges with a due date.
 fn is_due(uri: &Uri) -> bool {
     uri.path().starts_with("/v2/cobv")
 }
@@ -36,7 +36,7 @@ fn about(txid: &str, mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// `PUT /v2/cob/{txid}`, `PUT /v2/cobv/{txid}`.
+/// Handles `PUT /v2/cob/{txid}` and `PUT /v2/cobv/{txid}`.
 pub(super) async fn create(
     State(efi): State<Arc<Efi>>,
     Path(txid): Path<String>,
@@ -48,7 +48,7 @@ pub(super) async fn create(
     about(&txid, made.into_response())
 }
 
-/// `POST /v2/cob`: Efí picks the `txid`.
+/// Handles `POST /v2/cob`, for which Efí generates the `txid`.
 pub(super) async fn create_unnamed(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
@@ -109,7 +109,7 @@ fn absent() -> ApiError {
     ApiError::absent("cobranca_nao_encontrada", message)
 }
 
-/// `PATCH`: removal, and changes of all that was sent.
+/// Handles `PATCH`: removes the charge, or changes fields of its request.
 pub(super) async fn change(
     State(efi): State<Arc<Efi>>,
     Path(txid): Path<String>,
@@ -176,7 +176,7 @@ fn check_active(charge: &Charge, kind: &'static str) -> Result<(), ApiError> {
     Err(ApiError::bad("status_cobranca_invalido", kind, message))
 }
 
-/// `GET /v2/cob/{txid}`, `GET /v2/cobv/{txid}`, of a revision if asked.
+/// Handles `GET /v2/cob/{txid}` and `GET /v2/cobv/{txid}`, optionally for one revision.
 pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path(txid): Path<String>,
@@ -215,7 +215,7 @@ fn find(
     charge.former.get(revision).cloned().ok_or_else(absent)
 }
 
-/// `GET /v2/cob`, `GET /v2/cobv`: by the time of creation.
+/// Handles `GET /v2/cob` and `GET /v2/cobv`, in the order of creation.
 pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
     uri: Uri,

@@ -1,4 +1,4 @@
-//! What only Efí's control can do.
+//! Control endpoints that only Efí has.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ fn yes() -> bool {
     true
 }
 
-/// Of a charge, or of an account's key without any charge.
+/// Pix that pays a charge, or that arrives at an account's key without a charge.
 #[derive(Deserialize)]
 struct Arrival {
     charge: Option<String>,
@@ -41,7 +41,7 @@ struct Arrival {
     amount: Option<i64>,
 }
 
-/// `POST /_sim/efi/pix`: they arrive at once, and are told in one body for each key.
+/// Handles `POST /_sim/efi/pix`: several Pix arrive at once, with one notification per key.
 async fn receive(
     State(efi): State<Arc<Efi>>,
     Json(arrivals): Json<Arrivals>,
@@ -74,7 +74,7 @@ async fn receive(
     Ok(Json(json!({ "endToEndIds": ids })))
 }
 
-/// Without a `txid`.
+/// Creates a Pix without a `txid`.
 fn transfer(
     efi: &Efi,
     state: &mut super::State,
@@ -104,7 +104,7 @@ struct Sending {
     amount: i64,
 }
 
-/// `POST /_sim/efi/sends`: the account sends a Pix, which empties its balance and is told at the address of its key.
+/// Handles `POST /_sim/efi/sends`: the account sends a Pix, which reduces its balance and is notified at the webhook of the key.
 async fn send(
     State(efi): State<Arc<Efi>>,
     Json(sending): Json<Sending>,

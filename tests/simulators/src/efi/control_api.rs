@@ -1,4 +1,4 @@
-//! What the control sees of Efí's API Pix, and does to it.
+//! Implementation of the control API for Efí's API Pix.
 
 use axum::{
     body::Body,
@@ -22,7 +22,8 @@ use crate::{
 };
 
 impl Efi {
-    /// The payer pays: what arrived, to be told. One that was under way may settle after expiry or removal: the control decides.
+    /// Pays a charge and returns the Pix, which the caller notifies. The control API may pay after expiry or removal, as a payment that was
+    /// under way would settle.
     pub(crate) fn receive(&self, state: &mut State, key: &Key, amount: Option<i64>) -> Option<Pix> {
         let now = self.sim.now();
         let id = settlement_id(self, 'E');
@@ -56,7 +57,7 @@ impl Efi {
         *state.balances.entry(account.to_owned()).or_insert(opening) += amount;
     }
 
-    /// Somebody gives money back in the panel: done at once.
+    /// Refunds a Pix in the merchant's panel. The refund is done at once.
     fn give_back(
         &self,
         state: &mut State,
@@ -93,7 +94,7 @@ impl Efi {
             Action::Pay(amount) => {
                 return Ok(self.receive(state, key, amount).map(|pix| (pix, "pix")));
             }
-            // it stays ATIVA: there is no status for that, and nobody is told
+            // an expired charge remains ATIVA, because no status exists for it, and no notification is sent
             Action::Expire => match &mut charge.terms {
                 Terms::Immediate { expires_in } => {
                     *expires_in = (now - charge.created_at).num_seconds().max(0);
@@ -122,7 +123,7 @@ impl Efi {
 }
 
 impl State {
-    /// The charge of that `txid`, whosever it is.
+    /// Returns the key of the charge with this `txid`, of any account.
     pub(crate) fn key(&self, txid: &str) -> Option<Key> {
         let from = (txid.to_owned(), String::new());
         let (key, _) = self.charges.range(from..).next()?;

@@ -1,4 +1,4 @@
-//! Refusals, in Efí's shape or in BACEN's.
+//! Errors in Efí's format or in BACEN's.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::sim::lock;
 
 const TYPES: &str = "https://pix.bcb.gov.br/api/v2/error/";
 
-/// What is refused, and why. Handlers return it; `dress` gives it its shape.
+/// Error of a request. Handlers return it, and `dress` formats it.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
     /// Efí's `nome`.
     name: &'static str,
     message: String,
-    /// The end of BACEN's `type`.
+    /// Last part of BACEN's `type`.
     kind: &'static str,
     cause: Cause,
 }
@@ -32,12 +32,12 @@ pub(crate) struct ApiError {
 #[derive(Clone, Debug)]
 enum Cause {
     Plain,
-    /// A field that is not there: its path after `.body`.
+    /// Missing field, by its path after `.body`.
     Missing(String),
-    /// A field whose value is not right.
+    /// Invalid field, by its path after `.body`.
     Invalid(String),
     Absent,
-    /// Efí says 409, BACEN 400.
+    /// Duplicate object: 409 at Efí, 400 at BACEN.
     Duplicate,
 }
 
@@ -160,7 +160,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Gives refusals the shape that the settings ask for.
+/// Formats errors as the settings require.
 pub(super) async fn dress(
     State(efi): State<Arc<Efi>>,
     request: Request,

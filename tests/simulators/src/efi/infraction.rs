@@ -1,4 +1,4 @@
-//! `/v2/gn/infracoes`: payers' claims (MED).
+//! Endpoints `/v2/gn/infracoes`: disputes by payers (MED).
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::sim::{decimal, lock};
 
-/// How long the banks take to decide.
+/// Time in which the banks decide.
 const DECIDED_WITHIN: TimeDelta = TimeDelta::days(7);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,12 @@ pub(crate) struct Infraction {
     pub amount: i64,
     pub status: Status,
     pub at: DateTime<Utc>,
-    /// `analise` and `justificativa`, as they were sent.
+    /// `analise` and `justificativa` of the defense, as sent.
     pub defense: Option<Value>,
 }
 
 impl Infraction {
-    /// While the money is blocked.
+    /// Returns true while the money is blocked.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.status, Status::Open | Status::Defended)
     }
@@ -68,7 +68,7 @@ impl Infraction {
     }
 }
 
-/// The payer claims a Pix back.
+/// Opens a dispute of a Pix.
 pub(super) fn open(
     efi: &Efi,
     state: &mut Held,
@@ -94,7 +94,7 @@ pub(super) fn open(
     Ok(())
 }
 
-/// The banks decide. If the payer is right, the Pix goes back; it, to be told.
+/// Closes a dispute. If the merchant loses, refunds the Pix and returns it, and the caller notifies it.
 pub(super) fn close(
     efi: &Efi,
     state: &mut Held,
@@ -112,7 +112,7 @@ pub(super) fn close(
     let pix = state.pix.get_mut(&open.end_to_end_id);
     let pix = pix.ok_or("its Pix is gone")?;
     let balance = state.balances.entry(pix.account.clone()).or_default();
-    // it is taken even from an account that has less
+    // the banks take the money even if the balance is too low
     let mut enough = one.amount.max(*balance);
     let before = enough;
     one.settle(&mut enough, RefundEnd::Devolvido, efi.sim.now());
@@ -121,7 +121,7 @@ pub(super) fn close(
     Ok(Some(pix.clone()))
 }
 
-/// `GET /v2/gn/infracoes?inicio=&fim=`.
+/// Handles `GET /v2/gn/infracoes?inicio=&fim=`.
 pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
@@ -141,7 +141,7 @@ pub(super) async fn list(
     Ok(Json(window.page("infracoes", &found)))
 }
 
-/// `POST /v2/gn/infracoes/{id}/defesa`.
+/// Handles `POST /v2/gn/infracoes/{id}/defesa`.
 pub(super) async fn defend(
     State(efi): State<Arc<Efi>>,
     Path(id): Path<String>,

@@ -1,4 +1,4 @@
-//! Lists by time, in pages.
+//! Pages of lists filtered by time.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use super::error::ApiError;
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
 
-/// What a list's query asks for.
+/// Query of a list.
 pub(super) struct Listing {
     query: HashMap<String, String>,
 }
@@ -29,7 +29,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Listing {
     }
 }
 
-/// A list's time and page.
+/// Time range and page of a list.
 pub(super) struct Window<'a> {
     listing: &'a Listing,
     from: DateTime<Utc>,
@@ -43,17 +43,17 @@ impl Listing {
         self.query.get(name).map(String::as_str)
     }
 
-    /// Whether the query does not ask for it, or for just this.
+    /// Returns true if the query has no such filter, or one with this value.
     pub(super) fn admits(&self, name: &str, value: &str) -> bool {
         self.get(name).is_none_or(|wanted| wanted == value)
     }
 
-    /// Likewise for `true` and `false`.
+    /// Returns true if the query has no such filter, or one with this boolean.
     pub(super) fn admits_flag(&self, name: &str, value: bool) -> bool {
         self.admits(name, if value { "true" } else { "false" })
     }
 
-    /// `kind`: BACEN's word for a wrong list.
+    /// Reads the time range and the page. `kind` is BACEN's name of the error for an invalid list.
     pub(super) fn window(&self, kind: &'static str) -> Result<Window<'_>, ApiError> {
         let instant = |name: &str| {
             let text = self
@@ -92,7 +92,7 @@ impl Window<'_> {
         (self.from..=self.to).contains(&at)
     }
 
-    /// One page of all that was found, under `name`.
+    /// Returns one page of the found items under `name`.
     pub(super) fn page(&self, name: &str, found: &[Value]) -> Value {
         let shown: Vec<_> = found
             .iter()

@@ -1,4 +1,4 @@
-//! `/v2/loc`: where payers' banks find what is to be paid. A location may outlive its charge.
+//! Endpoints `/v2/loc`: URLs from which payers' banks read charges. A location may outlive its charge.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use crate::{
 };
 
 const KIND: &str = "PayloadLocationOperacaoInvalida";
-/// Letters and digits after the host.
+/// Number of letters and digits after the host.
 const TOKEN: usize = 32;
 
-/// A new one.
+/// Creates a location and returns its id.
 pub(super) fn make(
     efi: &Efi,
     state: &mut Held,
@@ -48,7 +48,7 @@ pub(super) fn make(
     id
 }
 
-/// Gives a free location to a charge of the same kind.
+/// Assigns a free location to a charge of the same kind.
 pub(super) fn take(
     state: &mut Held,
     (account, id): (&str, u64),
@@ -64,7 +64,7 @@ pub(super) fn take(
     Ok(id)
 }
 
-/// It stands for nothing from now on.
+/// Removes the charge from a location.
 pub(super) fn free(state: &mut Held, id: Option<u64>) {
     if let Some(location) = id.and_then(|id| state.locations.get_mut(&id)) {
         location.txid = None;
@@ -83,7 +83,7 @@ fn find<'a>(state: &'a Held, account: &str, id: &str) -> Result<&'a Location, Ap
         .ok_or_else(absent)
 }
 
-/// `POST /v2/loc`.
+/// Handles `POST /v2/loc`.
 pub(super) async fn create(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
@@ -101,7 +101,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(json.unwrap_or_default())))
 }
 
-/// `GET /v2/loc`.
+/// Handles `GET /v2/loc`.
 pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
@@ -120,7 +120,7 @@ pub(super) async fn list(
     Ok(Json(window.page("loc", &found)))
 }
 
-/// `GET /v2/loc/{id}`.
+/// Handles `GET /v2/loc/{id}`.
 pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path(id): Path<String>,
@@ -130,7 +130,7 @@ pub(super) async fn read(
     find(&state, &account, &id).map(|location| Json(location.complete_json()))
 }
 
-/// `GET /v2/loc/{id}/qrcode`: Efí's extension.
+/// Handles `GET /v2/loc/{id}/qrcode`, an Efí extension.
 pub(super) async fn picture(
     State(efi): State<Arc<Efi>>,
     Path(id): Path<String>,
@@ -157,7 +157,7 @@ pub(super) async fn picture(
     })))
 }
 
-/// `DELETE /v2/loc/{id}/txid`: the charge stays, and nobody can read it any more.
+/// Handles `DELETE /v2/loc/{id}/txid`: the charge remains, but payers' banks can no longer read it.
 pub(super) async fn unlink(
     State(efi): State<Arc<Efi>>,
     Path(id): Path<String>,

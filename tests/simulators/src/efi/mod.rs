@@ -38,12 +38,12 @@ mod webhook;
 pub(crate) use control::control;
 use settings::Settings;
 
-/// What homologation pays by itself, in centavos.
+/// Largest amount that the homologation environment pays automatically, in centavos.
 const SMALL: i64 = 1_000;
 
 pub(crate) struct Efi {
     pub sim: Arc<Sim>,
-    /// A client that shows no certificate.
+    /// Client that presents no certificate.
     third_party: reqwest::Client,
     state: Mutex<State>,
     settings: Mutex<Settings>,
@@ -54,23 +54,23 @@ pub(crate) struct State {
     tokens: HashMap<String, auth::Token>,
     charges: BTreeMap<charge::Key, charge::Charge>,
     locations: BTreeMap<u64, charge::Location>,
-    /// By `endToEndId`.
+    /// Pix by `endToEndId`.
     pix: BTreeMap<String, pix::Pix>,
-    /// By `endToEndId`.
+    /// Sent Pix by `endToEndId`.
     sends: BTreeMap<String, Send>,
     infractions: Vec<infraction::Infraction>,
-    /// By account and Pix key.
+    /// Webhooks by account and Pix key.
     webhooks: BTreeMap<(String, String), webhook::Webhook>,
-    /// By account.
+    /// Configurations by account.
     configs: BTreeMap<String, Value>,
-    /// By account, in centavos.
+    /// Balances by account, in centavos.
     balances: HashMap<String, i64>,
-    /// What is to happen, in order.
+    /// Planned changes in the order of their times.
     plans: BTreeMap<(DateTime<Utc>, u64), Planned>,
     made: u64,
 }
 
-/// A Pix that an account sent.
+/// Pix that an account sent.
 #[derive(Clone)]
 struct Send {
     account: String,
@@ -78,11 +78,11 @@ struct Send {
     reported: Value,
 }
 
-/// What happens by itself at its time.
+/// Automatic change at a planned time.
 enum Planned {
-    /// The payer pays.
+    /// The payer pays the charge.
     Pay(charge::Key),
-    /// The return with this `endToEndId` and id ends.
+    /// The refund with this `endToEndId` and id ends.
     Return(String, String),
 }
 
@@ -133,7 +133,7 @@ pub(crate) fn router(efi: Arc<Efi>) -> Router {
 }
 
 impl State {
-    /// A number that was not used before.
+    /// Returns the next unused number.
     fn next(&mut self) -> u64 {
         self.made += 1;
         self.made
@@ -141,7 +141,7 @@ impl State {
 }
 
 impl Efi {
-    /// `client`: shows Efí's certificate, and tells merchants.
+    /// Creates the simulator. `client` presents Efí's certificate and sends the notifications.
     pub(crate) fn new(mut sim: Sim, client: reqwest::Client) -> Self {
         let third_party = std::mem::replace(&mut sim.http, client);
         Self {
@@ -152,7 +152,7 @@ impl Efi {
         }
     }
 
-    /// Plans what is to happen after a while.
+    /// Plans a change after a delay.
     fn plan(self: &Arc<Self>, state: &mut State, after_ms: u64, planned: Planned) {
         let wait = TimeDelta::milliseconds(i64::try_from(after_ms).unwrap_or(0));
         let at = (self.sim.now() + wait, state.next());
@@ -161,7 +161,7 @@ impl Efi {
         self.sim.later(after_ms, async move { efi.due() });
     }
 
-    /// Pays by itself what is to be paid by itself.
+    /// Plans the automatic payment of a charge, if the settings require it.
     fn expect_payment(self: &Arc<Self>, state: &mut State, charge: &charge::Charge) {
         let settings = self.sim.settings();
         let small = settings
@@ -172,7 +172,7 @@ impl Efi {
         }
     }
 
-    /// Does what was planned for now or earlier, in order.
+    /// Applies the planned changes that are due, in order.
     fn do_planned(&self) {
         let now = self.sim.now();
         let mut reported = Vec::new();

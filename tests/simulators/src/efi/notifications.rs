@@ -1,4 +1,4 @@
-//! Callbacks: several Pix may go in one body, and the address gets `/pix` appended.
+//! Notifications. One body may contain several Pix; `/pix` is appended to the webhook's URL.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::{
     sim::{decimal, lock},
 };
 
-/// Between tries: 5, 10, 20 … 1280 minutes.
+/// Seconds between tries: 5, 10, 20 … 1280 minutes.
 const SCHEDULE_S: [u64; 9] = [300, 600, 1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 76_800];
-/// What Efí keeps of a Pix, in hundredths of a percent.
+/// Efí's fee for a Pix in hundredths of a percent.
 const FEE_BPS: i64 = 119;
 
 impl Efi {
-    /// Tells them to the addresses of their keys, one body for each.
+    /// Sends Pix to the webhooks of their keys, one body per key.
     pub(crate) fn notify(&self, all: &[Pix], event: &str) {
         self.notify_by(all, event, &SCHEDULE_S);
     }
 
-    /// Likewise, with one try only.
+    /// Sends Pix to the webhooks of their keys without retries.
     pub(crate) fn notify_once(&self, all: &[Pix], event: &str) {
         self.notify_by(all, event, &[]);
     }
@@ -39,7 +39,7 @@ impl Efi {
         }
     }
 
-    /// Sends one body to the address of a key, if there is one.
+    /// Sends one body to the webhook of a key, if it has one.
     pub(crate) fn send(
         &self,
         (account, key): (&str, &str),
@@ -62,7 +62,7 @@ impl Efi {
         notify::notify(&self.sim, plan);
     }
 
-    /// None: the key's configuration says that it is not told.
+    /// Returns the JSON of a notification, or nothing if the key's configuration excludes the Pix.
     fn reported(&self, pix: &Pix) -> Option<Value> {
         let state = lock(&self.state);
         let of_key = state.configs.get(&pix.account);

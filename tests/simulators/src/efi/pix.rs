@@ -1,4 +1,4 @@
-//! `/v2/pix`: money that arrived.
+//! Endpoints `/v2/pix`: received Pix.
 
 use std::sync::Arc;
 
@@ -12,27 +12,27 @@ use serde_json::{Value, json};
 use super::{Efi, auth::Account, error::ApiError, instant, listing::Listing, refund::Return};
 use crate::sim::{decimal, lock};
 
-/// Efí's number in the payments system.
+/// Efí's number in the payments system (ISPB).
 const ISPB: &str = "09089356";
 
 #[derive(Clone)]
 pub(crate) struct Pix {
     pub account: String,
     pub end_to_end_id: String,
-    /// Of the charge; none: a static code, or a transfer to the key.
+    /// `txid` of the charge. Without it, the Pix is of a static code or a transfer to the key.
     pub txid: Option<String>,
     pub key: String,
     pub amount: i64,
     /// `componentesValor`.
     pub parts: Option<Value>,
     pub at: DateTime<Utc>,
-    /// `cpf` or `cnpj`, if the charge named who pays.
+    /// Kind (`cpf` or `cnpj`) and number of the payer's document, if the charge names a payer.
     pub payer: Option<(&'static str, String)>,
     pub returns: Vec<Return>,
 }
 
 impl Pix {
-    /// As Efí tells it: `devolucoes` only where there are any.
+    /// Returns the JSON of a notification. `devolucoes` is present only if there are refunds.
     pub(crate) fn reported(&self) -> Value {
         let mut json = json!({
             "endToEndId": self.end_to_end_id,
@@ -53,7 +53,7 @@ impl Pix {
         json
     }
 
-    /// As it is read.
+    /// Returns the JSON of the read response.
     pub(crate) fn json(&self) -> Value {
         let mut json = self.reported();
         if self.returns.is_empty() {
@@ -62,14 +62,14 @@ impl Pix {
         json
     }
 
-    /// Given back, or on its way back.
+    /// Returns the amount refunded or being refunded, in centavos.
     pub(crate) fn returned(&self) -> i64 {
         let live = self.returns.iter().filter(|one| one.is_live());
         live.map(|one| one.amount).sum()
     }
 }
 
-/// `letter` and 31 more, as banks number what they settle.
+/// Returns an `endToEndId` in the banks' format: `letter` and 31 more characters.
 pub(crate) fn settlement_id(efi: &Efi, letter: char) -> String {
     let now = efi.sim.now().format("%Y%m%d%H%M");
     format!("{letter}{ISPB}{now}{}", efi.sim.random(11))
@@ -79,7 +79,7 @@ pub(super) fn absent() -> ApiError {
     ApiError::absent("pix_nao_encontrado", "Nenhum Pix encontrado")
 }
 
-/// `GET /v2/pix/{e2eid}`.
+/// Handles `GET /v2/pix/{e2eid}`.
 pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path(id): Path<String>,
@@ -90,7 +90,7 @@ pub(super) async fn read(
     Ok(Json(pix.ok_or_else(absent)?.json()))
 }
 
-/// `GET /v2/pix?inicio=&fim=`.
+/// Handles `GET /v2/pix?inicio=&fim=`.
 pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,

@@ -1,4 +1,4 @@
-//! `/v2/pix/{e2eid}/devolucao/{id}`: giving a Pix back, in parts or as a whole.
+//! Endpoints `/v2/pix/{e2eid}/devolucao/{id}`: full and partial refunds of a Pix.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::{
 use crate::sim::{decimal, lock};
 
 const KIND: &str = "PixDevolucaoInvalida";
-/// After these it cannot be given back any more.
+/// Time after which a Pix can no longer be refunded.
 const MAX_AGE: TimeDelta = TimeDelta::days(90);
 const MAX_ID: usize = 35;
 const MAX_DESCRIPTION: usize = 140;
@@ -35,7 +35,7 @@ pub(crate) enum Status {
     NotDone,
 }
 
-/// A return of a Pix.
+/// Refund of a Pix.
 #[derive(Clone)]
 pub(crate) struct Return {
     pub id: String,
@@ -65,7 +65,7 @@ impl Return {
         }
     }
 
-    /// Done, or still possible.
+    /// Returns true unless the refund failed.
     pub(crate) fn is_live(&self) -> bool {
         self.status != Status::NotDone
     }
@@ -93,7 +93,7 @@ impl Return {
         json
     }
 
-    /// Ends it, and takes the money out of the account if it is there.
+    /// Ends the refund, and debits the balance if it is sufficient.
     pub(crate) fn settle(&mut self, balance: &mut i64, end: RefundEnd, at: DateTime<Utc>) {
         if end == RefundEnd::Devolvido && *balance >= self.amount {
             *balance -= self.amount;
@@ -110,7 +110,7 @@ impl Return {
     }
 }
 
-/// `PUT /v2/pix/{e2eid}/devolucao/{id}`.
+/// Handles `PUT /v2/pix/{e2eid}/devolucao/{id}`.
 pub(super) async fn create(
     State(efi): State<Arc<Efi>>,
     Path((e2eid, id)): Path<(String, String)>,
@@ -173,7 +173,7 @@ fn check(pix: &Pix, one: &Return) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// `GET /v2/pix/{e2eid}/devolucao/{id}`.
+/// Handles `GET /v2/pix/{e2eid}/devolucao/{id}`.
 pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path((e2eid, id)): Path<(String, String)>,
@@ -189,7 +189,7 @@ pub(super) async fn read(
     Ok(Json(one.json()))
 }
 
-/// Ends a return; its Pix, if that is to be told.
+/// Ends a refund and returns its Pix.
 pub(super) fn settle(
     state: &mut Held,
     (e2eid, id): (&str, &str),

@@ -1,4 +1,4 @@
-//! Reads what a client sends.
+//! Reading and validation of requests.
 
 use axum::{
     body::Bytes,
@@ -18,9 +18,9 @@ use crate::{
     sim::lock,
 };
 
-/// BACEN's default.
+/// BACEN's default lifetime of an immediate charge in seconds.
 const A_DAY_S: i64 = 86_400;
-/// BACEN's default.
+/// BACEN's default number of payable days after the due date.
 const VALID_DAYS: u64 = 30;
 const MAX_KEY: usize = 77;
 const MAX_NAME: usize = 200;
@@ -29,7 +29,7 @@ const MAX_NOTES: usize = 50;
 const MAX_NOTE_NAME: usize = 50;
 const MAX_NOTE: usize = 200;
 
-/// A body of JSON.
+/// JSON of a request body.
 pub(super) struct Sent(pub Value);
 
 impl<S: Send + Sync> FromRequest<S> for Sent {
@@ -43,7 +43,7 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
     }
 }
 
-/// What a charge's request asks for.
+/// Validated request of a charge.
 pub(super) struct Asked {
     pub terms: Terms,
     pub amount: i64,
@@ -52,7 +52,7 @@ pub(super) struct Asked {
     pub sent: Map<String, Value>,
 }
 
-/// BACEN's word for a wrong charge.
+/// Returns BACEN's name of the error for an invalid charge.
 pub(super) fn kind_of_error(due: bool) -> &'static str {
     if due {
         "CobVOperacaoInvalida"
@@ -61,7 +61,7 @@ pub(super) fn kind_of_error(due: bool) -> &'static str {
     }
 }
 
-/// `^\d{1,10}\.\d{2}$`, in hundredths.
+/// Parses `^\d{1,10}\.\d{2}$` in hundredths.
 pub(super) fn hundredths(text: &str) -> Option<i64> {
     let (whole, part) = text.split_once('.')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
@@ -71,7 +71,7 @@ pub(super) fn hundredths(text: &str) -> Option<i64> {
     format!("{whole}{part}").parse().ok()
 }
 
-/// An amount to pay: not zero.
+/// Parses a positive amount in centavos.
 pub(super) fn centavos(value: &Value) -> Option<i64> {
     hundredths(value.as_str()?).filter(|amount| *amount > 0)
 }
@@ -171,7 +171,7 @@ fn read_due(calendar: &Value, price: &Value) -> Result<Terms, ApiError> {
     }))
 }
 
-/// A date that is set anew is not in the past.
+/// Refuses a due date in the past.
 pub(super) fn check_date(terms: &Terms, now: DateTime<Utc>) -> Result<(), ApiError> {
     match terms {
         Terms::Due(due) if due.date < day(now) => {
@@ -182,10 +182,10 @@ pub(super) fn check_date(terms: &Terms, now: DateTime<Utc>) -> Result<(), ApiErr
     }
 }
 
-/// Ten years; keeps dates within the calendar.
+/// Ten years: a limit that keeps dates within the calendar.
 const MAX_VALID_DAYS: u64 = 3_650;
 
-/// A name comes with exactly one document. Who pays by a due date is also to be found at an address.
+/// Validates the payer: a name with exactly one document, and an address for charges with a due date.
 fn check_payer(sent: &Map<String, Value>, due: bool, letters: bool) -> Result<(), ApiError> {
     let kind = kind_of_error(due);
     let Some(payer) = sent.get("devedor") else {
@@ -247,7 +247,7 @@ fn check_notes(sent: &Map<String, Value>, kind: &'static str) -> Result<(), ApiE
     }
 }
 
-/// What a later change of the request leaves: dates and prices field by field, all else as a whole.
+/// Returns the request with changes applied: dates and prices by field, other values as a whole.
 pub(super) fn merged(sent: &Map<String, Value>, changes: &Value) -> Value {
     let mut merged = sent.clone();
     for (name, value) in changes.as_object().into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! How this Efí behaves where its documents leave room.
+//! Settings of Efí's API Pix where its documents are unclear.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,28 +23,28 @@ pub(crate) enum RefundEnd {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    /// The shape of refusals.
+    /// Format of errors.
     pub errors: Family,
-    /// What answers "not found": 404, or 400 as some of Efí's pages say.
+    /// Status of "not found" responses: 404, or 400 as on some of Efí's pages.
     pub not_found_status: u16,
-    /// What answers a wrong pair of client id and secret.
+    /// Status of the response to a wrong pair of client id and secret.
     pub bad_pair_status: u16,
-    /// What new tokens may do.
+    /// Scopes of new tokens.
     pub scopes: Vec<String>,
-    /// The account's Pix keys; empty: every key.
+    /// Pix keys of the account. If empty, every key is accepted.
     pub keys: Vec<String>,
-    /// How returns end, if there is enough money.
+    /// Result of refunds if the balance is sufficient.
     pub refund_end: RefundEnd,
     pub refund_settles_ms: u64,
-    /// Whether a return that the merchant asked for is told when it ends.
+    /// True if a refund by the merchant is notified when it ends.
     pub refund_notifies: bool,
-    /// Whether `gnExtras` is told where `/v2/gn/config` does not say.
+    /// True if notifications contain `gnExtras` where `/v2/gn/config` does not decide.
     pub gn_extras: bool,
-    /// What each account has before any Pix, in centavos.
+    /// Opening balance of each account in centavos.
     pub opening_balance: i64,
-    /// Whether CNPJs with letters are known here.
+    /// True if CNPJs with letters are accepted.
     pub alphanumeric_cnpj: bool,
-    /// How the payer's CPF is masked.
+    /// Masked CPF of the payer.
     pub payer_cpf: String,
 }
 

@@ -1,4 +1,4 @@
-//! `/v2/webhook`: the one address of a Pix key; a later registration takes its place.
+//! Endpoints `/v2/webhook`: one webhook per Pix key. A later registration replaces it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::sim::lock;
 const KIND: &str = "WebhookOperacaoInvalida";
 const NAME: &str = "webhook_invalido";
 const TEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// What is older is not told again.
+/// Age after which a Pix is not resent.
 const MAX_AGE: TimeDelta = TimeDelta::days(30);
 
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl Webhook {
     }
 }
 
-/// `PUT /v2/webhook/{chave}`.
+/// Handles `PUT /v2/webhook/{chave}`.
 pub(super) async fn register(
     State(efi): State<Arc<Efi>>,
     Path(key): Path<String>,
@@ -66,7 +66,8 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Json(json!({ "webhookUrl": url }))))
 }
 
-/// The address must refuse a call without a certificate, and take one with Efí's. A receiver on plain HTTP cannot tell them apart.
+/// Tests a webhook: it must refuse a call without a certificate and accept one with Efí's. A receiver on plain HTTP cannot distinguish
+/// them.
 async fn test(efi: &Efi, url: &str) -> Result<(), ApiError> {
     let is_taken = async |client: &reqwest::Client| {
         let call = client.post(url).timeout(TEST_TIMEOUT).json(&json!({}));
@@ -90,7 +91,7 @@ fn absent() -> ApiError {
     ApiError::absent("webhook_nao_encontrado", message)
 }
 
-/// `GET /v2/webhook/{chave}`.
+/// Handles `GET /v2/webhook/{chave}`.
 pub(super) async fn read(
     State(efi): State<Arc<Efi>>,
     Path(key): Path<String>,
@@ -102,7 +103,7 @@ pub(super) async fn read(
     Ok(Json(webhook.json(&of.1)))
 }
 
-/// `DELETE /v2/webhook/{chave}`.
+/// Handles `DELETE /v2/webhook/{chave}`.
 pub(super) async fn remove(
     State(efi): State<Arc<Efi>>,
     Path(key): Path<String>,
@@ -112,7 +113,7 @@ pub(super) async fn remove(
     removed.map(|_| StatusCode::NO_CONTENT).ok_or_else(absent)
 }
 
-/// `GET /v2/webhook?inicio=&fim=`.
+/// Handles `GET /v2/webhook?inicio=&fim=`.
 pub(super) async fn list(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
@@ -128,7 +129,7 @@ pub(super) async fn list(
     Ok(Json(window.page("webhooks", &found)))
 }
 
-/// `POST /v2/gn/webhook/reenviar`: one try for each.
+/// Handles `POST /v2/gn/webhook/reenviar`: resends each notification once, without retries.
 pub(super) async fn resend(
     State(efi): State<Arc<Efi>>,
     Account(account): Account,
@@ -158,14 +159,14 @@ pub(super) async fn resend(
                 efi.send((&one.account, &one.key), &[one.reported], ("envio", &[]));
             }
         }
-        // nothing that this account sent ever comes back here
+        // a Pix that the simulated account sends is never returned
         Some("DEVOLUCAO_RECEBIDA") => return Err(no_pix()),
         _ => return Err(ApiError::invalid(KIND, "tipo")),
     }
     Ok(StatusCode::ACCEPTED)
 }
 
-/// As they were when they arrived.
+/// Returns the Pix without refunds, as in their first notification.
 fn bare(pix: Vec<Pix>) -> Vec<Pix> {
     let without = |pix: Pix| Pix {
         returns: Vec::new(),

@@ -1,4 +1,4 @@
-//! Keys, and whose they are.
+//! API keys and their accounts.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{
     errors::ApiError,
 };
 
-/// An account in one mode.
+/// Account in one mode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Account {
     pub id: String,
@@ -23,7 +23,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Of a request's key: a bearer, or the user of basic authentication.
+    /// Returns the account of a request's key: a bearer token, or the user name of basic authentication.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let refused = |message: String| {
             ApiError::new(StatusCode::UNAUTHORIZED, "invalid_request_error", message)
@@ -68,13 +68,13 @@ impl Account {
         })
     }
 
-    /// Whether a payment method type is switched on: an account's name may say `no_pix` or `no_boleto`.
+    /// Returns true if the account has this payment method. An account whose name contains `no_pix` or `no_boleto` lacks that method.
     pub(super) fn takes(&self, kind: &str) -> bool {
         !self.id.contains(&format!("no_{kind}"))
     }
 }
 
-/// A key as Stripe's messages show it.
+/// Masks a key as Stripe's messages do.
 fn masked(key: &str) -> String {
     const SHOWN: usize = 8;
     const TAIL: usize = 4;
@@ -85,7 +85,7 @@ fn masked(key: &str) -> String {
     format!("{head}{}{tail}", "*".repeat(hidden))
 }
 
-/// `GET /v1/account`.
+/// Handles `GET /v1/account`.
 pub(super) async fn read(State(stripe): State<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[])?;
     let capability = |kind: &str| {

@@ -1,4 +1,4 @@
-//! What only Stripe's simulator can do differently: `GET`, `PUT /_sim/stripe/behavior`.
+//! Settings of Stripe only: `GET`, `PUT /_sim/stripe/behavior`.
 
 use std::sync::Arc;
 
@@ -14,45 +14,47 @@ use serde_json::{Map, Value, json};
 use super::{Stripe, call::Cause};
 use crate::sim::lock;
 
-/// The defaults are what Stripe most likely does; what waits does so on the virtual clock.
+/// Behavior of the simulated Stripe. The defaults are Stripe's most likely behavior, with short or no delays. Delays run on the virtual
+/// clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Behavior {
-    /// A paid Pix is `processing` first, for `clearing_s`.
+    /// True if a paid Pix is `processing` for `clearing_s` first.
     pub pix_processing: bool,
-    /// How long a paid boleto (and such a Pix) is `processing`. Stripe: one business day.
+    /// Seconds for which a paid boleto (and a Pix with `pix_processing`) is `processing`. Stripe: one business day.
     pub clearing_s: i64,
-    /// When an address that says nothing else pays in test mode. Stripe: 180; none: never by itself.
+    /// Seconds after which an intent pays in test mode if its email address requests nothing else. Stripe: 180. Without it, such an intent
+    /// is not paid automatically.
     pub plain_email_pays_after_s: Option<i64>,
-    /// How far the search is behind.
+    /// Seconds by which the search index lags.
     pub search_lag_s: i64,
-    /// How long a refund of a Pix is `pending`.
+    /// Seconds for which a refund of a Pix is `pending`.
     pub pix_refund_settles_after_s: i64,
     pub refunds: RefundEnd,
-    /// When a dispute of a Pix, which nobody can contest, is lost.
+    /// Seconds after which a dispute of a Pix, which cannot be contested, is lost.
     pub pix_dispute_lost_after_s: i64,
-    /// Why cards are declined.
+    /// Decline code of declined cards.
     pub decline_code: String,
-    /// In how many parts cards pay where the session offers installments.
+    /// Number of installments of a card payment, if the session offers installments.
     pub installments: u32,
-    /// How long an idempotency key is kept.
+    /// Lifetime of an idempotency key in seconds.
     pub key_kept_s: i64,
-    /// How long a `POST` runs while its key is in use.
+    /// Duration of a `POST` in milliseconds, during which its key is in use.
     pub execution_ms: u64,
-    /// So many `POST`s end in a 500, which their keys keep.
+    /// Number of next `POST`s that fail with a 500, which their keys store.
     pub internal_errors: u32,
-    /// Those happen nevertheless.
+    /// True if these requests take effect nevertheless.
     pub internal_errors_after_effect: bool,
 }
 
-/// How refunds end.
+/// Result of refunds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RefundEnd {
     Succeed,
-    /// Instead of succeeding.
+    /// The refund fails without succeeding first.
     Fail,
-    /// After having succeeded, as long after it again.
+    /// A Pix refund succeeds and fails after the same delay again. Other refunds succeed at once and fail after the delay.
     FailLater,
 }
 
@@ -76,7 +78,7 @@ impl Default for Behavior {
     }
 }
 
-/// The control that only Stripe has.
+/// Returns the routes of the control API that only Stripe has.
 pub(super) fn control(stripe: Arc<Stripe>) -> Router {
     Router::new()
         .route("/_sim/stripe/behavior", get(read).put(change))
@@ -90,7 +92,7 @@ async fn read(State(stripe): State<Arc<Stripe>>) -> Json<Behavior> {
     Json(lock(&stripe.state).behavior.clone())
 }
 
-/// Changes what is named; the rest stays.
+/// Changes the named settings. The others remain.
 async fn change(
     State(stripe): State<Arc<Stripe>>,
     Json(changes): Json<Map<String, Value>>,
@@ -105,7 +107,7 @@ async fn change(
     Ok(Json(state.behavior.clone()))
 }
 
-/// A refund comes back: the bank did not take it.
+/// Fails a refund because the bank rejected it. The money returns to the balance.
 async fn fail(
     State(stripe): State<Arc<Stripe>>,
     Path(refund): Path<String>,

@@ -1,4 +1,4 @@
-//! Boletos: what the payer must say, when they end, and the line that is typed.
+//! Boletos: the payer's required data, the expiry, and the digitable line.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::America::Sao_Paulo;
@@ -6,13 +6,13 @@ use chrono_tz::America::Sao_Paulo;
 use super::{errors::ApiError, form::Form};
 
 const TAX_ID: &str = "payment_method_data[boleto][tax_id]";
-/// What Stripe takes in test mode besides true documents.
+/// Tax id that Stripe accepts in test mode in addition to valid documents.
 const TEST_TAX_ID: &str = "00000000000";
-/// The bank that registers the boletos.
+/// Number of the bank that registers the boletos.
 const BANK: &str = "033";
 const FREE_FIELD: usize = 25;
 
-/// The payer's document; refuses a payer who is not described in full.
+/// Returns the payer's document. Refuses a payer with missing data.
 pub(super) fn payer(form: &Form) -> Result<String, ApiError> {
     let tax_id = form.need(TAX_ID)?;
     for name in ["name", "email"] {
@@ -37,7 +37,7 @@ pub(super) fn payer(form: &Form) -> Result<String, ApiError> {
     }
 }
 
-/// The last second of the day in São Paulo that comes so many days later.
+/// Returns the last second of the day that is `days` later in São Paulo.
 pub(super) fn end(now: DateTime<Utc>, days: u64) -> DateTime<Utc> {
     let day = now.with_timezone(&Sao_Paulo).date_naive();
     let day = day.checked_add_days(Days::new(days)).unwrap_or(day);
@@ -46,7 +46,7 @@ pub(super) fn end(now: DateTime<Utc>, days: u64) -> DateTime<Utc> {
     end.map_or(now, |end| end.with_timezone(&Utc))
 }
 
-/// The 47 digits of a boleto of so many centavos.
+/// Returns the 47 digits of a boleto. `amount` is in centavos.
 pub(super) fn line(amount: i64, due: DateTime<Utc>, random: &str) -> String {
     let due = due.with_timezone(&Sao_Paulo).date_naive();
     let mut free: String = random
@@ -64,7 +64,7 @@ pub(super) fn line(amount: i64, due: DateTime<Utc>, random: &str) -> String {
     format!("{first}{second}{third}{check}{money}")
 }
 
-/// Days since 7 October 1997; after 9999 it goes on at 1000.
+/// Returns the due date factor: days since 7 October 1997. After 9999 it continues with 1000.
 fn factor(due: NaiveDate) -> i64 {
     const LAST: i64 = 9_999;
     const FIRST_AGAIN: i64 = 1_000;
@@ -89,7 +89,7 @@ fn mod_10(text: &str) -> u32 {
     (10 - sum % 10) % 10
 }
 
-/// Never 0, 10 or 11: 1 instead.
+/// Returns the modulo 11 check digit. 0, 10 and 11 become 1.
 fn mod_11(text: &str) -> u32 {
     let sum: u32 = digits(text)
         .rev()
@@ -102,7 +102,7 @@ fn mod_11(text: &str) -> u32 {
     }
 }
 
-/// A CPF, or a CNPJ with or without letters; punctuation does not matter.
+/// Returns true for a CPF or a CNPJ, with or without letters and punctuation.
 fn is_document(text: &str) -> bool {
     const CPF: [u32; 10] = [11, 10, 9, 8, 7, 6, 5, 4, 3, 2];
     const CNPJ: [u32; 13] = [6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2];
@@ -170,7 +170,7 @@ mod tests {
         let due = Utc.with_ymd_and_hms(2025, 2, 23, 2, 59, 59).unwrap();
         let line = line(12_345, due, "abcdefghijklmnopqrstuvwxyz");
         assert_eq!(line.len(), 47);
-        // the 22nd of February 2025 in São Paulo is the first day of the new count
+        // 22 February 2025 in São Paulo is the first day of the restarted factor
         assert_eq!(&line[33..], "10000000012345");
         for (from, to) in [(0, 9), (10, 20), (21, 31)] {
             assert_eq!(line[to..=to], mod_10(&line[from..to]).to_string());
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_published_boleto_has_our_check_digits() {
-        // a well-known sample of the Banco do Brasil's manual
+        // sample of Banco do Brasil's manual
         let line = "00190500954014481606906809350314337370000000100";
         assert_eq!(line[9..10], mod_10(&line[..9]).to_string());
         assert_eq!(line[20..21], mod_10(&line[10..20]).to_string());

@@ -1,4 +1,4 @@
-//! What moves the balance: charges, refunds, disputes, and Stripe's fees.
+//! Balance transactions of charges, refunds and disputes, and Stripe's fees.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use super::{
     transaction::Transaction,
 };
 
-/// What Stripe keeps (`docs/gateways/README.md#fees`), in basis points and in centavos.
+/// Stripe's fees (`docs/gateways/README.md#fees`), in basis points and in centavos.
 const PIX_FEE_BPS: i64 = 119;
 const BOLETO_FEE: i64 = 345;
 const CARD_FEE_BPS: i64 = 399;
 const CARD_FEE: i64 = 39;
-/// When the money can be paid out.
+/// Days until the money is available.
 const PIX_DAYS: i64 = 2;
 const BOLETO_DAYS: i64 = 2;
 const CARD_DAYS: i64 = 30;
 
-/// A balance transaction.
+/// Balance transaction.
 pub(super) struct Booking {
     account: Account,
     id: String,
@@ -74,7 +74,7 @@ impl Booking {
 }
 
 impl Transaction<'_> {
-    /// Books a charge that succeeded.
+    /// Books a successful charge.
     pub(super) fn book_charge(&mut self, charge: &str) {
         let Some(charge) = self.state.charges.any(charge) else {
             return;
@@ -108,7 +108,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Books what takes money away, or brings it back; the booking's id.
+    /// Books an amount without a fee, available at once, and returns the booking's id. A negative amount reduces the balance.
     pub(super) fn api(
         &mut self,
         account: &Account,
@@ -133,7 +133,7 @@ impl Transaction<'_> {
     }
 }
 
-/// `GET /v1/balance_transactions/{id}`.
+/// Handles `GET /v1/balance_transactions/{id}`.
 pub(super) async fn retrieve(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -145,7 +145,7 @@ pub(super) async fn retrieve(
     call.answer(&tx, booking.json(tx.now))
 }
 
-/// `GET /v1/balance_transactions`.
+/// Handles `GET /v1/balance_transactions`.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN, &["source", "type", "currency", "payout"]])?;
     let tx = stripe.begin(call.cause.clone());
@@ -162,7 +162,7 @@ pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Ans
     call.answer(&tx, page)
 }
 
-/// `GET /v1/balance`.
+/// Handles `GET /v1/balance`.
 pub(super) async fn balance(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[])?;
     let tx = stripe.begin(call.cause.clone());

@@ -1,4 +1,4 @@
-//! One call of the API: who asks, with what.
+//! Call of the API: account, parameters and cause.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use super::{
 };
 use crate::listener::About;
 
-/// The longest form.
+/// Largest form in bytes.
 pub(super) const MAX_BODY: usize = 1 << 20;
 
-/// Names a request; set on it before it is routed.
+/// Id of a request. Set before the request is routed.
 #[derive(Clone)]
 pub(super) struct RequestId(pub String);
 
-/// What made an event happen; nothing at all for what time or the control does.
+/// Request and idempotency key that caused an event. Empty if the clock or the control API caused it.
 #[derive(Clone, Default)]
 pub(super) struct Cause {
     pub request: Option<String>,
@@ -44,14 +44,14 @@ pub(super) struct Reply {
 pub(super) type Answer = Result<Reply, ApiError>;
 
 impl Call {
-    /// Refuses parameters that are in none of `known`, apart from `expand`.
+    /// Refuses parameters that are in none of `known`, except `expand`.
     pub(super) fn only(&self, known: &[&[&str]]) -> Result<(), ApiError> {
         let mut all = vec![&["expand[]"][..]];
         all.extend_from_slice(known);
         self.form.only(&all)
     }
 
-    /// An object with what `expand[]` asks for.
+    /// Creates a reply with the objects that `expand[]` requests.
     pub(super) fn answer(&self, tx: &Transaction, mut body: Value) -> Answer {
         expand::all(&mut body, &self.form.list("expand"), (tx, &self.account))?;
         Ok(Reply { body, about: None })
@@ -59,7 +59,7 @@ impl Call {
 }
 
 impl Reply {
-    /// Says which charge it was about.
+    /// Sets the reference of the charge that the reply is about.
     pub(super) fn about(mut self, reference: &str) -> Self {
         self.about = Some(reference.to_owned());
         self
@@ -120,7 +120,7 @@ impl FromRequest<Arc<Stripe>> for Call {
     }
 }
 
-/// `2024-06-20`, or with a name: `2026-10-28.endive`.
+/// Returns true for an API version: a date such as `2024-06-20`, or with a name such as `2026-10-28.endive`.
 pub(super) fn is_version(version: &str) -> bool {
     let (day, name) = version.split_once('.').unwrap_or((version, "acacia"));
     chrono::NaiveDate::parse_from_str(day, "%Y-%m-%d").is_ok()

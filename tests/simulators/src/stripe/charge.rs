@@ -1,4 +1,4 @@
-//! Charges: money that came, or did not.
+//! Charges: successful and failed payments.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{
     transaction::Transaction,
 };
 
-/// Not simulated.
+/// Fields that are not simulated.
 const NULL: [&str; 16] = [
     "application",
     "application_fee",
@@ -47,17 +47,17 @@ pub(super) struct Charge {
     pub intent: String,
     pub method: Option<String>,
     pub means: Means,
-    /// `payment_method_details`, the part of its type.
+    /// Part of `payment_method_details` for the charge's payment method type.
     details: Value,
     billing: Value,
     metadata: Map<String, Value>,
     description: Option<String>,
     receipt_email: Option<String>,
-    /// In centavos, failed refunds not counted.
+    /// Amount refunded in centavos, without failed refunds.
     pub refunded: i64,
     pub dispute: Option<String>,
     pub booking: Option<String>,
-    /// Why it was declined.
+    /// Decline code, if the charge was declined.
     pub declined: Option<String>,
 }
 
@@ -79,7 +79,7 @@ impl Resource for Charge {
 }
 
 impl Charge {
-    /// What an intent's payer pays: as much as the intent received.
+    /// Creates the charge for an intent, with the amount that the intent received.
     pub(super) fn of(tx: &Transaction, intent: &Intent) -> Self {
         let method = intent
             .method
@@ -140,7 +140,7 @@ impl Charge {
 
 pub(super) const DECLINED: &str = "Your card was declined.";
 
-/// Of a settled Pix.
+/// Returns the `endToEndId` of a settled Pix.
 fn end_to_end_id(tx: &Transaction) -> String {
     const ISPB: &str = "18236120";
     const OWN: usize = 11;
@@ -169,7 +169,7 @@ fn card(tx: &Transaction, intent: &Intent) -> Value {
     })
 }
 
-/// `GET /v1/charges/{id}`.
+/// Handles `GET /v1/charges/{id}`.
 pub(super) async fn retrieve(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -181,7 +181,7 @@ pub(super) async fn retrieve(
     call.answer(&tx, charge.json())
 }
 
-/// `GET /v1/charges`.
+/// Handles `GET /v1/charges`.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[
         &lists::KNOWN,

@@ -1,4 +1,4 @@
-//! Objects in the order of their making, each an account's own.
+//! Collection of objects in the order of creation. Each object belongs to an account.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 
 use super::{account::Account, errors::ApiError};
 
-/// Something that has an id and belongs to an account in one mode.
+/// Object that has an id and belongs to an account in one mode.
 pub(super) trait Resource {
-    /// What Stripe calls it in messages.
+    /// Name of the object in Stripe's messages.
     const NAME: &'static str;
-    /// What Stripe calls its id where the id is part of the path.
+    /// Name of the path parameter for the object's id.
     const PARAM: &'static str;
     fn id(&self) -> &str;
     fn account(&self) -> &Account;
@@ -37,7 +37,7 @@ impl<T: Resource> Collection<T> {
         self.all.insert(item.id().to_owned(), item);
     }
 
-    /// Forgets the oldest above so many.
+    /// Deletes the oldest objects in excess of `most`.
     pub(super) fn trim(&mut self, most: usize) {
         while self.order.len() > most {
             if let Some(oldest) = self.order.pop_front() {
@@ -51,7 +51,7 @@ impl<T: Resource> Collection<T> {
         self.all.remove(id);
     }
 
-    /// Whoever it belongs to.
+    /// Returns an object of any account.
     pub(super) fn any(&self, id: &str) -> Option<&T> {
         self.all.get(id)
     }
@@ -64,7 +64,7 @@ impl<T: Resource> Collection<T> {
         self.any(id).filter(|item| item.account() == account)
     }
 
-    /// Refuses an id that this account does not have in this mode.
+    /// Returns an object, or refuses an id that this account does not have in this mode.
     pub(super) fn get(&self, account: &Account, id: &str) -> Result<&T, ApiError> {
         self.find(account, id).ok_or_else(|| {
             let other_mode = self
@@ -81,12 +81,12 @@ impl<T: Resource> Collection<T> {
             .ok_or_else(|| ApiError::absent(T::NAME, T::PARAM, id, None))
     }
 
-    /// Everything, newest first.
+    /// Returns all objects, newest first.
     pub(super) fn newest(&self) -> impl Iterator<Item = &T> {
         self.order.iter().rev().filter_map(|id| self.all.get(id))
     }
 
-    /// What an account has in one mode, newest first.
+    /// Returns the objects of an account in one mode, newest first.
     pub(super) fn of(&self, account: &Account) -> impl Iterator<Item = &T> {
         self.newest().filter(move |item| item.account() == account)
     }

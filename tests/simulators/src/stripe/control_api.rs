@@ -1,4 +1,4 @@
-//! What the control sees, and what it does to charges.
+//! Implementation of the control API for Stripe.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::{
     sim::{Sim, lock},
 };
 
-/// What a person means by a charge.
+/// Object that the control API's id or reference selects.
 enum Target {
     Intent(String),
     Session(String),
 }
 
 impl Stripe {
-    /// If charges pay themselves: this one will.
+    /// Pays the intent automatically after a delay, if the settings require it.
     pub(super) fn expect_payment(self: &Arc<Self>, id: &str) {
         if let Some(after_ms) = self.sim.settings().auto_pay_ms {
             let (stripe, id) = (self.clone(), id.to_owned());
@@ -36,7 +36,8 @@ impl Stripe {
 }
 
 impl State {
-    /// By the id of an intent, a session or a charge, or by a reference: the payable one, or the newest.
+    /// Finds an object by the id of an intent, a session or a charge, or by a reference. A payable object comes first, otherwise the
+    /// newest.
     fn target(&self, name: &str) -> Option<Target> {
         let direct = |id: &str| {
             if let Some(session) = self.sessions.any(id) {
@@ -112,7 +113,7 @@ impl State {
         }
     }
 
-    /// By an open dispute or a lost one.
+    /// Returns true if the charge has an open or a lost dispute.
     fn is_disputed(&self, charge: &Charge) -> bool {
         let dispute = charge.dispute.as_ref().and_then(|id| self.disputes.any(id));
         dispute.is_some_and(|dispute| dispute.status != "won")
@@ -241,7 +242,7 @@ impl ControlApi for Stripe {
         let original = tx.state.intents.any(&id);
         let account = original.ok_or("there is no such intent")?.account.clone();
         for _ in 0..count {
-            // of a hosted page, which the merchant made by itself
+            // a copy represents an intent of a hosted page that the merchant created directly
             let object = json!({
                 "id": tx.id("pi"), "object": "payment_intent", "amount": 100, "amount_received": 0, "currency": "brl",
                 "created": tx.now.timestamp(), "status": "requires_payment_method", "payment_method_types": ["card"],

@@ -1,4 +1,4 @@
-//! What every answer carries.
+//! Headers and errors that all responses share.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
     errors::ApiError,
 };
 
-/// Names the request, and stamps its answer.
+/// Assigns an id to the request, and sets the shared headers of the response.
 pub(super) async fn stamp(
     State(stripe): State<Arc<Stripe>>,
     mut request: Request,
@@ -40,7 +40,7 @@ pub(super) async fn stamp(
     response
 }
 
-/// Puts refusals into words.
+/// Replaces an `ApiError` with the error response.
 pub(super) async fn word(request: Request, next: Next) -> Response<Body> {
     let id = id_of(&request);
     let live = is_live(request.headers());
@@ -57,7 +57,7 @@ pub(super) async fn word(request: Request, next: Next) -> Response<Body> {
     }
 }
 
-/// A refusal that came after the call had begun.
+/// Marker of an error that occurred after the call had begun.
 #[derive(Clone)]
 pub(super) struct Executed;
 

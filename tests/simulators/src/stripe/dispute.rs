@@ -1,4 +1,4 @@
-//! Disputes: of cards, which can be contested, and of Pix (a MED), which cannot.
+//! Disputes of cards, which can be contested, and of Pix (MED), which cannot.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use super::{
     transaction::Transaction,
 };
 
-/// How long the merchant may answer.
+/// Days in which the merchant may respond.
 const ANSWER_DAYS: i64 = 7;
-/// What an answer may consist of; all null here.
+/// Fields of the merchant's evidence. All are null in the simulator.
 const EVIDENCE: [&str; 27] = [
     "access_activity_log",
     "billing_address",
@@ -115,7 +115,7 @@ impl Dispute {
 }
 
 impl Transaction<'_> {
-    /// The payer claims so many centavos back, if not all that is left.
+    /// Opens a dispute by the payer. `amount` is in centavos and defaults to the amount that is not refunded.
     pub(super) fn open_dispute(&mut self, charge: &str, amount: Option<i64>) -> Result<(), String> {
         let charge = self
             .state
@@ -164,7 +164,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// An open one ends.
+    /// Closes an open dispute.
     pub(super) fn end_dispute(&mut self, id: &str, won: bool) {
         let Some(dispute) = self
             .state
@@ -193,7 +193,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Of a charge, as the control asks for it.
+    /// Closes the dispute of a charge for the control API.
     pub(super) fn close_dispute(&mut self, charge: &str, won: bool) -> Result<(), String> {
         let charge = self.state.charges.any(charge);
         let dispute = charge.and_then(|charge| self.state.disputes.any(charge.dispute.as_ref()?));
@@ -216,7 +216,7 @@ impl Transaction<'_> {
     }
 }
 
-/// `GET /v1/disputes/{id}`.
+/// Handles `GET /v1/disputes/{id}`.
 pub(super) async fn retrieve(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -228,7 +228,7 @@ pub(super) async fn retrieve(
     call.answer(&tx, dispute.json(&tx.state, tx.now))
 }
 
-/// `GET /v1/disputes`.
+/// Handles `GET /v1/disputes`.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN, &["charge", "payment_intent"]])?;
     let tx = stripe.begin(call.cause.clone());

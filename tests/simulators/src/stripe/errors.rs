@@ -1,4 +1,4 @@
-//! Refusals, in Stripe's shape. `docs/gateways/stripe.md#errors`.
+//! Errors in Stripe's format. `docs/gateways/stripe.md#errors`.
 
 use axum::{
     Json,
@@ -17,7 +17,7 @@ pub(super) struct ApiError {
     code: Option<&'static str>,
     param: Option<String>,
     message: String,
-    /// The call had begun, so that its idempotency key keeps this answer.
+    /// True if the call had begun, so that its idempotency key stores the error.
     pub executed: bool,
     intent: Option<Box<Value>>,
 }
@@ -35,7 +35,7 @@ impl ApiError {
         }
     }
 
-    /// A request that is refused before anything happens.
+    /// Creates the error for a request that is refused before it has any effect.
     pub(super) fn invalid(
         code: Option<&'static str>,
         param: &str,
@@ -58,7 +58,7 @@ impl ApiError {
         Self::invalid(Some("parameter_unknown"), param, message)
     }
 
-    /// What an object's state does not allow.
+    /// Creates the error for an operation that the object's state forbids.
     pub(super) fn state(code: Option<&'static str>, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -67,7 +67,8 @@ impl ApiError {
         }
     }
 
-    /// `seen_from`: the object exists, and whether the key is of live mode.
+    /// Creates the error for an object that does not exist. `seen_from` is set if it exists in the other mode: true if the key is of live
+    /// mode.
     pub(super) fn absent(name: &str, param: &str, id: &str, seen_from: Option<bool>) -> Self {
         let hint = match seen_from {
             None => "",
@@ -88,7 +89,7 @@ impl ApiError {
         }
     }
 
-    /// An id in a parameter that leads nowhere.
+    /// Creates the error for a parameter whose id does not exist.
     pub(super) fn no_such(name: &str, param: &str, id: &str) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -106,7 +107,7 @@ impl ApiError {
         self
     }
 
-    /// The intent that is in the way.
+    /// Adds the intent whose state forbids the operation.
     pub(super) fn intent(mut self, intent: Value) -> Self {
         self.intent = Some(Box::new(intent));
         self
@@ -116,7 +117,7 @@ impl ApiError {
         &self.message
     }
 
-    /// The answer; `request`: its id and mode, if it reached the API at all.
+    /// Creates the response. `request` is the request's id and mode, if the request reached the API.
     pub(super) fn answer(&self, request: Option<(&str, bool)>) -> Response<Body> {
         let mut error = json!({ "type": self.kind, "message": self.message });
         if let Some(code) = self.code {
@@ -158,7 +159,7 @@ impl ApiError {
     }
 }
 
-/// Carries the refusal outwards, to where the request's id is known.
+/// Stores the error in the response's extensions; an outer layer that knows the request's id formats it.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response<Body> {
         let mut response = self.status.into_response();

@@ -1,4 +1,4 @@
-//! What happened, as told and as listed.
+//! Events, as sent and as listed.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::{
     list,
 };
 
-/// How long events are listed.
+/// Time for which events are listed.
 const LISTED: TimeDelta = TimeDelta::days(30);
 
 pub(super) struct Event {
@@ -22,7 +22,7 @@ pub(super) struct Event {
     id: String,
     created_at: DateTime<Utc>,
     kind: String,
-    /// As JSON: an event never changes, and there are many.
+    /// Event as JSON text, because an event never changes and many are stored.
     text: String,
 }
 
@@ -60,7 +60,7 @@ impl Event {
     }
 }
 
-/// `GET /v1/events/{id}`.
+/// Handles `GET /v1/events/{id}`.
 pub(super) async fn read(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -72,7 +72,7 @@ pub(super) async fn read(
     call.answer(&tx, event.json())
 }
 
-/// `GET /v1/events`: those of 30 days, newest first.
+/// Handles `GET /v1/events`: returns the events of 30 days, newest first.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&list::KNOWN, &["type", "types[]", "delivery_success"]])?;
     let tx = stripe.begin(call.cause.clone());
@@ -88,7 +88,7 @@ pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Ans
     call.answer(&tx, page)
 }
 
-/// `charge.*` is every kind that begins so.
+/// Returns true if the event type matches. `charge.*` matches every type with that prefix.
 fn is_kind(kind: &str, wanted: &str) -> bool {
     match wanted.strip_suffix('*') {
         Some(prefix) => kind.starts_with(prefix),

@@ -1,15 +1,15 @@
-//! `expand[]`: objects instead of their ids.
+//! Expansion by `expand[]`: replaces ids with their objects.
 
 use serde_json::{Value, json};
 
 use super::{account::Account, errors::ApiError, transaction::Transaction};
 
-/// How deep an expansion goes.
+/// Maximum depth of an expansion.
 const MAX_LEVELS: usize = 4;
 
 type Known<'a> = (&'a Transaction<'a>, &'a Account);
 
-/// Inlines what the paths name.
+/// Replaces the ids at the paths with their objects.
 pub(super) fn all(body: &mut Value, paths: &[&str], known: Known) -> Result<(), ApiError> {
     for path in paths {
         let names: Vec<&str> = path.split('.').collect();
@@ -27,7 +27,7 @@ pub(super) fn all(body: &mut Value, paths: &[&str], known: Known) -> Result<(), 
     Ok(())
 }
 
-/// Whether the path exists.
+/// Replaces the ids at one path. Returns true if the path exists.
 fn inline(body: &mut Value, names: &[&str], known: Known) -> bool {
     let Some((name, deeper)) = names.split_first() else {
         return true;
@@ -49,7 +49,7 @@ fn inline(body: &mut Value, names: &[&str], known: Known) -> bool {
     }
 }
 
-/// Adds the lists that an object shows only on demand.
+/// Adds a list that an object contains only on request.
 fn include(body: &mut Value, name: &str, (tx, account): Known) {
     let state = &tx.state;
     let id = body["id"].as_str().unwrap_or_default().to_owned();

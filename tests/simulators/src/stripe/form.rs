@@ -9,7 +9,7 @@ const MAX_METADATA: usize = 50;
 const MAX_METADATA_KEY: usize = 40;
 const MAX_METADATA_VALUE: usize = 500;
 
-/// The fields of a form, in their order.
+/// Fields of a form in their order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Form(Vec<(String, String)>);
 
@@ -18,13 +18,13 @@ impl Form {
         Self(form_urlencoded::parse(bytes).into_owned().collect())
     }
 
-    /// The same fields in an order of their own: what makes two requests the same.
+    /// Returns the sorted fields, so that requests can be compared.
     pub(super) fn sorted(mut self) -> Vec<(String, String)> {
         self.0.sort();
         self.0
     }
 
-    /// An empty text unsets, so it counts as absent.
+    /// Returns a field's text. An empty text unsets the field, so it counts as absent.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut fields = self.0.iter().filter(|(field, _)| field == name);
         let value = fields.next().map(|(_, value)| value.as_str());
@@ -75,7 +75,7 @@ impl Form {
         }
     }
 
-    /// One of some words.
+    /// Returns a field's value, which must be one of `words`.
     pub(super) fn word(
         &self,
         name: &str,
@@ -91,7 +91,7 @@ impl Form {
         })
     }
 
-    /// A list of texts, numbered or not.
+    /// Returns the texts of a list, with or without indexes.
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
         let fields = self.0.iter().filter(|(field, _)| {
             let inside = field.strip_prefix(name).and_then(inside);
@@ -100,7 +100,7 @@ impl Form {
         fields.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The prefixes of a list's elements: `line_items[0]`, `line_items[1]`.
+    /// Returns the prefixes of a list's elements: `line_items[0]`, `line_items[1]`.
     pub(super) fn elements(&self, name: &str) -> Vec<String> {
         let mut found = Vec::new();
         for (field, _) in &self.0 {
@@ -114,7 +114,7 @@ impl Form {
         found
     }
 
-    /// Whether anything stands in the brackets of a field.
+    /// Returns true if the field, or any field within its brackets, exists.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(field, _)| {
             field
@@ -123,7 +123,7 @@ impl Form {
         })
     }
 
-    /// Metadata, within Stripe's limits.
+    /// Returns the metadata and checks Stripe's limits.
     pub(super) fn metadata(&self, name: &str) -> Result<Map<String, Value>, ApiError> {
         let refused = |message: String| ApiError::invalid(None, name, message);
         let mut map = Map::new();
@@ -154,7 +154,7 @@ impl Form {
         Ok(map)
     }
 
-    /// Refuses what the call does not know. In `known`, `[]` stands for any index and `[*]` for any name.
+    /// Refuses unknown parameters. In `known`, `[]` matches any index and `[*]` any name.
     pub(super) fn only(&self, known: &[&[&str]]) -> Result<(), ApiError> {
         for (field, _) in &self.0 {
             let mut patterns = known.iter().flat_map(|group| group.iter());
@@ -166,7 +166,7 @@ impl Form {
     }
 }
 
-/// What stands in a field's next brackets, and what follows them.
+/// Returns the content of a field's next brackets, and the rest.
 fn inside(field: &str) -> Option<(&str, &str)> {
     field.strip_prefix('[')?.split_once(']')
 }

@@ -1,4 +1,4 @@
-//! Keys under which a request happens once. `docs/gateways/stripe.md#references-and-idempotency`.
+//! Idempotency keys, under which a request takes effect once. `docs/gateways/stripe.md#references-and-idempotency`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,19 +21,19 @@ use super::{
 use crate::sim::lock;
 
 const MAX_KEY: usize = 255;
-/// The longest answer.
+/// Largest response in bytes.
 const MAX_ANSWER: usize = 1 << 24;
 
-/// By account and key.
+/// Account and idempotency key.
 type Place = (Account, String);
 
-/// What happened under a key.
+/// Request and response stored under a key.
 #[derive(Clone)]
 pub(super) struct Stored {
     path: String,
     fields: Vec<(String, String)>,
     since: DateTime<Utc>,
-    /// None while the first request runs.
+    /// Response. Absent while the first request runs.
     done: Option<Done>,
 }
 
@@ -44,7 +44,7 @@ struct Done {
     request: String,
 }
 
-/// Lets a `POST` with a key happen once.
+/// Runs a `POST` with an idempotency key only once.
 pub(super) async fn once(
     State(stripe): State<Arc<Stripe>>,
     request: Request,
@@ -72,7 +72,7 @@ pub(super) async fn once(
     if let Some(answer) = begin(&stripe, &place, &stored, &id) {
         return answer;
     }
-    // to its end, even if the client hangs up meanwhile
+    // the call runs to its end even if the client disconnects
     let request = Request::from_parts(parts, Body::from(body));
     let inner = stripe.clone();
     let running = stripe.sim.tracker.spawn(async move {
@@ -82,7 +82,7 @@ pub(super) async fn once(
     running.await.unwrap_or_else(|_| internal(None))
 }
 
-/// The answer of an earlier request under the same key; or nothing, and the key is taken.
+/// Returns the response for a key that is invalid or was used before. Otherwise reserves the key and returns nothing.
 fn begin(stripe: &Stripe, place: &Place, new: &Stored, id: &str) -> Option<Response<Body>> {
     let (account, key) = place;
     let refuse = |status, message: String| ApiError::new(status, "idempotency_error", message);
@@ -144,7 +144,7 @@ fn replay(done: &Done) -> Response<Body> {
     replayed
 }
 
-/// Keeps the answer, unless the request was refused before anything happened.
+/// Stores the response, unless the request was refused before it had any effect.
 async fn end(
     stripe: &Stripe,
     place: Place,
@@ -171,7 +171,7 @@ async fn end(
     Response::from_parts(parts, Body::from(body))
 }
 
-/// Runs the call, or fails instead of it or after it, where the behavior says so.
+/// Runs the call, or fails instead of it or after it if the behavior requires it.
 async fn execute(stripe: &Stripe, request: Request, next: Next) -> Response<Body> {
     let (wait_ms, crash) = {
         let behavior = &mut lock(&stripe.state).behavior;

@@ -10,7 +10,7 @@ use super::{
     form::Form,
 };
 
-/// The parameters of every list.
+/// Parameters of every list.
 pub(super) const KNOWN: [&str; 8] = [
     "limit",
     "starting_after",
@@ -24,7 +24,7 @@ pub(super) const KNOWN: [&str; 8] = [
 const DEFAULT_LIMIT: i64 = 10;
 const MAX_LIMIT: i64 = 100;
 
-/// A page of what `wanted` lets through.
+/// Returns a page of the objects that `wanted` accepts.
 pub(super) fn page<T: Resource>(
     call: &Call,
     collection: &Collection<T>,
@@ -41,7 +41,7 @@ pub(super) fn page<T: Resource>(
             return Err(ApiError::no_such(T::NAME, name, id));
         }
     }
-    // a cursor may itself not be wanted, so places count in the whole list
+    // a cursor may be an object that `wanted` rejects, so positions count in the whole list
     let place = |id: &str| {
         collection
             .of(&call.account)
@@ -84,7 +84,7 @@ pub(super) fn limit(form: &Form) -> Result<usize, ApiError> {
     })
 }
 
-/// `created`, or its bounds, in seconds.
+/// Range of the `created` parameter, in Unix seconds.
 struct Period {
     from: i64,
     to: i64,

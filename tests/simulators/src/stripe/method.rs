@@ -1,4 +1,4 @@
-//! How a payer pays: `payment_method_data`, and the payment method made of it.
+//! Payment methods, and the `payment_method_data` that creates them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
     form::Form,
 };
 
-/// What `payment_method_data` may hold.
+/// Fields of `payment_method_data`.
 pub(super) const KNOWN: [&str; 16] = [
     "payment_method_data[type]",
     "payment_method_data[pix]",
@@ -95,7 +95,7 @@ impl Method {
     }
 }
 
-/// The card that everybody pays with.
+/// Returns the card of every payer.
 fn card() -> Value {
     json!({
         "brand": "visa", "checks": { "address_line1_check": null, "address_postal_code_check": null, "cvc_check": "pass" },
@@ -105,7 +105,7 @@ fn card() -> Value {
     })
 }
 
-/// The means of a form; none if it names none.
+/// Reads the payment method of a form, or nothing if the form has none.
 pub(super) fn read(form: &Form) -> Result<Option<Means>, ApiError> {
     const TYPE: &str = "payment_method_data[type]";
     if !form.has("payment_method_data") {
@@ -136,7 +136,7 @@ pub(super) fn billing(form: &Form) -> Value {
     })
 }
 
-/// `GET /v1/payment_methods/{id}`.
+/// Handles `GET /v1/payment_methods/{id}`.
 pub(super) async fn retrieve(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,

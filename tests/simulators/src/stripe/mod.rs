@@ -45,7 +45,7 @@ use errors::ApiError;
 use state::State;
 
 const VERSION: &str = "2026-10-28.endive";
-/// How often time is let do its work when nobody asks anything.
+/// Interval at which due changes are applied without a request.
 const TICK: Duration = Duration::from_millis(100);
 
 pub(crate) struct Stripe {
@@ -62,7 +62,7 @@ impl Stripe {
     }
 }
 
-/// Everything that is served; starts the clock, too.
+/// Returns all routes and starts the clock.
 pub(crate) fn router(stripe: Arc<Stripe>) -> Router {
     tick(stripe.clone());
     let control = behavior::control(stripe.clone());
@@ -134,7 +134,7 @@ async fn unrecognized(request: Request) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
 }
 
-/// Time goes on though nobody asks.
+/// Applies due changes in the background, even without requests.
 fn tick(stripe: Arc<Stripe>) {
     if stripe.sim.is_in_process() {
         return;

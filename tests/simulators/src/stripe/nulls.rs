@@ -1,4 +1,4 @@
-//! Keys that Stripe always sends, and that are null here.
+//! Fields that Stripe always sends and that are null in the simulator.
 
 use serde_json::Value;
 

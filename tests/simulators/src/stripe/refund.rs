@@ -44,7 +44,7 @@ pub(super) struct Refund {
     reason: Option<&'static str>,
     metadata: Map<String, Value>,
     booking: String,
-    /// What brought the money of a failed one back.
+    /// Id of the balance transaction that returned the money of a failed refund.
     failure_booking: Option<String>,
     kind: &'static str,
 }
@@ -88,7 +88,7 @@ impl Refund {
     }
 }
 
-/// What is asked for: centavos, if not all, and why.
+/// Refund request. The amount is in centavos and defaults to the whole.
 pub(super) struct Wish {
     pub amount: Option<i64>,
     pub reason: Option<&'static str>,
@@ -96,7 +96,7 @@ pub(super) struct Wish {
 }
 
 impl Transaction<'_> {
-    /// Gives money back, or says why not; the refund's id.
+    /// Refunds a charge and returns the refund's id, or the reason why it cannot be refunded.
     pub(super) fn refund(&mut self, charge: &str, request: Wish) -> Result<String, ApiError> {
         let charge = self.state.charges.any(charge).cloned();
         let charge = charge.ok_or_else(|| ApiError::no_such("charge", "charge", ""))?;
@@ -138,7 +138,7 @@ impl Transaction<'_> {
         Ok(id)
     }
 
-    /// The bank took it.
+    /// Completes a pending refund.
     pub(super) fn settle_refund(&mut self, id: &str) {
         let Some(refund) = self
             .state
@@ -159,7 +159,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// The money comes back, even of one that had succeeded; whether there was something to fail.
+    /// Fails a refund, even a successful one, and returns the money to the balance. Returns false if no such refund can fail.
     pub(super) fn fail_refund(&mut self, id: &str) -> bool {
         let Some(refund) = self
             .state
@@ -203,7 +203,7 @@ impl Transaction<'_> {
     }
 }
 
-/// How much of the charge is given back.
+/// Returns the amount to refund in centavos, or the reason why the charge cannot be refunded.
 fn refundable(charge: &Charge, wanted: Option<i64>, now: DateTime<Utc>) -> Result<i64, ApiError> {
     let id = &charge.id;
     let left = charge.amount - charge.refunded;
@@ -240,7 +240,7 @@ fn refundable(charge: &Charge, wanted: Option<i64>, now: DateTime<Utc>) -> Resul
     Ok(amount)
 }
 
-/// `POST /v1/refunds`.
+/// Handles `POST /v1/refunds`.
 pub(super) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&KNOWN])?;
     let form = &call.form;
@@ -265,7 +265,7 @@ pub(super) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> A
     call.answer(&tx, refund.json())
 }
 
-/// The charge that the form names, or that of its intent.
+/// Returns the charge that the form names, or the charge of its intent.
 fn charge_of(tx: &Transaction, account: &Account, form: &Form) -> Result<String, ApiError> {
     if let Some(id) = form.get("charge") {
         let charge = tx.state.charges.find(account, id);
@@ -294,7 +294,7 @@ fn charge_of(tx: &Transaction, account: &Account, form: &Form) -> Result<String,
     })
 }
 
-/// `GET /v1/refunds/{id}`.
+/// Handles `GET /v1/refunds/{id}`.
 pub(super) async fn retrieve(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -306,7 +306,7 @@ pub(super) async fn retrieve(
     call.answer(&tx, refund.json())
 }
 
-/// `GET /v1/refunds`.
+/// Handles `GET /v1/refunds`.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN, &["charge", "payment_intent"]])?;
     let tx = stripe.begin(call.cause.clone());

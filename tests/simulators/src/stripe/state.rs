@@ -1,4 +1,4 @@
-//! All that Stripe knows.
+//! State of the simulated Stripe.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,24 +22,24 @@ pub(super) struct State {
     pub sessions: Collection<Session>,
     pub events: Collection<Event>,
     pub endpoints: Collection<Endpoint>,
-    /// Intents and sessions by the merchant's own reference, in the order of their making.
+    /// Ids of intents and sessions by the merchant's reference, in the order of creation.
     pub references: HashMap<String, Vec<String>>,
-    /// By account and key.
+    /// Stored requests by account and idempotency key.
     pub keys: HashMap<(Account, String), Stored>,
-    /// What time will do, by when; the number keeps the order.
+    /// Planned changes by time. The number preserves their order.
     pub agenda: BTreeMap<(DateTime<Utc>, u64), Due>,
     pub numbered: u64,
 }
 
-/// What time does to the object with this id.
+/// Planned change of the object with this id.
 #[derive(Clone, Debug)]
 pub(super) enum Due {
-    /// An intent's code or voucher, if its time has come.
+    /// Expires an intent's code or voucher if its time has passed.
     Expire(String),
-    /// The same, whatever its time.
+    /// Expires an intent's code or voucher regardless of its time.
     ExpireNow(String),
     Pay(String),
-    /// A paid intent's money arrives.
+    /// Completes the payment of a paid intent.
     Clear(String),
     SettleRefund(String),
     FailRefund(String),

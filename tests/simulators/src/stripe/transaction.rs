@@ -1,4 +1,4 @@
-//! One turn at the simulator: the state locked, the time fixed, and who made it happen.
+//! Transaction on the simulator: the locked state, a fixed time, and the cause of its changes.
 
 use std::sync::{Arc, MutexGuard};
 
@@ -17,11 +17,11 @@ use crate::{
     sim::{Sim, lock},
 };
 
-/// Live mode: up to three days, with growing pauses.
+/// Seconds between tries in live mode: up to three days, with growing delays.
 const LIVE_SCHEDULE_S: [u64; 8] = [5, 30, 300, 1_800, 7_200, 28_800, 86_400, 86_400];
-/// Test mode: three times in a few hours.
+/// Seconds between tries in test mode: three times in a few hours.
 const TEST_SCHEDULE_S: [u64; 3] = [5, 600, 7_200];
-/// How many events are remembered.
+/// Number of events that are stored.
 const EVENTS: usize = 20_000;
 
 pub(super) struct Transaction<'a> {
@@ -29,12 +29,12 @@ pub(super) struct Transaction<'a> {
     pub state: MutexGuard<'a, State>,
     pub now: DateTime<Utc>,
     pub cause: Cause,
-    /// Events happen, and nobody is told.
+    /// True if events are stored but not sent.
     pub silent: bool,
 }
 
 impl Stripe {
-    /// Waits for the turn, and lets time do its work first.
+    /// Locks the state and applies due changes before the transaction begins.
     pub(super) fn begin(&self, cause: Cause) -> Transaction<'_> {
         let mut tx = Transaction {
             sim: &self.sim,
@@ -55,7 +55,7 @@ impl Transaction<'_> {
         format!("{prefix}_{}", self.sim.random(LENGTH))
     }
 
-    /// Puts something on the agenda.
+    /// Plans a change after a delay.
     pub(super) fn after(&mut self, seconds: i64, due: Due) {
         self.at(self.now + TimeDelta::seconds(seconds), due);
     }
@@ -66,7 +66,7 @@ impl Transaction<'_> {
         self.state.agenda.insert(place, due);
     }
 
-    /// Does what became due, each at its own moment.
+    /// Applies the due changes, each at its own time.
     fn catch_up(&mut self) {
         let now = self.now;
         while let Some(entry) = self.state.agenda.first_entry() {
@@ -100,7 +100,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Makes an event, and tells every endpoint that listens for it.
+    /// Creates an event and sends it to every endpoint that subscribes to it.
     pub(super) fn notify(&mut self, kind: &str, account: &Account, data: &Value) {
         let listening: Vec<_> = self
             .state

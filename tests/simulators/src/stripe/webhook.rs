@@ -1,4 +1,4 @@
-//! Where events are sent.
+//! Webhook endpoints that receive events.
 
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ impl Endpoint {
     }
 }
 
-/// `POST /v1/webhook_endpoints`: the only answer with the secret.
+/// Handles `POST /v1/webhook_endpoints`: the only response that contains the secret.
 pub(super) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     const SECRET: usize = 32;
     call.only(&[&CREATE])?;
@@ -140,7 +140,7 @@ fn address(form: &Form) -> Result<Option<String>, ApiError> {
     }
 }
 
-/// `GET /v1/webhook_endpoints`.
+/// Handles `GET /v1/webhook_endpoints`.
 pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN])?;
     let tx = stripe.begin(call.cause.clone());
@@ -149,7 +149,7 @@ pub(super) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Ans
     call.answer(&tx, page)
 }
 
-/// `GET /v1/webhook_endpoints/{id}`.
+/// Handles `GET /v1/webhook_endpoints/{id}`.
 pub(super) async fn retrieve(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -161,7 +161,7 @@ pub(super) async fn retrieve(
     call.answer(&tx, endpoint.json())
 }
 
-/// `POST /v1/webhook_endpoints/{id}`.
+/// Handles `POST /v1/webhook_endpoints/{id}`.
 pub(super) async fn change(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -187,7 +187,7 @@ pub(super) async fn change(
     call.answer(&tx, json)
 }
 
-/// `DELETE /v1/webhook_endpoints/{id}`.
+/// Handles `DELETE /v1/webhook_endpoints/{id}`.
 pub(super) async fn remove(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,

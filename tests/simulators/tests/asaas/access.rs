@@ -1,4 +1,4 @@
-//! Who may call, how, and how often.
+//! Tests of authentication, required headers and rate limits.
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};

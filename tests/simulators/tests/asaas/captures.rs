@@ -1,17 +1,17 @@
-//! The answers against those of the real sandbox: keys, types, nulls.
+//! Tests of responses against captures of the real sandbox: keys, types, nulls.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::server::TestServer;
 
-/// None: the captures are not here.
+/// Returns the captures, or nothing if the file is not available.
 fn captures() -> Option<Value> {
     let text = specs::read("asaas-sandbox-captures.json")?;
     Some(serde_json::from_str(&text).expect("JSON"))
 }
 
-/// A shape: what stays of a value when only its types matter.
+/// Returns the shape of a value: its types without its values.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Null => "null".into(),
@@ -33,7 +33,7 @@ fn keys(value: &Value) -> Vec<&String> {
     value.as_object().expect("an object").keys().collect()
 }
 
-/// Sends the captured request again, with a customer and a due date that are right today.
+/// Sends the captured request again with a valid customer and a future due date.
 async fn repeat(server: &TestServer, capture: &Value) -> Value {
     let mut request = capture["request"].clone();
     request["customer"] = server.customer().await.into();

@@ -1,10 +1,10 @@
-//! Cards: review, refusal, chargeback. And disputes of a Pix.
+//! Tests of card payments (review, decline, chargeback) and of Pix disputes.
 
 use serde_json::{Value, json};
 
 use crate::{listener::Listener, server::TestServer};
 
-/// Everything about cards that can be told.
+/// All events about cards.
 const EVENTS: [&str; 11] = [
     "PAYMENT_AWAITING_RISK_ANALYSIS",
     "PAYMENT_APPROVED_BY_RISK_ANALYSIS",
@@ -19,7 +19,7 @@ const EVENTS: [&str; 11] = [
     "PAYMENT_AWAITING_CHARGEBACK_REVERSAL",
 ];
 
-/// What is told while a charge goes through `actions`.
+/// Returns the events that are sent while a charge goes through `actions`.
 async fn reported(
     server: &TestServer,
     billing: &str,

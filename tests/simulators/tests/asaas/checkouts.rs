@@ -1,4 +1,4 @@
-//! Hosted checkouts and payment links.
+//! Tests of hosted checkouts and payment links.
 
 use reqwest::Method;
 use serde_json::{Value, json};

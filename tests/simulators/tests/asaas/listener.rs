@@ -1,4 +1,4 @@
-//! A merchant who listens.
+//! HTTP server that receives a merchant's notifications.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::server::{TestServer, id};
 
-/// Longer than anything takes that happens at all.
+/// Timeout for the next notification, longer than any expected delay.
 const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const TOKEN: &str = "a-secret-that-both-know-0123456789";
 
@@ -69,7 +69,7 @@ impl Listener {
         }
     }
 
-    /// Registered with the simulator, for these events; the webhook's id.
+    /// Opens a listener and registers it as a webhook for these events. Returns the listener and the webhook's id.
     pub(crate) async fn of(server: &TestServer, events: &[&str], more: Value) -> (Self, String) {
         let listener = Self::open().await;
         let mut webhook = json!({
@@ -83,7 +83,7 @@ impl Listener {
         (listener, id(&webhook))
     }
 
-    /// The next requests are answered so; those after them with 200.
+    /// Sets the statuses of the next responses. Later responses are 200.
     pub(crate) fn answer(&self, statuses: impl IntoIterator<Item = u16>) {
         self.answers.lock().expect("a lock").extend(statuses);
     }
@@ -93,7 +93,7 @@ impl Listener {
         next.expect("an event in time").expect("an event")
     }
 
-    /// The next event's name and what it is about.
+    /// Returns the next event's name and its object.
     pub(crate) async fn event(&mut self) -> (String, Value) {
         let (_, mut body) = self.next().await;
         let event = body["event"].as_str().expect("a name").to_owned();
@@ -105,7 +105,7 @@ impl Listener {
         (event, body[about].take())
     }
 
-    /// The names of the next events, with the status of each.
+    /// Returns the names of the next events, each with its object's status.
     pub(crate) async fn events(&mut self, count: usize) -> Vec<String> {
         let mut events = Vec::new();
         for _ in 0..count {
@@ -118,7 +118,7 @@ impl Listener {
         events
     }
 
-    /// Nothing more was heard until now.
+    /// Returns true if no other event was received.
     pub(crate) fn is_idle(&mut self) -> bool {
         self.received.try_recv().is_err()
     }
@@ -139,7 +139,7 @@ async fn a_port_that_is_taken_is_named() {
         stripe: 0,
         asaas: 0,
     };
-    // whatever listens there
+    // the port of another listener
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = listener.local_addr().expect("an address");
     for ports in [

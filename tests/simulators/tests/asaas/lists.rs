@@ -1,4 +1,4 @@
-//! Lists: filters, pages, order. And customers.
+//! Tests of lists (filters, pages, order) and of customers.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -141,7 +141,7 @@ async fn customers_are_checked_field_by_field() {
         (json!({ "email": "ana" }), "invalid_email"),
         (json!({ "email": "ana@localhost" }), "invalid_email"),
         (json!({ "mobilePhone": "123" }), "invalid_mobilePhone"),
-        // a landline, a mobile without its 9, an area code that there is not
+        // a landline, a mobile number without its 9, an area code that does not exist
         (
             json!({ "mobilePhone": "1133334444" }),
             "invalid_mobilePhone",

@@ -1,4 +1,4 @@
-//! What a client of the simulated Asaas sees, over real sockets.
+//! Tests of the simulated Asaas through a client over real sockets.
 
 mod access;
 mod captures;

@@ -1,4 +1,4 @@
-//! Creating, showing, changing and deleting charges, and their being paid.
+//! Tests of creating, reading, changing, deleting and paying charges.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! The queue of a webhook.
+//! Tests of a webhook's queue.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn webhook(server: &TestServer, id: &str) -> Value {
     server.get(&format!("/v3/webhooks/{id}")).await
 }
 
-/// Waits until the webhook looks so: each look is a call, and there is a limit to them.
+/// Reads the webhook until the field has the value. Each read is a call, and the number of calls is limited.
 async fn until(server: &TestServer, webhook: &str, field: &str, value: Value) {
     for _ in 0..20_000 {
         let path = format!("/v3/webhooks/{webhook}");
@@ -25,7 +25,7 @@ async fn until(server: &TestServer, webhook: &str, field: &str, value: Value) {
     panic!("{field} never was {value}");
 }
 
-/// Waits until so many tries in a row failed, or more: the second comes at once.
+/// Waits until at least this many consecutive tries failed: the second try follows at once.
 async fn until_failed(server: &TestServer, webhook: &str, failures: u64) {
     for _ in 0..20_000 {
         let shown = self::webhook(server, webhook).await;
@@ -56,7 +56,7 @@ async fn an_event_is_tokened_and_shows_the_payment() {
 async fn anything_but_200_holds_back_what_comes_after() {
     let server = TestServer::open().await;
     let (mut listener, hook) = Listener::of(&server, &CREATED, Value::Null).await;
-    // the second try comes at once, the third half a minute later
+    // the second try follows at once, the third after 30 seconds
     listener.answer([204, 500]);
     let first = server.charge("PIX", Value::Null).await;
     let second = server.charge("PIX", Value::Null).await;

@@ -1,4 +1,4 @@
-//! Money given back.
+//! Tests of refunds.
 
 use reqwest::Method;
 use serde_json::{Value, json};

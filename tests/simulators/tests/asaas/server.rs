@@ -1,10 +1,10 @@
-//! A simulator of one's own, and a client of it.
+//! Simulator of a single test, and a client for it.
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use simulators::{Options, Ports, Simulators};
 
-/// A valid CPF.
+/// Valid CPF.
 pub(crate) const CPF: &str = "24971563792";
 
 pub(crate) struct TestServer {
@@ -34,7 +34,7 @@ impl TestServer {
         };
         let simulators = simulators::start(options).await.expect("simulators");
         let http = client();
-        // healing ends when the sockets take connections
+        // clearing the faults returns after the sockets accept connections
         let heal = simulators.control.join("/_sim/asaas/faults");
         let healed = http.delete(heal.expect("a URL")).send().await;
         assert!(healed.is_ok_and(|answer| answer.status().is_success()));
@@ -45,7 +45,7 @@ impl TestServer {
         format!("{}{}", self.simulators.asaas, path.trim_start_matches('/'))
     }
 
-    /// Status and body; `null` for an empty one.
+    /// Sends a request and returns status and body. An empty body is `null`.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let request = self.http.request(method, self.url(path));
         let request = request.header("access_token", "$aact_hmlg_loja");
@@ -63,21 +63,21 @@ impl TestServer {
         self.call(Method::POST, path, body).await
     }
 
-    /// What is there.
+    /// Sends a GET that succeeds and returns the body.
     pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, json) = self.call(Method::GET, path, Value::Null).await;
         assert_eq!(status, 200, "{path}: {json}");
         json
     }
 
-    /// What was made.
+    /// Sends a POST that succeeds and returns the body.
     pub(crate) async fn make(&self, path: &str, body: Value) -> Value {
         let (status, json) = self.post(path, body).await;
         assert_eq!(status, 200, "{path}: {json}");
         json
     }
 
-    /// The code of the error that a POST is answered with.
+    /// Sends a POST that is refused and returns the error's code.
     pub(crate) async fn refused(&self, path: &str, body: Value) -> String {
         let (status, json) = self.post(path, body).await;
         assert_eq!(status, 400, "{path}: {json}");
@@ -93,7 +93,7 @@ impl TestServer {
         id(&self.make("/v3/customers", customer).await)
     }
 
-    /// A charge of R$ 100 that is due in five days, with more or other fields.
+    /// Creates a charge of R$ 100 that is due in five days. `more` adds or replaces fields.
     pub(crate) async fn charge(&self, billing: &str, more: Value) -> Value {
         self.make("/v3/payments", self.order(billing, more).await)
             .await
@@ -109,7 +109,7 @@ impl TestServer {
         order
     }
 
-    /// So many days from today in São Paulo.
+    /// Returns the date that is `days` after today in São Paulo.
     pub(crate) fn day(days: i64) -> String {
         let now: chrono::DateTime<chrono::Utc> = std::time::SystemTime::now().into();
         let today = now.with_timezone(&chrono_tz::America::Sao_Paulo);
@@ -117,7 +117,7 @@ impl TestServer {
         day.to_string()
     }
 
-    /// What the control answers.
+    /// Calls the control API and returns status and body.
     pub(crate) async fn control(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         self.call(method, &format!("/_sim/asaas/{path}"), body)
             .await

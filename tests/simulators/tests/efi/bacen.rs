@@ -1,4 +1,4 @@
-//! Efí's answers against BACEN's `OpenAPI` of the API Pix.
+//! Tests of Efí's responses against BACEN's `OpenAPI` document of the API Pix.
 
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
@@ -7,10 +7,10 @@ use crate::server::{Answer, KEY, TXID, TestServer, cob};
 
 const FILE: &str = "bacen-pix-api-openapi.yaml";
 
-/// Why, and what is set right.
+/// Reason for a correction of the document, and the correction.
 type Exception = (&'static str, fn(&mut Value));
 
-/// Where the document is not what Efí documents, or contradicts itself: what is set right, and why.
+/// Corrections where the document contradicts itself or Efí's documentation.
 const EXCEPTIONS: [Exception; 9] = [
     (
         "CPF's pattern is written with slashes, as if in JavaScript: nothing matches it",
@@ -114,7 +114,7 @@ fn strip_slashes(spec: &mut Value) {
     });
 }
 
-/// The document; none: it is not here, and nothing is held against it.
+/// Corrected document. Absent if the file is not available; then nothing is checked.
 struct Spec(Option<Value>);
 
 impl Spec {
@@ -128,7 +128,7 @@ impl Spec {
         }))
     }
 
-    /// What the document says that this call answers; none: no body.
+    /// Returns the document's schema of a response, or nothing if the response has no body.
     fn schema(&self, method: &str, path: &str, status: u16) -> Option<Value> {
         let spec = self.0.as_ref()?;
         let mut response = &spec["paths"][path][method]["responses"][status.to_string()];
@@ -153,7 +153,7 @@ impl Spec {
             .expect("a schema")
     }
 
-    /// `path`: as the document writes it.
+    /// Checks a response against the document. `path` is the path as in the document.
     fn check(&self, (method, path): (&str, &str), answer: &Answer) {
         let Some(schema) = self.schema(method, path, answer.status) else {
             return;

@@ -1,4 +1,4 @@
-//! API Cobranças: boletos.
+//! Tests of boletos of API Cobranças.
 
 use chrono::{DateTime, Datelike, Days, Utc, Weekday};
 use reqwest::RequestBuilder;
@@ -18,7 +18,7 @@ impl Session {
             token: String::new(),
         };
         session.authorize().await;
-        // far from every clock, beyond what Efí takes
+        // tests use due dates far in the future, which Efí's limit would refuse
         let far = json!({ "latest_due_days": null });
         session.control("PUT", "settings", &far).await;
         session
@@ -100,7 +100,8 @@ fn digits(line: &str) -> String {
     line.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// Modulo 10, written anew: from the right, doubled ones first.
+/// Returns the modulo 10 check digit by an independent implementation: every second digit from the right is doubled, beginning with the
+/// first.
 fn check(field: &str) -> u32 {
     let mut sum = 0;
     for (at, c) in field.chars().rev().enumerate() {
@@ -196,7 +197,7 @@ async fn both_shapes_of_errors_name_the_field() {
     assert_eq!(none["charges"], json!([]));
 }
 
-/// Efí's page counts days, business days or not. Which rule banks keep for a due date on a day off can be switched.
+/// Efí's page counts calendar days. The rule for a due date on a weekend or holiday is a setting.
 #[tokio::test]
 async fn a_boleto_due_on_a_saturday_is_payable_that_day_or_to_monday() {
     for (kind, payable) in [(false, [true, false, false]), (true, [true, true, false])] {

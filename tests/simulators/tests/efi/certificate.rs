@@ -1,11 +1,11 @@
-//! The listener that wants a client certificate.
+//! Tests of the listener that requires a client certificate.
 
 use reqwest::{Certificate, Client, Identity};
 use serde_json::json;
 
 use crate::server::{PATIENCE, TestServer, http};
 
-/// Whether that client gets any answer. Each call is a new connection.
+/// Returns true if the client receives a response. Each call opens a new connection.
 async fn is_answered(server: &TestServer, identity: bool) -> bool {
     let _ = http();
     let authority = Certificate::from_pem(server.simulators.ca_pem.as_bytes()).unwrap();

@@ -1,11 +1,11 @@
-//! Immediate charges, their locations, and who may ask.
+//! Tests of immediate charges, their locations, and access.
 
 use crc::{CRC_16_IBM_3740, Crc};
 use serde_json::{Value, json};
 
 use crate::server::{TXID, TestServer, cob};
 
-/// Reads id, length and value, one after the other.
+/// Parses the fields of a BR Code: id, length and value, one after the other.
 fn fields(text: &str) -> Vec<(String, String)> {
     let (mut rest, mut fields) = (text, Vec::new());
     while !rest.is_empty() {

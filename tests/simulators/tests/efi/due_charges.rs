@@ -1,4 +1,4 @@
-//! Charges with a due date.
+//! Tests of charges with a due date.
 
 use serde_json::{Value, json};
 

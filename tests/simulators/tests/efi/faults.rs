@@ -1,4 +1,4 @@
-//! What goes wrong on demand.
+//! Tests of faults.
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -11,7 +11,7 @@ impl TestServer {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
-    /// The charge's body as it arrives, or what ended it.
+    /// Returns the charge's body as received, or the error that ended it.
     async fn read_raw(&self) -> reqwest::Result<String> {
         let request = self.request("GET", &format!("/v2/cob/{TXID}"));
         request.send().await?.text().await

@@ -1,4 +1,4 @@
-//! API Cobranças: payment links.
+//! Tests of payment links of API Cobranças.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What a client of the simulated Efí sees, and what all simulators share.
+//! Tests of the simulated Efí through a client, and of features that all simulators share.
 
 #[cfg(test)]
 mod bacen;

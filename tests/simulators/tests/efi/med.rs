@@ -1,4 +1,4 @@
-//! Payers who claim their money back.
+//! Tests of disputes by payers (MED).
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Notifications that come twice, late, in disorder, or not at all.
+//! Tests of notifications that are repeated, late, out of order, or lost.
 
 use serde_json::json;
 
@@ -79,7 +79,7 @@ async fn retries_follow_efis_schedule_by_the_clock() {
     next(&receiver).await;
     for minutes in [5, 10, 20] {
         assert!(receiver.is_silent().await, "before {minutes} minutes");
-        // the try that came before is noted a moment after it was answered
+        // the previous try is recorded shortly after its response
         server.advance(minutes * 60).await;
         next(&receiver).await;
     }

@@ -1,4 +1,4 @@
-//! Giving a Pix back.
+//! Tests of Pix refunds.
 
 use serde_json::json;
 

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The longest wait for what must come.
+/// Timeout for an expected notification.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) const KEY: &str = "71cdf9ba-c695-4e3c-b010-abb521a3f1be";
 pub(crate) const TXID: &str = "7978c0c97ea847e78e8849634473c1f1";
@@ -29,7 +29,7 @@ pub(crate) struct TestServer {
     token: String,
 }
 
-/// What a client sees.
+/// Response as the client receives it.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub status: u16,
@@ -68,7 +68,7 @@ impl TestServer {
         server
     }
 
-    /// Calls with this account's token from now on.
+    /// Fetches a token of this account for the following calls.
     pub(crate) async fn become_account(&mut self, account: &str) {
         let answer = self.ask_token(account, account).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -103,13 +103,13 @@ impl TestServer {
         answer(self.request(method, path).json(body)).await
     }
 
-    /// A new immediate charge.
+    /// Creates an immediate charge.
     pub(crate) async fn charge(&self, txid: &str) -> Answer {
         self.call("PUT", &format!("/v2/cob/{txid}"), &cob("123.45"))
             .await
     }
 
-    /// The control of `efi`.
+    /// Calls the control API of `efi`.
     pub(crate) async fn control(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.control_of("efi", (method, path), body).await
     }
@@ -128,7 +128,7 @@ impl TestServer {
         answer(self.http.request(method, url.expect("a path")).json(body)).await
     }
 
-    /// Does that to a charge, which must work.
+    /// Applies an action to a charge, which must succeed.
     pub(crate) async fn act(&self, charge: &str, action: &str, how: &Value) {
         let path = format!("charges/{charge}/{action}");
         let answer = self.control("POST", &path, how).await;
@@ -155,7 +155,7 @@ impl TestServer {
         assert_eq!(answer.status, 201, "{answer:?}");
     }
 
-    /// Pays the charge; the `endToEndId`.
+    /// Pays the charge and returns the `endToEndId`.
     pub(crate) async fn pay(&self, txid: &str) -> String {
         self.act(txid, "pay", &json!({})).await;
         let read = self.get(&format!("/v2/cob/{txid}")).await;
@@ -188,11 +188,11 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
     }
 }
 
-/// Somebody who is told.
+/// HTTP server that receives notifications.
 pub(crate) struct Receiver {
     base: String,
     reported: Mutex<mpsc::UnboundedReceiver<ReceivedNotification>>,
-    /// What it answers.
+    /// Status of the receiver's responses.
     status: Arc<Mutex<StatusCode>>,
     stop: CancellationToken,
 }
@@ -250,14 +250,14 @@ impl Receiver {
         *self.status.lock().await = StatusCode::from_u16(status).expect("a status");
     }
 
-    /// The next that is told.
+    /// Returns the next notification.
     pub(crate) async fn next(&self) -> ReceivedNotification {
         let mut reported = self.reported.lock().await;
         let next = tokio::time::timeout(PATIENCE, reported.recv()).await;
         next.expect("told in time").expect("a receiver")
     }
 
-    /// What came and was not looked at.
+    /// Returns true if no unread notification exists.
     pub(crate) async fn is_silent(&self) -> bool {
         self.reported.lock().await.try_recv().is_err()
     }

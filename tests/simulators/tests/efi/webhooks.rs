@@ -1,4 +1,4 @@
-//! Where Efí tells, and what it tells there.
+//! Tests of webhook registration and of the notifications sent to webhooks.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::server::{KEY, Receiver, TXID, TestServer};
 
-/// A receiver that answers 200 to whoever shows a certificate of that authority.
+/// Starts a receiver that responds with 200 only to clients with a certificate of that authority.
 async fn demanding_receiver(ca_pem: &str) -> String {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();

@@ -1,4 +1,4 @@
-//! Intents with boleto.
+//! Tests of intents with boleto.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Checkout sessions with cards.
+//! Tests of checkout sessions with cards.
 
 use serde_json::{Value, json};
 

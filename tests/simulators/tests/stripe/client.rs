@@ -1,4 +1,4 @@
-//! A client that checks every good answer against Stripe's own `OpenAPI` description.
+//! Client that checks every successful response against Stripe's own `OpenAPI` description.
 
 use axum::{
     Router,
@@ -14,21 +14,21 @@ use url::{Url, form_urlencoded};
 
 use crate::schema;
 
-/// How long a test waits for an event.
+/// Timeout for an expected event.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 pub(crate) const KEY: &str = "sk_test_loja";
 
-/// Stripe, simulated for one test.
+/// Simulated Stripe of a single test.
 pub(crate) struct Stripe {
     pub http: Client,
     pub base: Url,
     pub key: String,
-    /// Keeps the others running.
+    /// All simulators, which stop when this is dropped.
     _all: Simulators,
 }
 
-/// What was answered.
+/// Response as the client receives it.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub status: u16,
@@ -43,7 +43,7 @@ impl Answer {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The error's code, after a look at the status.
+    /// Checks the status and returns the error's code.
     pub(crate) fn refused(&self, status: u16) -> &str {
         assert_eq!(self.status, status, "{}", self.body);
         self.body["error"]["code"].as_str().unwrap_or_default()
@@ -67,7 +67,7 @@ impl Stripe {
         };
         let all = simulators::start(options).await.unwrap();
         let http = Client::builder().no_proxy().build().unwrap();
-        // the sockets are opened by tasks of their own, in a moment
+        // separate tasks open the sockets, shortly after the start
         let place = (all.stripe.host_str().unwrap(), all.stripe.port().unwrap());
         while tokio::net::TcpStream::connect(place).await.is_err() {
             tokio::task::yield_now().await;
@@ -80,7 +80,7 @@ impl Stripe {
         }
     }
 
-    /// The same simulator with another key.
+    /// Sends a request with these headers and returns the response.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -129,21 +129,21 @@ impl Stripe {
         self.send(Method::GET, path, query, &[]).await
     }
 
-    /// A post that succeeds.
+    /// Sends a POST that succeeds and returns the body.
     pub(crate) async fn make(&self, path: &str, form: &[(&str, &str)]) -> Value {
         let answer = self.post(path, form).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body
     }
 
-    /// A get that succeeds.
+    /// Sends a GET that succeeds and returns the body.
     pub(crate) async fn read(&self, path: &str) -> Value {
         let answer = self.get(path, &[]).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body
     }
 
-    /// The control; its answer's status and text.
+    /// Calls the control API and returns status and body.
     pub(crate) async fn control(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
         let url = self.base.join(&format!("/_sim/stripe/{path}")).unwrap();
         let answer = self
@@ -180,14 +180,14 @@ impl Stripe {
         assert_eq!(status, 200);
     }
 
-    /// What the control lists under this id.
+    /// Returns the control API's charge with this id.
     pub(crate) async fn held(&self, id: &str) -> Value {
         let (_, all) = self.control(Method::GET, "charges", &json!({})).await;
         let all = all["charges"].as_array().unwrap().clone();
         all.into_iter().find(|held| held["id"] == id).unwrap()
     }
 
-    /// The kinds of an object's events, oldest first.
+    /// Returns the types of an object's events, oldest first.
     pub(crate) async fn kinds(&self, id: &str) -> Vec<String> {
         let events = self.get("/v1/events", &[("limit", "100")]).await.body;
         let of = events["data"].as_array().unwrap().iter().rev();
@@ -197,7 +197,7 @@ impl Stripe {
     }
 }
 
-/// A Pix of R$ 123.45 that is shown.
+/// Form of a Pix of R$ 123.45 whose code is shown.
 pub(crate) const PIX: [(&str, &str); 9] = [
     ("amount", "12345"),
     ("currency", "brl"),
@@ -210,7 +210,7 @@ pub(crate) const PIX: [(&str, &str); 9] = [
     ("metadata[reference]", "o1"),
 ];
 
-/// A boleto of R$ 123.45 that is shown.
+/// Form of a boleto of R$ 123.45 that is shown.
 pub(crate) const BOLETO: [(&str, &str); 15] = [
     ("amount", "12345"),
     ("currency", "brl"),
@@ -241,7 +241,7 @@ pub(crate) const BOLETO: [(&str, &str); 15] = [
     ("metadata[reference]", "o1"),
 ];
 
-/// A page where a card pays R$ 123.45.
+/// Form of a checkout page for a card payment of R$ 123.45.
 pub(crate) const PAGE: [(&str, &str); 10] = [
     ("mode", "payment"),
     ("success_url", "https://shop/ok"),
@@ -255,7 +255,7 @@ pub(crate) const PAGE: [(&str, &str); 10] = [
     ("line_items[0][price_data][product_data][name]", "Pedido o1"),
 ];
 
-/// A form with some fields changed; an empty value leaves the field out.
+/// Returns a form with some fields changed. An empty value removes the field.
 pub(crate) fn with<'a>(
     form: &[(&'a str, &'a str)],
     changes: &[(&'a str, &'a str)],
@@ -273,7 +273,7 @@ pub(crate) fn text(value: &Value) -> &str {
         .unwrap_or_else(|| panic!("not a text: {value}"))
 }
 
-/// The merchant's address: what it is told, one by one.
+/// HTTP server that receives the merchant's notifications one by one.
 pub(crate) struct Listener {
     pub url: String,
     reported: mpsc::UnboundedReceiver<(HeaderMap, Bytes)>,
@@ -281,7 +281,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Answers with these statuses first, then with 200.
+    /// Opens a listener that responds with these statuses first, then with 200.
     pub(crate) async fn open(statuses: &[u16]) -> Self {
         let (notify, reported) = mpsc::unbounded_channel();
         let statuses = std::sync::Arc::new(std::sync::Mutex::new(statuses.to_vec()));
@@ -306,7 +306,7 @@ impl Listener {
         }
     }
 
-    /// The next one: its signature's header, and the raw body.
+    /// Returns the signature header and the raw body of the next notification.
     pub(crate) async fn receive(&mut self) -> (String, Bytes) {
         assert_eq!(self.serving.len(), 1);
         let reported = tokio::time::timeout(PATIENCE, self.reported.recv()).await;
@@ -317,7 +317,7 @@ impl Listener {
         )
     }
 
-    /// The next ones' types and objects, until one of `kind`.
+    /// Returns the next event of type `kind` and skips the others.
     pub(crate) async fn until(&mut self, kind: &str) -> Value {
         loop {
             let event: Value = serde_json::from_slice(&self.receive().await.1).unwrap();

@@ -1,11 +1,11 @@
-//! What a person does to charges.
+//! Tests of the control API's actions on charges.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::client::{BOLETO, PAGE, PIX, Stripe, text, with};
 
-/// Where it is made, of what, and what it is called.
+/// Path and form that create a charge, and the name of its payment method.
 type Way = (
     &'static str,
     &'static [(&'static str, &'static str)],

@@ -1,4 +1,4 @@
-//! Disputes.
+//! Tests of disputes.
 
 use serde_json::json;
 
@@ -80,7 +80,7 @@ async fn a_pix_dispute_is_soon_lost_and_cannot_be_won() {
         "charge.dispute.closed"
     );
     assert_eq!(stripe.held(intent).await["disputed"], true);
-    // a test need not know that it was quicker
+    // closing again as lost succeeds, because a test cannot know whether the clock closed the dispute first
     stripe
         .act("o1", "close_dispute", json!({ "won": false }))
         .await;

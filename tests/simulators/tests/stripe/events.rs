@@ -1,4 +1,4 @@
-//! Events, where they are sent, and how they are proved.
+//! Tests of events, webhook endpoints and signatures.
 
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
@@ -22,7 +22,7 @@ async fn listen(stripe: &Stripe, listener: &Listener) -> Value {
         .await
 }
 
-/// The time of a signature, once it is proved.
+/// Verifies a signature and returns its time.
 fn verified(secret: &str, signature: &str, body: &[u8]) -> i64 {
     let (time, hex) = signature
         .strip_prefix("t=")
@@ -176,7 +176,7 @@ async fn an_endpoint_shows_its_secret_once_and_can_be_changed() {
         )
         .await;
     stripe.act("o2", "cancel", json!({})).await;
-    // the first that is heard: neither what happened while it was off, nor what it does not listen for
+    // the first event received proves that the endpoint got neither events from its disabled time nor other types
     let (_, body) = listener.receive().await;
     let event: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `docs/gateways/stripe.md#references-and-idempotency`, to the letter.
+//! Tests of `docs/gateways/stripe.md#references-and-idempotency`.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Stripe's simulator, as a client sees it over a real socket.
+//! Tests of the simulated Stripe through a client over real sockets.
 
 #[cfg(test)]
 mod boleto;

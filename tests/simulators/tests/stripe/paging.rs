@@ -1,4 +1,4 @@
-//! Lists, searches and expansions.
+//! Tests of lists, searches and expansions.
 
 use serde_json::Value;
 

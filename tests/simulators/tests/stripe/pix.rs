@@ -1,4 +1,4 @@
-//! Intents with Pix.
+//! Tests of intents with Pix.
 
 use serde_json::json;
 

@@ -1,10 +1,10 @@
-//! Refunds.
+//! Tests of refunds.
 
 use serde_json::{Value, json};
 
 use crate::client::{PAGE, PIX, Stripe, text, with};
 
-/// A paid Pix.
+/// Creates and pays a Pix, and returns the intent's id.
 async fn paid(stripe: &Stripe) -> String {
     let made = stripe.make("/v1/payment_intents", &PIX).await;
     let id = text(&made["id"]).to_owned();

@@ -1,4 +1,4 @@
-//! What is refused, and how.
+//! Tests of refused requests and their errors.
 
 use reqwest::Method;
 use serde_json::json;

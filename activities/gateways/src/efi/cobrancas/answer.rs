@@ -1,4 +1,4 @@
-//! A charge as the API Cobranças answers it, in our words.
+//! Charges of the API Cobranças, mapped to our types.
 
 use schemas::{
     Instant, attempt::ErrorClass, calendar, dispute, next_action::NextAction,
@@ -13,14 +13,14 @@ use crate::{
     RefundStatus,
 };
 
-/// What every answer wraps.
+/// Envelope of every answer.
 #[derive(Debug, Deserialize)]
 pub(super) struct Data<T> {
     pub data: T,
 }
 
-/// A charge: the answer to creating it has its instrument beside, the answer to reading it within. Fields that we do not need
-/// are not read, so that they cannot break anything.
+/// Charge of the API Cobranças. The answer to creating it has its instrument beside it, the answer to reading it inside. Fields that
+/// we do not need are not read, so that they cannot break anything.
 #[derive(Debug, Deserialize)]
 pub(super) struct Charge {
     #[serde(rename = "charge_id")]
@@ -30,14 +30,14 @@ pub(super) struct Charge {
     custom_id: Option<String>,
     pub created_at: Option<String>,
     payment: Option<Payment>,
-    /// A payment link; in the answer to creating a boleto, the address of its page.
+    /// Payment link; in the answer to creating a boleto, the address of its page.
     #[serde(default, deserialize_with = "if_object")]
     link: Option<Instrument>,
     #[serde(flatten)]
     beside: Instrument,
 }
 
-/// `payment`: a word in the answer to creating, an object in the answer to reading.
+/// `payment`: text in the answer to creating, an object in the answer to reading.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Payment {
@@ -54,7 +54,7 @@ struct CreditCard {
     installments: Option<u16>,
 }
 
-/// What the payer pays with.
+/// Instrument with which the payer pays.
 #[derive(Debug, Default, Deserialize)]
 struct Instrument {
     barcode: Option<String>,
@@ -70,13 +70,13 @@ struct Pdf {
     charge: Option<String>,
 }
 
-/// A boleto's Pix code, where the account has it.
+/// Pix code of a boleto, if the account has it.
 #[derive(Debug, Deserialize)]
 struct Bolix {
     qrcode: Option<String>,
 }
 
-/// Anything else than an object is no instrument.
+/// Parses an instrument. A value that is no object is no instrument.
 fn if_object<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<Instrument>, D::Error> {
     let value = Value::deserialize(reader)?;
     Ok(value
@@ -85,14 +85,14 @@ fn if_object<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<Instrument>,
         .flatten())
 }
 
-/// What is known of the money, which reading a charge does not tell.
+/// Payment data that the answer to reading a charge does not contain.
 #[derive(Debug, Default)]
 pub(super) struct Money {
     pub method: Option<String>,
     pub amount: Option<i64>,
     pub paid_at: Option<Instant>,
     pub settled_on: Option<chrono::NaiveDate>,
-    /// Its owner denied it once.
+    /// True if the card's owner disputed the payment at some time.
     pub was_contested: bool,
 }
 
@@ -129,7 +129,7 @@ impl Charge {
             .ok_or_else(|| unreadable("the charge has a status that is not known"))
     }
 
-    /// Whether more is to be asked: where the money stands.
+    /// Returns true if it received money, so that the payment's data must be read too.
     pub(super) fn has_money(&self) -> bool {
         self.status().is_ok_and(status::has_money)
     }
@@ -138,7 +138,7 @@ impl Charge {
         self.custom_id.as_deref()
     }
 
-    /// The charge in our words. `expires_at`: its last payable instant, where the caller knows it better.
+    /// Returns the charge. `expires_at`: its last payable instant, if the caller knows it more exactly.
     pub(super) fn to_charge(
         &self,
         expires_at: Option<Instant>,
@@ -198,7 +198,7 @@ impl Charge {
         })
     }
 
-    /// A charge is paid once, so that its own number is the payment's.
+    /// Returns the payment. A charge is paid once, so its own id is the payment's.
     fn payment(&self, money: &Money) -> Result<GatewayPayment, GatewayError> {
         let created_at = self.created_at.as_deref().and_then(local::instant);
         let installments = match &self.payment {
@@ -228,7 +228,7 @@ impl Charge {
     }
 }
 
-/// `refunded` says that all of it went back, and by whom no more.
+/// Returns the refund that the status `refunded` implies: the whole amount, requested by us or by others.
 fn whole_refund(payment: &GatewayPayment) -> GatewayRefund {
     GatewayRefund {
         id: whole_refund_id(&payment.id),
@@ -241,7 +241,7 @@ fn whole_refund(payment: &GatewayPayment) -> GatewayRefund {
     }
 }
 
-/// The same whoever asked for it, so that it is told once.
+/// Returns the id of a whole refund. It does not depend on who requested it, so the refund is reported once.
 pub(super) fn whole_refund_id(payment: &str) -> String {
     format!("{payment}/refunded")
 }

@@ -1,12 +1,12 @@
-//! A boleto's line as Efí writes it, in our digits.
+//! Boleto lines as Efí writes them, parsed to digits.
 
 use schemas::boleto_line::BoletoLine;
 
-/// No bank has this number: homologation's boletos begin so, and their check digits are wrong.
+/// Bank number that no bank has. Boletos of the sandbox (homologação) begin with it, and their check digits are wrong.
 const NO_BANK: &str = "000";
 const LINE: usize = 47;
 
-/// The line to type and what the bars encode. Efí calls the line `barcode`.
+/// Returns the typeable line and the bar code's digits. Efí calls the line `barcode`.
 pub(super) fn read(text: &str) -> Option<(String, String)> {
     let strict = BoletoLine::from_line(text).or_else(|_| BoletoLine::from_barcode(text));
     match strict {

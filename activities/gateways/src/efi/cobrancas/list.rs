@@ -1,4 +1,4 @@
-//! What the API Cobranças lists: charges by the day they were made.
+//! Lists of the API Cobranças: charges by day of creation.
 
 use chrono::{Days, TimeDelta};
 use schemas::{Instant, attempt::ErrorClass, calendar, payment_method::PaymentMethodKind};
@@ -17,21 +17,21 @@ use crate::{
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
-/// `charge_type` of each method.
+/// `charge_type` of boletos and of cards.
 pub(in crate::efi) const BOLETO: &str = "billet";
 pub(in crate::efi) const CARD: &str = "card";
 
 /// Entries of a page.
 const PAGE: usize = 100;
-/// The most pages that are read of what carries one reference, or was made on one day.
+/// Most pages that are read of the charges of one reference, or of one day.
 const MAX_PAGES: u64 = 50;
 
-/// How long a charge may be under way between its making and its money. It is listed by when it was made.
+/// Longest time between a charge's creation and its payment. Charges are listed by time of creation.
 const LASTS: TimeDelta = TimeDelta::days(60);
-/// How long after a payment the bank may report it: a weekend, and the days after it.
+/// Longest delay until the bank reports a payment: a weekend and the days after it.
 const REPORTED_WITHIN: TimeDelta = TimeDelta::days(7);
 
-/// A charge in a list.
+/// Charge in a list.
 #[derive(Debug, Deserialize)]
 pub(super) struct Listed {
     pub id: u64,
@@ -62,9 +62,9 @@ impl Listed {
         }
     }
 
-    /// Whether money may have come or gone since then. What went is listed without a time, and so always counts.
+    /// Returns true if money may have been received or returned since then. A return is listed without a time, and so always counts.
     pub(super) fn moved_since(&self, since: Instant) -> bool {
-        // of these three, no status depends on the method
+        // these three statuses do not depend on the method
         match status::status(&self.status, PaymentMethodKind::Card) {
             Some(GatewayStatus::Paid) => self.money().paid_at.is_none_or(|at| at >= since),
             Some(GatewayStatus::Refunded | GatewayStatus::Disputed) => true,
@@ -72,7 +72,7 @@ impl Listed {
         }
     }
 
-    /// Its key is the step at which it stands.
+    /// Returns a hint to read the charge. Its key contains the status, so each status is reported once.
     fn hint(&self) -> GatewayNotice {
         GatewayNotice {
             dedupe_key: format!("charge/{}/{}", self.id, self.status),
@@ -86,16 +86,16 @@ impl Listed {
     }
 }
 
-/// Which charges.
+/// Filter of a list of charges.
 pub(super) struct Wanted<'a> {
     pub charge_type: &'static str,
-    /// Made between these, to the day.
+    /// Earliest time of creation, to the day. `to` is the latest.
     pub from: Instant,
     pub to: Instant,
     pub reference: Option<&'a str>,
 }
 
-/// A page of a list: its entries, those that could not be read, and whether it is the last.
+/// Page of a list: its entries, the number of unreadable ones, and true if it is the last page.
 struct ListPage {
     entries: Vec<Listed>,
     unreadable: usize,
@@ -123,8 +123,8 @@ impl Cobrancas {
         ))
     }
 
-    /// A page of the charges whose money may have moved since then, by charges that are not older than such last. The list has no
-    /// order by change: a run reads all of it, page by page. Each charge is a hint, and read by itself once.
+    /// Fetches a page of the charges whose money may have moved since then, among those created at most `LASTS` before. The list is not
+    /// ordered by change, so a run reads all of it, page by page. Each charge is a hint and is read once.
     pub(in crate::efi) async fn moved(
         &self,
         charge_type: &'static str,
@@ -139,7 +139,7 @@ impl Cobrancas {
         };
         let deadline = Deadline::after(CALL_TIMEOUT);
         let listed = match self.list_page(&wanted, window.page, deadline).await {
-            // an application without this API has nothing there
+            // an application without access to this API has no charges in it
             Err(error) if error.class == ErrorClass::Denied => return Ok(Page::end(window.to)),
             listed => listed?,
         };
@@ -159,12 +159,12 @@ impl Cobrancas {
         deadline: Deadline,
     ) -> Result<ListPage, GatewayError> {
         let begin = calendar::today(wanted.from).to_string();
-        // a day more: their clock may be ahead of ours at midnight
+        // one day more: Efí's clock may be ahead of ours at midnight
         let end = calendar::today(wanted.to)
             .checked_add_days(Days::new(1))
             .unwrap_or(chrono::NaiveDate::MAX)
             .to_string();
-        // theirs begin at one
+        // Efí's pages begin at one
         let (size, number) = (PAGE.to_string(), (page + 1).to_string());
         let mut query = vec![
             ("charge_type", wanted.charge_type),

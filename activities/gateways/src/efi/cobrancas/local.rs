@@ -1,10 +1,10 @@
-//! Days and times without a zone: São Paulo's.
+//! Days and times without a zone, in São Paulo's local time.
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use chrono_tz::America::Sao_Paulo;
 use schemas::Instant;
 
-/// `2026-07-14 17:15:00`, or the beginning of `2026-07-14`.
+/// Parses `2026-07-14 17:15:00`, or `2026-07-14` as the start of that day.
 pub(super) fn instant(text: &str) -> Option<Instant> {
     let local = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S")
         .ok()
@@ -12,7 +12,7 @@ pub(super) fn instant(text: &str) -> Option<Instant> {
     Some(Sao_Paulo.from_local_datetime(&local).earliest()?.to_utc())
 }
 
-/// The day of `2026-07-14`, with or without a time after it.
+/// Parses the day of `2026-07-14`, with or without a time after it.
 pub(super) fn day(text: &str) -> Option<NaiveDate> {
     text.get(..10)?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Efí's API Cobranças: boletos and card links, found again by our `custom_id`. `docs/gateways/efi.md`.
+//! Efí's API Cobranças: boletos and card links, found by our `custom_id`. `docs/gateways/efi.md`.
 
 use reqwest::{Client, Method};
 use schemas::{Instant, attempt::ErrorClass, payment_method::PaymentMethodKind};
@@ -32,7 +32,7 @@ pub(super) use list::{BOLETO, CARD};
 pub(super) use notification::{is_form, read as read_notification};
 pub(super) use order::lacks;
 
-/// The API Cobranças of an account.
+/// Client of an account's API Cobranças.
 pub(super) struct Cobrancas {
     session: Session,
 }
@@ -94,7 +94,7 @@ impl Cobrancas {
             let charge = self.read(&listed.id.to_string(), deadline).await?;
             found.push(charge.to_charge(Some(order.expires_at), &listed.money())?);
         }
-        // the list lags behind, and our reference can be changed in the panel
+        // the list is delayed, and our reference can be changed in Efí's panel
         let known = order.gateway_id.as_deref();
         if let Some(id) = known.filter(|id| found.iter().all(|one| one.id != *id)) {
             match self.lookup(id, Some(order.expires_at), deadline).await {
@@ -112,7 +112,7 @@ impl Cobrancas {
         Ok(answer.read::<Data<Charge>>(Effect::Reads)?.data)
     }
 
-    /// The charge as it stands, with its money, which only the list tells. `expires_at`: its last payable instant, if known.
+    /// Reads the charge with its payment, which only the list contains. `expires_at`: its last payable instant, if known.
     async fn lookup(
         &self,
         id: &str,
@@ -169,7 +169,7 @@ impl Cobrancas {
         }
     }
 
-    /// Gives back a card payment. The gateway keeps no reference of it.
+    /// Refunds a card payment. Efí stores no reference of it.
     pub(super) async fn refund(
         &self,
         order: &RefundRequest,
@@ -189,7 +189,7 @@ impl Cobrancas {
         Ok(done(order))
     }
 
-    /// Only a charge whose all went back says so. A part leaves no trace: then nobody here can tell.
+    /// Returns the refund. Efí reports only the refund of a whole charge; the outcome of a partial one cannot be read and is unknown.
     pub(super) async fn find_refund(
         &self,
         order: &RefundRequest,
@@ -207,13 +207,13 @@ impl Cobrancas {
         }
     }
 
-    /// Whether the credentials open this API too.
+    /// Checks that the credentials also open this API.
     pub(super) async fn probe(&self, deadline: Deadline) -> Result<(), GatewayError> {
         self.session.opens(deadline).await
     }
 }
 
-/// A whole refund is the one that the charge tells by its status; a part has no name but ours.
+/// Returns the refund that was requested. A whole refund has the id that the charge's status implies; a partial one has our reference.
 fn done(order: &RefundRequest) -> GatewayRefund {
     GatewayRefund {
         id: if order.is_whole {

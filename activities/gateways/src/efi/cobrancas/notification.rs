@@ -1,4 +1,4 @@
-//! The token that Efí posts to a charge's address, and the history it stands for. `docs/gateways/efi.md#notifications`.
+//! Tokens that Efí posts to a charge's address, and the histories that they identify. `docs/gateways/efi.md#notifications`.
 
 use std::collections::HashMap;
 
@@ -23,14 +23,14 @@ struct Form {
     notification: String,
 }
 
-/// Whether the body is this API's: a form.
+/// Returns true if the body is this API's: a form.
 pub(in crate::efi) fn is_form(received: &Received) -> bool {
     let kind = received.header("content-type").unwrap_or_default();
     kind.starts_with("application/x-www-form-urlencoded")
         || received.body.starts_with(b"notification=")
 }
 
-/// The token; anybody may have sent it.
+/// Parses the token. It is not authenticated: any sender may have posted it.
 pub(in crate::efi) fn read(received: &Received) -> Entries {
     let form: Option<Form> = serde_html_form::from_bytes(&received.body).ok();
     let token = form.map(|form| form.notification).filter(|token| {
@@ -53,7 +53,7 @@ pub(in crate::efi) fn read(received: &Received) -> Entries {
     .into()
 }
 
-/// A step of a charge's history.
+/// Step of a charge's history.
 #[derive(Debug, Deserialize)]
 struct Entry {
     id: u64,
@@ -79,7 +79,8 @@ struct Identifiers {
 }
 
 impl Cobrancas {
-    /// The whole history behind a token. How a charge stands now is said by its last step, and read from the charge itself.
+    /// Fetches the history that a token identifies. The last step of each charge causes a read of the charge; the earlier steps change
+    /// nothing.
     pub(in crate::efi) async fn fetch(
         &self,
         token: &str,
@@ -121,7 +122,7 @@ impl Cobrancas {
         Ok(all)
     }
 
-    /// How the charge stands, read with our credentials: proved.
+    /// Returns the charge's state, which is proved because it is read with our credentials.
     async fn state(
         &self,
         id: u64,
@@ -137,7 +138,7 @@ impl Cobrancas {
             .iter()
             .filter(|entry| entry.identifiers.charge_id == Some(id))
             .collect();
-        // a status that is new says nothing that we could apply; asking later may
+        // an unknown status cannot be applied: a hint lets a later read retry
         Ok(charge
             .to_charge(None, &money(&history))
             .map_or(NoticeKind::Hint, |charge| {
@@ -150,7 +151,7 @@ fn readable(entry: Value) -> Option<Entry> {
     serde_json::from_value(entry).ok()
 }
 
-/// What the history tells of the money.
+/// Returns the payment data of the history.
 fn money(history: &[&Entry]) -> Money {
     let at = |status: &str| history.iter().find(|entry| entry.status.current == status);
     let Some(paid) = at("paid").or_else(|| at("settled")) else {

@@ -1,4 +1,4 @@
-//! What a boleto and a card link ask of the API Cobranças.
+//! Requests to create a boleto or a card link, and the API's requirements.
 
 use schemas::{
     calendar,
@@ -14,16 +14,16 @@ use crate::{ChargeRequest, contact};
 
 const MAX_ITEM_NAME: usize = 255;
 const MAX_PAYER_NAME: usize = 255;
-/// Banks register no smaller boleto of Efí.
+/// Smallest boleto that banks register for Efí, in centavos.
 const MIN_BOLETO: i64 = 500;
-/// For how long after its due date a boleto may stay registered.
+/// Most days after its due date for which a boleto may stay registered.
 const MAX_DAYS_TO_WRITE_OFF: i64 = 120;
-/// What is sold, where the merchant does not say.
+/// Item's name, if the merchant gives no description.
 const ITEM: &str = "Cobrança";
-/// Interest is counted in thousandths of a percent: ten to a basis point.
+/// Units of interest per basis point: Efí counts thousandths of a percent.
 const INTEREST_PER_BPS: u32 = 10;
 
-/// What the order lacks, or has too much of.
+/// Returns the requirements that the order does not meet.
 pub(in crate::efi) fn lacks(order: &ChargeRequest) -> Vec<Unmet> {
     let mut lacks = Vec::new();
     if order.payer.name.chars().count() > MAX_PAYER_NAME {
@@ -47,7 +47,7 @@ pub(in crate::efi) fn lacks(order: &ChargeRequest) -> Vec<Unmet> {
     lacks
 }
 
-/// The path of a request that makes the charge at once.
+/// Returns the path of a request that creates the charge in one step.
 pub(super) fn path(method: PaymentMethodKind) -> &'static [&'static str] {
     match method {
         PaymentMethodKind::Card => &["v1", "charge", "one-step", "link"],
@@ -55,7 +55,7 @@ pub(super) fn path(method: PaymentMethodKind) -> &'static [&'static str] {
     }
 }
 
-/// The request's body: a pure function of the order.
+/// Returns the request's body, a pure function of the order.
 pub(super) fn body(order: &ChargeRequest) -> Value {
     let item: String = order
         .description
@@ -65,7 +65,7 @@ pub(super) fn body(order: &ChargeRequest) -> Value {
         .take(MAX_ITEM_NAME)
         .collect();
     let mut body = json!({
-        // `amount` is how many of them
+        // `amount` is the quantity
         "items": [{ "name": item, "value": order.amount, "amount": 1 }],
         "metadata": { "custom_id": order.reference },
     });
@@ -75,7 +75,7 @@ pub(super) fn body(order: &ChargeRequest) -> Value {
     match order.method.due() {
         Some(due) => body["payment"] = json!({ "banking_billet": boleto(order, &due) }),
         None => {
-            // a link lives to the end of a day; its last instant is kept by our own cancellation
+            // a link expires at the end of a day; our own cancellation enforces an earlier last instant
             body["settings"] = json!({
                 "payment_method": "credit_card",
                 "expire_at": calendar::today(order.expires_at),
@@ -86,7 +86,8 @@ pub(super) fn body(order: &ChargeRequest) -> Value {
     body
 }
 
-/// Counted to the business day on which it can last be paid: Efí writes a boleto off after so many days, business days or not.
+/// Returns the days from the due date to the last business day on which the boleto can be paid. Efí writes a boleto off after this
+/// many days, business days or not.
 fn days_to_write_off(due: &DueDate) -> i64 {
     (due.last_day() - due.due_date).num_days()
 }

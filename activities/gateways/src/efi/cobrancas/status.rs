@@ -1,10 +1,10 @@
-//! The statuses of the API Cobranças in our words. `docs/gateways/efi.md#statuses`.
+//! Maps the statuses of the API Cobranças to ours. `docs/gateways/efi.md#statuses`.
 
 use schemas::payment_method::PaymentMethodKind;
 
 use crate::GatewayStatus;
 
-/// Their status → ours. `unpaid` is a boleto past its due date, still payable, or a card that was declined.
+/// Maps a charge's status. `unpaid` is a boleto past its due date, which is still payable, or a card that was declined.
 pub(super) fn status(theirs: &str, method: PaymentMethodKind) -> Option<GatewayStatus> {
     Some(match (theirs, method) {
         ("new" | "link" | "waiting" | "identified" | "approved", _) => GatewayStatus::Pending,
@@ -19,7 +19,7 @@ pub(super) fn status(theirs: &str, method: PaymentMethodKind) -> Option<GatewayS
     })
 }
 
-/// Whether money arrived at some time, wherever it is now.
+/// Returns true if the charge received money at some time, even if it was returned since.
 pub(super) fn has_money(status: GatewayStatus) -> bool {
     matches!(
         status,

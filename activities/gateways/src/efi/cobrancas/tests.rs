@@ -153,7 +153,7 @@ fn a_card_link_ends_on_the_day_of_its_last_instant_in_brazil() {
     assert_eq!(order::body(&order)["settings"], settings);
 }
 
-/// The documents' own answer, of homologation.
+/// Example of Efí's documentation, from its sandbox (homologação).
 #[test]
 fn the_documented_answer_to_a_boleto_is_read() {
     let made = charge(json!({ "code": 200, "data": {

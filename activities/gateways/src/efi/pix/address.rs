@@ -1,4 +1,4 @@
-//! The one address of a Pix key, where Efí tells what arrives.
+//! Notification address of a Pix key. Efí allows one address per key.
 
 use reqwest::Method;
 use serde_json::json;
@@ -11,18 +11,18 @@ use crate::{
     http::Deadline,
 };
 
-/// Whose address is registered.
+/// Owner of the registered address.
 enum Registered {
     Nothing,
     Ours,
-    /// This connection's, with a secret that is no longer used.
+    /// This connection's address with a former secret.
     Former,
     Other(Url),
     Unreadable,
 }
 
 impl Pix {
-    /// Registers `url`, unless a stranger's is there and may not be replaced.
+    /// Registers `url`, unless a third party's address is registered and `replace` is false.
     pub(in crate::efi) async fn subscribe(
         &self,
         url: &Url,
@@ -49,7 +49,8 @@ impl Pix {
         Ok(Subscription::Done)
     }
 
-    /// Takes `url` back, where it or one that it replaced is registered; in its place comes `former`. A stranger's stays.
+    /// Deregisters `url`, if it or its address with a former secret is registered, and registers `former` instead. A third party's address
+    /// stays.
     pub(in crate::efi) async fn unsubscribe(
         &self,
         url: &Url,
@@ -72,7 +73,7 @@ impl Pix {
         }
     }
 
-    /// Checks that `url` is still registered; if not, it must be registered again where it may.
+    /// Checks that `url` is still registered. Otherwise the report requires a new registration, if the address may be replaced.
     pub(in crate::efi) async fn check(
         &self,
         url: &Url,
@@ -150,19 +151,19 @@ fn third_party(who: &str) -> CheckReport {
     }
 }
 
-/// The same but for the last part, which is the secret.
+/// Returns true if the addresses differ only in the last part of the path, which is the secret.
 fn is_former(found: &Url, url: &Url) -> bool {
     let all_but_secret = |url: &Url| {
         let path = url.path().rsplit_once('/');
         path.map(|(path, _)| (url.origin(), path.to_owned()))
     };
     let ours = all_but_secret(url);
-    // a bare `/secret` has nothing before it that would tell connections apart
+    // a bare `/secret` has no path before it that would distinguish connections
     let has_path = ours.as_ref().is_some_and(|(_, path)| !path.is_empty());
     has_path && all_but_secret(found) == ours
 }
 
-/// Enough to recognize a stranger's address; the rest may hold its secret.
+/// Returns the host: enough to recognize a third party's address, whose remaining parts may contain its secret.
 fn host(url: &Url) -> String {
     url.host_str().unwrap_or("an unreadable address").to_owned()
 }

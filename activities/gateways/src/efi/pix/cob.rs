@@ -1,4 +1,4 @@
-//! A `cob` or a `cobv` as Efí answers it, in our words.
+//! Charges of the API Pix (`cob`, `cobv`), mapped to our types.
 
 use chrono::{Days, NaiveDate, TimeDelta};
 use schemas::{
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{infraction::Infraction, received::Received, refund};
 use crate::{GatewayCharge, GatewayError, GatewayStatus, money, pix_code};
 
-/// A charge, immediate or with a due date. Fields that we do not need are not read, so that they cannot break anything.
+/// Charge, immediate or with a due date. Fields that we do not need are not read, so that they cannot break anything.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Cob {
@@ -32,18 +32,18 @@ struct Calendar {
     criacao: Instant,
     #[serde(default = "a_day")]
     expiracao: i64,
-    /// Of a `cobv` only.
+    /// Due date, of a `cobv` only.
     data_de_vencimento: Option<NaiveDate>,
     #[serde(default = "a_month")]
     validade_apos_vencimento: u16,
 }
 
-/// BACEN's default.
+/// Returns BACEN's default lifetime in seconds.
 fn a_day() -> i64 {
     86_400
 }
 
-/// BACEN's default.
+/// Returns BACEN's default number of payable days after the due date.
 fn a_month() -> u16 {
     30
 }
@@ -53,19 +53,19 @@ struct Amount {
     original: String,
 }
 
-/// Not paid and not removed.
+/// Status of a charge that is neither paid nor removed.
 const ACTIVE: &str = "ATIVA";
 
-/// Where a charge stands in its time.
+/// Position of an instant in a charge's lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Time {
     Running,
-    /// Past its due date, and still payable.
+    /// Past the due date and still payable.
     Late,
     Over,
 }
 
-/// Their status → ours. `ATIVA` outlives its time: there is no status for that.
+/// Maps a charge's status. `ATIVA` does not change when the charge expires: BACEN has no status for that.
 fn status(theirs: &str, time: Time) -> Option<GatewayStatus> {
     Some(match (theirs, time) {
         (ACTIVE, Time::Running) => GatewayStatus::Pending,
@@ -78,7 +78,7 @@ fn status(theirs: &str, time: Time) -> Option<GatewayStatus> {
 }
 
 impl Calendar {
-    /// The last instant at which we show it, and where it stands at `now`.
+    /// Returns the last instant at which we show the charge, and the position of `now` in its lifetime.
     fn read(&self, now: Instant) -> (Instant, Time) {
         let Some(due_date) = self.data_de_vencimento else {
             let life = TimeDelta::try_seconds(self.expiracao).unwrap_or(TimeDelta::MAX);
@@ -114,13 +114,12 @@ impl Calendar {
 }
 
 impl Cob {
-    /// Returns whether Efí would still take a payment for it, whatever its time.
+    /// Returns true if Efí would still accept a payment for it, even after its expiry.
     pub(super) fn is_active(&self) -> bool {
         self.status == ACTIVE
     }
 
-    /// The charge in our words, with what is claimed back of it. `reported_at`: when Efí told it, by its own clock; none: as if it were
-    /// still in its time.
+    /// Returns the charge with its disputes. `reported_at`: time of the answer by Efí's clock. `None`: the charge is taken as not expired.
     pub(super) fn to_charge(
         &self,
         reported_at: Option<Instant>,
@@ -148,7 +147,7 @@ impl Cob {
             let is_known = disputes
                 .iter()
                 .any(|known| known.payment == pix.end_to_end_id);
-            // what a claim took back is that claim, unless the claim itself is hidden from us
+            // money that the banks took belongs to a known dispute; it makes one only if the application may not read disputes
             if !is_known {
                 disputes.extend(refund::claimed(pix));
             }
@@ -213,7 +212,7 @@ mod tests {
         assert_eq!(at(None), running);
     }
 
-    /// BACEN's examples of `validadeAposVencimento`.
+    /// Covers BACEN's examples of `validadeAposVencimento`.
     #[test]
     fn a_due_date_on_a_day_off_moves_and_its_further_days_with_it() {
         let at = |due: &str, days, on: &str| {

@@ -1,4 +1,4 @@
-//! An *infração*: a payer claims a Pix back (MED).
+//! Disputes (*infrações*): a payer disputes a Pix (MED).
 
 use schemas::{Instant, dispute};
 use serde::Deserialize;
@@ -12,13 +12,13 @@ pub(super) struct Infraction {
     pub end_to_end_id: String,
     valor: String,
     status: String,
-    /// Text, so that a form that is not known breaks nothing.
+    /// Response deadline as text, so that an unknown format breaks nothing.
     #[serde(alias = "prazo")]
     prazo_defesa: Option<String>,
     criacao: Option<String>,
 }
 
-/// Their status → ours. One that is new is under way, and so holds the money.
+/// Maps a dispute's status. An unknown one is under review, and so holds the money.
 fn status(theirs: &str) -> dispute::DisputeStatus {
     match theirs {
         "ABERTA" => dispute::DisputeStatus::NeedsResponse,
@@ -47,7 +47,7 @@ impl Infraction {
         })
     }
 
-    /// A proved fact, with a key for each step of the claim.
+    /// Returns a proved notice, with a key for each status of the dispute.
     pub(super) fn to_notice(&self) -> Option<GatewayNotice> {
         Some(GatewayNotice {
             dedupe_key: format!("infracao/{}/{}", self.id_infracao, self.status),

@@ -1,4 +1,4 @@
-//! Lists by time, in pages: what arrived, what is claimed back.
+//! Lists by time, in pages: received Pix and disputes.
 
 use chrono::{SecondsFormat, TimeDelta};
 use schemas::{Instant, attempt::ErrorClass};
@@ -13,29 +13,29 @@ use crate::{
     http::{CALL_TIMEOUT, Deadline, Effect},
 };
 
-/// The lists' paths.
+/// Path of the list of received Pix. `CLAIMS` is that of the disputes.
 const PIX: [&str; 2] = ["v2", "pix"];
 const CLAIMS: [&str; 3] = ["v2", "gn", "infracoes"];
 
-/// So many of a page stay below the longest answer that is read.
+/// Entries of a page: few enough for the longest answer that is read.
 const PAGE: &str = "500";
-/// The most pages of the claims that are read for one charge.
+/// Most pages of disputes that are read for one charge.
 const MAX_PAGES: u64 = 100;
-/// A claim is decided within a week and paid within eleven days; what it becomes is listed under the day it was made.
+/// Longest life of a dispute, which is decided within a week and paid within eleven days. A dispute is listed by its day of creation.
 const CLAIM_LASTS: TimeDelta = TimeDelta::days(30);
 
-/// A list reaches beyond its end by this: clocks differ, and its instants are cut to milliseconds.
+/// Time by which a list extends beyond its end: clocks differ, and its instants are truncated to milliseconds.
 const CLOCKS: TimeDelta = TimeDelta::minutes(1);
-/// A Pix can be given back for so long; it is listed by when it arrived.
+/// Time for which a Pix can be refunded. A Pix is listed by its time of arrival.
 const RETURNABLE: TimeDelta = TimeDelta::days(90);
 
-/// The longest time that one list of what arrived covers.
+/// Longest time span of one list of received Pix.
 const SLICE: TimeDelta = TimeDelta::days(1);
 
-/// From when to when.
+/// First and last instant of a time span.
 pub(super) type Span = (Instant, Instant);
 
-/// A page of a list: its entries, and whether it is the last.
+/// Page of a list: its entries, and true if it is the last.
 struct Listed<T> {
     entries: Vec<T>,
     unreadable: Vec<Unreadable>,
@@ -43,7 +43,7 @@ struct Listed<T> {
 }
 
 impl Pix {
-    /// A page of the Pix that arrived since then, and of what went back of them.
+    /// Fetches a page of the Pix received since then, with their refunds.
     pub(in crate::efi) async fn arrived(&self, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
         let window = Window::of(from, Some(SLICE));
         let span = ((window.from, window.to), window.page);
@@ -55,7 +55,7 @@ impl Pix {
         Ok(window.page(entries, listed.is_last, (from.now, Some(SLICE))))
     }
 
-    /// A page of the older Pix of which something went back since then.
+    /// Fetches a page of the older Pix that have a refund since then.
     pub(in crate::efi) async fn returned(&self, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
         let window = Window::of(from, None);
         let since = window.from;
@@ -73,7 +73,7 @@ impl Pix {
         Ok(window.page(entries, listed.is_last, (from.now, None)))
     }
 
-    /// A page of the claims that may have moved since then; none where the application may not see them.
+    /// Fetches a page of the disputes that may have changed since then; none if the application may not read them.
     pub(in crate::efi) async fn claims(&self, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
         let window = Window::of(from, None);
         let span = ((window.from - CLAIM_LASTS, window.to), window.page);
@@ -93,7 +93,7 @@ impl Pix {
         Ok(window.page(entries, listed.is_last, (from.now, None)))
     }
 
-    /// Claims made in that time; none where the application may not see them.
+    /// Fetches the disputes created in that span; none if the application may not read them.
     pub(super) async fn infractions(
         &self,
         span: Span,
@@ -123,7 +123,7 @@ impl Pix {
         ))
     }
 
-    /// A page of a list.
+    /// Fetches a page of a list.
     async fn page<T: DeserializeOwned>(
         &self,
         (path, name): (&[&str], &str),
@@ -167,7 +167,7 @@ fn deadline() -> Deadline {
     Deadline::after(CALL_TIMEOUT)
 }
 
-/// What a listed Pix proves.
+/// Returns the notices that a listed Pix proves.
 fn proved(pix: &Received) -> Vec<GatewayNotice> {
     let Some(charge) = pix.to_charge() else {
         return Vec::new();
@@ -178,8 +178,8 @@ fn proved(pix: &Received) -> Vec<GatewayNotice> {
     notices
 }
 
-/// What goes back of a listed Pix. What the banks took belongs to a claim, which only asking puts together; and what is of no
-/// charge is nobody's.
+/// Returns the notice of a refund of a listed Pix. Money taken by the banks belongs to a dispute and needs a read of the charge; a
+/// Pix without a `txid` belongs to no charge.
 fn returning(pix: &Received, one: &Returned) -> GatewayNotice {
     let refund = one.listed(&pix.end_to_end_id);
     let means = match refund {

@@ -36,10 +36,10 @@ use refund::Returned;
 /// Both kinds of charges, the more frequent first.
 const FAMILIES: [&str; 2] = ["cob", "cobv"];
 
-/// A charge as Efí told it.
+/// Charge as Efí reported it.
 struct ReportedCharge {
     cob: Cob,
-    /// When, by Efí's clock: an active charge has expired or not at this instant, and never by ours.
+    /// Time of the answer by Efí's clock. It decides if an active charge has expired; our clock never does.
     at: Option<Instant>,
 }
 
@@ -56,7 +56,7 @@ impl ReportedCharge {
     }
 }
 
-/// The API Pix of an account, with one Pix key.
+/// Client of an account's API Pix, with one Pix key.
 pub(super) struct Pix {
     session: Session,
     pix_key: String,
@@ -92,7 +92,7 @@ impl Pix {
         Ok(made)
     }
 
-    /// What stands under our `txid` after it was refused: ours, unless it asks for something else.
+    /// Returns the charge that has our `txid` after its creation was refused. It is ours if the amount is the same.
     async fn adopt(
         &self,
         order: &ChargeRequest,
@@ -111,7 +111,7 @@ impl Pix {
                 "another charge has our txid",
             )),
             Some(Err(error)) => Err(error.after_an_effect()),
-            // taken, and yet not there: unknown; refused for another reason: refused
+            // not found: the refusal's own class is right, unknown if it means that the `txid` is taken
             None => Err(refusal),
         }
     }
@@ -128,7 +128,7 @@ impl Pix {
         }
     }
 
-    /// With what is claimed back of it, which only a paid charge can have.
+    /// Returns the charge with its disputes, which only a paid charge can have.
     async fn complete(
         &self,
         reported: &ReportedCharge,
@@ -159,7 +159,7 @@ impl Pix {
         }
     }
 
-    /// Removes the charge whatever its time: one that has expired stays active at Efí, and its payment could still arrive.
+    /// Removes the charge even after its expiry: Efí keeps an expired charge active, and a payment could still arrive.
     pub(super) async fn cancel(
         &self,
         charge: &GatewayCharge,
@@ -237,7 +237,7 @@ impl Pix {
         }
     }
 
-    /// The cheapest read there is.
+    /// Sends the cheapest authenticated read.
     pub(super) async fn probe(&self, deadline: Deadline) -> Result<(), GatewayError> {
         let call = Call::read(&["v2", "gn", "saldo"]);
         self.session.send(&call, deadline).await.map(drop)

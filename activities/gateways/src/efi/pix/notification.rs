@@ -1,4 +1,4 @@
-//! What Efí posts to the address of a Pix key: nothing signs it, so that it is a hint and no more.
+//! Notifications that Efí posts to the address of a Pix key. They are not signed, so they are only hints.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +12,7 @@ struct Body {
     pix: Vec<Value>,
 }
 
-/// As much of an entry as a hint needs: the gateway states the rest when it is read.
+/// Fields of an entry that a hint needs. The other data come from reading the gateway.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
@@ -28,7 +28,7 @@ struct Back {
     status: String,
 }
 
-/// Reads each entry by itself: one notice for each Pix of the body, or for each money returned. The test of a registration has no
+/// Parses each entry separately: one notice for each Pix of the body, or for each of its refunds. The test of a registration has no
 /// body, or an empty one.
 pub(in crate::efi) fn read(received: &Received) -> Entries {
     if received.body.iter().all(u8::is_ascii_whitespace) {
@@ -56,7 +56,7 @@ pub(in crate::efi) fn read(received: &Received) -> Entries {
     entries
 }
 
-/// Money that the account sent, whatever else the entry holds: other business of the account.
+/// Returns the notice of money that the account sent. It is other business of the account, so only its id is read.
 fn payout(entry: &Value) -> GatewayNotice {
     let id = entry["endToEndId"].as_str().unwrap_or_default();
     GatewayNotice {
@@ -78,7 +78,7 @@ impl Entry {
                 .as_ref()
                 .map_or(NoticeKind::Nothing, |_| NoticeKind::Hint)
         };
-        // a later notification of a Pix repeats it with all that was returned
+        // a later notification of a Pix repeats it with all its refunds
         if self.devolucoes.is_empty() {
             return vec![notice(id, (self.end_to_end_id.clone(), "pix"), means())];
         }
@@ -90,13 +90,13 @@ impl Entry {
     }
 }
 
-/// A Pix arrived.
+/// Returns the notice of a received Pix.
 pub(super) fn arrival(pix: &Pix, means: NoticeKind) -> GatewayNotice {
     let id = (pix.end_to_end_id.as_str(), pix.txid.as_ref());
     notice(id, (pix.end_to_end_id.clone(), "pix"), means)
 }
 
-/// Money of it goes back.
+/// Returns the notice of a refund of a Pix.
 pub(super) fn returning(pix: &Pix, one: &Returned, means: NoticeKind) -> GatewayNotice {
     let id = (pix.end_to_end_id.as_str(), pix.txid.as_ref());
     let key = back_key(&pix.end_to_end_id, (&one.id, &one.status));

@@ -1,4 +1,4 @@
-//! What a charge asks of the API Pix, and what an order lacks for it.
+//! Requests to create a charge, and the API Pix's requirements.
 
 use schemas::{
     document::DocumentKind,
@@ -14,16 +14,16 @@ use crate::{ChargeRequest, money};
 const MAX_NAME: usize = 200;
 const MAX_MESSAGE: usize = 140;
 const MAX_STREET: usize = 200;
-/// `valor.original` has ten digits before its point.
+/// Largest amount in centavos: `valor.original` has ten digits before its point.
 const MAX_AMOUNT: i64 = 999_999_999_999;
 /// `modalidade` of a fine: a percentage.
 const FINE_IN_PERCENT: u8 = 2;
 /// `modalidade` of interest: a percentage per month, by calendar days.
 const INTEREST_IN_PERCENT_A_MONTH: u8 = 3;
-/// `modalidade` of a discount: so much until a date.
+/// `modalidade` of a discount: an amount until a date.
 const DISCOUNT_UNTIL: u8 = 1;
 
-/// `cob`, or `cobv` for what has a due date.
+/// Returns `cobv` for a method with a due date, else `cob`.
 pub(super) fn family(method: &PaymentMethod) -> &'static str {
     if method.due().is_some() {
         "cobv"
@@ -32,7 +32,7 @@ pub(super) fn family(method: &PaymentMethod) -> &'static str {
     }
 }
 
-/// What the order lacks, or has too much of.
+/// Returns the requirements that the order does not meet.
 pub(in crate::efi) fn lacks(order: &ChargeRequest) -> Vec<Unmet> {
     let mut lacks = Vec::new();
     if order.payer.name.chars().count() > MAX_NAME {
@@ -48,7 +48,7 @@ pub(in crate::efi) fn lacks(order: &ChargeRequest) -> Vec<Unmet> {
     lacks
 }
 
-/// The request's body: a pure function of the order.
+/// Returns the request's body, a pure function of the order.
 pub(super) fn body(order: &ChargeRequest, pix_key: &str) -> Value {
     let mut body = json!({
         "calendario": {},
@@ -86,7 +86,7 @@ fn payer(order: &ChargeRequest) -> Value {
     payer
 }
 
-/// BACEN has one field for all that stands before the city.
+/// Returns street, number and the other parts before the city, for which BACEN has one field.
 fn street(address: &Address) -> String {
     let mut street = format!("{}, {}", address.street, address.number);
     if let Some(complement) = &address.complement {

@@ -1,4 +1,4 @@
-//! A Pix that arrived.
+//! Received Pix.
 
 use schemas::{Instant, payment_method::PaymentMethodKind};
 use serde::Deserialize;
@@ -10,11 +10,11 @@ use crate::{GatewayCharge, GatewayPayment, GatewayStatus, money};
 #[serde(rename_all = "camelCase")]
 pub(super) struct Received {
     pub end_to_end_id: String,
-    /// Of the charge; none: a static code, or a transfer to the key.
+    /// `txid` of the charge. `None`: a static code, or a transfer to the key.
     pub txid: Option<String>,
     pub valor: String,
     pub horario: Instant,
-    /// Of a Pix that the account sent.
+    /// Type of a Pix that the account sent.
     pub tipo: Option<String>,
     #[serde(default)]
     pub devolucoes: Vec<Returned>,
@@ -22,7 +22,7 @@ pub(super) struct Received {
     gn_extras: Option<Extras>,
 }
 
-/// Of what the value consists, where there is a fine, interest or a discount.
+/// Parts of the value, if it has a fine, interest or a discount.
 #[derive(Debug, Deserialize)]
 struct Parts {
     original: Option<Part>,
@@ -60,7 +60,7 @@ impl Received {
         })
     }
 
-    /// The charge that it paid, as far as it tells: a Pix with our `txid` concludes its charge. None: of no charge.
+    /// Returns the charge that it paid, as far as the Pix contains it: a Pix with our `txid` completes its charge. `None`: of no charge.
     pub(super) fn to_charge(&self) -> Option<GatewayCharge> {
         let txid = self.txid.as_ref().filter(|_| self.tipo.is_none())?;
         let payment = self.to_payment()?;

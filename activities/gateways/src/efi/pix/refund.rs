@@ -1,4 +1,4 @@
-//! A *devolução*: money of a Pix that goes back. Asked for by the merchant it is a refund, taken by the banks (MED) a lost dispute.
+//! Returns of a Pix's money (*devoluções*). One requested by the merchant is a refund; one taken by the banks (MED) is a lost dispute.
 
 use chrono::TimeDelta;
 use schemas::{Instant, attempt::ErrorClass, dispute, id::RefundId};
@@ -9,10 +9,10 @@ use super::received::Received;
 use crate::{GatewayDispute, GatewayError, GatewayRefund, RefundRequest, RefundStatus, money};
 
 const MAX_REASON: usize = 140;
-/// A return is under way for less.
+/// Longest time for which a return is in progress.
 const UNDER_WAY: TimeDelta = TimeDelta::days(1);
 
-/// Money given back, or on its way.
+/// Return of money, completed or in progress.
 #[derive(Debug, Deserialize)]
 pub(super) struct Returned {
     pub id: String,
@@ -30,7 +30,7 @@ struct Times {
     liquidacao: Option<Instant>,
 }
 
-/// Their status → ours.
+/// Maps a return's status.
 fn status(theirs: &str) -> Option<RefundStatus> {
     Some(match theirs {
         "EM_PROCESSAMENTO" => RefundStatus::Pending,
@@ -40,7 +40,7 @@ fn status(theirs: &str) -> Option<RefundStatus> {
     })
 }
 
-/// The body that asks for it.
+/// Returns the body of the refund request.
 pub(super) fn body(order: &RefundRequest) -> Value {
     let mut body = json!({ "valor": money::decimal(order.amount) });
     if let Some(reason) = &order.reason {
@@ -50,21 +50,21 @@ pub(super) fn body(order: &RefundRequest) -> Value {
 }
 
 impl Returned {
-    /// Whether the banks took it (MED), rather than the merchant gave it.
+    /// Returns true if the banks took the money (MED), and not the merchant returned it.
     pub(super) fn is_claim(&self) -> bool {
         self.natureza
             .as_deref()
             .is_some_and(|nature| nature.starts_with("MED"))
     }
 
-    /// Whether it may have moved since then: what fails tells only when it was asked for, a while before.
+    /// Returns true if it may have changed since then. A failed return has only the time of its request, which is earlier.
     pub(super) fn moved_since(&self, since: Instant) -> bool {
         let times = &self.horario;
         let moved_at = times.liquidacao.or(times.solicitacao);
         moved_at.is_none_or(|at| at >= since - UNDER_WAY)
     }
 
-    /// As the answer to our own request; whatever is not understood is an unknown outcome.
+    /// Returns the refund of our own request. An answer that cannot be parsed is an unknown outcome.
     pub(super) fn to_refund(&self, payment: &str) -> Result<GatewayRefund, GatewayError> {
         let unreadable = || {
             let what = "the return's status or value is not readable";
@@ -75,7 +75,7 @@ impl Returned {
         Ok(self.refund(payment, amount, status))
     }
 
-    /// As one of many: a new status still holds the money.
+    /// Returns the refund of a list. An unknown status still holds the money.
     pub(super) fn listed(&self, payment: &str) -> Option<GatewayRefund> {
         let status = status(&self.status).unwrap_or(RefundStatus::Pending);
         Some(self.refund(payment, self.amount()?, status))
@@ -98,7 +98,7 @@ impl Returned {
     }
 }
 
-/// What the merchant gave back of a Pix.
+/// Returns the merchant's refunds of a Pix.
 pub(super) fn read_refund(pix: &Received) -> Vec<GatewayRefund> {
     let given = pix.devolucoes.iter().filter(|one| !one.is_claim());
     given
@@ -106,7 +106,7 @@ pub(super) fn read_refund(pix: &Received) -> Vec<GatewayRefund> {
         .collect()
 }
 
-/// What the banks took back of a Pix.
+/// Returns the disputes by which the banks took back money of a Pix.
 pub(super) fn claimed(pix: &Received) -> Vec<GatewayDispute> {
     let taken = pix.devolucoes.iter().filter(|one| one.is_claim());
     taken

@@ -152,11 +152,11 @@ fn a_claim_and_what_it_took_back_are_one_dispute() {
         charge.disputes.into_iter().map(|one| one.id).collect()
     };
     assert_eq!(ids(&[claim]), ["i1"]);
-    // where the application may not see claims
+    // if the application may not read disputes
     assert_eq!(ids(&[]), ["d1"]);
 }
 
-/// Efí's own example of a payout that a bank rejected, and one that cannot be read, between two Pix.
+/// Parses Efí's own example of a payout that a bank rejected, and an unreadable one, between two Pix.
 #[test]
 fn one_entry_hides_no_other_and_a_payout_is_foreign_whatever_it_holds() {
     let received = body(

@@ -1,4 +1,4 @@
-//! What each event tells (`docs/gateways/stripe.md#notifications`).
+//! Tests of the notices of each event (`docs/gateways/stripe.md#notifications`).
 
 use serde_json::{Value, json};
 

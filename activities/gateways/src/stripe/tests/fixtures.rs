@@ -1,4 +1,4 @@
-//! Objects as Stripe publishes them for tests of clients (`stripe/openapi`, `fixtures3.json`): they parse, and say what they say.
+//! Objects that Stripe publishes for tests of clients (`stripe/openapi`, `fixtures3.json`): they parse to the expected values.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -11,7 +11,7 @@ mod event;
 mod fixtures;
 mod notification;
 
-/// An order of R$ 123,45 by `method` from a payer with all fields, made at noon of 25 November 2026 in São Paulo.
+/// Returns an order of R$ 123,45 by `method` from a payer with all fields, created at noon of 25 November 2026 in São Paulo.
 pub(super) fn order(method: Value) -> ChargeRequest {
     let method: PaymentMethod = serde_json::from_value(method).expect("a method");
     let created_at: Instant = "2026-11-25T15:00:00Z".parse().expect("a time");

@@ -1,4 +1,4 @@
-//! What the merchant does in Asaas's panel, and the simulator's control that only Asaas has.
+//! Changes that a merchant makes in Asaas's panel, and the simulator's controls that only Asaas has.
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use url::Url;
 use super::KEY;
 use crate::{bench::Bench, control::Control};
 
-/// How often the panel is looked at until something happened there; each look is a call.
+/// Most reads of the panel until an expected change; each is a call.
 const CHECKS: usize = 2_000;
 
 pub(super) struct Dashboard {
@@ -49,7 +49,7 @@ impl Dashboard {
         self.ask(Method::PUT, &path, Some(changes)).await;
     }
 
-    /// Removes a webhook, and registers its address again.
+    /// Removes a webhook, and registers its address again with another token.
     pub(super) async fn replace_webhook(&self, webhook: &Value) {
         let id = webhook["id"].as_str().expect("an id");
         self.ask(Method::DELETE, &format!("/v3/webhooks/{id}"), None)
@@ -59,7 +59,7 @@ impl Dashboard {
         self.ask(Method::POST, "/v3/webhooks", Some(again)).await;
     }
 
-    /// Waits until a notification failed.
+    /// Waits until a notification has failed.
     pub(super) async fn until_punished(&self) {
         for _ in 0..CHECKS {
             if self.webhooks().await[0]["penalizedRequestsCount"] != 0 {
@@ -69,7 +69,7 @@ impl Dashboard {
         panic!("no notification failed");
     }
 
-    /// A person decides on a refund that waits: `done` or `cancelled`.
+    /// Completes a refund that waits for a manual decision, as `done` or `cancelled`.
     pub(super) async fn end_refund(&self, reference: &str, end: &str) {
         let control = Control::new(&self.asaas, "asaas");
         let path = format!("refunds/{reference}/{end}");

@@ -1,4 +1,4 @@
-//! Where nothing is idempotent: what is looked for, and what is found.
+//! Searches by reference, which replace idempotency.
 
 use std::collections::BTreeSet;
 
@@ -168,7 +168,7 @@ async fn a_deleted_charge_that_is_not_listed_is_found_by_its_id() {
     assert_eq!(found[0].status, GatewayStatus::Canceled);
 }
 
-/// Asaas lists by offset, newest first: what is added between two pages moves the rest back.
+/// Asaas lists by offset, newest first: an entry that is added between two pages shifts the others back.
 #[tokio::test]
 async fn more_payments_than_twenty_pages_hold_are_all_listed() {
     let bench = pix().await;

@@ -1,4 +1,4 @@
-//! Money at Asaas: settled later, given back by a description, claimed back by a status.
+//! Money at Asaas: settled later, refunded by a description, disputed by a status.
 
 use gateways::{GatewayStatus, NoticeKind, RefundStatus};
 use schemas::{attempt::ErrorClass, dispute, payment_method::PaymentMethodKind};
@@ -10,7 +10,7 @@ use crate::{
     receiver::Receiver,
 };
 
-/// Longer than a card's money is on its way.
+/// Longer than the settlement of a card payment, in seconds.
 const SETTLED_S: i64 = 40 * 86_400;
 
 async fn paid(bench: &Bench) {
@@ -157,7 +157,7 @@ async fn a_chargeback_is_reported_with_its_payment() {
     paid(&bench).await;
     let reference = &bench.order.reference;
     bench.control.act(reference, "dispute", json!({})).await;
-    // created, confirmed, claimed back
+    // created, confirmed, disputed
     let all = receiver.at_least(3).await;
     let reported = gateway.notification(&all[2]).expect("genuine").notices;
     let NoticeKind::ChargeState(charge) = &reported[0].means else {

@@ -1,4 +1,4 @@
-//! Our address at Asaas: its queue stops after failures, and somebody may switch it off.
+//! Our address at Asaas: its queue stops after failures, and the merchant may disable it.
 
 use gateways::CheckReport;
 use serde_json::json;
@@ -64,11 +64,11 @@ async fn a_registration_that_knows_too_few_events_learns_the_others() {
 async fn a_registration_whose_token_is_not_known_must_be_made_again() {
     let bench = pix().await;
     let registered = bench.subscribed(&address()).await;
-    // the same account, whose token nobody stored
+    // the same account, whose token was never stored
     let report = bench.gateway.check(&address(), false, &[]).await;
     let lost = report.expect("a check").lost;
     assert_eq!(lost.map(|issue| issue.code), Some("token_missing"));
-    // somebody removed ours, and registered the same address
+    // the merchant removed ours, and registered the same address
     let dashboard = Dashboard::of(&bench);
     let ours = dashboard.webhooks().await.remove(0);
     dashboard.replace_webhook(&ours).await;

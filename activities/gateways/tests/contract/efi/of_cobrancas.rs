@@ -1,4 +1,4 @@
-//! What only Efí's API Cobranças promises.
+//! Promises that only Efí's API Cobranças makes.
 
 use chrono::{Datelike, Weekday};
 use gateways::GatewayError;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{boleto, by_boleto, card, cobrancas};
 use crate::bench::{Bench, WITHIN, day_in};
 
-/// Efí keeps no reference of a card's refund.
+/// Efí stores no reference of a card's refund.
 #[tokio::test]
 async fn a_part_of_a_card_given_back_cannot_be_found_and_the_whole_can() {
     let bench = card().await;
@@ -31,7 +31,7 @@ async fn a_part_of_a_card_given_back_cannot_be_found_and_the_whole_can() {
     let sent = bench.gateway.refund(&whole, WITHIN).await.expect("taken");
     let found = bench.gateway.find_refund(&whole).await.expect("an answer");
     assert_eq!(found, Some(sent.clone()));
-    // the same that the charge itself tells
+    // the same id as in the charge itself
     assert_eq!(bench.found().await.refunds[0].id, sent.id);
 }
 
@@ -61,7 +61,7 @@ async fn what_a_boleto_costs_when_late_is_what_was_received() {
     assert!(found.payments[0].amount > bench.order.amount);
 }
 
-/// Charges under another reference, which must fail.
+/// Creates a charge under another reference, which must fail.
 async fn refused(bench: &Bench) -> GatewayError {
     let order = bench.another_order();
     let done = bench.gateway.charge(&order, WITHIN).await;
@@ -114,7 +114,7 @@ async fn limits_of_the_account_are_denied_and_rules_about_an_order_refused() {
     }
 }
 
-/// Efí's own timeout comes as a refusal, and nothing says that the boleto was not made.
+/// Efí reports its own timeout as a refusal, which does not prove that the boleto was not created.
 #[tokio::test]
 async fn a_failure_reported_as_a_refusal_is_unknown_and_found() {
     let bench = boleto().await;

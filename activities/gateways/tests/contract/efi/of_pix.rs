@@ -1,4 +1,4 @@
-//! What only Efí's API Pix promises.
+//! Promises that only Efí's API Pix makes.
 
 use gateways::{GatewayStatus, NoticeKind, RefundStatus};
 use schemas::{attempt::ErrorClass, calendar::is_business_day, dispute};
@@ -14,7 +14,7 @@ async fn a_pix_past_its_due_date_is_overdue_and_payable() {
     let reference = &bench.order.reference;
     bench.control.act(reference, "overdue", json!({})).await;
     let found = bench.found().await;
-    // a due date on a day off is late a day later
+    // a due date on a day off is overdue a day later
     let yesterday = day_in(0).pred_opt().expect("a day");
     let expected = if is_business_day(yesterday) {
         GatewayStatus::Overdue
@@ -118,7 +118,7 @@ async fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
     assert_eq!(found, Ok(Vec::new()));
 }
 
-/// A cob has no status for the end of its time, and our clock may be wrong by hours.
+/// A `cob` has no status for its expiry, and our clock may be wrong by hours.
 #[tokio::test]
 async fn efis_clock_says_when_a_charge_is_over() {
     let bench = pix().await;
@@ -136,7 +136,7 @@ async fn a_charge_past_its_time_is_removed_all_the_same() {
     bench.control.act(reference, "expire", json!({})).await;
     let at_efi = async || bench.control.charges(reference).await[0]["status"].clone();
     assert_eq!(at_efi().await, "ATIVA");
-    // refused for another reason, it stays active: that is no end
+    // refused for another reason, it stays active, and so has not ended
     let more = json!({ "times": 1, "body": { "nome": "valor_invalido", "mensagem": "…" } });
     bench.control.answer(("PATCH", "/v2/cob/"), 400, more).await;
     let refused = bench.gateway.cancel(&charge).await;

@@ -1,4 +1,4 @@
-//! Asaas publishes no document for machines: its calls are held against our own.
+//! Asaas publishes no machine-readable document: its calls are checked against our own.
 
 use std::collections::BTreeSet;
 

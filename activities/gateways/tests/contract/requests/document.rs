@@ -1,4 +1,4 @@
-//! An `OpenAPI` 3.0 document, and what it says of a request.
+//! `OpenAPI` 3.0 documents, against which requests and answers are checked.
 
 use jsonschema::Draft;
 use serde_json::{Map, Value, json};
@@ -8,28 +8,28 @@ use super::{
     recorder::{Answer, Request},
 };
 
-/// A reason, and what is set right.
+/// Reason of a correction, and the correction itself.
 pub(crate) type Correction = (&'static str, fn(&mut Value));
 
 pub(crate) struct Document {
-    /// What has properties has no others: for requests.
+    /// Document in which an object with properties permits no others: for requests.
     spec: Value,
-    /// As it is written: for answers, to which gateways add fields at any time.
+    /// Document as published: for answers, to which gateways add fields at any time.
     open: Value,
-    /// What stands before the document's paths.
+    /// Prefix of the document's paths.
     prefix: &'static str,
 }
 
-/// An operation that a request is of.
+/// Operation to which a request belongs.
 struct Operation<'a> {
     template: &'a str,
     item: &'a Value,
     what: &'a Value,
-    /// What stands in the path's gaps.
+    /// Values of the path's parameters.
     named: Map<String, Value>,
 }
 
-/// What fills the template's gaps, if the path is of that template.
+/// Returns the values of the template's parameters, if the path matches the template.
 fn matches(template: &str, path: &str) -> Option<Map<String, Value>> {
     let (gaps, parts) = (template.split('/'), path.split('/'));
     if gaps.clone().count() != parts.clone().count() {
@@ -48,7 +48,7 @@ fn matches(template: &str, path: &str) -> Option<Map<String, Value>> {
     Some(named)
 }
 
-/// Calls the change with each object, the inner ones first.
+/// Calls `change` for each object, the inner ones first.
 pub(crate) fn each_object(value: &mut Value, change: &mut dyn FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(object) => {
@@ -62,7 +62,8 @@ pub(crate) fn each_object(value: &mut Value, change: &mut dyn FnMut(&mut Map<Str
     }
 }
 
-/// What has properties has no others. This sees through `allOf`, so it is said where a whole object stands, never in its parts.
+/// Forbids other properties in an object with properties. This includes those of `allOf`, so it is added to a whole object, never to
+/// its parts.
 fn close(object: &mut Map<String, Value>) {
     let whole = |schema: &mut Value| {
         let inner = schema.take();
@@ -88,7 +89,7 @@ impl Document {
         Self { spec, open, prefix }
     }
 
-    /// Returns what the document says against an answer of the call `name`, as [`Self::check`] calls it.
+    /// Returns the errors of an answer to the call `name`, which is named as [`Self::check`] names it.
     pub(crate) fn against_answer(&self, name: &str, answer: &Answer) -> Vec<String> {
         let (method, template) = name.split_once(' ').expect("a method and a path");
         let responses = &self.open["paths"][template][method.to_lowercase()]["responses"];
@@ -99,7 +100,7 @@ impl Document {
             None => return vec![format!("answer: {status} is not known")],
         };
         let content = &referred(&self.open, response)["content"];
-        // a refusal may come without a body
+        // a refusal may have no body
         if content.is_null() || (answer.body.is_empty() && answer.status >= 400) {
             return Vec::new();
         }
@@ -121,7 +122,7 @@ impl Document {
             .collect()
     }
 
-    /// Says of which call the request is, or what the document has against it.
+    /// Returns the name of the request's call, or the request's errors.
     pub(crate) fn check(&self, request: &Request) -> Result<String, Vec<String>> {
         let operation = self
             .operation(request)
@@ -141,7 +142,7 @@ impl Document {
         }
     }
 
-    /// The one with the fewest gaps.
+    /// Returns the matching operation with the fewest path parameters.
     fn operation(&self, request: &Request) -> Option<Operation<'_>> {
         let path = request.path.strip_prefix(self.prefix)?;
         let method = request.method.to_lowercase();
@@ -157,12 +158,12 @@ impl Document {
         .min_by_key(|operation| operation.named.len())
     }
 
-    /// What a reference leads to.
+    /// Returns the target of a reference.
     pub(crate) fn resolved<'a>(&'a self, value: &'a Value) -> &'a Value {
         referred(&self.spec, value)
     }
 
-    /// The parameters of a place, as an object.
+    /// Returns a schema of the parameters in `place`, as an object.
     fn parameters(&self, operation: &Operation<'_>, place: &str) -> Value {
         let mut schema = json!({ "type": "object", "properties": {}, "required": [] });
         for of in [operation.item, operation.what] {
@@ -207,7 +208,7 @@ impl Document {
         self.against(schema, &value, "body")
     }
 
-    /// What the schema has against the value.
+    /// Returns the schema's errors for the value.
     fn against(&self, schema: &Value, value: &Value, place: &str) -> Vec<String> {
         let whole = json!({
             "allOf": [schema], "unevaluatedProperties": false, "components": self.spec["components"],
@@ -216,7 +217,7 @@ impl Document {
     }
 }
 
-/// What a reference leads to.
+/// Returns the target of a reference.
 fn referred<'a>(spec: &'a Value, mut value: &'a Value) -> &'a Value {
     while let Some(reference) = value["$ref"].as_str() {
         value = spec

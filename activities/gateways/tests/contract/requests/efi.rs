@@ -1,4 +1,4 @@
-//! Efí: both APIs against our own description, the API Pix against BACEN's document too.
+//! Efí: both APIs against our own description, the API Pix also against BACEN's document.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -16,7 +16,7 @@ use crate::{
     efi::{by_boleto, by_card, cobrancas_in, pix_in},
 };
 
-/// Where the document contradicts itself: why, and what is set right.
+/// Corrections of the document where it contradicts itself, with their reasons.
 const CORRECTIONS: [Correction; 3] = [
     (
         "CPF's pattern is written with slashes, as if in JavaScript: nothing matches it",
@@ -52,7 +52,7 @@ const CORRECTIONS: [Correction; 3] = [
     ),
 ];
 
-/// What BACEN does not describe, and why.
+/// Calls that BACEN does not describe, with the reasons.
 const EXTENSIONS: [(&str, &str); 3] = [
     (TOKEN, "BACEN leaves the token's address to each bank"),
     (
@@ -114,7 +114,7 @@ async fn immediate_charges_are_asked_for_as_bacen_says() {
         a_payment_is_reported,
         a_dispute_is_seen_and_is_no_refund,
         a_payment_no_one_reported_is_caught_up,
-        // these move the simulator's clock, and lists end at ours
+        // these advance the simulator's clock, and lists end at ours
         a_whole_refund_is_shown,
         refunds_in_parts_are_each_shown,
         a_refund_is_found_by_our_reference,
@@ -157,7 +157,7 @@ async fn charges_with_a_due_date_are_asked_for_as_bacen_says() {
         TOKEN,
         "PUT /v2/cobv/{txid}",
         "GET /v2/cobv/{txid}",
-        // a charge that is known by its id alone may be either
+        // a charge known by its id alone may be of either kind
         "PATCH /v2/cob/{txid}",
         "GET /v2/cob/{txid}",
         "PATCH /v2/cobv/{txid}",

@@ -1,11 +1,11 @@
-//! Queries and forms: `a[b][0]=1` read as JSON, with the types that a schema gives them.
+//! Queries and forms: `a[b][0]=1` parsed to JSON, with the types of a schema.
 
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::document::Document;
 
-/// All of it as objects of texts; the places of a list are keys.
+/// Parses a form to nested objects of text. The indexes of a list become keys.
 pub(crate) fn tree(text: &str) -> Value {
     let mut root = Map::new();
     for (name, value) in form_urlencoded::parse(text.as_bytes()) {
@@ -22,7 +22,7 @@ fn put<'a>(
     keys: &mut impl Iterator<Item = &'a str>,
     value: String,
 ) {
-    // `[]` is the list's next place
+    // `[]` is the list's next index
     let key = if key.is_empty() {
         into.len().to_string()
     } else {
@@ -38,8 +38,8 @@ fn put<'a>(
     }
 }
 
-/// The same, with numbers, booleans and lists where the schema wants them. What cannot be turned stays as it is, for the schema
-/// to refuse.
+/// Converts to numbers, booleans and lists according to the schema. A value that cannot be converted is returned unchanged, so that
+/// the schema rejects it.
 pub(crate) fn typed(raw: &Value, schema: &Value, document: &Document) -> Value {
     let schema = document.resolved(schema);
     for several in ["anyOf", "oneOf", "allOf"] {

@@ -1,4 +1,4 @@
-//! Our own description of the calls that we make (`tests/specs`): checked always, whichever documents of others are here.
+//! Our own description of the calls that we make (`tests/specs`), which is always checked, even without the gateways' documents.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ fn document(text: &str) -> Document {
     Document::new(spec, "", &[])
 }
 
-/// Returns of which call the request is, or what is wrong with it or with its answer.
+/// Returns the name of the request's call, or the errors of the request or its answer.
 pub(crate) fn check(document: &Document, request: &Request) -> Result<String, Vec<String>> {
     let call = document.check(request)?;
     let answer = request.answer.as_ref();

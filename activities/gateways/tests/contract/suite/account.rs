@@ -1,4 +1,4 @@
-//! The account: whose it is, and whether our set-up there lasts.
+//! Promises about the account: its identity, and checks of our set-up.
 
 use gateways::{CheckReport, Subscription};
 use schemas::attempt::ErrorClass;
@@ -48,7 +48,7 @@ fn token() -> SecretString {
     "a token of ours that is long enough".into()
 }
 
-/// Where an account has one address for all.
+/// For gateways that have one address per account.
 pub(crate) async fn a_strangers_address_is_replaced_only_by_consent(bench: &Bench) {
     let (ours, theirs) = (address("notifications/gc_1/s3cret"), address("other"));
     let registered = bench.subscribed(&theirs).await;
@@ -85,7 +85,7 @@ pub(crate) async fn an_address_taken_back_is_no_longer_registered(bench: &Bench)
     gone.expect("taken back");
 }
 
-/// Where an account has one address for all.
+/// For gateways that have one address per account.
 pub(crate) async fn a_replaced_address_is_restored(bench: &Bench) {
     let (ours, theirs) = (
         address("notifications/gc_1/s3cret"),
@@ -95,7 +95,7 @@ pub(crate) async fn a_replaced_address_is_restored(bench: &Bench) {
     let done = bench.gateway.subscribe(&ours, true, &token()).await;
     let former = theirs.clone();
     assert_eq!(done, Ok(Subscription::Replaced { former }));
-    // the second time it is theirs that is registered, and stays
+    // the second time theirs is registered, and stays
     for _ in 0..2 {
         let restored = bench.gateway.unsubscribe(&ours, Some(&theirs)).await;
         restored.expect("restored");

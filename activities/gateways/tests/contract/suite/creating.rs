@@ -1,4 +1,4 @@
-//! Creating a charge, and what its failures mean.
+//! Promises about the creation of a charge, and the classes of its failures.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::bench::{Bench, WITHIN, now};
 
-/// Charges, which must fail.
+/// Creates a charge, which must fail.
 async fn fails(bench: &Bench) -> GatewayError {
     let done = bench.gateway.charge(&bench.order, WITHIN).await;
     done.expect_err("it must fail")
@@ -22,7 +22,7 @@ async fn at_the_gateway(bench: &Bench) -> usize {
     bench.control.charges(&bench.order.reference).await.len()
 }
 
-/// What was created although we were not told is found, is ours, and can be shown.
+/// Checks that a charge whose answer was lost is found, is ours, and can be shown.
 async fn is_found(bench: &Bench) {
     let found = bench.found().await;
     assert_eq!(found.status, GatewayStatus::Pending);
@@ -100,7 +100,7 @@ pub(crate) async fn a_reset_before_the_effect_is_unknown_and_absent(bench: &Benc
     nothing_is_found_where_nothing_was_created(bench).await;
 }
 
-/// Once: an answer that is lost although the charge was created.
+/// Loses one answer, although the charge was created.
 async fn lost(bench: &Bench, kind: &str) {
     let fault = json!({ "times": 1, "after": true });
     bench.control.fault(kind, bench.creates(), fault).await;
@@ -148,7 +148,7 @@ pub(crate) async fn a_429_is_throttled_and_reports_how_long(bench: &Bench) {
     nothing_is_found_where_nothing_was_created(bench).await;
 }
 
-/// The wait is told by the gateway's own clock: ours may be wrong.
+/// A date is counted by the gateway's own clock, because ours may be wrong.
 pub(crate) async fn a_date_to_retry_after_is_a_wait(bench: &Bench) {
     let until = now() + TimeDelta::seconds(60);
     let headers = json!({ "retry-after": until.format("%a, %d %b %Y %H:%M:%S GMT").to_string() });
@@ -158,7 +158,7 @@ pub(crate) async fn a_date_to_retry_after_is_a_wait(bench: &Bench) {
     assert!((55..=60).contains(&wait.as_secs()), "{wait:?}");
 }
 
-/// A page of a proxy or a firewall.
+/// Page of a proxy or a firewall.
 const PAGE: &str = "<html><body>Attention Required!</body></html>";
 
 pub(crate) async fn what_a_proxy_turns_away_is_not_created(bench: &Bench) {
@@ -190,7 +190,7 @@ pub(crate) async fn an_empty_401_or_403_is_denied(bench: &Bench) {
     nothing_is_found_where_nothing_was_created(bench).await;
 }
 
-/// As a proxy answers while the gateway is away: no charge is absent by its word.
+/// A proxy's 404 while the gateway is unavailable does not prove that a charge is absent.
 pub(crate) async fn a_proxies_404_hides_no_charge(bench: &Bench) {
     let charge = bench.charged().await;
     let fault = json!({ "kind": "status", "status": 404, "body": PAGE });
@@ -214,7 +214,7 @@ pub(crate) async fn a_charge_is_found_by_the_id_that_is_known(bench: &Bench) {
     assert!(found[0].next_action.is_some());
 }
 
-/// What our reader thinks of a code decides nothing: neither of its showing nor of its end.
+/// A code that our parser rejects is shown and canceled like any other.
 pub(crate) async fn a_code_that_is_not_readable_is_shown_and_ended(bench: &Bench) {
     let fault = json!({ "kind": "odd_code" });
     bench.control.post("faults", fault).await;
@@ -257,7 +257,7 @@ pub(crate) async fn errors_tell_nothing_of_the_payer(bench: &Bench) {
     }
 }
 
-/// Where a gateway may not know them yet: its refusal lets the next connection be tried.
+/// For gateways that may not support them yet: the refusal permits a fallback to the next connection.
 pub(crate) async fn a_cnpj_with_letters_may_be_refused(bench: &Bench) {
     let mut order = bench.order.clone();
     order.payer.document = "12ABC34501DE35".parse().expect("a CNPJ");
@@ -270,7 +270,7 @@ pub(crate) async fn a_cnpj_with_letters_may_be_refused(bench: &Bench) {
     bench.gateway.charge(&order, WITHIN).await.expect("taken");
 }
 
-/// Contact data that a gateway does not take are left out, and the sale is made.
+/// Contact data that a gateway does not accept are omitted, and the sale is made.
 pub(crate) async fn odd_contact_data_lose_no_sale(bench: &Bench) {
     for (email, phone) in [
         ("maria@example.com", "1133334444"),

@@ -1,4 +1,4 @@
-//! How charges end, and who wins where two ends race.
+//! Promises about the end of charges, and about races between two ends.
 
 use gateways::{GatewayCharge, GatewayStatus};
 use serde_json::json;
@@ -56,7 +56,7 @@ pub(crate) async fn a_lost_answer_to_cancelling_is_found_out(bench: &Bench) {
             .fault("reset_after", (method, path), fault)
             .await;
     }
-    // whether this call saw it through or not, the next one does
+    // the next call completes the cancellation, even if this one did not
     let _ = bench.gateway.cancel(&charge).await;
     bench.control.heal().await;
     let ended = bench.gateway.cancel(&charge).await.expect("cancelled");
@@ -79,7 +79,7 @@ pub(crate) async fn a_charge_past_its_last_instant_is_not_payable(bench: &Bench)
     bench.charged().await;
     let reference = &bench.order.reference;
     bench.control.act(reference, "expire", json!({})).await;
-    // a gateway's clock is told in whole seconds
+    // some clocks have whole seconds
     bench.control.advance(1).await;
     let found = bench.found().await;
     assert!(!found.status.is_payable(), "{found:?}");

@@ -1,4 +1,4 @@
-//! Money that comes, goes back, and is claimed back.
+//! Promises about payments, refunds and disputes.
 
 use gateways::{GatewayStatus, NoticeKind, RefundRequest, RefundStatus};
 use schemas::{attempt::ErrorClass, calendar, dispute, payment_method::PaymentMethodKind};
@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::bench::{Bench, WITHIN, now};
 
-/// Longer than a refund is under way at any gateway.
+/// Longer than a refund is in progress at any gateway, in seconds.
 const REFUND_ENDS_S: i64 = 60;
-/// How far back a look goes.
+/// Time by which a check reaches back.
 const BACK: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
 async fn paid(bench: &Bench) {
@@ -29,13 +29,13 @@ pub(crate) async fn a_payment_is_shown_with_its_money(bench: &Bench) {
     if let (Some(fee), Some(net)) = (payment.fee, payment.net) {
         assert_eq!(fee + net, payment.amount);
     }
-    // some gateways tell only the day
+    // some gateways report only the day
     assert!(calendar::today(payment.paid_at) >= calendar::today(bench.order.created_at - BACK));
-    // told again, it is the same
+    // a second read returns the same
     assert_eq!(bench.found().await.payments, found.payments);
 }
 
-/// Sends it, and answers it once it ended.
+/// Sends the refund, and returns it once it has ended.
 async fn refunded(bench: &Bench, order: &RefundRequest) -> gateways::GatewayRefund {
     let sent = bench.gateway.refund(order, WITHIN).await.expect("a refund");
     assert_eq!(sent.amount, order.amount);

@@ -1,4 +1,4 @@
-//! What gateways tell us, and what they list where telling failed.
+//! Promises about notifications, and about the lists that replace lost ones.
 
 use gateways::{GatewayCharge, GatewayNotice, NoticeKind, Received};
 use serde_json::json;
@@ -8,10 +8,10 @@ use crate::{
     receiver::Receiver,
 };
 
-/// How far back a look goes.
+/// Time by which a poll reaches back.
 const BACK: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
-/// What the notices of a request say in the end: tokens are fetched.
+/// Returns the notices of a request, with its tokens resolved.
 async fn read(listening: &Registered, received: &Received) -> Vec<GatewayNotice> {
     let mut all = Vec::new();
     let entries = listening.notification(received).expect("a notification");
@@ -32,7 +32,7 @@ fn is_about(notice: &GatewayNotice, charge: &GatewayCharge) -> bool {
     notice.reference == charge.reference || notice.charge.as_ref() == Some(&charge.id)
 }
 
-/// A charge that notifies the receiver, and was paid.
+/// Creates and pays a charge that notifies the receiver.
 async fn reported(bench: &Bench, receiver: &Receiver) -> (Registered, GatewayCharge) {
     let listening = bench.subscribed(&receiver.url).await;
     let order = gateways::ChargeRequest {
@@ -44,7 +44,7 @@ async fn reported(bench: &Bench, receiver: &Receiver) -> (Registered, GatewayCha
     (listening, charge.expect("a charge"))
 }
 
-/// Reads until the payment of the charge is told, and answers all that was told by then.
+/// Reads until the payment of the charge is reported, and returns all notices received by then.
 async fn until_paid(
     bench: &Bench,
     receiver: &Receiver,
@@ -118,7 +118,7 @@ pub(crate) async fn what_no_one_proved_concludes_nothing(bench: &Bench) {
             headers: Vec::new(),
             ..received
         };
-        // refused, or no more than a reason to ask
+        // refused, or no more than a hint to read the gateway
         for notice in listening.notification(&forged).unwrap_or_default().notices {
             assert!(
                 matches!(

@@ -1,4 +1,5 @@
-//! Replacing the secret of a notification path: the former one proves until the gateway has the new address, and a while after.
+//! Rotation of the secret of a notification path. The former secret is valid until the gateway has the new address, and for some time
+//! afterwards.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::id::ConnectionId;
@@ -17,18 +18,18 @@ fn former_secret_place(merchant: Uuid, connection: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "former_path_secrets", "secret_sealed", connection)
 }
 
-/// A secret that was replaced.
+/// Secret that was replaced.
 #[derive(Debug)]
 pub struct Former {
     pub connection: ConnectionId,
     hash: Vec<u8>,
     pub secret: SecretString,
-    /// None until the gateway has the new address.
+    /// End of validity. `None` until the gateway has the new address.
     pub expires_at: Option<DateTime<Utc>>,
     pub checks: i32,
 }
 
-/// Gives a locked connection a new secret. The former one is checked again after `again`.
+/// Replaces the secret of a locked connection. The former one is checked after `again`.
 pub async fn rotate(
     db: &mut PgConnection,
     store: &Store,
@@ -67,7 +68,7 @@ pub async fn rotate(
     Ok(())
 }
 
-/// The former secrets of a connection whose new address the gateway does not have yet, oldest first.
+/// Returns the former secrets of a connection whose new address is not confirmed at the gateway, oldest first.
 pub async fn unconfirmed(
     db: &mut PgConnection,
     store: &Store,
@@ -84,7 +85,7 @@ pub async fn unconfirmed(
     read(db, store, rows).await
 }
 
-/// The former secrets that are due to be checked, longest overdue first.
+/// Returns the former secrets that are due for a check, longest overdue first.
 pub async fn due(
     db: &mut PgConnection,
     store: &Store,
@@ -133,7 +134,7 @@ async fn read(
     Ok(former)
 }
 
-/// The gateway has the new address: the former secret proves for `overlap` more.
+/// Records that the gateway has the new address: the former secret stays valid for `overlap`.
 pub async fn confirm(
     db: &mut PgConnection,
     former: &Former,
@@ -151,7 +152,7 @@ pub async fn confirm(
     Ok(())
 }
 
-/// The gateway does not have the new address yet: it is registered again after `pause`.
+/// Schedules the next registration after `pause`, because the gateway does not have the new address.
 pub async fn postpone(
     db: &mut PgConnection,
     former: &Former,
@@ -169,7 +170,7 @@ pub async fn postpone(
     Ok(())
 }
 
-/// Deletes the former secrets whose time is over.
+/// Deletes the former secrets that have expired.
 pub async fn forget_expired(db: &mut PgConnection) -> Result<u64, StoreError> {
     let done = sqlx::query!("delete from former_path_secrets where expires_at <= app_now()")
         .execute(db)

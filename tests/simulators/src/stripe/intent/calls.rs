@@ -1,4 +1,4 @@
-//! What else is asked of intents.
+//! Endpoints of intents except creation and search.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ const REASONS: [&str; 4] = [
     "abandoned",
 ];
 
-/// `GET /v1/payment_intents/{id}`.
+/// Handles `GET /v1/payment_intents/{id}`.
 pub(in crate::stripe) async fn retrieve(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -32,7 +32,7 @@ pub(in crate::stripe) async fn retrieve(
     Ok(reply)
 }
 
-/// `GET /v1/payment_intents`: newest first, and immediate.
+/// Handles `GET /v1/payment_intents`, newest first and without lag.
 pub(in crate::stripe) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN, &["customer"]])?;
     let tx = stripe.begin(call.cause.clone());
@@ -48,7 +48,7 @@ pub(in crate::stripe) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: C
     call.answer(&tx, page)
 }
 
-/// `POST /v1/payment_intents/{id}/cancel`.
+/// Handles `POST /v1/payment_intents/{id}/cancel`.
 pub(in crate::stripe) async fn cancel(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -78,7 +78,7 @@ pub(in crate::stripe) async fn cancel(
     call.answer(&tx, intent.json(&tx.state))
 }
 
-/// `POST /v1/payment_intents/{id}/confirm`: shows a code or voucher, anew after one that ended.
+/// Handles `POST /v1/payment_intents/{id}/confirm`: shows a code or voucher, or another one after an expired one.
 pub(in crate::stripe) async fn confirm(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,

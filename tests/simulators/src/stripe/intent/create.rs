@@ -1,4 +1,4 @@
-//! `POST /v1/payment_intents`.
+//! Endpoint `POST /v1/payment_intents`.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::stripe::{
     transaction::Transaction,
 };
 
-/// What else the call takes.
+/// Parameters of the call, except those of `OPTIONS` and of the payment method.
 const KNOWN: [&str; 27] = [
     "amount",
     "currency",
@@ -62,13 +62,13 @@ pub(super) const OPTIONS: [&str; 10] = [
 const PIX_SECONDS: &str = OPTIONS[0];
 const PIX_INSTANT: &str = OPTIONS[1];
 const BOLETO_DAYS: &str = OPTIONS[4];
-/// Four hours.
+/// Default lifetime of a Pix code in seconds: four hours.
 const DEFAULT_PIX_S: i64 = 14_400;
 const MIN_PIX_S: i64 = 60;
 const MAX_PIX_S: i64 = 1_209_600;
 const DEFAULT_BOLETO_DAYS: i64 = 3;
 const MAX_BOLETO_DAYS: i64 = 60;
-/// In centavos.
+/// Minimum amount in centavos.
 const MIN_AMOUNT: i64 = 50;
 const MAX_AMOUNT: i64 = 99_999_999;
 
@@ -111,7 +111,7 @@ pub(in crate::stripe) async fn create(Shared(stripe): Shared<Arc<Stripe>>, call:
     Ok(call.answer(&tx, intent)?.about(&reference))
 }
 
-/// An intent that says nothing yet.
+/// Creates an intent with default values.
 pub(in crate::stripe) fn blank(tx: &Transaction, account: Account, amount: i64) -> Intent {
     const SECRET: usize = 25;
     let id = tx.id("pi");
@@ -141,7 +141,7 @@ pub(in crate::stripe) fn blank(tx: &Transaction, account: Account, amount: i64) 
     }
 }
 
-/// Puts the form's payment method into the intent; the caller keeps it.
+/// Sets the intent's payment method from the form. The caller stores the method.
 pub(super) fn attach(
     tx: &mut Transaction,
     intent: &mut Intent,
@@ -162,7 +162,7 @@ pub(super) fn attach(
             message,
         ));
     }
-    // the one that is used comes first
+    // Stripe lists the used type first
     intent.types.sort_by_key(|kind| kind != means.kind());
     let method = Method {
         account: intent.account.clone(),
@@ -212,7 +212,7 @@ pub(in crate::stripe) fn check_amount(amount: i64, param: &str) -> Result<(), Ap
     Err(ApiError::invalid(Some(code), param, message))
 }
 
-/// `payment_method_types`, as far as the account has them.
+/// Returns `payment_method_types`. Refuses types that the account does not have.
 pub(in crate::stripe) fn types(form: &Form, account: &Account) -> Result<Vec<String>, ApiError> {
     let mut types: Vec<String> = Vec::new();
     for kind in form.list("payment_method_types") {
@@ -232,7 +232,7 @@ pub(in crate::stripe) fn types(form: &Form, account: &Account) -> Result<Vec<Str
     Ok(types)
 }
 
-/// How long it can be paid, and the options as they are answered.
+/// Returns the lifetime of the code or voucher, and the options for responses.
 pub(super) fn options(
     form: &Form,
     types: &[String],

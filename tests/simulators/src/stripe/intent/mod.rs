@@ -1,4 +1,4 @@
-//! Payment intents: what they are and what may happen to them. `docs/gateways/stripe.md#statuses`.
+//! Payment intents and their state changes. `docs/gateways/stripe.md#statuses`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -23,10 +23,10 @@ pub(super) use calls::{cancel, confirm, list, retrieve};
 pub(super) use create::{blank, check_amount, create, types};
 pub(super) use search::search;
 
-/// How long the sandbox waits with what an address asks for.
+/// Seconds after which the sandbox acts on an email address that requests a delay.
 const SANDBOX_DELAY_S: i64 = 180;
 
-/// Not simulated.
+/// Fields that are not simulated.
 const NULL: [&str; 18] = [
     "application",
     "application_fee_amount",
@@ -59,13 +59,13 @@ pub(super) struct Intent {
     pub receipt_email: Option<String>,
     pub metadata: Map<String, Value>,
     pub types: Vec<String>,
-    /// `payment_method_options`, as answered.
+    /// `payment_method_options` in responses.
     pub options: Value,
     pub lasts: Lasts,
-    /// Not shown any more once the attempt failed.
+    /// Id of the payment method. Responses omit it after the attempt failed.
     pub method: Option<String>,
     pub secret: String,
-    /// What the next action shows: a location, or a boleto's line.
+    /// Content of the next action: the location of a Pix code, or a boleto's line.
     pub shown: String,
     pub expires_at: Option<DateTime<Utc>>,
     pub cancellation_reason: Option<&'static str>,
@@ -77,12 +77,12 @@ pub(super) struct Intent {
     pub service_us: u64,
 }
 
-/// How long a code or a voucher can be paid once it is shown.
+/// Lifetime of a code or voucher after it is shown.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lasts {
     Seconds(i64),
     Until(DateTime<Utc>),
-    /// Until the end of the day that comes so many days later.
+    /// Until the end of the day that is this many days later.
     Days(u64),
 }
 
@@ -170,7 +170,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Shows the code or the voucher, and lets the payer's address decide what follows.
+    /// Shows the code or the voucher, and schedules the result that the payer's email address requests.
     pub(super) fn show_intent(&mut self, id: &str) {
         let now = self.now;
         let random = self.sim.random(32);
@@ -211,7 +211,7 @@ impl Transaction<'_> {
         self.notify_intent("payment_intent.requires_action", id);
     }
 
-    /// What an address asks the sandbox for.
+    /// Returns the result that an email address requests from the sandbox, and its delay in seconds.
     fn wish(&self, id: &str, email: &str) -> Option<(i64, Due)> {
         let id = id.to_owned();
         let name = email.split('@').next().unwrap_or_default();
@@ -229,7 +229,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// The attempt ends unpaid; the intent can be confirmed again.
+    /// Expires the unpaid attempt. The intent can be confirmed again. `whatever_its_time` expires it before its time.
     pub(super) fn expire_intent(&mut self, id: &str, whatever_its_time: bool) {
         let now = self.now;
         let over = |intent: &&Intent| {
@@ -245,7 +245,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Back to the beginning, with the reason.
+    /// Resets the intent to `requires_payment_method` with an error.
     pub(super) fn fail_intent(&mut self, id: &str, mut error: Value) {
         let state = &mut *self.state;
         let Some(intent) = state.intents.any_mut(id) else {
@@ -269,7 +269,7 @@ impl Transaction<'_> {
         self.notify_intent("payment_intent.canceled", id);
     }
 
-    /// The payer pays, even what is over: money can arrive late.
+    /// Pays the intent, even after it ended, because money can arrive late.
     pub(super) fn pay_intent(&mut self, id: &str, amount: Option<i64>) {
         let behavior = &self.state.behavior;
         let (clearing_s, pix_processing) = (behavior.clearing_s, behavior.pix_processing);
@@ -289,7 +289,7 @@ impl Transaction<'_> {
         self.clear_intent(id);
     }
 
-    /// The money is there.
+    /// Completes the payment of an intent.
     pub(super) fn clear_intent(&mut self, id: &str) {
         let Some(intent) = self.state.intents.any(id).cloned() else {
             return;

@@ -1,4 +1,4 @@
-//! `GET /v1/payment_intents/search`: a small query language, and always a bit behind.
+//! Search `GET /v1/payment_intents/search`: a small query language over an index that lags.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::stripe::{
     list,
 };
 
-/// In this order, so that `>=` is not read as `>`.
+/// Operators, in an order in which `>=` is not parsed as `>`.
 const OPERATORS: [&str; 6] = [">=", "<=", ">", "<", "~", ":"];
 
 pub(in crate::stripe) async fn search(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
@@ -84,7 +84,7 @@ impl Clause {
         let (not, text) = text
             .strip_prefix('-')
             .map_or((false, text), |rest| (true, rest));
-        // the key of a metadata field may hold an operator
+        // the key of a metadata field may contain an operator
         let start = text.find(']').unwrap_or(0);
         let at = |operator: &&str| text[start..].find(*operator).map(|at| at + start);
         let operator = OPERATORS.iter().find(|operator| at(operator).is_some());

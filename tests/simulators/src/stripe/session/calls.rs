@@ -1,4 +1,4 @@
-//! What else is asked of sessions.
+//! Endpoints of checkout sessions except creation.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::stripe::{
     list as lists,
 };
 
-/// `GET /v1/checkout/sessions/{id}`.
+/// Handles `GET /v1/checkout/sessions/{id}`.
 pub(in crate::stripe) async fn retrieve(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -24,7 +24,7 @@ pub(in crate::stripe) async fn retrieve(
     call.answer(&tx, session.json())
 }
 
-/// `GET /v1/checkout/sessions/{id}/line_items`.
+/// Handles `GET /v1/checkout/sessions/{id}/line_items`.
 pub(in crate::stripe) async fn lines(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,
@@ -36,7 +36,7 @@ pub(in crate::stripe) async fn lines(
     call.answer(&tx, session.lines_json())
 }
 
-/// `GET /v1/checkout/sessions`.
+/// Handles `GET /v1/checkout/sessions`.
 pub(in crate::stripe) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: Call) -> Answer {
     call.only(&[&lists::KNOWN, &["payment_intent", "status", "customer"]])?;
     let tx = stripe.begin(call.cause.clone());
@@ -51,7 +51,7 @@ pub(in crate::stripe) async fn list(Shared(stripe): Shared<Arc<Stripe>>, call: C
     call.answer(&tx, page)
 }
 
-/// `POST /v1/checkout/sessions/{id}/expire`.
+/// Handles `POST /v1/checkout/sessions/{id}/expire`.
 pub(in crate::stripe) async fn expire(
     Shared(stripe): Shared<Arc<Stripe>>,
     Path(id): Path<String>,

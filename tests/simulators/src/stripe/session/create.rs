@@ -1,4 +1,4 @@
-//! `POST /v1/checkout/sessions`.
+//! Endpoint `POST /v1/checkout/sessions`.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ const KNOWN: [&str; 32] = [
 const MAX_LINES: usize = 100;
 const MIN_OPEN: TimeDelta = TimeDelta::minutes(30);
 const MAX_OPEN: TimeDelta = TimeDelta::hours(24);
-/// Of a session's id.
+/// Length of the random part of a session's id.
 const SECRET: usize = 56;
 const MAX_REFERENCE: usize = 200;
 
@@ -186,7 +186,7 @@ fn expires_at(form: &Form, now: DateTime<Utc>) -> Result<DateTime<Utc>, ApiError
     let Some(seconds) = form.number("expires_at")? else {
         return Ok(now + MAX_OPEN);
     };
-    // Stripe counts in whole seconds, and so do those who ask
+    // Stripe and its clients count in whole seconds
     let open = TimeDelta::seconds(seconds.saturating_sub(now.timestamp()).clamp(-1, 1 << 32));
     let refuse = |message: &str| Err(ApiError::invalid(None, "expires_at", message));
     if open < MIN_OPEN {

@@ -1,4 +1,4 @@
-//! Checkout sessions: hosted pages where cards pay. `docs/gateways/stripe.md#create-a-charge`.
+//! Checkout sessions: hosted pages for card payments. `docs/gateways/stripe.md#create-a-charge`.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ mod create;
 pub(super) use calls::{expire, lines, list, retrieve};
 pub(super) use create::create;
 
-/// Not simulated.
+/// Fields that are not simulated.
 const NULL: [&str; 25] = [
     "adaptive_pricing",
     "after_expiration",
@@ -61,11 +61,11 @@ pub(super) struct Session {
     pub service_us: u64,
     lines: Vec<Line>,
     asked: Asked,
-    /// Who paid.
+    /// `customer_details` of the payer.
     paid_by: Option<Value>,
 }
 
-/// What the merchant said.
+/// Parameters of the creation request.
 #[derive(Clone)]
 struct Asked {
     success_url: Option<String>,
@@ -76,7 +76,7 @@ struct Asked {
     submit_type: Option<String>,
     types: Vec<String>,
     metadata: Map<String, Value>,
-    /// `payment_intent_data`: what the intent gets, which is not what the session has.
+    /// Metadata of `payment_intent_data`, which the intent gets and the session does not.
     intent_metadata: Map<String, Value>,
     intent_description: Option<String>,
     receipt_email: Option<String>,
@@ -112,7 +112,7 @@ impl Resource for Session {
 }
 
 impl Session {
-    /// `client_reference_id`, or else the metadata's `reference`.
+    /// Returns `client_reference_id`, or else the metadata's `reference`.
     pub(super) fn reference(&self) -> &str {
         let metadata = self.asked.metadata.get("reference").and_then(Value::as_str);
         self.asked
@@ -209,7 +209,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// The payer pays by card, even on a page that is over.
+    /// Pays the session by card, even after the page expired.
     pub(super) fn pay_session(&mut self, id: &str, amount: Option<i64>) {
         let Some(intent) = self.submit(id) else {
             return;
@@ -234,7 +234,7 @@ impl Transaction<'_> {
         self.notify_session("checkout.session.completed", id);
     }
 
-    /// The payer's card is declined; the page stays open for another.
+    /// Declines the payer's card. The page stays open for another card.
     pub(super) fn decline_session(&mut self, id: &str) {
         let Some(intent_id) = self.submit(id) else {
             return;
@@ -258,7 +258,7 @@ impl Transaction<'_> {
         }));
     }
 
-    /// What happens when the payer presses the button: an intent with a card; its id.
+    /// Submits the page with a card and returns the id of the session's intent, which is created if necessary.
     fn submit(&mut self, id: &str) -> Option<String> {
         let session = self.state.sessions.any(id)?.clone();
         let email = session.asked.customer_email.clone();
@@ -296,7 +296,7 @@ impl Transaction<'_> {
         Some(intent_id)
     }
 
-    /// The page closes, and with it an intent that nobody paid.
+    /// Expires the session and cancels its unpaid intent.
     pub(super) fn expire_session(&mut self, id: &str) {
         let Some(session) = self
             .state
