@@ -43,10 +43,6 @@ impl Future for Completed {
 }
 
 impl Drop for Completed {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it ends with the answer to `BEGIN`, and the pool's own tasks run like this too"
-    )]
     fn drop(&mut self) {
         if let Some(begin) = self.0.take()
             && let Ok(runtime) = Handle::try_current()
