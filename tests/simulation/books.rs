@@ -81,8 +81,6 @@ struct Known {
     state: String,
     charge: Uuid,
     status: String,
-    /// True if the charge has a next check.
-    checked: bool,
     review: bool,
 }
 
@@ -154,7 +152,7 @@ impl World {
         let rows = self
             .database
             .rows(
-                "select a.id, a.state, a.charge_id, c.status, c.next_check_at is not null as checked from attempts a join charges c on c.id = a.charge_id order by a.id",
+                "select a.id, a.state, a.charge_id, c.status from attempts a join charges c on c.id = a.charge_id order by a.id",
             )
             .await?;
         let known = |row: PgRow| {
@@ -163,7 +161,6 @@ impl World {
             let known = Known {
                 state: row.get("state"),
                 charge: row.get("charge_id"),
-                checked: row.get("checked"),
                 review: status == "needs_review",
                 status,
             };
@@ -219,13 +216,11 @@ impl World {
 
     fn check_payable(&self, gateway: &str, held: &Held, attempt: &Known, at_rest: bool) {
         let shown = attempt.state == "presented" && !at_rest;
-        // allowed between the payment of one instrument and the voiding of another, in review, or after a restoration not yet found
-        let moves = match attempt.state.as_str() {
-            "abandoned" | "open" => true,
-            "voided" | "absent" => attempt.checked,
-            _ => false,
-        };
-        let on_its_way = moves && !at_rest;
+        // between the payment of one and the voiding of another, or restored in the gateway's panel and not noticed yet
+        let on_its_way = matches!(
+            attempt.state.as_str(),
+            "abandoned" | "open" | "voided" | "absent"
+        ) && !at_rest;
         if !shown && !on_its_way && !attempt.review {
             let what = format!(
                 "{gateway} {} can be paid although its attempt {} is {} and its charge {} is {}",

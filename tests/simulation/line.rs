@@ -17,6 +17,7 @@ use tokio::{
     sync::Notify,
     task::JoinHandle,
 };
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 const READ_BYTES: usize = 16 * 1024;
@@ -61,14 +62,16 @@ impl Line {
         let all: Arc<Mutex<All>> = Arc::default();
         let changed: Arc<Notify> = Arc::default();
         let (ones, woken) = (all.clone(), changed.clone());
-        let accepting = tokio::spawn(async move {
+        let tracker = TaskTracker::new();
+        let carrying = tracker.clone();
+        let accepting = tracker.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let one = Connected {
                     id: begin(&ones),
                     all: ones.clone(),
                     changed: woken.clone(),
                 };
-                tokio::spawn(one.carry(client, (host.clone(), port)));
+                carrying.spawn(one.carry(client, (host.clone(), port)));
             }
         });
         Ok(Self {
