@@ -133,7 +133,7 @@ async fn instrument(
     Ok(())
 }
 
-/// Schedules OrphanWorkflow for an attempt that is payable at the gateway and must not be, so that it is voided.
+/// Schedules `OrphanWorkflow` for an attempt that is payable at the gateway and must not be, so that it is voided.
 async fn arm(
     db: &mut PgConnection,
     charge: &LockedCharge,

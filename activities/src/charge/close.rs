@@ -105,7 +105,7 @@ impl Activities {
     }
 
     /// Handles an answer that arrived after another worker took over the attempt, or after a notification moved it. Ids that were learned
-    /// are filled in; OrphanWorkflow voids any further object that this call may have created.
+    /// are filled in; `OrphanWorkflow` voids any further object that this call may have created.
     async fn too_late(
         &self,
         mut tx: store::Tx,
