@@ -16,6 +16,20 @@ impl Activities {
     /// Attempts until an instrument is presented or the caller's time is over, then leaves the charge to the sweep.
     pub async fn present(&self, charge: ChargeId) {
         self.attempt_degraded(charge).await;
+        self.leave_to_sweep(charge).await;
+    }
+
+    /// Takes one step with a charge, and leaves the rest to the sweep. The step alone would schedule the next check for the charge's end,
+    /// and no workflow would exist until then.
+    pub async fn advance_directly(&self, charge: ChargeId) {
+        if let Err(error) = Box::pin(self.advance(charge)).await {
+            tracing::error!(%charge, %error, "could not take a step without Temporal either");
+        }
+        self.leave_to_sweep(charge).await;
+    }
+
+    /// Makes the charge due, so that the sweep starts its workflow.
+    async fn leave_to_sweep(&self, charge: ChargeId) {
         let left = async {
             let mut db = self.store.pool.acquire().await?;
             charges::check_now(&mut db, charge).await
