@@ -343,7 +343,8 @@ impl World {
         }
         let rows = self
             .database
-            .rows("select count(*) as n from attempts where look_at is not null and alerted_at is null")
+            .rows("select (select count(*) from attempts where look_at is not null and alerted_at is null)
+                      + (select count(*) from charges where look_at is not null and status in ('processing', 'pending', 'overdue')) as n")
             .await?;
         Ok(sqlx::Row::get::<i64, _>(&rows[0], "n") == 0)
     }

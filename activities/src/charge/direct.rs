@@ -16,6 +16,19 @@ impl Activities {
     /// Attempts until an instrument is presented or the caller's time is over, and leaves the charge to the sweep.
     pub async fn present(&self, charge: ChargeId) {
         self.attempt_directly(charge).await;
+        self.leave_to_sweep(charge).await;
+    }
+
+    /// Takes one step with a charge, and leaves the rest to the sweep: the step alone would put its next check at its end, and no
+    /// workflow would exist until then.
+    pub async fn advance_directly(&self, charge: ChargeId) {
+        if let Err(error) = Box::pin(self.advance(charge)).await {
+            tracing::error!(%charge, %error, "could not take a step without Temporal either");
+        }
+        self.leave_to_sweep(charge).await;
+    }
+
+    async fn leave_to_sweep(&self, charge: ChargeId) {
         let left = async {
             let mut db = self.store.pool.acquire().await?;
             charges::look_now(&mut db, charge).await
