@@ -282,7 +282,7 @@ mod tests {
         let enter = || admission.enter(Work::Create, &key).now_or_never();
         let mut held: Vec<_> = std::iter::from_fn(enter).collect();
         assert_eq!(held.len(), 2);
-        let other = with_key("sk_live_anothers");
+        let other = with_key("sk_live_another");
         admission.remember(&other, of_merchant(2));
         let mut entering = Box::pin(admission.enter(Work::Create, &other));
         assert!((&mut entering).now_or_never().is_none(), "all are taken");

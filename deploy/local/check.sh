@@ -17,12 +17,6 @@ tests/words.sh || {
     exit 1
 }
 
-step spelling
-if ! "$tools/bin/typos" --version 2>/dev/null | grep -q " $typos_version$"; then
-    cargo install --quiet --locked --debug --version "$typos_version" --root "$tools" typos-cli
-fi
-"$tools/bin/typos"
-
 step generated files
 deploy/local/generate.sh
 git add --intent-to-add .sqlx schemas/json
@@ -30,6 +24,13 @@ git diff --exit-code -- .sqlx schemas/json || {
     echo "generated files are not up to date: run 'make generate' and commit the result" >&2
     exit 1
 }
+
+step spelling
+# the folder of Python tools exists: the step before needed PostgreSQL
+if ! "$tools/venv/bin/typos" --version 2>/dev/null | grep -q " $typos_version$"; then
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check "typos==$typos_version"
+fi
+"$tools/venv/bin/typos"
 
 step clippy
 cargo clippy --workspace --all-targets --quiet -- -D warnings
