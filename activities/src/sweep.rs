@@ -226,9 +226,10 @@ impl Activities {
         let checks = usize::try_from(unmatched.checks).unwrap_or(usize::MAX);
         let pause = UNMATCHED_AGAIN.get(checks).copied();
         let again = pause.map(|pause| delta(pause + jitter(row.seed, pause / 2)));
-        let mut db = self.store.pool.acquire().await?;
-        let matched = unmatched::match_again(&mut db, unmatched, again).await?;
-        drop(db);
+        // One transaction: the lock on the payer outlives the statement that takes it.
+        let mut tx = self.store.begin().await?;
+        let matched = unmatched::match_again(&mut tx, unmatched, again).await?;
+        tx.commit().await?;
         match matched {
             Some(charge) => self.starter.wake_charge(row.merchant, charge).await,
             None if again.is_none() => {

@@ -14,12 +14,12 @@ use std::{
 };
 
 use activities::fair::{Cap, FairSlots, Queue, Shares, Slot};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use moka::sync::Cache;
 use schemas::{gateway::Mode, id::MerchantId};
 use strum::{Display, IntoStaticStr};
 
-use crate::{Code, Error};
+use crate::{Code, Error, auth::secret};
 
 /// Maximum time in the queue once the queue has existed for longer than a burst.
 const STANDING_WAIT: Duration = Duration::from_secs(1);
@@ -158,7 +158,7 @@ impl Admission {
     }
 
     fn key(&self, headers: &HeaderMap) -> u64 {
-        self.digest.hash_one(headers.get(header::AUTHORIZATION))
+        self.digest.hash_one(secret(headers))
     }
 }
 
@@ -180,7 +180,7 @@ fn refused(work: Work, why: &'static str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderValue, header};
     use futures::FutureExt;
     use uuid::Uuid;
 
@@ -246,7 +246,7 @@ mod tests {
     #[tokio::test]
     async fn creating_leaves_permits_for_cancels_refunds_and_answers() {
         let admission = admission(8, 100);
-        let (key, line) = (with_key("a"), of_merchant(1));
+        let (key, line) = (with_key("sk_live_a"), of_merchant(1));
         admission.remember(&key, line);
         let mut held = Vec::new();
         for _ in 0..6 {

@@ -45,6 +45,17 @@ pub(crate) async fn admit(app: &App, headers: &HeaderMap, work: Work) -> Result<
     })
 }
 
+/// Returns the secret of a request's API key, if it has the form of one.
+pub(crate) fn secret(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    // RFC 9110 §11.1: the scheme's case does not matter
+    let secret = scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(secret.trim())?;
+    (secret.starts_with("sk_") && secret.len() <= MAX_KEY).then_some(secret)
+}
+
 /// Returns the caller of a request, if its key has at least the permission `needed`. The response does not state why a key is invalid.
 pub async fn authenticate(
     app: &App,
@@ -52,15 +63,7 @@ pub async fn authenticate(
     needed: Permission,
 ) -> Result<Caller, Error> {
     let wrong = || Error::new(Code::Unauthenticated, "no valid API key was sent");
-    let secret = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        // RFC 9110 §11.1: the scheme's case does not matter
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, secret)| secret.trim())
-        .filter(|secret| secret.starts_with("sk_") && secret.len() <= MAX_KEY)
-        .ok_or_else(wrong)?;
+    let secret = secret(headers).ok_or_else(wrong)?;
     let mut db = app
         .store
         .pool

@@ -393,10 +393,17 @@ fn refusal(error: &WorkflowStartError) -> Option<&'static str> {
     }
 }
 
-/// Returns true if the server sent this status. The transport creates its own statuses, which have a source error.
+/// Returns true if the server refused this one request. An overloaded or failing server refuses all of them, and the transport creates
+/// its own statuses, which have a source error.
 fn is_answer(status: &Status) -> bool {
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => false,
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::ResourceExhausted
+        | Code::Aborted
+        | Code::Internal
+        | Code::Unknown => false,
         _ => std::error::Error::source(status).is_none(),
     }
 }
@@ -500,8 +507,16 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_start_is_reported_from_an_absent_server() {
-        for code in [Code::Unavailable, Code::DeadlineExceeded, Code::Cancelled] {
+    fn a_refused_start_is_distinguished_from_an_absent_or_overloaded_server() {
+        for code in [
+            Code::Unavailable,
+            Code::DeadlineExceeded,
+            Code::Cancelled,
+            Code::ResourceExhausted,
+            Code::Aborted,
+            Code::Internal,
+            Code::Unknown,
+        ] {
             assert_eq!(of(Status::new(code, "the server is away")), None, "{code}");
         }
         let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
@@ -511,8 +526,6 @@ mod tests {
             Code::NotFound,
             Code::PermissionDenied,
             Code::FailedPrecondition,
-            Code::ResourceExhausted,
-            Code::Internal,
         ] {
             assert_eq!(of(Status::new(code, "no")), Some(code.description()));
         }
