@@ -260,7 +260,7 @@ create table charges (
     amount_disputed bigint not null default 0,
     failure jsonb,
     event_sequence bigint not null default 0,
-    -- null: final
+    -- null: nothing more is expected
     next_check_at timestamptz,
     checks integer not null default 0,
     expires_at timestamptz not null,
@@ -311,7 +311,7 @@ create table attempts (
     error_message text,
     gateway_charge_id text,
     next_action jsonb,
-    -- null: final
+    -- null: nothing more is expected
     next_check_at timestamptz,
     checks integer not null default 0,
     -- time of the last search that the gateway answered
@@ -400,7 +400,7 @@ create table refunds (
     lease_expires_at timestamptz,
     sent_at timestamptz,
     event_sequence bigint not null default 0,
-    -- null: final
+    -- null: nothing more is expected
     next_check_at timestamptz,
     checks integer not null default 0,
     created_at timestamptz not null default app_now(),
