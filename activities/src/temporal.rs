@@ -83,17 +83,9 @@ impl TemporalActivities {
         ctx: ActivityContext,
         _input: (),
     ) -> Result<(), ActivityError> {
-        let heartbeats = async {
-            loop {
-                tokio::time::sleep(HEARTBEAT_EVERY).await;
-                if let Err(error) = ctx.record_heartbeat(()).await {
-                    tracing::warn!(%error, "no heartbeat");
-                }
-            }
-        };
         tokio::select! {
             read = Box::pin(self.0.poll_connections()) => Ok(read?),
-            never = heartbeats => never,
+            never = heartbeats(&ctx) => never,
         }
     }
 
@@ -104,17 +96,9 @@ impl TemporalActivities {
         ctx: ActivityContext,
         _input: (),
     ) -> Result<(), ActivityError> {
-        let heartbeats = async {
-            loop {
-                tokio::time::sleep(HEARTBEAT_EVERY).await;
-                if let Err(error) = ctx.record_heartbeat(()).await {
-                    tracing::warn!(%error, "no heartbeat");
-                }
-            }
-        };
         tokio::select! {
             checked = Box::pin(self.0.check_connections()) => Ok(checked?),
-            never = heartbeats => never,
+            never = heartbeats(&ctx) => never,
         }
     }
 
@@ -145,19 +129,11 @@ impl TemporalActivities {
         ctx: ActivityContext,
         _input: (),
     ) -> Result<(), ActivityError> {
-        let heartbeats = async {
-            loop {
-                tokio::time::sleep(HEARTBEAT_EVERY).await;
-                if let Err(error) = ctx.record_heartbeat(()).await {
-                    tracing::warn!(%error, "no heartbeat");
-                }
-            }
-        };
         tokio::select! {
             swept = Box::pin(self.0.sweep_once()) => Ok(swept?),
             // another sweep has replaced this one and processes the rows that this one has not marked
             () = ctx.cancelled() => Ok(()),
-            never = heartbeats => never,
+            never = heartbeats(&ctx) => never,
         }
     }
 
@@ -169,5 +145,15 @@ impl TemporalActivities {
         _input: (),
     ) -> Result<(), ActivityError> {
         Ok(self.0.create_partitions().await?)
+    }
+}
+
+/// Reports that a long activity is alive, until its future is dropped.
+async fn heartbeats<T>(ctx: &ActivityContext) -> T {
+    loop {
+        tokio::time::sleep(HEARTBEAT_EVERY).await;
+        if let Err(error) = ctx.record_heartbeat(()).await {
+            tracing::warn!(%error, "no heartbeat");
+        }
     }
 }
