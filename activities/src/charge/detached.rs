@@ -54,6 +54,15 @@ impl Detached {
     }
 }
 
+/// The entry of a charge whose attempt runs. Removed when the attempt ends, by a panic too: the next attempt must not join it.
+struct Entry<'a>(&'a Detached, ChargeId);
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
+}
+
 impl Activities {
     /// Tries gateways for a charge. Returns after `timing.activity` at the latest; the process then continues, and the workflow checks the
     /// result later.
@@ -82,8 +91,8 @@ impl Activities {
         let is_left = Arc::<AtomicBool>::default();
         let (this, left) = (self.clone(), is_left.clone());
         let attempting = async move {
+            let _entry = Entry(&this.detached, charge);
             let outcome = this.attempt_until_joined(charge, &left).await;
-            this.detached.lock().remove(&charge);
             outcome.map_err(Arc::new)
         };
         let new = Running {
