@@ -23,6 +23,7 @@ pub(crate) async fn raise(
         .increment(1);
     let sequence = events::next_sequence(db, id.uuid()).await?;
     let new = events::NewEvent {
+        id: store::new_id(),
         merchant: connection.merchant,
         mode: connection.mode,
         kind: EventType::GatewayConnectionActionRequired,
@@ -34,5 +35,5 @@ pub(crate) async fn raise(
             "reason": { "code": code, "message": message },
         }),
     };
-    Ok(events::append(db, &new).await?.1)
+    events::append(db, new).await
 }

@@ -14,7 +14,7 @@ use store::{
     Store, StoreError,
     connections::{self, addresses},
     merchants,
-    policies::{self, Change},
+    routing::{self, Change},
 };
 use strum::IntoEnumIterator;
 use url::Url;
@@ -193,7 +193,7 @@ async fn insert(
             author: "connection add",
             reason: "a new connection goes last",
         };
-        policies::append(&mut tx, (new.merchant, new.mode, method), id, change).await?;
+        routing::append(&mut tx, (new.merchant, new.mode, method), id, change).await?;
     }
     tx.commit().await.map_err(StoreError::from)?;
     Ok((id, secret))

@@ -260,6 +260,7 @@ async fn announce_pause(
     tracing::warn!(endpoint = %work.endpoint, "an endpoint failed for too long and was paused");
     let sequence = events::next_sequence(db, work.endpoint.uuid()).await?;
     let new = events::NewEvent {
+        id: store::new_id(),
         merchant: work.merchant,
         mode: work.mode,
         kind: EventType::WebhookEndpointPaused,
@@ -268,7 +269,7 @@ async fn announce_pause(
         sequence,
         data: json!({ "id": work.endpoint, "url": work.url, "status": WebhookEndpointStatus::Paused }),
     };
-    Ok(events::append(db, &new).await?.1)
+    events::append(db, new).await
 }
 
 /// Appends the event about failed deliveries to an endpoint, at most once a day.
@@ -281,6 +282,7 @@ async fn announce_given_up(
     };
     let sequence = events::next_sequence(db, endpoint.uuid()).await?;
     let new = events::NewEvent {
+        id: store::new_id(),
         merchant: alert.merchant,
         mode: alert.mode,
         kind: EventType::WebhookEndpointDeliveryFailed,
@@ -289,7 +291,7 @@ async fn announce_given_up(
         sequence,
         data: json!({ "id": endpoint, "url": alert.url, "status": alert.status }),
     };
-    Ok(events::append(db, &new).await?.1)
+    events::append(db, new).await
 }
 
 fn log(work: &DeliveryJob, tried: &DeliveryResult<'_>) {

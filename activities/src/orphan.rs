@@ -12,13 +12,13 @@ use schemas::{
     id::{AttemptId, ChargeId, PaymentId},
 };
 use store::{
-    PgConnection, StoreError,
+    PgConnection, Store, StoreError,
     attempts::{self, AttemptLease, AttemptOutcome, AttemptRow},
     charges::{self, LockedCharge},
 };
 use uuid::Uuid;
 
-use crate::{Activities, Progress, Step, charge::reversal, delta, until};
+use crate::{Activities, Progress, Step, delta, until};
 
 mod close;
 mod decide;
@@ -112,13 +112,13 @@ impl Activities {
         let Some(charge) = attempts::charge_of(&mut tx, id).await? else {
             return Ok(done);
         };
-        let Some(charge) = charges::lock(&mut tx, charge).await? else {
+        let Some(mut charge) = charges::lock(&mut tx, &self.store, charge).await? else {
             return Ok(done);
         };
-        let rows = attempts::of_charge(&mut tx, charge.id).await?;
-        let Some(row) = rows.iter().find(|row| row.id == id) else {
+        let Some(row) = charge.attempt(id).cloned() else {
             return Ok(done);
         };
+        let row = &row;
         if row.lease_expires_at > charge.now {
             let pause = until(row.lease_expires_at, charge.now).max(Duration::from_secs(1));
             return Ok(Err(Progress::unchanged(Step::check_after(pause))));
@@ -130,18 +130,25 @@ impl Activities {
                 self.starter.wake_charge(charge.merchant, charge.id).await;
                 return Ok(done);
             }
+            AttemptState::Open if row.lease_owner.is_none() => {
+                charge.close_unsent(id);
+                charges::save(&mut tx, &mut charge).await?;
+                tx.commit().await?;
+                return Ok(done);
+            }
             // its worker died, and the charge does not need it any more
             AttemptState::Open => {
                 let abandoned = AttemptOutcome {
                     next_check_at: Some(charge.now),
                     ..AttemptOutcome::of(AttemptState::Abandoned)
                 };
-                attempts::transition(&mut tx, id, AttemptState::Open, &abandoned).await?;
+                charge.move_attempt(id, &abandoned);
             }
             AttemptState::Abandoned => {}
             _ if row.next_check_at.is_none() => return Ok(done),
             state if state.is_gone() => {
-                attempts::set_next_check(&mut tx, id, None, false).await?;
+                charge.check_attempt(id, None, false);
+                charges::save(&mut tx, &mut charge).await?;
                 tx.commit().await?;
                 return Ok(done);
             }
@@ -150,16 +157,18 @@ impl Activities {
         let (gateway, lookup) = self.reopen(&mut tx, row).await?;
         let order = self.order_of(&mut tx, row).await?;
         let lease = AttemptLease {
-            lease_owner: store::new_id(),
+            lease_owner: Some(store::new_id()),
             deadline_at: row.deadline_at,
             expires_at: charge.now + delta(LEASE),
         };
-        attempts::claim(&mut tx, id, row.lease_owner, lease).await?;
+        if let Some(row) = charge.attempt_mut(id) {
+            row.claim(lease);
+        }
         let visible_at = row.deadline_at + delta(gateway.visibility_lag(charge.method));
         let orphan = Orphan {
             charge: charge.id,
             attempt: id,
-            lease_owner: lease.lease_owner,
+            lease_owner: lease.lease_owner.unwrap_or_default(),
             repeatable: matches!(row.state, AttemptState::Open | AttemptState::Abandoned)
                 && gateway
                     .idempotent_for(charge.method)
@@ -167,11 +176,12 @@ impl Activities {
             is_visible: visible_at <= charge.now,
             rejected: row.rejected_at.is_some(),
             checks: usize::try_from(row.checks).unwrap_or_default(),
-            recorded: reversal::recorded_payments(&mut tx, charge.id).await?,
+            recorded: charge.payments.iter().map(|row| row.id).collect(),
             gateway,
             lookup,
             order,
         };
+        charges::save(&mut tx, &mut charge).await?;
         tx.commit().await?;
         Ok(Ok(orphan))
     }
@@ -180,14 +190,14 @@ impl Activities {
 /// Locks the charge and returns it with the orphan's row, if this worker still leases it.
 async fn leased(
     db: &mut PgConnection,
+    store: &Store,
     orphan: &Orphan,
 ) -> Result<Option<(LockedCharge, AttemptRow)>, StoreError> {
-    let Some(charge) = charges::lock(db, orphan.charge).await? else {
+    let Some(charge) = charges::lock(db, store, orphan.charge).await? else {
         return Ok(None);
     };
-    let rows = attempts::of_charge(db, orphan.charge).await?;
-    let mine = rows
-        .into_iter()
-        .find(|row| row.id == orphan.attempt && row.lease_owner == orphan.lease_owner);
+    let mine = charge.attempt(orphan.attempt);
+    let mine = mine.filter(|row| row.lease_owner == Some(orphan.lease_owner));
+    let mine = mine.cloned();
     Ok(mine.map(|row| (charge, row)))
 }

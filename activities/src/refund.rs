@@ -11,9 +11,9 @@ use schemas::{
     refund::{RefundOrigin, RefundStatus},
 };
 use store::{
-    PgConnection, StoreError, attempts,
+    PgConnection, Store, StoreError,
+    attempts::AttemptRow,
     charges::{self, LockedCharge},
-    payments,
     refunds::{self, RefundRow},
 };
 use uuid::Uuid;
@@ -105,7 +105,7 @@ impl Activities {
     async fn sync_refund(&self, call: &RefundCall) -> Result<Step, StoreError> {
         let found = call.gateway.find(&call.charge_order).await;
         let mut tx = self.store.begin().await?;
-        let Some((mut charge, row)) = locked(&mut tx, call).await? else {
+        let Some((mut charge, row)) = locked(&mut tx, &self.store, call).await? else {
             return Ok(Step::Done);
         };
         if row.lease_owner != Some(call.lease_owner) {
@@ -114,8 +114,7 @@ impl Activities {
         let mut applied = Applied::default();
         match found {
             Ok(found) => {
-                self.apply_found(&mut tx, &mut charge, (call, &found), &mut applied)
-                    .await?;
+                apply_found(&mut tx, &mut charge, (call, &found), &mut applied).await?;
             }
             Err(error) => {
                 tracing::warn!(refund = %call.id, %error, "could not read a refund made at the gateway");
@@ -132,33 +131,15 @@ impl Activities {
                 message: "the gateway still reports this refund as pending".to_owned(),
             };
             let end = (RefundStatus::NeedsReview, Some(&failure));
-            let due = money::move_refund(&mut tx, &mut charge, &mut row, end).await?;
-            applied.due.extend(due);
+            money::move_refund(&mut tx, &mut charge, &mut row, end).await?;
         }
         let step = self.next_check(&mut tx, &charge, call.id).await?;
+        applied
+            .due
+            .extend(charges::save(&mut tx, &mut charge).await?);
         tx.commit().await?;
         applied.start(self, &charge);
         Ok(step)
-    }
-
-    /// Applies the gateway's state of the charge that a refund belongs to.
-    async fn apply_found(
-        &self,
-        db: &mut PgConnection,
-        charge: &mut LockedCharge,
-        (call, found): (&RefundCall, &[GatewayCharge]),
-        applied: &mut Applied,
-    ) -> Result<(), StoreError> {
-        let attempts = attempts::of_charge(db, charge.id).await?;
-        let attempt = attempts
-            .iter()
-            .find(|a| a.id.reference() == call.order.charge_reference);
-        if let Some(attempt) = attempt {
-            for observed in found {
-                applied.extend(apply(self, db, charge, attempt.id, observed).await?);
-            }
-        }
-        Ok(())
     }
 
     /// Leases the refund, or returns the step to take instead.
@@ -167,7 +148,7 @@ impl Activities {
         let Some(row) = refunds::find(&mut tx, id).await? else {
             return Ok(Err(Step::Done));
         };
-        let Some(charge) = charges::lock(&mut tx, row.charge).await? else {
+        let Some(charge) = charges::lock(&mut tx, &self.store, row.charge).await? else {
             return Ok(Err(Step::Done));
         };
         let Some(row) = refunds::find(&mut tx, id).await? else {
@@ -195,13 +176,9 @@ impl Activities {
         row: &RefundRow,
     ) -> Result<RefundCall, StoreError> {
         let lost = || StoreError::corrupt("refunds", "its payment is not there");
-        let paid = payments::rows(db, charge.id).await?;
-        let payment = paid.iter().find(|p| p.id == row.payment).ok_or_else(lost)?;
-        let attempts = attempts::of_charge(db, charge.id).await?;
-        let attempt = attempts
-            .iter()
-            .find(|a| a.id == payment.attempt)
-            .ok_or_else(lost)?;
+        let payment = charge.payments.iter().find(|p| p.id == row.payment);
+        let payment = payment.ok_or_else(lost)?;
+        let attempt = charge.attempt(payment.attempt).ok_or_else(lost)?;
         let (gateway, charge_order) = self.reopen(db, attempt).await?;
         let order = match &row.order {
             Some(json) => serde_json::from_value(json.clone())
@@ -259,15 +236,14 @@ impl Activities {
             }
         };
         let mut tx = self.store.begin().await?;
-        let Some((mut charge, mut row)) = locked(&mut tx, call).await? else {
+        let Some((mut charge, mut row)) = locked(&mut tx, &self.store, call).await? else {
             return Ok(Some(Step::Done));
         };
         if row.lease_owner != Some(call.lease_owner) {
             return Ok(Some(Step::SYNC));
         }
         let mut applied = Applied::default();
-        self.apply_found(&mut tx, &mut charge, (call, &found), &mut applied)
-            .await?;
+        apply_found(&mut tx, &mut charge, (call, &found), &mut applied).await?;
         let left = charge.amount_paid
             - charge.amount_refunded
             - charge.amount_disputed
@@ -279,14 +255,15 @@ impl Activities {
                 message: "the payer has claimed this money back at the gateway: a refund would pay it twice".to_owned(),
             };
             let failed = (RefundStatus::Failed, Some(&failure));
-            applied
-                .due
-                .extend(money::move_refund(&mut tx, &mut charge, &mut row, failed).await?);
+            money::move_refund(&mut tx, &mut charge, &mut row, failed).await?;
             Some(Step::Done)
         } else {
             refunds::set_sent(&mut tx, row.id, true).await?;
             None
         };
+        applied
+            .due
+            .extend(charges::save(&mut tx, &mut charge).await?);
         tx.commit().await?;
         applied.start(self, &charge);
         Ok(step)
@@ -307,7 +284,7 @@ impl Activities {
         outcome: RefundOutcome,
     ) -> Result<Step, StoreError> {
         let mut tx = self.store.begin().await?;
-        let Some((mut charge, mut row)) = locked(&mut tx, call).await? else {
+        let Some((mut charge, mut row)) = locked(&mut tx, &self.store, call).await? else {
             return Ok(Step::Done);
         };
         let mut applied = Applied::default();
@@ -316,14 +293,12 @@ impl Activities {
                 reference: Some(call.order.reference.clone()),
                 ..observed.clone()
             };
-            money::apply_refund(self, &mut tx, &mut charge, &observed, &mut applied).await?;
+            money::apply_refund(&mut tx, &mut charge, &observed).await?;
         } else if row.lease_owner != Some(call.lease_owner) {
             return Ok(Step::SYNC);
         } else if let Some((status, failure)) = self.verdict(call, &outcome, &charge, &row) {
             let end = (status, failure.as_ref());
-            applied
-                .due
-                .extend(money::move_refund(&mut tx, &mut charge, &mut row, end).await?);
+            money::move_refund(&mut tx, &mut charge, &mut row, end).await?;
         }
         if let RefundOutcome::Failed(error) = &outcome {
             let never_left = matches!(
@@ -339,6 +314,9 @@ impl Activities {
             }
         }
         let step = self.next_check(&mut tx, &charge, call.id).await?;
+        applied
+            .due
+            .extend(charges::save(&mut tx, &mut charge).await?);
         tx.commit().await?;
         applied.start(self, &charge);
         Ok(step)
@@ -448,11 +426,29 @@ fn unsent(error: GatewayError) -> GatewayError {
     GatewayError { class, ..error }
 }
 
+/// Applies the gateway's state of the charge that a refund belongs to.
+async fn apply_found(
+    db: &mut PgConnection,
+    charge: &mut LockedCharge,
+    (call, found): (&RefundCall, &[GatewayCharge]),
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let is_its = |a: &&AttemptRow| a.id.reference() == call.order.charge_reference;
+    let attempt = charge.attempts.iter().find(is_its).map(|a| a.id);
+    if let Some(attempt) = attempt {
+        for observed in found {
+            applied.extend(apply(db, charge, attempt, observed).await?);
+        }
+    }
+    Ok(())
+}
+
 async fn locked(
     db: &mut PgConnection,
+    store: &Store,
     call: &RefundCall,
 ) -> Result<Option<(LockedCharge, RefundRow)>, StoreError> {
-    let Some(charge) = charges::lock(db, call.charge).await? else {
+    let Some(charge) = charges::lock(db, store, call.charge).await? else {
         return Ok(None);
     };
     Ok(refunds::find(db, call.id).await?.map(|row| (charge, row)))

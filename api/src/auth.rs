@@ -103,10 +103,15 @@ impl Caller {
     pub fn may_create(&self) -> Result<(), Error> {
         match self.status {
             MerchantStatus::Active => Ok(()),
-            status => Err(Error::new(
-                Code::MerchantNotActive,
-                format!("the merchant is {status}"),
-            )),
+            _ => Err(self.not_active()),
         }
+    }
+
+    /// Returns the error for a merchant that may not create anything new.
+    pub(crate) fn not_active(&self) -> Error {
+        Error::new(
+            Code::MerchantNotActive,
+            format!("the merchant is {}", self.status),
+        )
     }
 }

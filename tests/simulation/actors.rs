@@ -1,6 +1,9 @@
 //! Actions of merchants, payers and gateways: the API's part without HTTP.
 
-use activities::Activities;
+use activities::{
+    Activities,
+    charge::{Acceptance, ChargeToAccept},
+};
 use chrono::{DateTime, Utc};
 use gateways::Received;
 use schemas::{
@@ -12,12 +15,8 @@ use schemas::{
 use secrecy::SecretString;
 use simulators::Outgoing;
 use store::{
-    StoreError,
-    charges::{self, create, create::CreatedCharge},
-    connections::addresses,
-    idempotency,
-    notifications::NotificationSource,
-    payments, refunds,
+    StoreError, charges, connections::addresses, notifications::NotificationSource, payments,
+    refunds,
 };
 use url::Url;
 
@@ -41,45 +40,28 @@ pub(super) enum Asked {
 /// Runs `POST /v1/charges` up to the start of the charge's workflow.
 pub(super) async fn create_charge(acts: &Activities, order: &Order) -> Result<Asked, StoreError> {
     let (merchant, request) = (order.merchant, &order.request);
-    let preview = acts.preview(merchant, Mode::Test, request).await?;
-    let mut tx = acts.store.begin().await?;
-    let settings = store::merchants::find(&mut tx, merchant)
+    let mut db = acts.store.pool.acquire().await?;
+    let settings = store::merchants::find(&mut db, merchant)
         .await?
         .map(|(_, settings)| settings)
         .unwrap_or_default();
-    let key = acts.store.merchant_key(&mut tx, merchant.uuid()).await?;
+    drop(db);
     let canonical =
         serde_json::to_vec(request).map_err(|why| StoreError::corrupt("request", why))?;
-    let id = ChargeId(store::new_id());
-    let new = create::NewCharge {
-        id,
+    let wanted = ChargeToAccept {
         merchant,
         mode: Mode::Test,
+        settings: &settings,
+        may_create: true,
+        key: &order.key,
         request,
-        idempotency: &idempotency::IdempotentRequest::new(
-            &key,
-            "charges.create",
-            &order.key,
-            &canonical,
-        ),
-        duplicate_reference: settings.duplicate_reference,
-        fallbacks: &preview.fallbacks,
+        canonical: &canonical,
     };
-    let created = create::insert(&mut tx, &acts.store, &new).await?;
-    let charge = match created {
-        CreatedCharge::New if preview.eligible == 0 => {
-            return Ok(Asked::Nothing("no gateway takes it".to_owned()));
-        }
-        CreatedCharge::New => id,
-        CreatedCharge::Replayed(first) | CreatedCharge::Open(first) => first,
-        CreatedCharge::OtherRequest
-        | CreatedCharge::Conflict(_)
-        | CreatedCharge::PastDue
-        | CreatedCharge::DueTooFar => {
-            return Ok(Asked::Nothing(format!("{created:?}")));
-        }
+    let charge = match Box::pin(acts.accept_charge(wanted)).await? {
+        Acceptance::New(id) | Acceptance::Replayed(id) | Acceptance::Open(id) => id,
+        refused => return Ok(Asked::Nothing(format!("{refused:?}"))),
     };
-    tx.commit().await?;
+    // a border between the commit and the start of the workflow
     let mut db = acts.store.pool.acquire().await?;
     let statuses = charges::statuses(&mut db, &[charge.uuid()]).await?;
     Ok(match statuses.first() {
@@ -109,7 +91,7 @@ pub(super) async fn refund_charge(
     whole: bool,
 ) -> Result<Option<RefundId>, StoreError> {
     let mut tx = acts.store.begin().await?;
-    let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+    let Some(mut charge) = charges::lock(&mut tx, &acts.store, id).await? else {
         return Ok(None);
     };
     let given = refunds::of_charge(&mut tx, id).await?;
@@ -119,22 +101,21 @@ pub(super) async fn refund_charge(
             .filter(|row| row.payment == payment.id && row.status != RefundStatus::Failed);
         payment.amount - standing.map(|row| row.amount).sum::<i64>()
     };
-    let paid = payments::rows(&mut tx, id).await?;
-    let Some(payment) = paid.iter().find(|payment| left_of(payment) > 0) else {
+    let payment = charge.payments.iter().find(|payment| left_of(payment) > 0);
+    let Some(payment) = payment.cloned() else {
         return Ok(None);
     };
     let of_charge = charge.amount_paid
         - charge.amount_refunded
         - charge.amount_refund_pending
         - charge.amount_disputed;
-    let left = left_of(payment).min(of_charge);
+    let left = left_of(&payment).min(of_charge);
     let amount = if whole { left } else { left / 2 };
     let gateway = acts.clients.open(&mut tx, payment.connection).await?;
     if amount <= 0 || gateway.refundable(payment.method).is_err() {
         return Ok(None);
     }
     charge.amount_refund_pending += amount;
-    charges::save_sums(&mut tx, &charge).await?;
     let new = refunds::NewRefund {
         id: RefundId(store::new_id()),
         merchant: charge.merchant,
@@ -155,7 +136,8 @@ pub(super) async fn refund_charge(
     let Some(mut row) = refunds::find(&mut tx, new.id).await? else {
         return Ok(None);
     };
-    let due = refunds::append_event(&mut tx, &mut row).await?;
+    refunds::append_event(&mut tx, &mut charge, &mut row).await?;
+    let due = charges::save(&mut tx, &mut charge).await?;
     tx.commit().await?;
     acts.starter.start_deliveries(due);
     acts.starter.wake_refund(charge.merchant, id, new.id).await;

@@ -75,6 +75,7 @@ impl World {
                 self.borders.note(|| format!("Temporal away: {away}"));
                 self.engine.lock().away = away;
             }
+            Happening::Leave(worker, charge) => self.leave_accepted(worker, charge),
             Happening::Die(worker) => self.die(worker),
             Happening::Sweep => self.other("sweep", async |acts| acts.sweep_once().await),
             Happening::Poll => self.other("poll", async |acts| acts.poll_connections().await),
@@ -335,7 +336,8 @@ impl World {
     }
 
     /// Handles the outcome of a task that belongs to no workflow.
-    pub(super) fn ended_other(&mut self, id: u64, of: Of, came: TaskOutcome) {
+    pub(super) fn ended_other(&mut self, id: u64, task: &Task, came: TaskOutcome) {
+        let of = task.of;
         let now = self.borders.now();
         let (text, failed) = match &came {
             TaskOutcome::Step(done) => (format!("{done:?}"), done.is_err()),
@@ -347,7 +349,7 @@ impl World {
         self.borders.note(|| format!("t{id} ({of:?}) -> {text}"));
         match (of, came) {
             (Of::Create { .. }, TaskOutcome::Asked(Ok(Asked::Charge(charge)))) => {
-                self.open_charge(charge);
+                self.open_charge(charge, task.worker);
             }
             (Of::Create { order, tries }, TaskOutcome::Asked(Err(_))) if tries < MAX_TRIES => {
                 self.plan_for(
@@ -369,12 +371,18 @@ impl World {
     }
 
     /// Starts the charge's workflow; while Temporal is away, this process takes the same steps.
-    fn open_charge(&mut self, charge: ChargeId) {
+    fn open_charge(&mut self, charge: ChargeId, worker: usize) {
         if !self.engine.lock().away {
             self.engine.ask((Kind::Charge, charge.uuid()));
+            // sometimes only after the lease has expired, or when another worker has taken it over
+            let after = self
+                .borders
+                .pick(&[250, 250, 3_900, 5_000, 20_000])
+                .copied();
+            let at = self.borders.now() + TimeDelta::milliseconds(after.unwrap_or(250));
+            self.plan_for(at, Happening::Leave(worker, charge.uuid()));
             return;
         }
-        let worker = usize::from(self.borders.chance(500));
         let acts = self.acts(worker);
         let mut task = Task::new(Of::Other, worker, async move {
             Box::pin(acts.present(charge)).await;
@@ -384,6 +392,19 @@ impl World {
         self.spawn(task, || {
             format!("{} without Temporal", short(charge.uuid()))
         });
+    }
+
+    /// Takes and releases the attempt of a charge that this worker accepted, unless its call has begun.
+    fn leave_accepted(&mut self, worker: usize, charge: Uuid) {
+        let acts = self.acts(worker);
+        let mut task = Task::new(Of::Other, worker, async move {
+            acts.leave_accepted(charge.into()).await;
+            TaskOutcome::Done(Ok(()))
+        });
+        if !self.healed {
+            self.endanger(&mut task);
+        }
+        self.spawn(task, || format!("{} is left to others", short(charge)));
     }
 
     /// Ends all faults of the run.

@@ -4,6 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{calendar, charge::CreateCharge, id::MerchantId};
 use serde_json::{Value, json};
 
+use uuid::Uuid;
+
 use super::{
     actors::Order,
     borders::Borders,
@@ -34,6 +36,8 @@ pub(super) enum Happening {
     Temporal {
         away: bool,
     },
+    /// A worker releases the attempt that it accepted with a charge, because the start was not eager: worker, charge.
+    Leave(usize, Uuid),
     /// A worker dies with all its tasks.
     Die(usize),
     Sweep,

@@ -590,7 +590,7 @@ impl World {
             (Of::Flow(key), TaskOutcome::Step(Err(error)) | TaskOutcome::Delivery(Err(error))) => {
                 self.failed(key, &error.to_string());
             }
-            (of, came) => self.ended_other(id, of, came),
+            (_, came) => self.ended_other(id, task, came),
         }
         Ok(())
     }

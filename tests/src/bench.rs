@@ -195,7 +195,9 @@ pub async fn append_event(
     db: &mut PgConnection,
     merchant: MerchantId,
 ) -> (EventId, Vec<PendingDelivery>) {
+    let id = store::new_id();
     let new = events::NewEvent {
+        id,
         merchant,
         mode: Mode::Test,
         kind: EventType::ChargePaid,
@@ -204,5 +206,6 @@ pub async fn append_event(
         sequence: 1,
         data: json!({}),
     };
-    events::append(db, &new).await.expect("rows")
+    let due = events::append(db, new).await.expect("rows");
+    (EventId(id), due)
 }

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use activities::{Activities, Starter, accepted::Held, charge::Preview, notifications::Ingested};
-use gateways::{Entries, Gateway, Registration};
-use schemas::{
-    charge::CreateCharge,
-    gateway::Mode,
-    id::{ChargeId, ConnectionId, EndpointId, MerchantId, RefundId},
+use activities::{
+    Activities, Starter,
+    accepted::Held,
+    charge::{Acceptance, ChargeToAccept},
+    notifications::Ingested,
 };
+use gateways::{Entries, Gateway, Registration};
+use schemas::id::{ChargeId, ConnectionId, EndpointId, MerchantId, RefundId};
 use store::{
     StoreError, connections::Connection, deliveries::PendingDelivery,
     notifications::NotificationSource,
@@ -51,18 +52,17 @@ impl Orchestrator {
             } else {
                 pause(ELSEWHERE_AFTER).await;
             }
-            this.activities.accepted.release(charge);
+            // the start was not eager: another process presents it
+            this.activities.leave_accepted(charge).await;
         });
     }
 
-    /// Previews the routing of a charge by the merchant's connections. Calls no gateway.
-    pub async fn preview(
+    /// Accepts a charge with its first attempt, which this process leases. Calls no gateway.
+    pub async fn accept_charge(
         &self,
-        merchant: MerchantId,
-        mode: Mode,
-        request: &CreateCharge,
-    ) -> Result<Preview, StoreError> {
-        self.activities.preview(merchant, mode, request).await
+        wanted: ChargeToAccept<'_>,
+    ) -> Result<Acceptance, StoreError> {
+        self.activities.accept_charge(wanted).await
     }
 
     /// Returns the gateway client of a connection, to verify and read its notifications.

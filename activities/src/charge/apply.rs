@@ -4,7 +4,7 @@ use gateways::{GatewayCharge, GatewayPayment, GatewayStatus};
 use schemas::{attempt::AttemptState, charge::ChargeStatus, event, fee, id::AttemptId};
 use store::{
     PgConnection, StoreError,
-    attempts::{self, AttemptOutcome},
+    attempts::{AttemptOutcome, AttemptRow},
     charges::{self, LockedCharge},
     deliveries::PendingDelivery,
     payments,
@@ -20,9 +20,8 @@ pub(crate) struct Applied {
     pub orphans: Vec<AttemptId>,
 }
 
-/// Applies the state in `observed` to `attempt` and its charge, under the charge's lock.
+/// Applies the state in `observed` to an attempt and its locked charge. The caller saves the charge.
 pub(crate) async fn apply(
-    acts: &Activities,
     db: &mut PgConnection,
     charge: &mut LockedCharge,
     id: AttemptId,
@@ -30,58 +29,57 @@ pub(crate) async fn apply(
 ) -> Result<Applied, StoreError> {
     let mut applied = Applied::default();
     // an orphan whose create had no answer receives its gateway id here; a refund needs it
-    attempts::fill_in(db, id, &observed.id, None).await?;
+    charge.fill_in(id, &observed.id, None);
     for payment in &observed.payments {
         let about = (id, payment, observed.id.as_str());
-        receive(acts, db, charge, about, &mut applied).await?;
+        receive(db, charge, about, &mut applied).await?;
     }
     if let Some(customer) = &observed.customer
-        && let Some(attempt) = of(db, charge, id).await?
+        && let Some(connection) = charge.attempt(id).map(|row| row.connection)
     {
-        charges::remember_payer_at(db, charge, attempt.connection, customer).await?;
+        charges::remember_payer_at(db, charge, connection, customer).await?;
     }
-    money::close_resolved_disputes(acts, db, charge, observed, &mut applied).await?;
+    money::close_resolved_disputes(db, charge, observed).await?;
     for refund in &observed.refunds {
         // some gateways report the money of a lost dispute as a refund as well
         if refund.reference.is_some()
             || observed.status != GatewayStatus::Refunded
             || charge.amount_disputed == 0
         {
-            money::apply_refund(acts, db, charge, refund, &mut applied).await?;
+            money::apply_refund(db, charge, refund).await?;
         }
     }
     for dispute in &observed.disputes {
-        money::apply_dispute(acts, db, charge, dispute, &mut applied).await?;
+        money::apply_dispute(db, charge, dispute).await?;
     }
     if observed.payments.is_empty() {
-        instrument(acts, db, charge, (id, observed), &mut applied).await?;
+        instrument(charge, (id, observed), &mut applied)?;
     }
     Ok(applied)
 }
 
 /// Applies the state of the instrument itself: it is still payable, it can no longer be paid, or it is payable although our rows do not
 /// expect it.
-async fn instrument(
-    acts: &Activities,
-    db: &mut PgConnection,
+fn instrument(
     charge: &mut LockedCharge,
     (id, observed): (AttemptId, &GatewayCharge),
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
-    let Some(attempt) = of(db, charge, id).await? else {
+    let Some(attempt) = charge.attempt(id).cloned() else {
         return Ok(());
     };
     let is_shown = attempt.state == AttemptState::Presented;
     if is_another(attempt.gateway_charge_id.as_deref(), &observed.id) {
         // a second object under the same reference: its end does not concern our instrument, but it must not be payable
         if observed.status.is_payable() && attempt.state != AttemptState::Open {
-            arm(db, charge, &attempt, applied).await?;
+            arm(charge, &attempt, applied);
         }
         return Ok(());
     }
     let is_paid = attempt.state == AttemptState::Paid;
     if observed.status.is_payable() && (attempt.state.is_gone() || is_paid) {
-        return arm(db, charge, &attempt, applied).await;
+        arm(charge, &attempt, applied);
+        return Ok(());
     }
     if is_paid {
         // another object has the money: the end of this one changes nothing
@@ -89,7 +87,7 @@ async fn instrument(
     }
     if attempt.state == AttemptState::Abandoned && !observed.status.is_payable() {
         // the attempt may have objects that this answer does not contain: OrphanWorkflow decides when all of them are gone
-        attempts::set_next_check(db, id, Some(charge.now), false).await?;
+        charge.check_attempt(id, Some(charge.now), false);
         applied.orphans.push(id);
         return Ok(());
     }
@@ -123,35 +121,28 @@ async fn instrument(
         } else {
             AttemptOutcome::of(state)
         };
-        attempts::transition(db, id, attempt.state, &outcome).await?;
+        charge.move_attempt(id, &outcome);
     }
     if let Some(status) = status.filter(|_| is_shown) {
         let declined = (status == ChargeStatus::Failed).then(declined_later);
-        let due = charges::transition(db, &acts.store, charge, status, declined.as_ref()).await?;
-        applied.due.extend(due.unwrap_or_default());
+        charge.transition(status, declined.as_ref())?;
     }
     Ok(())
 }
 
 /// Schedules `OrphanWorkflow` for an attempt that is payable at the gateway and must not be, so that it is voided.
-async fn arm(
-    db: &mut PgConnection,
-    charge: &LockedCharge,
-    attempt: &attempts::AttemptRow,
-    applied: &mut Applied,
-) -> Result<(), StoreError> {
+fn arm(charge: &mut LockedCharge, attempt: &AttemptRow, applied: &mut Applied) {
     tracing::warn!(charge = %charge.id, attempt = %attempt.id, state = %attempt.state, "payable at its gateway against our word");
     if attempt.state.is_gone() {
         let payable = AttemptOutcome {
             next_check_at: Some(charge.now),
             ..AttemptOutcome::of(AttemptState::Abandoned)
         };
-        attempts::transition(db, attempt.id, attempt.state, &payable).await?;
+        charge.move_attempt(attempt.id, &payable);
     } else {
-        attempts::set_next_check(db, attempt.id, Some(charge.now), false).await?;
+        charge.check_attempt(attempt.id, Some(charge.now), false);
     }
     applied.orphans.push(attempt.id);
-    Ok(())
 }
 
 /// Returns true if `observed` names another object than `known`. False for another view of the same object: a hosted page and its intent
@@ -164,21 +155,17 @@ fn is_another(known: Option<&str>, observed: &str) -> bool {
 /// Records a payment. The first one on any attempt makes the charge paid and the other instruments unwanted; a further one is reported as a
 /// duplicate.
 async fn receive(
-    acts: &Activities,
     db: &mut PgConnection,
     charge: &mut LockedCharge,
     (id, payment, object): (AttemptId, &GatewayPayment, &str),
     applied: &mut Applied,
 ) -> Result<(), StoreError> {
-    let Some(attempt) = of(db, charge, id).await? else {
+    let Some(attempt) = charge.attempt(id).cloned() else {
         return Ok(());
     };
     let priced = (attempt.gateway, payment.method);
     let parts = payment.installments.unwrap_or(1);
     let new = payments::NewPayment {
-        merchant: charge.merchant,
-        mode: charge.mode,
-        charge: charge.id,
         attempt: id,
         connection: attempt.connection,
         gateway: attempt.gateway,
@@ -194,12 +181,12 @@ async fn receive(
         settled_on: payment.settled_on,
         paid_at: payment.paid_at,
     };
-    if !payments::insert(db, &new).await? {
+    if !payments::record(db, charge, &new).await? {
         return Ok(());
     }
     // if an operator marked the charge as paid elsewhere, its first payment here is a duplicate
     let first = charge.amount_paid == 0 && charge.status != ChargeStatus::Paid;
-    charges::add_paid(db, charge, payment.amount).await?;
+    charge.amount_paid += payment.amount;
     // there may be further objects under the reference, which must not stay payable
     let is_uncertain = attempt.state == AttemptState::Abandoned
         || attempt.state.is_gone()
@@ -209,45 +196,37 @@ async fn receive(
         next_check_at: is_uncertain.then_some(charge.now),
         ..AttemptOutcome::of(AttemptState::Paid)
     };
-    let moved = attempts::transition(db, id, attempt.state, &paid).await?;
+    let moved = charge.move_attempt(id, &paid);
     if is_uncertain {
         if !moved {
-            attempts::set_next_check(db, id, Some(charge.now), false).await?;
+            charge.check_attempt(id, Some(charge.now), false);
         }
         applied.orphans.push(id);
     }
     if !first {
-        applied.due.extend(
-            charges::append_event(
-                db,
-                &acts.store,
-                charge,
-                event::EventType::ChargeDuplicatePayment,
-            )
-            .await?,
-        );
-        return Ok(());
+        return charge.append_event(event::EventType::ChargeDuplicatePayment);
     }
-    applied.due.extend(record_paid(acts, db, charge).await?);
-    for other in attempts::of_charge(db, charge.id).await? {
-        if other.state == AttemptState::Presented {
-            let unwanted = AttemptOutcome {
-                next_check_at: Some(charge.now),
-                ..AttemptOutcome::of(AttemptState::Abandoned)
-            };
-            attempts::transition(db, other.id, other.state, &unwanted).await?;
-            applied.orphans.push(other.id);
-        }
+    record_paid(db, charge).await?;
+    let shown = |row: &&AttemptRow| row.state == AttemptState::Presented;
+    let others: Vec<_> = charge
+        .attempts
+        .iter()
+        .filter(shown)
+        .map(|row| row.id)
+        .collect();
+    for other in others {
+        let unwanted = AttemptOutcome {
+            next_check_at: Some(charge.now),
+            ..AttemptOutcome::of(AttemptState::Abandoned)
+        };
+        charge.move_attempt(other, &unwanted);
+        applied.orphans.push(other);
     }
     Ok(())
 }
 
 /// Makes a charge paid. The payment is a duplicate if the charge was no longer payable and another charge has its reference now.
-async fn record_paid(
-    acts: &Activities,
-    db: &mut PgConnection,
-    charge: &mut LockedCharge,
-) -> Result<Vec<PendingDelivery>, StoreError> {
+async fn record_paid(db: &mut PgConnection, charge: &mut LockedCharge) -> Result<(), StoreError> {
     let late = matches!(
         charge.status,
         ChargeStatus::Expired | ChargeStatus::Canceled | ChargeStatus::Failed
@@ -258,22 +237,10 @@ async fn record_paid(
         None
     };
     let Some(other) = other else {
-        let due = charges::transition(db, &acts.store, charge, ChargeStatus::Paid, None).await?;
-        return Ok(due.unwrap_or_default());
+        return charge.transition(ChargeStatus::Paid, None).map(drop);
     };
-    charges::set_status(db, charge, ChargeStatus::Paid, None).await?;
-    charges::append_duplicate_event(db, &acts.store, charge, other).await
-}
-
-async fn of(
-    db: &mut PgConnection,
-    charge: &LockedCharge,
-    id: AttemptId,
-) -> Result<Option<attempts::AttemptRow>, StoreError> {
-    Ok(attempts::of_charge(db, charge.id)
-        .await?
-        .into_iter()
-        .find(|attempt| attempt.id == id))
+    charge.set_status(ChargeStatus::Paid, None);
+    charge.append_duplicate_event(other)
 }
 
 /// Returns the final status of a charge whose instrument can no longer be paid.

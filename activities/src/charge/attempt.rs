@@ -1,55 +1,50 @@
-//! One attempt: plan and open it, call the gateway, close it.
+//! One attempt from top to bottom: plan and open it, call the gateway, close it. A closed attempt opens the next one in the same transaction.
 
 use std::time::Duration;
 
-use gateways::{GatewayCharge, GatewayError, outside};
-use schemas::{attempt::ErrorClass, id::ChargeId};
+use gateways::outside;
+use schemas::id::ChargeId;
 use store::{StoreError, attempts};
-use tokio::time::Instant;
 
-use super::open::{AttemptCall, LEASE, NextStep, TakenOver};
-use crate::{Activities, Progress, Step, delta, ms};
+use super::open::{AttemptCall, LEASE, NextStep};
+use crate::{Activities, Progress, Step, delta};
 
+/// Maximum number of calls and waits for a slot within one step.
+const ROUNDS: u32 = 20;
+/// Time after which a step opens no further attempt for itself: its activity must end in time.
+const STEP_TIME: Duration = Duration::from_secs(15);
 /// Interval at which a worker renews its lease while its call runs.
-const RENEW_EVERY: Duration = Duration::from_secs(2);
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// Time that a charge queues for a slot before its workflow waits instead.
 const QUEUE_FOR: Duration = Duration::from_secs(5);
 /// Number of times that a charge queues within one step: each time the plan may name another gateway.
 const QUEUE_ROUNDS: u32 = 2;
 /// Pause of the workflow before the charge queues again.
 const QUEUE_AGAIN: Duration = Duration::from_secs(1);
-/// Pause between sends of the same key while the gateway reports that its first use is in progress.
-const KEY_AGAIN: Duration = Duration::from_secs(1);
-/// Maximum number of such sends.
-const KEY_SENDS: u32 = 30;
-/// Error code of the gateway while another request with the same key is in progress.
-const KEY_IN_USE: &str = "key_in_use";
-
-/// Outcome of a call.
-pub(super) struct CallOutcome {
-    /// The charge at the gateway, also if it was found after an unknown outcome.
-    pub charge: Option<GatewayCharge>,
-    /// Error of the call, even if the charge was found later.
-    pub error: Option<GatewayError>,
-    pub duration_ms: i64,
-    /// True if more than one object has our reference.
-    pub several: bool,
-    /// True if the breaker has already counted the error.
-    pub counted: bool,
-}
 
 impl Activities {
-    /// Tries one gateway for a charge that is still `processing`.
+    /// Tries gateways for a charge that is still `processing`, one after the other.
     pub async fn attempt_charge(&self, charge: ChargeId) -> Result<Progress, StoreError> {
-        let mut call_slot = None;
-        for _ in 0..QUEUE_ROUNDS {
-            match Box::pin(self.open_attempt(charge, call_slot.take())).await? {
+        let started = outside::instant();
+        // the attempt that this process accepted with the charge; memory before SQL
+        let mut opened = self.accepted.take(charge);
+        let (mut call_slot, mut queued) = (None, 0);
+        for _ in 0..ROUNDS {
+            let next = match opened.take() {
+                Some(call) => NextStep::Call(call),
+                None => Box::pin(self.open_attempt(charge, call_slot.take())).await?,
+            };
+            match next {
                 NextStep::Step(progress) => {
                     self.accepted.release(charge);
                     return Ok(progress);
                 }
                 NextStep::Queue(api, merchant) => {
                     self.accepted.release(charge);
+                    if queued == QUEUE_ROUNDS {
+                        break;
+                    }
+                    queued += 1;
                     let slot = self.bulkhead.enter_within(api, merchant, QUEUE_FOR);
                     call_slot = slot.await.map(|slot| (api, slot));
                     if call_slot.is_none() {
@@ -63,10 +58,17 @@ impl Activities {
                     // from here on the charge waits for a gateway, which uses none of our capacity
                     self.accepted.release(charge);
                     let call_outcome = Box::pin(self.call(&call)).await;
-                    let step = Box::pin(self.close_attempt(&call, call_outcome)).await?;
-                    return Ok(Progress::changed(step));
+                    let goes_on = outside::instant() - started < STEP_TIME;
+                    let closed = Box::pin(self.close_attempt(&call, call_outcome, goes_on)).await?;
+                    opened = closed.next;
+                    if opened.is_none() {
+                        return Ok(Progress::changed(closed.step));
+                    }
                 }
             }
+        }
+        if let Some(call) = opened {
+            self.release_unsent(&call).await?;
         }
         Ok(Progress::unchanged(Step::attempt_after(QUEUE_AGAIN)))
     }
@@ -81,97 +83,24 @@ impl Activities {
         attempts::renew(&mut db, call.attempt, call.lease_owner, delta(LEASE)).await
     }
 
-    /// Calls the gateway and renews the lease meanwhile.
-    async fn call(&self, call: &AttemptCall) -> CallOutcome {
-        // concurrent with the call, which must go on while a renewal waits for the database
-        let renewing = async {
-            loop {
-                outside::sleep(RENEW_EVERY).await;
-                self.renew(call).await;
-            }
-        };
-        tokio::select! {
-            call_outcome = Box::pin(self.create(call)) => call_outcome,
-            never = renewing => never,
-        }
+    /// Releases the lease of an attempt of which nothing was sent.
+    async fn release_unsent(&self, call: &AttemptCall) -> Result<bool, StoreError> {
+        let mut db = self.store.pool.acquire().await?;
+        attempts::release_unsent(&mut db, call.attempt, call.lease_owner).await
     }
 
-    async fn renew(&self, call: &AttemptCall) {
-        let renewed = async {
-            let mut db = self.store.pool.acquire().await?;
-            attempts::renew(&mut db, call.attempt, call.lease_owner, delta(LEASE)).await
-        };
-        match renewed.await {
-            Ok(true) => {}
-            Ok(false) => {
-                tracing::warn!(attempt = %call.attempt, "lost the lease of an attempt");
-            }
+    /// Releases what the charge still holds since this process accepted it: another process has begun to present it, or does so now.
+    pub async fn leave_accepted(&self, charge: ChargeId) {
+        let call = self.accepted.take(charge);
+        self.accepted.release(charge);
+        let Some(call) = call else { return };
+        match self.release_unsent(&call).await {
+            Ok(true) => self.starter.wake_charge(call.merchant, charge).await,
+            Ok(false) => {}
+            // its lease expires soon
             Err(error) => {
-                tracing::warn!(attempt = %call.attempt, %error, "could not renew a lease");
+                tracing::warn!(%charge, %error, "could not release the lease of an accepted charge");
             }
         }
     }
-
-    async fn create(&self, call: &AttemptCall) -> CallOutcome {
-        let started = outside::instant();
-        if call.taken_over.is_some_and(|over| !over.repeatable) {
-            let unknown = GatewayError::new(
-                ErrorClass::Unknown,
-                "runner_lost",
-                "the worker that opened this attempt did not finish it",
-            );
-            return self.resolve(call, unknown, started, false).await;
-        }
-        match send(call).await {
-            Ok(charge) => CallOutcome {
-                charge: Some(charge),
-                error: None,
-                duration_ms: elapsed(started),
-                several: false,
-                counted: false,
-            },
-            Err(error) if error.class == ErrorClass::Unknown => {
-                let counted = self.count_early(call, &error, elapsed(started)).await;
-                self.resolve(call, error, started, counted).await
-            }
-            Err(error) => CallOutcome {
-                charge: None,
-                error: Some(error),
-                duration_ms: elapsed(started),
-                several: false,
-                counted: false,
-            },
-        }
-    }
-}
-
-/// Sends the order. After a takeover it retries while the gateway is still processing the first send.
-async fn send(call: &AttemptCall) -> Result<GatewayCharge, GatewayError> {
-    let started = outside::instant();
-    let mut sends = 1;
-    loop {
-        let error = match call.gateway.charge(&call.order, call.within).await {
-            Ok(charge) => return Ok(charge),
-            Err(error) => error,
-        };
-        let Some(over) = call.taken_over else {
-            return Err(error);
-        };
-        if error.code != KEY_IN_USE || is_over(over, started) || sends >= KEY_SENDS {
-            return Err(match error.class {
-                ErrorClass::Declined => error,
-                _ => error.after_an_effect(),
-            });
-        }
-        sends += 1;
-        outside::sleep(KEY_AGAIN).await;
-    }
-}
-
-fn is_over(over: TakenOver, since: Instant) -> bool {
-    outside::instant() - since >= over.first_call_left
-}
-
-pub(super) fn elapsed(started: Instant) -> i64 {
-    i64::try_from(ms(outside::instant() - started)).unwrap_or(i64::MAX)
 }

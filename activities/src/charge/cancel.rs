@@ -32,21 +32,24 @@ impl Activities {
         );
         let ended = gateway.cancel(&held).await;
         let mut tx = self.store.begin().await?;
-        let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+        let Some(mut charge) = charges::lock(&mut tx, &self.store, id).await? else {
             return Ok(Progress::unchanged(Step::Done));
         };
         let before = charge.status;
         let mut applied = Applied::default();
         match &ended {
             Ok(observed) => {
-                applied.extend(apply(self, &mut tx, &mut charge, shown.id, observed).await?);
+                applied.extend(apply(&mut tx, &mut charge, shown.id, observed).await?);
             }
             Err(error) => {
                 tracing::warn!(charge = %id, gateway = %shown.gateway, %error, "could not end the charge");
             }
         }
         let (step, next_check_at, checks) = self.after_end(&charge);
-        charges::set_next_check(&mut tx, id, next_check_at, checks).await?;
+        charge.set_next_check(next_check_at, checks);
+        applied
+            .due
+            .extend(charges::save(&mut tx, &mut charge).await?);
         tx.commit().await?;
         applied.start(self, &charge);
         Ok(Progress {
@@ -59,17 +62,16 @@ impl Activities {
     /// not end.
     async fn nothing_to_end(&self, id: ChargeId) -> Result<Progress, StoreError> {
         let mut tx = self.store.begin().await?;
-        let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+        let Some(mut charge) = charges::lock(&mut tx, &self.store, id).await? else {
             return Ok(Progress::unchanged(Step::Done));
         };
-        let rows = attempts::of_charge(&mut tx, id).await?;
-        let shown = rows.iter().any(|row| row.state == AttemptState::Presented);
+        let shown = charge.has_attempt_in(AttemptState::Presented);
         if !charge.status.is_payable() || shown {
             return Ok(Progress::unchanged(Step::SYNC));
         }
         tracing::error!(charge = %id, status = %charge.status, "a payable charge has no presented attempt");
         let mut due = Vec::new();
-        if let Some(last) = rows.last() {
+        if let Some(last) = charge.attempts.last() {
             let message = "a charge is payable by our rows, and none of its attempts is: check it at the gateway";
             due = alerts::raise(
                 &mut tx,
@@ -79,10 +81,9 @@ impl Activities {
             )
             .await?;
         }
-        let review = ChargeStatus::NeedsReview;
-        let moved = charges::transition(&mut tx, &self.store, &mut charge, review, None).await?;
-        due.extend(moved.unwrap_or_default());
-        charges::set_next_check(&mut tx, id, None, 0).await?;
+        charge.transition(ChargeStatus::NeedsReview, None)?;
+        charge.set_next_check(None, 0);
+        due.extend(charges::save(&mut tx, &mut charge).await?);
         tx.commit().await?;
         self.starter.start_deliveries(due);
         Ok(Progress::changed(Step::SYNC))

@@ -1,4 +1,4 @@
-//! The second transaction of an attempt: writes the outcome of the call and all that follows from it.
+//! The last transaction of an attempt: writes the outcome of the call and all that follows from it, and opens the next attempt.
 
 use gateways::{GatewayCharge, GatewayError};
 use schemas::{
@@ -10,71 +10,86 @@ use schemas::{
 };
 use store::{
     PgConnection, StoreError,
-    attempts::{self, AttemptOutcome},
-    breakers, charges, outbox,
+    attempts::{AttemptOutcome, AttemptRow},
+    breakers,
+    charges::{self, LockedCharge},
 };
 
 use super::{
     apply::{Applied, apply},
-    attempt::CallOutcome,
+    call::CallOutcome,
     failure::declined,
-    open::AttemptCall,
+    open::{AttemptCall, ended},
+    plan::{Decision, Planning, Reach},
     schedule::next_scheduled_check,
 };
 use crate::{Activities, Step, alerts, delta, until};
 
+/// Result of closing an attempt.
+pub(super) struct ClosedAttempt {
+    /// Next step of the workflow, unless there is a next attempt.
+    pub step: Step,
+    /// Attempt that was opened in the same transaction and that this worker leases.
+    pub next: Option<Box<AttemptCall>>,
+}
+
+impl ClosedAttempt {
+    fn only(step: Step) -> Self {
+        Self { step, next: None }
+    }
+}
+
 impl Activities {
+    /// Closes the attempt of a call. If it failed, plans and opens the next one, which this worker leases if it `goes_on`.
     pub(super) async fn close_attempt(
         &self,
         call: &AttemptCall,
         call_outcome: CallOutcome,
-    ) -> Result<Step, StoreError> {
+        goes_on: bool,
+    ) -> Result<ClosedAttempt, StoreError> {
         let mut tx = self.store.begin().await?;
-        let Some(mut charge) = charges::lock(&mut tx, call.charge).await? else {
-            return Ok(Step::Done);
+        let Some(mut charge) = charges::lock(&mut tx, &self.store, call.charge).await? else {
+            return Ok(ClosedAttempt::only(Step::Done));
         };
-        let rows = attempts::of_charge(&mut tx, call.charge).await?;
-        let Some(mine) = rows.iter().find(|row| row.id == call.attempt) else {
-            return Ok(Step::Done);
+        let Some(mine) = charge.attempt(call.attempt).cloned() else {
+            return Ok(ClosedAttempt::only(Step::Done));
         };
-        if mine.state != AttemptState::Open || mine.lease_owner != call.lease_owner {
-            return self.too_late(tx, charge, mine, call_outcome).await;
+        if mine.state != AttemptState::Open || mine.lease_owner != Some(call.lease_owner) {
+            let step = self.too_late(tx, charge, &mine, call_outcome).await?;
+            return Ok(ClosedAttempt::only(step));
         }
-        let outcome = outcome(&charge, &rows, &call_outcome);
-        attempts::close(
-            &mut tx,
-            call.attempt,
-            call.lease_owner,
-            &outcome,
-            call_outcome.duration_ms,
-        )
-        .await?;
+        let outcome = outcome(&charge, &call_outcome);
+        charge.close_attempt(call.attempt, &outcome, call_outcome.duration_ms);
         let mut applied = self
-            .apply_outcome(&mut tx, &mut charge, (mine, &outcome), &call_outcome)
+            .apply_outcome(&mut tx, &mut charge, (&mine, &outcome), &call_outcome)
             .await?;
-        let step = self.after(&mut tx, &charge).await?;
+        publish(&mut charge, &mine, &outcome, call_outcome.duration_ms);
         let moved = if call_outcome.counted {
             None
         } else {
             let answer = (call_outcome.error.as_ref(), call_outcome.duration_ms);
-            self.note_health(&mut tx, call, &charge, answer).await?
+            self.note_health(&mut tx, call, &mut charge, answer).await?
         };
-        publish(&mut tx, &charge, mine, &outcome, call_outcome.duration_ms).await?;
+        applied.due.extend(
+            self.alert_if_denied(&mut tx, &mine, &outcome, moved)
+                .await?,
+        );
+        let closed = self.after(&mut tx, &mut charge, goes_on).await?;
         applied
             .due
-            .extend(self.alert_if_denied(&mut tx, mine, &outcome, moved).await?);
+            .extend(charges::save(&mut tx, &mut charge).await?);
         tx.commit().await?;
-        log(call, mine, &outcome, call_outcome.duration_ms);
+        log(call, &mine, &outcome, call_outcome.duration_ms);
         applied.start(self, &charge);
-        Ok(step)
+        Ok(closed)
     }
 
     /// Applies the outcome of an attempt to its charge.
     async fn apply_outcome(
         &self,
         db: &mut PgConnection,
-        charge: &mut charges::LockedCharge,
-        (mine, outcome): (&attempts::AttemptRow, &AttemptOutcome),
+        charge: &mut LockedCharge,
+        (mine, outcome): (&AttemptRow, &AttemptOutcome),
         call_outcome: &CallOutcome,
     ) -> Result<Applied, StoreError> {
         let mut applied = Applied::default();
@@ -91,14 +106,13 @@ impl Activities {
             _ => None,
         };
         if let Some((status, failure)) = ended {
-            let due = charges::transition(db, &self.store, charge, status, failure.as_ref());
-            applied.due.extend(due.await?.unwrap_or_default());
+            charge.transition(status, failure.as_ref())?;
         }
         if let Some(observed) = &call_outcome.charge {
-            applied.extend(apply(self, db, charge, mine.id, observed).await?);
+            applied.extend(apply(db, charge, mine.id, observed).await?);
         }
         if (call_outcome.several || mine.late_answer) && outcome.state == AttemptState::Presented {
-            attempts::set_next_check(db, mine.id, Some(charge.now), false).await?;
+            charge.check_attempt(mine.id, Some(charge.now), false);
             applied.orphans.push(mine.id);
         }
         Ok(applied)
@@ -109,20 +123,24 @@ impl Activities {
     async fn too_late(
         &self,
         mut tx: store::Tx,
-        mut charge: charges::LockedCharge,
-        mine: &attempts::AttemptRow,
+        mut charge: LockedCharge,
+        mine: &AttemptRow,
         call_outcome: CallOutcome,
     ) -> Result<Step, StoreError> {
         tracing::warn!(charge = %mine.charge, attempt = %mine.id, state = %mine.state, "an answer came after its attempt was taken over");
         let mut applied = Applied::default();
         if let Some(found) = &call_outcome.charge {
-            attempts::fill_in(&mut tx, mine.id, &found.id, found.next_action.as_ref()).await?;
+            charge.fill_in(mine.id, &found.id, found.next_action.as_ref());
             let other = mine
                 .gateway_charge_id
                 .as_deref()
                 .is_some_and(|known| known != found.id);
             match mine.state {
-                AttemptState::Open => attempts::note_late_answer(&mut tx, mine.id).await?,
+                AttemptState::Open => {
+                    if let Some(row) = charge.attempt_mut(mine.id) {
+                        row.late_answer = true;
+                    }
+                }
                 AttemptState::Abandoned => applied.orphans.push(mine.id),
                 AttemptState::Presented | AttemptState::Paid if other || call_outcome.several => {
                     applied.orphans.push(mine.id);
@@ -130,12 +148,15 @@ impl Activities {
                 _ => {}
             }
             if !applied.orphans.is_empty() {
-                attempts::set_next_check(&mut tx, mine.id, Some(charge.now), false).await?;
+                charge.check_attempt(mine.id, Some(charge.now), false);
             }
             if mine.state != AttemptState::Open {
-                applied.extend(apply(self, &mut tx, &mut charge, mine.id, found).await?);
+                applied.extend(apply(&mut tx, &mut charge, mine.id, found).await?);
             }
         }
+        applied
+            .due
+            .extend(charges::save(&mut tx, &mut charge).await?);
         tx.commit().await?;
         applied.start(self, &charge);
         Ok(Step::ATTEMPT)
@@ -151,15 +172,21 @@ impl Activities {
     ) -> bool {
         let counted = async {
             let mut tx = self.store.begin().await?;
-            let Some(charge) = charges::lock(&mut tx, call.charge).await? else {
+            let Some(mut charge) = charges::lock(&mut tx, &self.store, call.charge).await? else {
                 return Ok(false);
             };
-            let (id, lease_owner) = (call.attempt, call.lease_owner);
-            if !attempts::answered(&mut tx, id, lease_owner, error.class, duration_ms).await? {
+            let now = charge.now;
+            let mine = charge.attempt_mut(call.attempt);
+            let mine = mine.filter(|row| row.lease_owner == Some(call.lease_owner));
+            let Some(mine) = mine.filter(|row| row.state == AttemptState::Open) else {
                 return Ok(false);
-            }
-            self.note_health(&mut tx, call, &charge, (Some(error), duration_ms))
-                .await?;
+            };
+            mine.answered_at = Some(now);
+            mine.error_class = Some(error.class);
+            mine.duration_ms = Some(duration_ms);
+            let answer = (Some(error), duration_ms);
+            self.note_health(&mut tx, call, &mut charge, answer).await?;
+            charges::save_attempts(&mut tx, &mut charge).await?;
             tx.commit().await?;
             Ok::<_, StoreError>(true)
         };
@@ -172,25 +199,60 @@ impl Activities {
         }
     }
 
-    /// Returns the next step of the workflow, and sets the row's `next_check_at` to its time.
+    /// Opens the next attempt, or returns the next step of the workflow and sets the row's `next_check_at` to its time.
     async fn after(
         &self,
         db: &mut PgConnection,
-        charge: &charges::LockedCharge,
-    ) -> Result<Step, StoreError> {
-        let (next_check_at, step) = match charge.status {
-            ChargeStatus::Processing => (
-                Some(charge.now + delta(self.timing.sweep_grace)),
-                Step::ATTEMPT,
-            ),
+        charge: &mut LockedCharge,
+        goes_on: bool,
+    ) -> Result<ClosedAttempt, StoreError> {
+        let mut closed = ClosedAttempt::only(Step::SYNC);
+        let next_check_at = match charge.status {
+            ChargeStatus::Processing => {
+                closed = ClosedAttempt {
+                    step: Step::ATTEMPT,
+                    next: self.open_next(db, charge, goes_on).await?,
+                };
+                Some(charge.now + delta(self.timing.sweep_grace))
+            }
             status if status.is_payable() => {
                 let at = next_scheduled_check(charge);
-                (Some(at), Step::check_after(until(at, charge.now)))
+                closed.step = Step::check_after(until(at, charge.now));
+                Some(at)
             }
-            _ => (None, Step::SYNC),
+            _ => None,
         };
-        charges::set_next_check(db, charge.id, next_check_at, charge.checks).await?;
-        Ok(step)
+        charge.set_next_check(next_check_at, charge.checks);
+        Ok(closed)
+    }
+
+    /// Opens the next attempt of a charge that is still `processing`, at a healthy gateway with a free slot. Everything else is left to the
+    /// next step. Returns the attempt if this worker leases it.
+    async fn open_next(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut LockedCharge,
+        goes_on: bool,
+    ) -> Result<Option<Box<AttemptCall>>, StoreError> {
+        if ended(charge).is_some() {
+            return Ok(None);
+        }
+        // the breaker of the failed call may be locked: breakers are locked in the order of their ids, and so no other one may be
+        let mut planning = Planning {
+            reach: Reach::Healthy,
+            leased: goes_on,
+            call_slot: None,
+        };
+        match Box::pin(self.plan_attempt(db, charge, &mut planning)).await {
+            Ok(Decision::Call(call)) => Ok(Some(call).filter(|_| goes_on)),
+            Ok(_) => Ok(None),
+            Err(StoreError::Database(error)) => Err(error.into()),
+            // the outcome is written all the same
+            Err(error) => {
+                tracing::error!(charge = %charge.id, %error, "could not plan the next attempt");
+                Ok(None)
+            }
+        }
     }
 
     /// Records the health of a call in the circuit breaker. A success on a closed breaker writes nothing.
@@ -198,18 +260,20 @@ impl Activities {
         &self,
         db: &mut PgConnection,
         call: &AttemptCall,
-        charge: &charges::LockedCharge,
+        charge: &mut LockedCharge,
         (error, duration_ms): (Option<&GatewayError>, i64),
     ) -> Result<Option<BreakerTransition>, StoreError> {
         if error.is_some_and(|e| e.code == "runner_lost") {
             return Ok(None);
         }
-        let settings = &charge.settings.breaker;
+        let settings = &charge.settings.breaker.clone();
         let outcome = breaker::outcome_of(error.map(|e| e.class), duration_ms, settings);
         let healthy = matches!(outcome, Health::Success | Health::Alive);
         if healthy && call.reason != RouteReason::Probe {
             return Ok(None);
         }
+        // the window counts this attempt's row
+        charges::save_attempts(db, charge).await?;
         let mut locked = breakers::lock(db, call.connection, call.api).await?;
         let this = breaker::CallReport {
             attempt: call.attempt,
@@ -235,7 +299,7 @@ impl Activities {
     async fn alert_if_denied(
         &self,
         db: &mut PgConnection,
-        mine: &attempts::AttemptRow,
+        mine: &AttemptRow,
         outcome: &AttemptOutcome,
         moved: Option<BreakerTransition>,
     ) -> Result<Vec<store::deliveries::PendingDelivery>, StoreError> {
@@ -253,11 +317,7 @@ impl Activities {
 }
 
 /// Returns the outcome with which the attempt is closed.
-fn outcome(
-    charge: &charges::LockedCharge,
-    rows: &[attempts::AttemptRow],
-    call_outcome: &CallOutcome,
-) -> AttemptOutcome {
+fn outcome(charge: &LockedCharge, call_outcome: &CallOutcome) -> AttemptOutcome {
     let error = call_outcome
         .error
         .as_ref()
@@ -265,7 +325,7 @@ fn outcome(
     if let Some(found) = &call_outcome.charge {
         AttemptOutcome {
             error,
-            ..adopted(charge, rows, found)
+            ..adopted(charge, found)
         }
     } else {
         let class = call_outcome
@@ -290,14 +350,9 @@ fn outcome(
 
 /// Returns the outcome for a charge that exists at the gateway. It is presented if it can be paid, the charge still wants it, and no other
 /// attempt is presented or paid.
-fn adopted(
-    charge: &charges::LockedCharge,
-    rows: &[attempts::AttemptRow],
-    found: &GatewayCharge,
-) -> AttemptOutcome {
-    let shown = rows
-        .iter()
-        .any(|row| matches!(row.state, AttemptState::Presented | AttemptState::Paid));
+fn adopted(charge: &LockedCharge, found: &GatewayCharge) -> AttemptOutcome {
+    let shown =
+        charge.has_attempt_in(AttemptState::Presented) || charge.has_attempt_in(AttemptState::Paid);
     let wanted =
         charge.status == ChargeStatus::Processing && charge.cancel_requested_at.is_none() && !shown;
     // an object without an instrument cannot be presented: OrphanWorkflow voids it
@@ -316,13 +371,12 @@ fn adopted(
     }
 }
 
-async fn publish(
-    db: &mut PgConnection,
-    charge: &charges::LockedCharge,
-    mine: &attempts::AttemptRow,
+fn publish(
+    charge: &mut LockedCharge,
+    mine: &AttemptRow,
     outcome: &AttemptOutcome,
     duration_ms: i64,
-) -> Result<(), StoreError> {
+) {
     let error = outcome.error.as_ref();
     let data = AttemptFinished {
         merchant: mine.merchant,
@@ -349,15 +403,10 @@ async fn publish(
         about,
         data,
     );
-    outbox::insert(db, Topic::GatewayAttempts, &message).await
+    charge.publish(Topic::GatewayAttempts, &message);
 }
 
-fn log(
-    call: &AttemptCall,
-    mine: &attempts::AttemptRow,
-    outcome: &AttemptOutcome,
-    duration_ms: i64,
-) {
+fn log(call: &AttemptCall, mine: &AttemptRow, outcome: &AttemptOutcome, duration_ms: i64) {
     let error = outcome.error.as_ref();
     let labels = [
         ("gateway", mine.gateway.to_string()),

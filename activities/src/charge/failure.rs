@@ -7,12 +7,12 @@ use schemas::{
     gateway::GatewayKind,
     route,
 };
-use store::attempts;
+use store::attempts::AttemptRow;
 
 /// Returns the failure of a charge that no gateway is left for.
 pub(super) fn no_gateway(
     candidates: &[route::RouteCandidate],
-    earlier: &[attempts::AttemptRow],
+    earlier: &[AttemptRow],
 ) -> ChargeFailure {
     let reasons: Vec<GatewayFailure> = earlier.iter().filter_map(reason).collect();
     let rejected = earlier.iter().any(|a| a.state == AttemptState::Rejected)
@@ -76,7 +76,7 @@ pub(super) fn declined_later() -> ChargeFailure {
     }
 }
 
-fn reason(attempt: &attempts::AttemptRow) -> Option<GatewayFailure> {
+fn reason(attempt: &AttemptRow) -> Option<GatewayFailure> {
     Some(GatewayFailure {
         kind: attempt.gateway,
         code: attempt.error_code.clone()?,

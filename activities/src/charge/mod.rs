@@ -1,8 +1,10 @@
 //! Activities of a charge: try gateways until one presents an instrument, then sync until the charge is paid, canceled or expired, and for
 //! a limited time after that.
 
+mod accept;
 mod apply;
 mod attempt;
+mod call;
 mod cancel;
 mod close;
 mod degraded;
@@ -11,8 +13,6 @@ mod failure;
 pub(crate) mod money;
 mod open;
 mod plan;
-mod preview;
-mod resolve;
 pub(crate) mod reversal;
 mod rounds;
 pub(crate) mod schedule;
@@ -25,8 +25,9 @@ use store::{PgConnection, StoreError, attempts};
 
 use crate::Activities;
 
+pub use accept::{Acceptance, ChargeToAccept};
 pub(crate) use apply::{Applied, apply};
-pub use preview::Preview;
+pub(crate) use open::AttemptCall;
 
 impl Activities {
     /// Returns the gateway of an attempt and the lookup that finds its charge there. The lookup needs no personal data, so that it works
@@ -36,8 +37,12 @@ impl Activities {
         db: &mut PgConnection,
         attempt: &attempts::AttemptRow,
     ) -> Result<(Arc<dyn Gateway>, ChargeLookup), StoreError> {
-        let gateway = self.clients.open(db, attempt.connection).await?;
         let asked = attempts::request::terms(db, attempt.id).await?;
+        let version = asked.credential_version;
+        let gateway = self
+            .clients
+            .open_version(db, attempt.connection, version)
+            .await?;
         let lookup = ChargeLookup {
             reference: attempt.id.reference(),
             amount: asked.amount,

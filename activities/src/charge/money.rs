@@ -12,38 +12,34 @@ use schemas::{
 };
 use store::{
     PgConnection, StoreError,
-    charges::{self, LockedCharge},
+    charges::LockedCharge,
     disputes,
-    payments::{self, PaymentRow as Payment},
+    payments::PaymentRow as Payment,
     refunds::{self, RefundRow},
 };
 
-use super::Applied;
-use crate::{Activities, delta};
+use crate::delta;
 
 /// Delay until the first check of a refund that the gateway reported as pending.
 const SYNC_AFTER: Duration = Duration::from_mins(1);
 
 /// Applies a refund that a gateway reported. Returns false if its payment is not known yet.
 pub(crate) async fn apply_refund(
-    acts: &Activities,
     db: &mut PgConnection,
     charge: &mut LockedCharge,
     observed: &GatewayRefund,
-    applied: &mut Applied,
 ) -> Result<bool, StoreError> {
-    let payments = payments::rows(db, charge.id).await?;
-    let Some(payment) = payments.iter().find(|p| p.is(&observed.payment)) else {
+    let payment = charge.payments.iter().find(|p| p.is(&observed.payment));
+    let Some(payment) = payment.cloned() else {
         return Ok(false);
     };
+    let payment = &payment;
     let mut rows = refunds::of_charge(db, charge.id).await?;
     if let Some(row) = match_refund(&mut rows, payment, observed) {
         refunds::set_gateway_id(db, row, &observed.id).await?;
         let failure = failure(row, observed);
         let next = status(observed.status);
-        applied
-            .due
-            .extend(move_refund(db, charge, row, (next, failure.as_ref())).await?);
+        move_refund(db, charge, row, (next, failure.as_ref())).await?;
     } else {
         // some gateways report the sum of partial refunds: only the amount beyond the known refunds is new
         let standing = rows
@@ -63,12 +59,9 @@ pub(crate) async fn apply_refund(
         }
         let mut row = insert(db, charge, payment, &observed).await?;
         update_totals(charge, row.status, row.amount);
-        charges::save_sums(db, charge).await?;
-        applied
-            .due
-            .extend(refunds::append_event(db, &mut row).await?);
+        refunds::append_event(db, charge, &mut row).await?;
     }
-    sync_status(acts, db, charge, applied).await?;
+    sync_status(charge)?;
     Ok(true)
 }
 
@@ -90,21 +83,20 @@ pub(crate) async fn move_refund(
     charge: &mut LockedCharge,
     row: &mut RefundRow,
     (next, failure): (refund::RefundStatus, Option<&GatewayFailure>),
-) -> Result<Vec<store::deliveries::PendingDelivery>, StoreError> {
+) -> Result<(), StoreError> {
     let before = row.status;
     if !refunds::transition(db, row, next, failure).await? {
-        return Ok(Vec::new());
+        return Ok(());
     }
     if row.failure.is_none() {
         row.failure = failure.cloned();
     }
     update_totals(charge, before, -row.amount);
     update_totals(charge, next, row.amount);
-    charges::save_sums(db, charge).await?;
     if let Some(fresh) = refunds::find(db, row.id).await? {
         *row = fresh;
     }
-    refunds::append_event(db, row).await
+    refunds::append_event(db, charge, row).await
 }
 
 /// Returns the row of an observed refund: by our reference; else by the gateway's id; else, if the gateway repeats no reference, the only
@@ -208,16 +200,15 @@ pub(crate) fn update_totals(charge: &mut LockedCharge, status: refund::RefundSta
 
 /// Applies a dispute that a gateway reported. Returns false if its payment is not known yet.
 pub(crate) async fn apply_dispute(
-    acts: &Activities,
     db: &mut PgConnection,
     charge: &mut LockedCharge,
     observed: &GatewayDispute,
-    applied: &mut Applied,
 ) -> Result<bool, StoreError> {
-    let payments = payments::rows(db, charge.id).await?;
-    let Some(payment) = payments.iter().find(|p| p.is(&observed.payment)) else {
+    let payment = charge.payments.iter().find(|p| p.is(&observed.payment));
+    let Some(payment) = payment.cloned() else {
         return Ok(false);
     };
+    let payment = &payment;
     let rows = disputes::of_charge(db, charge.id).await?;
     let same = rows
         .into_iter()
@@ -238,12 +229,10 @@ pub(crate) async fn apply_dispute(
         (true, false) => -row.shown.amount,
         _ => 0,
     };
-    charges::save_sums(db, charge).await?;
+    charge.has_disputes = true;
     tracing::warn!(charge = %charge.id, dispute = %row.shown.id, gateway = %row.shown.gateway, status = %row.shown.status, "dispute");
-    applied
-        .due
-        .extend(disputes::append_event(db, &mut row).await?);
-    sync_status(acts, db, charge, applied).await?;
+    disputes::append_event(db, charge, &mut row).await?;
+    sync_status(charge)?;
     Ok(true)
 }
 
@@ -270,12 +259,13 @@ fn is_left_out(row: &dispute::Dispute, observed: &GatewayCharge) -> bool {
 
 /// Closes the disputes that `observed` no longer lists: lost if the money was refunded, won otherwise. `observed` must be a fresh read.
 pub(crate) async fn close_resolved_disputes(
-    acts: &Activities,
     db: &mut PgConnection,
     charge: &mut LockedCharge,
     observed: &GatewayCharge,
-    applied: &mut Applied,
 ) -> Result<(), StoreError> {
+    if !charge.has_disputes {
+        return Ok(());
+    }
     let status = match observed.status {
         GatewayStatus::Refunded => dispute::DisputeStatus::Lost,
         _ => dispute::DisputeStatus::Won,
@@ -294,7 +284,7 @@ pub(crate) async fn close_resolved_disputes(
             respond_by: None,
             created_at: None,
         };
-        apply_dispute(acts, db, charge, &ended, applied).await?;
+        apply_dispute(db, charge, &ended).await?;
     }
     Ok(())
 }
@@ -342,12 +332,7 @@ async fn insert_dispute(
 }
 
 /// Sets a paid charge's status from its sums. If more was refunded and disputed than was paid, the charge moves to `needs_review`.
-pub(crate) async fn sync_status(
-    acts: &Activities,
-    db: &mut PgConnection,
-    charge: &mut LockedCharge,
-    applied: &mut Applied,
-) -> Result<(), StoreError> {
+pub(crate) fn sync_status(charge: &mut LockedCharge) -> Result<(), StoreError> {
     if !matches!(
         charge.status,
         ChargeStatus::Paid | ChargeStatus::Refunded | ChargeStatus::Disputed
@@ -365,8 +350,7 @@ pub(crate) async fn sync_status(
         ChargeStatus::Paid
     };
     if next != charge.status {
-        let due = charges::transition(db, &acts.store, charge, next, None).await?;
-        applied.due.extend(due.unwrap_or_default());
+        charge.transition(next, None)?;
     }
     Ok(())
 }

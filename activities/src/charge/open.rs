@@ -1,4 +1,4 @@
-//! The first transaction of an attempt: plans and opens it before the first byte is sent.
+//! The first transaction of an attempt that no worker has leased: plans and opens it, or claims an open one, before the first byte is sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,13 +13,13 @@ use schemas::{
 };
 use store::{
     PgConnection, StoreError,
-    attempts::{self, AttemptLease},
-    charges,
+    attempts::{AttemptLease, AttemptRow},
+    charges::{self, LockedCharge},
     vault::VaultError,
 };
 use uuid::Uuid;
 
-use super::plan::Decision;
+use super::plan::{Decision, Planning, Reach};
 use crate::{Activities, Progress, Step, bulkhead::Slot, delta, until};
 
 /// Time between the end of a call and its attempt's deadline, to write the outcome.
@@ -41,11 +41,11 @@ pub(super) enum NextStep {
 }
 
 /// Call to make for an attempt that this worker leases.
-pub(super) struct AttemptCall {
+pub(crate) struct AttemptCall {
     pub charge: ChargeId,
+    pub merchant: MerchantId,
     pub api: GatewayApi,
     pub attempt: AttemptId,
-    pub n: i32,
     pub connection: ConnectionId,
     pub reason: RouteReason,
     pub lease_owner: Uuid,
@@ -60,7 +60,7 @@ pub(super) struct AttemptCall {
 
 /// Takeover of an attempt that another worker may have sent already: no error of this worker's call is definite.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TakenOver {
+pub(crate) struct TakenOver {
     /// True if sending the same order again is harmless; otherwise the charge is only looked up.
     pub repeatable: bool,
     /// Time during which the first worker's call may still be in progress.
@@ -71,67 +71,138 @@ impl Activities {
     pub(super) async fn open_attempt(
         &self,
         id: ChargeId,
-        mut call_slot: Option<CallSlot>,
+        call_slot: Option<CallSlot>,
     ) -> Result<NextStep, StoreError> {
         let mut tx = self.store.begin().await?;
-        let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+        let Some(mut charge) = charges::lock(&mut tx, &self.store, id).await? else {
             return Ok(NextStep::Step(Progress::unchanged(Step::Done)));
         };
         if charge.status != ChargeStatus::Processing {
             return Ok(NextStep::Step(Progress::unchanged(Step::SYNC)));
         }
-        let earlier = attempts::of_charge(&mut tx, id).await?;
-        if let Some(open) = earlier.iter().find(|a| a.state == AttemptState::Open) {
-            let next = self.take_over(&mut tx, &charge, open, call_slot).await?;
+        let open = charge
+            .attempts
+            .iter()
+            .find(|a| a.state == AttemptState::Open);
+        let (unsent, leased) = match open.cloned() {
+            Some(open) if open.lease_owner.is_none() => (Some(open), None),
+            other => (None, other),
+        };
+        if let Some(open) = leased {
+            let next = self
+                .take_over(&mut tx, &mut charge, &open, call_slot)
+                .await?;
+            charges::save(&mut tx, &mut charge).await?;
             tx.commit().await?;
             return Ok(next);
         }
         if let Some(ended) = ended(&charge) {
-            let due = charges::transition(&mut tx, &self.store, &mut charge, ended, None).await?;
-            let late = self
-                .timing
-                .late_checks
-                .first()
-                .filter(|_| !earlier.is_empty());
-            let next_check_at = late.map(|pause| charge.now + delta(*pause));
-            charges::set_next_check(&mut tx, id, next_check_at, 0).await?;
-            tx.commit().await?;
-            self.starter.start_deliveries(due.unwrap_or_default());
-            return Ok(NextStep::Step(Progress::changed(Step::SYNC)));
+            if let Some(open) = unsent {
+                charge.close_unsent(open.id);
+            }
+            return self.end_unpresented(tx, charge, ended).await;
         }
-        let decision = self
-            .plan_attempt(&mut tx, &charge, &earlier, &mut call_slot)
-            .await?;
+        let mut planning = Planning {
+            reach: Reach::All,
+            leased: true,
+            call_slot,
+        };
+        let claimed = match unsent {
+            Some(open) => {
+                self.claim_unsent(&mut tx, &mut charge, &open, &mut planning)
+                    .await?
+            }
+            None => None,
+        };
+        let decision = match claimed {
+            Some(decision) => decision,
+            None => {
+                self.plan_attempt(&mut tx, &mut charge, &mut planning)
+                    .await?
+            }
+        };
         let next = match decision {
             Decision::Call(call) => NextStep::Call(call),
-            Decision::Queue(api) => return Ok(NextStep::Queue(api, charge.merchant)),
+            Decision::Queue(api) => NextStep::Queue(api, charge.merchant),
             Decision::Wait(pause) => {
                 let pause = pause.min(until(charge.expires_at, charge.now));
-                let next_check_at = Some(charge.now + delta(pause));
-                charges::set_next_check(&mut tx, id, next_check_at, charge.checks).await?;
+                charge.set_next_check(Some(charge.now + delta(pause)), charge.checks);
                 NextStep::Step(Progress::unchanged(Step::attempt_after(pause)))
             }
             Decision::Fail(failure) => {
-                let failed = ChargeStatus::Failed;
-                let due =
-                    charges::transition(&mut tx, &self.store, &mut charge, failed, Some(&failure))
-                        .await?;
-                charges::set_next_check(&mut tx, id, None, charge.checks).await?;
-                tx.commit().await?;
-                self.starter.start_deliveries(due.unwrap_or_default());
-                return Ok(NextStep::Step(Progress::changed(Step::SYNC)));
+                charge.transition(ChargeStatus::Failed, Some(&failure))?;
+                charge.set_next_check(None, charge.checks);
+                NextStep::Step(Progress::changed(Step::SYNC))
             }
         };
+        let due = charges::save(&mut tx, &mut charge).await?;
         tx.commit().await?;
+        self.starter.start_deliveries(due);
         Ok(next)
+    }
+
+    /// Ends a charge that was canceled or expired before any gateway has it.
+    async fn end_unpresented(
+        &self,
+        mut tx: store::Tx,
+        mut charge: LockedCharge,
+        ended: ChargeStatus,
+    ) -> Result<NextStep, StoreError> {
+        charge.transition(ended, None)?;
+        let was_tried = charge.attempts.iter().any(AttemptRow::is_try);
+        let late = self.timing.late_checks.first().filter(|_| was_tried);
+        charge.set_next_check(late.map(|pause| charge.now + delta(*pause)), 0);
+        let due = charges::save(&mut tx, &mut charge).await?;
+        tx.commit().await?;
+        self.starter.start_deliveries(due);
+        Ok(NextStep::Step(Progress::changed(Step::SYNC)))
+    }
+
+    /// Claims an open attempt of which nothing was sent, if it is still the first step of the plan. Otherwise closes it and returns `None`:
+    /// the caller plans again.
+    async fn claim_unsent(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut LockedCharge,
+        open: &AttemptRow,
+        planning: &mut Planning,
+    ) -> Result<Option<Decision>, StoreError> {
+        let order = self.order_of(db, open).await?.ok_or(VaultError::Erased)?;
+        let Some(gateway) = self.still_planned(db, charge, open).await? else {
+            tracing::info!(charge = %charge.id, attempt = %open.id, "the plan changed before the attempt was sent");
+            charge.close_unsent(open.id);
+            return Ok(None);
+        };
+        let Some(slot) = self.call_slot(planning.call_slot.take(), open.api, charge.merchant)
+        else {
+            return Ok(Some(Decision::Queue(open.api)));
+        };
+        let within = self.timing.call;
+        let lease = self.lease(charge.now, within);
+        if let Some(row) = charge.attempt_mut(open.id) {
+            row.claim(lease);
+        }
+        let call = attempt_call(
+            open,
+            lease,
+            Opened {
+                gateway,
+                order,
+                slot,
+            },
+        );
+        Ok(Some(Decision::Call(Box::new(AttemptCall {
+            within,
+            ..call
+        }))))
     }
 
     /// Takes over an open attempt of another worker, once its lease has expired: that worker died, is paused, or is still calling.
     async fn take_over(
         &self,
         db: &mut PgConnection,
-        charge: &charges::LockedCharge,
-        open: &attempts::AttemptRow,
+        charge: &mut LockedCharge,
+        open: &AttemptRow,
         call_slot: Option<CallSlot>,
     ) -> Result<NextStep, StoreError> {
         let (gateway, _) = self.reopen(db, open).await?;
@@ -160,34 +231,33 @@ impl Activities {
         if !repeatable {
             lease.deadline_at = open.deadline_at;
         }
-        if !attempts::claim(db, open.id, open.lease_owner, lease).await? {
-            return Ok(NextStep::Step(Progress::unchanged(Step::ATTEMPT)));
+        if let Some(row) = charge.attempt_mut(open.id) {
+            row.claim(lease);
         }
         tracing::info!(charge = %open.charge, attempt = %open.id, "took over an open attempt");
+        let call = attempt_call(
+            open,
+            lease,
+            Opened {
+                gateway,
+                order,
+                slot,
+            },
+        );
         Ok(NextStep::Call(Box::new(AttemptCall {
-            charge: open.charge,
-            api: open.api,
-            attempt: open.id,
-            n: open.n,
-            connection: open.connection,
-            reason: open.reason,
-            lease_owner: lease.lease_owner,
-            gateway,
-            order,
             within,
             taken_over: Some(TakenOver {
                 repeatable,
                 first_call_left: until(open.deadline_at, charge.now),
             }),
-            leased: outside::instant(),
-            _slot: slot,
+            ..call
         })))
     }
 
     /// Returns a new lease on an attempt for a call of at most `within`.
     pub(super) fn lease(&self, now: Instant, within: Duration) -> AttemptLease {
         AttemptLease {
-            lease_owner: store::new_id(),
+            lease_owner: Some(store::new_id()),
             deadline_at: now + delta(within + self.timing.resolve + SLACK),
             expires_at: now + delta(LEASE),
         }
@@ -207,8 +277,34 @@ impl Activities {
     }
 }
 
+/// All that a call needs beside the attempt's row.
+struct Opened {
+    gateway: Arc<dyn Gateway>,
+    order: ChargeRequest,
+    slot: Slot,
+}
+
+/// Returns the call of an attempt that this worker has just leased.
+fn attempt_call(open: &AttemptRow, lease: AttemptLease, opened: Opened) -> AttemptCall {
+    AttemptCall {
+        charge: open.charge,
+        merchant: open.merchant,
+        api: open.api,
+        attempt: open.id,
+        connection: open.connection,
+        reason: open.reason,
+        lease_owner: lease.lease_owner.unwrap_or_default(),
+        gateway: opened.gateway,
+        order: opened.order,
+        within: Duration::ZERO,
+        taken_over: None,
+        leased: outside::instant(),
+        _slot: opened.slot,
+    }
+}
+
 /// Returns the final status of a charge that was canceled or expired before any gateway has it.
-fn ended(charge: &charges::LockedCharge) -> Option<ChargeStatus> {
+pub(super) fn ended(charge: &LockedCharge) -> Option<ChargeStatus> {
     if charge.cancel_requested_at.is_some() {
         Some(ChargeStatus::Canceled)
     } else if charge.expires_at <= charge.now {

@@ -1,4 +1,4 @@
-//! Plans the next attempt and inserts its row before the first byte is sent.
+//! Plan of the next attempt: the routed connections, and the first of them that can be called now.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,16 +7,24 @@ use schemas::{
     attempt::AttemptState,
     breaker::BreakerState,
     charge::ChargeFailure,
-    connection,
+    connection::ConnectionStatus,
     gateway::GatewayApi,
-    id::AttemptId,
+    id::{AttemptId, ConnectionId},
     merchant::OnUnknown,
     payment_method::PaymentMethodKind,
     retry::jitter,
-    route::{self, RoutePlan, RouteReason},
+    route::{self, RoutePlan, RouteReason, RouteStep},
 };
 use secrecy::ExposeSecret;
-use store::{PgConnection, StoreError, attempts, breakers, charges, connections};
+use store::{
+    PgConnection, StoreError,
+    attempts::{AttemptLease, AttemptRow, NewAttempt},
+    breakers,
+    charges::LockedCharge,
+    connections,
+    routing::{self, RoutedConnection, Routing},
+    vault::VaultError,
+};
 
 use super::{
     failure::no_gateway,
@@ -45,16 +53,48 @@ pub(super) enum Decision {
     Fail(ChargeFailure),
 }
 
-/// Routed connections, opened, with the data that decides which of them can take the charge.
-struct Routed {
-    version: i32,
-    connections: Vec<breakers::BreakerCandidate>,
-    gateways: Vec<Arc<dyn Gateway>>,
-    candidates: Vec<route::RouteCandidate>,
+/// Routes that a transaction may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    All,
+    /// Only connections whose breakers are closed. For transactions that hold a breaker's lock, or that must not wait for one: probes and
+    /// last resorts are left to the next step.
+    Healthy,
 }
 
-/// Result of opening an attempt along a plan.
-enum Opened {
+/// Conditions of a plan.
+pub(super) struct Planning {
+    pub reach: Reach,
+    /// True if this worker leases the attempt and calls the gateway at once.
+    pub leased: bool,
+    /// Slot that the charge queued for.
+    pub call_slot: Option<CallSlot>,
+}
+
+/// Plan with the connections that it names.
+#[derive(Clone, Copy)]
+pub(super) struct Route<'a> {
+    pub routed: &'a Routed,
+    pub plan: &'a RoutePlan,
+}
+
+/// Routed connections, opened, with the data that decides which of them can take the charge.
+pub(super) struct Routed {
+    version: i32,
+    /// True if a connection was left out because it could not be opened.
+    pub is_partial: bool,
+    options: Vec<RouteOption>,
+    pub candidates: Vec<route::RouteCandidate>,
+}
+
+/// Routed connection and its gateway.
+struct RouteOption {
+    routed: RoutedConnection,
+    gateway: Arc<dyn Gateway>,
+}
+
+/// Result of choosing a step of a plan.
+enum Choice {
     Call(Box<AttemptCall>),
     Full(GatewayApi),
     /// Other charges claimed the probes.
@@ -62,48 +102,97 @@ enum Opened {
 }
 
 impl Activities {
+    /// Plans the next attempt and opens it.
     pub(super) async fn plan_attempt(
         &self,
         db: &mut PgConnection,
-        charge: &charges::LockedCharge,
-        earlier: &[attempts::AttemptRow],
-        call_slot: &mut Option<CallSlot>,
+        charge: &mut LockedCharge,
+        planning: &mut Planning,
     ) -> Result<Decision, StoreError> {
-        if let Some(pause) = self.held(charge, earlier) {
+        let earlier = tries(charge, None);
+        if let Some(pause) = self.held(charge, &earlier) {
             return Ok(Decision::Wait(pause));
         }
-        let order = self.order(db, charge).await?;
+        let order = order(charge)?;
         for _ in 0..PLANS {
-            let mut routed = self.routed(db, charge, &order, earlier).await?;
-            let plan = match self.plan(charge, earlier, &mut routed) {
+            let found = active(db, charge).await?;
+            let mut routed = self.routed(db, found, &order, &earlier).await?;
+            let plan = match self.plan(charge, &earlier, &mut routed) {
                 Ok(plan) => plan,
                 Err(decision) => return Ok(decision),
             };
-            if let Some(pause) = self
-                .last_resort(db, charge, earlier, (&routed, &plan))
-                .await?
-            {
-                return Ok(Decision::Wait(pause));
-            }
-            let opened = self.open_first(db, charge, (&routed, &plan, &order), call_slot);
-            match opened.await? {
-                Opened::Call(mut call) => {
-                    call.n = earlier.last().map_or(1, |a| a.n + 1);
-                    let call = self.insert(db, charge, &routed, (*call, &plan)).await?;
-                    return Ok(Decision::Call(Box::new(call)));
-                }
-                Opened::Full(api) => return Ok(Decision::Queue(api)),
-                Opened::Lost => {}
+            let (routed, plan) = (&routed, &plan);
+            let route = Route { routed, plan };
+            if let Some(decision) = self.open_along(db, charge, route, planning).await? {
+                return Ok(decision);
             }
         }
         Ok(Decision::Wait(PROBE_AGAIN))
     }
 
-    /// Returns the plan for the next attempt, or the decision if there is no step to take.
-    fn plan(
+    /// Opens an attempt along a plan. `None` if other charges claimed its probes.
+    pub(super) async fn open_along(
         &self,
-        charge: &charges::LockedCharge,
-        earlier: &[attempts::AttemptRow],
+        db: &mut PgConnection,
+        charge: &mut LockedCharge,
+        route: Route<'_>,
+        planning: &mut Planning,
+    ) -> Result<Option<Decision>, StoreError> {
+        let waits = match planning.reach {
+            Reach::Healthy => route
+                .plan
+                .steps
+                .first()
+                .filter(|step| !is_plain(step))
+                .map(|_| Duration::ZERO),
+            Reach::All => self.last_resort(db, charge, route).await?,
+        };
+        if let Some(pause) = waits {
+            return Ok(Some(Decision::Wait(pause)));
+        }
+        match self.choose(db, charge, route, planning).await? {
+            Choice::Call(mut call) => {
+                let new = self.new_attempt(db, charge, route, &mut call).await?;
+                let lease_owner = new.lease.lease_owner.filter(|_| planning.leased);
+                let lease = AttemptLease {
+                    lease_owner,
+                    ..new.lease
+                };
+                charge.open_attempt(NewAttempt { lease, ..new });
+                Ok(Some(Decision::Call(call)))
+            }
+            Choice::Full(api) => Ok(Some(Decision::Queue(api))),
+            Choice::Lost => Ok(None),
+        }
+    }
+
+    /// Returns the gateway of an open attempt of which nothing was sent, if the attempt is still the first step of the plan.
+    pub(super) async fn still_planned(
+        &self,
+        db: &mut PgConnection,
+        charge: &LockedCharge,
+        open: &AttemptRow,
+    ) -> Result<Option<Arc<dyn Gateway>>, StoreError> {
+        let earlier = tries(charge, Some(open.id));
+        let found = active(db, charge).await?;
+        if found.version != open.policy_version {
+            return Ok(None);
+        }
+        let mut routed = self.routed(db, found, &order(charge)?, &earlier).await?;
+        let Ok(plan) = self.plan(charge, &earlier, &mut routed) else {
+            return Ok(None);
+        };
+        let first = plan.steps.first().filter(|step| is_plain(step));
+        let is_first = first.is_some_and(|step| step.connection == open.connection);
+        let option = routed.option(open.connection).filter(|_| is_first);
+        Ok(option.map(|option| option.gateway.clone()))
+    }
+
+    /// Returns the plan for the next attempt, or the decision if there is no step to take.
+    pub(super) fn plan(
+        &self,
+        charge: &LockedCharge,
+        earlier: &[AttemptRow],
         routed: &mut Routed,
     ) -> Result<RoutePlan, Decision> {
         let mut plan = route::plan(&routed.candidates, charge.now);
@@ -120,7 +209,8 @@ impl Activities {
         if !plan.steps.is_empty() {
             return Ok(plan);
         }
-        if earlier.iter().any(|a| a.state == AttemptState::Abandoned) {
+        let unresolved = earlier.iter().any(|a| a.state == AttemptState::Abandoned);
+        if unresolved || routed.is_partial {
             return Err(Decision::Wait(RESOLVING));
         }
         Err(Decision::Fail(no_gateway(&routed.candidates, earlier)))
@@ -131,21 +221,16 @@ impl Activities {
     async fn last_resort(
         &self,
         db: &mut PgConnection,
-        charge: &charges::LockedCharge,
-        earlier: &[attempts::AttemptRow],
-        (routed, plan): (&Routed, &RoutePlan),
+        charge: &LockedCharge,
+        route: Route<'_>,
     ) -> Result<Option<Duration>, StoreError> {
-        let Some(step) = plan
-            .steps
-            .first()
-            .filter(|s| s.reason == RouteReason::LastResort)
-        else {
+        let step = route.plan.steps.first();
+        let step = step.filter(|s| s.reason == RouteReason::LastResort);
+        let Some(found) = step.and_then(|step| route.routed.option(step.connection)) else {
             return Ok(None);
         };
-        let Some(found) = routed.of(step.connection) else {
-            return Ok(None);
-        };
-        let since = earlier.iter().filter_map(|a| a.ended_at).max();
+        let found = &found.routed;
+        let since = charge.attempts.iter().filter_map(|a| a.ended_at).max();
         let waited = until(charge.now, since.unwrap_or(charge.created_at));
         let probe = found.breaker.probe.filter(|probe| probe.until > charge.now);
         let probing = found.breaker.state == BreakerState::HalfOpen && probe.is_some();
@@ -157,47 +242,51 @@ impl Activities {
         Ok((!mine).then(|| PROBE_AGAIN + jitter(store::new_id(), PROBE_AGAIN)))
     }
 
-    /// Loads and opens the routed connections, with the data that decides which of them can take the charge.
-    async fn routed(
+    /// Opens the routed connections' gateways. One whose credentials cannot be read is left out.
+    pub(super) async fn routed(
         &self,
         db: &mut PgConnection,
-        charge: &charges::LockedCharge,
+        found: Routing,
         order: &ChargeRequest,
-        earlier: &[attempts::AttemptRow],
+        earlier: &[AttemptRow],
     ) -> Result<Routed, StoreError> {
-        let (version, connections) =
-            breakers::candidates(db, charge.merchant, charge.mode, charge.method).await?;
-        let mut gateways = Vec::with_capacity(connections.len());
-        let mut candidates = Vec::with_capacity(connections.len());
-        for found in &connections {
-            let gateway = self
+        let mut routed = Routed {
+            version: found.version,
+            is_partial: found.is_partial,
+            options: Vec::with_capacity(found.connections.len()),
+            candidates: Vec::with_capacity(found.connections.len()),
+        };
+        for found in found.connections {
+            let opened = self
                 .clients
-                .open_version(db, found.connection, found.credential_version)
-                .await?;
-            candidates.push(route::RouteCandidate {
+                .open_version(db, found.connection, found.credential_version);
+            let gateway = match opened.await {
+                Ok(gateway) => gateway,
+                Err(error @ (StoreError::Corrupt { .. } | StoreError::Vault(_))) => {
+                    tracing::error!(connection = %found.connection, %error, "a connection is left out of a route");
+                    routed.is_partial = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            routed.candidates.push(route::RouteCandidate {
                 connection: found.connection,
                 gateway: found.gateway,
-                status_active: found.status == connection::ConnectionStatus::Active,
+                status_active: found.status == ConnectionStatus::Active,
                 breaker: found.breaker.clone(),
                 unmet: gateway.accepts(order).err().unwrap_or_default(),
                 tried: earlier.iter().any(|a| a.connection == found.connection),
             });
-            gateways.push(gateway);
+            routed.options.push(RouteOption {
+                routed: found,
+                gateway,
+            });
         }
-        Ok(Routed {
-            version,
-            connections,
-            gateways,
-            candidates,
-        })
+        Ok(routed)
     }
 
     /// Returns the time that the next attempt must wait while the outcome of an earlier one is unknown.
-    fn held(
-        &self,
-        charge: &charges::LockedCharge,
-        earlier: &[attempts::AttemptRow],
-    ) -> Option<Duration> {
+    fn held(&self, charge: &LockedCharge, earlier: &[AttemptRow]) -> Option<Duration> {
         let abandoned = earlier
             .iter()
             .filter(|a| a.state == AttemptState::Abandoned);
@@ -213,26 +302,29 @@ impl Activities {
         waits.then(|| until(free_at, charge.now))
     }
 
-    /// Returns a call for the first step of the plan with a free slot, and with the probe's lease if the step is a probe.
-    async fn open_first(
+    /// Returns the first step of the plan with a free slot, and with the probe's lease if the step is a probe.
+    async fn choose(
         &self,
         db: &mut PgConnection,
-        charge: &charges::LockedCharge,
-        (routed, plan, order): (&Routed, &RoutePlan, &ChargeRequest),
-        call_slot: &mut Option<CallSlot>,
-    ) -> Result<Opened, StoreError> {
-        let mut full = None;
-        for (index, step) in plan.steps.iter().enumerate() {
-            let Some(at) = routed.position(step.connection) else {
+        charge: &LockedCharge,
+        route: Route<'_>,
+        planning: &mut Planning,
+    ) -> Result<Choice, StoreError> {
+        let (mut full, steps) = (None, &route.plan.steps);
+        for (index, step) in steps.iter().enumerate() {
+            let Some(option) = route.routed.option(step.connection) else {
                 continue;
             };
-            let found = &routed.connections[at];
-            let held = call_slot.take_if(|(api, _)| *api == found.api);
-            let Some(slot) = self.call_slot(held, found.api, charge.merchant) else {
-                full = full.or(Some(found.api));
+            if planning.reach == Reach::Healthy && !is_plain(step) {
+                continue;
+            }
+            let api = option.routed.api;
+            let held = planning.call_slot.take_if(|(held, _)| *held == api);
+            let Some(slot) = self.call_slot(held, api, charge.merchant) else {
+                full = full.or(Some(api));
                 continue;
             };
-            let last = index + 1 == plan.steps.len();
+            let last = index + 1 == steps.len();
             let within = if last {
                 self.timing.last_call
             } else {
@@ -241,49 +333,47 @@ impl Activities {
             let attempt = AttemptId(store::new_id());
             let lease = self.lease(charge.now, within);
             if step.reason == RouteReason::Probe {
-                let mut locked = breakers::lock(db, found.connection, found.api).await?;
+                let mut locked = breakers::lock(db, step.connection, api).await?;
                 let until = lease.deadline_at;
                 let transition = locked.breaker.lease(attempt, until, locked.now);
-                let mine = locked
-                    .breaker
-                    .probe
-                    .is_some_and(|probe| probe.attempt == attempt);
-                if !mine {
+                let probe = locked.breaker.probe;
+                if !probe.is_some_and(|probe| probe.attempt == attempt) {
                     continue;
                 }
                 breakers::save(db, &mut locked, transition).await?;
             }
-            return Ok(Opened::Call(Box::new(AttemptCall {
+            return Ok(Choice::Call(Box::new(AttemptCall {
                 charge: charge.id,
-                api: found.api,
+                merchant: charge.merchant,
+                api,
                 attempt,
-                n: 1,
                 connection: step.connection,
                 reason: step.reason,
-                lease_owner: lease.lease_owner,
-                gateway: routed.gateways[at].clone(),
-                order: order.clone(),
+                lease_owner: lease.lease_owner.unwrap_or_default(),
+                gateway: option.gateway.clone(),
+                order: order(charge)?,
                 within,
                 taken_over: None,
                 leased: outside::instant(),
                 _slot: slot,
             })));
         }
-        Ok(full.map_or(Opened::Lost, Opened::Full))
+        Ok(full.map_or(Choice::Lost, Choice::Full))
     }
 
-    /// Inserts the attempt with its sealed order, before a byte of the order is sent.
-    async fn insert(
+    /// Completes the order of a call, and returns the attempt to open with its sealed copy.
+    async fn new_attempt(
         &self,
         db: &mut PgConnection,
-        charge: &charges::LockedCharge,
-        routed: &Routed,
-        (mut call, plan): (AttemptCall, &RoutePlan),
-    ) -> Result<AttemptCall, StoreError> {
+        charge: &LockedCharge,
+        route: Route<'_>,
+        call: &mut AttemptCall,
+    ) -> Result<NewAttempt, StoreError> {
         let lost = || StoreError::corrupt("routing_policies", "a planned connection is gone");
-        let found = routed.of(call.connection).ok_or_else(lost)?;
+        let option = route.routed.option(call.connection).ok_or_else(lost)?;
+        let found = &option.routed;
         call.order.reference = call.attempt.reference();
-        call.order.customer = charges::payer_at(db, charge.payer, found.connection).await?;
+        call.order.customer.clone_from(&found.customer);
         if found.api == GatewayApi::EfiCobrancas {
             let secret =
                 connections::addresses::path_secret(db, &self.store, found.connection).await?;
@@ -293,61 +383,63 @@ impl Activities {
         }
         let plain =
             serde_json::to_vec(&call.order).map_err(|why| StoreError::corrupt("order", why))?;
-        let payer = (charge.merchant, charge.payer);
-        let request_sealed =
-            attempts::request::seal(db, &self.store, payer, (call.attempt, &plain)).await?;
         let mut lease = self.lease(charge.now, call.within);
-        lease.lease_owner = call.lease_owner;
-        let new = attempts::NewAttempt {
+        lease.lease_owner = Some(call.lease_owner);
+        let request_sealed = charge.seal_request(call.attempt, &plain)?;
+        Ok(NewAttempt {
             id: call.attempt,
             merchant: charge.merchant,
             mode: charge.mode,
             charge: charge.id,
-            n: call.n,
+            n: charge.attempts.last().map_or(1, |a| a.n + 1),
             connection: found.connection,
             gateway: found.gateway,
             api: found.api,
             reason: call.reason,
-            plan: serde_json::to_value(plan).unwrap_or_default(),
-            policy_version: routed.version,
+            plan: serde_json::to_value(route.plan).unwrap_or_default(),
+            policy_version: route.routed.version,
             lease,
             request_sealed,
             started_at: charge.now,
-        };
-        attempts::insert(db, &new).await?;
-        Ok(call)
-    }
-
-    /// Returns the order for any gateway; reference and customer are filled in once one is chosen.
-    async fn order(
-        &self,
-        db: &mut PgConnection,
-        charge: &charges::LockedCharge,
-    ) -> Result<ChargeRequest, StoreError> {
-        Ok(ChargeRequest {
-            reference: String::new(),
-            amount: charge.amount,
-            method: charge.payment_method.clone(),
-            created_at: charge.now,
-            expires_at: charge.expires_at,
-            payer: charges::view::payer(db, &self.store, charge.merchant, charge.id).await?,
-            customer: None,
-            description: charge.description.clone(),
-            notification_url: None,
         })
     }
 }
 
 impl Routed {
-    fn position(&self, connection: schemas::id::ConnectionId) -> Option<usize> {
-        self.connections
+    fn option(&self, connection: ConnectionId) -> Option<&RouteOption> {
+        self.options
             .iter()
-            .position(|found| found.connection == connection)
+            .find(|option| option.routed.connection == connection)
     }
+}
 
-    fn of(&self, connection: schemas::id::ConnectionId) -> Option<&breakers::BreakerCandidate> {
-        self.connections
-            .iter()
-            .find(|found| found.connection == connection)
-    }
+/// Returns true for a step at a connection whose breaker is closed.
+fn is_plain(step: &RouteStep) -> bool {
+    matches!(step.reason, RouteReason::Primary | RouteReason::Fallback)
+}
+
+/// Returns the charge's attempts that may have been sent, without one of them.
+fn tries(charge: &LockedCharge, but: Option<AttemptId>) -> Vec<AttemptRow> {
+    let tries = charge.attempts.iter().filter(|row| row.is_try());
+    tries.filter(|row| Some(row.id) != but).cloned().collect()
+}
+
+async fn active(db: &mut PgConnection, charge: &LockedCharge) -> Result<Routing, StoreError> {
+    let (merchant, payer) = (charge.merchant, charge.payer);
+    routing::active_connections(db, merchant, charge.mode, charge.method, payer).await
+}
+
+/// Returns the order for any gateway; reference and customer are filled in once one is chosen.
+fn order(charge: &LockedCharge) -> Result<ChargeRequest, StoreError> {
+    Ok(ChargeRequest {
+        reference: String::new(),
+        amount: charge.amount,
+        method: charge.payment_method.clone(),
+        created_at: charge.now,
+        expires_at: charge.expires_at,
+        payer: charge.open_payer()?.ok_or(VaultError::Erased)?,
+        customer: None,
+        description: charge.description.clone(),
+        notification_url: None,
+    })
 }

@@ -10,9 +10,8 @@ use schemas::{
 };
 use store::{
     PgConnection, StoreError,
-    attempts::{self, AttemptOutcome},
+    attempts::AttemptOutcome,
     charges::{self, LockedCharge},
-    disputes,
     payments::{self, PaymentRow as Payment},
     refunds,
 };
@@ -21,19 +20,17 @@ use super::{
     Applied, money,
     schedule::{due_end, next_scheduled_check},
 };
-use crate::Activities;
 
 /// Returns true if an observation that may be outdated contradicts applied payments: the gateway must then be read instead.
-pub(crate) async fn contradicts(
-    db: &mut PgConnection,
+pub(crate) fn contradicts(
     charge: &LockedCharge,
     attempt: AttemptId,
     observed: &GatewayCharge,
-) -> Result<bool, StoreError> {
+) -> bool {
     if charge.amount_paid == 0 && observed.payments.is_empty() {
-        return Ok(false);
+        return false;
     }
-    let known = payments::rows(db, charge.id).await?;
+    let known = &charge.payments;
     let undone = known.iter().any(|payment| {
         payment.attempt == attempt
             && payment.reversed_at.is_none()
@@ -43,7 +40,7 @@ pub(crate) async fn contradicts(
         let same = || known.iter().filter(|row| row.is(&payment.id));
         same().next().is_some() && same().all(|row| row.reversed_at.is_some())
     });
-    Ok(undone || returned)
+    undone || returned
 }
 
 /// Returns a charge's payments before its gateway is read: a payment that is recorded during the read is newer than the read.
@@ -51,20 +48,19 @@ pub(crate) async fn recorded_payments(
     db: &mut PgConnection,
     charge: ChargeId,
 ) -> Result<Vec<PaymentId>, StoreError> {
-    let rows = payments::rows(db, charge).await?;
+    let rows = payments::of_charges(db, &[charge.uuid()]).await?;
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 /// Reverses the attempt's payments that were recorded before the gateway was read and that it no longer has. Returns true if there were
 /// any.
 pub(crate) async fn reverse(
-    acts: &Activities,
     db: &mut PgConnection,
     charge: &mut LockedCharge,
     (id, found, recorded): (AttemptId, &[GatewayCharge], &[PaymentId]),
     applied: &mut Applied,
 ) -> Result<bool, StoreError> {
-    let known = payments::rows(db, charge.id).await?;
+    let known = charge.payments.clone();
     let live = || known.iter().filter(|row| row.reversed_at.is_none());
     let gone = |row: &Payment| {
         row.attempt == id && recorded.contains(&row.id) && is_taken_back(row, found)
@@ -73,8 +69,7 @@ pub(crate) async fn reverse(
         return Ok(false);
     }
     for payment in live().filter(|row| gone(row)) {
-        payments::reverse(db, payment.id).await?;
-        charges::add_paid(db, charge, -payment.amount).await?;
+        payments::reverse(db, charge, payment.id).await?;
         tracing::warn!(charge = %charge.id, payment = %payment.id, gateway = %payment.gateway, "the gateway took a receipt back");
     }
     let money_on = |attempt: Option<AttemptId>| {
@@ -82,18 +77,15 @@ pub(crate) async fn reverse(
     };
     if !money_on(Some(id)) {
         let unpaid = !money_on(None);
-        leave_paid(acts, db, charge, (id, found, unpaid), applied).await?;
+        leave_paid(db, charge, (id, found, unpaid), applied).await?;
     }
-    money::sync_status(acts, db, charge, applied).await?;
-    let kind = event::EventType::ChargePaymentReversed;
-    let due = charges::append_event(db, &acts.store, charge, kind).await?;
-    applied.due.extend(due);
+    money::sync_status(charge)?;
+    charge.append_event(event::EventType::ChargePaymentReversed)?;
     Ok(true)
 }
 
 /// Moves an attempt without payments out of `paid`: its instrument is presented again, or is voided.
 async fn leave_paid(
-    acts: &Activities,
     db: &mut PgConnection,
     charge: &mut LockedCharge,
     (id, found, unpaid): (AttemptId, &[GatewayCharge], bool),
@@ -109,7 +101,7 @@ async fn leave_paid(
             next_action: object.next_action.clone(),
             ..AttemptOutcome::of(AttemptState::Presented)
         };
-        attempts::transition(db, id, AttemptState::Paid, &again).await?;
+        charge.move_attempt(id, &again);
         let overdue = due_end(charge).is_some_and(|at| at <= charge.now);
         let payable = if overdue {
             ChargeStatus::Overdue
@@ -117,19 +109,18 @@ async fn leave_paid(
             ChargeStatus::Pending
         };
         charges::yield_reference(db, charge).await?;
-        charges::set_status(db, charge, payable, None).await?;
-        return charges::set_next_check(db, charge.id, Some(next_scheduled_check(charge)), 0).await;
+        charge.set_status(payable, None);
+        charge.set_next_check(Some(next_scheduled_check(charge)), 0);
+        return Ok(());
     }
     let unwanted = AttemptOutcome {
         next_check_at: Some(charge.now),
         ..AttemptOutcome::of(AttemptState::Abandoned)
     };
-    attempts::transition(db, id, AttemptState::Paid, &unwanted).await?;
+    charge.move_attempt(id, &unwanted);
     applied.orphans.push(id);
     if unpaid {
-        let review = ChargeStatus::NeedsReview;
-        let due = charges::transition(db, &acts.store, charge, review, None).await?;
-        applied.due.extend(due.unwrap_or_default());
+        charge.transition(ChargeStatus::NeedsReview, None)?;
     }
     Ok(())
 }
@@ -146,12 +137,7 @@ async fn is_collectable(db: &mut PgConnection, charge: &LockedCharge) -> Result<
         .await?
         .iter()
         .any(|row| row.status != refund::RefundStatus::Failed);
-    let disputed = !disputes::of_charge(db, charge.id).await?.is_empty();
-    let shown = attempts::of_charge(db, charge.id)
-        .await?
-        .iter()
-        .any(|row| row.state == AttemptState::Presented);
-    Ok(!returned && !disputed && !shown)
+    Ok(!returned && !charge.has_disputes && !charge.has_attempt_in(AttemptState::Presented))
 }
 
 /// Returns true if the object that held the payment exists, is payable, and no longer contains it.

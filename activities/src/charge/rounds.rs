@@ -8,7 +8,7 @@ use schemas::{
     retry::Backoff,
     route,
 };
-use store::{attempts, charges};
+use store::{attempts::AttemptRow, charges::LockedCharge};
 
 use crate::{delta, until};
 
@@ -23,11 +23,7 @@ pub(super) enum Round {
 }
 
 /// Returns the time of the next round after every gateway was tried and none has the charge. Rounds end with the charge's lifetime.
-pub(super) fn next_round(
-    charge: &charges::LockedCharge,
-    earlier: &[attempts::AttemptRow],
-    rounds: Backoff,
-) -> Round {
+pub(super) fn next_round(charge: &LockedCharge, earlier: &[AttemptRow], rounds: Backoff) -> Round {
     let Some(last) = earlier.last() else {
         return Round::Never;
     };
@@ -52,7 +48,7 @@ pub(super) fn next_round(
 }
 
 /// Returns true if nothing exists at that gateway and it may take the charge later.
-fn may_try_again(attempt: &attempts::AttemptRow) -> bool {
+fn may_try_again(attempt: &AttemptRow) -> bool {
     match attempt.state {
         AttemptState::NotCreated => attempt.error_class != Some(ErrorClass::Denied),
         AttemptState::Voided | AttemptState::Absent => true,
@@ -62,10 +58,7 @@ fn may_try_again(attempt: &attempts::AttemptRow) -> bool {
 
 /// Clears `tried` of connections that can be retried in a new round. A rejection is permanent; refused credentials block until the breaker
 /// has closed since.
-pub(super) fn forget_tries(
-    candidates: &mut [route::RouteCandidate],
-    earlier: &[attempts::AttemptRow],
-) {
+pub(super) fn forget_tries(candidates: &mut [route::RouteCandidate], earlier: &[AttemptRow]) {
     for candidate in candidates {
         let tries = || {
             earlier
@@ -73,7 +66,7 @@ pub(super) fn forget_tries(
                 .filter(|a| a.connection == candidate.connection)
         };
         let denials = tries().filter(|a| is_denied(a)).count();
-        let restored = |a: &attempts::AttemptRow| {
+        let restored = |a: &AttemptRow| {
             candidate.breaker.closed_at > a.ended_at
                 && candidate.breaker.state == BreakerState::Closed
         };
@@ -83,6 +76,6 @@ pub(super) fn forget_tries(
     }
 }
 
-fn is_denied(attempt: &attempts::AttemptRow) -> bool {
+fn is_denied(attempt: &AttemptRow) -> bool {
     attempt.state == AttemptState::NotCreated && attempt.error_class == Some(ErrorClass::Denied)
 }

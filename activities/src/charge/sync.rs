@@ -80,7 +80,7 @@ impl Activities {
     pub async fn sync_charge(&self, id: ChargeId) -> Result<Progress, StoreError> {
         let evidence = Box::pin(self.gather_evidence(id)).await?;
         let mut tx = self.store.begin().await?;
-        let Some(mut charge) = charges::lock(&mut tx, id).await? else {
+        let Some(mut charge) = charges::lock(&mut tx, &self.store, id).await? else {
             return Ok(Progress::unchanged(Step::Done));
         };
         let before = charge.status;
@@ -100,22 +100,16 @@ impl Activities {
                 .await?;
         }
         if is_overdue(&charge) {
-            let due = charges::transition(
-                &mut tx,
-                &self.store,
-                &mut charge,
-                ChargeStatus::Overdue,
-                None,
-            );
-            synced.applied.due.extend(due.await?.unwrap_or_default());
+            charge.transition(ChargeStatus::Overdue, None)?;
         }
-        let rows = attempts::of_charge(&mut tx, id).await?;
         let (step, next_check_at, checks) = if synced.must_read {
             (Step::SYNC, Some(charge.now), charge.checks)
         } else {
-            self.next(&charge, synced.unanswered, &rows)
+            self.next(&charge, synced.unanswered)
         };
-        charges::set_next_check(&mut tx, id, next_check_at, checks).await?;
+        charge.set_next_check(next_check_at, checks);
+        let due = charges::save(&mut tx, &mut charge).await?;
+        synced.applied.due.extend(due);
         tx.commit().await?;
         synced.applied.start(self, &charge);
         Ok(Progress {
@@ -137,18 +131,14 @@ impl Activities {
             None => false,
             Some(Observed::Charge(stated)) => {
                 let stale = money::ends_dispute(db, charge, stated).await?
-                    || reversal::contradicts(db, charge, observation.attempt, stated).await?;
+                    || reversal::contradicts(charge, observation.attempt, stated);
                 if !stale {
-                    applied.extend(apply(self, db, charge, observation.attempt, stated).await?);
+                    applied.extend(apply(db, charge, observation.attempt, stated).await?);
                 }
                 !stale
             }
-            Some(Observed::Refund(refund)) => {
-                money::apply_refund(self, db, charge, refund, applied).await?
-            }
-            Some(Observed::Dispute(dispute)) => {
-                money::apply_dispute(self, db, charge, dispute, applied).await?
-            }
+            Some(Observed::Refund(refund)) => money::apply_refund(db, charge, refund).await?,
+            Some(Observed::Dispute(dispute)) => money::apply_dispute(db, charge, dispute).await?,
         };
         if known {
             observations::handled(db, observation).await?;
@@ -172,10 +162,10 @@ impl Activities {
         if let Some(found) = &asked.found {
             let applied = &mut synced.applied;
             let about = (asked.attempt, found.as_slice(), recorded);
-            confirmed |= reversal::reverse(self, db, charge, about, applied).await?;
+            confirmed |= reversal::reverse(db, charge, about, applied).await?;
             for object in found {
                 let armed = applied.orphans.len();
-                applied.extend(apply(self, db, charge, asked.attempt, object).await?);
+                applied.extend(apply(db, charge, asked.attempt, object).await?);
                 confirmed |= !object.status.is_payable() || applied.orphans.len() > armed;
             }
         }
@@ -302,14 +292,11 @@ impl Activities {
     }
 
     /// Returns the next step, its time, and the number of checks. A cancel and an expiry take precedence over unconfirmed hints.
-    fn next(
-        &self,
-        charge: &LockedCharge,
-        unanswered: bool,
-        rows: &[attempts::AttemptRow],
-    ) -> (Step, Option<Instant>, i32) {
+    fn next(&self, charge: &LockedCharge, unanswered: bool) -> (Step, Option<Instant>, i32) {
         let at_of = |pause| Some(charge.now + delta(pause));
-        let open = rows.iter().find(|row| row.state == AttemptState::Open);
+        // an attempt of which nothing was sent belongs to the next worker
+        let mut open = charge.attempts.iter();
+        let open = open.find(|row| row.state == AttemptState::Open && row.lease_owner.is_some());
         match (charge.status, open) {
             (ChargeStatus::Processing, Some(open)) => {
                 let left = until(open.lease_expires_at, charge.now);

@@ -7,7 +7,7 @@ use schemas::{
 };
 use serde_json::json;
 use store::{
-    PgConnection, StoreError, attempts,
+    StoreError,
     attempts::AttemptOutcome,
     audit::AuditAction,
     charges::{self, LockedCharge},
@@ -37,7 +37,7 @@ impl Activities {
         by: &Operator,
     ) -> Result<ChargeStatus, OperationError> {
         let mut tx = self.store.begin().await.map_err(StoreError::from)?;
-        let charge = charges::lock(&mut tx, id).await?;
+        let charge = charges::lock(&mut tx, &self.store, id).await?;
         let mut charge = charge.ok_or_else(|| OperationError::not_found("charge", id))?;
         if charge.status != ChargeStatus::NeedsReview {
             return Err(OperationError::Refused(format!(
@@ -45,16 +45,16 @@ impl Activities {
                 charge.status
             )));
         }
-        let rows = attempts::of_charge(&mut tx, id).await?;
-        let next = outcome(&charge, &rows, resolution)?;
-        let due = charges::transition(&mut tx, &self.store, &mut charge, next, None).await?;
-        let due = due.ok_or_else(|| {
-            OperationError::Refused(format!("{id} cannot become {next} from needs_review"))
-        })?;
+        let next = outcome(&charge, resolution)?;
+        if !charge.transition(next, None)? {
+            return Err(OperationError::Refused(format!(
+                "{id} cannot become {next} from needs_review"
+            )));
+        }
         let orphans = if next.is_payable() || charge.amount_paid > 0 {
             Vec::new()
         } else {
-            abandon(&mut tx, &charge, &rows).await?
+            abandon(&mut charge)
         };
         let next_check_at = match next {
             ChargeStatus::Canceled => self
@@ -65,7 +65,8 @@ impl Activities {
             status if status.is_payable() => Some(charge.now),
             _ => None,
         };
-        charges::set_next_check(&mut tx, id, next_check_at, 0).await?;
+        charge.set_next_check(next_check_at, 0);
+        let due = charges::save(&mut tx, &mut charge).await?;
         let operator_action = OperatorAction {
             merchant: charge.merchant,
             mode: Some(charge.mode),
@@ -87,13 +88,9 @@ impl Activities {
 }
 
 /// Returns the new status of the charge.
-fn outcome(
-    charge: &LockedCharge,
-    rows: &[attempts::AttemptRow],
-    resolution: Resolution,
-) -> Result<ChargeStatus, OperationError> {
+fn outcome(charge: &LockedCharge, resolution: Resolution) -> Result<ChargeStatus, OperationError> {
     let has_money = charge.amount_paid > charge.amount_refunded + charge.amount_disputed;
-    let presented = rows.iter().any(|row| row.state == AttemptState::Presented);
+    let presented = charge.has_attempt_in(AttemptState::Presented);
     match resolution {
         Resolution::Keep if has_money => Ok(ChargeStatus::Paid),
         Resolution::Keep if presented => Ok(ChargeStatus::Pending),
@@ -113,27 +110,22 @@ fn outcome(
 }
 
 /// Abandons every instrument that may exist, so that it is voided. Returns their attempts.
-async fn abandon(
-    db: &mut PgConnection,
-    charge: &LockedCharge,
-    rows: &[attempts::AttemptRow],
-) -> Result<Vec<AttemptId>, StoreError> {
+fn abandon(charge: &mut LockedCharge) -> Vec<AttemptId> {
     let mut orphans = Vec::new();
-    for row in rows {
+    let now = Some(charge.now);
+    for row in charge.attempts.clone() {
         match row.state {
             AttemptState::Presented => {
                 let unwanted = AttemptOutcome {
-                    next_check_at: Some(charge.now),
+                    next_check_at: now,
                     ..AttemptOutcome::of(AttemptState::Abandoned)
                 };
-                attempts::transition(db, row.id, row.state, &unwanted).await?;
+                charge.move_attempt(row.id, &unwanted);
             }
-            AttemptState::Abandoned => {
-                attempts::set_next_check(db, row.id, Some(charge.now), false).await?;
-            }
+            AttemptState::Abandoned => charge.check_attempt(row.id, now, false),
             _ => continue,
         }
         orphans.push(row.id);
     }
-    Ok(orphans)
+    orphans
 }

@@ -10,7 +10,7 @@ use schemas::{
 };
 use store::{
     PgConnection, StoreError,
-    attempts::{self, AttemptOutcome, AttemptRow},
+    attempts::{AttemptOutcome, AttemptRow},
     charges::{self, LockedCharge},
 };
 
@@ -35,7 +35,7 @@ impl Activities {
         all: bool,
     ) -> Result<Progress, StoreError> {
         let mut tx = self.store.begin().await?;
-        let Some((mut charge, row)) = leased(&mut tx, orphan).await? else {
+        let Some((mut charge, row)) = leased(&mut tx, &self.store, orphan).await? else {
             return Ok(Progress::unchanged(Step::SYNC));
         };
         let before = charge.status;
@@ -44,7 +44,7 @@ impl Activities {
         for outcome in ended {
             match outcome {
                 Ok(object) if !object.payments.is_empty() => {
-                    applied.extend(apply(self, &mut tx, &mut charge, row.id, &object).await?);
+                    applied.extend(apply(&mut tx, &mut charge, row.id, &object).await?);
                 }
                 Ok(object) if object.status.is_payable() => failed = Some(still_payable()),
                 Ok(_) => {
@@ -60,16 +60,20 @@ impl Activities {
                     .await?
             }
             None if all => {
-                self.close_orphan(&mut tx, &charge, orphan, AttemptState::Voided)
-                    .await?;
+                close_orphan(&mut charge, orphan, AttemptState::Voided);
                 Progress::changed(Step::Done)
             }
             None => {
-                attempts::set_next_check(&mut tx, row.id, Some(charge.now), true).await?;
+                charge.check_attempt(row.id, Some(charge.now), true);
                 Progress::changed(Step::SYNC)
             }
         };
-        attempts::release(&mut tx, orphan.attempt, orphan.lease_owner).await?;
+        if let Some(row) = charge.attempt_mut(orphan.attempt) {
+            row.end_lease();
+        }
+        applied
+            .due
+            .extend(charges::save(&mut tx, &mut charge).await?);
         tx.commit().await?;
         let waits = charge.status == ChargeStatus::Processing && progress.step == Step::Done;
         applied.start(self, &charge);
@@ -77,30 +81,6 @@ impl Activities {
             self.starter.wake_charge(charge.merchant, charge.id).await;
         }
         Ok(progress)
-    }
-
-    /// Closes an orphan of which nothing unwanted is left. Only an abandoned attempt moves to `state`; a presented or paid one stays.
-    pub(super) async fn close_orphan(
-        &self,
-        db: &mut PgConnection,
-        charge: &LockedCharge,
-        orphan: &Orphan,
-        state: AttemptState,
-    ) -> Result<(), StoreError> {
-        let rows = attempts::of_charge(db, charge.id).await?;
-        let now = rows.iter().find(|row| row.id == orphan.attempt);
-        if now.is_some_and(|row| row.state == AttemptState::Abandoned) {
-            attempts::transition(
-                db,
-                orphan.attempt,
-                AttemptState::Abandoned,
-                &AttemptOutcome::of(state),
-            )
-            .await?;
-        } else {
-            attempts::set_next_check(db, orphan.attempt, None, true).await?;
-        }
-        Ok(())
     }
 
     /// Schedules the next search after nothing was found or the gateway did not answer. After a time limit the merchant is alerted.
@@ -120,10 +100,13 @@ impl Activities {
             Some(_) => self.timing.review_after,
         };
         if age < patience {
-            return self.again(db, charge, row, error.is_none()).await;
+            return Ok(self.again(charge, row, error.is_none()));
         }
         if row.alerted_at.is_none() {
-            attempts::set_alerted(db, row.id).await?;
+            let now = charge.now;
+            if let Some(row) = charge.attempt_mut(row.id) {
+                row.alerted_at = Some(now);
+            }
             let message = error.map_or_else(
                 || "an attempt of unknown outcome was never found at the gateway: check that nothing is payable there".to_owned(),
                 |error| format!("the gateway does not answer what became of an attempt: {}", error.message),
@@ -131,35 +114,43 @@ impl Activities {
             let due = alerts::raise(db, row.connection, "attempt_unsettled", &message).await?;
             applied.due.extend(due);
             if charge.status == ChargeStatus::Processing {
-                let review = ChargeStatus::NeedsReview;
-                let due = charges::transition(db, &self.store, charge, review, None).await?;
-                charges::set_next_check(db, charge.id, None, 0).await?;
-                applied.due.extend(due.unwrap_or_default());
+                charge.transition(ChargeStatus::NeedsReview, None)?;
+                charge.set_next_check(None, 0);
             }
         }
         if age >= KEEP {
-            attempts::set_next_check(db, row.id, None, false).await?;
+            charge.check_attempt(row.id, None, false);
             return Ok(Progress::changed(Step::Done));
         }
         let pause = SLOW + jitter(row.id.uuid(), SLOW / 8);
-        attempts::set_next_check(db, row.id, Some(charge.now + delta(pause)), false).await?;
+        charge.check_attempt(row.id, Some(charge.now + delta(pause)), false);
         Ok(Progress::changed(Step::check_after(pause)))
     }
 
-    pub(super) async fn again(
+    pub(super) fn again(
         &self,
-        db: &mut PgConnection,
-        charge: &LockedCharge,
+        charge: &mut LockedCharge,
         row: &AttemptRow,
         searched: bool,
-    ) -> Result<Progress, StoreError> {
+    ) -> Progress {
         let checks = usize::try_from(row.checks).unwrap_or(usize::MAX);
         let schedule = &self.timing.orphan_searches;
         let last = schedule.last().copied().unwrap_or(Duration::from_mins(1));
         let pause = schedule.get(checks).copied().unwrap_or(last);
         let pause = pause + jitter(row.id.uuid(), pause / 8);
-        attempts::set_next_check(db, row.id, Some(charge.now + delta(pause)), searched).await?;
-        Ok(Progress::changed(Step::check_after(pause)))
+        charge.check_attempt(row.id, Some(charge.now + delta(pause)), searched);
+        Progress::changed(Step::check_after(pause))
+    }
+}
+
+/// Closes an orphan of which nothing unwanted is left. Only an abandoned attempt moves to `state`; a presented or paid one stays.
+pub(super) fn close_orphan(charge: &mut LockedCharge, orphan: &Orphan, state: AttemptState) {
+    let id = orphan.attempt;
+    let now = charge.attempt(id);
+    if now.is_some_and(|row| row.state == AttemptState::Abandoned) {
+        charge.move_attempt(id, &AttemptOutcome::of(state));
+    } else {
+        charge.check_attempt(id, None, true);
     }
 }
 

@@ -299,8 +299,9 @@ create table attempts (
     state text not null check (state in (
         'open', 'presented', 'rejected', 'declined', 'not_created', 'abandoned', 'voided', 'absent', 'paid'
     )),
-    -- the worker that holds the attempt, and the time until which other workers do not touch it; renewed while a call runs
-    lease_owner uuid not null,
+    -- the worker that holds the attempt, and the time until which other workers do not touch it; renewed while a call runs. Without an
+    -- owner nothing was sent
+    lease_owner uuid,
     lease_expires_at timestamptz not null default 'epoch',
     -- time by which the first call to the gateway has certainly ended
     deadline_at timestamptz not null,

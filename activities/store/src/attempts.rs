@@ -1,4 +1,5 @@
-//! Attempts. A row is inserted before the first byte is sent, fenced by its lease owner, and closed once.
+//! Attempts. A row is inserted before the first byte is sent, leased by the worker that sends it, and closed once. All changes but a lease's
+//! renewal and release are made in memory under the charge's lock and written by `charges::save`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
@@ -8,19 +9,23 @@ use schemas::{
     next_action::NextAction,
     route::RouteReason,
 };
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
     StoreError,
-    error::{parse, to_json},
+    error::{from_json_or_default, parse, to_json},
     sweep::interval,
 };
 
 pub mod request;
 
+/// Error code of an attempt that was closed before anything was sent.
+pub const NEVER_SENT: &str = "never_sent";
+
 /// Row of `attempts`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRow {
     pub id: AttemptId,
     pub merchant: MerchantId,
@@ -31,9 +36,11 @@ pub struct AttemptRow {
     pub gateway: GatewayKind,
     pub api: GatewayApi,
     pub reason: RouteReason,
+    /// Version of the routing policy that it was planned with.
+    pub policy_version: i32,
     pub state: AttemptState,
-    /// The worker that holds the lease.
-    pub lease_owner: Uuid,
+    /// The worker that holds the lease. `None`: nothing was sent, and the next worker may send it.
+    pub lease_owner: Option<Uuid>,
     /// Time by which the first call to the gateway has certainly ended.
     pub deadline_at: DateTime<Utc>,
     /// Time until which other workers do not touch the attempt.
@@ -42,6 +49,7 @@ pub struct AttemptRow {
     pub error_code: Option<String>,
     pub error_message: Option<String>,
     pub gateway_charge_id: Option<String>,
+    pub next_action: Option<NextAction>,
     /// True if an answer arrived after another worker took the attempt over: the gateway may hold more than one object.
     pub late_answer: bool,
     /// True if the object under its reference is being voided; it is never adopted.
@@ -56,14 +64,17 @@ pub struct AttemptRow {
     pub checks: i32,
     pub searched_at: Option<DateTime<Utc>>,
     pub started_at: DateTime<Utc>,
+    /// Time when the creating call was answered or failed.
+    pub answered_at: Option<DateTime<Utc>>,
     pub ended_at: Option<DateTime<Utc>>,
+    pub duration_ms: Option<i64>,
 }
 
 /// Lease of a worker on an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptLease {
-    /// The worker.
-    pub lease_owner: Uuid,
+    /// The worker. `None` to leave the attempt to the next worker.
+    pub lease_owner: Option<Uuid>,
     /// Time by which its call has certainly ended.
     pub deadline_at: DateTime<Utc>,
     /// End of the lease, unless it is renewed.
@@ -71,7 +82,7 @@ pub struct AttemptLease {
 }
 
 /// An attempt to insert.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewAttempt {
     pub id: AttemptId,
     pub merchant: MerchantId,
@@ -114,56 +125,100 @@ impl AttemptOutcome {
     }
 }
 
+struct AttemptColumns {
+    id: Uuid,
+    merchant_id: Uuid,
+    mode: String,
+    charge_id: Uuid,
+    n: i32,
+    connection_id: Uuid,
+    gateway: String,
+    api: String,
+    reason: String,
+    policy_version: i32,
+    state: String,
+    lease_owner: Option<Uuid>,
+    deadline_at: DateTime<Utc>,
+    lease_expires_at: DateTime<Utc>,
+    error_class: Option<String>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+    gateway_charge_id: Option<String>,
+    next_action: Option<Value>,
+    late_answer: bool,
+    voiding: bool,
+    voids: i32,
+    rejected_at: Option<DateTime<Utc>>,
+    alerted_at: Option<DateTime<Utc>>,
+    next_check_at: Option<DateTime<Utc>>,
+    checks: i32,
+    searched_at: Option<DateTime<Utc>>,
+    started_at: DateTime<Utc>,
+    answered_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+    duration_ms: Option<i64>,
+}
+
+impl AttemptColumns {
+    fn read(self) -> Result<AttemptRow, StoreError> {
+        Ok(AttemptRow {
+            id: self.id.into(),
+            merchant: self.merchant_id.into(),
+            mode: parse("attempts.mode", &self.mode)?,
+            charge: self.charge_id.into(),
+            n: self.n,
+            connection: self.connection_id.into(),
+            gateway: parse("attempts.gateway", &self.gateway)?,
+            api: parse("attempts.api", &self.api)?,
+            reason: parse("attempts.reason", &self.reason)?,
+            policy_version: self.policy_version,
+            state: parse("attempts.state", &self.state)?,
+            lease_owner: self.lease_owner,
+            deadline_at: self.deadline_at,
+            lease_expires_at: self.lease_expires_at,
+            error_class: self
+                .error_class
+                .map(|class| parse("attempts.error_class", &class))
+                .transpose()?,
+            error_code: self.error_code,
+            error_message: self.error_message,
+            gateway_charge_id: self.gateway_charge_id,
+            next_action: self
+                .next_action
+                .and_then(|json| from_json_or_default(("attempts.next_action", self.id), json)),
+            late_answer: self.late_answer,
+            voiding: self.voiding,
+            voids: self.voids,
+            rejected_at: self.rejected_at,
+            alerted_at: self.alerted_at,
+            next_check_at: self.next_check_at,
+            checks: self.checks,
+            searched_at: self.searched_at,
+            started_at: self.started_at,
+            answered_at: self.answered_at,
+            ended_at: self.ended_at,
+            duration_ms: self.duration_ms,
+        })
+    }
+}
+
 /// Returns a charge's attempts in order.
 pub async fn of_charge(
     db: &mut PgConnection,
     charge: ChargeId,
 ) -> Result<Vec<AttemptRow>, StoreError> {
-    let rows = sqlx::query!(
-        "select id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, state, lease_owner, deadline_at,
-                lease_expires_at, error_class, error_code, error_message, gateway_charge_id, late_answer, voiding,
-                voids, rejected_at, alerted_at, next_check_at, checks, searched_at, started_at, ended_at
+    let rows = sqlx::query_as!(
+        AttemptColumns,
+        "select id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, policy_version, state, lease_owner,
+                deadline_at, lease_expires_at, error_class, error_code, error_message, gateway_charge_id, next_action, late_answer,
+                voiding, voids, rejected_at, alerted_at, next_check_at, checks, searched_at, started_at, answered_at, ended_at,
+                duration_ms
            from attempts where charge_id = $1 order by n",
         charge.uuid(),
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(AttemptRow {
-                id: row.id.into(),
-                merchant: row.merchant_id.into(),
-                mode: parse("attempts.mode", &row.mode)?,
-                charge: row.charge_id.into(),
-                n: row.n,
-                connection: row.connection_id.into(),
-                gateway: parse("attempts.gateway", &row.gateway)?,
-                api: parse("attempts.api", &row.api)?,
-                reason: parse("attempts.reason", &row.reason)?,
-                state: parse("attempts.state", &row.state)?,
-                lease_owner: row.lease_owner,
-                deadline_at: row.deadline_at,
-                lease_expires_at: row.lease_expires_at,
-                error_class: row
-                    .error_class
-                    .map(|c| parse("attempts.error_class", &c))
-                    .transpose()?,
-                error_code: row.error_code,
-                error_message: row.error_message,
-                gateway_charge_id: row.gateway_charge_id,
-                late_answer: row.late_answer,
-                voiding: row.voiding,
-                voids: row.voids,
-                rejected_at: row.rejected_at,
-                alerted_at: row.alerted_at,
-                next_check_at: row.next_check_at,
-                checks: row.checks,
-                searched_at: row.searched_at,
-                started_at: row.started_at,
-                ended_at: row.ended_at,
-            })
-        })
-        .collect()
+    rows.into_iter().map(AttemptColumns::read).collect()
 }
 
 /// Returns the charge that an attempt belongs to.
@@ -181,7 +236,7 @@ pub async fn charge_of(
 }
 
 /// Inserts an open attempt. The caller holds the charge's lock.
-pub async fn insert(db: &mut PgConnection, new: &NewAttempt) -> Result<(), StoreError> {
+pub(crate) async fn insert(db: &mut PgConnection, new: &NewAttempt) -> Result<(), StoreError> {
     sqlx::query!(
         "insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, plan,
                                policy_version, state, lease_owner, deadline_at, lease_expires_at, request_sealed, next_check_at,
@@ -209,27 +264,49 @@ pub async fn insert(db: &mut PgConnection, new: &NewAttempt) -> Result<(), Store
     Ok(())
 }
 
-/// Takes an attempt over from its previous worker by compare-and-set. Returns false if `from` no longer holds it. The caller holds the
-/// charge's lock.
-pub async fn claim(
+/// Writes what changed of an attempt since it was loaded as `before`. The caller holds the charge's lock; a lease is also renewed without
+/// it, and is therefore written only if it changed.
+pub(crate) async fn update(
     db: &mut PgConnection,
-    id: AttemptId,
-    from: Uuid,
-    lease: AttemptLease,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        "update attempts set lease_owner = $3, deadline_at = greatest(deadline_at, $4), lease_expires_at = $5,
-                next_check_at = greatest(next_check_at, $5)
-          where id = $1 and lease_owner = $2",
-        id.uuid(),
-        from,
-        lease.lease_owner,
-        lease.deadline_at,
-        lease.expires_at,
+    before: &AttemptRow,
+    now: &AttemptRow,
+) -> Result<(), StoreError> {
+    let lease = (now.lease_expires_at != before.lease_expires_at).then_some(now.lease_expires_at);
+    let action = now.next_action.as_ref();
+    let action = action.filter(|action| before.next_action.as_ref() != Some(action));
+    sqlx::query!(
+        "update attempts
+            set state = $2, lease_owner = case when $22 then $3 else lease_owner end, lease_expires_at = coalesce($4, lease_expires_at), deadline_at = $5, error_class = $6,
+                error_code = $7, error_message = $8, gateway_charge_id = $9, next_action = coalesce($10, next_action),
+                late_answer = $11, voiding = $12, voids = $13, rejected_at = $14, alerted_at = $15, next_check_at = $16, checks = $17,
+                searched_at = $18, answered_at = $19, ended_at = $20, duration_ms = $21
+          where id = $1",
+        now.id.uuid(),
+        now.state.as_ref(),
+        now.lease_owner,
+        lease,
+        now.deadline_at,
+        now.error_class.map(|class| class.as_ref().to_owned()),
+        now.error_code,
+        now.error_message,
+        now.gateway_charge_id,
+        action.map(to_json),
+        now.late_answer,
+        now.voiding,
+        now.voids,
+        now.rejected_at,
+        now.alerted_at,
+        now.next_check_at,
+        now.checks,
+        now.searched_at,
+        now.answered_at,
+        now.ended_at,
+        now.duration_ms,
+        now.lease_owner != before.lease_owner,
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
 }
 
 /// Renews a worker's lease while its call runs. Returns false if another worker has taken the attempt over.
@@ -266,179 +343,91 @@ pub async fn release(
     Ok(())
 }
 
-/// Records the result of an open attempt's creating call before the outcome is known, so that the breaker counts it at once. Returns false
-/// if the attempt is closed or belongs to another worker.
-pub async fn answered(
+/// Releases the lease of an open attempt of which nothing was sent: the next worker may send it, and its errors are definite. Returns false
+/// if another worker has taken the attempt over.
+pub async fn release_unsent(
     db: &mut PgConnection,
     id: AttemptId,
     lease_owner: Uuid,
-    class: ErrorClass,
-    duration_ms: i64,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update attempts set answered_at = app_now(), error_class = $3, duration_ms = $4
+        "update attempts set lease_owner = null, lease_expires_at = 'epoch'
           where id = $1 and lease_owner = $2 and state = 'open'",
         id.uuid(),
         lease_owner,
-        class.as_ref(),
-        duration_ms,
     )
     .execute(db)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Records that an answer arrived after another worker took the attempt over.
-pub async fn note_late_answer(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update attempts set late_answer = true where id = $1",
-        id.uuid()
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Records the decision to void the object under an attempt's reference, before any call that voids it. The caller holds the charge's lock.
-pub async fn set_voiding(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update attempts set voiding = true, voids = voids + (not voiding)::integer where id = $1",
-        id.uuid()
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Records that the merchant was alerted about an attempt of unknown outcome.
-pub async fn set_alerted(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update attempts set alerted_at = app_now() where id = $1",
-        id.uuid()
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Records that the gateway definitely rejected to create anything under an attempt's reference.
-pub async fn set_rejected(db: &mut PgConnection, id: AttemptId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update attempts set rejected_at = coalesce(rejected_at, app_now()) where id = $1",
-        id.uuid()
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Closes an open attempt that still belongs to `lease_owner`. Returns false if it does not.
-pub async fn close(
-    db: &mut PgConnection,
-    id: AttemptId,
-    lease_owner: Uuid,
-    outcome: &AttemptOutcome,
-    duration_ms: i64,
-) -> Result<bool, StoreError> {
-    let error = outcome.error.as_ref();
-    let done = sqlx::query!(
-        "update attempts
-            set state = $3, error_class = $4, error_code = $5, error_message = $6,
-                gateway_charge_id = coalesce($7, gateway_charge_id), next_action = coalesce($8, next_action),
-                next_check_at = $9, lease_expires_at = 'epoch', ended_at = app_now(), answered_at = coalesce(answered_at, app_now()), duration_ms = $10
-          where id = $1 and lease_owner = $2 and state = 'open'",
-        id.uuid(),
-        lease_owner,
-        outcome.state.as_ref(),
-        error.map(|e| e.class.as_ref().to_owned()),
-        error.map(|e| e.code.clone()),
-        error.map(|e| e.message.clone()),
-        outcome.gateway_charge_id,
-        outcome.next_action.as_ref().map(to_json),
-        outcome.next_check_at,
-        duration_ms,
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Moves an attempt that is not open, if the transition table allows it. The caller holds the charge's lock and read `from` under it.
-pub async fn transition(
-    db: &mut PgConnection,
-    id: AttemptId,
-    from: AttemptState,
-    outcome: &AttemptOutcome,
-) -> Result<bool, StoreError> {
-    if !from.may_become(outcome.state) {
-        return Ok(false);
+impl AttemptRow {
+    /// Returns true if the attempt may have been sent to its gateway.
+    pub fn is_try(&self) -> bool {
+        self.error_code.as_deref() != Some(NEVER_SENT)
     }
-    let done = sqlx::query!(
-        "update attempts
-            set state = $3, gateway_charge_id = coalesce($4, gateway_charge_id),
-                next_action = case
-                    when $5::jsonb is null then next_action
-                    -- an erased payer's link or code is not written again
-                    when exists (select from charges c join payers p on p.id = c.payer_id
-                                  where c.id = attempts.charge_id and p.data_key is not null) then $5
-                end,
-                next_check_at = $6, checks = 0,
-                voiding = voiding and $3 = 'abandoned',
-                ended_at = coalesce(ended_at, app_now())
-          where id = $1 and state = $2",
-        id.uuid(),
-        from.as_ref(),
-        outcome.state.as_ref(),
-        outcome.gateway_charge_id,
-        outcome.next_action.as_ref().map(to_json),
-        outcome.next_check_at,
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected() == 1)
+
+    /// Leases the attempt to another worker.
+    pub fn claim(&mut self, lease: AttemptLease) {
+        self.lease_owner = lease.lease_owner;
+        self.deadline_at = self.deadline_at.max(lease.deadline_at);
+        self.lease_expires_at = lease.expires_at;
+        self.next_check_at = self.next_check_at.max(Some(lease.expires_at));
+    }
+
+    /// Ends the lease, so that the next worker does not wait for it.
+    pub fn end_lease(&mut self) {
+        self.lease_expires_at = DateTime::UNIX_EPOCH;
+    }
+
+    /// Schedules the next check.
+    pub fn check_at(&mut self, at: Option<DateTime<Utc>>) {
+        self.next_check_at = at;
+        self.checks += 1;
+    }
+
+    /// Records the decision to void the object under its reference, before any call that voids it.
+    pub fn set_voiding(&mut self) {
+        self.voids += i32::from(!self.voiding);
+        self.voiding = true;
+    }
 }
 
-/// Adds the data of a late answer to an attempt without changing its state. The caller holds the charge's lock.
-pub async fn fill_in(
-    db: &mut PgConnection,
-    id: AttemptId,
-    gateway_charge_id: &str,
-    next_action: Option<&NextAction>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update attempts
-            set gateway_charge_id = coalesce(gateway_charge_id, $2),
-                next_action = case
-                    when next_action is not null or $3::jsonb is null then next_action
-                    when exists (select from charges c join payers p on p.id = c.payer_id
-                                  where c.id = attempts.charge_id and p.data_key is not null) then $3
-                end
-          where id = $1",
-        id.uuid(),
-        gateway_charge_id,
-        next_action.map(to_json),
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Schedules the next check of an attempt. `searched` is true if the gateway answered a search just now.
-pub async fn set_next_check(
-    db: &mut PgConnection,
-    id: AttemptId,
-    next_check_at: Option<DateTime<Utc>>,
-    searched: bool,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "update attempts
-            set next_check_at = $2, checks = checks + 1, searched_at = case when $3 then app_now() else searched_at end
-          where id = $1",
-        id.uuid(),
-        next_check_at,
-        searched,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+impl NewAttempt {
+    /// Returns the row that it becomes.
+    pub(crate) fn row(&self) -> AttemptRow {
+        AttemptRow {
+            id: self.id,
+            merchant: self.merchant,
+            mode: self.mode,
+            charge: self.charge,
+            n: self.n,
+            connection: self.connection,
+            gateway: self.gateway,
+            api: self.api,
+            reason: self.reason,
+            policy_version: self.policy_version,
+            state: AttemptState::Open,
+            lease_owner: self.lease.lease_owner,
+            deadline_at: self.lease.deadline_at,
+            lease_expires_at: self.lease.expires_at,
+            error_class: None,
+            error_code: None,
+            error_message: None,
+            gateway_charge_id: None,
+            next_action: None,
+            late_answer: false,
+            voiding: false,
+            voids: 0,
+            rejected_at: None,
+            alerted_at: None,
+            next_check_at: Some(self.lease.deadline_at),
+            checks: 0,
+            searched_at: None,
+            started_at: self.started_at,
+            answered_at: None,
+            ended_at: None,
+            duration_ms: None,
+        }
+    }
 }

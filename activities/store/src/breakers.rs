@@ -6,16 +6,19 @@ use schemas::{
         Breaker, BreakerHold, BreakerSettings, BreakerState, BreakerTransition, FailureWindow,
         Probe,
     },
-    connection,
     gateway::{GatewayApi, GatewayKind, Mode},
     id::{AttemptId, ConnectionId, MerchantId},
     message::{BreakerMoved, CloudEvent, Topic},
-    payment_method::PaymentMethodKind,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, error::parse, outbox, sweep::interval};
+use crate::{
+    StoreError,
+    error::parse,
+    outbox::{self, NewMessage},
+    sweep::interval,
+};
 
 /// Error code of attempts that were not sent because no slot was free.
 pub const BULKHEAD: &str = "bulkhead";
@@ -23,86 +26,20 @@ pub const BULKHEAD: &str = "bulkhead";
 /// Author of automatic transitions.
 const BREAKER: &str = "breaker";
 
-/// Connection of the active policy, with its breaker for the method's gateway API.
-#[derive(Clone, Debug)]
-pub struct BreakerCandidate {
-    pub connection: ConnectionId,
-    pub gateway: GatewayKind,
-    pub status: connection::ConnectionStatus,
-    pub api: GatewayApi,
-    pub breaker: Breaker,
-    pub credential_version: i32,
+/// Columns of a breaker.
+pub(crate) struct BreakerColumns {
+    pub state: String,
+    pub openings: i32,
+    pub opened_at: Option<DateTime<Utc>>,
+    pub open_until: Option<DateTime<Utc>>,
+    pub closed_at: Option<DateTime<Utc>>,
+    pub half_open_successes: i32,
+    pub probe: Option<(Uuid, DateTime<Utc>)>,
+    pub hold: Option<(String, DateTime<Utc>, Option<String>)>,
 }
 
-/// Returns the active policy's version and its connections in order, in one round trip.
-pub async fn candidates(
-    db: &mut PgConnection,
-    merchant: MerchantId,
-    mode: Mode,
-    method: PaymentMethodKind,
-) -> Result<(i32, Vec<BreakerCandidate>), StoreError> {
-    let rows = sqlx::query!(
-        r#"select p.version, c.id, c.gateway, c.status, b.api, b.state, b.openings, b.opened_at, b.open_until,
-                  b.closed_at, b.half_open_successes, b.probe_attempt, b.probe_until, b.hold, b.hold_until, b.hold_reason,
-                  (select max(version) from gateway_credentials where connection_id = c.id) as "credential_version!"
-             from routing_policies p
-            cross join unnest(p.connections) with ordinality as u(connection_id, position)
-             join gateway_connections c on c.id = u.connection_id and c.merchant_id = p.merchant_id and c.mode = p.mode
-             join circuit_breakers b on b.connection_id = c.id
-            where p.merchant_id = $1 and p.mode = $2 and p.method = $3 and p.active
-            order by u.position, b.api"#,
-        merchant.uuid(),
-        mode.as_ref(),
-        method.as_ref(),
-    )
-    .fetch_all(db)
-    .await?;
-    let version = rows.first().map_or(0, |row| row.version);
-    let mut candidates = Vec::with_capacity(rows.len());
-    for row in rows {
-        let gateway: GatewayKind = parse("gateway_connections.gateway", &row.gateway)?;
-        let api: GatewayApi = parse("circuit_breakers.api", &row.api)?;
-        if gateway.api(method) != api {
-            continue;
-        }
-        let columns = Columns {
-            state: row.state,
-            openings: row.openings,
-            opened_at: row.opened_at,
-            open_until: row.open_until,
-            closed_at: row.closed_at,
-            half_open_successes: row.half_open_successes,
-            probe: row.probe_attempt.zip(row.probe_until),
-            hold: row
-                .hold
-                .zip(row.hold_until)
-                .map(|(kind, until)| (kind, until, row.hold_reason)),
-        };
-        candidates.push(BreakerCandidate {
-            connection: row.id.into(),
-            gateway,
-            status: parse("gateway_connections.status", &row.status)?,
-            api,
-            breaker: columns.read()?,
-            credential_version: row.credential_version,
-        });
-    }
-    Ok((version, candidates))
-}
-
-struct Columns {
-    state: String,
-    openings: i32,
-    opened_at: Option<DateTime<Utc>>,
-    open_until: Option<DateTime<Utc>>,
-    closed_at: Option<DateTime<Utc>>,
-    half_open_successes: i32,
-    probe: Option<(Uuid, DateTime<Utc>)>,
-    hold: Option<(String, DateTime<Utc>, Option<String>)>,
-}
-
-impl Columns {
-    fn read(self) -> Result<Breaker, StoreError> {
+impl BreakerColumns {
+    pub(crate) fn read(self) -> Result<Breaker, StoreError> {
         let hold = match self.hold {
             Some((kind, until, reason)) => Some(BreakerHold {
                 kind: parse("circuit_breakers.hold", &kind)?,
@@ -160,7 +97,7 @@ pub async fn lock(
     )
     .fetch_one(db)
     .await?;
-    let columns = Columns {
+    let columns = BreakerColumns {
         state: row.state,
         openings: row.openings,
         opened_at: row.opened_at,
@@ -282,7 +219,7 @@ async fn write_transition(
         (locked.now, locked.mode, locked.sequence),
         data,
     );
-    outbox::insert(db, Topic::GatewayHealth, &message).await
+    outbox::insert_all(db, &[NewMessage::new(Topic::GatewayHealth, &message)]).await
 }
 
 /// Returns the gateway APIs of a connection. Each has a breaker.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
-    deliveries::PendingDelivery,
+    charges::LockedCharge,
     error::{parse, to_json},
     events,
     page::Range,
@@ -204,20 +204,22 @@ pub async fn transition(
     Ok(true)
 }
 
-/// Writes the event of a dispute's current status. Returns the deliveries to start after the commit. The caller holds the charge's lock.
+/// Adds the event of a dispute's current status to its locked charge.
 pub async fn append_event(
     db: &mut PgConnection,
+    charge: &mut LockedCharge,
     row: &mut DisputeRow,
-) -> Result<Vec<PendingDelivery>, StoreError> {
+) -> Result<(), StoreError> {
     row.event_sequence += 1;
     sqlx::query!(
         "update disputes set event_sequence = $2 where id = $1",
         row.shown.id.uuid(),
         row.event_sequence,
     )
-    .execute(&mut *db)
+    .execute(db)
     .await?;
-    let new = events::NewEvent {
+    charge.add_event(events::NewEvent {
+        id: crate::new_id(),
         merchant: row.merchant,
         mode: row.shown.mode,
         kind: event::EventType::of_dispute(row.shown.status),
@@ -225,6 +227,6 @@ pub async fn append_event(
         subject_id: row.shown.id.uuid(),
         sequence: row.event_sequence,
         data: to_json(&row.shown),
-    };
-    Ok(events::append(db, &new).await?.1)
+    });
+    Ok(())
 }

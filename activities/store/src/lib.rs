@@ -31,8 +31,8 @@ pub mod page;
 pub mod partitions;
 pub mod payers;
 pub mod payments;
-pub mod policies;
 pub mod refunds;
+pub mod routing;
 pub mod sweep;
 #[cfg(test)]
 mod testing;

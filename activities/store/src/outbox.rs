@@ -30,17 +30,41 @@ pub struct Backlog {
     pub oldest_age_s: f64,
 }
 
-/// Adds a message whose key is its subject. The caller holds the lock of the subject's row, which preserves the order within a key.
-pub async fn insert<T: Serialize>(
-    db: &mut PgConnection,
+/// Message to write. Its key is its subject.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
     topic: Topic,
-    message: &CloudEvent<T>,
-) -> Result<(), StoreError> {
+    key: String,
+    message: serde_json::Value,
+}
+
+impl NewMessage {
+    /// Creates a message.
+    pub fn new<T: Serialize>(topic: Topic, message: &CloudEvent<T>) -> Self {
+        Self {
+            topic,
+            key: message.subject.clone(),
+            message: to_json(message),
+        }
+    }
+}
+
+/// Adds messages in one statement. The caller holds the locks of their subjects' rows, which preserves the order within a key.
+pub async fn insert_all(db: &mut PgConnection, new: &[NewMessage]) -> Result<(), StoreError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let topics: Vec<_> = new.iter().map(|m| m.topic.as_ref().to_owned()).collect();
+    let keys: Vec<_> = new.iter().map(|m| m.key.clone()).collect();
+    let messages: Vec<_> = new.iter().map(|m| m.message.clone()).collect();
     sqlx::query!(
-        "insert into outbox (topic, key, message) values ($1, $2, $3)",
-        topic.as_ref(),
-        message.subject,
-        to_json(message),
+        "insert into outbox (topic, key, message)
+         select topic, key, message
+           from unnest($1::text[], $2::text[], $3::jsonb[]) with ordinality as n (topic, key, message, position)
+          order by position",
+        &topics,
+        &keys,
+        &messages,
     )
     .execute(db)
     .await?;

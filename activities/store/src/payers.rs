@@ -71,7 +71,7 @@ pub async fn upsert(
     merchant: MerchantId,
     mode: Mode,
     payer: &Payer,
-) -> Result<(PayerId, DataKey), StoreError> {
+) -> Result<PayerKey, StoreError> {
     let merchant_key = store.merchant_key(db, merchant.uuid()).await?;
     let document = merchant_key.digest("payers.document", payer.document.as_str().as_bytes());
     for _ in 0..TRIES {
@@ -82,41 +82,52 @@ pub async fn upsert(
     Err(StoreError::corrupt("payers", "erased again and again"))
 }
 
-/// Finds or inserts a payer. Returns `None` if an existing payer was erased concurrently.
+/// Payer of a charge to create.
+#[derive(Debug)]
+pub struct PayerKey {
+    pub id: PayerId,
+    pub key: DataKey,
+    /// The key as stored.
+    pub wrapped: Vec<u8>,
+}
+
+/// Finds or inserts a payer. Returns `None` if it was inserted or erased concurrently.
 async fn find_or_insert(
     db: &mut PgConnection,
     merchant_key: &DataKey,
     (merchant, mode): (MerchantId, Mode),
     document: &[u8],
-) -> Result<Option<(PayerId, DataKey)>, StoreError> {
-    let (id, key) = (crate::new_id(), DataKey::random());
-    let wrapped = merchant_key.wrap(&key_place(merchant.uuid(), id), &key);
-    let inserted = sqlx::query!(
-        "insert into payers (id, merchant_id, mode, document_hmac, data_key) values ($1, $2, $3, $4, $5)
-         on conflict (merchant_id, mode, document_hmac) do nothing",
-        id,
+) -> Result<Option<PayerKey>, StoreError> {
+    let (new_id, new_key) = (crate::new_id(), DataKey::random());
+    let row = sqlx::query!(
+        r#"with known as materialized (
+               select id, data_key from payers where merchant_id = $2 and mode = $3 and document_hmac = $4 for key share),
+           added as (
+               insert into payers (id, merchant_id, mode, document_hmac, data_key)
+               select $1, $2, $3, $4, $5 where not exists (select from known)
+               on conflict (merchant_id, mode, document_hmac) do nothing
+               returning id, data_key)
+           select id as "id!", data_key from known union all select id, data_key from added"#,
+        new_id,
         merchant.uuid(),
         mode.as_ref(),
         document,
-        wrapped,
-    )
-    .execute(&mut *db)
-    .await?;
-    if inserted.rows_affected() == 1 {
-        return Ok(Some((id.into(), key)));
-    }
-    let known = sqlx::query!(
-        "select id, data_key from payers where merchant_id = $1 and mode = $2 and document_hmac = $3 for key share",
-        merchant.uuid(),
-        mode.as_ref(),
-        document,
+        merchant_key.wrap(&key_place(merchant.uuid(), new_id), &new_key),
     )
     .fetch_optional(&mut *db)
     .await?;
-    let Some(known) = known else { return Ok(None) };
-    let wrapped = known.data_key.ok_or_else(|| {
+    let Some(row) = row else { return Ok(None) };
+    let wrapped = row.data_key.ok_or_else(|| {
         StoreError::corrupt("payers", "a payer with a document and without a key")
     })?;
-    let key = merchant_key.unwrap(&key_place(merchant.uuid(), known.id), &wrapped)?;
-    Ok(Some((known.id.into(), key)))
+    let key = if row.id == new_id {
+        new_key
+    } else {
+        merchant_key.unwrap(&key_place(merchant.uuid(), row.id), &wrapped)?
+    };
+    Ok(Some(PayerKey {
+        id: row.id.into(),
+        key,
+        wrapped,
+    }))
 }

@@ -2,22 +2,19 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use schemas::{
-    gateway::{GatewayKind, Mode},
-    id::{AttemptId, ChargeId, ConnectionId, MerchantId, PaymentId},
+    gateway::GatewayKind,
+    id::{AttemptId, ChargeId, ConnectionId, PaymentId},
     payment::{Payment, PaymentStatus},
     payment_method::PaymentMethodKind,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, error::parse};
+use crate::{StoreError, charges::LockedCharge, error::parse};
 
 /// Payment to record.
 #[derive(Debug)]
 pub struct NewPayment<'a> {
-    pub merchant: MerchantId,
-    pub mode: Mode,
-    pub charge: ChargeId,
     pub attempt: AttemptId,
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
@@ -37,10 +34,11 @@ pub struct NewPayment<'a> {
     pub paid_at: DateTime<Utc>,
 }
 
-/// Payment as used by refunds and disputes.
+/// Row of `payments`.
 #[derive(Clone, Debug)]
 pub struct PaymentRow {
     pub id: PaymentId,
+    pub charge: ChargeId,
     pub attempt: AttemptId,
     pub connection: ConnectionId,
     pub gateway: GatewayKind,
@@ -48,46 +46,98 @@ pub struct PaymentRow {
     pub end_to_end_id: Option<String>,
     pub amount: i64,
     pub method: PaymentMethodKind,
+    pub fee: i64,
+    pub fee_is_estimated: bool,
+    pub net: i64,
+    pub installments: Option<i32>,
+    pub settles_on: Option<NaiveDate>,
+    pub settled_on: Option<NaiveDate>,
     pub paid_at: DateTime<Utc>,
     /// Time when the reversal by the gateway was recorded.
     pub reversed_at: Option<DateTime<Utc>>,
 }
 
-/// Records a payment. Returns false if it is already recorded; then only adds data that the gateway reported later (fee, net, end-to-end
-/// id, installments, settlement dates).
-pub async fn insert(db: &mut PgConnection, new: &NewPayment<'_>) -> Result<bool, StoreError> {
-    let known = sqlx::query!(
-        "update payments
-            set fee = coalesce($4, fee), net = coalesce($5, amount - $4, net),
-                fee_is_estimated = fee_is_estimated and $4::bigint is null,
-                end_to_end_id = coalesce(end_to_end_id, $3), installments = coalesce(installments, $6),
-                settles_on = coalesce($7, settles_on), settled_on = coalesce(settled_on, $8)
-          where connection_id = $1 and (gateway_payment_id = $2 or end_to_end_id = $3) and reversed_at is null",
-        new.connection.uuid(),
-        new.gateway_payment_id,
-        new.end_to_end_id,
-        new.fee,
-        new.net,
-        new.installments,
-        new.settles_on,
-        new.settled_on,
-    )
-    .execute(&mut *db)
-    .await?;
-    if known.rows_affected() > 0 {
-        return Ok(false);
+struct PaymentColumns {
+    id: Uuid,
+    charge_id: Uuid,
+    attempt_id: Uuid,
+    connection_id: Uuid,
+    gateway: String,
+    gateway_payment_id: String,
+    end_to_end_id: Option<String>,
+    amount: i64,
+    method: String,
+    fee: i64,
+    fee_is_estimated: bool,
+    net: i64,
+    installments: Option<i32>,
+    settles_on: Option<NaiveDate>,
+    settled_on: Option<NaiveDate>,
+    paid_at: DateTime<Utc>,
+    reversed_at: Option<DateTime<Utc>>,
+}
+
+impl PaymentColumns {
+    fn read(self) -> Result<PaymentRow, StoreError> {
+        Ok(PaymentRow {
+            id: self.id.into(),
+            charge: self.charge_id.into(),
+            attempt: self.attempt_id.into(),
+            connection: self.connection_id.into(),
+            gateway: parse("payments.gateway", &self.gateway)?,
+            gateway_payment_id: self.gateway_payment_id,
+            end_to_end_id: self.end_to_end_id,
+            amount: self.amount,
+            method: parse("payments.method", &self.method)?,
+            fee: self.fee,
+            fee_is_estimated: self.fee_is_estimated,
+            net: self.net,
+            installments: self.installments,
+            settles_on: self.settles_on,
+            settled_on: self.settled_on,
+            paid_at: self.paid_at,
+            reversed_at: self.reversed_at,
+        })
     }
+}
+
+/// Records a payment of a locked charge. Returns false if it is already recorded; then only adds data that the gateway reported later (fee,
+/// net, end-to-end id, installments, settlement dates).
+pub async fn record(
+    db: &mut PgConnection,
+    charge: &mut LockedCharge,
+    new: &NewPayment<'_>,
+) -> Result<bool, StoreError> {
+    let id = crate::new_id();
     let fee = new.fee.unwrap_or(new.estimated_fee);
-    let inserted = sqlx::query!(
-        "insert into payments (id, merchant_id, mode, charge_id, attempt_id, connection_id, gateway, gateway_payment_id,
-                               end_to_end_id, amount, method, fee, net, paid_at, fee_is_estimated, installments, settles_on,
-                               settled_on)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-         on conflict do nothing",
-        crate::new_id(),
-        new.merchant.uuid(),
-        new.mode.as_ref(),
-        new.charge.uuid(),
+    let rows = sqlx::query_as!(
+        PaymentColumns,
+        r#"with known as (
+               update payments
+                  set fee = coalesce($12, fee), net = coalesce($13, amount - $12, net),
+                      fee_is_estimated = fee_is_estimated and $12::bigint is null,
+                      end_to_end_id = coalesce(end_to_end_id, $9), installments = coalesce(installments, $17),
+                      settles_on = coalesce($18, settles_on), settled_on = coalesce(settled_on, $19)
+                where connection_id = $6 and (gateway_payment_id = $8 or end_to_end_id = $9) and reversed_at is null
+               returning *),
+           added as (
+               insert into payments (id, merchant_id, mode, charge_id, attempt_id, connection_id, gateway, gateway_payment_id,
+                                     end_to_end_id, amount, method, fee, net, paid_at, fee_is_estimated, installments, settles_on,
+                                     settled_on)
+               select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $14, $15, $16, $12::bigint is null, $17, $18, $19
+                where not exists (select from known)
+               on conflict do nothing
+               returning *)
+           select id as "id!", charge_id as "charge_id!", attempt_id as "attempt_id!", connection_id as "connection_id!",
+                  gateway as "gateway!", gateway_payment_id as "gateway_payment_id!", end_to_end_id, amount as "amount!",
+                  method as "method!", fee as "fee!", fee_is_estimated as "fee_is_estimated!", net as "net!", installments,
+                  settles_on, settled_on, paid_at as "paid_at!", reversed_at
+             from (select * from known union all select * from added) recorded
+            order by id"#,
+        id,
+        charge.merchant.uuid(),
+        charge.mode.as_ref(),
+        charge.id.uuid(),
         new.attempt.uuid(),
         new.connection.uuid(),
         new.gateway.as_ref(),
@@ -95,101 +145,96 @@ pub async fn insert(db: &mut PgConnection, new: &NewPayment<'_>) -> Result<bool,
         new.end_to_end_id,
         new.amount,
         new.method.as_ref(),
+        new.fee,
+        new.net,
         fee,
         new.net.unwrap_or(new.amount - fee),
         new.paid_at,
-        new.fee.is_none(),
         new.installments,
         new.settles_on,
         new.settled_on,
     )
-    .execute(db)
+    .fetch_all(db)
     .await?;
-    Ok(inserted.rows_affected() == 1)
+    let mut is_new = false;
+    for row in rows {
+        let row = row.read()?;
+        is_new |= row.id.uuid() == id;
+        match charge.payments.iter_mut().find(|known| known.id == row.id) {
+            Some(known) => *known = row,
+            // a payment that is recorded for another charge is not one of this charge
+            None if row.charge == charge.id => charge.payments.push(row),
+            None => {}
+        }
+    }
+    Ok(is_new)
 }
 
-/// Returns the payments of the given charges, each with its charge, oldest first.
+/// Returns the payments of the given charges, oldest first.
 pub async fn of_charges(
     db: &mut PgConnection,
     charges: &[Uuid],
-) -> Result<Vec<(Uuid, Payment)>, StoreError> {
-    let rows = sqlx::query!(
-        "select id, charge_id, gateway, gateway_payment_id, end_to_end_id, amount, method, fee, net, paid_at, fee_is_estimated,
-                installments, settles_on, settled_on, reversed_at
+) -> Result<Vec<PaymentRow>, StoreError> {
+    let rows = sqlx::query_as!(
+        PaymentColumns,
+        "select id, charge_id, attempt_id, connection_id, gateway, gateway_payment_id, end_to_end_id, amount, method, fee,
+                fee_is_estimated, net, installments, settles_on, settled_on, paid_at, reversed_at
            from payments where charge_id = any($1) order by id",
         charges,
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let payment = Payment {
-                id: row.id.into(),
-                gateway: parse("payments.gateway", &row.gateway)?,
-                gateway_payment_id: row.gateway_payment_id,
-                end_to_end_id: row.end_to_end_id,
-                amount: row.amount,
-                method: parse("payments.method", &row.method)?,
-                fee: row.fee,
-                fee_is_estimated: row.fee_is_estimated,
-                net: row.net,
-                installments: row.installments,
-                settles_on: row.settles_on,
-                settled_on: row.settled_on,
-                paid_at: row.paid_at,
-                status: match row.reversed_at {
-                    Some(_) => PaymentStatus::Reversed,
-                    None => PaymentStatus::Received,
-                },
-                reversed_at: row.reversed_at,
-            };
-            Ok((row.charge_id, payment))
-        })
-        .collect()
+    rows.into_iter().map(PaymentColumns::read).collect()
 }
 
-/// Returns a charge's payments, oldest first, as used by refunds and disputes.
-pub async fn rows(db: &mut PgConnection, charge: ChargeId) -> Result<Vec<PaymentRow>, StoreError> {
-    let rows = sqlx::query!(
-        "select id, attempt_id, connection_id, gateway, gateway_payment_id, end_to_end_id, amount, method, paid_at, reversed_at
-           from payments where charge_id = $1 order by id",
-        charge.uuid(),
-    )
-    .fetch_all(db)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(PaymentRow {
-                id: row.id.into(),
-                attempt: row.attempt_id.into(),
-                connection: row.connection_id.into(),
-                gateway: parse("payments.gateway", &row.gateway)?,
-                gateway_payment_id: row.gateway_payment_id,
-                end_to_end_id: row.end_to_end_id,
-                amount: row.amount,
-                method: parse("payments.method", &row.method)?,
-                paid_at: row.paid_at,
-                reversed_at: row.reversed_at,
-            })
-        })
-        .collect()
-}
-
-/// Reverses a payment: its amount no longer counts, and the same payment may arrive again. Returns false if it was reversed before. The
-/// caller holds the charge's lock.
-pub async fn reverse(db: &mut PgConnection, id: PaymentId) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
-        "update payments set reversed_at = app_now() where id = $1 and reversed_at is null",
+/// Reverses a payment of a locked charge: its amount no longer counts, and the same payment may arrive again.
+pub async fn reverse(
+    db: &mut PgConnection,
+    charge: &mut LockedCharge,
+    id: PaymentId,
+) -> Result<(), StoreError> {
+    let reversed_at = sqlx::query_scalar!(
+        r#"update payments set reversed_at = app_now() where id = $1 and reversed_at is null returning reversed_at as "at!""#,
         id.uuid()
     )
-    .execute(db)
+    .fetch_optional(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    if let Some(row) = charge.payments.iter_mut().find(|row| row.id == id)
+        && let Some(at) = reversed_at
+    {
+        row.reversed_at = Some(at);
+        charge.amount_paid -= row.amount;
+    }
+    Ok(())
 }
 
 impl PaymentRow {
     /// Returns true if `id` is one of the gateway's ids of this payment.
     pub fn is(&self, id: &str) -> bool {
         self.gateway_payment_id == id || self.end_to_end_id.as_deref() == Some(id)
+    }
+
+    /// Returns the payment as the API returns it.
+    pub fn shown(&self) -> Payment {
+        Payment {
+            id: self.id,
+            gateway: self.gateway,
+            gateway_payment_id: self.gateway_payment_id.clone(),
+            end_to_end_id: self.end_to_end_id.clone(),
+            amount: self.amount,
+            method: self.method,
+            fee: self.fee,
+            fee_is_estimated: self.fee_is_estimated,
+            net: self.net,
+            installments: self.installments,
+            settles_on: self.settles_on,
+            settled_on: self.settled_on,
+            paid_at: self.paid_at,
+            status: match self.reversed_at {
+                Some(_) => PaymentStatus::Reversed,
+                None => PaymentStatus::Received,
+            },
+            reversed_at: self.reversed_at,
+        }
     }
 }

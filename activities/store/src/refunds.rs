@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     StoreError,
-    deliveries::PendingDelivery,
+    charges::LockedCharge,
     error::{from_json_or_default, parse, to_json},
     events,
     page::Range,
@@ -342,20 +342,22 @@ pub async fn set_next_check(
     Ok(())
 }
 
-/// Writes the event of a refund's current status. Returns the deliveries to start after the commit. The caller holds the charge's lock.
+/// Adds the event of a refund's current status to its locked charge.
 pub async fn append_event(
     db: &mut PgConnection,
+    charge: &mut LockedCharge,
     row: &mut RefundRow,
-) -> Result<Vec<PendingDelivery>, StoreError> {
+) -> Result<(), StoreError> {
     row.event_sequence += 1;
     sqlx::query!(
         "update refunds set event_sequence = $2 where id = $1",
         row.id.uuid(),
         row.event_sequence,
     )
-    .execute(&mut *db)
+    .execute(db)
     .await?;
-    let new = events::NewEvent {
+    charge.add_event(events::NewEvent {
+        id: crate::new_id(),
         merchant: row.merchant,
         mode: row.mode,
         kind: event::EventType::of_refund(row.status),
@@ -363,6 +365,6 @@ pub async fn append_event(
         subject_id: row.id.uuid(),
         sequence: row.event_sequence,
         data: to_json(&row.shown()),
-    };
-    Ok(events::append(db, &new).await?.1)
+    });
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Charges: create, read, list, cancel, timeline.
 
+use activities::charge::{Acceptance, ChargeToAccept};
 use axum::{
     Json,
     extract::{RawQuery, State},
@@ -15,15 +16,10 @@ use schemas::{
     problem::FieldError,
     route::Fallback,
     timeline::Timeline,
-    validate::Checked,
 };
 use store::{
     StoreError,
-    charges::{
-        self,
-        create::{self, CreatedCharge},
-        list::ChargeFilter,
-    },
+    charges::{self, list::ChargeFilter},
     idempotency::{self, KeyClaim},
     listen::Waiter,
     timeline,
@@ -42,8 +38,6 @@ pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// Header that marks a response whose charge was created by an earlier request with another `Idempotency-Key` and the same `reference`.
 const OPEN_CHARGE_RETURNED: HeaderName = HeaderName::from_static("open-charge-returned");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
-/// Minimum number of eligible connections for a fallback.
-const WITH_FALLBACK: usize = 2;
 
 /// `POST /v1/charges`: 201 with the charge's current state, at the latest after `answer_within`. The status may be `failed`, because the
 /// charge exists and has its failure. 200 with `Open-Charge-Returned: true` if an open charge with the same reference, amount, method and
@@ -69,111 +63,79 @@ pub async fn create(
     if !wrong.is_empty() {
         return Err(Error::fields(Code::InvalidRequest, wrong));
     }
-    let id = ChargeId(store::new_id());
     let waiting = Waiting {
         app: &app,
         caller: &caller,
         deadline,
     };
-    match insert(&app, &caller, (id, key), &checked).await? {
-        CreatedCharge::New => {
+    let wanted = ChargeToAccept {
+        merchant: caller.merchant,
+        mode: caller.mode,
+        settings: &caller.settings,
+        may_create: caller.may_create().is_ok(),
+        key,
+        request,
+        canonical: &checked.canonical,
+    };
+    match Box::pin(app.orchestrator.accept_charge(wanted)).await? {
+        Acceptance::New(id) => {
             let waiter = app.outcomes.register(id);
             app.orchestrator
                 .start_charge(caller.merchant, id, Box::new(permit));
             waiting.answer(waiter, id).await.map(created)
         }
-        CreatedCharge::Replayed(first) => {
+        Acceptance::Replayed(first) => {
             let shown = waiting.wait_for_outcome(first, permit).await?;
             let mut response = created(shown);
             response.headers_mut().insert(REPLAYED, TRUE);
             Ok(response)
         }
-        CreatedCharge::Open(open) => {
+        Acceptance::Open(open) => {
             let shown = waiting.wait_for_outcome(open, permit).await?;
             Ok(([(OPEN_CHARGE_RETURNED, TRUE)], Json(shown)).into_response())
         }
-        CreatedCharge::OtherRequest => Err(Error::key_reused()),
-        CreatedCharge::PastDue => {
-            let expected = "must be such that it can still be paid today";
-            Err(wrong_due_date(request, "minimum", expected))
-        }
-        CreatedCharge::DueTooFar => {
-            let expected = "must be at most five years ahead";
-            Err(wrong_due_date(request, "maximum", expected))
-        }
-        CreatedCharge::Conflict(open) => Err(Error::new(
-            Code::ReferenceInUse,
-            format!("the charge {open} with this reference is still open"),
-        )
-        .about(open)),
+        refused => Err(refusal(&caller, request, refused)),
     }
 }
 
-async fn insert(
-    app: &App,
-    caller: &Caller,
-    (id, key): (ChargeId, &str),
-    Checked { request, canonical }: &Checked<CreateCharge>,
-) -> Result<CreatedCharge, Error> {
-    let preview = app
-        .orchestrator
-        .preview(caller.merchant, caller.mode, request)
-        .await?;
-    let too_few = request.require_fallback && preview.eligible < WITH_FALLBACK;
-    let (routed, lacking) = (preview.routed, lacking(&preview.fallbacks));
-    let mut tx = app.store.begin().await.map_err(StoreError::from)?;
-    let merchant_key = app
-        .store
-        .merchant_key(&mut tx, caller.merchant.uuid())
-        .await?;
-    let new = create::NewCharge {
-        id,
-        merchant: caller.merchant,
-        mode: caller.mode,
-        request,
-        idempotency: &idempotency::IdempotentRequest::new(
-            &merchant_key,
-            "charges.create",
-            key,
-            canonical,
-        ),
-        duplicate_reference: caller.settings.duplicate_reference,
-        fallbacks: &preview.fallbacks,
-    };
-    let created = create::insert(&mut tx, &app.store, &new).await?;
-    // A repetition of an accepted request is answered even if the merchant or its routes have changed since.
-    if matches!(created, CreatedCharge::New) {
-        caller.may_create()?;
-    }
-    match created {
-        CreatedCharge::New if routed == 0 => Err(Error::new(
+/// Returns the error for a request that was not accepted. Nothing was stored.
+fn refusal(caller: &Caller, request: &CreateCharge, refused: Acceptance) -> Error {
+    let method = request.payment_method.kind();
+    match refused {
+        Acceptance::PastDue => {
+            let expected = "must be such that it can still be paid today";
+            wrong_due_date(request, "minimum", expected)
+        }
+        Acceptance::DueTooFar => {
+            wrong_due_date(request, "maximum", "must be at most five years ahead")
+        }
+        Acceptance::Conflict(open) => Error::new(
+            Code::ReferenceInUse,
+            format!("the charge {open} with this reference is still open"),
+        )
+        .about(open),
+        Acceptance::NotAllowed => caller.not_active(),
+        Acceptance::NotRouted => Error::new(
             Code::NoGatewayConnection,
             format!(
-                "no connection takes {} in {} mode; nothing was stored",
-                request.payment_method.kind(),
+                "no connection takes {method} in {} mode; nothing was stored",
                 caller.mode
             ),
-        )),
-        CreatedCharge::New if preview.eligible == 0 => {
-            Err(Error::fields(Code::NoEligibleGateway, lacking))
+        ),
+        Acceptance::NotEligible(fallbacks) => {
+            Error::fields(Code::NoEligibleGateway, lacking(&fallbacks))
         }
-        CreatedCharge::New if too_few && lacking.is_empty() => Err(Error::new(
+        Acceptance::TooFew(eligible, fallbacks) if fallbacks.is_empty() => Error::new(
             Code::FallbackRequired,
-            format!(
-                "only {} connection takes {}; nothing was stored",
-                preview.eligible,
-                request.payment_method.kind()
-            ),
-        )),
-        CreatedCharge::New if too_few => Err(Error::fields(Code::FallbackRequired, lacking)),
-        CreatedCharge::OtherRequest
-        | CreatedCharge::Conflict(_)
-        | CreatedCharge::PastDue
-        | CreatedCharge::DueTooFar => Ok(created),
-        CreatedCharge::New | CreatedCharge::Replayed(_) | CreatedCharge::Open(_) => {
-            tx.commit().await.map_err(StoreError::from)?;
-            Ok(created)
+            format!("only {eligible} connection takes {method}; nothing was stored"),
+        ),
+        Acceptance::TooFew(_, fallbacks) => {
+            Error::fields(Code::FallbackRequired, lacking(&fallbacks))
         }
+        Acceptance::OtherRequest
+        | Acceptance::New(_)
+        | Acceptance::Replayed(_)
+        | Acceptance::Open(_) => Error::key_reused(),
     }
 }
 

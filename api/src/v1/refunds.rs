@@ -24,7 +24,7 @@ use store::{
     PgConnection, StoreError,
     charges::{self, LockedCharge},
     idempotency::{self, KeyClaim},
-    payments::{self, PaymentRow as Payment},
+    payments::PaymentRow as Payment,
     refunds::{self, RefundRow},
 };
 use tokio::time::Instant;
@@ -103,14 +103,13 @@ async fn insert(
         KeyClaim::Same(first) => return Ok((first.into(), false)),
         KeyClaim::Other => return Err(Error::key_reused()),
     }
-    let charge = charges::lock(&mut tx, id).await?;
+    let charge = charges::lock(&mut tx, &app.store, id).await?;
     let mut charge = charge
         .filter(|charge| (charge.merchant, charge.mode) == owner)
         .ok_or_else(|| Error::not_found("charge"))?;
     let (payment, amount) = allocate(&mut tx, &charge, request).await?;
     may_refund(&charge, &payment)?;
     charge.amount_refund_pending += amount;
-    charges::save_sums(&mut tx, &charge).await?;
     let new = refunds::NewRefund {
         id: refund,
         merchant: caller.merchant,
@@ -129,7 +128,8 @@ async fn insert(
     };
     refunds::insert(&mut tx, &new).await?;
     let mut row = found(&mut tx, refund).await?;
-    let due = refunds::append_event(&mut tx, &mut row).await?;
+    refunds::append_event(&mut tx, &mut charge, &mut row).await?;
+    let due = charges::save(&mut tx, &mut charge).await?;
     tx.commit().await.map_err(StoreError::from)?;
     app.orchestrator.start_deliveries(due);
     Ok((refund, true))
@@ -150,7 +150,7 @@ async fn allocate(
     }
     let given = refunds::of_charge(db, charge.id).await?;
     let left_of = |payment: &Payment| payment.amount - reserved(&given, payment);
-    let mut payments = payments::rows(db, charge.id).await?.into_iter();
+    let mut payments = charge.payments.iter().cloned();
     let payment = match request.payment {
         Some(id) => payments.find(|p| p.id == id).ok_or_else(|| {
             let wrong = FieldError::new("payment", "unknown", "is no payment of this charge");

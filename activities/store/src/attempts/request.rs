@@ -1,10 +1,7 @@
 //! Request of an attempt to its gateway. The terms are permanent. The full order contains the payer's data and is erased with the payer.
 
 use chrono::{DateTime, Utc};
-use schemas::{
-    id::{AttemptId, MerchantId, PayerId},
-    payment_method::PaymentMethod,
-};
+use schemas::{id::AttemptId, payment_method::PaymentMethod};
 use sqlx::PgConnection;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -16,7 +13,8 @@ use crate::{
     vault::{EncryptionContext, VaultError},
 };
 
-fn request_context(merchant: Uuid, attempt: Uuid) -> EncryptionContext {
+/// Returns the encryption context of an attempt's sealed request.
+pub(crate) fn request_context(merchant: Uuid, attempt: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "attempts", "request_sealed", attempt)
 }
 
@@ -27,36 +25,28 @@ pub struct Terms {
     pub amount: i64,
     pub method: PaymentMethod,
     pub expires_at: DateTime<Utc>,
+    /// Newest version of the connection's credentials.
+    pub credential_version: i32,
 }
 
 /// Returns the terms of an attempt, which are those of its charge.
 pub async fn terms(db: &mut PgConnection, attempt: AttemptId) -> Result<Terms, StoreError> {
     let row = sqlx::query!(
-        "select c.amount, c.payment_method, c.expires_at
+        r#"select c.amount, c.payment_method, c.expires_at,
+                  (select max(version) from gateway_credentials where connection_id = a.connection_id) as "credential_version!"
            from attempts a
            join charges c on c.id = a.charge_id and c.merchant_id = a.merchant_id and c.mode = a.mode
-          where a.id = $1",
+          where a.id = $1"#,
         attempt.uuid(),
     )
     .fetch_one(db)
     .await?;
     Ok(Terms {
+        credential_version: row.credential_version,
         amount: row.amount,
         method: from_json("charges.payment_method", row.payment_method)?,
         expires_at: row.expires_at,
     })
-}
-
-/// Seals an order under its payer's key. Fails with [`VaultError::Erased`] if the payer was erased.
-pub async fn seal(
-    db: &mut PgConnection,
-    store: &Store,
-    (merchant, payer): (MerchantId, PayerId),
-    (attempt, order): (AttemptId, &[u8]),
-) -> Result<Vec<u8>, StoreError> {
-    let key = payers::data_key(db, store, merchant, payer).await?;
-    let key = key.ok_or(VaultError::Erased)?;
-    Ok(key.seal(&request_context(merchant.uuid(), attempt.uuid()), order))
 }
 
 /// Returns the order of an attempt, or `None` once its payer is erased.

@@ -1,22 +1,22 @@
 //! Creation of charges.
 
 use schemas::{
-    charge::CreateCharge,
+    charge::{ChargeStatus, CreateCharge},
     gateway::Mode,
     id::{ChargeId, MerchantId, PayerId},
-    merchant::DuplicateReference,
+    merchant::{DuplicateReference, MerchantSettings},
     payment_method::Lifetime,
     route::Fallback,
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::view::payer_place;
+use super::{LockedCharge, Pending, view::payer_place};
 use crate::{
     Store, StoreError,
     error::to_json,
     idempotency::{self, KeyClaim},
-    payers,
+    payers::{self, PayerKey},
 };
 
 /// Charge to insert.
@@ -27,15 +27,15 @@ pub struct NewCharge<'a> {
     pub mode: Mode,
     pub request: &'a CreateCharge,
     pub idempotency: &'a idempotency::IdempotentRequest,
-    pub duplicate_reference: DuplicateReference,
-    pub fallbacks: &'a [Fallback],
+    /// Settings of the merchant.
+    pub settings: &'a MerchantSettings,
 }
 
 /// Result of an insert.
 #[derive(Debug)]
 pub enum CreatedCharge {
     /// A new charge that must be presented.
-    New,
+    New(Box<LockedCharge>),
     /// The same request was received before; this is its charge.
     Replayed(ChargeId),
     /// The idempotency key was used for another request. Nothing was written; roll back.
@@ -53,35 +53,57 @@ pub enum CreatedCharge {
 /// Seconds that a committed charge may have no attempt before the sweep checks it.
 const FIRST_CHECK_AFTER_S: f64 = 60.0;
 
-/// Inserts the idempotency key, the payer and the charge, unless the key or an open charge exists. The caller commits or rolls back, as the
-/// result states.
+/// Result of claiming the idempotency key of a request.
+#[derive(Debug)]
+pub enum ClaimedRequest {
+    /// A request with a new key, and its payer.
+    New(PayerKey),
+    /// The request is answered already.
+    Answered(CreatedCharge),
+}
+
+/// Inserts the idempotency key and the payer, unless the key exists. The caller commits or rolls back, as the result states.
+pub async fn claim(
+    db: &mut PgConnection,
+    store: &Store,
+    new: &NewCharge<'_>,
+) -> Result<ClaimedRequest, StoreError> {
+    let owner = (new.merchant, new.mode);
+    let answered = match idempotency::claim(db, owner, new.idempotency, new.id.uuid()).await? {
+        KeyClaim::New => wrong_due_date(db, new.request).await?,
+        KeyClaim::Same(charge) => Some(CreatedCharge::Replayed(charge.into())),
+        KeyClaim::Other => Some(CreatedCharge::OtherRequest),
+    };
+    if let Some(answered) = answered {
+        return Ok(ClaimedRequest::Answered(answered));
+    }
+    let payer = payers::upsert(db, store, new.merchant, new.mode, &new.request.payer).await?;
+    Ok(ClaimedRequest::New(payer))
+}
+
+/// Inserts the charge of a request with a new key, unless an open charge has its reference.
 pub async fn insert(
     db: &mut PgConnection,
     store: &Store,
     new: &NewCharge<'_>,
+    payer: PayerKey,
+    fallbacks: Vec<Fallback>,
 ) -> Result<CreatedCharge, StoreError> {
-    let owner = (new.merchant, new.mode);
-    match idempotency::claim(db, owner, new.idempotency, new.id.uuid()).await? {
-        KeyClaim::New => {}
-        KeyClaim::Same(charge) => return Ok(CreatedCharge::Replayed(charge.into())),
-        KeyClaim::Other => return Ok(CreatedCharge::OtherRequest),
-    }
-    let request = new.request;
-    if let Some(refused) = wrong_due_date(db, request).await? {
-        return Ok(refused);
-    }
+    let (owner, request) = ((new.merchant, new.mode), new.request);
     let (seconds, until) = match request.payment_method.life() {
         Lifetime::Seconds(seconds) => (seconds, None),
         Lifetime::Until(end) => (0, Some(end)),
     };
-    let (payer, key) = payers::upsert(db, store, new.merchant, new.mode, &request.payer).await?;
     let plain =
         serde_json::to_vec(&request.payer).map_err(|why| StoreError::corrupt("payer", why))?;
+    let place = payer_place(new.merchant.uuid(), new.id.uuid());
+    let payer_sealed = payer.key.seal(&place, &plain);
     let method = request.payment_method.kind();
+    let duplicates = new.settings.duplicate_reference;
     let locked = request
         .reference
         .as_ref()
-        .filter(|_| new.duplicate_reference != DuplicateReference::Allow);
+        .filter(|_| duplicates != DuplicateReference::Allow);
     let inserted = sqlx::query!(
         "with clock as materialized (select app_now() as now)
          insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference,
@@ -90,12 +112,13 @@ pub async fn insert(
                 clock.now + $14 * interval '1 second', coalesce($16, clock.now + $15::float8 * interval '1 second'), clock.now
            from clock
          on conflict (merchant_id, mode, reference_lock)
-            where reference_lock is not null and status in ('processing', 'pending', 'overdue') do nothing",
+            where reference_lock is not null and status in ('processing', 'pending', 'overdue') do nothing
+         returning created_at, expires_at, next_check_at",
         new.id.uuid(),
         new.merchant.uuid(),
         new.mode.as_ref(),
-        payer.uuid(),
-        key.seal(&payer_place(new.merchant.uuid(), new.id.uuid()), &plain),
+        payer.id.uuid(),
+        payer_sealed,
         method.as_ref(),
         to_json(&request.payment_method),
         request.amount,
@@ -103,15 +126,54 @@ pub async fn insert(
         locked,
         request.description,
         to_json(&request.metadata),
-        to_json(&new.fallbacks),
+        to_json(&fallbacks),
         FIRST_CHECK_AFTER_S,
         f64::from(i32::try_from(seconds).unwrap_or(i32::MAX)),
         until,
     )
-    .execute(&mut *db)
+    .fetch_optional(&mut *db)
     .await?;
-    if inserted.rows_affected() == 1 {
-        return Ok(CreatedCharge::New);
+    if let Some(row) = inserted {
+        let mut charge = LockedCharge {
+            id: new.id,
+            merchant: new.merchant,
+            mode: new.mode,
+            payer: payer.id,
+            method,
+            payment_method: request.payment_method.clone(),
+            amount: request.amount,
+            reference: request.reference.clone(),
+            description: request.description.clone(),
+            metadata: request.metadata.clone(),
+            fallbacks,
+            status: ChargeStatus::Processing,
+            amount_paid: 0,
+            amount_refunded: 0,
+            amount_refund_pending: 0,
+            amount_disputed: 0,
+            failure: None,
+            event_sequence: 0,
+            next_check_at: row.next_check_at,
+            checks: 0,
+            expires_at: row.expires_at,
+            cancel_requested_at: None,
+            created_at: row.created_at,
+            paid_at: None,
+            expired_at: None,
+            canceled_at: None,
+            failed_at: None,
+            settings: new.settings.clone(),
+            now: row.created_at,
+            attempts: Vec::new(),
+            payments: Vec::new(),
+            has_disputes: false,
+            payer_sealed,
+            payer_key: Some(payer.wrapped),
+            merchant_key: store.merchant_key(db, new.merchant.uuid()).await?,
+            pending: Pending::default(),
+        };
+        charge.mark_saved();
+        return Ok(CreatedCharge::New(Box::new(charge)));
     }
     let Some(open) = open_under(db, owner, locked.map(String::as_str)).await? else {
         return Err(StoreError::corrupt(
@@ -119,9 +181,7 @@ pub async fn insert(
             "the open charge of a reference ended meanwhile",
         ));
     };
-    if open.matches_request(request, payer)
-        && new.duplicate_reference == DuplicateReference::ReturnOpen
-    {
+    if open.matches_request(request, payer.id) && duplicates == DuplicateReference::ReturnOpen {
         idempotency::point_at(db, owner, new.idempotency, open.id).await?;
         return Ok(CreatedCharge::Open(open.id.into()));
     }

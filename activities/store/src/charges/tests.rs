@@ -1,10 +1,13 @@
 use schemas::validate::{Checked, Checker};
-use schemas::{charge::CreateCharge, merchant::DuplicateReference};
+use schemas::{
+    charge::CreateCharge,
+    merchant::{DuplicateReference, MerchantSettings},
+};
 use serde_json::{Value, json};
 use sqlx::Connection;
 
 use super::{
-    create::{CreatedCharge, NewCharge, insert},
+    create::{ClaimedRequest, CreatedCharge, NewCharge, claim, insert},
     list::{self, ChargeFilter},
     *,
 };
@@ -59,17 +62,27 @@ impl Fixture {
             &id.to_string(),
             &order.canonical,
         );
+        let settings = MerchantSettings {
+            duplicate_reference: duplicates,
+            ..MerchantSettings::default()
+        };
         let new = NewCharge {
             id,
             merchant: self.merchant,
             mode: Mode::Test,
             request: &order.request,
             idempotency: &request,
-            duplicate_reference: duplicates,
-            fallbacks: &[],
+            settings: &settings,
         };
-        let created = insert(&mut tx, &self.store, &new).await.expect("an answer");
-        if matches!(created, CreatedCharge::New | CreatedCharge::Open(_)) {
+        let claimed = claim(&mut tx, &self.store, &new).await.expect("an answer");
+        let created = match claimed {
+            ClaimedRequest::New(payer) => {
+                let created = insert(&mut tx, &self.store, &new, payer, Vec::new()).await;
+                created.expect("an answer")
+            }
+            ClaimedRequest::Answered(created) => created,
+        };
+        if matches!(created, CreatedCharge::New(_) | CreatedCharge::Open(_)) {
             tx.commit().await.expect("a commit");
         }
         (id, created)
@@ -97,7 +110,9 @@ async fn a_row_of_a_newer_version_stops_neither_its_charge_nor_another() {
         testing::run(&mut db, &sql).await;
     }
     let mut tx = db.begin().await.expect("a transaction");
-    let locked = lock(&mut tx, known).await.expect("an answer");
+    let locked = lock(&mut tx, &fixture.store, known)
+        .await
+        .expect("an answer");
     assert_eq!(
         locked.expect("the charge").settings,
         schemas::merchant::MerchantSettings::default()

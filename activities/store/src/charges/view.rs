@@ -82,8 +82,8 @@ pub async fn views(
     let key = store.merchant_key(db, merchant.uuid()).await?;
     let read = rows.into_iter().map(|row| {
         let mine = payments
-            .extract_if(.., |(charge, _)| *charge == row.id)
-            .map(|(_, payment)| payment)
+            .extract_if(.., |payment| payment.charge.uuid() == row.id)
+            .map(|payment| payment.shown())
             .collect();
         row.read(&key, merchant, mode, mine)
     });
@@ -162,11 +162,10 @@ impl Row {
             amount_mismatch: mismatch(self.amount, self.amount_paid),
             amount_refunded: self.amount_refunded,
             amount_disputed: self.amount_disputed,
-            amount_refundable: (self.amount_paid
-                - self.amount_refunded
-                - self.amount_refund_pending
-                - self.amount_disputed)
-                .max(0),
+            amount_refundable: refundable(
+                self.amount_paid,
+                self.amount_refunded + self.amount_refund_pending + self.amount_disputed,
+            ),
             reference: self.reference,
             description: self.description,
             payer,
@@ -191,7 +190,12 @@ impl Row {
     }
 }
 
-fn mismatch(asked: i64, paid: i64) -> Option<Mismatch> {
+/// Returns the amount of a charge that can be refunded. `reserved` is the part that is or may be returned already.
+pub(super) fn refundable(paid: i64, reserved: i64) -> i64 {
+    (paid - reserved).max(0)
+}
+
+pub(super) fn mismatch(asked: i64, paid: i64) -> Option<Mismatch> {
     match paid.cmp(&asked) {
         Ordering::Less if paid > 0 => Some(Mismatch::Underpaid),
         Ordering::Greater => Some(Mismatch::Overpaid),
@@ -199,28 +203,7 @@ fn mismatch(asked: i64, paid: i64) -> Option<Mismatch> {
     }
 }
 
-/// Returns the payer of a charge, for the order to a gateway.
-pub async fn payer(
-    db: &mut PgConnection,
-    store: &Store,
-    merchant: MerchantId,
-    id: ChargeId,
-) -> Result<Payer, StoreError> {
-    let row = sqlx::query!(
-        "select c.payer_id, c.payer_sealed, p.data_key as payer_key
-           from charges c join payers p on p.id = c.payer_id and p.merchant_id = c.merchant_id and p.mode = c.mode
-          where c.id = $1",
-        id.uuid(),
-    )
-    .fetch_one(&mut *db)
-    .await?;
-    let wrapped = row.payer_key.ok_or(crate::vault::VaultError::Erased)?;
-    let key = store.merchant_key(db, merchant.uuid()).await?;
-    let key = key.unwrap(&payers::key_place(merchant.uuid(), row.payer_id), &wrapped)?;
-    open_payer(&key, merchant, id, &row.payer_sealed)
-}
-
-fn open_payer(
+pub(super) fn open_payer(
     key: &DataKey,
     merchant: MerchantId,
     id: ChargeId,

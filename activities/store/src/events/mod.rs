@@ -4,7 +4,7 @@ use schemas::{
     charge::Charge,
     event::{EventSubjectKind, EventType},
     gateway::Mode,
-    id::{EventId, MerchantId},
+    id::MerchantId,
     mask::MaskedPayer,
 };
 use serde_json::Value;
@@ -17,8 +17,9 @@ pub mod list;
 pub mod order;
 
 /// Event to write.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewEvent {
+    pub id: Uuid,
     pub merchant: MerchantId,
     pub mode: Mode,
     pub kind: EventType,
@@ -39,52 +40,74 @@ pub fn masked(charge: &Charge) -> Value {
     data
 }
 
-/// Writes an event and one delivery for each endpoint that subscribes to it. Returns the deliveries to start after the commit. Deliveries
-/// to paused and draining endpoints are parked: their endpoints start them.
+/// Writes one event; see [`append_all`].
 pub async fn append(
     db: &mut PgConnection,
-    new: &NewEvent,
-) -> Result<(EventId, Vec<PendingDelivery>), StoreError> {
-    let id = crate::new_id();
+    new: NewEvent,
+) -> Result<Vec<PendingDelivery>, StoreError> {
+    append_all(db, &[new]).await
+}
+
+/// Writes the events of one merchant and mode, and one delivery of each for each endpoint that subscribes to it, in one statement. Returns
+/// the deliveries to start after the commit. Deliveries to paused and draining endpoints are parked: their endpoints start them.
+pub async fn append_all(
+    db: &mut PgConnection,
+    new: &[NewEvent],
+) -> Result<Vec<PendingDelivery>, StoreError> {
+    let Some(first) = new.first() else {
+        return Ok(Vec::new());
+    };
+    let texts = |text: fn(&NewEvent) -> &str| new.iter().map(|e| text(e).to_owned()).collect();
+    let (kinds, subjects): (Vec<String>, Vec<String>) =
+        (texts(|e| e.kind.as_ref()), texts(|e| e.subject.as_ref()));
+    let ids: Vec<_> = new.iter().map(|e| e.id).collect();
+    let subject_ids: Vec<_> = new.iter().map(|e| e.subject_id).collect();
+    let sequences: Vec<_> = new.iter().map(|e| e.sequence).collect();
+    let data: Vec<_> = new.iter().map(|e| e.data.clone()).collect();
     let rows = sqlx::query!(
-        r#"with event as (
+        r#"with new as materialized (
+               select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::jsonb[])
+                          with ordinality as n (id, type, subject_type, subject_id, sequence, data, position)),
+           event as (
                insert into events (id, merchant_id, mode, type, subject_type, subject_id, sequence, data)
-               values ($1, $2, $3, $4, $5, $6, $7, $8)),
-           target as (
-               select id, coalesce(slow_until > app_now(), false) as slow, status = 'paused' or draining as parked
-                 from webhook_endpoints
-                where merchant_id = $2 and mode = $3 and status <> 'deleted' and (events = '{}' or $4 = any(events))),
+               select id, $7, $8, type, subject_type, subject_id, sequence, data from new order by position),
+           target as materialized (
+               select w.id, coalesce(w.slow_until > app_now(), false) as slow, w.status = 'paused' or w.draining as parked,
+                      n.id as event_id, n.type, n.subject_id, n.position
+                 from webhook_endpoints w join new n on w.events = '{}' or n.type = any(w.events)
+                where w.merchant_id = $7 and w.mode = $8 and w.status <> 'deleted'),
            delivery as (
                insert into deliveries (id, merchant_id, mode, event_id, event_type, subject_id, endpoint_id, next_check_at)
-               select uuidv7(), $2, $3, $1, $4, $6, target.id, case when not target.parked then app_now() end from target
-               returning id, endpoint_id)
-           select delivery.id, delivery.endpoint_id, target.slow as "slow!"
-             from delivery join target on target.id = delivery.endpoint_id
-            where not target.parked
-            order by delivery.id"#,
-        id,
-        new.merchant.uuid(),
-        new.mode.as_ref(),
-        new.kind.as_ref(),
-        new.subject.as_ref(),
-        new.subject_id,
-        new.sequence,
-        new.data,
+               select uuidv7(), $7, $8, event_id, type, subject_id, id, case when not parked then app_now() end
+                 from target order by position, id
+               returning id, event_id, endpoint_id)
+           select d.id, d.event_id, d.endpoint_id, t.slow as "slow!"
+             from delivery d join target t on t.id = d.endpoint_id and t.event_id = d.event_id
+            where not t.parked
+            order by d.id"#,
+        &ids,
+        &kinds,
+        &subjects,
+        &subject_ids,
+        &sequences,
+        &data,
+        first.merchant.uuid(),
+        first.mode.as_ref(),
     )
     .fetch_all(db)
     .await?;
-    let due = rows
-        .into_iter()
-        .map(|row| PendingDelivery {
-            delivery: row.id.into(),
-            merchant: new.merchant,
-            endpoint: row.endpoint_id.into(),
-            charge: (new.subject == EventSubjectKind::Charge).then(|| new.subject_id.into()),
-            slow: row.slow,
-            after_ms: 0,
-        })
-        .collect();
-    Ok((EventId(id), due))
+    let due = rows.into_iter().map(|row| PendingDelivery {
+        delivery: row.id.into(),
+        merchant: first.merchant,
+        endpoint: row.endpoint_id.into(),
+        charge: new
+            .iter()
+            .find(|e| e.id == row.event_id && e.subject == EventSubjectKind::Charge)
+            .map(|e| e.subject_id.into()),
+        slow: row.slow,
+        after_ms: 0,
+    });
+    Ok(due.collect())
 }
 
 /// Returns the next sequence number of a subject without its own counter. Locks the counter until the transaction ends.

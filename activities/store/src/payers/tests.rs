@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{erase::Erasure, *};
 use crate::{
-    attempts, charges,
+    charges,
     connections::Connection,
     merchants,
     notifications::{self, Notice, NotificationSource, ReadNotices, unmatched},
@@ -45,9 +45,10 @@ impl Case {
             .expect("a merchant");
         let payer = json!({ "name": "Maria", "document": "52998224725" });
         let payer = serde_json::from_value(payer).expect("a payer");
-        let (payer, _) = upsert(&mut db, &store, merchant, Mode::Test, &payer)
+        let payer = upsert(&mut db, &store, merchant, Mode::Test, &payer)
             .await
-            .expect("a payer");
+            .expect("a payer")
+            .id;
         let charge = ChargeId(crate::new_id());
         let attempt = AttemptId(crate::new_id());
         let connection = Connection {
@@ -109,16 +110,15 @@ impl Case {
 
     /// Writes the gateway's id of the payer and the link to the charge.
     async fn sync(&self, db: &mut PgConnection) {
-        let charge = charges::lock(db, self.charge).await.expect("locked");
-        let charge = charge.expect("a charge");
+        let charge = charges::lock(db, &self.store, self.charge).await;
+        let mut charge = charge.expect("locked").expect("a charge");
         charges::remember_payer_at(db, &charge, self.connection.id, "cus_maria")
             .await
             .expect("written");
         let page = json!({ "type": "redirect", "url": "https://example.com/maria", "expires_at": "2027-01-01T00:00:00Z" });
         let page = serde_json::from_value(page).expect("an action");
-        attempts::fill_in(db, self.attempt, "pay_1", Some(&page))
-            .await
-            .expect("written");
+        charge.fill_in(self.attempt, "pay_1", Some(&page));
+        charges::save(db, &mut charge).await.expect("written");
     }
 
     async fn begin(&self) -> crate::Tx {
