@@ -4,7 +4,7 @@
 //! A token of ours is stored before the gateway receives it. A gateway's secret is stored with its registration's id before the former
 //! registration is removed. A crash between any two steps leaves a state that the next check repairs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use gateways::{Gateway, GatewayError, Issue, Registration, Subscription, outside};
@@ -12,7 +12,11 @@ use schemas::attempt::ErrorClass;
 use secrecy::ExposeSecret;
 use store::{
     StoreError, connection_alerts,
-    connections::{self, Connection, addresses, checks, registrations},
+    connections::{
+        self, Connection,
+        addresses::{self, AddressedConnection},
+        checks, registrations,
+    },
 };
 use url::Url;
 
@@ -112,18 +116,21 @@ pub(crate) async fn register(
 /// Connection with the data that its registration needs.
 struct Opened {
     about: Connection,
-    gateway: std::sync::Arc<dyn Gateway>,
+    gateway: Arc<dyn Gateway>,
     url: Url,
     known: Vec<Registration>,
 }
 
 impl Activities {
-    /// Returns the secrets that currently prove a connection's notifications.
-    pub async fn registrations(&self, about: &Connection) -> Result<Vec<Registration>, StoreError> {
+    /// Returns the gateway client that verifies and reads a connection's notifications, and the secrets that prove them now.
+    pub async fn notification_reader(
+        &self,
+        about: &AddressedConnection,
+    ) -> Result<(Arc<dyn Gateway>, Vec<Registration>), StoreError> {
         let mut db = self.store.pool.acquire().await?;
-        registrations::proving(&mut db, &self.store, about.id)
-            .await
-            .map(known)
+        let (id, version) = (about.connection.id, about.credential_version);
+        let gateway = self.clients.open_version(&mut db, id, version).await?;
+        Ok((gateway, known(about.registrations.clone())))
     }
 
     /// Counts a notification at a connection's own address that was not proved. Returns true if there were several: the merchant is

@@ -27,11 +27,12 @@ pub async fn receive(
 ) -> Result<StatusCode, Error> {
     let id = path_id(&connection, "notification address")?;
     let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
-    let from = addresses::by_path_secret(&mut db, id, &SecretString::from(secret)).await?;
-    let from = from.ok_or_else(|| Error::not_found("notification address"))?;
+    let secret = SecretString::from(secret);
+    let found = addresses::by_path_secret(&mut db, &app.store, id, &secret).await?;
+    let found = found.ok_or_else(|| Error::not_found("notification address"))?;
     drop(db);
-    let gateway = app.orchestrator.gateway(from.id).await?;
-    let known = app.orchestrator.registrations(&from).await?;
+    let (gateway, known) = app.orchestrator.notification_reader(&found).await?;
+    let from = found.connection;
     let received = Received {
         headers: pairs(&headers),
         body: body.to_vec(),

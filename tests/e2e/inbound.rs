@@ -287,9 +287,8 @@ async fn a_proof_that_is_repeated_or_old_makes_us_ask_and_is_not_applied() {
         let stored = notifications::ingest(&mut tx, &stack.store, &from, source, &read).await;
         let is_news = !stored.expect("stored").charges.is_empty();
         let charge = id(&charge).parse().expect("an id");
-        let open = observations::unhandled(&mut tx, charge)
-            .await
-            .expect("observations");
+        let open = observations::unhandled(&mut tx, charge).await;
+        let open = open.expect("observations").observations;
         for observation in &open {
             let closed = observations::handled(&mut tx, observation)
                 .await

@@ -20,5 +20,6 @@ mod privacy;
 mod recovery;
 mod refunds;
 mod rules;
+mod statements;
 mod temporal;
 mod unknown;

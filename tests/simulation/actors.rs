@@ -154,16 +154,16 @@ pub(super) async fn notified(
         return Ok(None);
     };
     let mut db = acts.store.pool.acquire().await?;
-    let from = addresses::by_path_secret(&mut db, id, &secret).await?;
+    let found = addresses::by_path_secret(&mut db, &acts.store, id, &secret).await?;
     drop(db);
-    let Some(from) = from else { return Ok(None) };
-    let gateway = acts.gateway(from.id).await?;
+    let Some(found) = found else { return Ok(None) };
+    let (gateway, known) = acts.notification_reader(&found).await?;
+    let from = found.connection;
     let received = Received {
         headers: sent.headers.clone(),
         body: sent.body.clone().into_bytes(),
         at,
     };
-    let known = acts.registrations(&from).await?;
     let Ok(read) = gateway.notification(&received, &known) else {
         if acts.unproved(&from).await? {
             acts.register_again(&from).await?;

@@ -15,6 +15,7 @@ pub mod receiver;
 #[path = "../simulation/mod.rs"]
 pub mod simulation;
 pub mod simulator;
+pub mod sql_proxy;
 pub mod stack;
 pub mod statements;
 

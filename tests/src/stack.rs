@@ -21,7 +21,7 @@ use temporalio_client::{
 use url::Url;
 use uuid::Uuid;
 
-use crate::{Api, MerchantServer, Proxy, Simulator, connections::connect};
+use crate::{Api, MerchantServer, Proxy, Simulator, connections::connect, sql_proxy::SqlProxy};
 
 /// Maximum number of polls; more than any list of a test takes.
 const POLL_ROUNDS: usize = 20;
@@ -37,6 +37,8 @@ pub struct Options {
     /// Maximum time that a caller waits for a charge, in seconds.
     pub answer_within_s: u64,
     pub timing: Timing,
+    /// True to record the statements on the database.
+    pub records_statements: bool,
 }
 
 impl Default for Options {
@@ -48,6 +50,7 @@ impl Default for Options {
             max_waiting_callers: 5_000,
             answer_within_s: 8,
             timing: brisk(),
+            records_statements: false,
         }
     }
 }
@@ -67,6 +70,8 @@ pub struct Stack {
     pub addresses: Vec<(GatewayKind, Url)>,
     /// Proxy to Temporal.
     pub temporal: Proxy,
+    /// Proxy to the database, if its statements are recorded.
+    pub sql: Option<SqlProxy>,
     /// Configuration with the services' own addresses, without proxies.
     pub services: Config,
     pub running: Running,
@@ -135,10 +140,17 @@ impl Stack {
         let simulators = simulate().await?;
         let services = config(&simulators, &options).await?;
         let temporal = Proxy::to(&services.temporal_url).await;
-        let config = Config {
+        let mut config = Config {
             temporal_url: temporal.url.clone(),
             ..services.clone()
         };
+        let mut sql = None;
+        if options.records_statements {
+            let database: Url = config.database_url.expose_secret().parse()?;
+            let proxy = SqlProxy::to(&database).await;
+            config.database_url = SecretString::from(proxy.url.as_str());
+            sql = Some(proxy);
+        }
         if options.complete {
             migrate::migrate(&config).await?;
         } else {
@@ -188,6 +200,7 @@ impl Stack {
             merchant_server,
             addresses,
             temporal,
+            sql,
             services,
             running,
             simulators,

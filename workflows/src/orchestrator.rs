@@ -9,9 +9,11 @@ use activities::{
     notifications::Ingested,
 };
 use gateways::{Entries, Gateway, Registration};
-use schemas::id::{ChargeId, ConnectionId, EndpointId, MerchantId, RefundId};
+use schemas::id::{ChargeId, EndpointId, MerchantId, RefundId};
 use store::{
-    StoreError, connections::Connection, deliveries::PendingDelivery,
+    StoreError,
+    connections::{Connection, addresses::AddressedConnection},
+    deliveries::PendingDelivery,
     notifications::NotificationSource,
 };
 use tokio_util::task::TaskTracker;
@@ -65,9 +67,12 @@ impl Orchestrator {
         self.activities.accept_charge(wanted).await
     }
 
-    /// Returns the gateway client of a connection, to verify and read its notifications.
-    pub async fn gateway(&self, connection: ConnectionId) -> Result<Arc<dyn Gateway>, StoreError> {
-        self.activities.gateway(connection).await
+    /// Returns the gateway client that verifies and reads a connection's notifications, and the secrets that prove them now.
+    pub async fn notification_reader(
+        &self,
+        about: &AddressedConnection,
+    ) -> Result<(Arc<dyn Gateway>, Vec<Registration>), StoreError> {
+        self.activities.notification_reader(about).await
     }
 
     /// Wakes the charge's workflow, or starts it if it is closed or unknown. While Temporal is down, this process takes the step itself.
@@ -77,11 +82,6 @@ impl Orchestrator {
             return self.temporal.wake_charge(merchant, charge).await;
         }
         Box::pin(self.activities.advance_directly(charge)).await;
-    }
-
-    /// Returns the secrets that verify a connection's notifications now.
-    pub async fn registrations(&self, from: &Connection) -> Result<Vec<Registration>, StoreError> {
-        self.activities.registrations(from).await
     }
 
     /// Counts a notification at a connection's own address that failed verification. After several of them the merchant is alerted, and our

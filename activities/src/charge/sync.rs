@@ -197,17 +197,11 @@ impl Activities {
     /// connection: a gateway may be slow.
     async fn gather_evidence(&self, id: ChargeId) -> Result<Evidence, StoreError> {
         let mut db = self.store.pool.acquire().await?;
-        let rows = attempts::of_charge(&mut db, id).await?;
-        let reported = observations::unhandled(&mut db, id).await?;
-        let late = charges::late_check(&mut db, id).await?;
-        let recorded = reversal::recorded_payments(&mut db, id).await?;
-        drop(db);
-        let mut evidence = Evidence {
-            recorded,
-            ..Evidence::default()
-        };
+        let unhandled = observations::unhandled(&mut db, id).await?;
+        let late = unhandled.is_late;
+        let mut evidence = Evidence::default();
         let mut hints: BTreeMap<AttemptId, Vec<Observation>> = BTreeMap::new();
-        for mut observation in reported {
+        for mut observation in unhandled.observations {
             match observation.observed.take() {
                 Some(json) => {
                     let observed = serde_json::from_value(json).map_err(|error| {
@@ -221,6 +215,12 @@ impl Activities {
                     .push(observation),
             }
         }
+        if hints.is_empty() && !late {
+            return Ok(evidence);
+        }
+        let rows = attempts::of_charge(&mut db, id).await?;
+        evidence.recorded = reversal::recorded_payments(&mut db, id).await?;
+        drop(db);
         let late = rows.iter().filter(|row| {
             let ended = matches!(row.state, AttemptState::Voided | AttemptState::Absent);
             late && ended && !hints.contains_key(&row.id)

@@ -9,13 +9,14 @@ use schemas::{
     next_action::NextAction,
     route::RouteReason,
 };
+use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
     StoreError,
-    error::{from_json_or_default, parse, to_json},
+    error::{from_json, from_json_or_default, parse, to_json},
     sweep::interval,
 };
 
@@ -125,6 +126,7 @@ impl AttemptOutcome {
     }
 }
 
+#[derive(Deserialize)]
 struct AttemptColumns {
     id: Uuid,
     merchant_id: Uuid,
@@ -200,6 +202,13 @@ impl AttemptColumns {
             duration_ms: self.duration_ms,
         })
     }
+}
+
+/// Reads rows that were selected as a JSON array. `None` is an empty one.
+pub(crate) fn read_all(rows: Option<Value>) -> Result<Vec<AttemptRow>, StoreError> {
+    let rows: Vec<AttemptColumns> =
+        rows.map_or_else(|| Ok(Vec::new()), |rows| from_json("attempts", rows))?;
+    rows.into_iter().map(AttemptColumns::read).collect()
 }
 
 /// Returns a charge's attempts in order.

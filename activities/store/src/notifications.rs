@@ -1,5 +1,7 @@
 //! Notifications from gateways. The raw body is sealed; its facts are matched by reference to attempts of the same connection.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use schemas::id::{AttemptId, ChargeId, ConnectionId, NotificationId};
 use serde_json::Value;
@@ -81,14 +83,16 @@ pub async fn ingest(
         NotificationSource::Listed => None,
     };
     let mut stored = IngestSummary::default();
-    let (mut ours, mut about) = (false, Vec::new());
+    let (mut ours, mut about) = (false, BTreeMap::new());
     for notice in &read.notices {
         match match_notice(db, from.id, notice).await? {
             Match::Ours(charge, attempt) => {
                 ours = true;
-                about.push(charge);
                 let written =
                     store_observation(db, from, notification, notice, (charge, attempt)).await?;
+                if let Some(payer) = written.payer {
+                    about.insert(payer, written.payer_key);
+                }
                 if let (true, NotificationSource::Again(body)) = (written.is_erased, source) {
                     erase::delete_body(db, body.uuid()).await?;
                 }
@@ -120,7 +124,7 @@ async fn store_raw(
     db: &mut PgConnection,
     store: &Store,
     from: &Connection,
-    (id, about): (Uuid, &[ChargeId]),
+    (id, about): (Uuid, &BTreeMap<Uuid, Option<Vec<u8>>>),
     (body, unreadable): (&[u8], Option<&str>),
 ) -> Result<(), StoreError> {
     let merchant = from.merchant.uuid();
@@ -212,12 +216,15 @@ async fn paid_attempt(
 }
 
 /// Result of writing a fact.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Written {
     /// True if it is not handled.
     is_open: bool,
     /// True if the charge's payer was erased.
     is_erased: bool,
+    payer: Option<Uuid>,
+    /// Wrapped key of the payer. `None` once the payer is erased.
+    payer_key: Option<Vec<u8>>,
 }
 
 /// Writes a fact. A fact that is older than the last applied one of its attempt becomes a hint and is not applied, and so does a repetition
@@ -236,7 +243,7 @@ async fn store_observation(
                            where applied.charge_id = $6 and applied.attempt_id = $7 and applied.handled_at is not null
                              and applied.stated_at > $11) as is_late),
                 payer as materialized (
-                    select data_key is null as is_erased from payers
+                    select id, data_key, data_key is null as is_erased from payers
                      where id = (select payer_id from charges where id = $6) for key share)
            insert into observations (connection_id, dedupe_key, merchant_id, mode, notification_id, charge_id, attempt_id,
                                            event, observed, handled_at, stated_at)
@@ -248,7 +255,8 @@ async fn store_observation(
                   observed = case when observations.handled_at is null then observations.observed end,
                   handled_at = case when $12 then observations.handled_at else excluded.handled_at end
             where excluded.notification_id is not null
-           returning handled_at is null as "is_open!", coalesce((select is_erased from payer), true) as "is_erased!""#,
+           returning handled_at is null as "is_open!", coalesce((select is_erased from payer), true) as "is_erased!",
+                     (select id from payer) as payer, (select data_key from payer) as payer_key"#,
         from.id.uuid(),
         notice.dedupe_key,
         from.merchant.uuid(),

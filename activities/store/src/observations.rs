@@ -24,31 +24,52 @@ pub struct Observation {
 /// Maximum number of facts that one check handles; the next check handles the rest.
 const LIMIT: i64 = 100;
 
-/// Returns a charge's unhandled facts in order of arrival.
-pub async fn unhandled(
-    db: &mut PgConnection,
-    charge: ChargeId,
-) -> Result<Vec<Observation>, StoreError> {
+/// What a charge must be synced with.
+#[derive(Debug, Default)]
+pub struct Unhandled {
+    /// Unhandled facts in order of arrival.
+    pub observations: Vec<Observation>,
+    /// True if the charge can no longer be paid and is due for a check for late money.
+    pub is_late: bool,
+}
+
+/// Returns a charge's unhandled facts.
+pub async fn unhandled(db: &mut PgConnection, charge: ChargeId) -> Result<Unhandled, StoreError> {
     let rows = sqlx::query!(
-        "select connection_id, dedupe_key, attempt_id, event, observed, received_count, checks
-           from observations
-          where charge_id = $1 and handled_at is null
-          order by received_at, dedupe_key limit $2",
+        r#"select coalesce(c.status in ('expired', 'canceled') and c.next_check_at <= app_now(), false) as "is_late!",
+                  o.connection_id as "connection_id?", o.dedupe_key as "dedupe_key?", o.attempt_id as "attempt_id?",
+                  o.event as "event?", o.observed, o.received_count as "received_count?", o.checks as "checks?"
+             from charges c
+             left join lateral (
+                      select connection_id, dedupe_key, attempt_id, event, observed, received_count, checks, received_at
+                        from observations where charge_id = c.id and handled_at is null
+                       order by received_at, dedupe_key limit $2) o on true
+            where c.id = $1
+            order by o.received_at, o.dedupe_key"#,
         charge.uuid(),
         LIMIT,
     )
     .fetch_all(db)
     .await?;
-    let observations = rows.into_iter().map(|row| Observation {
-        connection: row.connection_id.into(),
-        dedupe_key: row.dedupe_key,
-        attempt: row.attempt_id.into(),
-        event: row.event,
-        observed: row.observed,
-        received_count: row.received_count,
-        checks: row.checks,
-    });
-    Ok(observations.collect())
+    let mut unhandled = Unhandled::default();
+    for row in rows {
+        unhandled.is_late = row.is_late;
+        let (Some(connection), Some(dedupe_key), Some(attempt), Some(event)) =
+            (row.connection_id, row.dedupe_key, row.attempt_id, row.event)
+        else {
+            continue;
+        };
+        unhandled.observations.push(Observation {
+            connection: connection.into(),
+            dedupe_key,
+            attempt: attempt.into(),
+            event,
+            observed: row.observed,
+            received_count: row.received_count.unwrap_or_default(),
+            checks: row.checks.unwrap_or_default(),
+        });
+    }
+    Ok(unhandled)
 }
 
 /// Closes a fact, unless it was repeated in the meantime. A repeated fact is not applied again; it becomes a hint. Returns true if it was

@@ -33,9 +33,9 @@ pub struct Backlog {
 /// Message to write. Its key is its subject.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
-    topic: Topic,
-    key: String,
-    message: serde_json::Value,
+    pub(crate) topic: Topic,
+    pub(crate) key: String,
+    pub(crate) message: serde_json::Value,
 }
 
 impl NewMessage {

@@ -7,10 +7,16 @@ use schemas::{
     payment::{Payment, PaymentStatus},
     payment_method::PaymentMethodKind,
 };
+use serde::Deserialize;
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, charges::LockedCharge, error::parse};
+use crate::{
+    StoreError,
+    charges::LockedCharge,
+    error::{from_json, parse},
+};
 
 /// Payment to record.
 #[derive(Debug)]
@@ -57,6 +63,7 @@ pub struct PaymentRow {
     pub reversed_at: Option<DateTime<Utc>>,
 }
 
+#[derive(Deserialize)]
 struct PaymentColumns {
     id: Uuid,
     charge_id: Uuid,
@@ -168,6 +175,13 @@ pub async fn record(
         }
     }
     Ok(is_new)
+}
+
+/// Reads rows that were selected as a JSON array. `None` is an empty one.
+pub(crate) fn read_all(rows: Option<Value>) -> Result<Vec<PaymentRow>, StoreError> {
+    let rows: Vec<PaymentColumns> =
+        rows.map_or_else(|| Ok(Vec::new()), |rows| from_json("payments", rows))?;
+    rows.into_iter().map(PaymentColumns::read).collect()
 }
 
 /// Returns the payments of the given charges, oldest first.

@@ -114,8 +114,17 @@ pub async fn lock(
                   c.description, c.metadata, c.fallbacks, c.status, c.amount_paid, c.amount_refunded, c.amount_refund_pending,
                   c.amount_disputed, c.failure, c.event_sequence, c.next_check_at, c.checks, c.expires_at, c.cancel_requested_at,
                   c.created_at, c.paid_at, c.expired_at, c.canceled_at, c.failed_at, m.settings,
-                  exists (select from payments where charge_id = c.id) as "has_payments!",
                   exists (select from disputes where charge_id = c.id) as "has_disputes!",
+                  (select jsonb_agg(to_jsonb(attempt) order by n)
+                     from (select id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, policy_version, state,
+                                  lease_owner, deadline_at, lease_expires_at, error_class, error_code, error_message,
+                                  gateway_charge_id, next_action, late_answer, voiding, voids, rejected_at, alerted_at,
+                                  next_check_at, checks, searched_at, started_at, answered_at, ended_at, duration_ms
+                             from attempts where charge_id = c.id) attempt) as attempts,
+                  (select jsonb_agg(to_jsonb(payment) order by id)
+                     from (select id, charge_id, attempt_id, connection_id, gateway, gateway_payment_id, end_to_end_id, amount,
+                                  method, fee, fee_is_estimated, net, installments, settles_on, settled_on, paid_at, reversed_at
+                             from payments where charge_id = c.id) payment) as payments,
                   app_now() as "now!"
              from charges c
              join merchants m on m.id = c.merchant_id
@@ -125,12 +134,6 @@ pub async fn lock(
     )
     .fetch_one(&mut *db)
     .await?;
-    let attempts = attempts::of_charge(db, id).await?;
-    let payments = if row.has_payments {
-        payments::of_charges(db, &[id.uuid()]).await?
-    } else {
-        Vec::new()
-    };
     let mut charge = LockedCharge {
         id,
         merchant: merchant.into(),
@@ -163,8 +166,8 @@ pub async fn lock(
         failed_at: row.failed_at,
         settings: merchants::settings(merchant.into(), &row.settings),
         now: row.now,
-        attempts,
-        payments,
+        attempts: attempts::read_all(row.attempts)?,
+        payments: payments::read_all(row.payments)?,
         has_disputes: row.has_disputes,
         payer_sealed: row.payer_sealed,
         payer_key: row.payer_key,
@@ -279,16 +282,4 @@ pub async fn remember_payer_at(
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// Returns true if a charge that can no longer be paid is due for a check for late money.
-pub async fn late_check(db: &mut PgConnection, id: ChargeId) -> Result<bool, StoreError> {
-    let due = sqlx::query_scalar!(
-        r#"select status in ('expired', 'canceled') and next_check_at is not null and next_check_at <= app_now() as "due!"
-             from charges where id = $1"#,
-        id.uuid(),
-    )
-    .fetch_optional(db)
-    .await?;
-    Ok(due.unwrap_or(false))
 }

@@ -1,4 +1,4 @@
-//! Writes what changed of a locked charge: one statement per changed row, one for all events with their deliveries, one for the messages.
+//! Writes what changed of a locked charge: one statement per changed row, one for all events with their deliveries and messages.
 
 use chrono::{DateTime, Utc};
 use schemas::{
@@ -37,8 +37,13 @@ pub async fn save(
     if charge.pending.columns.as_ref() != Some(&charge.columns()) {
         update(db, charge).await?;
     }
-    let due = events::append_all(db, &charge.pending.events).await?;
-    outbox::insert_all(db, &charge.pending.messages).await?;
+    let (events, messages) = (&charge.pending.events, &charge.pending.messages);
+    let due = if events.is_empty() {
+        outbox::insert_all(db, messages).await?;
+        Vec::new()
+    } else {
+        events::append_all(db, events, messages).await?
+    };
     charge.mark_saved();
     Ok(due)
 }

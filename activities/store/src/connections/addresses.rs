@@ -7,7 +7,10 @@ use sqlx::PgConnection;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::{Connection, find};
+use super::{
+    Connection, Row,
+    registrations::{self, Registration},
+};
 use crate::{
     Store, StoreError,
     vault::{self, EncryptionContext},
@@ -115,25 +118,59 @@ pub async fn former(
     })?))
 }
 
+/// Connection that a notification was sent to, with all that verifies it.
+#[derive(Clone, Debug)]
+pub struct AddressedConnection {
+    pub connection: Connection,
+    /// Newest version of its credentials.
+    pub credential_version: i32,
+    /// Secrets that are valid now, newest first.
+    pub registrations: Vec<Registration>,
+}
+
 /// Returns the connection if the path's secret is valid for it: the newest one, or a former one that has not expired.
 pub async fn by_path_secret(
     db: &mut PgConnection,
+    store: &Store,
     id: ConnectionId,
     secret: &SecretString,
-) -> Result<Option<Connection>, StoreError> {
-    let hashes = sqlx::query_scalar!(
-        r#"select path_secret_hashes
+) -> Result<Option<AddressedConnection>, StoreError> {
+    let row = sqlx::query!(
+        r#"select c.id, c.merchant_id, c.mode, c.gateway, c.label, c.status, c.fingerprint,
+                  c.path_secret_hashes
                   || array(select hash from former_path_secrets
-                            where connection_id = $1 and (expires_at is null or expires_at > app_now())) as "hashes!"
-             from gateway_connections where id = $1"#,
-        id.uuid()
+                            where connection_id = $1 and (expires_at is null or expires_at > app_now())) as "hashes!",
+                  (select max(version) from gateway_credentials where connection_id = c.id) as "credential_version!",
+                  (select jsonb_agg(to_jsonb(registration) order by id desc)
+                     from (select id, gateway_id, encode(secret_sealed, 'hex') as secret, valid_until
+                             from notification_registrations
+                            where connection_id = $1 and (valid_until is null or valid_until > app_now())
+                            order by id desc limit $2) registration) as registrations
+             from gateway_connections c where c.id = $1"#,
+        id.uuid(),
+        registrations::LIMIT,
     )
     .fetch_optional(&mut *db)
     .await?;
+    let Some(row) = row else { return Ok(None) };
     let given = vault::fingerprint(secret.expose_secret());
-    let known = hashes
-        .unwrap_or_default()
-        .iter()
-        .any(|hash| bool::from(hash.ct_eq(&given)));
-    if known { find(db, id).await } else { Ok(None) }
+    let known = row.hashes.iter().any(|hash| bool::from(hash.ct_eq(&given)));
+    if !known {
+        return Ok(None);
+    }
+    let key = store.merchant_key(db, row.merchant_id).await?;
+    Ok(Some(AddressedConnection {
+        registrations: registrations::read_all(&key, row.merchant_id, row.registrations)?,
+        credential_version: row.credential_version,
+        connection: Row {
+            id: row.id,
+            merchant_id: row.merchant_id,
+            mode: row.mode,
+            gateway: row.gateway,
+            label: row.label,
+            status: row.status,
+            fingerprint: row.fingerprint,
+        }
+        .read()?,
+    }))
 }

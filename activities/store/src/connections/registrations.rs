@@ -4,11 +4,18 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rand::Rng;
 use schemas::id::ConnectionId;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Connection;
-use crate::{Store, StoreError, sweep::interval, vault::EncryptionContext};
+use crate::{
+    Store, StoreError,
+    error::from_json,
+    sweep::interval,
+    vault::{DataKey, EncryptionContext},
+};
 
 /// Secret with the registration that it belongs to.
 #[derive(Clone, Debug)]
@@ -24,7 +31,7 @@ pub struct Registration {
 /// Length of our tokens in bytes.
 const TOKEN_BYTES: usize = 32;
 /// Maximum number of secrets of a connection that are valid at a time.
-const LIMIT: i64 = 50;
+pub(super) const LIMIT: i64 = 50;
 
 fn place(merchant: Uuid, id: Uuid) -> EncryptionContext {
     EncryptionContext::new(merchant, "notification_registrations", "secret_sealed", id)
@@ -35,6 +42,43 @@ pub fn new_token() -> SecretString {
     let mut bytes = [0; TOKEN_BYTES];
     rand::rng().fill_bytes(&mut bytes);
     hex::encode(bytes).into()
+}
+
+/// Registration as selected in JSON.
+#[derive(Deserialize)]
+struct SealedRegistration {
+    id: Uuid,
+    gateway_id: Option<String>,
+    /// In hexadecimal digits.
+    secret: String,
+    valid_until: Option<DateTime<Utc>>,
+}
+
+/// Opens registrations that were selected as a JSON array. `None` is an empty one.
+pub(super) fn read_all(
+    key: &DataKey,
+    merchant: Uuid,
+    rows: Option<Value>,
+) -> Result<Vec<Registration>, StoreError> {
+    let corrupt = |why: &dyn std::fmt::Display| {
+        StoreError::corrupt("notification_registrations.secret_sealed", why)
+    };
+    let rows: Vec<SealedRegistration> = match rows {
+        Some(rows) => from_json("notification_registrations", rows)?,
+        None => Vec::new(),
+    };
+    let opened = rows.into_iter().map(|row| {
+        let sealed = hex::decode(&row.secret).map_err(|why| corrupt(&why))?;
+        let plain = key.open(&place(merchant, row.id), &sealed)?;
+        let secret = std::str::from_utf8(&plain).map_err(|why| corrupt(&why))?;
+        Ok(Registration {
+            id: row.id,
+            gateway_id: row.gateway_id,
+            secret: secret.into(),
+            valid_until: row.valid_until,
+        })
+    });
+    opened.collect()
 }
 
 /// Returns the secrets that are valid now, newest first.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, deliveries::PendingDelivery, error::to_json};
+use crate::{StoreError, deliveries::PendingDelivery, error::to_json, outbox::NewMessage};
 
 pub mod list;
 pub mod order;
@@ -45,14 +45,15 @@ pub async fn append(
     db: &mut PgConnection,
     new: NewEvent,
 ) -> Result<Vec<PendingDelivery>, StoreError> {
-    append_all(db, &[new]).await
+    append_all(db, &[new], &[]).await
 }
 
-/// Writes the events of one merchant and mode, and one delivery of each for each endpoint that subscribes to it, in one statement. Returns
-/// the deliveries to start after the commit. Deliveries to paused and draining endpoints are parked: their endpoints start them.
+/// Writes the events of one merchant and mode, and one delivery of each for each endpoint that subscribes to it, and the messages, in one
+/// statement. Returns the deliveries to start after the commit. Deliveries to paused and draining endpoints are parked: their endpoints start them.
 pub async fn append_all(
     db: &mut PgConnection,
     new: &[NewEvent],
+    messages: &[NewMessage],
 ) -> Result<Vec<PendingDelivery>, StoreError> {
     let Some(first) = new.first() else {
         return Ok(Vec::new());
@@ -64,8 +65,19 @@ pub async fn append_all(
     let subject_ids: Vec<_> = new.iter().map(|e| e.subject_id).collect();
     let sequences: Vec<_> = new.iter().map(|e| e.sequence).collect();
     let data: Vec<_> = new.iter().map(|e| e.data.clone()).collect();
+    let topics: Vec<_> = messages
+        .iter()
+        .map(|m| m.topic.as_ref().to_owned())
+        .collect();
+    let keys: Vec<_> = messages.iter().map(|m| m.key.clone()).collect();
+    let bodies: Vec<_> = messages.iter().map(|m| m.message.clone()).collect();
     let rows = sqlx::query!(
-        r#"with new as materialized (
+        r#"with message as (
+               insert into outbox (topic, key, message)
+               select topic, key, message
+                 from unnest($9::text[], $10::text[], $11::jsonb[]) with ordinality as m (topic, key, message, position)
+                order by position),
+           new as materialized (
                select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::jsonb[])
                           with ordinality as n (id, type, subject_type, subject_id, sequence, data, position)),
            event as (
@@ -93,6 +105,9 @@ pub async fn append_all(
         &data,
         first.merchant.uuid(),
         first.mode.as_ref(),
+        &topics,
+        &keys,
+        &bodies,
     )
     .fetch_all(db)
     .await?;

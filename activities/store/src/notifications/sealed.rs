@@ -1,7 +1,8 @@
 //! Sealed raw bodies. Each has its own key, which is wrapped by the key of every payer that the body is about. Therefore erasing one of
 //! these payers erases the body.
 
-use schemas::id::ChargeId;
+use std::collections::BTreeMap;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -30,36 +31,27 @@ pub struct SealedBody {
     pub payers: Vec<Uuid>,
 }
 
-/// Seals a body about these charges. Returns `None` if one of their payers was erased: the body must not be stored.
+/// Seals a body about these payers, each with its wrapped key, read while the payer was locked. Returns `None` if one of them was erased: the
+/// body must not be stored.
 pub(super) async fn seal(
     db: &mut PgConnection,
     store: &Store,
     (merchant, notification): (Uuid, Uuid),
-    about: &[ChargeId],
+    about: &BTreeMap<Uuid, Option<Vec<u8>>>,
     body: &[u8],
 ) -> Result<Option<SealedBody>, StoreError> {
-    let about: Vec<Uuid> = about.iter().map(|charge| charge.uuid()).collect();
-    let rows = sqlx::query!(
-        "select p.id, p.data_key from payers p
-          where p.merchant_id = $1 and p.id in (select payer_id from charges where id = any($2))
-          order by p.id",
-        merchant,
-        &about,
-    )
-    .fetch_all(&mut *db)
-    .await?;
     let merchant_key = store.merchant_key(db, merchant).await?;
     let own_key = DataKey::random();
     let place = key_place(merchant, notification);
     let mut sealed_key = merchant_key.wrap(&place, &own_key);
-    let mut payers = Vec::with_capacity(rows.len());
-    for row in rows {
-        let Some(wrapped) = row.data_key else {
+    let mut payers = Vec::with_capacity(about.len());
+    for (payer, wrapped) in about {
+        let Some(wrapped) = wrapped else {
             return Ok(None);
         };
-        let key = merchant_key.unwrap(&payers::key_place(merchant, row.id), &wrapped)?;
+        let key = merchant_key.unwrap(&payers::key_place(merchant, *payer), wrapped)?;
         sealed_key = key.seal(&place, &sealed_key);
-        payers.push(row.id);
+        payers.push(*payer);
     }
     Ok(Some(SealedBody {
         merchant,
