@@ -33,6 +33,10 @@ const SYNC_FOR: Duration = Duration::from_hours(30 * 24);
 /// Time until the deadline beyond the call: for the read before it and for writing its outcome.
 const SLACK: Duration = Duration::from_secs(15);
 
+/// Message of the alert about refused credentials.
+const REFUND_DENIED: &str =
+    "the gateway refused a refund: check the connection's credentials, permissions and limits";
+
 /// Action to take at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RefundMode {
@@ -334,8 +338,9 @@ impl Activities {
                 refunds::set_sent(&mut tx, row.id, false).await?;
             }
             if error.class == ErrorClass::Denied && row.checks == 0 {
-                let failure = alerts::raise(&mut tx, row.connection, &error.code, &error.message);
-                applied.due.extend(failure.await?);
+                // The gateway's message may repeat the payer's data, and an alert is not erased with the payer.
+                let alert = alerts::raise(&mut tx, row.connection, &error.code, REFUND_DENIED);
+                applied.due.extend(alert.await?);
             }
         }
         let step = self.next_check(&mut tx, &charge, call.id).await?;

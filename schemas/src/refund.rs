@@ -66,6 +66,7 @@ impl RefundStatus {
     JsonSchema,
     AsRefStr,
     Display,
+    EnumIter,
     EnumString,
 )]
 #[serde(rename_all = "snake_case")]

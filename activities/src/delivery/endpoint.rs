@@ -41,11 +41,8 @@ impl Activities {
         let Some(endpoint) = webhook_endpoints::lock(&mut tx, id).await? else {
             return Ok(DeliveryStep::Done);
         };
-        let check_at = match endpoint.next_check_at {
-            Some(at) => at,
-            // paused by an older version, which stored its probes elsewhere
-            None if endpoint.status == WebhookEndpointStatus::Paused => endpoint.now,
-            None => return Ok(DeliveryStep::Done),
+        let Some(check_at) = endpoint.next_check_at else {
+            return Ok(DeliveryStep::Done);
         };
         if check_at > endpoint.now + delta(EARLY) {
             return Ok(next_check(&endpoint));
