@@ -384,7 +384,7 @@ impl Activities {
                 ))
             }
             RefundOutcome::Failed(_) | RefundOutcome::Nothing if is_over => {
-                let why = "the gateway could not tell what became of the refund";
+                let why = "the gateway does not state what became of the refund";
                 Some((RefundStatus::NeedsReview, Some(failure("unsettled", why))))
             }
             _ => None,

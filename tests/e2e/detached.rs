@@ -199,7 +199,7 @@ impl Drop for Child {
 async fn a_process_of_its_own() {
     #[expect(
         clippy::disallowed_methods,
-        reason = "what a test tells its own process is no configuration"
+        reason = "a variable that a test sets for its own process is no configuration"
     )]
     let Ok(file) = std::env::var(ADDRESS_FILE) else {
         return;

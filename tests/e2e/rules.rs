@@ -75,7 +75,7 @@ async fn an_attempt_that_left_nothing_is_searched_for_and_then_reported() {
     assert_eq!(
         stack.api.attempts(id).await[0]["state"],
         "abandoned",
-        "not found says nothing"
+        "not found proves nothing"
     );
     let raised = stack
         .api

@@ -137,21 +137,21 @@ impl Database {
             )
             .await?;
         let mut again = "set session_replication_role = replica; begin;".to_owned();
-        run(&mut self.watcher, "create schema kept").await?;
+        run(&mut self.watcher, "create schema saved").await?;
         for table in tables {
             let (name, columns): (String, String) = (table.get("name"), table.get("columns"));
             again.push_str(&["delete from ", &name, ";"].concat());
             run(
                 &mut self.watcher,
-                &format!("create table kept.{name} as select {columns} from public.{name}"),
+                &format!("create table saved.{name} as select {columns} from public.{name}"),
             )
             .await?;
             let kept = self
-                .rows(&format!("select count(*) as n from kept.{name}"))
+                .rows(&format!("select count(*) as n from saved.{name}"))
                 .await?;
             if kept[0].get::<i64, _>("n") > 0 {
                 let insert = format!(
-                    "insert into {name} ({columns}) overriding system value select {columns} from kept.{name};"
+                    "insert into {name} ({columns}) overriding system value select {columns} from saved.{name};"
                 );
                 again.push_str(&insert);
             }
@@ -191,7 +191,7 @@ impl Database {
     /// Returns the rows of a query.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the simulation looks at the tables from outside, with queries that are no part of the store"
+        reason = "the simulation reads the tables from outside, with queries that are no part of the store"
     )]
     pub(super) async fn rows(&mut self, query: &str) -> anyhow::Result<Vec<PgRow>> {
         let found = sqlx::query(AssertSqlSafe(query.to_owned()))
