@@ -10,6 +10,7 @@
 #   stack.sh end NAME                              stop it
 #   stack.sh wait-http NAME URL SECONDS            wait until it answers
 #
+# TEMPORAL=postgres runs Temporal's official server on this PostgreSQL, instead of the dev server.
 # State is in $STATE (.run), fetched tools in $TOOLS ($STATE/tools), which several stacks may share.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,8 +24,12 @@ TOOLS=$(cd "$TOOLS" && pwd)
 VENV=$TOOLS/venv
 KAFKA_LIBS=$TOOLS/kafka
 : "${TEMPORAL_PORT:=7233}" "${TEMPORAL_UI_PORT:=8233}" "${TEMPORAL_HTTP_PORT:=7243}" "${TEMPORAL_METRICS_PORT:=9797}"
+: "${TEMPORAL_HISTORY_PORT:=7234}" "${TEMPORAL_MATCHING_PORT:=7235}" "${TEMPORAL_WORKER_PORT:=7239}"
+: "${TEMPORAL:=dev}" "${TEMPORAL_DATABASE:=temporal}"
+TEMPORAL_SOURCE=$(cd "$here/../temporal" && pwd)
 : "${POSTGRES_PORT:=5433}" "${KAFKA_PORT:=9092}" "${KAFKA_CONTROLLER_PORT:=9093}"
 SERVICES=(postgres temporal kafka)
+case $TEMPORAL in dev | postgres) ;; *) echo "TEMPORAL is '$TEMPORAL': choose dev (the default) or postgres" >&2 && exit 2 ;; esac
 for part in process tools postgres temporal kafka; do
     # shellcheck source=/dev/null
     . "$here/$part.sh"
@@ -127,7 +132,7 @@ signal) signal "$@" ;;
 end) end "$@" ;;
 wait-http) wait_http "$@" ;;
 *)
-    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
