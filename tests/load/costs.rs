@@ -1,4 +1,4 @@
-//! Statements, transactions and requests to Temporal of one charge, one payment, one delivery and one life, counted one at a time on an
+//! Statements, commits and requests to Temporal of one charge, one payment, one delivery and one life, counted one at a time on an
 //! otherwise idle stack.
 
 use std::time::Duration;
@@ -116,8 +116,8 @@ impl Costs {
         ];
         let mut text = format!(
             "Counts of one unit of work, mean of {}, one at a time, less those of the idle stack ({:.1} statements/s, {:.1} requests/s):\n\n\
-             | | statements | commits | transactions, single statements included | requests to Temporal | requests by operation |\n\
-             | --- | --- | --- | --- | --- | --- |\n",
+             | | statements | commits | requests to Temporal | requests by operation |\n\
+             | --- | --- | --- | --- | --- |\n",
             self.samples, self.idle.statements, self.idle.requests
         );
         for (name, counted) in kinds {
@@ -129,10 +129,9 @@ impl Costs {
                 .map(|(name, n)| format!("{name} {n:.1}"))
                 .collect();
             text += &format!(
-                "| {name} | {:.1} | {:.1} | {:.1} | {:.1} | {} |\n",
+                "| {name} | {:.1} | {:.1} | {:.1} | {} |\n",
                 counted.statements,
                 counted.commits,
-                counted.transactions,
                 counted.requests,
                 operations.join(", ")
             );

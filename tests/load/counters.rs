@@ -1,4 +1,4 @@
-//! Counts of statements and transactions on our database, and of requests to Temporal.
+//! Counts of statements and commits on our database, and of requests to Temporal.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,7 +26,6 @@ pub(crate) struct Reading {
     statements: BTreeMap<String, f64>,
     requests: BTreeMap<String, f64>,
     commits: f64,
-    transactions: f64,
 }
 
 /// Counts of one unit of work.
@@ -36,8 +35,6 @@ pub(crate) struct Counted {
     pub statements: f64,
     /// Number of `commit` statements.
     pub commits: f64,
-    /// Number of transactions, single statements included.
-    pub transactions: f64,
     /// Requests to Temporal's frontend, without long polls and heartbeats of workers.
     pub requests: f64,
     pub by_statement: BTreeMap<String, f64>,
@@ -77,17 +74,11 @@ impl Counters {
                 commits += calls;
             }
         }
-        let sql = format!(
-            "select xact_commit::float8 from pg_stat_database where datname = '{}'",
-            self.database
-        );
-        let transactions = self.db.fetch_one(AssertSqlSafe(sql)).await?.try_get(0)?;
         Ok(Reading {
             at: Instant::now(),
             statements,
             requests: requests(&self.metrics).await?,
             commits,
-            transactions,
         })
     }
 }
@@ -114,7 +105,6 @@ impl Reading {
         Counted {
             statements: by_statement.values().sum(),
             commits: each(self.commits, before.commits, idle.commits),
-            transactions: each(self.transactions, before.transactions, idle.transactions),
             requests: by_request.values().sum(),
             by_statement,
             by_request,
@@ -141,7 +131,6 @@ impl Counted {
         Self {
             statements: of(self.statements, other.statements),
             commits: of(self.commits, other.commits),
-            transactions: of(self.transactions, other.transactions),
             requests: of(self.requests, other.requests),
             by_statement: by(&self.by_statement, &other.by_statement),
             by_request: by(&self.by_request, &other.by_request),

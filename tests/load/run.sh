@@ -9,7 +9,7 @@
 #
 # TEMPORAL=postgres measures with Temporal's official server on PostgreSQL, beside the dev server's figures.
 # Each accepts further arguments of tests/load/main.rs after its own. PROFILE_FOLDER=debug tests the program itself; its figures are
-# meaningless.
+# meaningless. LOAD_PREBUILT=1 uses the programs that are there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export STATE=${LOAD_STATE:-$PWD/.test/load} TOOLS=${TOOLS:-$PWD/.run/tools}
@@ -29,9 +29,9 @@ fi
 export POSTGRES_OPTIONS="-c track_commit_timestamp=on -c shared_preload_libraries=pg_stat_statements ${POSTGRES_OPTIONS:-}"
 trap 'deploy/local/stack.sh stop >/dev/null' EXIT
 deploy/local/stack.sh start
-echo "building (the first time takes some minutes)"
 case $PROFILE_FOLDER in release) profile=release ;; *) profile=dev ;; esac
-cargo build --quiet --profile "$profile" -p orchestrator -p simulators -p tests --bin orchestrator --bin simulators --bin load
+[ -n "${LOAD_PREBUILT:-}" ] || echo "building (the first time takes some minutes)"
+[ -n "${LOAD_PREBUILT:-}" ] || cargo build --quiet --profile "$profile" -p orchestrator -p simulators -p tests --bin orchestrator --bin simulators --bin load
 . deploy/local/environment.sh
 
 # each run starts with empty tables and queues
