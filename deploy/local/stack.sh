@@ -45,7 +45,7 @@ start() {
     for service in "${wanted[@]}"; do "start_$service"; done
     for service in "${wanted[@]}"; do
         "await_$service"
-        say "$service is ready ($(address "$service"), ${SECONDS} s)"
+        report "$service is ready ($(address "$service"), ${SECONDS} s)"
     done
 }
 
@@ -81,13 +81,13 @@ status() {
         case " ${seen:-} " in *" $name "*) continue ;; esac
         seen="${seen:-} $name"
         if pid=$(pid_of "$name"); then
-            say "$name runs (pid $pid, $(($(ps -o rss= -p "$pid") / 1024)) MB) $(address "$name")"
+            report "$name runs (pid $pid, $(($(ps -o rss= -p "$pid") / 1024)) MB) $(address "$name")"
         else
-            say "$name is down"
+            report "$name is down"
             down=1
         fi
     done
-    say "logs are in $STATE/logs"
+    report "logs are in $STATE/logs"
     return $down
 }
 
@@ -99,6 +99,7 @@ export ORCHESTRATOR_DATABASE_URL=postgres://orchestrator@127.0.0.1:$POSTGRES_POR
 export ORCHESTRATOR_TEMPORAL_URL=http://127.0.0.1:$TEMPORAL_PORT
 export ORCHESTRATOR_KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT
 export POSTGRES_BIN=$POSTGRES_BIN
+export POSTGRES_SOCKETS=$POSTGRES_SOCKETS
 X
 }
 

@@ -6,6 +6,8 @@ export TEMPORAL_HTTP_PORT=${TEST_TEMPORAL_HTTP_PORT:-17243} TEMPORAL_METRICS_POR
 export TEMPORAL_HISTORY_PORT=${TEST_TEMPORAL_HISTORY_PORT:-17234} TEMPORAL_MATCHING_PORT=${TEST_TEMPORAL_MATCHING_PORT:-17235}
 export TEMPORAL_WORKER_PORT=${TEST_TEMPORAL_WORKER_PORT:-17239}
 export POSTGRES_PORT=${TEST_POSTGRES_PORT:-15433} POSTGRES_FSYNC=off
+# nothing that a test writes outlives the machine
+export POSTGRES_OPTIONS=${POSTGRES_OPTIONS:-"-c full_page_writes=off -c synchronous_commit=off -c jit=off -c max_wal_size=4GB"}
 export KAFKA_PORT=${TEST_KAFKA_PORT:-19092} KAFKA_CONTROLLER_PORT=${TEST_KAFKA_CONTROLLER_PORT:-19093}
 # third parties' documents that the tests read if they are present: tests/specs/README.md
 export TEST_SPECS=${TEST_SPECS:-$TOOLS/specs}

@@ -24,7 +24,7 @@ prerequisites() {
     if [ ${#missing[@]} -gt 0 ]; then
         local install="apt-get install -y --no-install-recommends ${packages[*]}"
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-            say "installing: ${missing[*]}"
+            report "installing: ${missing[*]}"
             { apt-get update && DEBIAN_FRONTEND=noninteractive $install; } >>"$STATE/logs/apt.log" 2>&1 || die "apt-get failed; its log is $STATE/logs/apt.log"
         else
             die "missing: ${missing[*]}. On Debian or Ubuntu: sudo $install"
@@ -94,7 +94,7 @@ temporal_server() {
     local wanted
     wanted=$(cat "$TEMPORAL_SOURCE"/{main.go,go.mod,go.sum} | cksum)
     [ "$(cat "$TOOLS/temporal-server.ok" 2>/dev/null)" = "$wanted" ] && return
-    say "building Temporal's server (the first time takes some minutes)"
+    report "building Temporal's server (the first time takes some minutes)"
     (cd "$TEMPORAL_SOURCE" && go build -trimpath -o "$TOOLS/temporal-server" .) >>"$STATE/logs/temporal-build.log" 2>&1 ||
         die "building Temporal's server failed; its log is $STATE/logs/temporal-build.log"
     echo "$wanted" >"$TOOLS/temporal-server.ok"
