@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Counts words that the project does not use, and documentation that opens with a question word.
 # Usage: tests/words.sh [--list [path]]    `--list` prints each place with the words to use instead.
-# Read: comments of Rust, SQL and shell, prose of Markdown, descriptions in schemas/json; string literals and names of tests in Rust.
+# Read: comments of Rust, SQL, shell and Python, messages of shell and Python, prose of Markdown, descriptions in schemas/json; string
+# literals and names of tests in Rust.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 max_words_per_1000=10 max_question_percent=4 max_in_code=10
@@ -9,7 +10,7 @@ max_words_per_1000=10 max_question_percent=4 max_in_code=10
 list=0 only=
 [ "${1:-}" != --list ] || { list=1; only=${2:-}; }
 
-git ls-files -z -- '*.rs' '*.sql' '*.sh' '*.md' 'schemas/json/*.json' ':!tests/words.sh' ':!tests/specs' |
+git ls-files -z -- '*.rs' '*.sql' '*.sh' '*.py' '*.md' 'schemas/json/*.json' ':!tests/words.sh' ':!tests/specs' |
     { if [ -n "$only" ]; then grep -z "^$only" || true; else cat; fi; } |
     LIST=$list WORDS_MAX=$max_words_per_1000 QUESTIONS_MAX=$max_question_percent CODE_MAX=$max_in_code perl -0 -ne '
     BEGIN {
@@ -74,7 +75,14 @@ git ls-files -z -- '*.rs' '*.sql' '*.sh' '*.md' 'schemas/json/*.json' ':!tests/w
         my ($kind, $text) = ("", "");
         if ($file =~ /\.rs$/) { ($kind, $text) = ($1, $2) if $row =~ m{^\s*(//[/!]?)\s?(.*)$} or $row =~ m{[;,{}()]\s+(//)\s(.*)$}; }
         elsif ($file =~ /\.sql$/) { ($kind, $text) = ("--", $1) if $row =~ /^\s*--\s?(.*)$/; }
-        elsif ($file =~ /\.sh$/) { ($kind, $text) = ("#", $1) if $row =~ /^\s*#(?!!)\s?(.*)$/; }
+        elsif ($file =~ /\.sh$/) {
+            ($kind, $text) = ("#", $1) if $row =~ /^\s*#(?!!)\s?(.*)$/;
+            ($kind, $text) = ("message", $1) if $kind eq "" && $row =~ /\b(?:echo|printf|report|die)\s+["\x27](.*)["\x27]/;
+        }
+        elsif ($file =~ /\.py$/) {
+            ($kind, $text) = ("#", $1) if $row =~ /^\s*#(?!!)\s?(.*)$/ or $row =~ /\s\s#\s(.*)$/;
+            ($kind, $text) = ("message", $1) if $kind eq "" && $row =~ /"([^"]* [^"]*)"/;
+        }
         elsif ($file =~ /\.md$/) {
             $fence = !$fence if $row =~ /^\s*```/;
             ($kind, $text) = ("md", $row) if !$fence && $row =~ /[A-Za-z]/ && $row !~ /^\s*```/;

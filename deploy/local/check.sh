@@ -50,3 +50,8 @@ tests/links.sh
 
 step shell scripts
 for script in deploy/local/*.sh tests/*.sh tests/*/*.sh .ci/run; do bash -n "$script"; done
+
+if command -v gofmt >/dev/null; then
+    step Go
+    [ -z "$(gofmt -l deploy/temporal)" ] || { gofmt -d deploy/temporal && exit 1; }
+fi
