@@ -21,9 +21,11 @@ use store::{
     notifications::NotificationSource,
 };
 use strum::IntoEnumIterator;
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::time::Instant;
 
-use crate::{Activities, alerts, delta};
+use crate::{Activities, alerts, delta, heartbeat::heartbeats};
 
 /// Number of lists of one API that are read concurrently.
 const HEALTHY: usize = 6;
@@ -49,6 +51,25 @@ const WAKE_AT_A_TIME: usize = 8;
 const WAKE_WITHIN: Duration = Duration::from_secs(10);
 /// Maximum jitter added to a pause, in tenths of it.
 const SPREAD: u32 = 2;
+
+/// Activity of the schedule that reads the gateways' lists.
+pub struct PollingActivities(pub Arc<Activities>);
+
+#[activities]
+impl PollingActivities {
+    /// Reads the gateways' lists, in case their notifications were lost.
+    #[activity(name = "poll_connections")]
+    pub async fn poll_connections(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        tokio::select! {
+            read = Box::pin(self.0.poll_connections()) => Ok(read?),
+            never = heartbeats(&ctx) => never,
+        }
+    }
+}
 
 /// Finished part of a lane's work.
 enum Part {
@@ -236,7 +257,7 @@ impl Activities {
     pub(crate) async fn wake_charges(&self, merchant: MerchantId, charges: Vec<ChargeId>) {
         let mut waking = Vec::new();
         for charge in charges {
-            waking.push(self.starter.wake_charge(merchant, charge));
+            waking.push(self.wake_charge(merchant, charge));
         }
         let mut waking = stream::iter(waking).buffer_unordered(WAKE_AT_A_TIME);
         let woken = async { while waking.next().await.is_some() {} };

@@ -22,7 +22,7 @@ use tests::{
 use uuid::Uuid;
 use workflows::{
     charge::ChargeWorkflow, delivery::DeliveryWorkflow, endpoint::EndpointWorkflow,
-    orphan::OrphanWorkflow, refund::RefundWorkflow, sweep::SweepWorkflow,
+    maintenance::SweepWorkflow, orphan::OrphanWorkflow, refund::RefundWorkflow,
 };
 
 /// Kinds of workflows that are recorded.
