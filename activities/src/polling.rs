@@ -46,6 +46,9 @@ const REFUSED: Duration = Duration::from_hours(6);
 /// Age of a list's watermark at which the merchant is alerted.
 const BEHIND: Duration = Duration::from_hours(2);
 const BEHIND_CODE: &str = "catch_up_behind";
+/// Number of consecutive claims of a list that may fail, and the pause between them.
+const CLAIM_TRIES: usize = 5;
+const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 /// Number of charges woken concurrently, and the time limit for that: the sweep wakes the others.
 const WAKE_AT_A_TIME: usize = 8;
 const WAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -73,7 +76,7 @@ impl PollingActivities {
 
 /// Finished part of a lane's work.
 enum Part {
-    Claimed(Option<ClaimedFeed>),
+    Claimed(Result<Option<ClaimedFeed>, StoreError>),
     Read,
 }
 
@@ -104,7 +107,7 @@ impl Activities {
         done.into_iter().collect()
     }
 
-    /// Reads the due lists of one API, a few concurrently.
+    /// Reads the due lists of one API, a few concurrently. A claim that fails ends no read: it is tried again after a pause.
     async fn lane(
         &self,
         of: (GatewayApi, bool),
@@ -114,32 +117,49 @@ impl Activities {
         // claims run beside the reads: a claim that waits for a database connection must not block the reads that hold one
         let mut work = FuturesUnordered::new();
         let (mut reading, mut claims, mut more) = (0, false, true);
+        let mut failed: Vec<StoreError> = Vec::new();
         loop {
             if more && !claims && reading < slots && outside::instant() < end {
-                work.push(self.claim(of).boxed());
+                work.push(self.claim(of, failed.len()).boxed());
                 claims = true;
             }
-            match work.next().await.transpose()? {
-                None => return Ok(()),
-                Some(Part::Claimed(None)) => (claims, more) = (false, false),
-                Some(Part::Claimed(Some(claimed))) => {
+            match work.next().await {
+                // only an error after which no claim succeeded is returned
+                None => return failed.pop().map_or(Ok(()), Err),
+                Some(Part::Claimed(Ok(None))) => {
+                    (claims, more) = (false, false);
+                    failed.clear();
+                }
+                Some(Part::Claimed(Ok(Some(claimed)))) => {
                     (claims, reading) = (false, reading + 1);
+                    failed.clear();
                     work.push(self.read_claimed(claimed).boxed());
+                }
+                Some(Part::Claimed(Err(error))) => {
+                    tracing::error!(api = of.0.as_ref(), %error, "a list could not be claimed");
+                    failed.push(error);
+                    (claims, more) = (false, failed.len() < CLAIM_TRIES);
                 }
                 Some(Part::Read) => (reading, more) = (reading - 1, true),
             }
         }
     }
 
-    async fn claim(&self, of: (GatewayApi, bool)) -> Result<Part, StoreError> {
-        let mut db = self.store.pool.acquire().await?;
-        let claimed = feeds::claim(&mut db, of, delta(LEASE)).await?;
-        Ok(Part::Claimed(claimed))
+    /// Claims a due list, after a pause if `failures` claims have failed in a row.
+    async fn claim(&self, of: (GatewayApi, bool), failures: usize) -> Part {
+        if failures > 0 {
+            outside::sleep(CLAIM_AGAIN).await;
+        }
+        let claimed = async {
+            let mut db = self.store.pool.acquire().await?;
+            feeds::claim(&mut db, of, delta(LEASE)).await
+        };
+        Part::Claimed(claimed.await)
     }
 
-    async fn read_claimed(&self, claimed: ClaimedFeed) -> Result<Part, StoreError> {
+    async fn read_claimed(&self, claimed: ClaimedFeed) -> Part {
         self.read_feed(claimed).await;
-        Ok(Part::Read)
+        Part::Read
     }
 
     async fn read_feed(&self, claimed: ClaimedFeed) {
