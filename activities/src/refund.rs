@@ -16,10 +16,12 @@ use store::{
     payments,
     refunds::{self, RefundRow},
 };
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use uuid::Uuid;
 
 use crate::{
-    Activities, Progress, Step, alerts,
+    Activities, PollStep, Progress, alerts,
     charge::{Applied, apply, money},
     delta, until,
 };
@@ -36,6 +38,22 @@ const SLACK: Duration = Duration::from_secs(15);
 /// Message of the alert about refused credentials.
 const REFUND_DENIED: &str =
     "the gateway refused a refund: check the connection's credentials, permissions and limits";
+
+/// Activity that a refund's workflow calls.
+pub struct RefundActivities(pub Arc<Activities>);
+
+#[activities]
+impl RefundActivities {
+    /// Sends a refund, or looks up its outcome.
+    #[activity(name = "refund")]
+    pub async fn refund(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        refund: RefundId,
+    ) -> Result<Progress<PollStep>, ActivityError> {
+        Ok(Box::pin(self.0.refund_once(refund)).await?)
+    }
+}
 
 /// Action to take at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +91,7 @@ enum RefundOutcome {
 
 impl Activities {
     /// Takes one step with a refund.
-    pub async fn refund_once(&self, id: RefundId) -> Result<Progress, StoreError> {
+    pub async fn refund_once(&self, id: RefundId) -> Result<Progress<PollStep>, StoreError> {
         let call = match Box::pin(self.open_refund(id)).await? {
             Ok(call) => call,
             Err(step) => return Ok(Progress::unchanged(step)),
@@ -106,14 +124,14 @@ impl Activities {
     }
 
     /// Syncs a refund that was made in the gateway's panel: applies the gateway's state of its charge until the refund has ended.
-    async fn sync_refund(&self, call: &RefundCall) -> Result<Step, StoreError> {
+    async fn sync_refund(&self, call: &RefundCall) -> Result<PollStep, StoreError> {
         let found = call.gateway.find(&call.charge_order).await;
         let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = locked(&mut tx, call).await? else {
-            return Ok(Step::Done);
+            return Ok(PollStep::Done);
         };
         if row.lease_owner != Some(call.lease_owner) {
-            return Ok(Step::SYNC);
+            return Ok(PollStep::NOW);
         }
         let mut applied = Applied::default();
         match found {
@@ -166,22 +184,22 @@ impl Activities {
     }
 
     /// Leases the refund, or returns the step to take instead.
-    async fn open_refund(&self, id: RefundId) -> Result<Result<RefundCall, Step>, StoreError> {
+    async fn open_refund(&self, id: RefundId) -> Result<Result<RefundCall, PollStep>, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some(row) = refunds::find(&mut tx, id).await? else {
-            return Ok(Err(Step::Done));
+            return Ok(Err(PollStep::Done));
         };
         let Some(charge) = charges::lock(&mut tx, row.charge).await? else {
-            return Ok(Err(Step::Done));
+            return Ok(Err(PollStep::Done));
         };
         let Some(row) = refunds::find(&mut tx, id).await? else {
-            return Ok(Err(Step::Done));
+            return Ok(Err(PollStep::Done));
         };
         if row.status != RefundStatus::Pending {
-            return Ok(Err(Step::Done));
+            return Ok(Err(PollStep::Done));
         }
         if let Some(busy_until) = row.lease_expires_at.filter(|at| *at > charge.now) {
-            return Ok(Err(Step::check_after(until(busy_until, charge.now))));
+            return Ok(Err(PollStep::wait(until(busy_until, charge.now))));
         }
         let call = self.prepare(&mut tx, &charge, &row).await?;
         let order = serde_json::to_value(&call.order)
@@ -251,7 +269,7 @@ impl Activities {
         &self,
         call: &RefundCall,
         found: Result<Vec<GatewayCharge>, GatewayError>,
-    ) -> Result<Option<Step>, StoreError> {
+    ) -> Result<Option<PollStep>, StoreError> {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
@@ -264,10 +282,10 @@ impl Activities {
         };
         let mut tx = self.store.begin().await?;
         let Some((mut charge, mut row)) = locked(&mut tx, call).await? else {
-            return Ok(Some(Step::Done));
+            return Ok(Some(PollStep::Done));
         };
         if row.lease_owner != Some(call.lease_owner) {
-            return Ok(Some(Step::SYNC));
+            return Ok(Some(PollStep::NOW));
         }
         let mut applied = Applied::default();
         self.apply_found(&mut tx, &mut charge, (call, &found), &mut applied)
@@ -286,7 +304,7 @@ impl Activities {
             applied
                 .due
                 .extend(money::move_refund(&mut tx, &mut charge, &mut row, failed).await?);
-            Some(Step::Done)
+            Some(PollStep::Done)
         } else {
             refunds::set_sent(&mut tx, row.id, true).await?;
             None
@@ -297,22 +315,26 @@ impl Activities {
     }
 
     /// Releases the lease on a refund that could not be started, and schedules its next check.
-    async fn release_refund(&self, call: &RefundCall, pause_ms: u64) -> Result<Step, StoreError> {
+    async fn release_refund(
+        &self,
+        call: &RefundCall,
+        pause_ms: u64,
+    ) -> Result<PollStep, StoreError> {
         let pause = Duration::from_millis(pause_ms);
         let mut db = self.store.pool.acquire().await?;
         let now = store::now(&mut db).await?;
         refunds::set_next_check(&mut db, call.id, Some(now + delta(pause))).await?;
-        Ok(Step::check_after(pause))
+        Ok(PollStep::wait(pause))
     }
 
     async fn close_refund(
         &self,
         call: &RefundCall,
         outcome: RefundOutcome,
-    ) -> Result<Step, StoreError> {
+    ) -> Result<PollStep, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some((mut charge, mut row)) = locked(&mut tx, call).await? else {
-            return Ok(Step::Done);
+            return Ok(PollStep::Done);
         };
         let mut applied = Applied::default();
         if let RefundOutcome::Refund(observed) = &outcome {
@@ -322,7 +344,7 @@ impl Activities {
             };
             money::apply_refund(self, &mut tx, &mut charge, &observed, &mut applied).await?;
         } else if row.lease_owner != Some(call.lease_owner) {
-            return Ok(Step::SYNC);
+            return Ok(PollStep::NOW);
         } else if let Some((status, failure)) = self.verdict(call, &outcome, &charge, &row) {
             let end = (status, failure.as_ref());
             applied
@@ -397,20 +419,20 @@ impl Activities {
         db: &mut PgConnection,
         charge: &LockedCharge,
         id: RefundId,
-    ) -> Result<Step, StoreError> {
+    ) -> Result<PollStep, StoreError> {
         let Some(row) = refunds::find(db, id).await? else {
-            return Ok(Step::Done);
+            return Ok(PollStep::Done);
         };
         if row.status != RefundStatus::Pending {
             if row.status == RefundStatus::NeedsReview {
                 tracing::error!(refund = %id, "a refund needs a person");
             }
-            return Ok(Step::Done);
+            return Ok(PollStep::Done);
         }
         let n = u32::try_from(row.checks).unwrap_or(u32::MAX);
         let pause = Duration::from_millis(self.timing.refund_again.delay_ms(n));
         refunds::set_next_check(db, id, Some(charge.now + delta(pause))).await?;
-        Ok(Step::check_after(pause))
+        Ok(PollStep::wait(pause))
     }
 }
 

@@ -17,7 +17,7 @@ use schemas::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use workflows::Temporal;
+use workflows::WorkflowClient;
 
 use self::operator::By;
 use crate::{
@@ -245,7 +245,7 @@ fn shown(at: Instant) -> String {
 async fn working(config: &Config) -> anyhow::Result<Activities> {
     let store = open_store(config).await?;
     let tracker = TaskTracker::new();
-    let temporal = Temporal::connect(
+    let temporal = WorkflowClient::connect(
         config.temporal(),
         config.queues(),
         &tracker,

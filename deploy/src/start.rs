@@ -19,7 +19,7 @@ use store::{Store, listen::Outcomes};
 use strum::Display;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use workflows::{Orchestrator, Temporal, worker, worker::Queue};
+use workflows::{Orchestrator, Queue, WorkflowClient, worker};
 
 use crate::{Config, health, serve, telemetry};
 
@@ -79,7 +79,7 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
     let scraped = listen_for_metrics(config, roles).await?;
     let config = &reachable(config, &addresses)?;
     let store = open_store(config).await?;
-    let temporal = Temporal::connect(config.temporal(), config.queues(), &tracker, &stop);
+    let temporal = WorkflowClient::connect(config.temporal(), config.queues(), &tracker, &stop);
     let activities = Arc::new(activities(config, timing, (&store, &temporal, &tracker))?);
     let queues = queues(roles);
     if !queues.is_empty() {
@@ -149,7 +149,7 @@ pub fn clients(config: &Config, store: &Store) -> GatewayClients {
 pub(crate) fn activities(
     config: &Config,
     timing: Timing,
-    (store, temporal, tracker): (&Store, &Temporal, &TaskTracker),
+    (store, temporal, tracker): (&Store, &WorkflowClient, &TaskTracker),
 ) -> anyhow::Result<Activities> {
     let private = config.allow_private_webhooks;
     Ok(Activities {

@@ -1,6 +1,6 @@
 //! Actions of merchants, payers and gateways: the API's part without HTTP.
 
-use activities::Activities;
+use activities::{Activities, Subject};
 use chrono::{DateTime, Utc};
 use gateways::Received;
 use schemas::{
@@ -97,7 +97,7 @@ pub(super) async fn cancel_charge(
     let asked = charges::request_cancel(&mut db, merchant, Mode::Test, charge).await?;
     drop(db);
     if asked {
-        acts.starter.wake_charge(merchant, charge).await;
+        acts.wake_charge(merchant, charge).await;
     }
     Ok(asked)
 }
@@ -158,7 +158,8 @@ pub(super) async fn refund_charge(
     let due = refunds::append_event(&mut tx, &mut row).await?;
     tx.commit().await?;
     acts.starter.start_deliveries(due);
-    acts.starter.wake_refund(charge.merchant, id, new.id).await;
+    acts.wake_or_leave(Subject::refund(charge.merchant, id, new.id))
+        .await;
     Ok(Some(new.id))
 }
 
@@ -199,7 +200,7 @@ pub(super) async fn notified(
         .ingest(&from, NotificationSource::Received(&received.body), read)
         .await?;
     for charge in reported.charges {
-        acts.starter.wake_charge(from.merchant, charge).await;
+        acts.wake_charge(from.merchant, charge).await;
     }
     if reported.has_tokens {
         acts.fetch_tokens_soon(from.id).await?;

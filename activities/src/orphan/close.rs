@@ -16,7 +16,7 @@ use store::{
 
 use super::{Orphan, leased};
 use crate::{
-    Activities, Progress, Step, alerts,
+    Activities, PollStep, Progress, alerts,
     charge::{Applied, apply},
     delta, until,
 };
@@ -33,10 +33,10 @@ impl Activities {
         orphan: &Orphan,
         ended: Vec<Result<GatewayCharge, GatewayError>>,
         all: bool,
-    ) -> Result<Progress, StoreError> {
+    ) -> Result<Progress<PollStep>, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = leased(&mut tx, orphan).await? else {
-            return Ok(Progress::unchanged(Step::SYNC));
+            return Ok(Progress::unchanged(PollStep::NOW));
         };
         let before = charge.status;
         let mut applied = Applied::default();
@@ -62,19 +62,19 @@ impl Activities {
             None if all => {
                 self.close_orphan(&mut tx, &charge, orphan, AttemptState::Voided)
                     .await?;
-                Progress::changed(Step::Done)
+                Progress::changed(PollStep::Done)
             }
             None => {
                 attempts::set_next_check(&mut tx, row.id, Some(charge.now), true).await?;
-                Progress::changed(Step::SYNC)
+                Progress::changed(PollStep::NOW)
             }
         };
         attempts::release(&mut tx, orphan.attempt, orphan.lease_owner).await?;
         tx.commit().await?;
-        let waits = charge.status == ChargeStatus::Processing && progress.step == Step::Done;
+        let waits = charge.status == ChargeStatus::Processing && progress.step == PollStep::Done;
         applied.start(self, &charge);
         if charge.status != before || waits {
-            self.starter.wake_charge(charge.merchant, charge.id).await;
+            self.wake_charge(charge.merchant, charge.id).await;
         }
         Ok(progress)
     }
@@ -110,7 +110,7 @@ impl Activities {
         charge: &mut LockedCharge,
         (row, error): (&AttemptRow, Option<GatewayError>),
         applied: &mut Applied,
-    ) -> Result<Progress, StoreError> {
+    ) -> Result<Progress<PollStep>, StoreError> {
         if let Some(error) = &error {
             tracing::warn!(attempt = %row.id, gateway = %row.gateway, %error, "could not resolve an orphan yet");
         }
@@ -139,11 +139,11 @@ impl Activities {
         }
         if age >= KEEP {
             attempts::set_next_check(db, row.id, None, false).await?;
-            return Ok(Progress::changed(Step::Done));
+            return Ok(Progress::changed(PollStep::Done));
         }
         let pause = SLOW + jitter(row.id.uuid(), SLOW / 8);
         attempts::set_next_check(db, row.id, Some(charge.now + delta(pause)), false).await?;
-        Ok(Progress::changed(Step::check_after(pause)))
+        Ok(Progress::changed(PollStep::wait(pause)))
     }
 
     pub(super) async fn again(
@@ -152,14 +152,14 @@ impl Activities {
         charge: &LockedCharge,
         row: &AttemptRow,
         searched: bool,
-    ) -> Result<Progress, StoreError> {
+    ) -> Result<Progress<PollStep>, StoreError> {
         let checks = usize::try_from(row.checks).unwrap_or(usize::MAX);
         let schedule = &self.timing.orphan_searches;
         let last = schedule.last().copied().unwrap_or(Duration::from_mins(1));
         let pause = schedule.get(checks).copied().unwrap_or(last);
         let pause = pause + jitter(row.id.uuid(), pause / 8);
         attempts::set_next_check(db, row.id, Some(charge.now + delta(pause)), searched).await?;
-        Ok(Progress::changed(Step::check_after(pause)))
+        Ok(Progress::changed(PollStep::wait(pause)))
     }
 }
 

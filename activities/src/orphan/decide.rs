@@ -10,7 +10,7 @@ use store::{
 
 use super::{Decided, Orphan, leased, read::Read};
 use crate::{
-    Activities, Progress, Step, alerts,
+    Activities, PollStep, Progress, alerts,
     charge::{Applied, apply, reversal, schedule::next_scheduled_check},
 };
 
@@ -22,7 +22,7 @@ impl Activities {
     pub(super) async fn decide(&self, orphan: &Orphan, read: Read) -> Result<Decided, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = leased(&mut tx, orphan).await? else {
-            return Ok(Decided::Step(Progress::unchanged(Step::SYNC)));
+            return Ok(Decided::Step(Progress::unchanged(PollStep::NOW)));
         };
         let before = charge.status;
         let mut applied = Applied::default();
@@ -37,17 +37,17 @@ impl Activities {
                 if unwanted.is_empty() {
                     self.close_orphan(&mut tx, &charge, orphan, AttemptState::Voided)
                         .await?;
-                    Progress::changed(Step::Done)
+                    Progress::changed(PollStep::Done)
                 } else {
                     self.decide_to_void(&mut tx, &mut charge, &row, &mut applied)
                         .await?;
-                    Progress::changed(Step::SYNC)
+                    Progress::changed(PollStep::NOW)
                 }
             }
             Read::Rejected if orphan.is_visible => {
                 self.close_orphan(&mut tx, &charge, orphan, AttemptState::Absent)
                     .await?;
-                Progress::changed(Step::Done)
+                Progress::changed(PollStep::Done)
             }
             Read::Rejected => {
                 attempts::set_rejected(&mut tx, row.id).await?;
@@ -57,7 +57,7 @@ impl Activities {
             Read::Nothing if row.state != AttemptState::Abandoned => {
                 self.close_orphan(&mut tx, &charge, orphan, AttemptState::Voided)
                     .await?;
-                Progress::changed(Step::Done)
+                Progress::changed(PollStep::Done)
             }
             Read::Nothing => {
                 self.search_on(&mut tx, &mut charge, (&row, None), &mut applied)
@@ -72,10 +72,10 @@ impl Activities {
             attempts::release(&mut tx, orphan.attempt, orphan.lease_owner).await?;
         }
         tx.commit().await?;
-        let waits = charge.status == ChargeStatus::Processing && progress.step == Step::Done;
+        let waits = charge.status == ChargeStatus::Processing && progress.step == PollStep::Done;
         applied.start(self, &charge);
         if charge.status != before || waits {
-            self.starter.wake_charge(charge.merchant, charge.id).await;
+            self.wake_charge(charge.merchant, charge.id).await;
         }
         Ok(if unwanted.is_empty() {
             Decided::Step(progress)
