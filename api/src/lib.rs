@@ -105,10 +105,10 @@ pub fn router(app: App) -> Router {
     let merchants = Router::new()
         .route(
             "/v1/charges",
-            post(v1::charges::create).get(v1::charges::list),
+            post(v1::charges::create::create).get(v1::charges::list::list),
         )
-        .route("/v1/charges/{id}", get(v1::charges::get))
-        .route("/v1/charges/{id}/cancel", post(v1::charges::cancel))
+        .route("/v1/charges/{id}", get(v1::charges::get::get))
+        .route("/v1/charges/{id}/cancel", post(v1::charges::cancel::cancel))
         .route(
             "/v1/charges/{id}/refunds",
             post(v1::refunds::create).get(v1::refunds::of_charge),
@@ -117,7 +117,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/refunds/{id}", get(v1::refunds::get))
         .route("/v1/disputes", get(v1::disputes::list))
         .route("/v1/disputes/{id}", get(v1::disputes::get))
-        .route("/v1/charges/{id}/timeline", get(v1::charges::timeline))
+        .route(
+            "/v1/charges/{id}/timeline",
+            get(v1::charges::timeline::timeline),
+        )
         .route("/v1/events", get(v1::events::list))
         .route("/v1/events/{id}", get(v1::events::get))
         .route(
