@@ -43,7 +43,7 @@ const AWAY: Duration = Duration::from_mins(30);
 const REFUSED: Duration = Duration::from_hours(6);
 /// Age of a list's watermark at which the merchant is alerted.
 const BEHIND: Duration = Duration::from_hours(2);
-const BEHIND_CODE: &str = "catch_up_behind";
+const BEHIND_CODE: &str = "polling_behind";
 /// Number of charges woken concurrently, and the time limit for that: the sweep wakes the others.
 const WAKE_AT_A_TIME: usize = 8;
 const WAKE_WITHIN: Duration = Duration::from_secs(10);

@@ -3,55 +3,86 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use schemas::{charge::ChargeStatus, id::ChargeId};
 use store::{
-    StoreError, charges,
+    charges,
     idempotency::{self, KeyClaim},
 };
-use tokio::time::Instant;
 
-use super::{REPLAYED, TRUE, get::show};
+use super::wait::Waiting;
 use crate::{
     App, Code, Error,
-    admission::Work,
-    auth::{Admitted, Caller, admit},
-    input::{Path, idempotency_key, path_id},
+    auth::{Admitted, Caller, Change, Payments},
+    document::problems,
+    examples,
+    input::{Id, IdempotencyKey, OptionalIdempotencyKey},
+    shape,
+    v1::replayed,
 };
 
-/// Cancels a charge: 200 with the final charge, which may be paid; 202 while the gateway has not answered. A repetition with
-/// the same `Idempotency-Key` returns the charge's current state.
-pub async fn cancel(
+problems!(
+    NotFound,
+    IdempotencyKeyRequired,
+    IdempotencyKeyReused,
+    ChargeNotCancelable,
+    Overloaded
+);
+
+/// Cancel a charge
+///
+/// Cancels a charge at its gateway, so that it can no longer be paid. A payment that arrives first wins: the charge is then `paid`. A
+/// repetition with the same `Idempotency-Key` returns the charge's current state.
+#[utoipa::path(
+    post,
+    path = "/v1/charges/{id}/cancel",
+    operation_id = "cancel_charge",
+    tag = "charges",
+    params(("id" = shape::ChargeId, Path, description = "Id of the charge."), OptionalIdempotencyKey),
+    responses(
+        (
+            status = 200, description = "The charge has ended: it is canceled, or paid.", body = shape::Charge,
+            headers(("Idempotent-Replayed" = bool, description = "`true` if an earlier request with this key was answered.")),
+            example = json!(examples::canceled_charge()),
+        ),
+        (
+            status = 202, description = "The gateway has not answered yet. An event reports the outcome.", body = shape::Charge,
+            headers(("Idempotent-Replayed" = bool, description = "`true` if an earlier request with this key was answered.")),
+            example = json!(examples::charge()),
+        ),
+        Problems,
+    ),
+)]
+pub(crate) async fn cancel(
     State(app): State<App>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
+    admitted: Admitted<Change>,
+    Id(id): Id<ChargeId>,
+    key: Option<IdempotencyKey>,
 ) -> Result<Response, Error> {
-    let deadline = Instant::now() + app.config.answer_within;
     let Admitted {
         caller,
         permit,
         place: _place,
-    } = admit(&app, &headers, Work::Change).await?;
-    let id = path_id(&id, "charge")?;
-    let key = idempotency_key(&headers)?;
+        deadline,
+        ..
+    } = admitted;
+    let waiting = Waiting {
+        app: &app,
+        caller: &caller,
+        deadline,
+    };
     let mut waiter = app.outcomes.register(id);
-    let (asked, replayed) = request_cancel(&app, &caller, id, key).await?;
-    let mut marks = HeaderMap::new();
-    if replayed {
-        marks.insert(REPLAYED, TRUE);
-    }
-    if !asked {
-        let shown = show(&app, &caller, id).await?;
-        if replayed || shown.status == ChargeStatus::Canceled {
-            return Ok((marks, Json(shown)).into_response());
+    let requested = request(&app, &caller, id, key).await?;
+    let marks = replayed(requested.is_replayed);
+    if !requested.is_cancelable {
+        let charge = waiting.charge(id).await?;
+        if requested.is_replayed || charge.status == ChargeStatus::Canceled {
+            return Ok((marks, Json(charge)).into_response());
         }
-        return Err(Error::new(
-            Code::ChargeNotCancelable,
-            format!("the charge is {}", shown.status),
-        )
-        .about(id));
+        let why = format!("the charge is {}", charge.status);
+        return Err(Error::new(Code::ChargeNotCancelable, why).about(id));
     }
     let (orchestrator, merchant) = (app.orchestrator.clone(), caller.merchant);
     app.tracker
@@ -64,27 +95,33 @@ pub async fn cancel(
         StatusCode::ACCEPTED
     };
     let _permit = app.admission.answer(caller.line()).await;
-    Ok((status, marks, Json(show(&app, &caller, id).await?)).into_response())
+    Ok((status, marks, Json(waiting.charge(id).await?)).into_response())
 }
 
-/// Requests the cancellation. Returns two flags: true if the charge can be canceled; true if the same request was received before with its
-/// key.
-async fn request_cancel(
+/// Requested cancellation.
+struct Requested {
+    /// True if the charge can be canceled.
+    is_cancelable: bool,
+    /// True if the same request was received before with its key.
+    is_replayed: bool,
+}
+
+async fn request(
     app: &App,
-    caller: &Caller,
+    caller: &Caller<Payments>,
     id: ChargeId,
-    key: Option<&str>,
-) -> Result<(bool, bool), Error> {
-    let (merchant, mode) = (caller.merchant, caller.mode);
-    let mut tx = app.store.begin().await.map_err(StoreError::from)?;
+    key: Option<IdempotencyKey>,
+) -> Result<Requested, Error> {
+    let (merchant, mode) = caller.owner();
+    let mut tx = app.store.begin().await?;
     let mut claim = KeyClaim::New;
-    if let Some(key) = key {
+    if let Some(IdempotencyKey(key)) = key {
         let merchant_key = app.store.merchant_key(&mut tx, merchant.uuid()).await?;
         let charge = id.to_string();
         let request = idempotency::IdempotentRequest::new(
             &merchant_key,
             "charges.cancel",
-            key,
+            &key,
             charge.as_bytes(),
         );
         claim = idempotency::claim(&mut tx, (merchant, mode), &request, id.uuid()).await?;
@@ -92,9 +129,12 @@ async fn request_cancel(
     if claim == KeyClaim::Other {
         return Err(Error::key_reused());
     }
-    let asked = charges::request_cancel(&mut tx, merchant, mode, id).await?;
-    if asked {
-        tx.commit().await.map_err(StoreError::from)?;
+    let is_cancelable = charges::request_cancel(&mut tx, merchant, mode, id).await?;
+    if is_cancelable {
+        tx.commit().await?;
     }
-    Ok((asked, claim != KeyClaim::New))
+    Ok(Requested {
+        is_cancelable,
+        is_replayed: claim != KeyClaim::New,
+    })
 }

@@ -3,30 +3,27 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderName, StatusCode},
+    http::{HeaderName, StatusCode},
     response::{IntoResponse, Response},
 };
 use schemas::{
-    charge::{Charge, CreateCharge},
-    id::ChargeId,
-    payment_method::PaymentMethodKind,
-    problem::FieldError,
-    route::Fallback,
-    validate::Checked,
+    charge::CreateCharge, id::ChargeId, payment_method::PaymentMethodKind, problem::FieldError,
+    route::Fallback, validate::Checked,
 };
 use store::{
-    StoreError,
     charges::create::{self, CreatedCharge},
     idempotency,
 };
-use tokio::time::Instant;
 
-use super::{REPLAYED, TRUE, wait::Waiting};
+use super::wait::Waiting;
 use crate::{
     App, Code, Error,
-    admission::Work,
-    auth::{Admitted, Caller, admit},
-    input::{Body, needed_idempotency_key},
+    auth::{Admitted, Caller, Creation, Payments},
+    document::problems,
+    examples,
+    input::{Body, IdempotencyKey},
+    shape,
+    v1::{TRUE, replayed},
 };
 
 /// Header that marks a response whose charge was created by an earlier request with another `Idempotency-Key` and the same `reference`.
@@ -34,25 +31,69 @@ const OPEN_CHARGE_RETURNED: HeaderName = HeaderName::from_static("open-charge-re
 /// Minimum number of eligible connections for a fallback.
 const WITH_FALLBACK: usize = 2;
 
-/// Creates a charge: 201 with the charge's current state, at the latest after `answer_within`. The status may be `failed`, because the
-/// charge exists and has its failure. 200 with `Open-Charge-Returned: true` if an open charge with the same reference, amount, method and
-/// payer is returned instead.
-pub async fn create(
+problems!(
+    MerchantNotActive,
+    MalformedBody,
+    IdempotencyKeyRequired,
+    IdempotencyKeyReused,
+    ReferenceInUse,
+    NoGatewayConnection,
+    NoEligibleGateway,
+    FallbackRequired,
+    Overloaded,
+);
+
+/// Create a charge
+///
+/// Creates a charge, presents it at a gateway, and returns its current state after at most 15 seconds. If a gateway fails, the charge is
+/// presented at another one. A charge that no gateway accepted is returned with the status `failed` and its failure, because it exists.
+///
+/// If an open charge has the same reference, amount, payment method and payer, it is returned instead with the status 200 and
+/// `Open-Charge-Returned: true` (merchant setting `duplicate_reference`).
+#[utoipa::path(
+    post,
+    path = "/v1/charges",
+    operation_id = "create_charge",
+    tag = "charges",
+    params(IdempotencyKey),
+    request_body(
+        content = shape::CreateCharge,
+        examples(
+            ("pix" = (summary = "Pix", value = json!(examples::create_pix()))),
+            ("boleto" = (summary = "Boleto", value = json!(examples::create_boleto()))),
+            ("card" = (summary = "Card payment link", value = json!(examples::create_card()))),
+        ),
+    ),
+    responses(
+        (
+            status = 201, description = "The charge in its current state. Its status may be `failed`.", body = shape::Charge,
+            headers(("Idempotent-Replayed" = bool, description = "`true` if an earlier request with this key was answered.")),
+            examples(
+                ("pending" = (summary = "Payable", value = json!(examples::charge()))),
+                ("failed" = (summary = "No gateway accepted it", value = json!(examples::failed_charge()))),
+            ),
+        ),
+        (
+            status = 200, description = "The open charge with the same reference.", body = shape::Charge,
+            headers(("Open-Charge-Returned" = bool, description = "Always `true`.")),
+            example = json!(examples::charge()),
+        ),
+        Problems,
+    ),
+)]
+pub(crate) async fn create(
     State(app): State<App>,
-    headers: HeaderMap,
-    body: Body,
+    admitted: Admitted<Creation>,
+    IdempotencyKey(key): IdempotencyKey,
+    Body(checked): Body<CreateCharge>,
 ) -> Result<Response, Error> {
-    let deadline = Instant::now() + app.config.answer_within;
     let Admitted {
         caller,
         permit,
         place: _place,
-    } = admit(&app, &headers, Work::Create).await?;
-    let key = needed_idempotency_key(&headers)?;
-    let checked = app
-        .charges
-        .check(body.json()?)
-        .map_err(|errors| Error::fields(Code::InvalidRequest, errors))?;
+        deadline,
+        ..
+    } = admitted;
     let request = &checked.request;
     let wrong = request.payment_method.check(request.amount);
     if !wrong.is_empty() {
@@ -64,42 +105,37 @@ pub async fn create(
         caller: &caller,
         deadline,
     };
-    match accept(&app, &caller, NewRequest { id, key }, &checked).await? {
+    let new = NewRequest { id, key: &key };
+    match accept(&app, &caller, new, &checked).await? {
         CreatedCharge::New => {
             let waiter = app.outcomes.register(id);
             app.orchestrator
                 .start_charge(caller.merchant, id, Box::new(permit));
-            waiting.answer(waiter, id).await.map(created)
+            let charge = waiting.answer(waiter, id).await?;
+            Ok((StatusCode::CREATED, Json(charge)).into_response())
         }
         CreatedCharge::Replayed(first) => {
-            let shown = waiting.wait_for_outcome(first, permit).await?;
-            let mut response = created(shown);
-            response.headers_mut().insert(REPLAYED, TRUE);
-            Ok(response)
+            let charge = waiting.wait_for_outcome(first, permit).await?;
+            Ok((StatusCode::CREATED, replayed(true), Json(charge)).into_response())
         }
         CreatedCharge::Open(open) => {
-            let shown = waiting.wait_for_outcome(open, permit).await?;
-            Ok(([(OPEN_CHARGE_RETURNED, TRUE)], Json(shown)).into_response())
+            let charge = waiting.wait_for_outcome(open, permit).await?;
+            Ok(([(OPEN_CHARGE_RETURNED, TRUE)], Json(charge)).into_response())
         }
         CreatedCharge::OtherRequest => Err(Error::key_reused()),
         CreatedCharge::PastDue => {
-            let expected = "must be such that it can still be paid today";
+            let expected = "must be a day on which the charge can still be paid";
             Err(wrong_due_date(request, "minimum", expected))
         }
         CreatedCharge::DueTooFar => {
             let expected = "must be at most five years ahead";
             Err(wrong_due_date(request, "maximum", expected))
         }
-        CreatedCharge::Conflict(open) => Err(Error::new(
-            Code::ReferenceInUse,
-            format!("the charge {open} with this reference is still open"),
-        )
-        .about(open)),
+        CreatedCharge::Conflict(open) => {
+            let why = format!("the charge {open} with this reference is still open");
+            Err(Error::new(Code::ReferenceInUse, why).about(open))
+        }
     }
-}
-
-fn created(charge: Charge) -> Response {
-    (StatusCode::CREATED, Json(charge)).into_response()
 }
 
 /// Id of the charge that a request may create, and the request's `Idempotency-Key`.
@@ -111,7 +147,7 @@ struct NewRequest<'a> {
 /// Accepts a charge: inserts it with its key and payer, unless the key or an open charge exists. Nothing is stored if an error is returned.
 async fn accept(
     app: &App,
-    caller: &Caller,
+    caller: &Caller<Payments>,
     new: NewRequest<'_>,
     Checked { request, canonical }: &Checked<CreateCharge>,
 ) -> Result<CreatedCharge, Error> {
@@ -121,7 +157,7 @@ async fn accept(
         .await?;
     let too_few = request.require_fallback && preview.eligible < WITH_FALLBACK;
     let (routed, lacking) = (preview.routed, lacking(&preview.fallbacks));
-    let mut tx = app.store.begin().await.map_err(StoreError::from)?;
+    let mut tx = app.store.begin().await?;
     let merchant_key = app
         .store
         .merchant_key(&mut tx, caller.merchant.uuid())
@@ -149,7 +185,7 @@ async fn accept(
         CreatedCharge::New if routed == 0 => Err(Error::new(
             Code::NoGatewayConnection,
             format!(
-                "no connection takes {} in {} mode; nothing was stored",
+                "no connection accepts {} in {} mode; nothing was stored",
                 request.payment_method.kind(),
                 caller.mode
             ),
@@ -160,7 +196,7 @@ async fn accept(
         CreatedCharge::New if too_few && lacking.is_empty() => Err(Error::new(
             Code::FallbackRequired,
             format!(
-                "only {} connection takes {}; nothing was stored",
+                "only {} connection accepts {}; nothing was stored",
                 preview.eligible,
                 request.payment_method.kind()
             ),
@@ -171,7 +207,7 @@ async fn accept(
         | CreatedCharge::PastDue
         | CreatedCharge::DueTooFar => Ok(created),
         CreatedCharge::New | CreatedCharge::Replayed(_) | CreatedCharge::Open(_) => {
-            tx.commit().await.map_err(StoreError::from)?;
+            tx.commit().await?;
             Ok(created)
         }
     }
@@ -188,7 +224,7 @@ fn wrong_due_date(request: &CreateCharge, code: &str, expected: &str) -> Error {
 
 /// Returns the gateways' unmet requirements as field errors.
 fn lacking(fallbacks: &[Fallback]) -> Vec<FieldError> {
-    let wanted = fallbacks.iter().flat_map(|fallback| {
+    let unmet = fallbacks.iter().flat_map(|fallback| {
         let gateway = fallback.gateway;
         fallback.unmet.iter().map(move |unmet| {
             FieldError::new(
@@ -198,5 +234,5 @@ fn lacking(fallbacks: &[Fallback]) -> Vec<FieldError> {
             )
         })
     });
-    wanted.collect()
+    unmet.collect()
 }

@@ -1,43 +1,67 @@
 //! `GET /v1/charges`.
 
-use axum::{
-    Json,
-    extract::{RawQuery, State},
-    http::HeaderMap,
+use axum::{Json, extract::State};
+use schemars::JsonSchema;
+use schemas::{
+    charge::{Charge, ChargeStatus},
+    id::ChargeId,
+    page::{Page, PageParams},
 };
-use schemas::{charge::Charge, id::ChargeId, merchant::Permission, page::Page};
-use store::{
-    StoreError,
-    charges::{self, list::ChargeFilter},
+use serde::Deserialize;
+use store::charges::{self, list::ChargeFilter};
+
+use crate::{
+    App, Error,
+    auth::{Caller, Read},
+    db::Db,
+    document::problems,
+    examples,
+    input::{Query, parameters, range},
+    shape,
 };
 
-use crate::{App, Error, auth::authenticate, input::Params};
+problems!();
 
-/// Returns a page of charges, newest first. Filters: `reference` and `status`.
-pub async fn list(
+/// Filters of the list.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct ListCharges {
+    /// Returns only charges with this reference, from 1 to 64 characters.
+    #[schemars(length(min = 1, max = 64))]
+    reference: Option<String>,
+    /// Returns only charges with this status.
+    status: Option<ChargeStatus>,
+    #[serde(flatten)]
+    page: PageParams<ChargeId>,
+}
+
+parameters!(ListCharges);
+
+/// List charges
+///
+/// Returns a page of charges, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/charges",
+    operation_id = "list_charges",
+    tag = "charges",
+    params(ListCharges),
+    responses(
+        (status = 200, description = "A page of charges.", body = shape::ChargePage, example = json!(examples::page(examples::charge()))),
+        Problems,
+    ),
+)]
+pub(crate) async fn list(
     State(app): State<App>,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    caller: Caller<Read>,
+    Query(query): Query<ListCharges>,
+    Db(mut db): Db,
 ) -> Result<Json<Page<Charge>>, Error> {
-    let caller = authenticate(&app, &headers, Permission::Read).await?;
-    let mut params = Params::new(query.as_deref());
-    let range = params.range(ChargeId::uuid);
+    let range = range(query.page)?;
     let filter = ChargeFilter {
-        reference: params.optional("reference", "must be text"),
-        status: params.optional(
-            "status",
-            "must be a status of a charge, such as `pending` or `paid`",
-        ),
+        reference: query.reference,
+        status: query.status,
     };
-    params.finish()?;
-    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
-    let (data, has_more) = charges::list::list(
-        &mut db,
-        &app.store,
-        (caller.merchant, caller.mode),
-        &filter,
-        range,
-    )
-    .await?;
+    let owner = caller.owner();
+    let (data, has_more) = charges::list::list(&mut db, &app.store, owner, &filter, range).await?;
     Ok(Json(Page { data, has_more }))
 }

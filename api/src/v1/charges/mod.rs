@@ -1,14 +1,8 @@
-//! Charges: one file per endpoint.
+//! Charges.
 
-use axum::http::{HeaderName, HeaderValue};
-
-pub mod cancel;
-pub mod create;
-pub mod get;
-pub mod list;
-pub mod timeline;
+pub(crate) mod cancel;
+pub(crate) mod create;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod timeline;
 mod wait;
-
-/// Header that marks the response of an earlier request with the same `Idempotency-Key`.
-pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-const TRUE: HeaderValue = HeaderValue::from_static("true");
