@@ -74,6 +74,9 @@ pub fn document() -> Value {
         serde_json::to_value(routes().into_openapi()).expect("the document serializes");
     let schemas = components(&mut document);
     document["components"]["schemas"] = schemas.into();
+    for body in request_bodies(&mut document) {
+        without_null(body);
+    }
     let header = json!({
         "description": "Id of the request, to be quoted to support.", "schema": { "type": "string" },
     });
@@ -83,12 +86,32 @@ pub fn document() -> Value {
     document
 }
 
-/// Returns the responses of all operations.
-fn responses(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     let operations = paths.filter_map(|(_, item)| item.as_object_mut()).flatten();
-    let responses = operations.filter_map(|(_, operation)| operation["responses"].as_object_mut());
-    responses.flatten().map(|(_, response)| response)
+    operations.map(|(_, operation)| operation)
+}
+
+fn request_bodies(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    operations(document).filter_map(|operation| operation.get_mut("requestBody"))
+}
+
+fn responses(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let responses = operations(document).filter_map(|operation| operation.get_mut("responses"));
+    responses
+        .filter_map(Value::as_object_mut)
+        .flatten()
+        .map(|(_, response)| response)
+}
+
+/// Removes null from the schema of a body that may be absent: it may not be null.
+fn without_null(body: &mut Value) {
+    let schema = &mut body["content"]["application/json"]["schema"];
+    if let Some(variants) = schema["oneOf"].as_array()
+        && let Some(only) = variants.iter().find(|variant| variant["type"] != "null")
+    {
+        *schema = only.clone();
+    }
 }
 
 /// Returns the schemas of both directions. A type that is read and written in different shapes has a second name for requests.
@@ -112,11 +135,8 @@ fn components(document: &mut Value) -> Map<String, Value> {
             all.insert(name, schema);
         }
     }
-    let paths = document["paths"].as_object_mut().into_iter().flatten();
-    for (_, item) in paths {
-        for (_, operation) in item.as_object_mut().into_iter().flatten() {
-            rename(&mut operation["requestBody"], &differ);
-        }
+    for body in request_bodies(document) {
+        rename(body, &differ);
     }
     all.sort_keys();
     all

@@ -22,7 +22,7 @@ use workflows::Temporal;
 use self::operator::By;
 use crate::{
     Config, Role, config, migrate,
-    start::{self, ALL, activities, open_store},
+    start::{self, ALL, Services, activities, open_store},
     telemetry,
 };
 
@@ -40,7 +40,7 @@ mod payers;
 /// Time limit for connecting to Temporal.
 const TEMPORAL_WITHIN: Duration = Duration::from_secs(5);
 
-/// Payment Orchestrator. Configured by environment variables: see `orchestrator config`.
+/// Payment Orchestrator. Configured by environment variables, which `orchestrator config` lists.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -58,13 +58,13 @@ enum Command {
     Relay,
     /// All roles in one process, for a laptop.
     Dev,
-    /// Create tables, Temporal's namespace and schedule, and Kafka's topics, where they are missing.
+    /// Create tables, Temporal's namespace and schedules, and Kafka's topics, where they are missing.
     Migrate {
         /// Only verify that nothing is missing.
         #[arg(long)]
         check: bool,
     },
-    /// Explain the environment variables.
+    /// List the environment variables with their purposes and defaults.
     Config,
     /// Merchants: create, settings, suspend, reactivate, close.
     #[command(subcommand)]
@@ -246,8 +246,8 @@ async fn working(config: &Config) -> anyhow::Result<Activities> {
     let store = open_store(config).await?;
     let tracker = TaskTracker::new();
     let temporal = Temporal::connect(
-        config.temporal(),
-        config.queues(),
+        config.temporal.connection(),
+        config.temporal.queues(),
         &tracker,
         &CancellationToken::new(),
     );
@@ -257,7 +257,12 @@ async fn working(config: &Config) -> anyhow::Result<Activities> {
     {
         tracing::warn!("Temporal is away: the sweep will do what this leaves");
     }
-    activities(config, config.timing(), (&store, &temporal, &tracker))
+    let services = Services {
+        store: &store,
+        temporal: &temporal,
+        tracker: &tracker,
+    };
+    activities(config, config.timing(), &services)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ struct Operation<'a> {
     operation: &'a Value,
 }
 
-fn operations(document: &Value) -> Vec<Operation<'_>> {
+fn named(document: &Value) -> Vec<Operation<'_>> {
     let paths = document["paths"].as_object().expect("paths").iter();
     let all = paths.flat_map(|(path, item)| {
         let methods = item.as_object().expect("operations").iter();
@@ -45,7 +45,7 @@ fn members<'a>(value: &'a Value, name: &str, found: &mut dyn FnMut(&'a Value)) {
 fn every_endpoint_has_a_summary_an_operation_id_and_its_problems() {
     let document = document();
     assert_eq!(document["openapi"], "3.1.0");
-    let (operations, mut ids) = (operations(&document), BTreeSet::new());
+    let (operations, mut ids) = (named(&document), BTreeSet::new());
     assert_eq!(operations.len(), 17);
     for Operation { name, operation } in &operations {
         for field in ["summary", "description", "operationId"] {
@@ -110,7 +110,7 @@ fn every_reference_resolves_and_no_schema_is_unused() {
 #[test]
 fn every_parameter_of_a_path_and_of_a_query_is_documented() {
     let document = document();
-    for Operation { name, operation } in operations(&document) {
+    for Operation { name, operation } in named(&document) {
         let parameters: Vec<_> = operation["parameters"]
             .as_array()
             .into_iter()
