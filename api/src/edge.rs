@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request, State},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -53,7 +53,6 @@ impl Edge {
             .on_eos(())
             .on_failure(());
         routes
-            .layer(middleware::from_fn(input::whole))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(TimeoutLayer::with_status_code(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -70,6 +69,16 @@ impl Edge {
             .layer(middleware::map_request(without_request_id))
             .layer(RequestBodyDeadlineLayer::new(self.body_within))
     }
+}
+
+/// Limits the size of the bodies of `routes`, in bytes. The whole body is received before a request is handled.
+pub(crate) fn limited<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    max: usize,
+) -> Router<S> {
+    routes
+        .layer(middleware::from_fn(input::whole))
+        .layer(DefaultBodyLimit::max(max))
 }
 
 /// Removes the client's own request id: ours are unique.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit, routing::post};
+use axum::{Router, routing::post};
 use schemas::{
     charge::CreateCharge, refund::CreateRefund, validate::Checker,
     webhook_endpoint::CreateWebhookEndpoint,
@@ -141,11 +141,9 @@ pub fn router(app: App) -> Router {
         .route(
             "/notifications/{connection}/{secret}/pix",
             post(notifications::receive),
-        )
-        .layer(DefaultBodyLimit::max(MAX_NOTIFICATION));
-    let routes = documented
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .merge(gateways)
+        );
+    let routes = edge::limited(documented, MAX_BODY)
+        .merge(edge::limited(gateways, MAX_NOTIFICATION))
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .with_state(app);

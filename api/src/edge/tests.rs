@@ -5,7 +5,6 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, to_bytes},
-    extract::DefaultBodyLimit,
     routing::{get, post},
 };
 use futures::stream;
@@ -27,14 +26,16 @@ async fn store_fails() -> Result<StatusCode, Error> {
 }
 
 fn edge() -> Router {
-    let routes = Router::new()
-        .route("/things/{id}", get(fall_over))
-        .route("/things", post(async |body: Bytes| body.len().to_string()))
-        .route("/store", get(store_fails))
-        .route("/never", get(std::future::pending::<StatusCode>))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .fallback(error::no_such_route)
-        .method_not_allowed_fallback(error::no_such_method);
+    let routes = limited(
+        Router::new()
+            .route("/things/{id}", get(fall_over))
+            .route("/things", post(async |body: Bytes| body.len().to_string()))
+            .route("/store", get(store_fails))
+            .route("/never", get(std::future::pending::<StatusCode>)),
+        MAX_BODY,
+    )
+    .fallback(error::no_such_route)
+    .method_not_allowed_fallback(error::no_such_method);
     let edge = Edge {
         docs: "http://docs.example/docs".parse().expect("a URL"),
         body_within: Duration::from_millis(50),
