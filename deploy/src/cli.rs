@@ -117,6 +117,7 @@ enum NotificationsCommand {
 enum DeliveryCommand {
     /// Try a delivery now. One that was delivered, failed or discarded is delivered again as a new one, whose id is printed.
     Retry {
+        /// Id of the delivery: `de_…`.
         delivery: DeliveryId,
         #[command(flatten)]
         by: By,
@@ -127,6 +128,7 @@ enum DeliveryCommand {
 enum EventsCommand {
     /// Deliver an event again: to each endpoint that subscribes to it, or to one. Prints the new deliveries.
     Resend {
+        /// Id of the event: `ev_…`.
         event: EventId,
         /// Only to this endpoint, also if it does not subscribe to the event.
         #[arg(long)]
@@ -276,12 +278,17 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_a_help_text() {
+    fn every_command_and_argument_has_a_help_text() {
         let cli = Cli::command();
         cli.clone().debug_assert();
         let mut left = vec![cli];
         while let Some(command) = left.pop() {
-            assert!(command.get_about().is_some(), "{}", command.get_name());
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(argument.get_help().is_some(), "{name}: {id}");
+            }
             left.extend(command.get_subcommands().cloned());
         }
     }

@@ -166,7 +166,7 @@ pub fn documentation() -> String {
             .collect();
         let default = if argument.is_required_set() {
             " [required]".to_owned()
-        } else if defaults.is_empty() {
+        } else if defaults.iter().all(|value| value.is_empty()) {
             String::new()
         } else {
             format!(" [default: {}]", defaults.join(","))
