@@ -45,7 +45,7 @@ const AWAY: Duration = Duration::from_mins(30);
 const REFUSED: Duration = Duration::from_hours(6);
 /// Age of a list's watermark at which the merchant is alerted.
 const BEHIND: Duration = Duration::from_hours(2);
-const BEHIND_CODE: &str = "catch_up_behind";
+const BEHIND_CODE: &str = "polling_behind";
 /// Number of consecutive claims of a list that may fail, and the pause between them.
 const CLAIM_TRIES: usize = 5;
 const CLAIM_AGAIN: Duration = Duration::from_secs(1);

@@ -150,7 +150,7 @@ impl Activities {
         {
             let failure = GatewayFailure {
                 kind: row.gateway,
-                code: "unsettled".to_owned(),
+                code: "unresolved".to_owned(),
                 message: "the gateway still reports this refund as pending".to_owned(),
             };
             let end = (RefundStatus::NeedsReview, Some(&failure));
@@ -407,7 +407,7 @@ impl Activities {
             }
             RefundOutcome::Failed(_) | RefundOutcome::Nothing if is_over => {
                 let why = "the gateway does not state what became of the refund";
-                Some((RefundStatus::NeedsReview, Some(failure("unsettled", why))))
+                Some((RefundStatus::NeedsReview, Some(failure("unresolved", why))))
             }
             _ => None,
         }

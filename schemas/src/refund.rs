@@ -11,6 +11,12 @@ use crate::{
     id::{ChargeId, PaymentId, RefundId},
 };
 
+mod allocate;
+
+pub use allocate::{
+    Allocation, GivenRefund, RefundRefused, Refundable, RefundablePayment, allocate, reserved,
+};
+
 /// Status of a refund.
 #[derive(
     Clone,

@@ -82,7 +82,7 @@ async fn an_attempt_that_left_nothing_is_searched_for_and_then_reported() {
         .events("type=gateway_connection.action_required", 1)
         .await;
     assert_eq!(
-        raised[0]["data"]["reason"]["code"], "attempt_unsettled",
+        raised[0]["data"]["reason"]["code"], "attempt_unresolved",
         "{raised:?}"
     );
     stack
