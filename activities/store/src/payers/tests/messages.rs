@@ -98,7 +98,7 @@ impl Case {
     /// Writes the gateway's message wherever the product stores it.
     async fn store_messages(&self) {
         let failure = ChargeFailure {
-            code: FailureCode::RefusedByGateway,
+            code: FailureCode::RejectedByGateway,
             message: "every gateway rejected it".to_owned(),
             retryable: false,
             gateway: Some(gateway_failure()),
