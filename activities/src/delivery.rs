@@ -1,7 +1,7 @@
 //! Posts events to merchants' servers until they accept. An endpoint has limits for concurrent posts and for posts per second: a delivery
 //! without a slot gets a turn, later ones are parked, and nothing polls.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use gateways::outside;
 use reqwest::{Client, StatusCode};
@@ -22,8 +22,10 @@ use store::{
     },
     events, webhook_endpoints,
 };
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-use crate::{Activities, DeliveryStep, delta, ms, until};
+use crate::{Activities, PollStep, Subject, delta, ms, until};
 
 mod endpoint;
 mod lanes;
@@ -45,6 +47,32 @@ const SLEEP_AGAIN: Duration = Duration::from_secs(1);
 
 /// Minimum interval between two alerts about failed deliveries to an endpoint.
 const ALERT_EVERY: Duration = Duration::from_hours(24);
+
+/// Activities that the workflows of deliveries and endpoints call.
+pub struct DeliveryActivities(pub Arc<Activities>);
+
+#[activities]
+impl DeliveryActivities {
+    /// Posts an event to an endpoint.
+    #[activity(name = "deliver")]
+    pub async fn deliver(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        delivery: DeliveryId,
+    ) -> Result<PollStep, ActivityError> {
+        Ok(Box::pin(self.0.deliver_once(delivery)).await?)
+    }
+
+    /// Probes, drains or empties an endpoint.
+    #[activity(name = "check_endpoint")]
+    pub async fn check_endpoint(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        endpoint: EndpointId,
+    ) -> Result<PollStep, ActivityError> {
+        Ok(Box::pin(self.0.check_endpoint(endpoint)).await?)
+    }
+}
 
 /// Sender of webhook POSTs.
 pub struct WebhookSender {
@@ -70,7 +98,7 @@ impl WebhookSender {
 
 /// Outcome of one try.
 struct DeliveryOutcome {
-    step: DeliveryStep,
+    step: PollStep,
     /// True if the endpoint was paused or resumed: its workflow must run.
     wakes_endpoint: bool,
 }
@@ -78,17 +106,17 @@ struct DeliveryOutcome {
 /// Next action of a delivery.
 enum Entry {
     Post(Slot),
-    Wait(DeliveryStep),
+    Wait(PollStep),
     /// Parked as the first one: its endpoint drains from now on.
     Drain,
 }
 
 impl Activities {
     /// Tries a delivery once, if its time has come and its endpoint has a slot. A caller that wants it earlier sets the row's time.
-    pub async fn deliver_once(&self, id: DeliveryId) -> Result<DeliveryStep, StoreError> {
+    pub async fn deliver_once(&self, id: DeliveryId) -> Result<PollStep, StoreError> {
         let mut db = self.store.pool.acquire().await?;
         let Some(work) = deliveries::load(&mut db, id).await? else {
-            return Ok(DeliveryStep::Done);
+            return Ok(PollStep::Done);
         };
         let (merchant, endpoint) = (work.merchant, work.endpoint);
         let outcome = match self.enter(&mut db, &work).await? {
@@ -96,38 +124,39 @@ impl Activities {
             Entry::Drain => {
                 drop(db);
                 DeliveryOutcome {
-                    step: DeliveryStep::Done,
+                    step: PollStep::Done,
                     wakes_endpoint: true,
                 }
             }
             Entry::Post(_slot) => Box::pin(self.try_once(db, work)).await?,
         };
         if outcome.wakes_endpoint {
-            self.starter.wake_endpoint(merchant, endpoint).await;
+            self.wake_or_leave(Subject::endpoint(merchant, endpoint))
+                .await;
         }
         Ok(outcome.step)
     }
 
     async fn enter(&self, db: &mut PgConnection, work: &DeliveryJob) -> Result<Entry, StoreError> {
         if work.state != DeliveryState::Pending {
-            return Ok(Entry::Wait(DeliveryStep::Done));
+            return Ok(Entry::Wait(PollStep::Done));
         }
         match work.endpoint_status {
             WebhookEndpointStatus::Active => {}
             WebhookEndpointStatus::Paused => {
                 queue::park(db, work.delivery).await?;
-                return Ok(Entry::Wait(DeliveryStep::Done));
+                return Ok(Entry::Wait(PollStep::Done));
             }
             WebhookEndpointStatus::Deleted => {
                 deliveries::discard(db, work.delivery).await?;
-                return Ok(Entry::Wait(DeliveryStep::Done));
+                return Ok(Entry::Wait(PollStep::Done));
             }
         }
         let Some(due_at) = work.next_check_at else {
-            return Ok(Entry::Wait(DeliveryStep::Done));
+            return Ok(Entry::Wait(PollStep::Done));
         };
         if due_at > work.now + delta(EARLY) {
-            return Ok(Entry::Wait(DeliveryStep::Again {
+            return Ok(Entry::Wait(PollStep::Wait {
                 after_ms: ms(until(due_at, work.now).max(SLEEP_AGAIN)),
             }));
         }
@@ -142,10 +171,10 @@ impl Activities {
         let spacing = self.webhook_sender.spacing(work.endpoint, work.terms);
         Ok(
             match queue::claim_turn(db, work, delta(spacing), delta(TURNS_AHEAD)).await? {
-                QueuePlace::Turn { at, now } => Entry::Wait(DeliveryStep::Again {
+                QueuePlace::Turn { at, now } => Entry::Wait(PollStep::Wait {
                     after_ms: ms(until(at, now)),
                 }),
-                QueuePlace::Parked { first: false } => Entry::Wait(DeliveryStep::Done),
+                QueuePlace::Parked { first: false } => Entry::Wait(PollStep::Done),
                 QueuePlace::Parked { first: true } => Entry::Drain,
             },
         )
@@ -202,9 +231,7 @@ impl Activities {
         log(work, &tried);
         self.starter.start_deliveries(due);
         Ok(DeliveryOutcome {
-            step: wait.map_or(DeliveryStep::Done, |wait| DeliveryStep::Again {
-                after_ms: ms(wait),
-            }),
+            step: wait.map_or(PollStep::Done, |wait| PollStep::Wait { after_ms: ms(wait) }),
             wakes_endpoint: health != EndpointHealth::Unchanged,
         })
     }

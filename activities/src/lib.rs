@@ -2,12 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use schemas::{
-    id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId},
+    id::{ChargeId, MerchantId},
     retry::{Backoff, DeliverySchedule},
 };
-use store::{Store, deliveries::PendingDelivery};
+use store::Store;
 
 pub mod accepted;
 pub mod alerts;
@@ -17,6 +16,7 @@ pub mod clients;
 pub mod connection;
 pub mod delivery;
 pub mod fair;
+mod heartbeat;
 pub mod notifications;
 pub mod operations;
 pub mod orphan;
@@ -25,77 +25,23 @@ pub mod polling;
 pub mod refund;
 pub mod registration;
 pub mod relay;
+pub mod starter;
 pub mod step;
 pub mod sweep;
-pub mod temporal;
 
 use accepted::Accepted;
 use bulkhead::Bulkhead;
+pub use charge::ChargeActivities;
 use clients::GatewayClients;
-pub use step::{DeliveryStep, Pace, Progress, Step};
-pub use temporal::TemporalActivities;
-
-/// Row that a workflow serves.
-#[derive(Clone, Copy, Debug)]
-pub enum Subject {
-    Charge(MerchantId, ChargeId),
-    /// Attempt that was abandoned.
-    Orphan(MerchantId, ChargeId, AttemptId),
-    Refund(MerchantId, ChargeId, RefundId),
-    Delivery(PendingDelivery),
-    Endpoint(MerchantId, EndpointId),
-}
-
-/// Outcome of a start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Started {
-    Now,
-    AlreadyRuns,
-    /// Temporal did not answer.
-    Away,
-    /// Temporal answered and refused this start, with the reason.
-    Refused(&'static str),
-}
-
-/// Client that starts and wakes workflows; `workflows` implements it.
-#[async_trait]
-pub trait Starter: Send + Sync {
-    /// Records that Temporal has just answered: callers that treat it as unavailable may call it again.
-    fn temporal_is_up(&self);
-    /// Starts the workflows of committed deliveries; returns at once.
-    fn start_deliveries(&self, due: Vec<PendingDelivery>);
-    /// Starts the workflow that resolves an abandoned attempt; returns at once.
-    fn start_orphan(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
-    /// Starts the workflow of an overdue row. The default implementation leaves that to `wake`.
-    async fn start(&self, _subject: Subject) -> Started {
-        Started::AlreadyRuns
-    }
-    /// Wakes the workflow of an overdue row; returns false if it does not answer.
-    async fn wake(&self, subject: Subject) -> bool {
-        match subject {
-            Subject::Charge(merchant, charge) => self.wake_charge(merchant, charge).await,
-            Subject::Orphan(merchant, charge, attempt) => {
-                self.wake_orphan(merchant, charge, attempt).await;
-            }
-            Subject::Refund(merchant, charge, refund) => {
-                self.wake_refund(merchant, charge, refund).await;
-            }
-            Subject::Delivery(due) => self.wake_delivery(due).await,
-            Subject::Endpoint(merchant, endpoint) => self.wake_endpoint(merchant, endpoint).await,
-        }
-        true
-    }
-    /// Makes a charge's workflow check its row; starts the workflow if it is closed or unknown.
-    async fn wake_charge(&self, merchant: MerchantId, charge: ChargeId);
-    /// Makes a refund's workflow check its row; starts the workflow if it is closed or unknown.
-    async fn wake_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId);
-    /// Makes a delivery's workflow check its row; starts the workflow if it is closed or unknown.
-    async fn wake_delivery(&self, due: PendingDelivery);
-    /// Makes an endpoint's workflow check its row; starts the workflow if it is closed or unknown.
-    async fn wake_endpoint(&self, merchant: MerchantId, endpoint: EndpointId);
-    /// Makes the workflow of an abandoned attempt check its row; starts the workflow if it is closed or unknown.
-    async fn wake_orphan(&self, merchant: MerchantId, charge: ChargeId, attempt: AttemptId);
-}
+pub use delivery::DeliveryActivities;
+pub use orphan::OrphanActivities;
+pub use partitions::PartitionActivities;
+pub use polling::PollingActivities;
+pub use refund::RefundActivities;
+pub use registration::RegistrationActivities;
+pub use starter::{Away, Served, Started, Starter, Subject};
+pub use step::{Pace, PollStep, Progress, Step};
+pub use sweep::SweepActivities;
 
 /// Times and limits; tests shorten them.
 #[derive(Clone, Debug)]
@@ -215,6 +161,20 @@ pub struct Activities {
     pub webhook_sender: delivery::WebhookSender,
     pub starter: Arc<dyn Starter>,
     pub timing: Timing,
+}
+
+impl Activities {
+    /// Makes the workflow of a row check it. The row is due: the sweep finds it if Temporal is away.
+    pub async fn wake_or_leave(&self, subject: Subject) {
+        if self.starter.wake_or_start(subject).await.is_err() {
+            metrics::counter!("wakes_left_to_sweep_total").increment(1);
+        }
+    }
+
+    /// Makes the workflow of a charge check its row.
+    pub async fn wake_charge(&self, merchant: MerchantId, charge: ChargeId) {
+        self.wake_or_leave(Subject::charge(merchant, charge)).await;
+    }
 }
 
 /// Returns a duration in whole milliseconds.

@@ -16,9 +16,11 @@ use store::{
     attempts::{self, AttemptLease, AttemptOutcome, AttemptRow},
     charges::{self, LockedCharge},
 };
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use uuid::Uuid;
 
-use crate::{Activities, Progress, Step, delta, until};
+use crate::{Activities, PollStep, Progress, delta, until};
 
 mod close;
 mod decide;
@@ -32,6 +34,22 @@ const QUEUE_FOR: Duration = Duration::from_secs(5);
 const QUEUE_AGAIN: Duration = Duration::from_secs(5);
 /// Maximum number of objects voided in one step.
 const VOIDS_AT_A_TIME: usize = 2;
+
+/// Activity that an orphan's workflow calls.
+pub struct OrphanActivities(pub Arc<Activities>);
+
+#[activities]
+impl OrphanActivities {
+    /// Resolves an abandoned attempt: finds out whether it exists, and voids or adopts it.
+    #[activity(name = "resolve_orphan")]
+    pub async fn resolve(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        attempt: AttemptId,
+    ) -> Result<Progress<PollStep>, ActivityError> {
+        Ok(Box::pin(self.0.resolve_orphan(attempt)).await?)
+    }
+}
 
 /// Attempt that this worker leases, and its gateway.
 struct Orphan {
@@ -56,18 +74,18 @@ struct Orphan {
 enum Decided {
     /// Void these objects, then write the result.
     Void(Vec<GatewayCharge>),
-    Step(Progress),
+    Step(Progress<PollStep>),
 }
 
 impl Activities {
     /// Takes one step with an orphan.
-    pub async fn resolve_orphan(&self, id: AttemptId) -> Result<Progress, StoreError> {
+    pub async fn resolve_orphan(&self, id: AttemptId) -> Result<Progress<PollStep>, StoreError> {
         let orphan = match Box::pin(self.lease_orphan(id)).await? {
             Ok(orphan) => orphan,
             Err(progress) => return Ok(progress),
         };
         let Some(_slot) = self.queue_for_orphan(&orphan).await? else {
-            return Ok(Progress::unchanged(Step::check_after(QUEUE_AGAIN)));
+            return Ok(Progress::unchanged(PollStep::wait(QUEUE_AGAIN)));
         };
         let read = orphan.read().await;
         match Box::pin(self.decide(&orphan, read)).await? {
@@ -106,8 +124,11 @@ impl Activities {
     }
 
     /// Leases the attempt, or returns the progress if there is nothing to do now.
-    async fn lease_orphan(&self, id: AttemptId) -> Result<Result<Orphan, Progress>, StoreError> {
-        let done = Err(Progress::unchanged(Step::Done));
+    async fn lease_orphan(
+        &self,
+        id: AttemptId,
+    ) -> Result<Result<Orphan, Progress<PollStep>>, StoreError> {
+        let done = Err(Progress::unchanged(PollStep::Done));
         let mut tx = self.store.begin().await?;
         let Some(charge) = attempts::charge_of(&mut tx, id).await? else {
             return Ok(done);
@@ -121,13 +142,13 @@ impl Activities {
         let row = &row;
         if row.lease_expires_at > charge.now {
             let pause = until(row.lease_expires_at, charge.now).max(Duration::from_secs(1));
-            return Ok(Err(Progress::unchanged(Step::check_after(pause))));
+            return Ok(Err(Progress::unchanged(PollStep::wait(pause))));
         }
         match row.state {
             // the charge's own workflow takes it over
             AttemptState::Open if charge.status == ChargeStatus::Processing => {
                 drop(tx);
-                self.starter.wake_charge(charge.merchant, charge.id).await;
+                self.wake_charge(charge.merchant, charge.id).await;
                 return Ok(done);
             }
             AttemptState::Open if row.lease_owner.is_none() => {

@@ -21,9 +21,11 @@ use store::{
     notifications::NotificationSource,
 };
 use strum::IntoEnumIterator;
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::time::Instant;
 
-use crate::{Activities, alerts, delta};
+use crate::{Activities, alerts, delta, heartbeat::heartbeats};
 
 /// Number of lists of one API that are read concurrently.
 const HEALTHY: usize = 6;
@@ -43,16 +45,38 @@ const AWAY: Duration = Duration::from_mins(30);
 const REFUSED: Duration = Duration::from_hours(6);
 /// Age of a list's watermark at which the merchant is alerted.
 const BEHIND: Duration = Duration::from_hours(2);
-const BEHIND_CODE: &str = "catch_up_behind";
+const BEHIND_CODE: &str = "polling_behind";
+/// Number of consecutive claims of a list that may fail, and the pause between them.
+const CLAIM_TRIES: usize = 5;
+const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 /// Number of charges woken concurrently, and the time limit for that: the sweep wakes the others.
 const WAKE_AT_A_TIME: usize = 8;
 const WAKE_WITHIN: Duration = Duration::from_secs(10);
 /// Maximum jitter added to a pause, in tenths of it.
 const SPREAD: u32 = 2;
 
+/// Activity of the schedule that reads the gateways' lists.
+pub struct PollingActivities(pub Arc<Activities>);
+
+#[activities]
+impl PollingActivities {
+    /// Reads the gateways' lists, in case their notifications were lost.
+    #[activity(name = "poll_connections")]
+    pub async fn poll_connections(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        tokio::select! {
+            read = Box::pin(self.0.poll_connections()) => Ok(read?),
+            never = heartbeats(&ctx) => never,
+        }
+    }
+}
+
 /// Finished part of a lane's work.
 enum Part {
-    Claimed(Option<ClaimedFeed>),
+    Claimed(Result<Option<ClaimedFeed>, StoreError>),
     Read,
 }
 
@@ -83,7 +107,7 @@ impl Activities {
         done.into_iter().collect()
     }
 
-    /// Reads the due lists of one API, a few concurrently.
+    /// Reads the due lists of one API, a few concurrently. A claim that fails ends no read: it is tried again after a pause.
     async fn lane(
         &self,
         of: (GatewayApi, bool),
@@ -93,32 +117,49 @@ impl Activities {
         // claims run beside the reads: a claim that waits for a database connection must not block the reads that hold one
         let mut work = FuturesUnordered::new();
         let (mut reading, mut claims, mut more) = (0, false, true);
+        let mut failed: Vec<StoreError> = Vec::new();
         loop {
             if more && !claims && reading < slots && outside::instant() < end {
-                work.push(self.claim(of).boxed());
+                work.push(self.claim(of, failed.len()).boxed());
                 claims = true;
             }
-            match work.next().await.transpose()? {
-                None => return Ok(()),
-                Some(Part::Claimed(None)) => (claims, more) = (false, false),
-                Some(Part::Claimed(Some(claimed))) => {
+            match work.next().await {
+                // only an error after which no claim succeeded is returned
+                None => return failed.pop().map_or(Ok(()), Err),
+                Some(Part::Claimed(Ok(None))) => {
+                    (claims, more) = (false, false);
+                    failed.clear();
+                }
+                Some(Part::Claimed(Ok(Some(claimed)))) => {
                     (claims, reading) = (false, reading + 1);
+                    failed.clear();
                     work.push(self.read_claimed(claimed).boxed());
+                }
+                Some(Part::Claimed(Err(error))) => {
+                    tracing::error!(api = of.0.as_ref(), %error, "a list could not be claimed");
+                    failed.push(error);
+                    (claims, more) = (false, failed.len() < CLAIM_TRIES);
                 }
                 Some(Part::Read) => (reading, more) = (reading - 1, true),
             }
         }
     }
 
-    async fn claim(&self, of: (GatewayApi, bool)) -> Result<Part, StoreError> {
-        let mut db = self.store.pool.acquire().await?;
-        let claimed = feeds::claim(&mut db, of, delta(LEASE)).await?;
-        Ok(Part::Claimed(claimed))
+    /// Claims a due list, after a pause if `failures` claims have failed in a row.
+    async fn claim(&self, of: (GatewayApi, bool), failures: usize) -> Part {
+        if failures > 0 {
+            outside::sleep(CLAIM_AGAIN).await;
+        }
+        let claimed = async {
+            let mut db = self.store.pool.acquire().await?;
+            feeds::claim(&mut db, of, delta(LEASE)).await
+        };
+        Part::Claimed(claimed.await)
     }
 
-    async fn read_claimed(&self, claimed: ClaimedFeed) -> Result<Part, StoreError> {
+    async fn read_claimed(&self, claimed: ClaimedFeed) -> Part {
         self.read_feed(claimed).await;
-        Ok(Part::Read)
+        Part::Read
     }
 
     async fn read_feed(&self, claimed: ClaimedFeed) {
@@ -236,7 +277,7 @@ impl Activities {
     pub(crate) async fn wake_charges(&self, merchant: MerchantId, charges: Vec<ChargeId>) {
         let mut waking = Vec::new();
         for charge in charges {
-            waking.push(self.starter.wake_charge(merchant, charge));
+            waking.push(self.wake_charge(merchant, charge));
         }
         let mut waking = stream::iter(waking).buffer_unordered(WAKE_AT_A_TIME);
         let woken = async { while waking.next().await.is_some() {} };

@@ -16,10 +16,12 @@ use store::{
     charges::{self, LockedCharge},
     refunds::{self, RefundRow},
 };
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use uuid::Uuid;
 
 use crate::{
-    Activities, Progress, Step, alerts,
+    Activities, PollStep, Progress, alerts,
     charge::{Applied, apply, money},
     delta, until,
 };
@@ -32,6 +34,26 @@ const QUEUE_FOR: Duration = Duration::from_secs(5);
 const SYNC_FOR: Duration = Duration::from_hours(30 * 24);
 /// Time until the deadline beyond the call: for the read before it and for writing its outcome.
 const SLACK: Duration = Duration::from_secs(15);
+
+/// Message of the alert about refused credentials.
+const REFUND_DENIED: &str =
+    "the gateway refused a refund: check the connection's credentials, permissions and limits";
+
+/// Activity that a refund's workflow calls.
+pub struct RefundActivities(pub Arc<Activities>);
+
+#[activities]
+impl RefundActivities {
+    /// Sends a refund, or looks up its outcome.
+    #[activity(name = "refund")]
+    pub async fn refund(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        refund: RefundId,
+    ) -> Result<Progress<PollStep>, ActivityError> {
+        Ok(Box::pin(self.0.refund_once(refund)).await?)
+    }
+}
 
 /// Action to take at the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +91,7 @@ enum RefundOutcome {
 
 impl Activities {
     /// Takes one step with a refund.
-    pub async fn refund_once(&self, id: RefundId) -> Result<Progress, StoreError> {
+    pub async fn refund_once(&self, id: RefundId) -> Result<Progress<PollStep>, StoreError> {
         let call = match Box::pin(self.open_refund(id)).await? {
             Ok(call) => call,
             Err(step) => return Ok(Progress::unchanged(step)),
@@ -102,14 +124,14 @@ impl Activities {
     }
 
     /// Syncs a refund that was made in the gateway's panel: applies the gateway's state of its charge until the refund has ended.
-    async fn sync_refund(&self, call: &RefundCall) -> Result<Step, StoreError> {
+    async fn sync_refund(&self, call: &RefundCall) -> Result<PollStep, StoreError> {
         let found = call.gateway.find(&call.charge_order).await;
         let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = locked(&mut tx, &self.store, call).await? else {
-            return Ok(Step::Done);
+            return Ok(PollStep::Done);
         };
         if row.lease_owner != Some(call.lease_owner) {
-            return Ok(Step::SYNC);
+            return Ok(PollStep::NOW);
         }
         let mut applied = Applied::default();
         match found {
@@ -127,7 +149,7 @@ impl Activities {
         {
             let failure = GatewayFailure {
                 kind: row.gateway,
-                code: "unsettled".to_owned(),
+                code: "unresolved".to_owned(),
                 message: "the gateway still reports this refund as pending".to_owned(),
             };
             let end = (RefundStatus::NeedsReview, Some(&failure));
@@ -143,22 +165,22 @@ impl Activities {
     }
 
     /// Leases the refund, or returns the step to take instead.
-    async fn open_refund(&self, id: RefundId) -> Result<Result<RefundCall, Step>, StoreError> {
+    async fn open_refund(&self, id: RefundId) -> Result<Result<RefundCall, PollStep>, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some(row) = refunds::find(&mut tx, id).await? else {
-            return Ok(Err(Step::Done));
+            return Ok(Err(PollStep::Done));
         };
         let Some(charge) = charges::lock(&mut tx, &self.store, row.charge).await? else {
-            return Ok(Err(Step::Done));
+            return Ok(Err(PollStep::Done));
         };
         let Some(row) = refunds::find(&mut tx, id).await? else {
-            return Ok(Err(Step::Done));
+            return Ok(Err(PollStep::Done));
         };
         if row.status != RefundStatus::Pending {
-            return Ok(Err(Step::Done));
+            return Ok(Err(PollStep::Done));
         }
         if let Some(busy_until) = row.lease_expires_at.filter(|at| *at > charge.now) {
-            return Ok(Err(Step::check_after(until(busy_until, charge.now))));
+            return Ok(Err(PollStep::wait(until(busy_until, charge.now))));
         }
         let call = self.prepare(&mut tx, &charge, &row).await?;
         let order = serde_json::to_value(&call.order)
@@ -224,7 +246,7 @@ impl Activities {
         &self,
         call: &RefundCall,
         found: Result<Vec<GatewayCharge>, GatewayError>,
-    ) -> Result<Option<Step>, StoreError> {
+    ) -> Result<Option<PollStep>, StoreError> {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
@@ -237,10 +259,10 @@ impl Activities {
         };
         let mut tx = self.store.begin().await?;
         let Some((mut charge, mut row)) = locked(&mut tx, &self.store, call).await? else {
-            return Ok(Some(Step::Done));
+            return Ok(Some(PollStep::Done));
         };
         if row.lease_owner != Some(call.lease_owner) {
-            return Ok(Some(Step::SYNC));
+            return Ok(Some(PollStep::NOW));
         }
         let mut applied = Applied::default();
         apply_found(&mut tx, &mut charge, (call, &found), &mut applied).await?;
@@ -256,7 +278,7 @@ impl Activities {
             };
             let failed = (RefundStatus::Failed, Some(&failure));
             money::move_refund(&mut tx, &mut charge, &mut row, failed).await?;
-            Some(Step::Done)
+            Some(PollStep::Done)
         } else {
             refunds::set_sent(&mut tx, row.id, true).await?;
             None
@@ -270,22 +292,26 @@ impl Activities {
     }
 
     /// Releases the lease on a refund that could not be started, and schedules its next check.
-    async fn release_refund(&self, call: &RefundCall, pause_ms: u64) -> Result<Step, StoreError> {
+    async fn release_refund(
+        &self,
+        call: &RefundCall,
+        pause_ms: u64,
+    ) -> Result<PollStep, StoreError> {
         let pause = Duration::from_millis(pause_ms);
         let mut db = self.store.pool.acquire().await?;
         let now = store::now(&mut db).await?;
         refunds::set_next_check(&mut db, call.id, Some(now + delta(pause))).await?;
-        Ok(Step::check_after(pause))
+        Ok(PollStep::wait(pause))
     }
 
     async fn close_refund(
         &self,
         call: &RefundCall,
         outcome: RefundOutcome,
-    ) -> Result<Step, StoreError> {
+    ) -> Result<PollStep, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some((mut charge, mut row)) = locked(&mut tx, &self.store, call).await? else {
-            return Ok(Step::Done);
+            return Ok(PollStep::Done);
         };
         let mut applied = Applied::default();
         if let RefundOutcome::Refund(observed) = &outcome {
@@ -295,7 +321,7 @@ impl Activities {
             };
             money::apply_refund(&mut tx, &mut charge, &observed).await?;
         } else if row.lease_owner != Some(call.lease_owner) {
-            return Ok(Step::SYNC);
+            return Ok(PollStep::NOW);
         } else if let Some((status, failure)) = self.verdict(call, &outcome, &charge, &row) {
             let end = (status, failure.as_ref());
             money::move_refund(&mut tx, &mut charge, &mut row, end).await?;
@@ -309,8 +335,9 @@ impl Activities {
                 refunds::set_sent(&mut tx, row.id, false).await?;
             }
             if error.class == ErrorClass::Denied && row.checks == 0 {
-                let failure = alerts::raise(&mut tx, row.connection, &error.code, &error.message);
-                applied.due.extend(failure.await?);
+                // The gateway's message may repeat the payer's data, and an alert is not erased with the payer.
+                let alert = alerts::raise(&mut tx, row.connection, &error.code, REFUND_DENIED);
+                applied.due.extend(alert.await?);
             }
         }
         let step = self.next_check(&mut tx, &charge, call.id).await?;
@@ -357,8 +384,8 @@ impl Activities {
                 ))
             }
             RefundOutcome::Failed(_) | RefundOutcome::Nothing if is_over => {
-                let why = "the gateway could not tell what became of the refund";
-                Some((RefundStatus::NeedsReview, Some(failure("unsettled", why))))
+                let why = "the gateway does not state what became of the refund";
+                Some((RefundStatus::NeedsReview, Some(failure("unresolved", why))))
             }
             _ => None,
         }
@@ -370,20 +397,20 @@ impl Activities {
         db: &mut PgConnection,
         charge: &LockedCharge,
         id: RefundId,
-    ) -> Result<Step, StoreError> {
+    ) -> Result<PollStep, StoreError> {
         let Some(row) = refunds::find(db, id).await? else {
-            return Ok(Step::Done);
+            return Ok(PollStep::Done);
         };
         if row.status != RefundStatus::Pending {
             if row.status == RefundStatus::NeedsReview {
                 tracing::error!(refund = %id, "a refund needs a person");
             }
-            return Ok(Step::Done);
+            return Ok(PollStep::Done);
         }
         let n = u32::try_from(row.checks).unwrap_or(u32::MAX);
         let pause = Duration::from_millis(self.timing.refund_again.delay_ms(n));
         refunds::set_next_check(db, id, Some(charge.now + delta(pause))).await?;
-        Ok(Step::check_after(pause))
+        Ok(PollStep::wait(pause))
     }
 }
 

@@ -18,9 +18,13 @@ use store::{
         checks, registrations,
     },
 };
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use url::Url;
 
-use crate::{Activities, alerts, clients::GatewayClients, connection::address, delta};
+use crate::{
+    Activities, alerts, clients::GatewayClients, connection::address, delta, heartbeat::heartbeats,
+};
 
 /// Time that a former secret stays valid: Asaas and Stripe repeat notifications signed with it for days.
 const OVERLAP: Duration = Duration::from_hours(14 * 24);
@@ -38,6 +42,25 @@ const AT_A_TIME: usize = 8;
 const ROUND: Duration = Duration::from_mins(4);
 /// Divisor of the interval that gives the maximum random time by which the next check is brought forward.
 const SPREAD: u32 = 10;
+
+/// Activity of the schedule that checks the connections.
+pub struct RegistrationActivities(pub Arc<Activities>);
+
+#[activities]
+impl RegistrationActivities {
+    /// Checks the connections' registrations and settings at the gateways.
+    #[activity(name = "check_connections")]
+    pub async fn check_connections(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        tokio::select! {
+            checked = Box::pin(self.0.check_connections()) => Ok(checked?),
+            never = heartbeats(&ctx) => never,
+        }
+    }
+}
 
 /// Converts the secrets that prove a connection's notifications to the form of the gateway's client.
 fn known(rows: Vec<registrations::Registration>) -> Vec<Registration> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ms;
 
-/// Next step of the workflow of a charge, a refund or an orphan.
+/// Next step of the workflow of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "next", rename_all = "snake_case")]
 pub enum Step {
@@ -51,11 +51,42 @@ impl Step {
     }
 }
 
+/// Next step of a workflow that repeats one activity: of a refund, an orphan, a delivery or an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "next", rename_all = "snake_case")]
+pub enum PollStep {
+    /// Repeat it after a pause, or when woken. The other names are in histories that were recorded earlier.
+    #[serde(alias = "sync", alias = "again")]
+    Wait { after_ms: u64 },
+    /// Nothing more is expected.
+    Done,
+}
+
+impl PollStep {
+    /// Repeat the activity now.
+    pub const NOW: Self = Self::Wait { after_ms: 0 };
+
+    /// Returns the step to repeat the activity after `pause`.
+    pub fn wait(pause: Duration) -> Self {
+        Self::Wait {
+            after_ms: ms(pause),
+        }
+    }
+
+    /// Returns the time that the workflow waits before it repeats the activity, in milliseconds.
+    pub fn pause_ms(self) -> u64 {
+        match self {
+            Self::Wait { after_ms } => after_ms,
+            Self::Done => 0,
+        }
+    }
+}
+
 /// Result of a workflow's step, and the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct Progress<S = Step> {
     #[serde(flatten)]
-    pub step: Step,
+    pub step: S,
     /// True if the step changed anything that the next one can see. Two consecutive steps without a change are followed by a wait.
     #[serde(default = "assume_change")]
     pub changed: bool,
@@ -66,9 +97,9 @@ fn assume_change() -> bool {
     true
 }
 
-impl Progress {
+impl<S> Progress<S> {
     /// Returns the progress after a step that changed something.
-    pub fn changed(step: Step) -> Self {
+    pub fn changed(step: S) -> Self {
         Self {
             step,
             changed: true,
@@ -76,11 +107,18 @@ impl Progress {
     }
 
     /// Returns the progress after a step that changed nothing.
-    pub fn unchanged(step: Step) -> Self {
+    pub fn unchanged(step: S) -> Self {
         Self {
             step,
             changed: false,
         }
+    }
+}
+
+impl From<PollStep> for Progress<PollStep> {
+    /// Returns the progress of an activity that always changes something, such as the time of its row's next check.
+    fn from(step: PollStep) -> Self {
+        Self::changed(step)
     }
 }
 
@@ -98,9 +136,9 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Returns the time to wait before the step that follows `done`, beyond the step's own pause.
-    pub fn wait_ms(&mut self, done: Progress) -> u64 {
-        if done.changed || done.step.pause_ms() >= FIRST_WAIT_MS {
+    /// Returns the time to wait after a step, beyond the pause before the next one.
+    pub fn wait_ms(&mut self, changed: bool, pause_ms: u64) -> u64 {
+        if changed || pause_ms >= FIRST_WAIT_MS {
             self.idle = 0;
             return 0;
         }
@@ -112,16 +150,6 @@ impl Pace {
     }
 }
 
-/// Next step of the workflow of a delivery or an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "next", rename_all = "snake_case")]
-pub enum DeliveryStep {
-    /// Try again after a pause, or when woken.
-    Again { after_ms: u64 },
-    /// Accepted, given up, discarded or parked; nothing to do for the endpoint.
-    Done,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,14 +157,14 @@ mod tests {
     #[test]
     fn steps_that_change_nothing_are_followed_by_growing_waits() {
         let mut pace = Pace::default();
-        let idle = Progress::unchanged(Step::SYNC);
-        let waits: Vec<u64> = (0..5).map(|_| pace.wait_ms(idle)).collect();
+        let waits: Vec<u64> = (0..5).map(|_| pace.wait_ms(false, 0)).collect();
         assert_eq!(waits, [0, 1_000, 2_000, 4_000, 8_000]);
         for _ in 0..100 {
-            assert!(pace.wait_ms(idle) <= 64_000);
+            assert!(pace.wait_ms(false, 0) <= 64_000);
         }
-        assert_eq!(pace.wait_ms(Progress::changed(Step::SYNC)), 0);
-        assert_eq!(pace.wait_ms(idle), 0, "a change starts over");
+        assert_eq!(pace.wait_ms(true, 0), 0);
+        assert_eq!(pace.wait_ms(false, 0), 0, "a change starts over");
+        assert_eq!(pace.wait_ms(false, 1_000), 0, "it waits by itself");
     }
 
     #[test]
@@ -146,5 +174,15 @@ mod tests {
         assert_eq!(recorded, Progress::changed(Step::ATTEMPT));
         let written = serde_json::to_string(&Progress::unchanged(Step::Cancel)).expect("JSON");
         assert_eq!(written, r#"{"next":"cancel","changed":false}"#);
+    }
+    #[test]
+    fn steps_of_recorded_histories_are_read() {
+        for recorded in ["wait", "sync", "again"] {
+            let json = format!(r#"{{"next":"{recorded}","after_ms":7}}"#);
+            let read: Progress<PollStep> = serde_json::from_str(&json).expect("a step");
+            assert_eq!(read, Progress::changed(PollStep::Wait { after_ms: 7 }));
+        }
+        let done: PollStep = serde_json::from_str(r#"{"next":"done"}"#).expect("a step");
+        assert_eq!(done, PollStep::Done);
     }
 }

@@ -1,7 +1,10 @@
 //! Sweep of overdue rows of all kinds. It starts their workflows, or wakes those that run, and processes rows that stay overdue itself. A
 //! row that fails is postponed with its reason, and the others continue.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, future, stream};
 use schemas::{id::ChargeId, retry::jitter};
@@ -12,9 +15,11 @@ use store::{
     sweep::{self, Overdue, SweepKind, SweepMark, SweepPage, SweepTarget},
 };
 use strum::IntoEnumIterator;
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::Semaphore;
 
-use crate::{Activities, DeliveryStep, Progress, Started, Step, Subject, delta};
+use crate::{Activities, PollStep, Progress, Started, Step, Subject, delta, heartbeat::heartbeats};
 use lanes::Lanes;
 
 mod lanes;
@@ -50,6 +55,27 @@ const UNMATCHED_AGAIN: [Duration; 4] = [
     Duration::from_hours(1),
     Duration::from_hours(24),
 ];
+
+/// Activity of the schedule that sweeps.
+pub struct SweepActivities(pub Arc<Activities>);
+
+#[activities]
+impl SweepActivities {
+    /// Wakes the workflows of overdue rows and processes rows that stay overdue.
+    #[activity(name = "sweep")]
+    pub async fn sweep(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
+        tokio::select! {
+            swept = Box::pin(self.0.sweep_once()) => Ok(swept?),
+            // another sweep has replaced this one and processes the rows that this one has not marked
+            () = ctx.cancelled() => Ok(()),
+            never = heartbeats(&ctx) => never,
+        }
+    }
+}
 
 /// One sweep.
 struct Run {
@@ -201,16 +227,16 @@ impl Activities {
                 let _: Progress = self.advance(*charge).await?;
             }
             SweepTarget::Orphan(_, attempt) => {
-                let _: Progress = Box::pin(self.resolve_orphan(*attempt)).await?;
+                let _: Progress<PollStep> = Box::pin(self.resolve_orphan(*attempt)).await?;
             }
             SweepTarget::Refund(_, refund) => {
-                let _: Progress = Box::pin(self.refund_once(*refund)).await?;
+                let _: Progress<PollStep> = Box::pin(self.refund_once(*refund)).await?;
             }
             SweepTarget::Delivery(due) => {
-                let _: DeliveryStep = Box::pin(self.deliver_once(due.delivery)).await?;
+                let _: PollStep = Box::pin(self.deliver_once(due.delivery)).await?;
             }
             SweepTarget::Endpoint(endpoint) => {
-                let _: DeliveryStep = Box::pin(self.check_endpoint(*endpoint)).await?;
+                let _: PollStep = Box::pin(self.check_endpoint(*endpoint)).await?;
             }
             SweepTarget::Token(token) => Box::pin(self.fetch_token(token)).await?,
             SweepTarget::Unmatched(unmatched) => self.match_again(row, unmatched).await?,
@@ -231,7 +257,7 @@ impl Activities {
         let matched = unmatched::match_again(&mut tx, unmatched, again).await?;
         tx.commit().await?;
         match matched {
-            Some(charge) => self.starter.wake_charge(row.merchant, charge).await,
+            Some(charge) => self.wake_charge(row.merchant, charge).await,
             None if again.is_none() => {
                 tracing::error!(connection = %unmatched.connection, reference = unmatched.reference, "a notification's reference is ours by its shape, and unknown");
             }
@@ -321,11 +347,11 @@ fn has_workflow(kind: SweepKind) -> bool {
 fn subject(row: &Overdue) -> Option<Subject> {
     let merchant = row.merchant;
     match &row.target {
-        SweepTarget::Charge(charge) => Some(Subject::Charge(merchant, *charge)),
-        SweepTarget::Orphan(charge, attempt) => Some(Subject::Orphan(merchant, *charge, *attempt)),
-        SweepTarget::Refund(charge, refund) => Some(Subject::Refund(merchant, *charge, *refund)),
+        SweepTarget::Charge(charge) => Some(Subject::charge(merchant, *charge)),
+        SweepTarget::Orphan(charge, attempt) => Some(Subject::orphan(merchant, *charge, *attempt)),
+        SweepTarget::Refund(charge, refund) => Some(Subject::refund(merchant, *charge, *refund)),
         SweepTarget::Delivery(due) => Some(Subject::Delivery(*due)),
-        SweepTarget::Endpoint(endpoint) => Some(Subject::Endpoint(merchant, *endpoint)),
+        SweepTarget::Endpoint(endpoint) => Some(Subject::endpoint(merchant, *endpoint)),
         SweepTarget::Token(_) | SweepTarget::Unmatched(_) => None,
     }
 }

@@ -9,7 +9,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use serde_json::{Value, json};
 use store::{Store, StoreError, connections::feeds, outbox, sweep};
 use tokio::sync::Mutex;
-use workflows::Temporal;
+use workflows::WorkflowClient;
 
 use crate::telemetry;
 
@@ -23,13 +23,13 @@ const GAUGES_LAST: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Parts {
     store: Store,
-    temporal: Temporal,
+    temporal: WorkflowClient,
     /// Time at which the gauges were last read.
     gauges_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Parts {
-    pub(crate) fn new(store: Store, temporal: Temporal) -> Self {
+    pub(crate) fn new(store: Store, temporal: WorkflowClient) -> Self {
         Self {
             store,
             temporal,

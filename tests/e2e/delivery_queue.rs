@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use activities::{DeliveryStep, Timing};
+use activities::{PollStep, Timing};
 use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{
     gateway::Mode,
@@ -52,20 +52,20 @@ async fn status(bench: &Bench, endpoint: EndpointId) -> (String, bool, Option<Da
     bench.rows(sql, endpoint.uuid()).await.remove(0)
 }
 
-fn after(step: DeliveryStep) -> Option<u64> {
+fn after(step: PollStep) -> Option<u64> {
     match step {
-        DeliveryStep::Again { after_ms } => Some(after_ms),
-        DeliveryStep::Done => None,
+        PollStep::Wait { after_ms } => Some(after_ms),
+        PollStep::Done => None,
     }
 }
 
-async fn deliver(bench: &Bench, id: DeliveryId) -> DeliveryStep {
+async fn deliver(bench: &Bench, id: DeliveryId) -> PollStep {
     Box::pin(bench.activities.deliver_once(id))
         .await
         .expect("the store answers")
 }
 
-async fn check(bench: &Bench, endpoint: EndpointId) -> DeliveryStep {
+async fn check(bench: &Bench, endpoint: EndpointId) -> PollStep {
     Box::pin(bench.activities.check_endpoint(endpoint))
         .await
         .expect("the store answers")
@@ -118,7 +118,7 @@ async fn a_delivery_without_a_slot_waits_for_its_turn_and_nothing_polls() {
 
     merchant_server.release();
     while let Some(done) = posts.join_next().await {
-        assert_eq!(done.unwrap().unwrap(), DeliveryStep::Done);
+        assert_eq!(done.unwrap().unwrap(), PollStep::Done);
     }
     // both slots are free, but a new delivery still queues behind the waiting ones
     let new = bench.event().await[0].delivery;
@@ -130,7 +130,7 @@ async fn a_delivery_without_a_slot_waits_for_its_turn_and_nothing_polls() {
             due[2].uuid(),
         )
         .await;
-    assert_eq!(deliver(&bench, due[2]).await, DeliveryStep::Done);
+    assert_eq!(deliver(&bench, due[2]).await, PollStep::Done);
     assert_eq!(merchant_server.arrived().len(), 3);
     assert_eq!(row(&bench, due[2]).await.state, "delivered");
 }
@@ -143,7 +143,7 @@ async fn what_is_further_behind_than_a_minute_is_parked_and_drained_in_its_order
     let behind = "update webhook_endpoints set next_turn_at = app_now() + interval '61 seconds' where id = $1";
     let due: Vec<PendingDelivery> = bench.event().await;
     bench.execute(behind, endpoint.uuid()).await;
-    assert_eq!(deliver(&bench, due[0].delivery).await, DeliveryStep::Done);
+    assert_eq!(deliver(&bench, due[0].delivery).await, PollStep::Done);
     assert_eq!(bench.asked().endpoints, [endpoint]);
     // later deliveries run no statement at all
     assert!(bench.event().await.is_empty());
@@ -215,7 +215,7 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
     bench.execute(PAUSE, endpoint.uuid()).await;
     merchant_server.reply(Reply::status(500));
     // the only delivery with a time finds the pause and waits without a time
-    assert_eq!(deliver(&bench, first).await, DeliveryStep::Done);
+    assert_eq!(deliver(&bench, first).await, PollStep::Done);
     let mut db = bench.db().await;
     let all = SweepPage {
         grace: TimeDelta::zero(),
@@ -259,7 +259,7 @@ async fn a_paused_endpoint_with_a_hundred_thousand_waiting_is_probed_by_one_and_
     eprintln!("delete: {:?}", began.elapsed());
     drop(db);
     let mut steps = 1;
-    while check(&bench, endpoint).await == (DeliveryStep::Again { after_ms: 0 }) {
+    while check(&bench, endpoint).await == (PollStep::Wait { after_ms: 0 }) {
         steps += 1;
     }
     eprintln!("10⁵ discarded in {steps} steps: {:?}", began.elapsed());
@@ -288,7 +288,7 @@ async fn a_resumed_endpoint_gets_what_waited_in_pages_at_its_rate_oldest_first()
     // the endpoint accepts the probe
     assert_eq!(
         check(&bench, endpoint).await,
-        DeliveryStep::Again { after_ms: 0 }
+        PollStep::Wait { after_ms: 0 }
     );
     assert_eq!(row(&bench, probe).await.state, "delivered");
     assert_eq!(status(&bench, endpoint).await.0, "active");
@@ -382,7 +382,7 @@ async fn retry_after_is_obeyed_in_both_forms_up_to_twelve_hours() {
 }
 
 #[tokio::test]
-async fn answers_are_read_to_their_end_so_that_connections_are_kept() {
+async fn answers_are_read_to_their_end_so_that_connections_are_reused() {
     let bench = Bench::start(Timing::default()).await;
     let merchant_server = Receiver::open().await;
     bench.endpoint(&merchant_server.url).await;
@@ -394,7 +394,7 @@ async fn answers_are_read_to_their_end_so_that_connections_are_kept() {
         merchant_server.reply(reply);
         for _ in 0..5 {
             let id = bench.event().await[0].delivery;
-            assert_eq!(deliver(&bench, id).await, DeliveryStep::Done);
+            assert_eq!(deliver(&bench, id).await, PollStep::Done);
             assert_eq!(row(&bench, id).await.state, "delivered");
         }
         assert_eq!(merchant_server.connections(), connections);

@@ -131,7 +131,7 @@ async fn an_api_of_efi_that_fails_hides_nothing_of_the_other_and_is_reported_onc
     stack.efi_cobrancas.fault(fault).await;
     stack.poll_connections().await;
     stack.api.until(id(&charge), "paid").await;
-    until_alerts(&stack, "catch_up_behind", 0).await;
+    until_alerts(&stack, "polling_behind", 0).await;
     for _ in 0..2 {
         stack
             .run_sql("update connection_feeds set polled_until = app_now() - interval '3 hours', next_check_at = app_now() where failing")
@@ -140,7 +140,7 @@ async fn an_api_of_efi_that_fails_hides_nothing_of_the_other_and_is_reported_onc
         done.expect("the store answers");
     }
     // one alert for boletos, one for cards
-    until_alerts(&stack, "catch_up_behind", 2).await;
+    until_alerts(&stack, "polling_behind", 2).await;
     stack.efi_cobrancas.heal().await;
     stack
         .run_sql("update connection_feeds set next_check_at = app_now()")
@@ -342,5 +342,37 @@ async fn many_tokens_of_one_connection_delay_no_other_ones() {
     let rest = notification_tokens::claim(&mut tx, None, (50, lease)).await;
     assert_eq!(rest.expect("claimed").len(), 11);
     drop(tx);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_fails_ends_no_read_and_is_tried_again() {
+    let stack = only(&[GatewayKind::Asaas]).await;
+    let charge = stack.api.charge(&pix()).await;
+    let reference = stack.asaas.only_reference().await;
+    stack.asaas.pay_silently(&reference).await;
+    // the second claim of a list fails, while the first list is read
+    for sql in [
+        "create sequence claims",
+        "create function fail_second_claim() returns trigger language plpgsql as $$
+         begin
+             if nextval('claims') = 2 then raise exception 'this claim fails'; end if;
+             return new;
+         end $$",
+        "create trigger fail_second_claim before update of tried_at on connection_feeds
+             for each row execute function fail_second_claim()",
+    ] {
+        stack.run_sql(sql).await;
+    }
+    stack
+        .run_sql("update connection_feeds set next_check_at = app_now()")
+        .await;
+    let done = stack.running.activities.poll_connections().await;
+    done.expect("a claim succeeded afterwards");
+    let failed = "select count(*) from claims where last_value > 2";
+    assert_eq!(stack.count_sql(failed).await, 1);
+    let leased = "select count(*) from connection_feeds where next_check_at > app_now() + interval '2 minutes'";
+    assert_eq!(stack.count_sql(leased).await, 0, "each list was read");
+    stack.api.until(id(&charge), "paid").await;
     stack.stop().await;
 }

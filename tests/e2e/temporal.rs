@@ -9,8 +9,9 @@ use schemas::id::{DeliveryId, EndpointId};
 use serde_json::json;
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow, WorkflowCountOptions,
-    WorkflowFetchHistoryOptions, WorkflowHistory,
+    WorkflowDescribeOptions, WorkflowFetchHistoryOptions, WorkflowHistory,
 };
+use temporalio_common::search_attributes::SearchAttributeKey;
 use temporalio_sdk::workflow_replayer::{WorkflowReplayer, WorkflowReplayerOptions};
 use tests::{
     Options, Receiver, Stack,
@@ -22,20 +23,20 @@ use tests::{
 use uuid::Uuid;
 use workflows::{
     charge::ChargeWorkflow, delivery::DeliveryWorkflow, endpoint::EndpointWorkflow,
-    orphan::OrphanWorkflow, refund::RefundWorkflow, sweep::SweepWorkflow,
+    maintenance::SweepWorkflow, orphan::OrphanWorkflow, refund::RefundWorkflow,
 };
 
 /// Kinds of workflows that are recorded.
 const RECORDED: [&str; 5] = ["charge", "delivery", "endpoint", "orphan", "refund"];
 
 pub(crate) async fn client(stack: &Stack) -> Client {
-    let options = ConnectionOptions::new(stack.services.temporal_url.clone())
+    let options = ConnectionOptions::new(stack.services.temporal.url.clone())
         .identity("tests")
         .build();
     let connection = Connection::connect(options).await.expect("Temporal");
     Client::new(
         connection,
-        ClientOptions::new(stack.config.temporal_namespace.clone()).build(),
+        ClientOptions::new(stack.config.temporal.namespace.clone()).build(),
     )
     .expect("a client")
 }
@@ -149,6 +150,77 @@ async fn workflows_are_found_by_charge_and_merchant_and_hold_no_personal_data() 
         }
     })
     .await;
+    stack.stop().await;
+}
+
+/// Makes every later transaction that changes a pending charge fail, as if the process had died before it.
+const DIES_ONCE_PENDING: [&str; 2] = [
+    "create function die_once_pending() returns trigger language plpgsql as $$
+     begin
+         if old.status = 'pending' and old.xmin <> pg_current_xact_id()::xid then
+             raise exception 'the process has died';
+         end if;
+         return new;
+     end $$",
+    "create trigger die_once_pending before update on charges for each row execute function die_once_pending()",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_after_a_step_without_temporal_leaves_its_charge_to_the_sweep() {
+    let stack = Stack::start().await;
+    for sql in DIES_ONCE_PENDING {
+        stack.run_sql(sql).await;
+    }
+    stack.temporal.cut();
+    let charge = stack.api.charge(&pix()).await;
+    assert_eq!(charge["status"], "pending", "{charge}");
+    let due = "select count(*) from charges where next_check_at <= app_now()";
+    assert_eq!(stack.count_sql(due).await, 1);
+    stack.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wake_that_temporal_does_not_answer_is_replaced_by_a_step_of_this_process() {
+    let stack = Stack::start().await;
+    let charge = stack.api.charge(&pix()).await;
+    let id = charge["id"].as_str().expect("an id");
+    assert_eq!(charge["status"], "pending", "{charge}");
+    // it counts as up, and its worker receives no task
+    stack.temporal.mute();
+    let path = format!("/v1/charges/{id}/cancel");
+    let canceled = stack.api.post(&path, &json!({})).await.expect(200);
+    assert_eq!(canceled["status"], "canceled", "{canceled}");
+    assert_eq!(stack.efi.payable().await.len(), 0);
+    stack.stop().await;
+}
+
+/// Returns the value of a workflow's search attribute `BuildIds`.
+async fn build_ids(client: &Client, id: &str) -> Vec<String> {
+    let handle = client.get_workflow_handle::<UntypedWorkflow>(id.to_owned());
+    let described = handle.describe(WorkflowDescribeOptions::default()).await;
+    let key = SearchAttributeKey::keyword_list("BuildIds");
+    let described = described.expect("the workflow");
+    described
+        .search_attributes()
+        .get::<Vec<String>>(&key)
+        .unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_starts_with_the_build_ids_that_its_first_task_would_add() {
+    let stack = Stack::start().await;
+    let charge = stack.api.charge(&pix()).await;
+    let id = charge["id"].as_str().expect("an id");
+    stack.merchant_server.received("charge.pending", id).await;
+    let client = client(&stack).await;
+    let found = history(&client, id).await;
+    let history: serde_json::Value = serde_json::from_str(&found).expect("JSON");
+    let started = &history["events"][0]["attributes"]["WorkflowExecutionStartedEventAttributes"];
+    assert!(started.to_string().contains("BuildIds"), "{started}");
+    // an additional id would be a second write of its search attributes
+    let now = build_ids(&client, id).await;
+    let build = concat!("unversioned:orchestrator-", env!("CARGO_PKG_VERSION"));
+    assert_eq!(now, ["unversioned", build]);
     stack.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! Actions of merchants, payers and gateways: the API's part without HTTP.
 
 use activities::{
-    Activities,
+    Activities, Subject,
     charge::{Acceptance, ChargeToAccept},
 };
 use chrono::{DateTime, Utc};
@@ -79,7 +79,7 @@ pub(super) async fn cancel_charge(
     let asked = charges::request_cancel(&mut db, merchant, Mode::Test, charge).await?;
     drop(db);
     if asked {
-        acts.starter.wake_charge(merchant, charge).await;
+        acts.wake_charge(merchant, charge).await;
     }
     Ok(asked)
 }
@@ -140,7 +140,8 @@ pub(super) async fn refund_charge(
     let due = charges::save(&mut tx, &mut charge).await?;
     tx.commit().await?;
     acts.starter.start_deliveries(due);
-    acts.starter.wake_refund(charge.merchant, id, new.id).await;
+    acts.wake_or_leave(Subject::refund(charge.merchant, id, new.id))
+        .await;
     Ok(Some(new.id))
 }
 
@@ -181,7 +182,7 @@ pub(super) async fn notified(
         .ingest(&from, NotificationSource::Received(&received.body), read)
         .await?;
     for charge in reported.charges {
-        acts.starter.wake_charge(from.merchant, charge).await;
+        acts.wake_charge(from.merchant, charge).await;
     }
     if reported.has_tokens {
         acts.fetch_tokens_soon(from.id).await?;

@@ -5,10 +5,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use activities::{DeliveryStep, Pace, Progress, Starter, Step};
+use activities::{Away, Pace, PollStep, Progress, Started, Starter, Step, Subject};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use schemas::id::{AttemptId, ChargeId, EndpointId, MerchantId, RefundId};
 use store::deliveries::PendingDelivery;
 use uuid::Uuid;
 
@@ -106,33 +105,34 @@ impl Flow {
         };
     }
 
-    /// Applies a step as `workflows/src/charge.rs`, `orphan.rs` and `refund.rs` do.
-    pub(super) fn stepped(&mut self, kind: Kind, done: Progress, now: DateTime<Utc>) {
+    /// Applies a step as `workflows/src/charge.rs` does.
+    pub(super) fn stepped(&mut self, done: Progress, now: DateTime<Utc>) {
         self.errors = 0;
-        let (pause_ms, pace_ms) = (done.step.pause_ms(), self.pace.wait_ms(done));
-        match (kind, done.step) {
-            (_, Step::Done) if self.woken && kind == Kind::Charge => self.wait(now, 0, Call::Sync),
-            (_, Step::Done) if self.woken => self.wait(now, 0, first(kind)),
-            (_, Step::Done) => self.at = At::Closed,
-            (Kind::Charge, step) => {
-                let next = match step {
-                    Step::Attempt { .. } => Call::Attempt,
-                    Step::Sync { .. } | Step::Done => Call::Sync,
-                    Step::Cancel | Step::Expire => Call::End,
-                };
-                self.wait(now, pause_ms + pace_ms, next);
+        let pause_ms = done.step.pause_ms();
+        let pace_ms = self.pace.wait_ms(done.changed, pause_ms);
+        let next = match done.step {
+            Step::Done if !self.woken => {
+                self.at = At::Closed;
+                return;
             }
-            _ => self.wait(now, pause_ms.max(pace_ms), first(kind)),
-        }
+            Step::Attempt { .. } => Call::Attempt,
+            Step::Sync { .. } | Step::Done => Call::Sync,
+            Step::Cancel | Step::Expire => Call::End,
+        };
+        self.wait(now, pause_ms + pace_ms, next);
     }
 
-    /// Applies a step as `workflows/src/delivery.rs` and `endpoint.rs` do.
-    pub(super) fn delivered(&mut self, kind: Kind, step: DeliveryStep, now: DateTime<Utc>) {
+    /// Applies a step as `workflows/src/poll_loop.rs` does.
+    pub(super) fn polled(&mut self, kind: Kind, done: Progress<PollStep>, now: DateTime<Utc>) {
         self.errors = 0;
-        match step {
-            DeliveryStep::Again { after_ms } => self.wait(now, after_ms, first(kind)),
-            DeliveryStep::Done if self.woken => self.wait(now, 0, first(kind)),
-            DeliveryStep::Done => self.at = At::Closed,
+        let pause_ms = done.step.pause_ms();
+        match done.step {
+            PollStep::Wait { .. } => {
+                let pace_ms = self.pace.wait_ms(done.changed, pause_ms);
+                self.wait(now, pause_ms.max(pace_ms), first(kind));
+            }
+            PollStep::Done if self.woken => self.wait(now, 0, first(kind)),
+            PollStep::Done => self.at = At::Closed,
         }
     }
 
@@ -225,27 +225,32 @@ impl Starter for Engine {
         }
     }
 
-    fn start_orphan(&self, _: MerchantId, _: ChargeId, attempt: AttemptId) {
-        self.ask((Kind::Orphan, attempt.uuid()));
+    fn wake_later(&self, subject: Subject) {
+        self.ask(key(subject));
     }
 
-    async fn wake_charge(&self, _: MerchantId, charge: ChargeId) {
-        self.ask((Kind::Charge, charge.uuid()));
+    async fn start(&self, _: Subject) -> Started {
+        // the sweep then wakes it, and a wake starts it if it does not run
+        Started::AlreadyRuns
     }
 
-    async fn wake_refund(&self, _: MerchantId, _: ChargeId, refund: RefundId) {
-        self.ask((Kind::Refund, refund.uuid()));
+    async fn wake(&self, subject: Subject) -> bool {
+        self.wake_or_start(subject).await.is_ok()
     }
 
-    async fn wake_delivery(&self, due: PendingDelivery) {
-        self.ask((Kind::Delivery, due.delivery.uuid()));
+    async fn wake_or_start(&self, subject: Subject) -> Result<(), Away> {
+        self.ask(key(subject));
+        if self.lock().away { Err(Away) } else { Ok(()) }
     }
+}
 
-    async fn wake_endpoint(&self, _: MerchantId, endpoint: EndpointId) {
-        self.ask((Kind::Endpoint, endpoint.uuid()));
-    }
-
-    async fn wake_orphan(&self, _: MerchantId, _: ChargeId, attempt: AttemptId) {
-        self.ask((Kind::Orphan, attempt.uuid()));
+/// Returns the key of the workflow that serves a row.
+fn key(subject: Subject) -> Key {
+    match subject {
+        Subject::Charge(served) => (Kind::Charge, served.id.uuid()),
+        Subject::Orphan(served) => (Kind::Orphan, served.id.uuid()),
+        Subject::Refund(served) => (Kind::Refund, served.id.uuid()),
+        Subject::Delivery(due) => (Kind::Delivery, due.delivery.uuid()),
+        Subject::Endpoint(served) => (Kind::Endpoint, served.id.uuid()),
     }
 }

@@ -341,7 +341,7 @@ impl World {
         let now = self.borders.now();
         let (text, failed) = match &came {
             TaskOutcome::Step(done) => (format!("{done:?}"), done.is_err()),
-            TaskOutcome::Delivery(done) => (format!("{done:?}"), done.is_err()),
+            TaskOutcome::Poll(done) => (format!("{done:?}"), done.is_err()),
             TaskOutcome::Asked(done) => (format!("{done:?}"), done.is_err()),
             TaskOutcome::Received(done) => (format!("{done:?}"), done.is_err()),
             TaskOutcome::Done(done) => (format!("{done:?}"), done.is_err()),

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use activities::{DeliveryStep, Progress};
+use activities::{PollStep, Progress};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use store::StoreError;
@@ -25,7 +25,7 @@ use super::{
 /// Result of a task.
 pub(super) enum TaskOutcome {
     Step(Result<Progress, StoreError>),
-    Delivery(Result<DeliveryStep, StoreError>),
+    Poll(Result<Progress<PollStep>, StoreError>),
     Asked(Result<Asked, StoreError>),
     Received(Result<bool, StoreError>),
     Done(Result<(), StoreError>),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use activities::{
-    Activities, Timing,
+    Activities, Progress, Timing,
     accepted::Accepted,
     bulkhead::{Bulkhead, Limits},
     charge::detached::Detached,
@@ -484,7 +484,7 @@ impl World {
     /// Pauses a task. Its workflow may give it up, and does so after [`ACTIVITY_TIMEOUT_S`]; the task still continues later.
     fn stands_still(&mut self, id: TaskId, seconds: i64) {
         self.borders
-            .note(|| format!("t{id} stands still for {seconds} s"));
+            .note(|| format!("t{id} pauses for {seconds} s"));
         let given_up = seconds > ACTIVITY_TIMEOUT_S || self.borders.chance(300);
         let Some(task) = self.tasks.get_mut(&id) else {
             return;
@@ -577,17 +577,20 @@ impl World {
             (Of::Flow(key), TaskOutcome::Step(Ok(done))) => {
                 self.borders.note(|| format!("t{id} -> {done:?}"));
                 if let Some(flow) = self.flows.get_mut(&key) {
-                    flow.stepped(key.0, done, now);
+                    flow.stepped(done, now);
                 }
                 self.check_progress(key).await?;
             }
-            (Of::Flow(key), TaskOutcome::Delivery(Ok(step))) => {
-                self.borders.note(|| format!("t{id} -> {step:?}"));
+            (Of::Flow(key), TaskOutcome::Poll(Ok(done))) => {
+                self.borders.note(|| format!("t{id} -> {done:?}"));
                 if let Some(flow) = self.flows.get_mut(&key) {
-                    flow.delivered(key.0, step, now);
+                    flow.polled(key.0, done, now);
+                }
+                if matches!(key.0, Kind::Orphan | Kind::Refund) {
+                    self.check_progress(key).await?;
                 }
             }
-            (Of::Flow(key), TaskOutcome::Step(Err(error)) | TaskOutcome::Delivery(Err(error))) => {
+            (Of::Flow(key), TaskOutcome::Step(Err(error)) | TaskOutcome::Poll(Err(error))) => {
                 self.failed(key, &error.to_string());
             }
             (_, came) => self.ended_other(id, task, came),
@@ -678,16 +681,18 @@ fn activity(acts: Arc<Activities>, worker: usize, key: Key, call: Call) -> Task 
             TaskOutcome::Step(Box::pin(acts.end_charge(id.into())).await)
         }),
         Call::Orphan => Task::new(of, worker, async move {
-            TaskOutcome::Step(Box::pin(acts.resolve_orphan(id.into())).await)
+            TaskOutcome::Poll(Box::pin(acts.resolve_orphan(id.into())).await)
         }),
         Call::Refund => Task::new(of, worker, async move {
-            TaskOutcome::Step(Box::pin(acts.refund_once(id.into())).await)
+            TaskOutcome::Poll(Box::pin(acts.refund_once(id.into())).await)
         }),
         Call::Check => Task::new(of, worker, async move {
-            TaskOutcome::Delivery(Box::pin(acts.check_endpoint(id.into())).await)
+            let step = Box::pin(acts.check_endpoint(id.into())).await;
+            TaskOutcome::Poll(step.map(Progress::changed))
         }),
         Call::Deliver => Task::new(of, worker, async move {
-            TaskOutcome::Delivery(Box::pin(acts.deliver_once(id.into())).await)
+            let step = Box::pin(acts.deliver_once(id.into())).await;
+            TaskOutcome::Poll(step.map(Progress::changed))
         }),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use activities::{
-    Activities, Started, Starter, Subject, Timing,
+    Activities, Away, Started, Starter, Subject, Timing,
     accepted::Accepted,
     bulkhead::{Bulkhead, Limits},
     charge::detached::Detached,
@@ -14,7 +14,7 @@ use orchestrator::{Config, migrate, start};
 use schemas::{
     event::{EventSubjectKind, EventType},
     gateway::Mode,
-    id::{AttemptId, ChargeId, DeliveryId, EndpointId, EventId, MerchantId, RefundId},
+    id::{DeliveryId, EndpointId, EventId, MerchantId},
 };
 use serde_json::json;
 use store::{
@@ -48,7 +48,7 @@ impl Starter for Notes {
     fn start_deliveries(&self, due: Vec<PendingDelivery>) {
         self.inside().deliveries.extend(due);
     }
-    fn start_orphan(&self, _: MerchantId, _: ChargeId, _: AttemptId) {}
+    fn wake_later(&self, _: Subject) {}
     async fn start(&self, subject: Subject) -> Started {
         let refused = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         match subject {
@@ -58,13 +58,15 @@ impl Starter for Notes {
             _ => Started::Now,
         }
     }
-    async fn wake_charge(&self, _: MerchantId, _: ChargeId) {}
-    async fn wake_refund(&self, _: MerchantId, _: ChargeId, _: RefundId) {}
-    async fn wake_delivery(&self, _: PendingDelivery) {}
-    async fn wake_endpoint(&self, _: MerchantId, endpoint: EndpointId) {
-        self.inside().endpoints.push(endpoint);
+    async fn wake(&self, subject: Subject) -> bool {
+        self.wake_or_start(subject).await.is_ok()
     }
-    async fn wake_orphan(&self, _: MerchantId, _: ChargeId, _: AttemptId) {}
+    async fn wake_or_start(&self, subject: Subject) -> Result<(), Away> {
+        if let Subject::Endpoint(served) = subject {
+            self.inside().endpoints.push(served.id);
+        }
+        Ok(())
+    }
 }
 
 /// The activities with one merchant.
@@ -85,8 +87,8 @@ impl Bench {
 
     async fn try_start(timing: Timing) -> anyhow::Result<Self> {
         let mut config = Config::from_env()?;
-        config.database_url = database(&config, &format!("t_{}", Uuid::now_v7().simple())).await?;
-        config.database_connections = 12;
+        config.database.url = database(&config, &format!("t_{}", Uuid::now_v7().simple())).await?;
+        config.database.connections = 12;
         migrate::tables(&config).await?;
         let store = start::open_store(&config).await?;
         let mut db = store.pool.acquire().await?;

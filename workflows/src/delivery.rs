@@ -1,24 +1,22 @@
 //! Workflow of a delivery: one event for one endpoint, until it is accepted.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
-use activities::{DeliveryStep, TemporalActivities};
+use activities::{DeliveryActivities, Progress};
 use schemas::id::DeliveryId;
 use serde::{Deserialize, Serialize};
-use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{
-    ActivityOptions, SyncWorkflowContext, WorkflowContext, WorkflowContextView, WorkflowResult,
-};
+use store::deliveries::PendingDelivery;
+use temporalio_sdk::{WorkflowContext, WorkflowResult};
 
 use crate::{
-    charge::{patient, retry},
-    wait::{Wakeable, wait},
+    client::{FoundBy, Row},
+    options::{local, regular},
+    poll_loop::{poll, wait, wakeable_workflow},
+    queues::Queue,
 };
 
 /// Maximum time of an activity. Longer than the maximum response time of a merchant's server and the write.
-const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum number of attempts of one run before it continues as new.
-const MAX_STEPS: u32 = 500;
+pub(crate) const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Input of a delivery's workflow.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -31,87 +29,60 @@ pub struct DeliveryInput {
     pub after_ms: u64,
 }
 
-/// Returns options of an attempt as a regular activity.
-pub(crate) fn regular() -> ActivityOptions {
-    ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
-        .retry_policy(retry())
-        .build()
-}
+wakeable_workflow!(
+    /// Workflow whose id is the delivery's id.
+    DeliveryWorkflow(DeliveryInput),
+    "delivery",
+    PendingDelivery,
+    Queue::Deliveries
+);
 
-/// Workflow whose id is the delivery's id.
-#[workflow]
-pub struct DeliveryWorkflow {
-    input: DeliveryInput,
-    woken: bool,
-}
+impl Row for PendingDelivery {
+    type Input = DeliveryInput;
 
-impl Wakeable for DeliveryWorkflow {
-    fn is_woken(&self) -> bool {
-        self.woken
+    fn id(&self) -> String {
+        self.delivery.to_string()
     }
 
-    fn forget(&mut self) {
-        self.woken = false;
-    }
-}
-
-#[workflow_methods]
-impl DeliveryWorkflow {
-    #[init]
-    fn new(_ctx: &WorkflowContextView, input: DeliveryInput) -> Self {
-        Self {
-            input,
-            woken: false,
+    fn input(&self) -> DeliveryInput {
+        DeliveryInput {
+            delivery: self.delivery,
+            slow: self.slow,
+            after_ms: self.after_ms,
         }
     }
 
+    fn found_by(&self) -> FoundBy {
+        FoundBy {
+            merchant: self.merchant,
+            charge: self.charge,
+            endpoint: Some(self.endpoint),
+        }
+    }
+}
+
+impl DeliveryWorkflow {
     /// Attempts the delivery at once or at its turn, then after durable timers. The workflow of a parked delivery ends; its endpoint starts
     /// it again.
-    #[run(name = "delivery")]
-    pub async fn run(ctx: &mut WorkflowContext<Self>) -> WorkflowResult<()> {
-        let input = ctx.state(|s| s.input);
+    async fn serve(ctx: &mut WorkflowContext<Self>, input: DeliveryInput) -> WorkflowResult<()> {
         let (delivery, slow) = (input.delivery, input.slow);
         wait(ctx, input.after_ms).await;
-        for n in 0..MAX_STEPS {
-            ctx.state_mut(|s| s.woken = false);
-            let step = if n == 0 && !slow {
-                ctx.execute_local_activity(TemporalActivities::deliver, delivery, patient())
-                    .await?
-            } else {
-                ctx.execute_activity(TemporalActivities::deliver, delivery, regular())
-                    .await?
-            };
-            match step {
-                DeliveryStep::Again { after_ms } => {
-                    wait(ctx, after_ms).await;
-                }
-                DeliveryStep::Done => {
-                    let me = ctx.clone();
-                    ctx.wait_condition(move |_| me.all_handlers_finished())
-                        .await?;
-                    if !ctx.state(|s| s.woken) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
         let again = DeliveryInput {
             delivery,
             slow: true,
             after_ms: 0,
         };
-        ctx.continue_as_new(again, temporalio_sdk::ContinueAsNewOptions::default())?;
-        Ok(())
-    }
-
-    /// Makes the workflow attempt the delivery now.
-    #[update(name = "wake")]
-    pub fn wake(
-        &mut self,
-        _ctx: &mut SyncWorkflowContext<Self>,
-        (): (),
-    ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.woken = true;
-        Ok(())
+        poll(ctx, again, async |ctx, n| {
+            let step = if n == 0 && !slow {
+                ctx.execute_local_activity(DeliveryActivities::deliver, delivery, local())
+                    .await?
+            } else {
+                let options = regular(ACTIVITY_TIMEOUT);
+                ctx.execute_activity(DeliveryActivities::deliver, delivery, options)
+                    .await?
+            };
+            Ok(Progress::changed(step))
+        })
+        .await
     }
 }

@@ -1,54 +1,65 @@
-//! Maintenance of connections. Schedules start these workflows.
+//! Workflows that schedules start: each runs one activity once. A schedule skips an interval while its workflow runs.
 
 use std::time::Duration;
 
-use activities::TemporalActivities;
+use activities::{PartitionActivities, PollingActivities, RegistrationActivities, SweepActivities};
 use temporalio_macros::{workflow, workflow_methods};
-use temporalio_sdk::{ActivityOptions, WorkflowContext, WorkflowResult};
+use temporalio_sdk::{WorkflowContext, WorkflowResult};
 
-use crate::charge::retry;
+use crate::options::{beating, regular};
 
-/// Maximum time of one round.
-const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(10);
-/// Maximum time between heartbeats. A round without one was lost with its worker and is retried.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time of one round of reading lists or checking connections.
+const ROUND_TIMEOUT: Duration = Duration::from_mins(10);
+/// Maximum time of one sweep: the time within which it begins new pages, and the longest page.
+const SWEEP_TIMEOUT: Duration = Duration::from_mins(6);
+/// Maximum time of creating partitions: it may have to read the rows of a default partition.
+const PARTITIONS_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Reads the gateways' lists, in case notifications were lost.
-#[workflow]
-#[derive(Default)]
-pub struct PollConnectionsWorkflow;
+/// Declares a workflow that runs one activity once.
+macro_rules! scheduled_workflow {
+    ($(#[$doc:meta])* $workflow:ident, $name:literal, $activity:expr, $options:expr) => {
+        $(#[$doc])*
+        #[workflow]
+        #[derive(Default)]
+        pub struct $workflow;
 
-#[workflow_methods]
-impl PollConnectionsWorkflow {
-    /// Runs one round. The schedule skips an interval while a round runs.
-    #[run(name = "poll_connections")]
-    pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
-        let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
-            .heartbeat_timeout(HEARTBEAT_TIMEOUT)
-            .retry_policy(retry())
-            .build();
-        ctx.execute_activity(TemporalActivities::poll_connections, (), options)
-            .await?;
-        Ok(())
-    }
+        #[workflow_methods]
+        impl $workflow {
+            /// Runs the activity.
+            #[run(name = $name)]
+            pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
+                ctx.execute_activity($activity, (), $options).await?;
+                Ok(())
+            }
+        }
+    };
 }
 
-/// Checks our registration at the gateways: addresses, queues, certificates.
-#[workflow]
-#[derive(Default)]
-pub struct CheckConnectionsWorkflow;
-
-#[workflow_methods]
-impl CheckConnectionsWorkflow {
-    /// Runs one round. The schedule skips an interval while a round runs.
-    #[run(name = "check_connections")]
-    pub async fn run(ctx: &mut WorkflowContext<Self>, (): ()) -> WorkflowResult<()> {
-        let options = ActivityOptions::with_start_to_close_timeout(ACTIVITY_TIMEOUT)
-            .heartbeat_timeout(HEARTBEAT_TIMEOUT)
-            .retry_policy(retry())
-            .build();
-        ctx.execute_activity(TemporalActivities::check_connections, (), options)
-            .await?;
-        Ok(())
-    }
-}
+scheduled_workflow!(
+    /// Starts, wakes or processes every overdue row.
+    SweepWorkflow,
+    "sweep",
+    SweepActivities::sweep,
+    beating(SWEEP_TIMEOUT)
+);
+scheduled_workflow!(
+    /// Reads the gateways' lists, in case notifications were lost.
+    PollConnectionsWorkflow,
+    "poll_connections",
+    PollingActivities::poll_connections,
+    beating(ROUND_TIMEOUT)
+);
+scheduled_workflow!(
+    /// Checks our registration at the gateways: addresses, queues, certificates.
+    CheckConnectionsWorkflow,
+    "check_connections",
+    RegistrationActivities::check_connections,
+    beating(ROUND_TIMEOUT)
+);
+scheduled_workflow!(
+    /// Creates partitions ahead of time.
+    PartitionsWorkflow,
+    "partitions",
+    PartitionActivities::create_partitions,
+    regular(PARTITIONS_TIMEOUT)
+);

@@ -1,9 +1,9 @@
-//! Typed client that starts and wakes workflows.
+//! Work that the API leaves to workflows or, while Temporal is down, does in its own process.
 
 use std::{sync::Arc, time::Duration};
 
 use activities::{
-    Activities, Starter,
+    Activities, Started, Starter, Subject,
     accepted::Held,
     charge::{Acceptance, ChargeToAccept},
     notifications::Ingested,
@@ -18,24 +18,24 @@ use store::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{Temporal, temporal::pause};
+use crate::{WorkflowClient, pause};
 
 /// Time after the start of a charge's workflow. If this process has not begun to present the charge by then, another process does.
 const ELSEWHERE_AFTER: Duration = Duration::from_millis(250);
 
-/// Starts and wakes workflows. Cheap to clone.
+/// Runs workflows, with or without Temporal. Cheap to clone.
 #[derive(Clone)]
 pub struct Orchestrator {
-    temporal: Temporal,
+    client: WorkflowClient,
     activities: Arc<Activities>,
     tracker: TaskTracker,
 }
 
 impl Orchestrator {
-    /// Creates a client. `activities` run in this process while Temporal is down.
-    pub fn new(temporal: Temporal, activities: Arc<Activities>, tracker: TaskTracker) -> Self {
+    /// Creates an orchestrator. `activities` run in this process while Temporal is down.
+    pub fn new(client: WorkflowClient, activities: Arc<Activities>, tracker: TaskTracker) -> Self {
         Self {
-            temporal,
+            client,
             activities,
             tracker,
         }
@@ -48,11 +48,16 @@ impl Orchestrator {
         self.activities.accepted.hold(charge, held);
         let this = self.clone();
         self.tracker.spawn(async move {
-            if this.temporal.start_charge(merchant, charge).await.is_err() {
-                metrics::counter!("charges_without_temporal_total").increment(1);
-                Box::pin(this.activities.present(charge)).await;
-            } else {
-                pause(ELSEWHERE_AFTER).await;
+            match this
+                .client
+                .start_now(Subject::charge(merchant, charge))
+                .await
+            {
+                Started::Now | Started::AlreadyRuns => pause(ELSEWHERE_AFTER).await,
+                Started::Away | Started::Refused(_) => {
+                    metrics::counter!("charges_without_temporal_total").increment(1);
+                    Box::pin(this.activities.present(charge)).await;
+                }
             }
             // the start was not eager: another process presents it
             this.activities.leave_accepted(charge).await;
@@ -75,13 +80,14 @@ impl Orchestrator {
         self.activities.notification_reader(about).await
     }
 
-    /// Wakes the charge's workflow, or starts it if it is closed or unknown. While Temporal is down, this process takes the step itself.
-    /// Never fails, since the row is committed and the sweep finds it.
+    /// Wakes the charge's workflow, or starts it if it is closed or unknown. If Temporal is down, or neither answers nor accepts the wake,
+    /// this process takes the step itself. Never fails, since the row is committed and the sweep finds it.
     pub async fn wake_charge(&self, merchant: MerchantId, charge: ChargeId) {
-        if self.temporal.is_up() {
-            return self.temporal.wake_charge(merchant, charge).await;
+        let subject = Subject::charge(merchant, charge);
+        if self.client.wake_or_start(subject).await.is_err() {
+            metrics::counter!("wakes_without_temporal_total").increment(1);
+            Box::pin(self.activities.advance_directly(charge)).await;
         }
-        Box::pin(self.activities.advance_directly(charge)).await;
     }
 
     /// Counts a notification at a connection's own address that failed verification. After several of them the merchant is alerted, and our
@@ -124,25 +130,18 @@ impl Orchestrator {
 
     /// Sends a committed refund: starts its workflow, or leaves it to the sweep while Temporal is down. Returns at once.
     pub fn start_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
-        let temporal = self.temporal.clone();
-        self.tracker
-            .spawn(async move { temporal.wake_refund(merchant, charge, refund).await });
+        self.client
+            .wake_later(Subject::refund(merchant, charge, refund));
     }
 
     /// Starts the workflows of deliveries whose rows are committed. Returns at once.
     pub fn start_deliveries(&self, due: Vec<PendingDelivery>) {
-        self.temporal.start_deliveries(due);
+        self.client.start_deliveries(due);
     }
 
     /// Wakes a deleted endpoint's workflow, which discards its waiting deliveries. Returns at once.
     pub fn check_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) {
-        let temporal = self.temporal.clone();
-        self.tracker
-            .spawn(async move { temporal.wake_endpoint(merchant, endpoint).await });
-    }
-
-    /// Returns true if Temporal responds. Charges are presented even if it does not.
-    pub fn has_temporal(&self) -> bool {
-        self.temporal.is_up()
+        self.client
+            .wake_later(Subject::endpoint(merchant, endpoint));
     }
 }

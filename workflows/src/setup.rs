@@ -22,17 +22,20 @@ use temporalio_common::protos::temporal::api::{
 
 use crate::{
     Queues, TemporalConfig,
-    maintenance::{CheckConnectionsWorkflow, PollConnectionsWorkflow},
-    partitions::PartitionsWorkflow,
+    client::connection::open,
+    maintenance::{
+        CheckConnectionsWorkflow, PartitionsWorkflow, PollConnectionsWorkflow, SweepWorkflow,
+    },
+    pause,
     queues::SEARCH_ATTRIBUTES,
-    sweep::SweepWorkflow,
-    temporal::{CALL_TIMEOUT, open, pause},
 };
 
 /// Retention of closed workflows: 7 days.
 const RETENTION: Duration = Duration::from_hours(168);
 /// Maximum time of a scheduled run. A run whose worker or code is broken must not prevent the next ones.
 pub const EXECUTION_TIMEOUT: Duration = Duration::from_mins(20);
+/// Timeout of a call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Interval of creating partitions ahead of time.
 const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 /// Maximum number of checks for a new namespace, which takes some time to be known to all of Temporal's services.

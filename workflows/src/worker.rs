@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use activities::{Activities, TemporalActivities};
+use activities::{
+    Activities, ChargeActivities, DeliveryActivities, OrphanActivities, PartitionActivities,
+    PollingActivities, RefundActivities, RegistrationActivities, SweepActivities,
+};
+use temporalio_common::worker::WorkerDeploymentOptions;
 use temporalio_sdk::{
     Runtime, Worker, WorkerOptions,
     runtime::{
@@ -14,15 +18,17 @@ use tokio::{runtime::Handle, sync::oneshot, task::LocalSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Temporal,
+    Queue, WorkflowClient,
     charge::ChargeWorkflow,
     delivery::DeliveryWorkflow,
     endpoint::EndpointWorkflow,
-    maintenance::{CheckConnectionsWorkflow, PollConnectionsWorkflow},
+    maintenance::{
+        CheckConnectionsWorkflow, PartitionsWorkflow, PollConnectionsWorkflow, SweepWorkflow,
+    },
     orphan::OrphanWorkflow,
-    partitions::PartitionsWorkflow,
+    pause,
+    queues::BUILD_ID,
     refund::RefundWorkflow,
-    sweep::SweepWorkflow,
 };
 
 /// Maximum number of charges' workflows in the cache, which also bounds their concurrent workflow tasks. It is small, because most
@@ -42,14 +48,6 @@ const MIN_WORKFLOW_SLOTS: usize = 2;
 const GRACE: Duration = Duration::from_secs(20);
 /// Pause between a worker's failure and its restart.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
-
-/// Kind of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Queue {
-    Charges,
-    Deliveries,
-    Maintenance,
-}
 
 /// Concurrency limits of the workers of one process. Waiting work uses memory and a socket, but no connection to the database.
 #[derive(Clone, Copy, Debug)]
@@ -98,27 +96,27 @@ impl Sizes {
 
 /// Runs workers for `queues` until `stop` is canceled. Restarts a worker that fails.
 pub async fn run(
-    temporal: &Temporal,
+    client: &WorkflowClient,
     activities: &Arc<Activities>,
     (queues, sizes): (&[Queue], Sizes),
     stop: &CancellationToken,
 ) {
     let running = queues.iter().map(|queue| {
-        let (temporal, activities) = (temporal.clone(), activities.clone());
-        run_one(temporal, activities, (*queue, sizes), stop.clone())
+        let (client, activities) = (client.clone(), activities.clone());
+        run_one(client, activities, (*queue, sizes), stop.clone())
     });
     futures::future::join_all(running).await;
 }
 
 async fn run_one(
-    temporal: Temporal,
+    client: WorkflowClient,
     activities: Arc<Activities>,
     (queue, sizes): (Queue, Sizes),
     stop: CancellationToken,
 ) {
     loop {
         let (done, finished) = oneshot::channel();
-        let (at, activities, inner_stop) = (temporal.clone(), activities.clone(), stop.clone());
+        let (at, activities, inner_stop) = (client.clone(), activities.clone(), stop.clone());
         let handle = Handle::current();
         let spawned = thread::Builder::new()
             .name(format!("worker-{queue:?}"))
@@ -148,24 +146,24 @@ async fn run_one(
         {
             return;
         }
-        temporal.renew().await;
+        client.renew().await;
     }
 }
 
 async fn work(
-    temporal: Temporal,
+    client: WorkflowClient,
     activities: Arc<Activities>,
     (queue, sizes): (Queue, Sizes),
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Some(client) = stop.run_until_cancelled(temporal.client()).await else {
+    let Some(connected) = stop.run_until_cancelled(client.client()).await else {
         return Ok(());
     };
     let runtime = Runtime::from_current_tokio(RuntimeOptions::default())?;
     let mut worker = Worker::new(
         &runtime,
-        client,
-        options(&temporal, activities, (queue, sizes))?,
+        connected,
+        options(&client, activities, (queue, sizes))?,
     )?;
     let shutdown = worker.shutdown_handle();
     let watch = tokio::task::spawn_local(async move {
@@ -178,17 +176,13 @@ async fn work(
 }
 
 fn options(
-    temporal: &Temporal,
+    client: &WorkflowClient,
     activities: Arc<Activities>,
     (queue, sizes): (Queue, Sizes),
 ) -> anyhow::Result<WorkerOptions> {
     let (slots, size) = (FixedSizeSlotSupplier::new, sizes.of(queue));
-    let name = match queue {
-        Queue::Charges => &temporal.queues().charges,
-        Queue::Deliveries => &temporal.queues().deliveries,
-        Queue::Maintenance => &temporal.queues().maintenance,
-    };
-    let options = WorkerOptions::new(name.clone())
+    let options = WorkerOptions::new(client.queues().name(queue))
+        .deployment_options(WorkerDeploymentOptions::from_build_id(BUILD_ID.to_owned()))
         .max_cached_workflows(size.cached)
         .workflow_task_poller_behavior(PollerBehavior::SimpleMaximum(POLLERS))
         .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(POLLERS))
@@ -201,15 +195,24 @@ fn options(
                 .nexus_task_slot_supplier(slots(1))
                 .build(),
         )
-        .graceful_shutdown_period(GRACE)
-        .register_activities(TemporalActivities(activities));
+        .graceful_shutdown_period(GRACE);
     Ok(match queue {
-        Queue::Charges => options.register_workflow::<ChargeWorkflow>()?.build(),
+        Queue::Charges => options
+            .register_activities(ChargeActivities(activities))
+            .register_workflow::<ChargeWorkflow>()?
+            .build(),
         Queue::Deliveries => options
+            .register_activities(DeliveryActivities(activities))
             .register_workflow::<DeliveryWorkflow>()?
             .register_workflow::<EndpointWorkflow>()?
             .build(),
         Queue::Maintenance => options
+            .register_activities(OrphanActivities(activities.clone()))
+            .register_activities(RefundActivities(activities.clone()))
+            .register_activities(SweepActivities(activities.clone()))
+            .register_activities(PartitionActivities(activities.clone()))
+            .register_activities(PollingActivities(activities.clone()))
+            .register_activities(RegistrationActivities(activities))
             .register_workflow::<OrphanWorkflow>()?
             .register_workflow::<RefundWorkflow>()?
             .register_workflow::<SweepWorkflow>()?
@@ -218,12 +221,4 @@ fn options(
             .register_workflow::<CheckConnectionsWorkflow>()?
             .build(),
     })
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "not workflow code: a failed worker is started again after a while"
-)]
-async fn pause(length: Duration) {
-    tokio::time::sleep(length).await;
 }

@@ -11,7 +11,7 @@ use store::{
 };
 
 use super::{failure::declined_later, money};
-use crate::Activities;
+use crate::{Activities, Subject};
 
 /// Work that is left to do after the commit.
 #[derive(Default)]
@@ -268,7 +268,7 @@ impl Applied {
         acts.starter.start_deliveries(self.due);
         for attempt in self.orphans {
             acts.starter
-                .start_orphan(charge.merchant, charge.id, attempt);
+                .wake_later(Subject::orphan(charge.merchant, charge.id, attempt));
         }
     }
 }

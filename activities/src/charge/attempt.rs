@@ -95,7 +95,7 @@ impl Activities {
         self.accepted.release(charge);
         let Some(call) = call else { return };
         match self.release_unsent(&call).await {
-            Ok(true) => self.starter.wake_charge(call.merchant, charge).await,
+            Ok(true) => self.wake_charge(call.merchant, charge).await,
             Ok(false) => {}
             // its lease expires soon
             Err(error) => {

@@ -1,7 +1,7 @@
 //! A charge without its workflow, while Temporal is unavailable: the process that accepted it takes the same steps. The sweep starts its
 //! workflow later.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use gateways::outside;
 use schemas::id::ChargeId;
@@ -12,30 +12,44 @@ use crate::{Activities, Progress, Step};
 /// Minimum pause between steps, in milliseconds.
 const BETWEEN_STEPS_MS: u64 = 10;
 
+tokio::task_local! {
+    /// Set while a process takes a step without the charge's workflow.
+    static WITHOUT_WORKFLOW: ();
+}
+
+/// Returns true if the current step has no workflow that waits for the charge's next check. Its own transaction then makes the charge due
+/// now, so that the sweep starts the workflow even if this process dies after the commit.
+pub(super) fn is_without_workflow() -> bool {
+    WITHOUT_WORKFLOW.try_with(|()| ()).is_ok()
+}
+
+async fn without_workflow<T>(step: impl Future<Output = T>) -> T {
+    Box::pin(WITHOUT_WORKFLOW.scope((), step)).await
+}
+
 impl Activities {
     /// Attempts until an instrument is presented or the caller's time is over, then leaves the charge to the sweep.
     pub async fn present(&self, charge: ChargeId) {
-        self.attempt_degraded(charge).await;
+        without_workflow(self.attempt_degraded(charge)).await;
         self.leave_to_sweep(charge).await;
     }
 
-    /// Takes one step with a charge, and leaves the rest to the sweep. The step alone would schedule the next check for the charge's end,
-    /// and no workflow would exist until then.
+    /// Takes one step with a charge, and leaves the rest to the sweep.
     pub async fn advance_directly(&self, charge: ChargeId) {
-        if let Err(error) = Box::pin(self.advance(charge)).await {
+        if let Err(error) = without_workflow(self.advance(charge)).await {
             tracing::error!(%charge, %error, "could not take a step without Temporal either");
         }
         self.leave_to_sweep(charge).await;
     }
 
-    /// Makes the charge due, so that the sweep starts its workflow.
+    /// Makes a charge due whose step set a later check, such as the repetition of a step that failed. After a crash the sweep finds it then.
     async fn leave_to_sweep(&self, charge: ChargeId) {
         let left = async {
             let mut db = self.store.pool.acquire().await?;
             charges::check_now(&mut db, charge).await
         };
         if let Err(error) = left.await {
-            tracing::error!(%charge, %error, "the sweep will find this charge only when its time is over");
+            tracing::error!(%charge, %error, "the sweep will find this charge at its next check");
         }
     }
 

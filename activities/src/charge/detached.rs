@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -29,9 +30,12 @@ type Outcome = Result<Progress, Arc<StoreError>>;
 /// Attempts in progress in this process, by charge.
 #[derive(Default)]
 pub struct Detached {
-    running: Mutex<HashMap<ChargeId, Running>>,
+    entries: Entries,
     tracker: TaskTracker,
 }
+
+#[derive(Clone, Default)]
+struct Entries(Arc<Mutex<HashMap<ChargeId, Running>>>);
 
 #[derive(Clone)]
 struct Running {
@@ -40,26 +44,53 @@ struct Running {
     is_left: Arc<AtomicBool>,
 }
 
+/// The entry of a charge whose attempt runs. Removed when the attempt ends, by a panic too: the next attempt must not join it.
+struct Entry(Entries, ChargeId);
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
+}
+
+impl Entries {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ChargeId, Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Detached {
     /// Creates an empty set. The process waits for `tracker` when it stops.
     pub fn new(tracker: TaskTracker) -> Self {
         Self {
-            running: Mutex::default(),
+            entries: Entries::default(),
             tracker,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ChargeId, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The entry of a charge whose attempt runs. Removed when the attempt ends, by a panic too: the next attempt must not join it.
-struct Entry<'a>(&'a Detached, ChargeId);
-
-impl Drop for Entry<'_> {
-    fn drop(&mut self) {
-        self.0.lock().remove(&self.1);
+    /// Starts `attempt` of a charge, or joins the one in progress.
+    fn run_once<F>(&self, charge: ChargeId, attempt: impl FnOnce(Arc<AtomicBool>) -> F) -> Running
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let mut entries = self.entries.lock();
+        if let Some(running) = entries.get(&charge) {
+            return running.clone();
+        }
+        let is_left = Arc::<AtomicBool>::default();
+        let attempt = attempt(is_left.clone());
+        let entry = Entry(self.entries.clone(), charge);
+        let attempting = async move {
+            let _entry = entry;
+            attempt.await
+        };
+        let new = Running {
+            outcome: attempting.boxed().shared(),
+            is_left,
+        };
+        entries.insert(charge, new.clone());
+        self.tracker.spawn(new.outcome.clone());
+        new
     }
 }
 
@@ -67,7 +98,11 @@ impl Activities {
     /// Tries gateways for a charge. Returns after `timing.activity` at the latest; the process then continues, and the workflow checks the
     /// result later.
     pub async fn attempt_or_detach(self: &Arc<Self>, charge: ChargeId) -> Outcome {
-        let running = self.run_once(charge);
+        let this = self.clone();
+        let running = self.detached.run_once(charge, |is_left| async move {
+            let outcome = this.attempt_until_joined(charge, &is_left).await;
+            outcome.map_err(Arc::new)
+        });
         let waited = tokio::time::timeout(self.timing.activity, running.outcome.clone()).await;
         if let Ok(outcome) = waited {
             return outcome;
@@ -80,28 +115,6 @@ impl Activities {
         Ok(Progress::unchanged(Step::attempt_after(
             self.timing.activity_returns,
         )))
-    }
-
-    /// Starts the attempt, or joins the one in progress in this process.
-    fn run_once(self: &Arc<Self>, charge: ChargeId) -> Running {
-        let mut running = self.detached.lock();
-        if let Some(running) = running.get(&charge) {
-            return running.clone();
-        }
-        let is_left = Arc::<AtomicBool>::default();
-        let (this, left) = (self.clone(), is_left.clone());
-        let attempting = async move {
-            let _entry = Entry(&this.detached, charge);
-            let outcome = this.attempt_until_joined(charge, &left).await;
-            outcome.map_err(Arc::new)
-        };
-        let new = Running {
-            outcome: attempting.boxed().shared(),
-            is_left,
-        };
-        running.insert(charge, new.clone());
-        self.detached.tracker.spawn(new.outcome.clone());
-        new
     }
 
     async fn attempt_until_joined(
@@ -125,5 +138,46 @@ impl Activities {
             }
         }
         Ok(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_attempt_that_panicked_is_not_joined_by_the_next_one() {
+        let detached = Detached::default();
+        let charge = ChargeId(Uuid::from_u128(1));
+        let panicking = detached.run_once(charge, |_| async { panic!("a test's panic") });
+        assert!(detached.entries.lock().contains_key(&charge));
+        detached.tracker.close();
+        // the task has panicked
+        detached.tracker.wait().await;
+        drop(panicking);
+        let next = || async { Ok(Progress::changed(Step::Done)) };
+        let running = detached.run_once(charge, |_| next());
+        let outcome = running.outcome.await.expect("an outcome");
+        assert_eq!(outcome.step, Step::Done);
+        assert!(detached.entries.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_second_caller_joins_the_attempt_in_progress() {
+        let detached = Detached::default();
+        let charge = ChargeId(Uuid::from_u128(1));
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let first = detached.run_once(charge, |_| async move {
+            let _ = ended.await;
+            Ok(Progress::changed(Step::Done))
+        });
+        let joined = detached.run_once(charge, |_| async { panic!("a second attempt") });
+        end.send(()).expect("it waits");
+        for running in [first, joined] {
+            let outcome = running.outcome.await.expect("an outcome");
+            assert_eq!(outcome.step, Step::Done);
+        }
     }
 }

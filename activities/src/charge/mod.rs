@@ -21,13 +21,62 @@ mod sync;
 use std::sync::Arc;
 
 use gateways::{ChargeLookup, ChargeRequest, Gateway};
+use schemas::id::ChargeId;
 use store::{PgConnection, StoreError, attempts};
+use temporalio_macros::activities;
+use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-use crate::Activities;
+use crate::{Activities, Progress};
 
 pub use accept::{Acceptance, ChargeToAccept};
 pub(crate) use apply::{Applied, apply};
 pub(crate) use open::AttemptCall;
+
+/// Activities that a charge's workflow calls.
+pub struct ChargeActivities(pub Arc<Activities>);
+
+#[activities]
+impl ChargeActivities {
+    /// Tries one gateway.
+    #[activity(name = "attempt")]
+    pub async fn attempt(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Progress, ActivityError> {
+        Ok(self.0.attempt_or_detach(charge).await?)
+    }
+
+    /// Applies the observations of a charge and decides the next step.
+    #[activity(name = "sync")]
+    pub async fn sync(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Progress, ActivityError> {
+        Ok(Box::pin(self.0.sync_charge(charge)).await?)
+    }
+
+    /// Makes the charge unpayable at its gateway because the merchant canceled it.
+    #[activity(name = "cancel")]
+    pub async fn cancel(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Progress, ActivityError> {
+        Ok(Box::pin(self.0.end_charge(charge)).await?)
+    }
+
+    /// Makes the charge unpayable at its gateway because it expired.
+    #[activity(name = "expire")]
+    pub async fn expire(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        charge: ChargeId,
+    ) -> Result<Progress, ActivityError> {
+        Ok(Box::pin(self.0.end_charge(charge)).await?)
+    }
+}
 
 impl Activities {
     /// Returns the gateway of an attempt and the lookup that finds its charge there. The lookup needs no personal data, so that it works

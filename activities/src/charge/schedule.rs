@@ -10,6 +10,7 @@ use schemas::{
 };
 use store::charges::LockedCharge;
 
+use super::degraded::is_without_workflow;
 use crate::delta;
 
 /// Business days within which a boleto's payment on its last day must have been reported.
@@ -18,8 +19,11 @@ const BOLETO_CONFIRMED_WITHIN: u16 = 4;
 const MIDNIGHT_SPREAD: Duration = Duration::from_mins(10);
 
 /// Returns the time of the next sync of a payable charge: the end of its due day if it can be paid after that, else its expiry. Charges
-/// that end at midnight are spread.
+/// that end at midnight are spread. A charge without a workflow is due now.
 pub(crate) fn next_scheduled_check(charge: &LockedCharge) -> Instant {
+    if is_without_workflow() {
+        return charge.now;
+    }
     let due_end = due_end(charge).filter(|at| *at > charge.now);
     let at = due_end.map_or(charge.expires_at, |at| at.min(charge.expires_at));
     match charge.payment_method.life() {

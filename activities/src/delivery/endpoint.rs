@@ -18,7 +18,7 @@ use store::{
 };
 
 use super::{EARLY, announce_given_up};
-use crate::{Activities, DeliveryStep, delta, ms, until};
+use crate::{Activities, PollStep, delta, ms, until};
 
 /// Time ahead for which a drain gives turns; it runs again when half of it is over.
 const DRAIN_AHEAD: Duration = Duration::from_secs(10);
@@ -36,16 +36,13 @@ const FINISH_AFTER: Duration = Duration::from_mins(1);
 
 impl Activities {
     /// Takes one step with an endpoint whose `next_check_at` is due.
-    pub async fn check_endpoint(&self, id: EndpointId) -> Result<DeliveryStep, StoreError> {
+    pub async fn check_endpoint(&self, id: EndpointId) -> Result<PollStep, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some(endpoint) = webhook_endpoints::lock(&mut tx, id).await? else {
-            return Ok(DeliveryStep::Done);
+            return Ok(PollStep::Done);
         };
-        let check_at = match endpoint.next_check_at {
-            Some(at) => at,
-            // paused by an older version, which stored its probes elsewhere
-            None if endpoint.status == WebhookEndpointStatus::Paused => endpoint.now,
-            None => return Ok(DeliveryStep::Done),
+        let Some(check_at) = endpoint.next_check_at else {
+            return Ok(PollStep::Done);
         };
         if check_at > endpoint.now + delta(EARLY) {
             return Ok(next_check(&endpoint));
@@ -62,7 +59,7 @@ impl Activities {
         &self,
         mut tx: Tx,
         mut endpoint: LockedEndpoint,
-    ) -> Result<DeliveryStep, StoreError> {
+    ) -> Result<PollStep, StoreError> {
         let probe = queue::next_probe(&mut tx, endpoint.id, endpoint.probed).await?;
         endpoint.probed = probe.map(DeliveryId::uuid);
         endpoint.next_check_at = Some(endpoint.now + delta(self.timing.pause.probe_every));
@@ -79,7 +76,7 @@ impl Activities {
         };
         let tried = Box::pin(self.try_once(db, work)).await?;
         if tried.wakes_endpoint {
-            return Ok(DeliveryStep::Again { after_ms: 0 });
+            return Ok(PollStep::Wait { after_ms: 0 });
         }
         Ok(next_check(&endpoint))
     }
@@ -114,7 +111,7 @@ impl Activities {
         &self,
         mut tx: Tx,
         mut endpoint: LockedEndpoint,
-    ) -> Result<DeliveryStep, StoreError> {
+    ) -> Result<PollStep, StoreError> {
         let now = endpoint.now;
         let spacing = self.webhook_sender.spacing(endpoint.id, endpoint.terms);
         let first_at = endpoint.next_turn_at.unwrap_or(now).max(now);
@@ -154,7 +151,7 @@ impl Activities {
         &self,
         tx: Tx,
         endpoint: LockedEndpoint,
-    ) -> Result<DeliveryStep, StoreError> {
+    ) -> Result<PollStep, StoreError> {
         drop(tx);
         let mut db = self.store.pool.acquire().await?;
         for _ in 0..PAGES {
@@ -163,13 +160,13 @@ impl Activities {
                 return self.finish_deleted(endpoint.id).await;
             }
         }
-        Ok(DeliveryStep::Again { after_ms: 0 })
+        Ok(PollStep::Wait { after_ms: 0 })
     }
 
-    async fn finish_deleted(&self, id: EndpointId) -> Result<DeliveryStep, StoreError> {
+    async fn finish_deleted(&self, id: EndpointId) -> Result<PollStep, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some(mut endpoint) = webhook_endpoints::lock(&mut tx, id).await? else {
-            return Ok(DeliveryStep::Done);
+            return Ok(PollStep::Done);
         };
         finish(&mut endpoint);
         webhook_endpoints::save(&mut tx, &endpoint).await?;
@@ -195,11 +192,11 @@ fn finish(endpoint: &mut LockedEndpoint) {
     endpoint.draining = false;
 }
 
-fn next_check(endpoint: &LockedEndpoint) -> DeliveryStep {
+fn next_check(endpoint: &LockedEndpoint) -> PollStep {
     endpoint
         .next_check_at
-        .map_or(DeliveryStep::Done, |at: Instant| {
+        .map_or(PollStep::Done, |at: Instant| {
             let wait = until(at, endpoint.now).max(CHECK_AGAIN);
-            DeliveryStep::Again { after_ms: ms(wait) }
+            PollStep::Wait { after_ms: ms(wait) }
         })
 }

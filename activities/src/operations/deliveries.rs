@@ -15,7 +15,7 @@ use store::{
 };
 
 use super::{OperationError, Operator, OperatorAction};
-use crate::Activities;
+use crate::{Activities, Subject};
 
 impl Activities {
     /// Delivers an event again to each endpoint that subscribes to it, or to one. Returns the new deliveries.
@@ -92,7 +92,7 @@ impl Activities {
     /// Waits for Temporal's answer, since the process may end after this; the sweep finds the deliveries that it did not accept.
     async fn wake_all(&self, due: Vec<PendingDelivery>) {
         for due in due {
-            self.starter.wake_delivery(due).await;
+            self.wake_or_leave(Subject::Delivery(due)).await;
         }
     }
 }

@@ -15,7 +15,7 @@ use store::{
 use strum::{AsRefStr, Display, EnumString};
 
 use super::{OperationError, Operator, OperatorAction};
-use crate::{Activities, delta};
+use crate::{Activities, Subject, delta};
 
 /// Resolution of a charge that needed review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, Display, EnumString)]
@@ -77,12 +77,13 @@ impl Activities {
         by.note(&mut tx, operator_action).await?;
         tx.commit().await.map_err(StoreError::from)?;
         for due in due {
-            self.starter.wake_delivery(due).await;
+            self.wake_or_leave(Subject::Delivery(due)).await;
         }
         for attempt in orphans {
-            self.starter.wake_orphan(charge.merchant, id, attempt).await;
+            self.wake_or_leave(Subject::orphan(charge.merchant, id, attempt))
+                .await;
         }
-        self.starter.wake_charge(charge.merchant, id).await;
+        self.wake_charge(charge.merchant, id).await;
         Ok(next)
     }
 }

@@ -16,7 +16,7 @@ use store::{
 
 use super::{Orphan, leased};
 use crate::{
-    Activities, Progress, Step, alerts,
+    Activities, PollStep, Progress, alerts,
     charge::{Applied, apply},
     delta, until,
 };
@@ -33,10 +33,10 @@ impl Activities {
         orphan: &Orphan,
         ended: Vec<Result<GatewayCharge, GatewayError>>,
         all: bool,
-    ) -> Result<Progress, StoreError> {
+    ) -> Result<Progress<PollStep>, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = leased(&mut tx, &self.store, orphan).await? else {
-            return Ok(Progress::unchanged(Step::SYNC));
+            return Ok(Progress::unchanged(PollStep::NOW));
         };
         let before = charge.status;
         let mut applied = Applied::default();
@@ -61,11 +61,11 @@ impl Activities {
             }
             None if all => {
                 close_orphan(&mut charge, orphan, AttemptState::Voided);
-                Progress::changed(Step::Done)
+                Progress::changed(PollStep::Done)
             }
             None => {
                 charge.check_attempt(row.id, Some(charge.now), true);
-                Progress::changed(Step::SYNC)
+                Progress::changed(PollStep::NOW)
             }
         };
         if let Some(row) = charge.attempt_mut(orphan.attempt) {
@@ -75,10 +75,10 @@ impl Activities {
             .due
             .extend(charges::save(&mut tx, &mut charge).await?);
         tx.commit().await?;
-        let waits = charge.status == ChargeStatus::Processing && progress.step == Step::Done;
+        let waits = charge.status == ChargeStatus::Processing && progress.step == PollStep::Done;
         applied.start(self, &charge);
         if charge.status != before || waits {
-            self.starter.wake_charge(charge.merchant, charge.id).await;
+            self.wake_charge(charge.merchant, charge.id).await;
         }
         Ok(progress)
     }
@@ -90,7 +90,7 @@ impl Activities {
         charge: &mut LockedCharge,
         (row, error): (&AttemptRow, Option<GatewayError>),
         applied: &mut Applied,
-    ) -> Result<Progress, StoreError> {
+    ) -> Result<Progress<PollStep>, StoreError> {
         if let Some(error) = &error {
             tracing::warn!(attempt = %row.id, gateway = %row.gateway, %error, "could not resolve an orphan yet");
         }
@@ -109,9 +109,9 @@ impl Activities {
             }
             let message = error.map_or_else(
                 || "an attempt of unknown outcome was never found at the gateway: check that nothing is payable there".to_owned(),
-                |error| format!("the gateway does not answer what became of an attempt: {}", error.message),
+                |error| format!("the gateway does not answer what became of an attempt: {}", error.code),
             );
-            let due = alerts::raise(db, row.connection, "attempt_unsettled", &message).await?;
+            let due = alerts::raise(db, row.connection, "attempt_unresolved", &message).await?;
             applied.due.extend(due);
             if charge.status == ChargeStatus::Processing {
                 charge.transition(ChargeStatus::NeedsReview, None)?;
@@ -120,11 +120,11 @@ impl Activities {
         }
         if age >= KEEP {
             charge.check_attempt(row.id, None, false);
-            return Ok(Progress::changed(Step::Done));
+            return Ok(Progress::changed(PollStep::Done));
         }
         let pause = SLOW + jitter(row.id.uuid(), SLOW / 8);
         charge.check_attempt(row.id, Some(charge.now + delta(pause)), false);
-        Ok(Progress::changed(Step::check_after(pause)))
+        Ok(Progress::changed(PollStep::wait(pause)))
     }
 
     pub(super) fn again(
@@ -132,14 +132,14 @@ impl Activities {
         charge: &mut LockedCharge,
         row: &AttemptRow,
         searched: bool,
-    ) -> Progress {
+    ) -> Progress<PollStep> {
         let checks = usize::try_from(row.checks).unwrap_or(usize::MAX);
         let schedule = &self.timing.orphan_searches;
         let last = schedule.last().copied().unwrap_or(Duration::from_mins(1));
         let pause = schedule.get(checks).copied().unwrap_or(last);
         let pause = pause + jitter(row.id.uuid(), pause / 8);
         charge.check_attempt(row.id, Some(charge.now + delta(pause)), searched);
-        Progress::changed(Step::check_after(pause))
+        Progress::changed(PollStep::wait(pause))
     }
 }
 

@@ -10,7 +10,7 @@ use store::{
 
 use super::{Decided, Orphan, close::close_orphan, leased, read::Read};
 use crate::{
-    Activities, Progress, Step, alerts,
+    Activities, PollStep, Progress, alerts,
     charge::{Applied, apply, reversal, schedule::next_scheduled_check},
 };
 
@@ -22,7 +22,7 @@ impl Activities {
     pub(super) async fn decide(&self, orphan: &Orphan, read: Read) -> Result<Decided, StoreError> {
         let mut tx = self.store.begin().await?;
         let Some((mut charge, row)) = leased(&mut tx, &self.store, orphan).await? else {
-            return Ok(Decided::Step(Progress::unchanged(Step::SYNC)));
+            return Ok(Decided::Step(Progress::unchanged(PollStep::NOW)));
         };
         let before = charge.status;
         let mut applied = Applied::default();
@@ -34,15 +34,15 @@ impl Activities {
                 unwanted = sort(&mut tx, &mut charge, (&row, objects), &mut applied).await?;
                 if unwanted.is_empty() {
                     close_orphan(&mut charge, orphan, AttemptState::Voided);
-                    Progress::changed(Step::Done)
+                    Progress::changed(PollStep::Done)
                 } else {
                     decide_to_void(&mut tx, &mut charge, &row, &mut applied).await?;
-                    Progress::changed(Step::SYNC)
+                    Progress::changed(PollStep::NOW)
                 }
             }
             Read::Rejected if orphan.is_visible => {
                 close_orphan(&mut charge, orphan, AttemptState::Absent);
-                Progress::changed(Step::Done)
+                Progress::changed(PollStep::Done)
             }
             Read::Rejected => {
                 let now = charge.now;
@@ -54,7 +54,7 @@ impl Activities {
             // presented or paid: only further objects were searched for
             Read::Nothing if row.state != AttemptState::Abandoned => {
                 close_orphan(&mut charge, orphan, AttemptState::Voided);
-                Progress::changed(Step::Done)
+                Progress::changed(PollStep::Done)
             }
             Read::Nothing => {
                 self.search_on(&mut tx, &mut charge, (&row, None), &mut applied)
@@ -74,10 +74,10 @@ impl Activities {
             .due
             .extend(charges::save(&mut tx, &mut charge).await?);
         tx.commit().await?;
-        let waits = charge.status == ChargeStatus::Processing && progress.step == Step::Done;
+        let waits = charge.status == ChargeStatus::Processing && progress.step == PollStep::Done;
         applied.start(self, &charge);
         if charge.status != before || waits {
-            self.starter.wake_charge(charge.merchant, charge.id).await;
+            self.wake_charge(charge.merchant, charge.id).await;
         }
         Ok(if unwanted.is_empty() {
             Decided::Step(progress)

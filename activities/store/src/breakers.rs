@@ -8,7 +8,7 @@ use schemas::{
     },
     gateway::{GatewayApi, GatewayKind, Mode},
     id::{AttemptId, ConnectionId, MerchantId},
-    message::{BreakerMoved, CloudEvent, Topic},
+    message::{BreakerMoved, CloudEvent, Position, Topic},
 };
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -212,11 +212,16 @@ async fn write_transition(
         why: why.to_owned(),
         open_until: locked.breaker.open_until,
     };
+    let position = Position {
+        time: locked.now,
+        mode: locked.mode,
+        sequence: locked.sequence,
+    };
     let message = CloudEvent::new(
         format!("breaker-{id}"),
         "gateway.breaker.moved",
         locked.connection.to_string(),
-        (locked.now, locked.mode, locked.sequence),
+        position,
         data,
     );
     outbox::insert_all(db, &[NewMessage::new(Topic::GatewayHealth, &message)]).await

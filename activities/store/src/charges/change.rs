@@ -6,7 +6,7 @@ use schemas::{
     charge::{Charge, ChargeFailure, ChargeGateway, ChargeStatus, Currency},
     event::{EventSubjectKind, EventType},
     id::{AttemptId, ChargeId, MerchantId},
-    message::{ChargeMoved, CloudEvent, Topic},
+    message::{ChargeMoved, CloudEvent, Position, Topic},
     next_action::NextAction,
     payer::Payer,
 };
@@ -102,11 +102,16 @@ impl LockedCharge {
             sequence: self.event_sequence,
             data,
         });
+        let position = Position {
+            time: self.now,
+            mode: self.mode,
+            sequence: self.event_sequence,
+        };
         let message = CloudEvent::new(
             schemas::id::EventId(id).to_string(),
             kind.as_ref(),
             self.id.to_string(),
-            (self.now, self.mode, self.event_sequence),
+            position,
             moved(&shown, self.merchant, kind),
         );
         self.publish(Topic::ChargeEvents, &message);
