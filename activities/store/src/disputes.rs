@@ -228,3 +228,6 @@ pub async fn append_event(
     };
     Ok(events::append(db, &new).await?.1)
 }
+
+#[cfg(test)]
+mod tests;

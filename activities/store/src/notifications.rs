@@ -310,3 +310,6 @@ async fn count_foreign(
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

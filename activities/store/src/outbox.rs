@@ -87,3 +87,6 @@ pub async fn backlog(db: &mut PgConnection) -> Result<Backlog, StoreError> {
     .fetch_one(db)
     .await?)
 }
+
+#[cfg(test)]
+mod tests;
