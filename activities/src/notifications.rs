@@ -117,19 +117,22 @@ impl Activities {
         }
     }
 
-    async fn replay_one(&self, body: &RawNotification) -> Result<bool, StoreError> {
-        let mut db = self.store.pool.acquire().await?;
-        let Some(from) = connections::find(&mut db, body.connection).await? else {
+    async fn replay_one(&self, raw: &RawNotification) -> Result<bool, StoreError> {
+        let Some(body) = &raw.body else {
             return Ok(false);
         };
-        let gateway = self.clients.open(&mut db, body.connection).await?;
+        let mut db = self.store.pool.acquire().await?;
+        let Some(from) = connections::find(&mut db, raw.connection).await? else {
+            return Ok(false);
+        };
+        let gateway = self.clients.open(&mut db, raw.connection).await?;
         drop(db);
-        let read = gateway.reread(&body.body);
-        let source = NotificationSource::Again(body.id);
+        let read = gateway.reread(body);
+        let source = NotificationSource::Again(raw.id);
         let ingested = self.ingest(&from, source, read).await?;
         if !ingested.is_unreadable {
             let mut db = self.store.pool.acquire().await?;
-            raw::readable(&mut db, body.id).await?;
+            raw::readable(&mut db, raw.id).await?;
         }
         self.wake_charges(from.merchant, ingested.charges).await;
         Ok(!ingested.is_unreadable)

@@ -13,7 +13,7 @@ use store::{
         self, Connection,
         addresses::{
             self,
-            rotation::{self, Former},
+            rotation::{self, DueFormer},
         },
     },
 };
@@ -118,7 +118,7 @@ impl Activities {
     pub async fn finish_rotations(&self) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
         rotation::forget_expired(&mut db).await?;
-        let due = rotation::due(&mut db, &self.store, PAGE).await?;
+        let due = rotation::due(&mut db, PAGE).await?;
         drop(db);
         for former in due {
             if let Err(error) = self.finish_rotation(&former).await {
@@ -128,7 +128,7 @@ impl Activities {
         Ok(())
     }
 
-    async fn finish_rotation(&self, former: &Former) -> Result<(), StoreError> {
+    async fn finish_rotation(&self, former: &DueFormer) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
         // first, so that a row that fails is not the first one again
         postpone(&mut db, former).await?;
@@ -149,7 +149,7 @@ impl Activities {
     }
 }
 
-async fn postpone(db: &mut PgConnection, former: &Former) -> Result<(), StoreError> {
+async fn postpone(db: &mut PgConnection, former: &DueFormer) -> Result<(), StoreError> {
     let checks = u32::try_from(former.checks).unwrap_or(u32::MAX);
     rotation::postpone(db, former, pause(checks)).await
 }
