@@ -1,7 +1,8 @@
 //! Work that the API leaves to workflows or, while Temporal is down, does in its own process.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use activities::retry::client::ELSEWHERE_AFTER;
 use activities::{
     Activities, Started, Starter, Subject, accepted::Held, charge::Preview, notifications::Ingested,
 };
@@ -18,9 +19,6 @@ use store::{
 use tokio_util::task::TaskTracker;
 
 use crate::{WorkflowClient, pause};
-
-/// Time after the start of a charge's workflow. If this process has not begun to present the charge by then, another process does.
-const ELSEWHERE_AFTER: Duration = Duration::from_millis(250);
 
 /// Runs workflows, with or without Temporal. Cheap to clone.
 #[derive(Clone)]

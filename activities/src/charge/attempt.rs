@@ -1,27 +1,16 @@
 //! One attempt: plan and open it, call the gateway, close it.
 
-use std::time::Duration;
-
 use gateways::{GatewayCharge, GatewayError, outside};
 use schemas::{attempt::ErrorClass, id::ChargeId};
 use store::{StoreError, attempts};
 use tokio::time::Instant;
 
-use super::open::{AttemptCall, LEASE, NextStep, TakenOver};
+use super::open::{AttemptCall, NextStep, TakenOver};
+use crate::retry::attempt::{
+    KEY_AGAIN, KEY_SENDS, LEASE, QUEUE_AGAIN, QUEUE_FOR, QUEUE_ROUNDS, RENEW_EVERY,
+};
 use crate::{Activities, Progress, Step, delta, ms};
 
-/// Interval at which a worker renews its lease while its call runs.
-const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// Time that a charge queues for a slot before its workflow waits instead.
-const QUEUE_FOR: Duration = Duration::from_secs(5);
-/// Number of times that a charge queues within one step: each time the plan may name another gateway.
-const QUEUE_ROUNDS: u32 = 2;
-/// Pause of the workflow before the charge queues again.
-const QUEUE_AGAIN: Duration = Duration::from_secs(1);
-/// Pause between sends of the same key while the gateway reports that its first use is in progress.
-const KEY_AGAIN: Duration = Duration::from_secs(1);
-/// Maximum number of such sends.
-const KEY_SENDS: u32 = 30;
 /// Error code of the gateway while another request with the same key is in progress.
 const KEY_IN_USE: &str = "key_in_use";
 

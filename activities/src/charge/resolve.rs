@@ -11,9 +11,7 @@ use super::{
     open::AttemptCall,
 };
 use crate::Activities;
-
-/// Number of lookups.
-const SEARCHES: u32 = 3;
+use crate::retry::attempt::SEARCHES;
 
 impl Activities {
     /// Searches for the charge a few times and adopts it if found. An empty result proves nothing: the attempt is then abandoned.

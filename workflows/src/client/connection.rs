@@ -6,9 +6,10 @@ use std::{
         PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
+use activities::retry::client::{AWAY_FOR, CONNECT_TIMEOUT, RECONNECT_AFTER};
 use activities::{Away, Started};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression,
@@ -20,11 +21,6 @@ use url::Url;
 
 use crate::pause;
 
-/// Time for which Temporal counts as down after a failure, so that not every charge waits for a timeout.
-const AWAY_FOR: Duration = Duration::from_secs(2);
-/// Pause between tries to connect.
-const RECONNECT_AFTER: Duration = Duration::from_millis(500);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Type of the error details of a request to a namespace that does not exist.
 const NO_NAMESPACE: &[u8] = b"NamespaceNotFoundFailure";
 
