@@ -23,8 +23,10 @@ use crate::{WorkflowClient, pause};
 /// Runs workflows, with or without Temporal. Cheap to clone.
 #[derive(Clone)]
 pub struct Orchestrator {
-    client: WorkflowClient,
-    activities: Arc<Activities>,
+    /// Starts and wakes workflows.
+    pub client: WorkflowClient,
+    /// Activities that run in this process.
+    pub activities: Arc<Activities>,
     tracker: TaskTracker,
 }
 
