@@ -153,12 +153,10 @@ impl TemporalConnection {
             Err(error) => error,
         };
         note_failure("wake", &error);
-        let status = match &error {
-            WorkflowUpdateError::Rpc(status) | WorkflowUpdateError::NotFound(status) => status,
-            _ => return Err(Away),
-        };
         // no answer does not count as down: a busy worker responds as late as an absent server
-        if let Failure::Unavailable = Failure::of(status) {
+        if let WorkflowUpdateError::Rpc(status) | WorkflowUpdateError::NotFound(status) = &error
+            && Failure::of(status) == Failure::Unavailable
+        {
             self.lost();
         }
         Err(Away)
@@ -179,9 +177,10 @@ enum Failure {
 impl Failure {
     fn of(status: &Status) -> Self {
         match status.code() {
-            Code::Unavailable | Code::PermissionDenied | Code::Unauthenticated => Self::Unavailable,
-            // a start looks up no other object than the namespace
-            Code::NotFound => Self::Unavailable,
+            // `NotFound` is the namespace: a start needs no other object, and a wake without a workflow is judged before
+            Code::Unavailable | Code::PermissionDenied | Code::Unauthenticated | Code::NotFound => {
+                Self::Unavailable
+            }
             Code::DeadlineExceeded
             | Code::Cancelled
             | Code::ResourceExhausted
