@@ -7,7 +7,7 @@ SHELL := /bin/bash
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-up: ## Start everything on this machine, run the demo, print the addresses
+up: ## Start everything on this machine, run the demo, print the addresses (TEMPORAL=postgres: Temporal's own server)
 	@deploy/local/up.sh
 
 down: ## Stop the processes that `up` started; their data stays in .run
@@ -26,8 +26,8 @@ test: ## Test everything, with separate ports and state, beside a running `up`
 	@tests/run.sh
 	@tests/chaos/run.sh --short
 
-verify: ## Simulate 20,000 runs with faults and crashes, from seeds
-	@tests/simulation/run.sh --seeds $(or $(SEEDS),1..20001)
+verify: ## Simulate 20,000 runs with faults and crashes, from seeds; the same command resumes it
+	@RELEASE=1 JOBS=$(or $(JOBS),2) tests/simulation/run.sh --seeds $(or $(SEEDS),1..20001)
 
 check: ## Format, words, spelling, lint, documentation, licenses, generated files
 	@deploy/local/check.sh
@@ -35,7 +35,7 @@ check: ## Format, words, spelling, lint, documentation, licenses, generated file
 generate: ## Rewrite the generated files: .sqlx, schemas/json
 	@deploy/local/generate.sh
 
-bench: ## Measure the stack: release build, open and closed loop
+bench: ## Measure the stack: release build, open and closed loop (TEMPORAL=postgres: Temporal's own server)
 	@tests/load/run.sh
 
 chaos: ## Kill each part under load, then check charges, events and messages

@@ -37,7 +37,7 @@ const HEALTHY: usize = 6;
 const FAILING: usize = 2;
 /// Maximum number of pages of a list that are read in one turn.
 const TURN_PAGES: u32 = 20;
-const BEHIND_CODE: &str = "catch_up_behind";
+const BEHIND_CODE: &str = "polling_behind";
 /// Number of charges woken concurrently.
 const WAKE_AT_A_TIME: usize = 8;
 

@@ -27,6 +27,10 @@ use crate::{
     delta, until,
 };
 
+/// Message of the alert about refused credentials.
+const REFUND_DENIED: &str =
+    "the gateway refused a refund: check the connection's credentials, permissions and limits";
+
 /// Activity that a refund's workflow calls.
 pub struct RefundActivities(pub Arc<Activities>);
 
@@ -138,7 +142,7 @@ impl Activities {
         {
             let failure = GatewayFailure {
                 kind: row.gateway,
-                code: "unsettled".to_owned(),
+                code: "unresolved".to_owned(),
                 message: "the gateway still reports this refund as pending".to_owned(),
             };
             let end = (RefundStatus::NeedsReview, Some(&failure));
@@ -348,8 +352,9 @@ impl Activities {
                 refunds::set_sent(&mut tx, row.id, false).await?;
             }
             if error.class == ErrorClass::Denied && row.checks == 0 {
-                let failure = alerts::raise(&mut tx, row.connection, &error.code, &error.message);
-                applied.due.extend(failure.await?);
+                // The gateway's message may repeat the payer's data, and an alert is not erased with the payer.
+                let alert = alerts::raise(&mut tx, row.connection, &error.code, REFUND_DENIED);
+                applied.due.extend(alert.await?);
             }
         }
         let step = self.next_check(&mut tx, &charge, call.id).await?;
@@ -393,8 +398,8 @@ impl Activities {
                 ))
             }
             RefundOutcome::Failed(_) | RefundOutcome::Nothing if is_over => {
-                let why = "the gateway could not tell what became of the refund";
-                Some((RefundStatus::NeedsReview, Some(failure("unsettled", why))))
+                let why = "the gateway does not state what became of the refund";
+                Some((RefundStatus::NeedsReview, Some(failure("unresolved", why))))
             }
             _ => None,
         }

@@ -2,11 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    routing::{get, post},
-};
+use axum::{Router, routing::post};
 use schemas::{
     charge::CreateCharge, refund::CreateRefund, validate::Checker,
     webhook_endpoint::CreateWebhookEndpoint,
@@ -14,23 +10,39 @@ use schemas::{
 use store::{Store, listen::Outcomes};
 use tokio_util::task::TaskTracker;
 use url::Url;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 use workflows::Orchestrator;
 
 mod admission;
-pub mod auth;
-pub mod error;
-pub mod input;
-pub mod log;
-pub mod notifications;
-pub mod v1;
+mod auth;
+mod code;
+mod db;
+mod document;
+mod edge;
+mod error;
+mod examples;
+mod explain;
+mod input;
+mod notifications;
+mod shape;
+mod v1;
 
 use admission::Admission;
-pub use error::{Code, Error};
+pub use code::Code;
+pub use document::document;
+use edge::Edge;
+pub use error::Error;
+use v1::{charges, disputes, events, refunds, webhook_endpoints};
 
 /// Maximum size of a merchant's request in bytes.
 const MAX_BODY: usize = 64 * 1024;
 /// Maximum size of a gateway's notification in bytes.
 const MAX_NOTIFICATION: usize = 512 * 1024;
+/// Maximum time for a request's body to arrive.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// Time of a request besides its place in the queue and its wait for an outcome: its body and its statements.
+const REQUEST_MARGIN: Duration = Duration::from_secs(60);
 
 /// Configuration of the API.
 #[derive(Clone, Debug)]
@@ -100,36 +112,26 @@ impl App {
     }
 }
 
+macro_rules! checked_by {
+    ($($request:ty: $checker:ident),+) => {$(
+        impl AsRef<Checker<$request>> for App {
+            fn as_ref(&self) -> &Checker<$request> {
+                &self.$checker
+            }
+        }
+    )+};
+}
+
+checked_by!(CreateCharge: charges, CreateRefund: refunds, CreateWebhookEndpoint: endpoints);
+
 /// Returns all routes.
 pub fn router(app: App) -> Router {
-    let merchants = Router::new()
-        .route(
-            "/v1/charges",
-            post(v1::charges::create).get(v1::charges::list),
-        )
-        .route("/v1/charges/{id}", get(v1::charges::get))
-        .route("/v1/charges/{id}/cancel", post(v1::charges::cancel))
-        .route(
-            "/v1/charges/{id}/refunds",
-            post(v1::refunds::create).get(v1::refunds::of_charge),
-        )
-        .route("/v1/refunds", get(v1::refunds::list))
-        .route("/v1/refunds/{id}", get(v1::refunds::get))
-        .route("/v1/disputes", get(v1::disputes::list))
-        .route("/v1/disputes/{id}", get(v1::disputes::get))
-        .route("/v1/charges/{id}/timeline", get(v1::charges::timeline))
-        .route("/v1/events", get(v1::events::list))
-        .route("/v1/events/{id}", get(v1::events::get))
-        .route(
-            "/v1/webhook_endpoints",
-            post(v1::webhook_endpoints::create).get(v1::webhook_endpoints::list),
-        )
-        .route(
-            "/v1/webhook_endpoints/{id}",
-            get(v1::webhook_endpoints::get).delete(v1::webhook_endpoints::delete),
-        )
-        .route("/docs/errors/{code}", get(error::explain))
-        .layer(DefaultBodyLimit::max(MAX_BODY));
+    let edge = Edge {
+        docs: app.config.docs_url.clone(),
+        body_within: BODY_WITHIN,
+        request_within: app.config.answer_within * 2 + REQUEST_MARGIN,
+    };
+    let documented: Router<App> = routes().into();
     let gateways = Router::new()
         .route(
             "/notifications/{connection}/{secret}",
@@ -139,13 +141,39 @@ pub fn router(app: App) -> Router {
         .route(
             "/notifications/{connection}/{secret}/pix",
             post(notifications::receive),
-        )
-        .layer(DefaultBodyLimit::max(MAX_NOTIFICATION));
-    let docs = app.config.docs_url.clone();
-    let routes = merchants
-        .merge(gateways)
+        );
+    let routes = edge::limited(documented, MAX_BODY)
+        .merge(edge::limited(gateways, MAX_NOTIFICATION))
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
         .with_state(app);
-    log::wrap(routes, docs)
+    edge.wrap(routes)
+}
+
+/// Returns the routes of merchants and developers, with their documentation.
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(document::Frame::openapi())
+        .routes(routes!(charges::create::create, charges::list::list))
+        .routes(routes!(charges::get::get))
+        .routes(routes!(charges::cancel::cancel))
+        .routes(routes!(charges::timeline::timeline))
+        .routes(routes!(
+            refunds::create::create,
+            refunds::list_of_charge::list_of_charge
+        ))
+        .routes(routes!(refunds::list::list))
+        .routes(routes!(refunds::get::get))
+        .routes(routes!(disputes::list::list))
+        .routes(routes!(disputes::get::get))
+        .routes(routes!(events::list::list))
+        .routes(routes!(events::get::get))
+        .routes(routes!(
+            webhook_endpoints::create::create,
+            webhook_endpoints::list::list
+        ))
+        .routes(routes!(
+            webhook_endpoints::get::get,
+            webhook_endpoints::delete::delete
+        ))
+        .routes(routes!(explain::explain))
 }

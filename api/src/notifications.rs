@@ -3,31 +3,38 @@
 use std::time::SystemTime;
 
 use axum::{
+    body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode},
 };
 use gateways::{Entries, Forged, Received};
+use schemas::id::ConnectionId;
 use secrecy::SecretString;
-use store::{
-    StoreError,
-    connections::{Connection, addresses},
-};
+use serde::Deserialize;
+use store::connections::{Connection, addresses};
 
 use crate::{
     App, Code, Error,
-    input::{Body, Path, path_id},
+    input::{Path, parse},
 };
 
+/// Parameters of a notification address.
+#[derive(Deserialize)]
+pub(crate) struct Address {
+    connection: String,
+    secret: SecretString,
+}
+
 /// `POST /notifications/{connection}/{secret}`: always exactly 200 once stored, because Asaas accepts no other status.
-pub async fn receive(
+pub(crate) async fn receive(
     State(app): State<App>,
-    Path((connection, secret)): Path<(String, String)>,
+    Path(address): Path<Address>,
     headers: HeaderMap,
-    Body(body): Body,
+    body: Bytes,
 ) -> Result<StatusCode, Error> {
-    let id = path_id(&connection, "notification address")?;
-    let mut db = app.store.pool.acquire().await.map_err(StoreError::from)?;
-    let from = addresses::by_path_secret(&mut db, id, &SecretString::from(secret)).await?;
+    let id: ConnectionId = parse(&address.connection)?;
+    let mut db = app.db().await?;
+    let from = addresses::by_path_secret(&mut db, id, &address.secret).await?;
     let from = from.ok_or_else(|| Error::not_found("notification address"))?;
     drop(db);
     let gateway = app.orchestrator.gateway(from.id).await?;

@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 typos_version=1.52.0
 deny_version=0.20.2
+machete_version=0.9.2
 tools=${TOOLS:-$PWD/.run/tools}
 
 step() { printf '\n== %s\n' "$*"; }
@@ -45,8 +46,19 @@ fi
 # advisories are in an external Git repository; run `cargo deny check advisories` where it is reachable
 "$tools/bin/cargo-deny" --log-level error check licenses bans sources
 
+step unused dependencies
+if ! "$tools/bin/cargo-machete" --version 2>/dev/null | grep -q "^$machete_version$"; then
+    cargo install --quiet --locked --debug --version "$machete_version" --root "$tools" cargo-machete
+fi
+"$tools/bin/cargo-machete"
+
 step paths and headings in documents
 tests/links.sh
 
 step shell scripts
 for script in deploy/local/*.sh tests/*.sh tests/*/*.sh .ci/run; do bash -n "$script"; done
+
+if command -v gofmt >/dev/null; then
+    step Go
+    [ -z "$(gofmt -l deploy/temporal)" ] || { gofmt -d deploy/temporal && exit 1; }
+fi

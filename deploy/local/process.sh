@@ -1,7 +1,7 @@
 # Bookkeeping of background processes: sourced by stack.sh. Only processes that are recorded here are ended.
 # shellcheck shell=bash
 
-say() { printf '%s\n' "$*"; }
+report() { printf '%s\n' "$*"; }
 die() { printf 'stack: %s\n' "$*" >&2; exit 1; }
 
 # Prints a process's start time, so that a reused pid is not mistaken for ours.
@@ -60,11 +60,11 @@ end() {
         sleep 0.1
     done
     if pid_of "$name" >/dev/null; then
-        say "$name (pid $pid) did not end in 30 s: killed"
+        report "$name (pid $pid) did not end in 30 s: killed"
         kill -KILL "$pid"
     fi
     rm -f "$STATE/pids/$name"
-    say "$name stopped"
+    report "$name stopped"
 }
 
 port_is_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }

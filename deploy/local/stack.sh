@@ -10,6 +10,7 @@
 #   stack.sh end NAME                              stop it
 #   stack.sh wait-http NAME URL SECONDS            wait until it answers
 #
+# TEMPORAL=postgres runs Temporal's official server on this PostgreSQL, instead of the dev server.
 # State is in $STATE (.run), fetched tools in $TOOLS ($STATE/tools), which several stacks may share.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,8 +24,12 @@ TOOLS=$(cd "$TOOLS" && pwd)
 VENV=$TOOLS/venv
 KAFKA_LIBS=$TOOLS/kafka
 : "${TEMPORAL_PORT:=7233}" "${TEMPORAL_UI_PORT:=8233}" "${TEMPORAL_HTTP_PORT:=7243}" "${TEMPORAL_METRICS_PORT:=9797}"
+: "${TEMPORAL_HISTORY_PORT:=7234}" "${TEMPORAL_MATCHING_PORT:=7235}" "${TEMPORAL_WORKER_PORT:=7239}"
+: "${TEMPORAL:=dev}" "${TEMPORAL_DATABASE:=temporal}"
+TEMPORAL_SOURCE=$(cd "$here/../temporal" && pwd)
 : "${POSTGRES_PORT:=5433}" "${KAFKA_PORT:=9092}" "${KAFKA_CONTROLLER_PORT:=9093}"
 SERVICES=(postgres temporal kafka)
+case $TEMPORAL in dev | postgres) ;; *) echo "TEMPORAL is '$TEMPORAL': choose dev (the default) or postgres" >&2 && exit 2 ;; esac
 for part in process tools postgres temporal kafka; do
     # shellcheck source=/dev/null
     . "$here/$part.sh"
@@ -40,7 +45,7 @@ start() {
     for service in "${wanted[@]}"; do "start_$service"; done
     for service in "${wanted[@]}"; do
         "await_$service"
-        say "$service is ready ($(address "$service"), ${SECONDS} s)"
+        report "$service is ready ($(address "$service"), ${SECONDS} s)"
     done
 }
 
@@ -76,13 +81,13 @@ status() {
         case " ${seen:-} " in *" $name "*) continue ;; esac
         seen="${seen:-} $name"
         if pid=$(pid_of "$name"); then
-            say "$name runs (pid $pid, $(($(ps -o rss= -p "$pid") / 1024)) MB) $(address "$name")"
+            report "$name runs (pid $pid, $(($(ps -o rss= -p "$pid") / 1024)) MB) $(address "$name")"
         else
-            say "$name is down"
+            report "$name is down"
             down=1
         fi
     done
-    say "logs are in $STATE/logs"
+    report "logs are in $STATE/logs"
     return $down
 }
 
@@ -94,6 +99,7 @@ export ORCHESTRATOR_DATABASE_URL=postgres://orchestrator@127.0.0.1:$POSTGRES_POR
 export ORCHESTRATOR_TEMPORAL_URL=http://127.0.0.1:$TEMPORAL_PORT
 export ORCHESTRATOR_KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT
 export POSTGRES_BIN=$POSTGRES_BIN
+export POSTGRES_SOCKETS=$POSTGRES_SOCKETS
 X
 }
 
@@ -127,7 +133,7 @@ signal) signal "$@" ;;
 end) end "$@" ;;
 wait-http) wait_http "$@" ;;
 *)
-    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -1,10 +1,22 @@
-# Temporal's dev server and its UI: sourced by stack.sh. The settings follow from measurements.
+# Temporal and its UI: sourced by stack.sh. $TEMPORAL selects the server: `dev` (the CLI's dev server on SQLite, the default) or `postgres`
+# (the official server on the stack's PostgreSQL, built from deploy/temporal). The settings follow from measurements.
 # shellcheck shell=bash
 
 start_temporal() {
-    if pid_of temporal >/dev/null; then return; fi
+    if pid_of temporal >/dev/null; then
+        [ "$(cat "$STATE/temporal/profile" 2>/dev/null || echo dev)" = "$TEMPORAL" ] ||
+            die "Temporal runs with another server: stop this stack first (make down), or leave TEMPORAL as it was"
+        return
+    fi
     need_free TEMPORAL_PORT TEMPORAL_UI_PORT TEMPORAL_HTTP_PORT TEMPORAL_METRICS_PORT
     mkdir -p "$STATE/temporal"
+    "start_temporal_$TEMPORAL"
+    echo "$TEMPORAL" >"$STATE/temporal/profile"
+}
+
+await_temporal() { "await_temporal_$TEMPORAL"; }
+
+start_temporal_dev() {
     local settings=(
         # with the defaults each workflow task waits for a tick of 50 ms, and partitions starve each other
         history.transferProcessorMaxPollRPS=5000 history.transferProcessorMaxPollHostRPS=5000 history.timerProcessorMaxPollRPS=20
@@ -24,7 +36,7 @@ start_temporal() {
         --search-attribute MerchantId=Keyword --search-attribute ChargeId=Keyword --search-attribute EndpointId=Keyword "${settings[@]/#/--dynamic-config-value=}"
 }
 
-await_temporal() {
+await_temporal_dev() {
     ready temporal "$VENV/bin/temporal" operator namespace describe default --address "127.0.0.1:$TEMPORAL_PORT"
     trim_visibility
 }
@@ -44,4 +56,37 @@ for (name,) in db.execute(indexes).fetchall():
         db.execute(f'drop index "{name}"')
 db.commit()
 PYTHON
+}
+
+# The server's and the lists' databases are $TEMPORAL_DATABASE and ${TEMPORAL_DATABASE}_visibility, beside ours.
+start_temporal_postgres() {
+    need_free TEMPORAL_HISTORY_PORT TEMPORAL_MATCHING_PORT TEMPORAL_WORKER_PORT
+    start_postgres
+    await_postgres
+    temporal_schema "$TEMPORAL_DATABASE" temporal
+    temporal_schema "${TEMPORAL_DATABASE}_visibility" visibility
+    psql_ -d "${TEMPORAL_DATABASE}_visibility" -q -v ON_ERROR_STOP=1 -f "$TEMPORAL_SOURCE/trim.sql" >>"$STATE/logs/temporal-schema.log" 2>&1 ||
+        die "dropping Temporal's unused indexes failed; the log is $STATE/logs/temporal-schema.log"
+    export TEMPORAL_DATABASE TEMPORAL_PORT TEMPORAL_UI_PORT TEMPORAL_HTTP_PORT TEMPORAL_METRICS_PORT
+    export TEMPORAL_HISTORY_PORT TEMPORAL_MATCHING_PORT TEMPORAL_WORKER_PORT
+    export TEMPORAL_POSTGRES=127.0.0.1:$POSTGRES_PORT TEMPORAL_POSTGRES_USER=orchestrator TEMPORAL_POSTGRES_PASSWORD=
+    export TEMPORAL_DYNAMIC_CONFIGURATION=$TEMPORAL_SOURCE/dynamic.yaml
+    launch temporal "$TOOLS/temporal-server" start "$TEMPORAL_SOURCE/server.yaml"
+}
+
+# `orchestrator migrate` creates the namespace.
+await_temporal_postgres() {
+    ready temporal "$VENV/bin/temporal" operator cluster health --address "127.0.0.1:$TEMPORAL_PORT"
+}
+
+# temporal_schema DATABASE KIND: creates the database and brings its schema up to date.
+temporal_schema() {
+    local database=$1 kind=$2
+    local tool=("$TOOLS/temporal-server" sql --plugin postgres12_pgx --endpoint 127.0.0.1 --port "$POSTGRES_PORT" --user orchestrator --database "$database")
+    {
+        [ "$(psql_ -d postgres -Atc "select 1 from pg_database where datname = '$database'")" = 1 ] ||
+            psql_ -d postgres -qc "create database $database"
+        [ -n "$(psql_ -d "$database" -Atc "select to_regclass('schema_version')")" ] || "${tool[@]}" setup-schema --version 0.0
+        "${tool[@]}" update-schema --schema-name "postgresql/v12/$kind"
+    } >>"$STATE/logs/temporal-schema.log" 2>&1 || die "setting up Temporal's database $database failed; the log is $STATE/logs/temporal-schema.log"
 }

@@ -24,11 +24,14 @@ prerequisites() {
     if [ ${#missing[@]} -gt 0 ]; then
         local install="apt-get install -y --no-install-recommends ${packages[*]}"
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-            say "installing: ${missing[*]}"
+            report "installing: ${missing[*]}"
             { apt-get update && DEBIAN_FRONTEND=noninteractive $install; } >>"$STATE/logs/apt.log" 2>&1 || die "apt-get failed; its log is $STATE/logs/apt.log"
         else
             die "missing: ${missing[*]}. On Debian or Ubuntu: sudo $install"
         fi
+    fi
+    if [ "$TEMPORAL" = postgres ] && ! command -v go >/dev/null; then
+        die "missing: Go. TEMPORAL=postgres builds Temporal's server from its module; deploy/temporal/go.mod names the version"
     fi
     command -v cargo >/dev/null || die "missing: Rust (cargo). Install it with rustup, or your distribution's package of Rust ${RUST_VERSION:-1.95} or later"
 }
@@ -41,6 +44,7 @@ tools() {
     python_tools
     find_java
     kafka_libraries
+    if [ "$TEMPORAL" = postgres ]; then temporal_server; fi
     exec 8>&-
 }
 
@@ -83,4 +87,15 @@ X
     mvn -q -B "-Dmaven.repo.local=$repository" -f "$KAFKA_LIBS/pom.xml" dependency:copy-dependencies \
         -DincludeScope=runtime "-DoutputDirectory=$KAFKA_LIBS" >>"$STATE/logs/maven.log" 2>&1 || die "Maven failed; its log is $STATE/logs/maven.log"
     echo "$KAFKA_VERSION" >"$KAFKA_LIBS/.ok"
+}
+
+# Builds Temporal's official server from its Go module.
+temporal_server() {
+    local wanted
+    wanted=$(cat "$TEMPORAL_SOURCE"/{main.go,go.mod,go.sum} | cksum)
+    [ "$(cat "$TOOLS/temporal-server.ok" 2>/dev/null)" = "$wanted" ] && return
+    report "building Temporal's server (the first time takes some minutes)"
+    (cd "$TEMPORAL_SOURCE" && go build -trimpath -o "$TOOLS/temporal-server" .) >>"$STATE/logs/temporal-build.log" 2>&1 ||
+        die "building Temporal's server failed; its log is $STATE/logs/temporal-build.log"
+    echo "$wanted" >"$TOOLS/temporal-server.ok"
 }

@@ -22,7 +22,7 @@ use workflows::WorkflowClient;
 use self::operator::By;
 use crate::{
     Config, Role, config, migrate,
-    start::{self, ALL, activities, open_store},
+    start::{self, ALL, Services, activities, open_store},
     telemetry,
 };
 
@@ -40,7 +40,7 @@ mod payers;
 /// Time limit for connecting to Temporal.
 const TEMPORAL_WITHIN: Duration = Duration::from_secs(5);
 
-/// Payment Orchestrator. Configured by environment variables: see `orchestrator config`.
+/// Payment Orchestrator. Configured by environment variables, which `orchestrator config` lists.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -58,13 +58,13 @@ enum Command {
     Relay,
     /// All roles in one process, for a laptop.
     Dev,
-    /// Create tables, Temporal's namespace and schedule, and Kafka's topics, where they are missing.
+    /// Create tables, Temporal's namespace and schedules, and Kafka's topics, where they are missing.
     Migrate {
         /// Only verify that nothing is missing.
         #[arg(long)]
         check: bool,
     },
-    /// Explain the environment variables.
+    /// List the environment variables with their purposes and defaults.
     Config,
     /// Merchants: create, settings, suspend, reactivate, close.
     #[command(subcommand)]
@@ -117,6 +117,7 @@ enum NotificationsCommand {
 enum DeliveryCommand {
     /// Try a delivery now. One that was delivered, failed or discarded is delivered again as a new one, whose id is printed.
     Retry {
+        /// Id of the delivery: `de_…`.
         delivery: DeliveryId,
         #[command(flatten)]
         by: By,
@@ -127,6 +128,7 @@ enum DeliveryCommand {
 enum EventsCommand {
     /// Deliver an event again: to each endpoint that subscribes to it, or to one. Prints the new deliveries.
     Resend {
+        /// Id of the event: `ev_…`.
         event: EventId,
         /// Only to this endpoint, also if it does not subscribe to the event.
         #[arg(long)]
@@ -246,8 +248,8 @@ async fn working(config: &Config) -> anyhow::Result<Activities> {
     let store = open_store(config).await?;
     let tracker = TaskTracker::new();
     let temporal = WorkflowClient::connect(
-        config.temporal(),
-        config.queues(),
+        config.temporal.connection(),
+        config.temporal.queues(),
         &tracker,
         &CancellationToken::new(),
     );
@@ -257,7 +259,12 @@ async fn working(config: &Config) -> anyhow::Result<Activities> {
     {
         tracing::warn!("Temporal is away: the sweep will do what this leaves");
     }
-    activities(config, config.timing(), (&store, &temporal, &tracker))
+    let services = Services {
+        store: &store,
+        temporal: &temporal,
+        tracker: &tracker,
+    };
+    activities(config, config.timing(), &services)
 }
 
 #[cfg(test)]
@@ -271,12 +278,17 @@ mod tests {
     }
 
     #[test]
-    fn every_command_has_a_help_text() {
+    fn every_command_and_argument_has_a_help_text() {
         let cli = Cli::command();
         cli.clone().debug_assert();
         let mut left = vec![cli];
         while let Some(command) = left.pop() {
-            assert!(command.get_about().is_some(), "{}", command.get_name());
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(argument.get_help().is_some(), "{name}: {id}");
+            }
             left.extend(command.get_subcommands().cloned());
         }
     }

@@ -1,4 +1,4 @@
-//! Creation of the resources that must exist before a process starts: tables, Temporal's namespace and schedule, Kafka's topics.
+//! Creation of the resources that must exist before a process starts: tables, Temporal's namespace and schedules, Kafka's topics.
 
 use activities::relay;
 use anyhow::{Context, bail};
@@ -16,9 +16,15 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     partitions::ensure(&mut db).await?;
     drop(db);
     tracing::info!("the database is up to date");
-    setup::ensure(&config.temporal(), &config.queues(), config.intervals()).await?;
+    let (temporal, schedules) = (&config.temporal, &config.schedules);
+    setup::ensure(
+        &temporal.connection(),
+        &temporal.queues(),
+        schedules.intervals(),
+    )
+    .await?;
     tracing::info!("Temporal has its namespace, search attributes and schedules");
-    relay::ensure_topics(&config.kafka()).await?;
+    relay::ensure_topics(&config.kafka.relay()).await?;
     tracing::info!("Kafka has its topics");
     Ok(())
 }
@@ -34,8 +40,8 @@ pub async fn check(config: &Config) -> anyhow::Result<()> {
             pending.join(", ")
         );
     }
-    setup::check(&config.temporal(), &config.queues()).await?;
-    let missing = relay::missing_topics(&config.kafka())?;
+    setup::check(&config.temporal.connection(), &config.temporal.queues()).await?;
+    let missing = relay::missing_topics(&config.kafka.relay())?;
     if !missing.is_empty() {
         bail!(
             "topics are missing in Kafka: {}; run `orchestrator migrate`",
@@ -47,7 +53,7 @@ pub async fn check(config: &Config) -> anyhow::Result<()> {
 
 /// Applies only the database migrations.
 pub async fn tables(config: &Config) -> anyhow::Result<()> {
-    let url = config.database_url.expose_secret();
+    let url = config.database.url.expose_secret();
     migrations::run(url)
         .await
         .with_context(|| format!("migrating {}", host(url)))

@@ -12,7 +12,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::start::Work;
 
 /// Maximum size of the buffer of an incomplete request, in bytes: the longest head.
 const MAX_HEAD: usize = 64 * 1024;
@@ -42,7 +43,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
-    (tracker, stop): (TaskTracker, CancellationToken),
+    Work { tracker, stop }: Work,
 ) {
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut server = http1::Builder::new();
@@ -97,6 +98,7 @@ mod tests {
     use super::*;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_util::sync::CancellationToken;
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
@@ -104,20 +106,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let router = Router::new().route("/", get(|| async { "here" }));
-        let (limits, stop) = (
-            Limits {
-                head_within: Duration::from_millis(100),
-                connections: 1,
-            },
-            CancellationToken::new(),
-        );
-        let tracker = TaskTracker::new();
-        tracker.spawn(serve(
-            listener,
-            router,
-            limits,
-            (tracker.clone(), stop.clone()),
-        ));
+        let limits = Limits {
+            head_within: Duration::from_millis(100),
+            connections: 1,
+        };
+        let work = Work::default();
+        let Work { tracker, stop } = work.clone();
+        tracker.spawn(serve(listener, router, limits, work));
         (address, stop)
     }
 

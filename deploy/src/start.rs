@@ -43,6 +43,20 @@ pub enum Role {
 /// All roles, for a laptop.
 pub const ALL: [Role; 3] = [Role::Api, Role::Worker, Role::Relay];
 
+/// Tasks of a process, and the signal that stops them.
+#[derive(Clone, Default)]
+pub(crate) struct Work {
+    pub(crate) tracker: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+/// Services that activities use.
+pub(crate) struct Services<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) temporal: &'a Temporal,
+    pub(crate) tracker: &'a TaskTracker,
+}
+
 /// Parts of a running process.
 pub struct Running {
     /// Address that each role listens on.
@@ -74,17 +88,28 @@ impl Running {
 /// Starts `roles` in this process. `timing` is `config.timing()`, unless a test shortens it.
 pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::Result<Running> {
     telemetry::metrics();
-    let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+    let work = Work::default();
+    let Work { tracker, stop } = work.clone();
     let (mut listeners, addresses) = listen(config, roles).await?;
     let scraped = listen_for_metrics(config, roles).await?;
     let config = &reachable(config, &addresses)?;
     let store = open_store(config).await?;
-    let temporal = WorkflowClient::connect(config.temporal(), config.queues(), &tracker, &stop);
-    let activities = Arc::new(activities(config, timing, (&store, &temporal, &tracker))?);
+    let temporal = WorkflowClient::connect(
+        config.temporal.connection(),
+        config.temporal.queues(),
+        &tracker,
+        &stop,
+    );
+    let services = Services {
+        store: &store,
+        temporal: &temporal,
+        tracker: &tracker,
+    };
+    let activities = Arc::new(activities(config, timing, &services)?);
     let queues = queues(roles);
     if !queues.is_empty() {
         let (temporal, activities, stop) = (temporal.clone(), activities.clone(), stop.clone());
-        let sizes = config.sizes();
+        let sizes = config.limits.sizes();
         tracker.spawn(async move {
             worker::run(&temporal, &activities, (&queues, sizes), &stop).await;
         });
@@ -97,25 +122,25 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
             Role::Api => {
                 let orchestrator =
                     Orchestrator::new(temporal.clone(), activities.clone(), tracker.clone());
-                api(config, &store, orchestrator, (&tracker, &stop))
-                    .merge(health::router(parts.clone()))
+                api(config, &store, orchestrator, &work).merge(health::router(parts.clone()))
             }
             Role::Worker => inside.clone(),
             Role::Relay => {
-                let (relay, stop) = (Relay::new(store.clone(), config.kafka())?, stop.clone());
+                let (relay, stop) = (
+                    Relay::new(store.clone(), config.kafka.relay())?,
+                    stop.clone(),
+                );
                 tracker.spawn(async move { relay.run(&stop).await });
                 inside.clone()
             }
         };
         if let Some(listener) = listeners.remove(role) {
-            let until = (tracker.clone(), stop.clone());
-            tracker.spawn(serve::serve(listener, router, limits, until));
+            tracker.spawn(serve::serve(listener, router, limits, work.clone()));
         }
     }
     let metrics = scraped.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = scraped {
-        let until = (tracker.clone(), stop.clone());
-        tracker.spawn(serve::serve(listener, inside, limits, until));
+        tracker.spawn(serve::serve(listener, inside, limits, work));
     }
     Ok(Running {
         addresses,
@@ -129,11 +154,14 @@ pub async fn start(config: &Config, timing: Timing, roles: &[Role]) -> anyhow::R
 
 /// Connects to the database with the master key of the vault.
 pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let master = config.master().context("ORCHESTRATOR_MASTER_KEY")?;
+    let master = config
+        .database
+        .master()
+        .context("ORCHESTRATOR_MASTER_KEY")?;
     Store::connect(
-        config.database_url.expose_secret(),
+        config.database.url.expose_secret(),
         master,
-        config.database_connections,
+        config.database.connections,
     )
     .await
     .context("cannot connect to the database (ORCHESTRATOR_DATABASE_URL)")
@@ -141,27 +169,27 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
 
 /// Returns the gateway clients, with the endpoints of each mode.
 pub fn clients(config: &Config, store: &Store) -> GatewayClients {
-    let notifications = config.notifications_url.clone();
-    let test = config.test_endpoints();
+    let notifications = config.http.notifications_url.clone();
+    let test = config.test_gateways.endpoints();
     GatewayClients::new(store.clone(), notifications, test, Endpoints::live())
 }
 
 pub(crate) fn activities(
     config: &Config,
     timing: Timing,
-    (store, temporal, tracker): (&Store, &WorkflowClient, &TaskTracker),
+    services: &Services<'_>,
 ) -> anyhow::Result<Activities> {
-    let private = config.allow_private_webhooks;
+    let private = config.delivery.allow_private_webhooks;
     Ok(Activities {
-        store: store.clone(),
-        clients: clients(config, store),
+        store: services.store.clone(),
+        clients: clients(config, services.store),
         bulkhead: Bulkhead::new(Limits {
-            max_calls_in_flight: config.max_calls_in_flight,
+            max_calls_in_flight: config.limits.max_calls_in_flight,
         }),
         accepted: Accepted::default(),
-        detached: Detached::new(tracker.clone()),
+        detached: Detached::new(services.tracker.clone()),
         webhook_sender: WebhookSender::new(gateways::http::webhook_client(private)?, private),
-        starter: Arc::new(temporal.clone()),
+        starter: Arc::new(services.temporal.clone()),
         timing,
     })
 }
@@ -182,18 +210,18 @@ fn api(
     config: &Config,
     store: &Store,
     orchestrator: Orchestrator,
-    (tracker, stop): (&TaskTracker, &CancellationToken),
+    Work { tracker, stop }: &Work,
 ) -> Router {
     let outcomes = Outcomes::new(store.pool.clone());
     let (listening, until) = (outcomes.clone(), stop.clone());
     let listen = async move { Box::pin(until.run_until_cancelled(listening.listen())).await };
     tracker.spawn(listen);
     let behavior = api::Config {
-        answer_within: config.answer_within(),
-        requests_at_work: config.requests_at_work(),
-        max_waiting_callers: config.max_waiting_callers,
-        allow_private_webhooks: config.allow_private_webhooks,
-        docs_url: config.docs_url.clone(),
+        answer_within: config.http.answer_within(),
+        requests_at_work: config.database.requests_at_work(),
+        max_waiting_callers: config.limits.max_waiting_callers,
+        allow_private_webhooks: config.delivery.allow_private_webhooks,
+        docs_url: config.http.docs_url.clone(),
     };
     api::router(api::App::new(
         store.clone(),
@@ -212,9 +240,9 @@ async fn listen(
     let (mut listeners, mut addresses) = (BTreeMap::new(), BTreeMap::new());
     for role in roles {
         let port = match role {
-            Role::Api => config.api_port,
-            Role::Worker => config.worker_port,
-            Role::Relay => config.relay_port,
+            Role::Api => config.http.api_port,
+            Role::Worker => config.http.worker_port,
+            Role::Relay => config.http.relay_port,
         };
         let listener = bind(config, port).await?;
         let address = listener.local_addr()?;
@@ -231,14 +259,14 @@ async fn listen_for_metrics(
     roles: &[Role],
 ) -> anyhow::Result<Option<TcpListener>> {
     if roles.contains(&Role::Api) {
-        bind(config, config.metrics_port).await.map(Some)
+        bind(config, config.http.metrics_port).await.map(Some)
     } else {
         Ok(None)
     }
 }
 
 async fn bind(config: &Config, port: u16) -> anyhow::Result<TcpListener> {
-    let wanted = SocketAddr::new(config.host, port);
+    let wanted = SocketAddr::new(config.http.host, port);
     TcpListener::bind(wanted)
         .await
         .with_context(|| format!("cannot listen on {wanted}"))
@@ -247,8 +275,8 @@ async fn bind(config: &Config, port: u16) -> anyhow::Result<TcpListener> {
 /// Returns a configuration with the API's actual port in the notification URL, if the port is any free one (0).
 fn reachable(config: &Config, addresses: &BTreeMap<Role, SocketAddr>) -> anyhow::Result<Config> {
     let mut config = config.clone();
-    if let (0, Some(address)) = (config.api_port, addresses.get(&Role::Api)) {
-        config.notifications_url = format!("http://{address}").parse()?;
+    if let (0, Some(address)) = (config.http.api_port, addresses.get(&Role::Api)) {
+        config.http.notifications_url = format!("http://{address}").parse()?;
     }
     Ok(config)
 }

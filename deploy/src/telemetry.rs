@@ -2,6 +2,7 @@
 
 use std::{io::IsTerminal, sync::OnceLock};
 
+use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -14,13 +15,15 @@ const SECONDS: [f64; 12] = [
 
 /// Starts logging to standard error. A second call does nothing.
 pub fn log(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log)?;
+    let filter = EnvFilter::try_new(&config.log.filter).context("ORCHESTRATOR_LOG")?;
     let registry = tracing_subscriber::registry().with(filter);
     let lines = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    let _: Result<(), _> = match config.log_format {
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    let _: Result<(), _> = match config.log.format {
+        LogFormat::Json => registry
+            .with(lines.json().flatten_event(true).with_span_list(false))
+            .try_init(),
         LogFormat::Pretty => registry.with(lines.compact()).try_init(),
     };
     Ok(())

@@ -227,7 +227,7 @@ pub struct ChargeGateway {
 /// Failure of a charge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChargeFailure {
-    /// Stable, machine-readable code, for example `no_gateway_available` or `refused_by_gateway`.
+    /// Stable, machine-readable code, for example `no_gateway_available` or `rejected_by_gateway`.
     pub code: FailureCode,
     /// Human-readable message: the cause and the remedy.
     pub message: String,
@@ -260,7 +260,7 @@ pub enum FailureCode {
     /// Every connection was tried or could not be called.
     NoGatewayAvailable,
     /// Every connection that could take the charge rejected it. `reasons` contains each answer.
-    RefusedByGateway,
+    RejectedByGateway,
     /// The payer's means of payment were declined.
     Declined,
 }

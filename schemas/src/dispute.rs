@@ -69,6 +69,7 @@ impl DisputeStatus {
     JsonSchema,
     AsRefStr,
     Display,
+    EnumIter,
     EnumString,
 )]
 #[serde(rename_all = "snake_case")]

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_debug_nor_the_mask_identifies_anybody() {
+    fn neither_debug_nor_the_mask_identifies_the_payer() {
         let document = parsed("52998224725").unwrap();
         assert_eq!(format!("{document:?}"), "Document([redacted])");
         assert_eq!(document.masked(), "***.982.247-**");

@@ -172,6 +172,7 @@ pub struct EventSubject {
     JsonSchema,
     AsRefStr,
     Display,
+    EnumIter,
     EnumString,
 )]
 #[serde(rename_all = "snake_case")]

@@ -86,6 +86,7 @@ pub enum GatewayApi {
     JsonSchema,
     AsRefStr,
     Display,
+    EnumIter,
     EnumString,
 )]
 #[serde(rename_all = "snake_case")]

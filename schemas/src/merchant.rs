@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use strum::{AsRefStr, Display, EnumString};
+use strum::{AsRefStr, Display, EnumIter, EnumString};
 
 use crate::{breaker, fee::Prices, payment_method::PaymentMethodKind};
 
@@ -21,6 +21,7 @@ use crate::{breaker, fee::Prices, payment_method::PaymentMethodKind};
     JsonSchema,
     AsRefStr,
     Display,
+    EnumIter,
     EnumString,
 )]
 #[serde(rename_all = "snake_case")]
@@ -46,6 +47,7 @@ pub enum MerchantStatus {
     JsonSchema,
     AsRefStr,
     Display,
+    EnumIter,
     EnumString,
 )]
 #[serde(rename_all = "snake_case")]

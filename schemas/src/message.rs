@@ -54,25 +54,27 @@ pub struct CloudEvent<T> {
     pub data: T,
 }
 
+/// Time, mode and sequence of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Position {
+    pub time: Instant,
+    pub mode: Mode,
+    pub sequence: i64,
+}
+
 impl<T> CloudEvent<T> {
     /// Creates a message of `kind` about `subject`.
-    pub fn new(
-        id: String,
-        kind: &str,
-        subject: String,
-        (time, mode, sequence): (Instant, Mode, i64),
-        data: T,
-    ) -> Self {
+    pub fn new(id: String, kind: &str, subject: String, position: Position, data: T) -> Self {
         Self {
             specversion: "1.0".to_owned(),
             id,
             source: "/payment-orchestrator".to_owned(),
             kind: kind.to_owned(),
             subject,
-            time,
+            time: position.time,
             datacontenttype: "application/json".to_owned(),
-            sequence,
-            mode,
+            sequence: position.sequence,
+            mode: position.mode,
             data,
         }
     }

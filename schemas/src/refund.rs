@@ -11,6 +11,12 @@ use crate::{
     id::{ChargeId, PaymentId, RefundId},
 };
 
+mod allocate;
+
+pub use allocate::{
+    Allocation, GivenRefund, RefundRefused, Refundable, RefundablePayment, allocate, reserved,
+};
+
 /// Status of a refund.
 #[derive(
     Clone,
@@ -66,6 +72,7 @@ impl RefundStatus {
     JsonSchema,
     AsRefStr,
     Display,
+    EnumIter,
     EnumString,
 )]
 #[serde(rename_all = "snake_case")]

@@ -23,8 +23,11 @@ use crate::{
     text,
 };
 
+mod query;
 #[cfg(test)]
 mod tests;
+
+pub use query::Parameter;
 
 /// 2^53. Floating-point numbers from here on represent more than one integer.
 const INTEGERS_END: f64 = 9_007_199_254_740_992.0;
@@ -72,6 +75,8 @@ pub struct Checked<T> {
 /// Validator of requests of type `T`. Build it once.
 pub struct Checker<T> {
     validator: Validator,
+    /// Fields that are integers: a query string contains them as text.
+    integers: Vec<String>,
     of: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -82,11 +87,13 @@ impl<T: JsonSchema + DeserializeOwned> Checker<T> {
         for (name, has, _) in FORMATS {
             options = options.with_format(name, has);
         }
+        let schema = request_schema::<T>();
         let validator = options
-            .build(request_schema::<T>().as_value())
+            .build(schema.as_value())
             .expect("our own schemas compile");
         Self {
             validator,
+            integers: query::integers(&schema),
             of: std::marker::PhantomData,
         }
     }
@@ -207,12 +214,17 @@ impl<T: JsonSchema + DeserializeOwned> Default for Checker<T> {
 
 /// Returns the schema of a request: without null, which means that a field is absent, and without undocumented fields.
 pub fn request_schema<T: JsonSchema>() -> Schema {
+    request_settings()
+        .into_generator()
+        .into_root_schema_for::<T>()
+}
+
+/// Returns the settings of schemas of requests.
+pub fn request_settings() -> SchemaSettings {
     SchemaSettings::draft2020_12()
         .for_deserialize()
         .with_transform(RecursiveTransform(NoNull))
         .with_transform(RecursiveTransform(NothingElse))
-        .into_generator()
-        .into_root_schema_for::<T>()
 }
 
 #[derive(Clone)]
@@ -284,14 +296,16 @@ fn explain(error: &ValidationError<'_>) -> Vec<FieldError> {
                 })
                 .collect()
         }
-        Kind::OneOfNotValid { context } | Kind::AnyOf { context } => closest(context)
-            .unwrap_or_else(|| {
+        Kind::OneOfNotValid { context } | Kind::AnyOf { context } => match values(context) {
+            Some(values) => here("enum", format!("must be one of {}", Value::from(values))),
+            None => closest(context).unwrap_or_else(|| {
                 vec![FieldError::new(
                     join(&at, "type"),
                     "enum",
                     "is none of the documented types",
                 )]
             }),
+        },
         Kind::Type { kind } => here("type", format!("must be of type {}", type_name(kind))),
         Kind::Minimum { limit } => here("minimum", format!("must be at least {limit}")),
         Kind::Maximum { limit } => here("maximum", format!("must be at most {limit}")),
@@ -326,6 +340,20 @@ fn format_message(format: &str) -> String {
             || format!("must be a valid {format}"),
             |(.., expected)| (*expected).to_owned(),
         )
+}
+
+/// Returns the values of an enum whose variants are documented: each is a constant or a list of values.
+fn values(context: &[Vec<ValidationError<'_>>]) -> Option<Vec<Value>> {
+    let of_variant = |errors: &Vec<ValidationError<'_>>| match errors.as_slice() {
+        [error] => match error.kind() {
+            Kind::Constant { expected_value } => Some(vec![Value::clone(expected_value)]),
+            Kind::Enum { options } => options.as_array().cloned(),
+            _ => None,
+        },
+        _ => None,
+    };
+    let all: Option<Vec<_>> = context.iter().map(of_variant).collect();
+    all.map(|all| all.concat())
 }
 
 /// Returns the errors of the variant of a union whose `type` the request has.

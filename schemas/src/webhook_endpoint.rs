@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::{AsRefStr, Display, EnumString};
+use strum::{AsRefStr, Display, EnumIter, EnumString};
 use url::Url;
 
 use crate::{Instant, event, gateway::Mode, id::EndpointId};
@@ -19,6 +19,7 @@ use crate::{Instant, event, gateway::Mode, id::EndpointId};
     JsonSchema,
     AsRefStr,
     Display,
+    EnumIter,
     EnumString,
 )]
 #[serde(rename_all = "snake_case")]

@@ -382,7 +382,7 @@ async fn retry_after_is_obeyed_in_both_forms_up_to_twelve_hours() {
 }
 
 #[tokio::test]
-async fn answers_are_read_to_their_end_so_that_connections_are_kept() {
+async fn answers_are_read_to_their_end_so_that_connections_are_reused() {
     let bench = Bench::start(Timing::default()).await;
     let merchant_server = Receiver::open().await;
     bench.endpoint(&merchant_server.url).await;

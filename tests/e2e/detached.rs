@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use activities::Timing;
-use orchestrator::{Config, Role, Running, start};
+use orchestrator::{Config, Role, Running, config::variable, start};
 use schemas::{gateway::GatewayKind, id::ChargeId};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -137,39 +137,32 @@ impl Child {
     /// Starts [`a_process_of_its_own`] beside the stack. Returns a client of its API.
     async fn start(stack: &Stack) -> (Self, Api) {
         let config = &stack.config;
-        let file = std::env::temp_dir().join(format!("{}.address", config.task_queue_prefix));
-        let text = |url: &Option<Url>| url.as_ref().map(Url::to_string).unwrap_or_default();
-        let authority = config.test_efi_ca_file.clone().unwrap_or_default();
+        let file =
+            std::env::temp_dir().join(format!("{}.address", config.temporal.task_queue_prefix));
+        let urls = config.test_gateways.urls.iter();
+        let urls = urls.map(|(api, url)| (variable(*api), url.to_string()));
+        let authority = config.test_gateways.efi_ca_file.clone().unwrap_or_default();
         let child = std::process::Command::new(std::env::current_exe().expect("this binary"))
             .args(["--exact", "detached::a_process_of_its_own", "--nocapture"])
             .env(ADDRESS_FILE, &file)
             .env(
                 "ORCHESTRATOR_DATABASE_URL",
-                config.database_url.expose_secret(),
+                config.database.url.expose_secret(),
             )
             .env("ORCHESTRATOR_DATABASE_CONNECTIONS", "12")
-            .env("ORCHESTRATOR_TASK_QUEUE_PREFIX", &config.task_queue_prefix)
+            .env(
+                "ORCHESTRATOR_TASK_QUEUE_PREFIX",
+                &config.temporal.task_queue_prefix,
+            )
             .env(
                 "ORCHESTRATOR_TEMPORAL_URL",
-                stack.services.temporal_url.as_str(),
+                stack.services.temporal.url.as_str(),
             )
             .env("ORCHESTRATOR_API_PORT", "0")
             .env("ORCHESTRATOR_METRICS_PORT", "0")
             .env("ORCHESTRATOR_ALLOW_PRIVATE_WEBHOOKS", "true")
-            .env(
-                "ORCHESTRATOR_TEST_EFI_PIX_URL",
-                text(&config.test_efi_pix_url),
-            )
-            .env(
-                "ORCHESTRATOR_TEST_EFI_COBRANCAS_URL",
-                text(&config.test_efi_cobrancas_url),
-            )
+            .envs(urls)
             .env("ORCHESTRATOR_TEST_EFI_CA_FILE", authority)
-            .env(
-                "ORCHESTRATOR_TEST_STRIPE_URL",
-                text(&config.test_stripe_url),
-            )
-            .env("ORCHESTRATOR_TEST_ASAAS_URL", text(&config.test_asaas_url))
             .stdout(std::process::Stdio::null())
             .spawn();
         let child = Self(child.expect("a process"));
@@ -199,7 +192,7 @@ impl Drop for Child {
 async fn a_process_of_its_own() {
     #[expect(
         clippy::disallowed_methods,
-        reason = "what a test tells its own process is no configuration"
+        reason = "a variable that a test sets for its own process is no configuration"
     )]
     let Ok(file) = std::env::var(ADDRESS_FILE) else {
         return;
@@ -239,10 +232,8 @@ async fn a_process_that_is_stopped_finishes_its_detached_call() {
         answers_after(&stack, gateway, 3_000).await;
         // the stack's own worker receives no tasks for now
         stack.temporal.cut();
-        let config = Config {
-            temporal_url: stack.services.temporal_url.clone(),
-            ..stack.config.clone()
-        };
+        let mut config = stack.config.clone();
+        config.temporal.url = stack.services.temporal.url.clone();
         let running = process(config).await;
         let api = client_of(&running, &stack);
         let sale = TaskTracker::new().spawn(async move { api.post("/v1/charges", &pix()).await });

@@ -105,7 +105,7 @@ async fn a_charge_fails_only_when_every_gateway_rejected_it_and_names_each_reaso
     stack.asaas.fault(no).await;
     let charge = stack.api.charge(&pix()).await;
     assert_eq!(charge["status"], "failed", "{charge}");
-    assert_eq!(charge["failure"]["code"], "refused_by_gateway");
+    assert_eq!(charge["failure"]["code"], "rejected_by_gateway");
     assert_eq!(charge["failure"]["retryable"], false);
     let kinds: Vec<&Value> = charge["failure"]["reasons"]
         .as_array()

@@ -131,7 +131,7 @@ async fn an_api_of_efi_that_fails_hides_nothing_of_the_other_and_is_reported_onc
     stack.efi_cobrancas.fault(fault).await;
     stack.poll_connections().await;
     stack.api.until(id(&charge), "paid").await;
-    until_alerts(&stack, "catch_up_behind", 0).await;
+    until_alerts(&stack, "polling_behind", 0).await;
     for _ in 0..2 {
         stack
             .run_sql("update connection_feeds set polled_until = app_now() - interval '3 hours', next_check_at = app_now() where failing")
@@ -140,7 +140,7 @@ async fn an_api_of_efi_that_fails_hides_nothing_of_the_other_and_is_reported_onc
         done.expect("the store answers");
     }
     // one alert for boletos, one for cards
-    until_alerts(&stack, "catch_up_behind", 2).await;
+    until_alerts(&stack, "polling_behind", 2).await;
     stack.efi_cobrancas.heal().await;
     stack
         .run_sql("update connection_feeds set next_check_at = app_now()")

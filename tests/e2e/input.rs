@@ -21,7 +21,7 @@ async fn wrong_input_is_named_field_by_field_and_nothing_is_stored() {
     let stack = Stack::start().await;
     let body = json!({
         "amount": 0, "color": "red",
-        "payer": { "name": "", "document": "52998224724", "email": "nobody" },
+        "payer": { "name": "", "document": "52998224724", "email": "no-email" },
         "payment_method": { "type": "pix", "expires_in": 5 },
     });
     let problem = stack.api.post("/v1/charges", &body).await;
@@ -212,7 +212,7 @@ fn first_wrong(problem: &Value) -> (&str, &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_database_can_hold_is_a_mistake_that_is_named_wherever_it_stands() {
+async fn what_no_database_can_hold_is_a_mistake_that_is_named_wherever_it_is() {
     let stack = Stack::start().await;
     let charge = stack.api.charge(&pix()).await;
     let id = charge["id"].as_str().expect("an id");

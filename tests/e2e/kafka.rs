@@ -17,12 +17,12 @@ async fn read(
     until: impl Fn(&HashMap<String, Vec<Value>>) -> bool,
 ) -> HashMap<String, Vec<Value>> {
     let consumer: StreamConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &stack.config.kafka_brokers)
-        .set("group.id", &stack.config.kafka_topic_prefix)
+        .set("bootstrap.servers", &stack.config.kafka.brokers)
+        .set("group.id", &stack.config.kafka.topic_prefix)
         .set("auto.offset.reset", "earliest")
         .create()
         .expect("a consumer");
-    let prefix = &stack.config.kafka_topic_prefix;
+    let prefix = &stack.config.kafka.topic_prefix;
     let topics = [
         "gateway.attempts.v1",
         "gateway.health.v1",

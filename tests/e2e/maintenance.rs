@@ -17,7 +17,7 @@ async fn only(gateway: GatewayKind) -> Stack {
 }
 
 async fn alerts(stack: &Stack, code: &str) -> Value {
-    eventually(&format!("a person is told of {code}"), || async {
+    eventually(&format!("the operator is alerted about {code}"), || async {
         let path = "/v1/events?type=gateway_connection.action_required";
         let events = stack.api.get(path).await.expect(200);
         let events = events["data"].as_array().cloned().unwrap_or_default();
@@ -46,7 +46,7 @@ async fn a_payment_that_no_one_reported_us_of_is_found_in_the_gateways_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_estimated_fee_gives_way_to_what_stripe_kept() {
+async fn an_estimated_fee_gives_way_to_the_one_that_stripe_charged() {
     let stack = only(GatewayKind::Stripe).await;
     let charge = stack.api.charge(&pix()).await;
     let id = charge["id"].as_str().expect("an id");
@@ -67,7 +67,7 @@ async fn an_estimated_fee_gives_way_to_what_stripe_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_asaas_queue_is_put_right_and_reported() {
+async fn an_interrupted_asaas_queue_is_repaired_and_reported() {
     let stack = only(GatewayKind::Asaas).await;
     let asaas = stack.gateway_url(GatewayKind::Asaas);
     let client = tests::http();
@@ -222,7 +222,7 @@ async fn a_connection_is_archived_once_nothing_on_it_can_be_paid_and_takes_no_ch
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn notifications_that_were_kept_can_be_read_again_without_harm() {
+async fn stored_notifications_can_be_read_again_without_harm() {
     let stack = only(GatewayKind::Stripe).await;
     let charge = stack.api.charge(&pix()).await;
     let id = charge["id"].as_str().expect("an id");

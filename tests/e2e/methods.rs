@@ -33,7 +33,7 @@ fn check_instrument(shown: &Value) {
             assert_eq!(line.amount(), 12345);
         }
         "redirect" => assert!(text(shown, "url").starts_with("http"), "{shown}"),
-        other => panic!("nobody can pay by {other}: {shown}"),
+        other => panic!("there is no way to pay by {other}: {shown}"),
     }
 }
 

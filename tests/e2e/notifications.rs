@@ -229,9 +229,9 @@ async fn a_strangers_sale_on_the_same_account_is_acknowledged_and_forgotten() {
     assert_eq!(
         unreadable.status(),
         200,
-        "it is kept for a person, and holds nothing up"
+        "it is stored for an operator, and delays nothing"
     );
-    eventually("a person is told", || async {
+    eventually("the operator is alerted", || async {
         let events = stack
             .api
             .get("/v1/events?type=gateway_connection.action_required")

@@ -288,7 +288,7 @@ async fn an_event_is_delivered_once_more_under_the_same_id() {
     let times = |count: usize| {
         let (merchant_server, id) = (stack.merchant_server.clone(), received.id.clone());
         async move {
-            let what = format!("the shop hears it {count} times");
+            let what = format!("the merchant receives it {count} times");
             eventually(&what, || async {
                 let arrived = merchant_server.arrived();
                 let received = arrived.iter().filter(|a| a.id == id).count();
@@ -339,7 +339,7 @@ async fn in_review(stack: &Stack) -> ChargeId {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_charge_in_review_is_kept_voided_or_marked_as_paid_elsewhere() {
+async fn a_charge_in_review_is_confirmed_voided_or_marked_as_paid_elsewhere() {
     let stack = Stack::with(Options {
         gateways: vec![GatewayKind::Efi],
         complete: true,

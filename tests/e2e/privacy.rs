@@ -122,7 +122,7 @@ async fn erased_charges_still_work(stack: &Stack, (gateway, id): (GatewayKind, &
     }
     let replayed = stack.replay().await;
     assert_eq!(replayed.unreadable, 0, "{replayed:?}");
-    eventually("what was told again is handled", || async {
+    eventually("what was sent again is handled", || async {
         let reported = stack.api.timeline(id, "notification").await;
         if reported.iter().all(|entry| !entry["handled_at"].is_null()) {
             Ok(())

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use activities::{Timing, retry::workflow::EXECUTION_TIMEOUT};
-use orchestrator::{Config, Role, start};
+use orchestrator::{Role, start};
 use schemas::id::ChargeId;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgListener};
@@ -244,10 +244,8 @@ async fn only_charges_that_a_caller_waits_for_are_notified() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_never_reached_temporal_stops_at_once() {
     let stack = Stack::start().await;
-    let config = Config {
-        temporal_url: "http://127.0.0.1:1".parse().expect("a URL"),
-        ..stack.config.clone()
-    };
+    let mut config = stack.config.clone();
+    config.temporal.url = "http://127.0.0.1:1".parse().expect("a URL");
     let running = start::start(&config, brisk(), &[Role::Api, Role::Worker]);
     let running = running.await.expect("a process");
     let since = Instant::now();
@@ -269,7 +267,10 @@ async fn what_a_schedule_starts_ends_by_itself() {
     .await;
     let client = client(&stack).await;
     for name in SCHEDULES {
-        let id = format!("{name}-{}maintenance", stack.config.task_queue_prefix);
+        let id = format!(
+            "{name}-{}maintenance",
+            stack.config.temporal.task_queue_prefix
+        );
         let schedule = client
             .get_schedule_handle(id)
             .describe(RpcOptions::default())

@@ -79,7 +79,7 @@ impl Paid {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_payment_is_given_back_in_part_then_whole_on_every_gateway() {
+async fn a_payment_is_refunded_in_part_then_whole_on_every_gateway() {
     let cases = GatewayKind::iter().flat_map(|gateway| [(gateway, pix()), (gateway, card())]);
     for (gateway, body) in cases {
         let paid = paid(gateway, &body).await;
@@ -112,7 +112,7 @@ async fn a_payment_is_given_back_in_part_then_whole_on_every_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refunds_asked_for_at_once_never_give_back_more_than_was_paid() {
+async fn concurrent_refunds_never_exceed_the_paid_amount() {
     let paid = paid(GatewayKind::Efi, &pix()).await;
     let asked = (0..5).map(|_| paid.refund(json!({ "amount": 5_000 })));
     let answers = futures::future::join_all(asked).await;
@@ -122,7 +122,7 @@ async fn refunds_asked_for_at_once_never_give_back_more_than_was_paid() {
         assert_eq!(refused.body["code"], "refund_too_large", "{refused:?}");
         assert_eq!(refused.body["param"], "amount");
     }
-    eventually("both are given back", || async {
+    eventually("both are refunded", || async {
         let given = paid.at_gateway().await;
         if given == 10_000 { Ok(()) } else { Err(given) }
     })
@@ -156,7 +156,7 @@ async fn the_same_refund_asked_twice_is_given_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refund_whose_answer_was_lost_is_given_back_once() {
+async fn a_refund_whose_answer_was_lost_is_made_once() {
     let lost = |method: &str, path: &str| json!({ "kind": "reset_after", "method": method, "path": path, "times": 1 });
     for (gateway, fault) in [
         (GatewayKind::Efi, lost("PUT", "/v2/pix")),
@@ -175,7 +175,7 @@ async fn a_refund_whose_answer_was_lost_is_given_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_gateway_cannot_give_back_is_reported_before_any_call() {
+async fn what_a_gateway_cannot_refund_is_reported_before_any_call() {
     for gateway in GatewayKind::iter() {
         let paid = paid(gateway, &boleto()).await;
         let before = paid.simulator.requests().await.len();
@@ -284,7 +284,7 @@ async fn a_dispute_is_its_own_state_and_is_never_refunded_on_top() {
             assert_eq!(charge["amount_refundable"], 12_345, "{gateway}");
             let events = format!("charge={}&type=charge.paid", paid.charge);
             let reported = paid.stack.api.events(&events, 1).await;
-            assert_eq!(reported.len(), 1, "nobody ships twice");
+            assert_eq!(reported.len(), 1, "the merchant ships once");
         }
         paid.stack.stop().await;
     }

@@ -75,14 +75,14 @@ async fn an_attempt_that_left_nothing_is_searched_for_and_then_reported() {
     assert_eq!(
         stack.api.attempts(id).await[0]["state"],
         "abandoned",
-        "not found says nothing"
+        "not found proves nothing"
     );
     let raised = stack
         .api
         .events("type=gateway_connection.action_required", 1)
         .await;
     assert_eq!(
-        raised[0]["data"]["reason"]["code"], "attempt_unsettled",
+        raised[0]["data"]["reason"]["code"], "attempt_unresolved",
         "{raised:?}"
     );
     stack

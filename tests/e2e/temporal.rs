@@ -30,13 +30,13 @@ use workflows::{
 const RECORDED: [&str; 5] = ["charge", "delivery", "endpoint", "orphan", "refund"];
 
 pub(crate) async fn client(stack: &Stack) -> Client {
-    let options = ConnectionOptions::new(stack.services.temporal_url.clone())
+    let options = ConnectionOptions::new(stack.services.temporal.url.clone())
         .identity("tests")
         .build();
     let connection = Connection::connect(options).await.expect("Temporal");
     Client::new(
         connection,
-        ClientOptions::new(stack.config.temporal_namespace.clone()).build(),
+        ClientOptions::new(stack.config.temporal.namespace.clone()).build(),
     )
     .expect("a client")
 }

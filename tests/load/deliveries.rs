@@ -31,6 +31,7 @@ use crate::{
     print,
     report::Percentiles,
     run::{histogram, percentiles},
+    verdict::{self, Verdict},
 };
 
 const HEALTHY: usize = 8;
@@ -41,6 +42,8 @@ const ANSWERS_AFTER: Duration = Duration::from_secs(10);
 const LATEST: Duration = Duration::from_mins(3);
 /// Period in which statements are counted while no charge is created.
 const QUIET: Duration = Duration::from_secs(30);
+/// Maximum number of statements of one try.
+const STATEMENTS_PER_TRY: f64 = 10.0;
 /// Number of histories read per endpoint.
 const HISTORIES: usize = 25;
 const READ_EVERY: Duration = Duration::from_millis(250);
@@ -92,6 +95,7 @@ struct Report {
     p99_ratios: Vec<f64>,
     p50_ratios: Vec<f64>,
     missing: usize,
+    verdicts: Vec<Verdict>,
     phases: Vec<Phase>,
 }
 
@@ -381,7 +385,50 @@ impl Phase {
     }
 }
 
+impl Waiting {
+    /// Returns the verdicts on polling: a waiting delivery costs something only when it starts, when a timer fires and when it is tried.
+    fn verdicts(all: &[&Self]) -> Vec<Verdict> {
+        let sum = |of: &dyn Fn(&Self) -> i64| -> f64 {
+            all.iter()
+                .map(|one| f64::from(i32::try_from(of(one)).unwrap_or(i32::MAX)))
+                .sum()
+        };
+        let (statements, tries) = (sum(&|one| one.statements), sum(&|one| one.tries));
+        let mut verdicts = vec![
+            Verdict::at_least(
+                "deliveries that wait while statements are counted",
+                sum(&|one| one.deliveries),
+                1.0,
+            ),
+            Verdict::at_most(
+                "statements on deliveries and endpoints beyond those of tries, per waiting delivery and minute",
+                (statements - tries * STATEMENTS_PER_TRY).max(0.0) * 60.0
+                    / QUIET.as_secs_f64()
+                    / sum(&|one| one.deliveries),
+                0.1,
+            ),
+        ];
+        let names = all.iter().flat_map(|one| one.sample.keys());
+        for name in names.collect::<std::collections::BTreeSet<_>>() {
+            let samples = all.iter().filter_map(|one| one.sample.get(name));
+            let excess = samples.map(|sampled| sampled.excess()).sum();
+            let name = format!(
+                "workflow tasks of waiting deliveries to the {name} endpoint beyond one per start, timer and try"
+            );
+            verdicts.push(Verdict::none(name, excess));
+        }
+        verdicts
+    }
+}
+
 impl Sampled {
+    /// Returns the number of workflow tasks that nothing explains.
+    fn excess(&self) -> usize {
+        let tries = usize::try_from(self.tries).unwrap_or(0);
+        self.workflow_tasks
+            .saturating_sub(self.deliveries + self.timers + tries)
+    }
+
     fn cell(&self, name: &str) -> String {
         let n = f64::from(u32::try_from(self.deliveries.max(1)).unwrap_or(u32::MAX));
         let each = |sum: usize| f64::from(u32::try_from(sum).unwrap_or(u32::MAX)) / n;
@@ -404,16 +451,31 @@ impl Report {
                 .collect()
         };
         let p99_ratios = ratios(&|phase| phase.ms.p99);
+        let missing = phases
+            .iter()
+            .map(|phase| phase.expected - phase.received)
+            .sum();
+        let mut verdicts = vec![
+            Verdict::at_most(
+                "p99 commit → received of the healthy eight, one dead and one slow over all healthy",
+                median(&p99_ratios),
+                1.2,
+            ),
+            Verdict::none("events that a healthy endpoint did not receive", missing),
+        ];
+        let waiting: Vec<_> = phases
+            .iter()
+            .filter_map(|phase| phase.waiting.as_ref())
+            .collect();
+        verdicts.extend(Waiting::verdicts(&waiting));
         Self {
+            verdicts,
             events_per_s: EVENTS_PER_S,
             endpoints: HEALTHY + 2,
             p99_ratio: median(&p99_ratios),
             p99_ratios,
             p50_ratios: ratios(&|phase| phase.ms.p50),
-            missing: phases
-                .iter()
-                .map(|phase| phase.expected - phase.received)
-                .sum(),
+            missing,
             phases,
         }
     }
@@ -421,8 +483,12 @@ impl Report {
     fn table(&self) -> String {
         let lines: String = self.phases.iter().map(Phase::line).collect();
         format!(
-            "{HEAD}{lines}\np99 of the healthy eight, one dead and one slow over all healthy: {:.2} (pairs: {:.2?}); p50: {:.2?}; missing: {}\n",
-            self.p99_ratio, self.p99_ratios, self.p50_ratios, self.missing
+            "{HEAD}{lines}\np99 of the healthy eight, one dead and one slow over all healthy: {:.2} (pairs: {:.2?}); p50: {:.2?}; missing: {}\n\n{}",
+            self.p99_ratio,
+            self.p99_ratios,
+            self.p50_ratios,
+            self.missing,
+            verdict::list(&self.verdicts)
         )
     }
 }

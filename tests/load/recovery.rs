@@ -12,9 +12,14 @@ use tests::{
     backlog::{self, Left},
 };
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Arguments, print, run::Bench};
+use crate::{
+    Arguments, print,
+    run::{Bench, Until},
+    verdict::{self, Verdict},
+};
 
 /// Charges in progress at a time in the run that measures the capacity without a backlog.
 const ALONE: usize = 8;
@@ -24,6 +29,9 @@ const NEW_PER_S: u32 = 5;
 const LARGEST_PERCENT: u32 = 70;
 /// Number of connections whose credentials cannot be decrypted, each with a notification token that is due.
 const DEAD_CONNECTIONS: u32 = 200;
+/// Latest time, as a share of the largest merchant's, at which a fair recovery has started the small merchants' rows: shares of a quarter
+/// each take 40 %, and the rest allows for the order within a batch.
+const FAIR_SHARE: f64 = 0.6;
 const POLL_EVERY: Duration = Duration::from_millis(500);
 /// Time after which a backlog that is not empty counts as failed.
 const PATIENCE: Duration = Duration::from_mins(20);
@@ -45,23 +53,62 @@ pub(crate) async fn run(arguments: &Arguments, bench: &Bench, rows: u32) -> anyh
     }
     let alone = bench.closed(ALONE, "created alone").await?;
     print(&alone.line())?;
-    let before = bench.open(NEW_PER_S, true, "new, before").await?;
+    let before = bench.open_bare(NEW_PER_S, "new, before").await?;
     print(&before.line())?;
 
     seed(&mut db, &merchants, rows).await?;
     let total = left_of(&mut db, &merchants).await?;
     let began = Instant::now();
-    let (during, watched) = tokio::join!(
-        bench.open(NEW_PER_S, true, "new, during"),
-        watch(&mut db, &merchants, began),
-    );
-    let (during, (first_after, emptied)) = (during?, watched?);
+    // new charges are measured exactly as long as there is a backlog
+    let until = Until {
+        length: PATIENCE,
+        over: CancellationToken::new(),
+    };
+    let watching = async {
+        let watched = watch(&mut db, &merchants, began).await;
+        until.over.cancel();
+        watched.map(|watched| (watched, began.elapsed()))
+    };
+    let during = bench.open_until(NEW_PER_S, "new, during", &until);
+    let (during, watched) = tokio::join!(during, watching);
+    let (during, ((first_after, emptied), took)) = (during?, watched?);
     print(&during.line())?;
-    let took = began.elapsed();
     let rows_moved = total.iter().map(|left| left.rows()).sum::<i64>();
     let working = took.saturating_sub(first_after).as_secs_f64();
-    let per_s = f64::from(i32::try_from(rows_moved)?) / working;
+    let rows_moved = f64::from(i32::try_from(rows_moved)?);
+    let per_s = rows_moved / working;
+    let refused = during.shed + during.other;
+    let emptied: Vec<_> = emptied.iter().map(Duration::as_secs_f64).collect();
+    // the first merchant has most rows
+    let others = emptied[1..].iter().copied().fold(0.0, f64::max);
+    let verdicts = [
+        // alone, a charge is a row and its event's delivery another one
+        Verdict::at_least(
+            "rate of recovered pairs of charge and delivery, as a share of the charges created alone",
+            per_s / 2.0 / alone.charges_per_s,
+            0.5,
+        ),
+        Verdict::at_most(
+            "p99 of new charges at 5/s during the recovery, as a multiple of before",
+            during.added_ms.p99 / before.added_ms.p99,
+            2.0,
+        ),
+        Verdict::none("new charges refused or diverted", refused),
+        Verdict::at_most(
+            "time until the small merchants' rows are started, as a share of the largest merchant's",
+            others / emptied[0],
+            FAIR_SHARE,
+        ),
+    ];
+    print(&format!(
+        "\n{}- {total_rows} rows were started {:.1} s after the outage, {:.1} per second\n\n",
+        verdict::list(&verdicts),
+        took.as_secs_f64(),
+        rows_moved / took.as_secs_f64(),
+        total_rows = rows_moved,
+    ))?;
     let report = json!({
+        "verdicts": verdicts,
         "rows": { "charges": sum(&total, |left| left.charges), "deliveries": sum(&total, |left| left.deliveries) },
         "created_alone_per_s": alone.charges_per_s,
         "first_row_after_s": first_after.as_secs_f64(),
@@ -69,10 +116,12 @@ pub(crate) async fn run(arguments: &Arguments, bench: &Bench, rows: u32) -> anyh
         "rows_per_s": per_s,
         "charges_per_s": per_s / 2.0,
         "share_of_the_rate_alone": per_s / 2.0 / alone.charges_per_s,
-        "merchants_empty_after_s": emptied.iter().map(Duration::as_secs_f64).collect::<Vec<_>>(),
+        "rows_per_s_from_the_start": rows_moved / took.as_secs_f64(),
+        "merchants_empty_after_s": emptied,
         "merchants_rows": total.iter().map(|left| left.rows()).collect::<Vec<_>>(),
         "new_charges_p99_ms": { "before": before.added_ms.p99, "during": during.added_ms.p99 },
-        "new_charges_refused": during.shed + during.other,
+        "new_charges_refused": refused,
+        "new_charges": during.charges,
         "dead_connections": DEAD_CONNECTIONS,
         "poisoned": poisoned(&mut db).await?,
     });

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,28 +14,23 @@ use hdrhistogram::Histogram;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
-use tests::{Api, MerchantServer, Simulator, api::pix};
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use tests::{Api, Simulator, api::pix};
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::{
     Arguments, cpu,
     report::{Percentiles, Row},
 };
 
-/// Maximum time from the last arrival until its payment is delivered.
-const LATEST: Duration = Duration::from_secs(20);
-const POLL_EVERY: Duration = Duration::from_millis(50);
-
 /// The measured system and the instruments that measure it.
 pub(crate) struct Bench {
-    api: Api,
-    efi: Simulator,
+    pub api: Api,
+    pub efi: Simulator,
     database: String,
     pids: PathBuf,
-    length: Duration,
+    pub length: Duration,
     next: Arc<AtomicUsize>,
 }
 
@@ -48,10 +43,21 @@ struct Sample {
 }
 
 /// CPU time and write-ahead log position at one moment.
-struct Meter {
+pub(crate) struct Meter {
     cpu: BTreeMap<String, u64>,
     wal: i64,
-    at: Instant,
+}
+
+/// End of a run: a time or an event, the first of the two.
+pub(crate) struct Until {
+    pub length: Duration,
+    pub over: CancellationToken,
+}
+
+/// A webhook endpoint.
+pub(crate) struct Endpoint {
+    id: String,
+    pub secret: String,
 }
 
 impl Bench {
@@ -74,113 +80,92 @@ impl Bench {
 
     /// Runs a closed loop: `at_a_time` callers, each of which sends its next request as soon as it has an answer.
     pub(crate) async fn closed(&self, at_a_time: usize, name: &str) -> anyhow::Result<Row> {
-        let (before, samples) = (self.meter().await?, Arc::<Mutex<Vec<Sample>>>::default());
-        let until = Instant::now() + self.length;
+        let before = self.meter().await?;
+        let mut row = self.closed_bare(at_a_time, name).await?;
+        self.spend(&mut row, &before).await?;
+        Ok(row)
+    }
+
+    /// Runs a closed loop; the resources used are left to the caller.
+    pub(crate) async fn closed_bare(&self, at_a_time: usize, name: &str) -> anyhow::Result<Row> {
+        let start = Instant::now();
         let mut callers = JoinSet::new();
         for _ in 0..at_a_time {
-            let (api, next, samples) = (self.api.clone(), self.next.clone(), samples.clone());
+            let (api, next, until) = (self.api.clone(), self.next.clone(), start + self.length);
             callers.spawn(async move {
+                let mut samples = Vec::new();
                 while Instant::now() < until {
-                    let sample = ask(&api, &next, Instant::now()).await;
-                    samples
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(sample);
+                    samples.push(ask(&api, &next, Instant::now()).await);
                 }
+                samples
             });
         }
-        while callers.join_next().await.is_some() {}
-        self.row(name, &before, samples).await
+        let samples = callers.join_all().await.into_iter().flatten();
+        self.bare_row(name, start, samples).await
     }
 
     /// Runs an open loop: `rate` arrivals a second, independent of the answers.
-    pub(crate) async fn open(&self, rate: u32, quiet: bool, name: &str) -> anyhow::Result<Row> {
-        let (before, samples) = (self.meter().await?, Arc::<Mutex<Vec<Sample>>>::default());
+    pub(crate) async fn open(&self, rate: u32, name: &str) -> anyhow::Result<Row> {
+        let before = self.meter().await?;
+        let mut row = self.open_bare(rate, name).await?;
+        self.spend(&mut row, &before).await?;
+        Ok(row)
+    }
+
+    /// Runs an open loop; the resources used are left to the caller.
+    pub(crate) async fn open_bare(&self, rate: u32, name: &str) -> anyhow::Result<Row> {
+        let until = Until {
+            length: self.length,
+            over: CancellationToken::new(),
+        };
+        self.open_until(rate, name, &until).await
+    }
+
+    /// Runs an open loop until a time or an event, the first of the two.
+    pub(crate) async fn open_until(
+        &self,
+        rate: u32,
+        name: &str,
+        until: &Until,
+    ) -> anyhow::Result<Row> {
         let (start, between) = (Instant::now(), Duration::from_secs(1) / rate);
         let mut asked = JoinSet::new();
         let mut n = 0;
-        while between * n < self.length {
+        while between * n < until.length && !until.over.is_cancelled() {
             let due = start + between * n;
             tokio::time::sleep_until(due).await;
-            let (api, next, samples) = (self.api.clone(), self.next.clone(), samples.clone());
-            asked.spawn(async move {
-                let sample = ask(&api, &next, due).await;
-                samples
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(sample);
-            });
+            let (api, next) = (self.api.clone(), self.next.clone());
+            asked.spawn(async move { ask(&api, &next, due).await });
             n += 1;
         }
-        while asked.join_next().await.is_some() {}
-        if quiet {
-            return self.bare_row(name, &before, samples).await;
-        }
-        self.row(name, &before, samples).await
+        self.bare_row(name, start, asked.join_all().await).await
     }
 
-    /// Registers one webhook endpoint, served by this process, for these events; for all if none is named.
-    pub(crate) async fn listen(
-        &self,
-        merchant_server: &MerchantServer,
-        events: &[&str],
-    ) -> anyhow::Result<String> {
-        let wanted = json!({ "url": merchant_server.url, "events": events });
+    /// Registers one webhook endpoint for these events; for all if none is named.
+    pub(crate) async fn listen(&self, url: &Url, events: &[&str]) -> anyhow::Result<Endpoint> {
+        let wanted = json!({ "url": url, "events": events });
         let endpoint = self.api.post("/v1/webhook_endpoints", &wanted).await;
         anyhow::ensure!(endpoint.status == 201, "{}", endpoint.body);
-        merchant_server.trust(endpoint.body["secret"].as_str().unwrap_or_default());
-        Ok(endpoint.body["id"].as_str().unwrap_or_default().to_owned())
+        let text = |name: &str| endpoint.body[name].as_str().unwrap_or_default().to_owned();
+        Ok(Endpoint {
+            id: text("id"),
+            secret: text("secret"),
+        })
     }
 
-    pub(crate) async fn stop_listening(&self, endpoint: &str) -> anyhow::Result<()> {
-        let path = format!("/v1/webhook_endpoints/{endpoint}");
+    pub(crate) async fn stop_listening(&self, endpoint: &Endpoint) -> anyhow::Result<()> {
+        let path = format!("/v1/webhook_endpoints/{}", endpoint.id);
         let gone = self.api.send(Method::DELETE, &path, None, None).await;
         anyhow::ensure!(gone.status.is_success(), "{}", gone.body);
         Ok(())
     }
 
-    /// Runs an open loop in which every charge is paid at once. Ends when the last payment was delivered.
-    pub(crate) async fn lives(
-        &self,
-        rate: u32,
-        merchant_server: &MerchantServer,
-        name: &str,
-    ) -> anyhow::Result<Row> {
-        self.efi.set(json!({ "auto_pay_ms": 50 })).await;
-        let (before, received_before, start) = (
-            self.meter().await?,
-            merchant_server.arrived().len(),
-            Instant::now(),
-        );
-        let mut row = self.open(rate, true, name).await?;
-        let paid = |arrived: &[tests::merchant_server::ReceivedWebhook]| {
-            arrived
-                .iter()
-                .filter(|a| a.event["type"] == "charge.paid")
-                .count()
-        };
-        // a payment that is late by then was left to the sweep and is no full life
-        let deadline = Instant::now() + LATEST;
-        while paid(&merchant_server.arrived()[received_before..]) < row.charges
-            && Instant::now() < deadline
-        {
-            sleep(POLL_EVERY).await;
-        }
-        let received = merchant_server.arrived();
-        let seconds = start.elapsed().as_secs_f64();
-        let (lives, deliveries) = (
-            paid(&received[received_before..]),
-            received.len() - received_before,
-        );
-        self.spend(&mut row, &before).await?;
-        row.lives = Some(lives);
-        row.lives_per_s = Some(count(lives) / seconds);
-        row.deliveries_per_s = Some(count(deliveries) / seconds);
-        self.efi.set(json!({ "auto_pay_ms": null })).await;
-        Ok(row)
+    /// Sets the gateway's latency in milliseconds.
+    pub(crate) async fn latency(&self, ms: u64) {
+        self.efi.set(json!({ "latency_ms": ms })).await;
     }
 
-    async fn meter(&self) -> anyhow::Result<Meter> {
+    pub(crate) async fn meter(&self) -> anyhow::Result<Meter> {
         let mut db = PgConnection::connect(&self.database).await?;
         #[expect(
             clippy::disallowed_methods,
@@ -190,31 +175,21 @@ impl Bench {
             .fetch_one(&mut db)
             .await?;
         Ok(Meter {
-            cpu: cpu::used_ms(&self.pids),
+            cpu: cpu::used_ms(
+                &self.pids,
+                self.database.rsplit('/').next().unwrap_or_default(),
+            ),
             wal,
-            at: Instant::now(),
         })
-    }
-
-    async fn row(
-        &self,
-        name: &str,
-        before: &Meter,
-        samples: Arc<Mutex<Vec<Sample>>>,
-    ) -> anyhow::Result<Row> {
-        let mut row = self.bare_row(name, before, samples).await?;
-        self.spend(&mut row, before).await?;
-        Ok(row)
     }
 
     async fn bare_row(
         &self,
         name: &str,
-        before: &Meter,
-        samples: Arc<Mutex<Vec<Sample>>>,
+        start: Instant,
+        samples: impl IntoIterator<Item = Sample>,
     ) -> anyhow::Result<Row> {
-        let seconds = before.at.elapsed().as_secs_f64();
-        let samples = std::mem::take(&mut *samples.lock().unwrap_or_else(PoisonError::into_inner));
+        let seconds = start.elapsed().as_secs_f64();
         let spent = self.simulators_own_time().await;
         let (mut added, mut shed_took) = (histogram()?, histogram()?);
         let (mut charges, mut shed, mut other) = (0, 0, 0);
@@ -233,7 +208,6 @@ impl Bench {
             }
         }
         Ok(Row {
-            name: name.to_owned(),
             seconds,
             charges,
             charges_per_s: count(charges) / seconds,
@@ -241,16 +215,12 @@ impl Bench {
             other,
             added_ms: percentiles(&added),
             shed_ms: percentiles(&shed_took),
-            lives: None,
-            lives_per_s: None,
-            deliveries_per_s: None,
-            cpu_ms_per_charge: BTreeMap::new(),
-            wal_bytes_per_charge: 0.0,
+            ..Row::named(name)
         })
     }
 
     /// Divides the resources used since `before` by the run's charges.
-    async fn spend(&self, row: &mut Row, before: &Meter) -> anyhow::Result<()> {
+    pub(crate) async fn spend(&self, row: &mut Row, before: &Meter) -> anyhow::Result<()> {
         let after = self.meter().await?;
         let charges = count(row.charges.max(1));
         row.wal_bytes_per_charge =

@@ -2,12 +2,14 @@
 # Measures a release build on a stack of its own: `tests/load/run.sh [arguments of tests/load/main.rs]`.
 # Its ports are those of `make up` plus 22000. Its state is in .test/load, its results in tests/load/results.json and .md.
 #
+#   run.sh                      charges, lives, deliveries, counts of statements                results.json, .md
 #   run.sh recovery [rows]      the recovery from an outage of Temporal                      recovery.json
 #   run.sh hanging [pairs]      sales, events and payments while one gateway hangs           hanging.json, .md
 #   run.sh deliveries [pairs]   healthy endpoints beside a dead one and a slow one           deliveries.json, .md
 #
+# TEMPORAL=postgres measures with Temporal's official server on PostgreSQL, beside the dev server's figures.
 # Each accepts further arguments of tests/load/main.rs after its own. PROFILE_FOLDER=debug tests the program itself; its figures are
-# meaningless.
+# meaningless. LOAD_PREBUILT=1 uses the programs that are there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export STATE=${LOAD_STATE:-$PWD/.test/load} TOOLS=${TOOLS:-$PWD/.run/tools}
@@ -17,21 +19,19 @@ mode=${1:-} count=${2:-}
 case $mode in
 recovery) default=1500 ;;
 hanging) default=2 ;;
-deliveries)
-    default=3
-    export POSTGRES_OPTIONS="-c track_commit_timestamp=on -c shared_preload_libraries=pg_stat_statements"
-    ;;
+deliveries) default=3 ;;
 *) mode= ;;
 esac
 if [ -n "$mode" ]; then
     case $count in '' | -*) count=$default && shift 1 ;; *) shift 2 ;; esac
 fi
 
+export POSTGRES_OPTIONS="-c track_commit_timestamp=on -c shared_preload_libraries=pg_stat_statements ${POSTGRES_OPTIONS:-}"
 trap 'deploy/local/stack.sh stop >/dev/null' EXIT
 deploy/local/stack.sh start
-echo "building (the first time takes some minutes)"
 case $PROFILE_FOLDER in release) profile=release ;; *) profile=dev ;; esac
-cargo build --quiet --profile "$profile" -p orchestrator -p simulators -p tests --bin orchestrator --bin simulators --bin load
+[ -n "${LOAD_PREBUILT:-}" ] || echo "building (the first time takes some minutes)"
+[ -n "${LOAD_PREBUILT:-}" ] || cargo build --quiet --profile "$profile" -p orchestrator -p simulators -p tests --bin orchestrator --bin simulators --bin load
 . deploy/local/environment.sh
 
 # each run starts with empty tables and queues
@@ -78,8 +78,10 @@ hanging)
 deliveries) set -- --deliveries "$count" --seconds 45 --temporal "http://127.0.0.1:$TEMPORAL_PORT" "$@" ;;
 esac
 create_merchant
+measured="$(git describe --always --dirty 2>/dev/null || echo 'without a commit'), $(date -u +%F)"
 . "$STATE/merchant.env"
 
 echo "before: $(uptime)"
-"$BIN/load" --api "$api" --key "$KEY" --simulators "$simulators" --database "$ORCHESTRATOR_DATABASE_URL" --pids "$STATE/pids" "$@"
+"$BIN/load" --api "$api" --key "$KEY" --simulators "$simulators" --database "$ORCHESTRATOR_DATABASE_URL" --pids "$STATE/pids" \
+    --profile "${TEMPORAL:-dev}" --measured "$measured" --temporal-metrics "http://127.0.0.1:$TEMPORAL_METRICS_PORT/metrics" "$@"
 echo "after: $(uptime)"

@@ -24,7 +24,7 @@ for flag in $("${simulate[@]}" --help | grep -oE -- '--[a-z-]+-port'); do
     chosen=${name}_PORT
     arguments+=("$flag" "${!chosen:=$port}")
     if (: <"/dev/tcp/127.0.0.1/${!chosen}") 2>/dev/null; then
-        echo "somebody listens on port ${!chosen} already; set SDKS_PORT" >&2
+        echo "a process listens on port ${!chosen} already; set SDKS_PORT" >&2
         exit 1
     fi
     scheme=http

@@ -1,6 +1,6 @@
 //! A database of the simulation's own. Its clock and its ids are sequences, so that the seed determines both.
 
-use std::str::FromStr;
+use std::{path::Path, str::FromStr};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     borders::{Border, Borders},
-    line::Line,
+    line::{Line, Server},
 };
 
 /// Size of the pool; more than tasks can hold at a time.
@@ -71,13 +71,14 @@ impl Database {
         let options = PgConnectOptions::from_str(url.as_str())?.options([
             ("search_path", "public,pg_catalog"),
             ("synchronous_commit", "off"),
+            // connections are many and used in turn: without it each plans each statement five times
+            ("plan_cache_mode", "force_generic_plan"),
         ]);
         let mut watcher = PgConnection::connect_with(&options).await?;
         run(&mut watcher, CLOCK_AND_IDS).await?;
         store::MIGRATIONS.run(&mut watcher).await?;
         run(&mut watcher, APP_NOW).await?;
-        let host = url.host_str().unwrap_or("127.0.0.1").to_owned();
-        let line = Line::open(host, url.port().unwrap_or(5432))?;
+        let line = Line::open(server_address(&url), url.port().unwrap_or(5432))?;
         let options = options.socket(&line.folder).ssl_mode(PgSslMode::Disable);
         let (on_idle, on_new) = (borders.clone(), borders.clone());
         let pool = PgPoolOptions::new()
@@ -137,21 +138,21 @@ impl Database {
             )
             .await?;
         let mut again = "set session_replication_role = replica; begin;".to_owned();
-        run(&mut self.watcher, "create schema kept").await?;
+        run(&mut self.watcher, "create schema saved").await?;
         for table in tables {
             let (name, columns): (String, String) = (table.get("name"), table.get("columns"));
             again.push_str(&["delete from ", &name, ";"].concat());
             run(
                 &mut self.watcher,
-                &format!("create table kept.{name} as select {columns} from public.{name}"),
+                &format!("create table saved.{name} as select {columns} from public.{name}"),
             )
             .await?;
             let kept = self
-                .rows(&format!("select count(*) as n from kept.{name}"))
+                .rows(&format!("select count(*) as n from saved.{name}"))
                 .await?;
             if kept[0].get::<i64, _>("n") > 0 {
                 let insert = format!(
-                    "insert into {name} ({columns}) overriding system value select {columns} from kept.{name};"
+                    "insert into {name} ({columns}) overriding system value select {columns} from saved.{name};"
                 );
                 again.push_str(&insert);
             }
@@ -191,7 +192,7 @@ impl Database {
     /// Returns the rows of a query.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the simulation looks at the tables from outside, with queries that are no part of the store"
+        reason = "the simulation reads the tables from outside, with queries that are no part of the store"
     )]
     pub(super) async fn rows(&mut self, query: &str) -> anyhow::Result<Vec<PgRow>> {
         let found = sqlx::query(AssertSqlSafe(query.to_owned()))
@@ -202,17 +203,21 @@ impl Database {
     }
 
     /// Finds the connections that wait for a lock. The holder's release grants a lock before the holder has its own answer.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the simulation reads the server's locks, which are no part of the store"
+    )]
     pub(super) async fn find_locks(&mut self) -> anyhow::Result<()> {
-        let asked: Vec<_> = self.line.asked().iter().map(i32::to_string).collect();
+        let asked = self.line.asked();
         if asked.is_empty() {
             return Ok(());
         }
-        let rows = self
-            .rows(&format!(
-                "select distinct pid from pg_locks where not granted and pid in ({})",
-                asked.join(", ")
-            ))
-            .await?;
+        // one text for all sets of pids: it is parsed and planned once
+        let rows =
+            sqlx::query("select distinct pid from pg_locks where not granted and pid = any($1)")
+                .bind(asked)
+                .fetch_all(&mut self.watcher)
+                .await?;
         let locked: Vec<i32> = rows.iter().map(|row| row.get("pid")).collect();
         self.line.set_locked(&locked);
         Ok(())
@@ -281,6 +286,10 @@ async fn run(db: &mut PgConnection, sql: &str) -> anyhow::Result<()> {
 }
 
 /// Sets the database's clock if it is behind.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock of the simulation is no part of the store"
+)]
 async fn set_time(borders: &Borders, db: &mut PgConnection) -> Result<(), sqlx::Error> {
     let now = {
         let mut shared = borders.lock();
@@ -290,8 +299,22 @@ async fn set_time(borders: &Borders, db: &mut PgConnection) -> Result<(), sqlx::
         shared.clock_moved = false;
         shared.now
     };
-    let sql = format!("select setval('sim_clock', {})", micros(now));
-    db.execute(AssertSqlSafe(sql)).await.map(drop)
+    sqlx::query("select setval('sim_clock', $1)")
+        .bind(micros(now))
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+/// Returns the server's socket, if the environment names its folder and it exists, or else its TCP address.
+fn server_address(url: &Url) -> Server {
+    let port = url.port().unwrap_or(5432);
+    let folder = environment("POSTGRES_SOCKETS").unwrap_or_default();
+    let socket = Path::new(&folder).join(format!(".s.PGSQL.{port}"));
+    if socket.exists() {
+        return Server::Unix(socket);
+    }
+    Server::Tcp(url.host_str().unwrap_or("127.0.0.1").to_owned(), port)
 }
 
 #[expect(

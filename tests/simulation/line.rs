@@ -8,12 +8,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpStream, UnixListener, UnixStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-        unix,
-    },
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpStream, UnixListener, UnixStream},
     sync::Notify,
     task::JoinHandle,
 };
@@ -44,6 +40,14 @@ struct All {
     ones: BTreeMap<u64, One>,
 }
 
+/// Address of PostgreSQL.
+#[derive(Clone, Debug)]
+pub(super) enum Server {
+    Tcp(String, u16),
+    /// Path of its socket: half the system time of TCP.
+    Unix(PathBuf),
+}
+
 /// Handle of the proxy.
 #[derive(Clone)]
 pub(super) struct Line {
@@ -55,7 +59,7 @@ pub(super) struct Line {
 
 impl Line {
     /// Listens on the socket `.s.PGSQL.{port}` in a folder of its own.
-    pub(super) fn open(host: String, port: u16) -> io::Result<Self> {
+    pub(super) fn open(server: Server, port: u16) -> io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("sim-{}", Uuid::now_v7().simple()));
         std::fs::create_dir(&folder)?;
         let listener = UnixListener::bind(folder.join(format!(".s.PGSQL.{port}")))?;
@@ -71,7 +75,7 @@ impl Line {
                     all: ones.clone(),
                     changed: woken.clone(),
                 };
-                carrying.spawn(one.carry(client, (host.clone(), port)));
+                carrying.spawn(one.carry(client, server.clone()));
             }
         });
         Ok(Self {
@@ -149,29 +153,45 @@ struct Connected {
 }
 
 impl Connected {
-    async fn carry(self, client: UnixStream, server: (String, u16)) {
+    async fn carry(self, client: UnixStream, server: Server) {
         let carried = self.try_carry(client, server).await;
         lock(&self.all).ones.remove(&self.id);
         self.changed.notify_one();
         drop(carried);
     }
 
-    async fn try_carry(&self, client: UnixStream, (host, port): (String, u16)) -> io::Result<()> {
-        let server = TcpStream::connect((host.as_str(), port)).await?;
-        server.set_nodelay(true)?;
+    async fn try_carry(&self, client: UnixStream, server: Server) -> io::Result<()> {
+        match server {
+            Server::Tcp(host, port) => {
+                let server = TcpStream::connect((host, port)).await?;
+                server.set_nodelay(true)?;
+                let (from, to) = server.into_split();
+                self.both(client, (from, to)).await
+            }
+            Server::Unix(path) => {
+                let (from, to) = UnixStream::connect(path).await?.into_split();
+                self.both(client, (from, to)).await
+            }
+        }
+    }
+
+    /// Carries both directions until one ends.
+    async fn both<R, W>(&self, client: UnixStream, server: (R, W)) -> io::Result<()>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         let (from_client, to_client) = client.into_split();
-        let (from_server, to_server) = server.into_split();
-        // the end of one direction ends both
         tokio::select! {
-            ended = self.requests(from_client, to_server) => ended,
-            ended = self.answers(from_server, to_client) => ended,
+            ended = self.requests(from_client, server.1) => ended,
+            ended = self.answers(server.0, to_client) => ended,
         }
     }
 
     async fn requests(
         &self,
-        mut from: unix::OwnedReadHalf,
-        mut to: OwnedWriteHalf,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
     ) -> io::Result<()> {
         let mut frames = Frames {
             greeting: true,
@@ -194,8 +214,8 @@ impl Connected {
 
     async fn answers(
         &self,
-        mut from: OwnedReadHalf,
-        mut to: unix::OwnedWriteHalf,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
     ) -> io::Result<()> {
         let mut frames = Frames::default();
         let mut bytes = vec![0; READ_BYTES];

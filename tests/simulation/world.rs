@@ -484,7 +484,7 @@ impl World {
     /// Pauses a task. Its workflow may give it up, and does so after [`ACTIVITY_TIMEOUT_S`]; the task still continues later.
     fn stands_still(&mut self, id: TaskId, seconds: i64) {
         self.borders
-            .note(|| format!("t{id} stands still for {seconds} s"));
+            .note(|| format!("t{id} pauses for {seconds} s"));
         let given_up = seconds > ACTIVITY_TIMEOUT_S || self.borders.chance(300);
         let Some(task) = self.tasks.get_mut(&id) else {
             return;

@@ -87,8 +87,8 @@ impl Bench {
 
     async fn try_start(timing: Timing) -> anyhow::Result<Self> {
         let mut config = Config::from_env()?;
-        config.database_url = database(&config, &format!("t_{}", Uuid::now_v7().simple())).await?;
-        config.database_connections = 12;
+        config.database.url = database(&config, &format!("t_{}", Uuid::now_v7().simple())).await?;
+        config.database.connections = 12;
         migrate::tables(&config).await?;
         let store = start::open_store(&config).await?;
         let mut db = store.pool.acquire().await?;

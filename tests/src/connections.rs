@@ -59,7 +59,7 @@ pub(crate) async fn connect(
     let mut db = store.pool.acquire().await?;
     let secret = addresses::path_secret(&mut db, store, added.id).await?;
     Ok(connection::address(
-        &config.notifications_url,
+        &config.http.notifications_url,
         added.id,
         secret.expose_secret(),
     ))

@@ -101,18 +101,23 @@ impl MerchantServer {
 
     /// Waits for an accepted webhook of that type about that charge.
     pub async fn received(&self, kind: &str, charge: &str) -> ReceivedWebhook {
-        eventually(&format!("the shop hears {kind} of {charge}"), || async {
-            let arrived = self.arrived();
-            let found = arrived.iter().find(|a| {
-                a.answered < 300 && a.event["type"] == kind && a.event["subject"]["id"] == charge
-            });
-            found.cloned().ok_or_else(|| {
-                arrived
-                    .iter()
-                    .map(|a| (a.event["type"].clone(), a.answered))
-                    .collect::<Vec<_>>()
-            })
-        })
+        eventually(
+            &format!("the merchant receives {kind} of {charge}"),
+            || async {
+                let arrived = self.arrived();
+                let found = arrived.iter().find(|a| {
+                    a.answered < 300
+                        && a.event["type"] == kind
+                        && a.event["subject"]["id"] == charge
+                });
+                found.cloned().ok_or_else(|| {
+                    arrived
+                        .iter()
+                        .map(|a| (a.event["type"].clone(), a.answered))
+                        .collect::<Vec<_>>()
+                })
+            },
+        )
         .await
     }
 }

@@ -134,11 +134,9 @@ impl Stack {
     async fn try_with(options: Options) -> anyhow::Result<Self> {
         let simulators = simulate().await?;
         let services = config(&simulators, &options).await?;
-        let temporal = Proxy::to(&services.temporal_url).await;
-        let config = Config {
-            temporal_url: temporal.url.clone(),
-            ..services.clone()
-        };
+        let temporal = Proxy::to(&services.temporal.url).await;
+        let mut config = services.clone();
+        config.temporal.url = temporal.url.clone();
         if options.complete {
             migrate::migrate(&config).await?;
         } else {
@@ -152,10 +150,7 @@ impl Stack {
         telemetry::log(&config)?;
         let running = start::start(&config, options.timing.clone(), roles).await?;
         let base: Url = format!("http://{}", running.addresses[&Role::Api]).parse()?;
-        let config = Config {
-            notifications_url: base.clone(),
-            ..config
-        };
+        config.http.notifications_url = base.clone();
         let store = running.store.clone();
         let (merchant, key) = merchant(&store).await?;
         let mut addresses = Vec::new();
@@ -353,14 +348,17 @@ impl Stack {
 
     /// Deletes the stack's schedules. They would outlive it and wake Temporal once a second each.
     async fn forget_schedules(&self) {
-        let options = ConnectionOptions::new(self.services.temporal_url.clone())
+        let options = ConnectionOptions::new(self.services.temporal.url.clone())
             .identity("tests")
             .build();
         let connection = Connection::connect(options).await.expect("Temporal");
-        let options = ClientOptions::new(self.config.temporal_namespace.clone()).build();
+        let options = ClientOptions::new(self.config.temporal.namespace.clone()).build();
         let client = Client::new(connection, options).expect("a client");
         for name in workflows::setup::SCHEDULES {
-            let id = format!("{name}-{}maintenance", self.config.task_queue_prefix);
+            let id = format!(
+                "{name}-{}maintenance",
+                self.config.temporal.task_queue_prefix
+            );
             let schedule = client.get_schedule_handle(id);
             // the schedules of a stack that is not complete do not exist
             let _ = schedule.delete(DeleteScheduleOptions::default()).await;
@@ -406,35 +404,42 @@ async fn merchant(store: &Store) -> anyhow::Result<(MerchantId, SecretString)> {
 async fn config(simulators: &simulators::Simulators, options: &Options) -> anyhow::Result<Config> {
     let mut config = Config::from_env()?;
     let name = format!("t_{}", Uuid::now_v7().simple());
-    config.database_url = database(&config, &name).await?;
-    config.database_connections = 12;
-    config.task_queue_prefix = format!("{name}_");
-    config.kafka_topic_prefix = format!("{name}.");
-    config.kafka_partitions = 1;
-    (config.api_port, config.worker_port, config.relay_port) = (0, 0, 0);
-    config.metrics_port = 0;
-    config.answer_within_s = options.answer_within_s;
+    config.database.url = database(&config, &name).await?;
+    config.database.connections = 12;
+    config.temporal.task_queue_prefix = format!("{name}_");
+    config.kafka.topic_prefix = format!("{name}.");
+    config.kafka.partitions = 1;
+    let http = &mut config.http;
+    (http.api_port, http.worker_port, http.relay_port) = (0, 0, 0);
+    http.metrics_port = 0;
+    http.answer_within_s = options.answer_within_s;
+    let schedules = &mut config.schedules;
     (
-        config.sweep_every_s,
-        config.poll_every_s,
-        config.check_every_s,
+        schedules.sweep_every_s,
+        schedules.poll_every_s,
+        schedules.check_every_s,
     ) = (1, 1, 1);
-    config.max_waiting_callers = options.max_waiting_callers;
-    config.allow_private_webhooks = true;
+    config.limits.max_waiting_callers = options.max_waiting_callers;
+    config.delivery.allow_private_webhooks = true;
     let authority = std::env::temp_dir().join(format!("{name}.pem"));
     std::fs::write(&authority, &simulators.ca_pem)?;
-    config.test_efi_ca_file = Some(authority);
-    config.test_efi_pix_url = Some(simulators.efi_tls.clone());
-    config.test_efi_cobrancas_url = Some(simulators.efi_cobrancas.clone());
-    config.test_stripe_url = Some(simulators.stripe.clone());
-    config.test_asaas_url = Some(simulators.asaas.clone());
+    config.test_gateways.efi_ca_file = Some(authority);
+    config.test_gateways.urls = [
+        (GatewayApi::EfiPix, &simulators.efi_tls),
+        (GatewayApi::EfiCobrancas, &simulators.efi_cobrancas),
+        (GatewayApi::Stripe, &simulators.stripe),
+        (GatewayApi::Asaas, &simulators.asaas),
+    ]
+    .map(|(api, url)| (api, url.clone()))
+    .into();
     Ok(config)
 }
 
 /// Creates a new database beside the one that the environment names.
 pub(crate) async fn database(config: &Config, name: &str) -> anyhow::Result<SecretString> {
     let mut url: Url = config
-        .database_url
+        .database
+        .url
         .expose_secret()
         .parse()
         .context("ORCHESTRATOR_DATABASE_URL")?;

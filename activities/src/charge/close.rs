@@ -5,7 +5,7 @@ use schemas::{
     attempt::{AttemptState, ErrorClass},
     breaker::{self, BreakerTransition, CallHealth as Health},
     charge::ChargeStatus,
-    message::{AttemptFinished, CloudEvent, Topic},
+    message::{AttemptFinished, CloudEvent, Position, Topic},
     route::RouteReason,
 };
 use store::{
@@ -341,12 +341,16 @@ async fn publish(
         started_at: mine.started_at,
         duration_ms,
     };
-    let about = (charge.now, charge.mode, i64::from(mine.n));
+    let position = Position {
+        time: charge.now,
+        mode: charge.mode,
+        sequence: i64::from(mine.n),
+    };
     let message = CloudEvent::new(
         mine.id.to_string(),
         "gateway.attempt.finished",
         mine.connection.to_string(),
-        about,
+        position,
         data,
     );
     outbox::insert(db, Topic::GatewayAttempts, &message).await

@@ -39,7 +39,7 @@ pub(super) fn no_gateway(
     };
     ChargeFailure {
         code: if rejected {
-            FailureCode::RefusedByGateway
+            FailureCode::RejectedByGateway
         } else {
             FailureCode::NoGatewayAvailable
         },

@@ -34,11 +34,8 @@ impl Activities {
         let Some(endpoint) = webhook_endpoints::lock(&mut tx, id).await? else {
             return Ok(PollStep::Done);
         };
-        let check_at = match endpoint.next_check_at {
-            Some(at) => at,
-            // paused by an older version, which stored its probes elsewhere
-            None if endpoint.status == WebhookEndpointStatus::Paused => endpoint.now,
-            None => return Ok(PollStep::Done),
+        let Some(check_at) = endpoint.next_check_at else {
+            return Ok(PollStep::Done);
         };
         if check_at > endpoint.now + delta(EARLY) {
             return Ok(next_check(&endpoint));

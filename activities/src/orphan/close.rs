@@ -122,9 +122,9 @@ impl Activities {
             attempts::set_alerted(db, row.id).await?;
             let message = error.map_or_else(
                 || "an attempt of unknown outcome was never found at the gateway: check that nothing is payable there".to_owned(),
-                |error| format!("the gateway does not answer what became of an attempt: {}", error.message),
+                |error| format!("the gateway does not answer what became of an attempt: {}", error.code),
             );
-            let due = alerts::raise(db, row.connection, "attempt_unsettled", &message).await?;
+            let due = alerts::raise(db, row.connection, "attempt_unresolved", &message).await?;
             applied.due.extend(due);
             if charge.status == ChargeStatus::Processing {
                 let review = ChargeStatus::NeedsReview;

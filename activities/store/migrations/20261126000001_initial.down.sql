@@ -4,5 +4,6 @@ drop table audit_log, sweep_marks, idempotency_keys, outbox, delivery_attempts, 
     connection_alerts, connection_feeds, notification_registrations, former_path_secrets, gateway_credentials, gateway_connections,
     api_keys, merchants;
 drop function audit_log_is_append_only;
+drop function replace_gateway_messages;
 drop function uuid_floor;
 drop function app_now;

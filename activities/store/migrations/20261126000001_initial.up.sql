@@ -1,5 +1,9 @@
 -- The schema of the first release, one section per noun. Tenant rows carry `merchant_id` and `mode`, and both are part of their
--- foreign keys, so that a key cannot cross a merchant or a mode. Every row that is not final has `next_check_at`.
+-- foreign keys, so that a key cannot cross a merchant or a mode.
+--
+-- `next_check_at` is the time of a row's own next check. It is null in a final row, and in a row that another row's check covers: a
+-- presented attempt (its charge), a parked delivery (its endpoint). Unhandled observations and outbox messages have no such column: they
+-- are due from the start.
 
 -- == the clock ==
 
@@ -183,8 +187,8 @@ create table breaker_transitions (
     id bigint generated always as identity primary key,
     connection_id uuid not null,
     api text not null,
-    from_state text not null,
-    to_state text not null,
+    from_state text not null check (from_state in ('closed', 'open', 'half_open')),
+    to_state text not null check (to_state in ('closed', 'open', 'half_open')),
     why text not null,
     author text not null,
     created_at timestamptz not null default app_now(),
@@ -209,7 +213,25 @@ create unique index routing_policies_active on routing_policies (merchant_id, mo
 
 -- == payers ==
 
--- Personal data is sealed under the payer's own key. Erasing a payer destroys the key and the digest of the document.
+-- Returns a failure of a charge or refund with `message` instead of the gateways' own messages, which may repeat the payer's data.
+create function replace_gateway_messages(failure jsonb, message text) returns jsonb language sql immutable strict as $$
+    select case
+        when jsonb_typeof(failure) <> 'object' then failure
+        when failure ? 'kind' then failure || jsonb_build_object('message', message)
+        else failure
+            || case when failure -> 'gateway' ? 'kind' then
+                   jsonb_build_object('gateway', (failure -> 'gateway') || jsonb_build_object('message', message))
+               else '{}' end
+            || case when jsonb_typeof(failure -> 'reasons') = 'array' then
+                   jsonb_build_object('reasons', (
+                       select coalesce(jsonb_agg(reason || jsonb_build_object('message', message) order by n), '[]')
+                         from jsonb_array_elements(failure -> 'reasons') with ordinality as reasons (reason, n)))
+               else '{}' end
+    end
+$$;
+
+-- Personal data is sealed under the payer's own key. Erasing a payer destroys the key and the digest of the document, and clears what is
+-- not sealed.
 create table payers (
     id uuid not null,
     merchant_id uuid not null references merchants (id),
@@ -301,7 +323,7 @@ create table attempts (
     )),
     -- the worker that holds the attempt, and the time until which other workers do not touch it; renewed while a call runs
     lease_owner uuid not null,
-    lease_expires_at timestamptz not null default 'epoch',
+    lease_expires_at timestamptz not null,
     -- time by which the first call to the gateway has certainly ended
     deadline_at timestamptz not null,
     -- null once the payer is erased
@@ -455,7 +477,7 @@ create table notifications (
     connection_id uuid not null,
     gateway text not null,
     body_sealed bytea not null,
-    key_sealed bytea,
+    key_sealed bytea not null,
     payer_ids uuid[] not null default '{}',
     unreadable text,
     received_at timestamptz not null default app_now(),
@@ -606,7 +628,8 @@ create table webhook_endpoints (
     failure_alerted_at timestamptz,
     created_at timestamptz not null default app_now(),
     deleted_at timestamptz,
-    primary key (id, merchant_id, mode)
+    primary key (id, merchant_id, mode),
+    check (status <> 'paused' or next_check_at is not null)
 );
 create index webhook_endpoints_by_merchant on webhook_endpoints (merchant_id, mode, id);
 create index webhook_endpoints_to_check on webhook_endpoints (next_check_at) where next_check_at is not null;

@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use schemas::{gateway::Mode, id::MerchantId};
 use serde_json::Value;
 use sqlx::PgConnection;
-use strum::{AsRefStr, Display, EnumString};
+use strum::{AsRefStr, Display, EnumIter, EnumString};
 use uuid::Uuid;
 
 use crate::{StoreError, error::parse};
 
 /// Kind of manual action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, Display, EnumString)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, Display, EnumIter, EnumString)]
 pub enum AuditAction {
     #[strum(serialize = "api_key.revoked")]
     ApiKeyRevoked,

@@ -9,7 +9,7 @@ use schemas::{
     connection,
     gateway::{GatewayApi, GatewayKind, Mode},
     id::{AttemptId, ConnectionId, MerchantId},
-    message::{BreakerMoved, CloudEvent, Topic},
+    message::{BreakerMoved, CloudEvent, Position, Topic},
     payment_method::PaymentMethodKind,
 };
 use sqlx::PgConnection;
@@ -275,11 +275,16 @@ async fn write_transition(
         why: why.to_owned(),
         open_until: locked.breaker.open_until,
     };
+    let position = Position {
+        time: locked.now,
+        mode: locked.mode,
+        sequence: locked.sequence,
+    };
     let message = CloudEvent::new(
         format!("breaker-{id}"),
         "gateway.breaker.moved",
         locked.connection.to_string(),
-        (locked.now, locked.mode, locked.sequence),
+        position,
         data,
     );
     outbox::insert(db, Topic::GatewayHealth, &message).await

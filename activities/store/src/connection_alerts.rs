@@ -2,11 +2,13 @@
 
 use schemas::id::ConnectionId;
 use sqlx::PgConnection;
+use strum::{AsRefStr, EnumIter};
 
 use crate::{StoreError, connections::Connection};
 
 /// Job that raised an alert. Each job ends its own alerts only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, AsRefStr, EnumIter)]
+#[strum(serialize_all = "snake_case")]
 pub enum AlertSource {
     /// The check of our registration at the gateway.
     Check,
@@ -14,16 +16,6 @@ pub enum AlertSource {
     Notification,
     /// The polling of the gateway's lists.
     Polling,
-}
-
-impl AlertSource {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Check => "check",
-            Self::Notification => "notification",
-            Self::Polling => "polling",
-        }
-    }
 }
 
 /// Opens an alert. Returns true if it was not open before.
@@ -41,7 +33,7 @@ pub async fn note(
         about.merchant.uuid(),
         about.mode.as_ref(),
         message,
-        source.name(),
+        source.as_ref(),
     )
     .execute(db)
     .await?;
@@ -58,7 +50,7 @@ pub async fn keep_only(
     sqlx::query!(
         "delete from connection_alerts where connection_id = $1 and source = $2 and not (code = any($3))",
         connection.uuid(),
-        source.name(),
+        source.as_ref(),
         still,
     )
     .execute(db)

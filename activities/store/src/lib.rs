@@ -4,7 +4,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use moka::sync::Cache;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-pub use sqlx::{PgConnection, PgPool};
+pub use sqlx::{Error as SqlError, PgConnection, PgPool};
 use uuid::Uuid;
 
 pub mod api_keys;

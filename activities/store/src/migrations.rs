@@ -106,3 +106,5 @@ pub async fn create_database(url: &str, name: &str) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod values;

@@ -18,6 +18,7 @@ use crate::{
     error::{from_json_or_default, parse, to_json},
     events,
     page::Range,
+    payers::erase,
 };
 
 /// Row of `refunds`. Every change requires its charge's lock.
@@ -289,6 +290,10 @@ pub async fn transition(
     if !row.status.may_become(next) {
         return Ok(false);
     }
+    let failure = match failure {
+        Some(failure) => Some(erase::storable(db, row.charge, failure).await?),
+        None => None,
+    };
     sqlx::query!(
         "update refunds
             set status = $2, failure = coalesce($3, failure), next_check_at = null,
@@ -297,7 +302,7 @@ pub async fn transition(
           where id = $1",
         row.id.uuid(),
         next.as_ref(),
-        failure.map(to_json),
+        failure.as_ref().map(to_json),
     )
     .execute(db)
     .await?;

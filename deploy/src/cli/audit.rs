@@ -9,6 +9,7 @@ use crate::{Config, start::open_store};
 
 #[derive(Debug, Args)]
 pub(super) struct Query {
+    /// Id of the merchant: `mer_…`.
     #[arg(long)]
     merchant: MerchantId,
     /// Only about this id: a key, a connection, a charge, a payer …

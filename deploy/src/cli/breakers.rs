@@ -34,6 +34,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Which {
+    /// Id of the connection: `gc_…`.
     connection: ConnectionId,
     /// Only the breaker of this API: `efi_pix`, `efi_cobrancas`, `stripe` or `asaas`. Defaults to all APIs of the connection.
     #[arg(long)]

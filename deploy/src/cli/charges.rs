@@ -11,6 +11,7 @@ use crate::Config;
 pub(super) enum Command {
     /// Resolve a charge in `needs_review`, after checking its gateway.
     Resolve {
+        /// Id of the charge: `ch_…`.
         charge: ChargeId,
         /// `paid_elsewhere`: the payer paid in another way; the charge becomes paid and can no longer be paid. `void`: it becomes canceled
         /// and can no longer be paid. `keep`: it stays as it is, paid if money was received, else payable.

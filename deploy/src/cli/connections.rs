@@ -26,6 +26,7 @@ pub(super) enum Command {
     Add(AddConnection),
     /// List a merchant's connections: id, gateway, status, label.
     List {
+        /// Id of the merchant: `mer_…`.
         #[arg(long)]
         merchant: MerchantId,
         /// `test` or `live`.
@@ -33,12 +34,19 @@ pub(super) enum Command {
         mode: Mode,
     },
     /// Send it no new charges; its existing ones continue.
-    Drain { connection: ConnectionId },
+    Drain {
+        /// Id of the connection: `gc_…`.
+        connection: ConnectionId,
+    },
     /// Send it charges again.
-    Activate { connection: ConnectionId },
+    Activate {
+        /// Id of the connection: `gc_…`.
+        connection: ConnectionId,
+    },
     /// Replace its credentials by others of the same account, for its open charges too: before a certificate expires, after a key leaked.
     /// The gateway is called first; nothing is stored if it refuses them, or if they open another account.
     ReplaceCredentials {
+        /// Id of the connection: `gc_…`.
         connection: ConnectionId,
         /// JSON file with the credentials, or `-` for standard input. They are never arguments, which other users can read.
         #[arg(long)]
@@ -50,17 +58,22 @@ pub(super) enum Command {
     /// one, and 14 days after. Existing boletos and card links of Efí Cobranças use the former address; their later reports are found in
     /// Efí's lists.
     RotateAddress {
+        /// Id of the connection: `gc_…`.
         connection: ConnectionId,
         #[command(flatten)]
         by: By,
     },
     /// Archive it, once none of its charges may still be paid: removes our notification address at the gateway, and restores the one that
     /// it had replaced.
-    Archive { connection: ConnectionId },
+    Archive {
+        /// Id of the connection: `gc_…`.
+        connection: ConnectionId,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct AddConnection {
+    /// Id of the merchant: `mer_…`.
     #[arg(long)]
     merchant: MerchantId,
     /// `test` or `live`.

@@ -18,7 +18,7 @@ pub(super) async fn tail(
     from_beginning: bool,
     count: Option<usize>,
 ) -> anyhow::Result<()> {
-    let kafka = config.kafka();
+    let kafka = config.kafka.relay();
     let wanted = if wanted.is_empty() {
         topics().to_vec()
     } else {

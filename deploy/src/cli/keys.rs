@@ -19,6 +19,7 @@ use crate::{Config, start::open_store};
 pub(super) enum Command {
     /// Create an API key; prints its secret, which cannot be shown again.
     Create {
+        /// Id of the merchant: `mer_…`.
         #[arg(long)]
         merchant: MerchantId,
         /// `test` or `live`.
@@ -33,6 +34,7 @@ pub(super) enum Command {
     },
     /// List a merchant's keys: id, permission, end of the secret, created, last used (to the hour), state, label.
     List {
+        /// Id of the merchant: `mer_…`.
         #[arg(long)]
         merchant: MerchantId,
         /// `test` or `live`.
@@ -41,6 +43,7 @@ pub(super) enum Command {
     },
     /// Revoke a key at once: the next request with it is refused. To replace one that is in use, roll it.
     Revoke {
+        /// Id of the key: `key_…`.
         key: ApiKeyId,
         #[command(flatten)]
         by: By,
@@ -48,6 +51,7 @@ pub(super) enum Command {
     /// Replace a key by a new one with the same permission and label; prints the new secret, which cannot be shown again. The former
     /// key works until the overlap is over.
     Roll {
+        /// Id of the key: `key_…`.
         key: ApiKeyId,
         /// Number of hours that the former key still works: 0 to 720.
         #[arg(long, default_value_t = 24)]
@@ -69,9 +73,9 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
         } => {
             let mut db = store.pool.acquire().await?;
             match merchants::find(&mut db, merchant).await? {
-                None => bail!("there is no merchant {merchant}"),
+                None => bail!("the merchant {merchant} does not exist"),
                 Some((MerchantStatus::Closed, _)) => {
-                    bail!("{merchant} is closed, and has no keys any more")
+                    bail!("{merchant} is closed and can have no keys")
                 }
                 Some(_) => {}
             }
@@ -81,7 +85,7 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
         Command::List { merchant, mode } => {
             let mut db = store.pool.acquire().await?;
             if merchants::find(&mut db, merchant).await?.is_none() {
-                bail!("there is no merchant {merchant}");
+                bail!("the merchant {merchant} does not exist");
             }
             for key in api_keys::list(&mut db, merchant, mode).await? {
                 let state = match (key.revoked_at, key.expires_at) {

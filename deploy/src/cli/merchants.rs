@@ -14,9 +14,13 @@ use crate::{Config, start::open_store};
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Create a merchant; prints its id.
-    Create { name: String },
+    Create {
+        /// Name of the merchant.
+        name: String,
+    },
     /// Print a merchant's settings, or replace them.
     Settings {
+        /// Id of the merchant: `mer_…`.
         merchant: MerchantId,
         /// JSON file with the settings, or `-` for standard input. Missing settings take their defaults.
         #[arg(long)]
@@ -24,12 +28,14 @@ pub(super) enum Command {
     },
     /// Suspend a merchant: it can create nothing new. Its charges are still paid, canceled and refunded, and its events delivered.
     Suspend {
+        /// Id of the merchant: `mer_…`.
         merchant: MerchantId,
         #[command(flatten)]
         by: By,
     },
     /// Let a suspended merchant create again.
     Reactivate {
+        /// Id of the merchant: `mer_…`.
         merchant: MerchantId,
         #[command(flatten)]
         by: By,
@@ -37,6 +43,7 @@ pub(super) enum Command {
     /// Close a merchant permanently and revoke all its keys. It must have been suspended for a minute, and have no open charge, refund or
     /// dispute.
     Close {
+        /// Id of the merchant: `mer_…`.
         merchant: MerchantId,
         #[command(flatten)]
         by: By,
@@ -78,7 +85,7 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
 async fn settings(store: &Store, merchant: MerchantId, set: Option<PathBuf>) -> anyhow::Result<()> {
     let mut db = store.pool.acquire().await?;
     let Some((_, current)) = merchants::find(&mut db, merchant).await? else {
-        bail!("there is no merchant {merchant}")
+        bail!("the merchant {merchant} does not exist")
     };
     let Some(path) = set else {
         return print_line(&serde_json::to_string_pretty(&current)?);

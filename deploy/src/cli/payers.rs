@@ -24,6 +24,7 @@ pub(super) enum Command {
     /// the payer. A charge's `description`, `reference` and `metadata` are the merchant's own and stay unchanged, and so does the gateways'
     /// data.
     Erase {
+        /// Id of the payer: `pa_…`.
         payer: PayerId,
         #[command(flatten)]
         by: By,
@@ -33,6 +34,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(super) struct Find {
+    /// Id of the charge: `ch_…`.
     #[arg(
         long,
         conflicts_with = "document",
@@ -67,7 +69,7 @@ async fn find(config: &Config, wanted: Find) -> anyhow::Result<()> {
         Some(path) => {
             let text = read(path, "document")?;
             let read = text.trim().parse();
-            Some(read.map_err(|_| anyhow::anyhow!("that is no CPF or CNPJ"))?)
+            Some(read.map_err(|_| anyhow::anyhow!("the document is not a valid CPF or CNPJ"))?)
         }
         None => None,
     };
@@ -76,7 +78,7 @@ async fn find(config: &Config, wanted: Find) -> anyhow::Result<()> {
     let found = match (wanted.charge, document) {
         (Some(charge), _) => erase::of_charge(&mut db, charge).await?,
         (None, Some(document)) => {
-            let merchant = wanted.merchant.context("--merchant is needed")?;
+            let merchant = wanted.merchant.context("--merchant is required")?;
             let owner = (merchant, wanted.mode);
             erase::find_by_document(&mut db, &store, owner, &document).await?
         }
@@ -84,6 +86,6 @@ async fn find(config: &Config, wanted: Find) -> anyhow::Result<()> {
     };
     match found {
         Some(payer) => print_line(&payer.to_string()),
-        None => bail!("there is no such payer"),
+        None => bail!("the payer does not exist"),
     }
 }

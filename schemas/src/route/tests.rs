@@ -71,7 +71,7 @@ fn a_healthy_policy_is_followed_in_its_order() {
 }
 
 #[test]
-fn each_one_left_out_says_why() {
+fn each_one_left_out_has_its_reason() {
     let draining = RouteCandidate {
         status_active: false,
         ..candidate(1)

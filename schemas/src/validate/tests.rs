@@ -149,7 +149,7 @@ fn an_integer_may_be_written_with_a_fraction_or_an_exponent() {
 }
 
 #[test]
-fn contact_data_is_kept_without_punctuation_and_refused_where_it_is_none() {
+fn contact_data_is_stored_without_punctuation_and_refused_where_it_is_none() {
     let mut body = good();
     body["payer"]["phone"] = "+55 (11) 98765-4321".into();
     body["payer"]["address"] = json!({

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     report::Percentiles,
-    run::{histogram, percentiles, us},
+    run::{count, histogram, percentiles, us},
+    verdict::{self, Verdict},
 };
 
 /// Head of the table.
@@ -38,7 +39,8 @@ pub(crate) struct Phase {
     pub refused: usize,
     /// Number of answers by route, status and gateway.
     pub answered: BTreeMap<String, usize>,
-    /// Charges whose route does not contain the hanging gateway: time from when each was due until its answer.
+    /// Sales whose route does not contain the hanging gateway, with any status but a refusal: time from when each was due until its
+    /// answer. Those without a code count as failed.
     pub healthy: Timed,
     /// Charges whose route begins with the hanging gateway and which went to a healthy one without trying it.
     pub diverted: Timed,
@@ -68,6 +70,7 @@ pub(crate) struct Report {
     pub refused: usize,
     /// Number of readings with all connections of a process in use.
     pub pools_full: u64,
+    pub verdicts: Vec<Verdict>,
     pub phases: Vec<Phase>,
 }
 
@@ -115,7 +118,11 @@ impl Phase {
                 took: sale.took,
             }))
         };
-        let (healthy, healthy_us) = timed(&|sale| sale.route == Route::Healthy)?;
+        let healthy = |sale: &&Sale| sale.route == Route::Healthy && sale.status == 201;
+        let (healthy, healthy_us) = Timed::of(sales.iter().filter(healthy).map(|sale| Probe {
+            ok: sale.charge_status == "pending",
+            took: sale.took,
+        }))?;
         let elsewhere = |sale: &Sale| sale.route == Route::First && sale.gateway != "stripe";
         Ok(Self {
             name: name.to_owned(),
@@ -219,6 +226,7 @@ impl Report {
             Ok(percentiles(&all).p99)
         };
         Ok(Self {
+            verdicts: verdicts(&phases, median(&p99_ratios)),
             sales_per_s,
             merchants,
             p99_ratio: median(&p99_ratios),
@@ -241,15 +249,69 @@ impl Report {
         let rests: String = rests.map(Rest::line).collect();
         format!(
             "{HEAD}{lines}\np99 of healthy routes, one gateway hanging over all answering: {:.2} (pairs: {:.2?}; all samples: {:.2}); p50: {:.2?}; refused: {}; \
-             readings with all connections of a process in use: {}\n{rests}",
+             readings with all connections of a process in use: {}\n{rests}\n{}",
             self.p99_ratio,
             self.p99_ratios,
             self.p99_ratio_pooled,
             self.p50_ratios,
             self.refused,
             self.pools_full,
+            verdict::list(&self.verdicts),
         )
     }
+}
+
+/// Returns the verdicts on the phases with a hanging gateway.
+fn verdicts(phases: &[Phase], p99_ratio: f64) -> Vec<Verdict> {
+    let faulty: Vec<_> = phases.iter().filter(|phase| phase.hangs).collect();
+    let sum = |of: &dyn Fn(&Phase) -> usize| faulty.iter().map(|phase| of(phase)).sum::<usize>();
+    // without a reading of a pool's gauge nothing is known of it
+    let pools = faulty.iter().flat_map(|phase| phase.connections.values());
+    let full = pools.map(|pool| match pool.readings {
+        0 => f64::NAN,
+        _ => f64::from(u32::try_from(pool.full).unwrap_or(u32::MAX)),
+    });
+    let full = full.reduce(|sum, one| sum + one).unwrap_or(f64::NAN);
+    let paid = sum(&|phase| phase.payments.count - phase.payments.failed);
+    let rests: Vec<_> = faulty
+        .iter()
+        .filter_map(|phase| phase.rest.as_ref())
+        .collect();
+    let wrong = |rest: &&Rest| {
+        rest.lost
+            + rest.failed_without_reason
+            + rest.pending_not_payable_once
+            + rest.payable_twice
+            + rest.processing
+    };
+    vec![
+        Verdict::none("sales refused", sum(&|phase| phase.refused)),
+        Verdict::at_most(
+            "p99 of sales on healthy gateways, one hanging over all answering",
+            p99_ratio,
+            1.5,
+        ),
+        Verdict::none(
+            "sales on healthy gateways answered without a code",
+            sum(&|phase| phase.healthy.failed),
+        ),
+        Verdict::at_most(
+            "readings with all connections of a process in use",
+            full,
+            0.0,
+        ),
+        Verdict::none("`/readyz` failed", sum(&|phase| phase.readyz.failed)),
+        Verdict::none("reading events failed", sum(&|phase| phase.events.failed)),
+        Verdict::at_least("payments registered", count(paid), 1.0),
+        Verdict::none(
+            "payments not registered within 20 s",
+            sum(&|phase| phase.payments.failed),
+        ),
+        Verdict::none(
+            "sales in a wrong state at rest",
+            rests.iter().map(wrong).sum(),
+        ),
+    ]
 }
 
 /// Returns the median; of an even number of values, the greater of the two in the middle.

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probability_and_a_range_of_delays_are_kept() {
+    fn a_probability_and_a_range_of_delays_are_respected() {
         let delays = delays(&faults(7));
         let hit = delays.iter().flatten().count();
         assert!((250..350).contains(&hit), "{hit} of 1000");

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn our_reference_is_found_among_the_words_and_others_have_stable_ids() {
+    fn our_reference_is_found_in_the_text_and_others_have_stable_ids() {
         let ours = reference(7);
         let read = refunds(json!([
             { "dateCreated": "2026-07-15 10:00:00", "status": "DONE", "value": 10.5, "description": format!("{ours} too small") },

@@ -130,7 +130,7 @@ fn reported(name: &str, at_text: &str, payment: Value) -> crate::GatewayCharge {
 }
 
 #[test]
-fn a_payment_reported_with_the_token_stands_to_the_centavo() {
+fn a_payment_reported_with_the_token_is_read_to_the_centavo() {
     let paid = json!({ "status": "RECEIVED", "paymentDate": "2026-07-14", "clientPaymentDate": "2026-07-14" });
     let charge = reported("PAYMENT_RECEIVED", "2026-07-14 17:30:00", paid);
     assert_eq!(
@@ -227,7 +227,7 @@ fn a_status_or_shape_that_is_not_known_is_asked_for() {
 }
 
 #[test]
-fn without_the_token_nothing_is_believed_and_rubbish_is_kept_for_a_person() {
+fn without_the_token_nothing_is_applied_and_rubbish_is_stored_for_an_operator() {
     let tokens: Vec<SecretString> = vec!["new".into()];
     let paid = event("PAYMENT_RECEIVED", "2026-07-14 17:30:00", json!({}));
     for wrong in [None, Some(""), Some("other")] {

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_family_of_errors_has_its_words() {
+    fn each_family_of_errors_has_its_code_and_message() {
         let reported =
             |name: &str, message: &str| (Some(name.to_owned()), Some(message.to_owned()));
         for (body, expected) in [

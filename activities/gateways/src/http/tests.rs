@@ -48,7 +48,7 @@ fn a_failed_create_is_definite_only_where_it_must_be() {
 }
 
 #[test]
-fn what_stands_before_a_gateway_never_says_that_something_is_absent() {
+fn an_intermediary_never_proves_that_something_is_absent() {
     let empty = answer(404, "", &[]).error(Effect::Reads, None, None);
     assert_eq!(
         (empty.class, empty.code.as_str()),

@@ -170,7 +170,7 @@ fn lost(code: &'static str, message: &str) -> CheckReport {
 fn repaired(code: &'static str, message: &str) -> Issue {
     Issue {
         code,
-        message: format!("{message}; it was put right"),
+        message: format!("{message}; it was repaired"),
         repaired: true,
     }
 }

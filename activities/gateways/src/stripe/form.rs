@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_is_where_it_is_looked_for() {
+    fn the_reference_is_where_the_search_expects_it() {
         let card = order(serde_json::json!({
             "type": "card", "success_url": "https://shop/ok", "cancel_url": "https://shop/no", "max_installments": 6 }));
         let form = of(&card);

@@ -120,7 +120,7 @@ macro_rules! promises_of_all {
             odd_contact_data_lose_no_sale,
             refused_credentials_are_denied,
             a_lasting_401_is_denied,
-            errors_tell_nothing_of_the_payer,
+            errors_contain_nothing_of_the_payer,
             a_cancelled_charge_cannot_be_paid,
             cancelling_twice_ends_the_same,
             a_charge_known_by_its_ids_can_be_cancelled,

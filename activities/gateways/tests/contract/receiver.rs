@@ -46,7 +46,7 @@ async fn take(State(inbox): State<Inbox>, headers: HeaderMap, body: Bytes) -> St
     inbox
         .received
         .lock()
-        .expect("nobody panicked")
+        .expect("no thread panicked")
         .push(received);
     inbox.arrived.notify_waiters();
     StatusCode::OK
@@ -83,7 +83,7 @@ impl Receiver {
             // registered before the check, so that no arrival is missed
             arrived.as_mut().enable();
             {
-                let received = self.inbox.received.lock().expect("nobody panicked");
+                let received = self.inbox.received.lock().expect("no thread panicked");
                 if received.len() >= count {
                     return received.clone();
                 }

@@ -82,9 +82,5 @@ pub async fn open(
     let place = payers::key_place(row.merchant_id, row.payer_id);
     let key = merchant_key.unwrap(&place, &wrapped)?;
     let place = request_context(row.merchant_id, attempt.uuid());
-    match key.open(&place, &sealed) {
-        // An earlier version sealed orders under the merchant's key.
-        Err(VaultError::OtherKey { .. }) => Ok(Some(merchant_key.open(&place, &sealed)?)),
-        opened => Ok(Some(opened?)),
-    }
+    Ok(Some(key.open(&place, &sealed)?))
 }

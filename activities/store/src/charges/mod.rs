@@ -7,7 +7,7 @@ use schemas::{
     gateway::Mode,
     id::{ChargeId, ConnectionId, MerchantId, PayerId},
     merchant::MerchantSettings,
-    message::{ChargeMoved, CloudEvent, Topic},
+    message::{ChargeMoved, CloudEvent, Position, Topic},
     payment_method::{PaymentMethod, PaymentMethodKind},
 };
 use sqlx::PgConnection;
@@ -215,11 +215,16 @@ async fn append_event_with(
         data,
     };
     let (event, due) = events::append(db, &new).await?;
+    let position = Position {
+        time: charge.now,
+        mode: charge.mode,
+        sequence: charge.event_sequence,
+    };
     let message = CloudEvent::new(
         event.to_string(),
         kind.as_ref(),
         charge.id.to_string(),
-        (charge.now, charge.mode, charge.event_sequence),
+        position,
         moved(&shown, charge.merchant, kind),
     );
     outbox::insert(db, Topic::ChargeEvents, &message).await?;

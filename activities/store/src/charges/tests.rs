@@ -126,7 +126,7 @@ async fn a_row_of_a_newer_version_stops_neither_its_charge_nor_another() {
 }
 
 #[tokio::test]
-async fn an_open_charge_stands_for_the_same_order_of_the_same_payer_only() {
+async fn an_open_charge_is_returned_for_the_same_order_of_the_same_payer_only() {
     let fixture = Fixture::open().await;
     let duplicates = DuplicateReference::ReturnOpen;
     let (first, _) = fixture

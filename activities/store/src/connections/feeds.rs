@@ -33,7 +33,7 @@ pub struct ClaimedFeed {
 /// Days after its last payment during which an archived connection is polled, once a day.
 const ARCHIVED_DAYS: i32 = 180;
 
-/// Inserts missing lists: those of new connections, and those that earlier versions did not read.
+/// Inserts missing lists, such as those of new connections.
 pub async fn ensure(db: &mut PgConnection, kinds: &[FeedKind]) -> Result<(), StoreError> {
     let column = |of: fn(&FeedKind) -> &str| -> Vec<String> {
         kinds.iter().map(|kind| of(kind).to_owned()).collect()

@@ -66,10 +66,10 @@ insert into disputes (id, merchant_id, mode, charge_id, payment_id, connection_i
     select uuidv7(), merchant_id, mode, charge_id, id, connection_id, gateway, 'dp ' || id || status, 'med', status, 1
       from payments, unnest(array['needs_response', 'under_review', 'won', 'lost']) status;
 
--- a body without payers, a body of a former version, and a body under a payer's key
+-- a body without payers that is unreadable, one that was matched late, and a body under a payer's key
 insert into notifications (id, merchant_id, mode, connection_id, gateway, body_sealed, unreadable, key_sealed, payer_ids) values
     ('00000000-0000-7000-8000-000000000041', '00000000-0000-7000-8000-000000000001', 'test', '00000000-0000-7000-8000-000000000021', 'efi', 'body', 'why', 'key', '{}'),
-    ('00000000-0000-7000-8000-000000000042', '00000000-0000-7000-8000-000000000001', 'test', '00000000-0000-7000-8000-000000000021', 'efi', 'body', null, null, '{}'),
+    ('00000000-0000-7000-8000-000000000042', '00000000-0000-7000-8000-000000000001', 'test', '00000000-0000-7000-8000-000000000021', 'efi', 'body', null, 'key', '{}'),
     ('00000000-0000-7000-8000-000000000043', '00000000-0000-7000-8000-000000000001', 'test', '00000000-0000-7000-8000-000000000021', 'efi', 'body', null, 'key',
      array['00000000-0000-7000-8000-000000000031']::uuid[]);
 -- from a body, from a body that is deleted with its key, and from a list
@@ -88,7 +88,7 @@ insert into connection_alerts (connection_id, code, merchant_id, mode, message, 
     select id, 'code ' || source, merchant_id, mode, 'message', source
       from gateway_connections, unnest(array['check', 'notification', 'polling']) source;
 insert into connection_feeds (connection_id, feed, merchant_id, mode, api, polled_until, cursor, next_check_at, failures)
-    select id, gateway || n, merchant_id, mode, gateway, now() - n * interval '1 hour', 'cursor', now(), n
+    select id, gateway || n, merchant_id, mode, case gateway when 'efi' then 'efi_pix' else gateway end, now() - n * interval '1 hour', 'cursor', now(), n
       from gateway_connections, generate_series(0, 2) n;
 insert into former_path_secrets (connection_id, hash, merchant_id, mode, secret_sealed, expires_at, next_check_at)
     select id, ('former ' || n)::bytea, merchant_id, mode, 'secret', case when n = 1 then now() end, now()
@@ -97,7 +97,7 @@ insert into former_path_secrets (connection_id, hash, merchant_id, mode, secret_
 insert into idempotency_keys (merchant_id, mode, operation, key_hash, fingerprint, resource_id)
     select merchant_id, mode, 'charges.create', uuid_send(id), 'print', id from charges;
 insert into events (id, merchant_id, mode, type, subject_type, subject_id, sequence, data, position)
-    select uuidv7(), merchant_id, mode, 'charge.' || status, 'charge', id, 1, '{}', case when status <> 'paid' then row_number() over (order by id) end
+    select uuidv7(), merchant_id, mode, 'charge.' || replace(status, 'processing', 'pending'), 'charge', id, 1, '{}', case when status <> 'paid' then row_number() over (order by id) end
       from charges;
 insert into event_sequences (subject_id, sequence) select id, 1 from gateway_connections;
 insert into event_positions (merchant_id, mode, last_position) values ('00000000-0000-7000-8000-000000000001', 'test', 10);
@@ -108,7 +108,7 @@ insert into webhook_endpoints (id, merchant_id, mode, url, events, status, api_v
     ('00000000-0000-7000-8000-000000000051', '00000000-0000-7000-8000-000000000001', 'test', 'https://a.example.com/', '{}', 'active', 'v', 's', null, 20,
      now(), true, now(), null, now(), null, null),
     ('00000000-0000-7000-8000-000000000052', '00000000-0000-7000-8000-000000000001', 'test', 'https://b.example.com/', '{charge.paid}', 'paused', 'v', 's', now(),
-     null, null, false, null, uuidv7(), null, now(), now()),
+     null, null, false, null, uuidv7(), now(), now(), now()),
     ('00000000-0000-7000-8000-000000000053', '00000000-0000-7000-8000-000000000001', 'test', 'https://c.example.com/', '{}', 'deleted', 'v', 's', null, null, null,
      false, null, null, null, null, null);
 -- parked, with a turn, and in every final state
@@ -121,4 +121,4 @@ insert into delivery_attempts (id, merchant_id, mode, delivery_id, n, status, du
 insert into sweep_marks (kind, key, merchant_id, due_at, tries, next_check_at, reason)
     select 'charge', id::text, merchant_id, now(), 2, now(), 'woken' from charges;
 insert into audit_log (id, merchant_id, mode, action, subject, author, reason)
-    values (uuidv7(), '00000000-0000-7000-8000-000000000001', 'test', 'payer_erased', 'pa_1', 'ana', 'asked for');
+    values (uuidv7(), '00000000-0000-7000-8000-000000000001', 'test', 'payer.erased', 'pa_1', 'ana', 'requested');

@@ -133,22 +133,13 @@ async fn every_migration_can_be_undone_and_done_again() {
 }
 
 /// Rows of every kind.
-const ROWS: &str = include_str!("rows.sql");
+pub(super) const ROWS: &str = include_str!("rows.sql");
 /// Query of the tables without rows; requires `analyze`.
 const EMPTY: &str = "
     select relname::text from pg_class
      where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
        and relname not like '%\\_sqlx\\_migrations%' and reltuples <= 0
      order by 1";
-/// Query of the number of rows in the tables that every version has.
-const LEFT: &str = "
-    select format('%s %s', name, n) from (
-        select 'charges' as name, count(*) as n from charges union all select 'attempts', count(*) from attempts
-        union all select 'payments', count(*) from payments union all select 'payers', count(*) from payers
-        union all select 'events', count(*) from events union all select 'deliveries', count(*) from deliveries
-        union all select 'merchants', count(*) from merchants union all select 'api_keys', count(*) from api_keys
-        union all select 'gateway_connections', count(*) from gateway_connections) counts
-     order by name";
 
 /// Undoes, applies again and undoes each migration while all tables have rows.
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +157,6 @@ async fn every_migration_can_be_undone_and_done_again_with_rows() {
     run(&mut db, ROWS).await;
     run(&mut db, "analyze").await;
     assert_eq!(texts(&mut db, EMPTY).await, [""; 0], "tables without rows");
-    let left = texts(&mut db, LEFT).await;
     for pair in schemas.windows(2).rev() {
         let [(before, without), (version, with)] = pair else {
             continue;
@@ -176,9 +166,6 @@ async fn every_migration_can_be_undone_and_done_again_with_rows() {
             undone.unwrap_or_else(|error| panic!("{version} is not undone: {error}"));
             let now = texts(&mut db, SCHEMA).await;
             assert_eq!(differences(without, &now), [""; 0], "back at {before}");
-            if *before > 0 {
-                assert_eq!(texts(&mut db, LEFT).await, left, "after {version}");
-            }
             if !again {
                 let done = MIGRATIONS.run_to(*version, &mut db).await;
                 done.unwrap_or_else(|error| panic!("{version} is not done again: {error}"));

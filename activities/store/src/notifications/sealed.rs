@@ -24,8 +24,8 @@ pub struct SealedBody {
     pub merchant: Uuid,
     pub notification: Uuid,
     pub body: Vec<u8>,
-    /// Wrapped key. `None`: sealed under the merchant's key by an earlier version.
-    pub key: Option<Vec<u8>>,
+    /// The body's own key, wrapped.
+    pub key: Vec<u8>,
     /// Payers that the body is about. The last one has the outermost key.
     pub payers: Vec<Uuid>,
 }
@@ -65,7 +65,7 @@ pub(super) async fn seal(
         merchant,
         notification,
         body: own_key.seal(&body_place(merchant, notification), body),
-        key: Some(sealed_key),
+        key: sealed_key,
         payers,
     }))
 }
@@ -78,12 +78,8 @@ pub async fn open(
 ) -> Result<Vec<u8>, StoreError> {
     let (merchant, notification) = (sealed.merchant, sealed.notification);
     let merchant_key = store.merchant_key(db, merchant).await?;
-    let Some(key) = &sealed.key else {
-        let body = merchant_key.open(&body_place(merchant, notification), &sealed.body)?;
-        return Ok(body.to_vec());
-    };
     let place = key_place(merchant, notification);
-    let mut key = key.clone();
+    let mut key = sealed.key.clone();
     for payer in sealed.payers.iter().rev() {
         let payer_key = payers::data_key(db, store, merchant.into(), (*payer).into()).await?;
         key = payer_key

@@ -1,6 +1,7 @@
 //! Erasure of payers. Destroys the key of their sealed data, the digest of the document, and their ids at gateways.
 
 use schemas::{
+    charge::GatewayFailure,
     gateway::Mode,
     id::{ChargeId, MerchantId, PayerId},
 };
@@ -11,6 +12,8 @@ use crate::{Store, StoreError, error::parse};
 
 /// Maximum number of charges that a refusal names.
 const NAMED: i64 = 50;
+/// Text that replaces the gateways' messages about an erased payer.
+pub const ERASED_MESSAGE: &str = "erased with the payer";
 
 /// Charge that still needs its payer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,8 +109,8 @@ async fn unresolved(db: &mut PgConnection, payer: PayerId) -> Result<Vec<Unresol
     Ok(named.collect())
 }
 
-/// Deletes data that is not sealed under the payer's key: ids and links at gateways, and data that earlier versions sealed under the
-/// merchant's key.
+/// Deletes data that is not sealed under the payer's key: ids and links at gateways, bodies that were matched late, and gateways' messages,
+/// which may repeat the payer's data. Deletes sealed orders too, as a backup may have the key.
 async fn clear(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from payer_gateway_ids where payer_id = $1",
@@ -115,10 +118,13 @@ async fn clear(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> 
     )
     .execute(&mut *db)
     .await?;
+    clear_messages(db, payer).await?;
     sqlx::query!(
-        "update attempts set request_sealed = null, next_action = null
+        "update attempts
+            set request_sealed = null, next_action = null, error_message = case when error_message is not null then $2 end
           where charge_id in (select id from charges where payer_id = $1)",
         payer.uuid(),
+        ERASED_MESSAGE,
     )
     .execute(&mut *db)
     .await?;
@@ -139,6 +145,63 @@ async fn clear(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> 
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Replaces the gateways' messages in failures and in events. Deletes the instruments in events.
+async fn clear_messages(db: &mut PgConnection, payer: PayerId) -> Result<(), StoreError> {
+    // An alert repeats the message of an attempt.
+    sqlx::query!(
+        "update events set data = jsonb_set(data, '{reason,message}', to_jsonb($2::text))
+          where subject_type = 'gateway_connection' and (subject_id, data #>> '{reason,message}') in (
+              select a.connection_id, a.error_message from attempts a join charges c on c.id = a.charge_id
+               where c.payer_id = $1 and a.error_message is not null)",
+        payer.uuid(),
+        ERASED_MESSAGE,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "update charges set failure = replace_gateway_messages(failure, $2) where payer_id = $1 and failure is not null",
+        payer.uuid(),
+        ERASED_MESSAGE,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "update refunds set failure = replace_gateway_messages(failure, $2)
+          where failure is not null and charge_id in (select id from charges where payer_id = $1)",
+        payer.uuid(),
+        ERASED_MESSAGE,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "update events set data = data || (
+             select jsonb_object_agg(key, case key when 'failure' then replace_gateway_messages(value, $2) else 'null' end)
+               from jsonb_each(data) where key in ('failure', 'next_action'))
+          where (jsonb_typeof(data -> 'failure') = 'object' or jsonb_typeof(data -> 'next_action') = 'object')
+            and subject_id in (select id from charges where payer_id = $1
+                               union all
+                               select r.id from refunds r join charges c on c.id = r.charge_id where c.payer_id = $1)",
+        payer.uuid(),
+        ERASED_MESSAGE,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Returns a gateway's failure as it may be stored: without its message if the charge's payer was erased.
+pub(crate) async fn storable(
+    db: &mut PgConnection,
+    charge: ChargeId,
+    failure: &GatewayFailure,
+) -> Result<GatewayFailure, StoreError> {
+    let mut failure = failure.clone();
+    if !super::hold(db, charge).await? {
+        failure.message = ERASED_MESSAGE.to_owned();
+    }
+    Ok(failure)
 }
 
 /// Deletes a body without payers that was found to be about an erased payer.

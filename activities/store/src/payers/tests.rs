@@ -1,5 +1,7 @@
 //! Personal data that one transaction writes while another erases its payer, in both orders.
 
+mod messages;
+
 use std::cell::Cell;
 
 use schemas::{
@@ -43,7 +45,7 @@ impl Case {
         let merchant = merchants::insert(&mut db, store.master(), "Loja")
             .await
             .expect("a merchant");
-        let payer = json!({ "name": "Maria", "document": "52998224725" });
+        let payer = json!({ "name": "Maria Zzyzx", "document": "52998224725" });
         let payer = serde_json::from_value(payer).expect("a payer");
         let (payer, _) = upsert(&mut db, &store, merchant, Mode::Test, &payer)
             .await
@@ -66,9 +68,9 @@ impl Case {
                                   created_at)
              values ('{charge_id}', {of}, '{}', '', 'pix', '{{\"type\": \"pix\", \"expires_in\": 3600}}', 100, 'paid', now(), now());
              insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, plan, policy_version,
-                                   state, lease_owner, deadline_at, started_at)
+                                   state, lease_owner, lease_expires_at, deadline_at, started_at)
              values ('{attempt_id}', {of}, '{charge_id}', 1, '{}', 'asaas', 'asaas', 'primary', '{{}}', 1, 'paid', '{attempt_id}',
-                     now(), now())",
+                     now(), now(), now())",
             payer.uuid(),
             connection.id.uuid(),
         );
@@ -219,14 +221,16 @@ async fn a_body_that_is_matched_to_an_erased_payer_is_deleted() {
     let reference = case.attempt.reference();
     let mut tx = case.begin().await;
     let sql = format!(
-        "insert into notifications (id, merchant_id, mode, connection_id, gateway, body_sealed)
-         values ('{body}', '{m}', 'test', '{g}', 'asaas', 'Maria');
+        "insert into notifications (id, merchant_id, mode, connection_id, gateway, body_sealed, key_sealed)
+         values ('{body}', '{m}', 'test', '{g}', 'asaas', 'Maria', 'key');
          insert into unmatched_notifications (connection_id, dedupe_key, merchant_id, mode, notification_id, reference, next_check_at)
          values ('{g}', 'evt_1', '{m}', 'test', '{body}', '{reference}', now())"
     );
     run(&mut tx, &sql).await;
     erase::erase(&mut tx, case.payer).await.expect("erased");
-    let due = unmatched::due(&mut tx, 1).await.expect("a stray");
+    let due = unmatched::due(&mut tx, 1)
+        .await
+        .expect("an unmatched notification");
     let matched = unmatched::match_again(&mut tx, &due[0], None)
         .await
         .expect("matched");

@@ -193,19 +193,18 @@ pub(super) async fn deliveries(
     Ok(rows.collect())
 }
 
-/// Returns endpoints, including those that an earlier version paused without a time.
 pub(super) async fn endpoints(
     db: &mut PgConnection,
     page: SweepPage,
 ) -> Result<Vec<Overdue>, StoreError> {
     let rows = sqlx::query!(
         r#"select id, merchant_id, due_at as "due_at!", tries as "tries!" from (
-               select w.id, w.merchant_id, w.due_at, coalesce(m.tries, 0) as tries,
-                      row_number() over (partition by w.merchant_id order by w.due_at, w.id) as turn
-                 from (select id, merchant_id, coalesce(next_check_at, created_at) as due_at from webhook_endpoints
-                        where next_check_at < app_now() - $1::interval or (status = 'paused' and next_check_at is null)) w
-                 left join sweep_marks m on m.kind = 'endpoint' and m.key = w.id::text and m.due_at = w.due_at
-                where (m.next_check_at is null or m.next_check_at <= app_now())
+               select w.id, w.merchant_id, w.next_check_at as due_at, coalesce(m.tries, 0) as tries,
+                      row_number() over (partition by w.merchant_id order by w.next_check_at, w.id) as turn
+                 from webhook_endpoints w
+                 left join sweep_marks m on m.kind = 'endpoint' and m.key = w.id::text and m.due_at = w.next_check_at
+                where w.next_check_at < app_now() - $1::interval
+                  and (m.next_check_at is null or m.next_check_at <= app_now())
                   and coalesce(m.tries, 0) between $2 and $3) overdue
             order by turn, due_at, id limit $4"#,
         interval(page.grace),

@@ -114,9 +114,9 @@ async fn attempts_are_swept_in_every_state() {
     let mut db = database().await;
     charges(&mut db, 1, 1, "1 hour").await;
     let attempt = "insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, plan,
-                                         policy_version, state, lease_owner, deadline_at, request_sealed, next_check_at, started_at)
+                                         policy_version, state, lease_owner, lease_expires_at, deadline_at, request_sealed, next_check_at, started_at)
                    select uuidv7(), merchant_id, 'test', id, n, uuidv7(), 'efi', 'efi_pix', 'primary', '{}', 1, state, uuidv7(),
-                          next_check_at, '\\x00', next_check_at, next_check_at
+                          next_check_at, next_check_at, '\\x00', next_check_at, next_check_at
                      from charges, (values (1, 'presented'), (2, 'paid'), (3, 'not_created'), (4, 'abandoned'), (5, 'open'))
                                    states (n, state)";
     run(&mut db, attempt).await;

@@ -37,7 +37,7 @@ told = queue.Queue()
 
 
 class Hooks(BaseHTTPRequestHandler):
-    """The merchant's address: keeps what it is told, as it came."""
+    """The merchant's address: stores the received requests unchanged."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))

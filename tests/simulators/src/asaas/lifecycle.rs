@@ -72,7 +72,7 @@ impl Payment {
             "AUTHORIZED" => self.confirm(moment),
             "PENDING" | "OVERDUE" => self.pay_first(amount, moment)?,
             _ if self.paid_at.is_some() => return Err("it is paid already".to_owned()),
-            status => return Err(format!("nobody can pay what is {status}")),
+            status => return Err(format!("a payment that is {status} cannot be paid")),
         }
         Ok(())
     }

@@ -132,7 +132,7 @@ impl Asaas {
         let link = found
             .filter(|link| !link.deleted)
             .ok_or("there is no such link")?;
-        let amount = link.amount.or(amount).ok_or("say how much")?;
+        let amount = link.amount.or(amount).ok_or("the amount is missing")?;
         let customer = self.walk_in(&link.account);
         let asked = Asked {
             billing: link.billing,

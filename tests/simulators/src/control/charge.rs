@@ -66,7 +66,7 @@ pub(super) async fn act(
         "dispute" => Action::Dispute(how.amount),
         "close_dispute" => Action::CloseDispute { won: how.won },
         other => {
-            let why = format!("nobody can {other} a charge\n");
+            let why = format!("a charge has no action {other}\n");
             return Err((StatusCode::NOT_FOUND, why));
         }
     };

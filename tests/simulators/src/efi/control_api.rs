@@ -64,7 +64,7 @@ impl Efi {
         e2eid: &str,
         amount: Option<i64>,
     ) -> Result<Pix, String> {
-        let pix = state.pix.get_mut(e2eid).ok_or("nobody paid it")?;
+        let pix = state.pix.get_mut(e2eid).ok_or("it is not paid")?;
         let left = pix.amount - pix.returned();
         let amount = amount.unwrap_or(left);
         if amount <= 0 || amount > left {

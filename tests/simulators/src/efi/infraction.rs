@@ -74,11 +74,11 @@ pub(super) fn open(
     state: &mut Held,
     (e2eid, amount): (&str, Option<i64>),
 ) -> Result<(), String> {
-    let pix = state.pix.get(e2eid).ok_or("nobody paid it")?;
+    let pix = state.pix.get(e2eid).ok_or("it is not paid")?;
     let left = pix.amount - pix.returned();
     let amount = amount.unwrap_or(left);
     if amount <= 0 || amount > left {
-        return Err("only what was not given back can be claimed".to_owned());
+        return Err("only what was not refunded can be disputed".to_owned());
     }
     let infraction = Infraction {
         account: pix.account.clone(),

@@ -199,7 +199,7 @@ impl Transaction<'_> {
         let dispute = charge.and_then(|charge| self.state.disputes.any(charge.dispute.as_ref()?));
         let dispute = dispute.ok_or("it is not disputed")?.clone();
         if won && dispute.kind == "pix" {
-            return Err("nobody can contest the dispute of a Pix".to_owned());
+            return Err("the dispute of a Pix cannot be contested".to_owned());
         }
         if !dispute.is_open() && (dispute.status == "won") != won {
             return Err(format!("the dispute is {} already", dispute.status));

@@ -66,7 +66,7 @@ async fn a_customer_checks_as_captured() {
 }
 
 #[tokio::test]
-async fn pix_and_boleto_look_as_captured() {
+async fn pix_and_boleto_are_as_captured() {
     let Some(captures) = captures() else {
         return;
     };

@@ -32,7 +32,7 @@ async fn reported(
         server.act(&charge, action, how.clone()).await;
     }
     let events = listener.events(count).await;
-    assert!(listener.is_idle(), "nothing else is told");
+    assert!(listener.is_idle(), "nothing else is sent");
     events
 }
 
@@ -128,7 +128,7 @@ async fn a_lost_chargeback_is_refunded_or_stays_as_set() {
 }
 
 #[tokio::test]
-async fn a_disputed_pix_blocks_the_balance_and_says_nothing() {
+async fn a_disputed_pix_blocks_the_balance_and_sends_nothing() {
     let server = TestServer::open().await;
     let charge = server.charge("PIX", Value::Null).await;
     server.act(&charge, "pay", json!({})).await;
@@ -150,7 +150,7 @@ async fn a_disputed_pix_blocks_the_balance_and_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_disputed_pix_may_also_look_like_a_refund_or_a_chargeback() {
+async fn a_disputed_pix_may_also_appear_as_a_refund_or_a_chargeback() {
     for (dispute, event) in [
         ("refund", "PAYMENT_REFUNDED REFUNDED"),
         (

@@ -53,7 +53,7 @@ async fn a_paid_checkout_makes_a_payment() {
     );
     assert_eq!(payment["externalReference"], "o1");
     let held = server.held().await;
-    assert_eq!(held.len(), 1, "the payment stands for the checkout");
+    assert_eq!(held.len(), 1, "the payment represents the checkout");
     assert_eq!(
         (&held[0]["paid"], &held[0]["reference"]),
         (&json!(true), &json!("o1"))

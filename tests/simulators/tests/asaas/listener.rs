@@ -46,7 +46,7 @@ async fn receive(
     let next = ear.answers.lock().expect("a lock").pop_front();
     ear.received
         .send((headers, body))
-        .expect("somebody listens");
+        .expect("the port is open");
     StatusCode::from_u16(next.unwrap_or(200)).expect("a status")
 }
 

@@ -87,7 +87,7 @@ async fn another_2xx_may_be_accepted_too() {
 }
 
 #[tokio::test]
-async fn fifteen_failures_interrupt_the_queue_until_somebody_lets_it_go_on() {
+async fn fifteen_failures_interrupt_the_queue_until_an_operator_resumes_it() {
     let server = TestServer::open().await;
     let (mut listener, hook) = Listener::of(&server, &CREATED, Value::Null).await;
     listener.answer([500; 15]);

@@ -68,7 +68,7 @@ async fn a_part_keeps_the_status_and_the_rest_ends_it() {
     assert_eq!(
         server.get("/v3/finance/balance").await["balance"],
         json!(-1.99),
-        "fees are kept"
+        "fees are not returned"
     );
     assert_eq!(
         (&server.held().await[0]["refunded"], &charge["refunds"]),
@@ -130,7 +130,7 @@ async fn a_person_authorizes_or_cancels_a_critical_action() {
 }
 
 #[tokio::test]
-async fn a_boleto_is_given_back_by_a_page_of_its_own() {
+async fn a_boleto_is_refunded_by_a_page_of_its_own() {
     let server = TestServer::open().await;
     let (mut listener, _) = Listener::of(&server, &["PAYMENT_REFUND_DENIED"], Value::Null).await;
     let (charge, path) = paid(&server, "BOLETO").await;
@@ -153,7 +153,7 @@ async fn a_boleto_is_given_back_by_a_page_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_unpaid_or_too_old_pix_is_not_given_back() {
+async fn an_unpaid_or_too_old_pix_is_not_refunded() {
     let server = TestServer::open().await;
     let charge = server.charge("PIX", Value::Null).await;
     let path = format!("/v3/payments/{}/refund", id(&charge));

@@ -192,7 +192,7 @@ fn cobv() -> Value {
 }
 
 #[tokio::test]
-async fn charges_answer_as_bacen_says() {
+async fn charges_answer_as_bacen_specifies() {
     let (spec, server) = (Spec::read(), TestServer::start().await);
     spec.check(("put", "/cob/{txid}"), &server.charge(TXID).await);
     let unnamed = server.call("POST", "/v2/cob", &cob("1.00")).await;
@@ -232,7 +232,7 @@ async fn charges_answer_as_bacen_says() {
 }
 
 #[tokio::test]
-async fn pix_and_returns_answer_as_bacen_says() {
+async fn pix_and_returns_answer_as_bacen_specifies() {
     let (spec, server) = (Spec::read(), TestServer::start().await);
     server.charge(TXID).await;
     let e2eid = server.pay(TXID).await;
@@ -255,7 +255,7 @@ async fn pix_and_returns_answer_as_bacen_says() {
 }
 
 #[tokio::test]
-async fn locations_and_webhooks_answer_as_bacen_says() {
+async fn locations_and_webhooks_answer_as_bacen_specifies() {
     let (spec, server) = (Spec::read(), TestServer::start().await);
     let location = server
         .call("POST", "/v2/loc", &json!({ "tipoCob": "cob" }))

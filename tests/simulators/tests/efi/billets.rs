@@ -160,7 +160,7 @@ async fn both_shapes_of_errors_name_the_field() {
         ("/customer/address/zipcode", json!("35400-000")),
         ("/configurations/days_to_write_off", json!(121)),
         ("/message", json!("a\nb\nc\nd\ne")),
-        ("/customer/email", json!("nobody")),
+        ("/customer/email", json!("no-email")),
         ("/customer/email", json!("maria@localhost")),
         ("/customer/name", json!("Maria")),
         ("/customer/phone_number", json!("00123456789")),

@@ -42,7 +42,7 @@ async fn certificates_are_refused_until_healed() {
 }
 
 #[tokio::test]
-async fn a_connection_that_stands_is_cut_when_certificates_are_refused() {
+async fn an_open_connection_is_cut_when_certificates_are_refused() {
     let server = TestServer::start().await;
     let authority = Certificate::from_pem(server.simulators.ca_pem.as_bytes()).unwrap();
     let pem = server.simulators.client_pem.as_bytes();

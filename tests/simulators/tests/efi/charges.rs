@@ -59,7 +59,7 @@ async fn a_txid_is_used_once() {
     let read = server.get(&format!("/v2/cob/{TXID}")).await;
     assert_eq!(
         read.body["valor"]["original"], "123.45",
-        "the first one stands"
+        "the first one remains"
     );
 }
 
@@ -272,7 +272,7 @@ async fn a_charge_without_its_location_cannot_be_paid_and_the_location_lives_on(
 }
 
 #[tokio::test]
-async fn small_charges_pay_themselves_when_the_clock_says_so() {
+async fn small_charges_pay_themselves_when_the_clock_reaches_their_time() {
     let server = TestServer::start().await;
     server.set(&json!({ "auto_pay_small_ms": 60_000 })).await;
     server

@@ -170,7 +170,7 @@ async fn each_gateway_has_a_page_and_the_index_links_it() {
             "{gateway}"
         );
     }
-    assert_eq!(page("/_sim/nobody").await.0, 404);
+    assert_eq!(page("/_sim/unknown").await.0, 404);
 }
 
 #[tokio::test]

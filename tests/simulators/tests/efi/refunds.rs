@@ -63,7 +63,7 @@ async fn returns_keep_their_rules() {
 }
 
 #[tokio::test]
-async fn after_ninety_days_nothing_is_given_back() {
+async fn after_ninety_days_nothing_is_refunded() {
     let mut server = TestServer::start().await;
     server.charge(TXID).await;
     let e2eid = server.pay(TXID).await;

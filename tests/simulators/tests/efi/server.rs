@@ -254,7 +254,7 @@ impl Receiver {
     pub(crate) async fn next(&self) -> ReceivedNotification {
         let mut reported = self.reported.lock().await;
         let next = tokio::time::timeout(PATIENCE, reported.recv()).await;
-        next.expect("told in time").expect("a receiver")
+        next.expect("received in time").expect("a receiver")
     }
 
     /// Returns true if no unread notification exists.

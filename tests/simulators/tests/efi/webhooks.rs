@@ -139,7 +139,7 @@ async fn extras_and_pix_without_a_txid_follow_the_configuration() {
     let reported = receiver.next().await.json();
     assert_eq!(
         reported["pix"][0]["txid"], TXID,
-        "the transfer was not told"
+        "the transfer was not sent"
     );
     assert!(reported["pix"][0].get("gnExtras").is_none());
     configure(true, true).await;

@@ -162,15 +162,15 @@ impl Stripe {
     }
 
     pub(crate) async fn act(&self, charge: &str, action: &str, how: Value) {
-        let (status, said) = self
+        let (status, body) = self
             .control(Method::POST, &format!("charges/{charge}/{action}"), &how)
             .await;
-        assert_eq!(status, 200, "{action}: {said}");
+        assert_eq!(status, 200, "{action}: {body}");
     }
 
     pub(crate) async fn behave(&self, behavior: Value) {
-        let (status, said) = self.control(Method::PUT, "behavior", &behavior).await;
-        assert_eq!(status, 200, "{said}");
+        let (status, body) = self.control(Method::PUT, "behavior", &behavior).await;
+        assert_eq!(status, 200, "{body}");
     }
 
     pub(crate) async fn advance(&self, seconds: i64) {
@@ -310,7 +310,7 @@ impl Listener {
     pub(crate) async fn receive(&mut self) -> (String, Bytes) {
         assert_eq!(self.serving.len(), 1);
         let reported = tokio::time::timeout(PATIENCE, self.reported.recv()).await;
-        let (headers, body) = reported.expect("nothing was told in time").unwrap();
+        let (headers, body) = reported.expect("nothing was received in time").unwrap();
         (
             headers["stripe-signature"].to_str().unwrap().to_owned(),
             body,

@@ -88,7 +88,7 @@ async fn a_request_that_was_refused_may_be_corrected_under_its_key() {
 }
 
 #[tokio::test]
-async fn a_500_is_kept_whether_or_not_it_had_an_effect() {
+async fn a_500_is_stored_whether_or_not_it_had_an_effect() {
     let stripe = Stripe::start().await;
     for (after_effect, made) in [(false, 0), (true, 1)] {
         stripe
@@ -110,7 +110,7 @@ async fn a_500_is_kept_whether_or_not_it_had_an_effect() {
 }
 
 #[tokio::test]
-async fn what_a_state_forbade_is_kept_too() {
+async fn what_a_state_forbade_is_stored_too() {
     let stripe = Stripe::start().await;
     let made = stripe.make("/v1/payment_intents", &PIX).await;
     stripe.act("o1", "pay", json!({})).await;
@@ -147,7 +147,7 @@ async fn a_key_in_use_is_a_conflict_and_the_first_request_goes_on() {
 }
 
 #[tokio::test]
-async fn a_request_whose_client_hung_up_happens_and_is_kept() {
+async fn a_request_whose_client_hung_up_happens_and_is_stored() {
     let stripe = Stripe::start().await;
     stripe.behave(json!({ "execution_ms": 300 })).await;
     let url = stripe.base.join("/v1/payment_intents").unwrap();

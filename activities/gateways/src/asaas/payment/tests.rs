@@ -120,7 +120,7 @@ fn an_unknown_status_is_an_unknown_outcome() {
 }
 
 #[test]
-fn a_pix_is_claimed_back_by_a_med_and_a_card_by_a_chargeback() {
+fn a_pix_is_disputed_by_a_med_and_a_card_by_a_chargeback() {
     for (billing_type, kind) in [
         ("PIX", dispute::DisputeKind::Med),
         ("CREDIT_CARD", dispute::DisputeKind::Chargeback),

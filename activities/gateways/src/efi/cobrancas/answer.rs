@@ -223,7 +223,7 @@ impl Charge {
             paid_at: money
                 .paid_at
                 .or(created_at)
-                .ok_or_else(|| unreadable("the charge does not tell when it was paid"))?,
+                .ok_or_else(|| unreadable("the charge has no time of payment"))?,
         })
     }
 }

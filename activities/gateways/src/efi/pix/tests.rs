@@ -58,7 +58,7 @@ fn one_body_may_hold_several_pix_and_what_is_sent_is_not_ours() {
 }
 
 #[test]
-fn the_test_of_a_registration_is_acknowledged_and_rubbish_kept_for_a_person() {
+fn the_test_of_a_registration_is_acknowledged_and_rubbish_stored_for_an_operator() {
     for empty in ["", "{}", r#"{"evento":"teste_webhook"}"#] {
         assert_eq!(
             notification::read(&body(empty)),

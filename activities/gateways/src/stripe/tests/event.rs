@@ -51,7 +51,7 @@ fn session(status: &str, payment: &str) -> Value {
 }
 
 #[test]
-fn an_intents_events_tell_how_it_stands() {
+fn an_intents_events_state_its_status() {
     use GatewayStatus::{Canceled, Expired, Paid, Pending};
     let mut expired = intent("pix", "requires_payment_method");
     expired["last_payment_error"] = json!({ "code": "payment_intent_payment_attempt_expired" });
@@ -137,7 +137,7 @@ fn a_pages_intent_proves_the_payment_and_does_not_pass_for_the_charge() {
 }
 
 #[test]
-fn a_pages_events_tell_how_it_stands() {
+fn a_pages_events_state_its_status() {
     use GatewayStatus::{Expired, Failed, Pending};
     let notice = one("checkout.session.completed", &session("complete", "paid"));
     assert_eq!(notice.means, NoticeKind::Hint);
@@ -172,7 +172,7 @@ fn a_pages_events_tell_how_it_stands() {
 }
 
 #[test]
-fn a_refunds_events_tell_the_refund() {
+fn a_refunds_events_state_the_refund() {
     for kind in [
         "refund.created",
         "refund.updated",
@@ -230,7 +230,7 @@ fn a_refunded_charge_is_asked_for_unless_it_holds_its_refunds() {
 }
 
 #[test]
-fn a_disputes_events_tell_the_dispute_by_its_payment() {
+fn a_disputes_events_name_the_dispute_by_its_payment() {
     for kind in [
         "created",
         "updated",

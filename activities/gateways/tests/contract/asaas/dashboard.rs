@@ -55,7 +55,7 @@ impl Dashboard {
         self.ask(Method::DELETE, &format!("/v3/webhooks/{id}"), None)
             .await;
         let mut again = webhook.clone();
-        again["authToken"] = json!("a token that somebody else typed");
+        again["authToken"] = json!("a token that an operator typed");
         self.ask(Method::POST, "/v3/webhooks", Some(again)).await;
     }
 

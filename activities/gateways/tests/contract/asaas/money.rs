@@ -73,7 +73,7 @@ async fn a_pix_is_in_the_balance_at_once() {
 }
 
 #[tokio::test]
-async fn the_same_refund_asked_for_twice_is_looked_for_and_gives_back_once() {
+async fn the_same_refund_requested_twice_is_searched_and_made_once() {
     for bench in [pix().await, card().await] {
         assert_eq!(bench.gateway.refund_idempotent_for(bench.kind()), None);
         paid(&bench).await;
@@ -87,7 +87,7 @@ async fn the_same_refund_asked_for_twice_is_looked_for_and_gives_back_once() {
 }
 
 #[tokio::test]
-async fn a_refund_that_waits_for_a_person_says_so_and_ends_as_the_person_decides() {
+async fn a_refund_that_waits_for_an_operator_is_pending_and_ends_as_the_operator_decides() {
     for (end, status) in [
         ("done", RefundStatus::Succeeded),
         ("cancelled", RefundStatus::Failed),

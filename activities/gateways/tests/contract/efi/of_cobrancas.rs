@@ -11,7 +11,7 @@ use crate::bench::{Bench, WITHIN, day_in};
 
 /// Efí stores no reference of a card's refund.
 #[tokio::test]
-async fn a_part_of_a_card_given_back_cannot_be_found_and_the_whole_can() {
+async fn a_partial_card_refund_cannot_be_found_and_a_full_one_can() {
     let bench = card().await;
     assert_eq!(bench.gateway.refund_idempotent_for(bench.kind()), None);
     bench.charged().await;

@@ -92,7 +92,7 @@ async fn a_refund_of_a_pix_that_came_before_is_caught_up() {
     assert_eq!(caught.len(), 1, "{caught:?}");
     assert_eq!(caught[0].reference.as_ref(), Some(reference));
     let NoticeKind::Refund(refund) = &caught[0].means else {
-        panic!("{caught:?} tells no refund")
+        panic!("{caught:?} contains no refund")
     };
     assert_eq!(refund.amount, 1_000);
 }
@@ -120,7 +120,7 @@ async fn what_is_of_the_account_is_denied_and_what_is_of_the_order_refused() {
 
 /// A `cob` has no status for its expiry, and our clock may be wrong by hours.
 #[tokio::test]
-async fn efis_clock_says_when_a_charge_is_over() {
+async fn efis_clock_decides_when_a_charge_is_over() {
     let bench = pix().await;
     bench.charged().await;
     assert_eq!(bench.found().await.status, GatewayStatus::Pending);

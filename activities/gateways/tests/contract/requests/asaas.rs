@@ -118,7 +118,7 @@ async fn cards_are_asked_for_as_asaas_documents() {
 }
 
 #[tokio::test]
-async fn an_account_is_looked_after_as_asaas_documents() {
+async fn an_account_is_maintained_as_asaas_documents() {
     let (environment, recorders) = Recorders::environment().await;
     let mut bench = open_in(environment, by_pix());
     kept! { bench:

@@ -103,7 +103,7 @@ const TOKEN: &str = "POST /oauth/token";
 const CLAIMS: &str = "GET /v2/gn/infracoes";
 
 #[tokio::test]
-async fn immediate_charges_are_asked_for_as_bacen_says() {
+async fn immediate_charges_are_requested_as_bacen_specifies() {
     let (mut bench, recorders) = open("/v2/cob/", None).await;
     kept! { bench:
         a_charge_is_created_and_shown,
@@ -135,7 +135,7 @@ async fn immediate_charges_are_asked_for_as_bacen_says() {
 }
 
 #[tokio::test]
-async fn charges_with_a_due_date_are_asked_for_as_bacen_says() {
+async fn charges_with_a_due_date_are_requested_as_bacen_specifies() {
     let due = DueDate {
         due_date: day_in(5),
         days_after_due: 10,
@@ -166,7 +166,7 @@ async fn charges_with_a_due_date_are_asked_for_as_bacen_says() {
 }
 
 #[tokio::test]
-async fn an_account_is_looked_after_as_bacen_says() {
+async fn an_account_is_maintained_as_bacen_specifies() {
     let (mut bench, recorders) = open("/v2/cob/", None).await;
     kept! { bench:
         a_missing_address_is_registered_again,

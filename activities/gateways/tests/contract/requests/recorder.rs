@@ -75,7 +75,7 @@ impl Recorder {
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.kept.lock().expect("nobody panicked").clone()
+        self.kept.lock().expect("no thread panicked").clone()
     }
 }
 

@@ -85,7 +85,7 @@ fn made(recorders: &Recorders) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn pix_is_asked_for_as_stripe_says() {
+async fn pix_is_requested_as_stripe_specifies() {
     let (environment, recorders) = Recorders::environment().await;
     let mut bench = open_in(environment, "loja", by_pix());
     kept! { bench:
@@ -118,7 +118,7 @@ async fn pix_is_asked_for_as_stripe_says() {
 }
 
 #[tokio::test]
-async fn boletos_are_asked_for_as_stripe_says() {
+async fn boletos_are_requested_as_stripe_specifies() {
     let (environment, recorders) = Recorders::environment().await;
     let mut bench = open_in(environment, "loja", by_boleto());
     kept! { bench:
@@ -138,7 +138,7 @@ async fn boletos_are_asked_for_as_stripe_says() {
 }
 
 #[tokio::test]
-async fn card_pages_are_asked_for_as_stripe_says() {
+async fn card_pages_are_requested_as_stripe_specifies() {
     let (environment, recorders) = Recorders::environment().await;
     let mut bench = open_in(environment, "loja", by_card());
     kept! { bench:
@@ -169,7 +169,7 @@ async fn card_pages_are_asked_for_as_stripe_says() {
 }
 
 #[tokio::test]
-async fn an_account_is_looked_after_as_stripe_says() {
+async fn an_account_is_maintained_as_stripe_specifies() {
     let (environment, recorders) = Recorders::environment().await;
     let mut bench = open_in(environment, "loja", by_pix());
     kept! { bench:

@@ -152,7 +152,10 @@ async fn accounts_share_connections() {
         ConnectInfo(peer): ConnectInfo<SocketAddr>,
         State(ports): State<Ports>,
     ) -> Json<Value> {
-        ports.lock().expect("nobody panicked").insert(peer.port());
+        ports
+            .lock()
+            .expect("no thread panicked")
+            .insert(peer.port());
         Json(json!({ "livemode": false, "id": "acct_1" }))
     }
     let ports = Ports::default();
@@ -173,7 +176,7 @@ async fn accounts_share_connections() {
         let gateway = gateways::open(&key, &endpoints).expect("a gateway");
         gateway.probe().await.expect("an account");
     }
-    assert_eq!(ports.lock().expect("nobody panicked").len(), 1);
+    assert_eq!(ports.lock().expect("no thread panicked").len(), 1);
 }
 
 /// Number of refunds of one charge: more than a call reads.
@@ -204,7 +207,7 @@ fn page_of_refunds(query: &str) -> Value {
 async fn a_list_that_one_call_cannot_read_is_read_by_the_next() {
     type Requests = Arc<Mutex<usize>>;
     async fn refunds(State(requests): State<Requests>, uri: Uri) -> Json<Value> {
-        *requests.lock().expect("nobody panicked") += 1;
+        *requests.lock().expect("no thread panicked") += 1;
         Json(page_of_refunds(uri.query().unwrap_or_default()))
     }
     let requests = Requests::default();
@@ -241,7 +244,7 @@ async fn a_list_that_one_call_cannot_read_is_read_by_the_next() {
     let found = gateway.find_refund(&order).await.expect("an answer");
     assert_eq!(found.map(|refund| refund.id), Some("re_1".to_owned()));
     // 102 pages, and one for the entries added between the calls
-    assert_eq!(*requests.lock().expect("nobody panicked"), 103);
+    assert_eq!(*requests.lock().expect("no thread panicked"), 103);
 }
 
 #[tokio::test]
@@ -374,7 +377,7 @@ async fn a_refund_may_fail_after_it_succeeded() {
 }
 
 #[tokio::test]
-async fn all_that_was_given_back_or_claimed_back_is_the_charges_status() {
+async fn all_that_was_refunded_or_disputed_is_the_charges_status() {
     let bench = card().await;
     payment(&bench).await;
     let order = bench.refund_order(None).await;

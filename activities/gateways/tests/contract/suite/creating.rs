@@ -246,7 +246,7 @@ pub(crate) async fn a_lasting_401_is_denied(bench: &Bench) {
     nothing_is_found_where_nothing_was_created(bench).await;
 }
 
-pub(crate) async fn errors_tell_nothing_of_the_payer(bench: &Bench) {
+pub(crate) async fn errors_contain_nothing_of_the_payer(bench: &Bench) {
     let fault = json!({ "times": 1, "status": 400 });
     bench.control.fault("status", bench.creates(), fault).await;
     let error = fails(bench).await;

@@ -49,7 +49,7 @@ pub(crate) async fn a_whole_refund_is_shown(bench: &Bench) {
     let order = bench.refund_order(None).await;
     refunded(bench, &order).await;
     let found = bench.found().await;
-    assert_eq!(found.payments.len(), 1, "the payment is still told");
+    assert_eq!(found.payments.len(), 1, "the payment is still reported");
     assert_eq!(found.refunds.len(), 1);
     let refund = &found.refunds[0];
     assert_eq!(

@@ -79,7 +79,7 @@ pub(crate) async fn a_payment_is_reported(bench: &Bench) {
             && !charge.payments.is_empty()
         {
             let ids: Vec<_> = charge.payments.iter().map(|payment| &payment.id).collect();
-            assert_eq!(ids, [&known[0].id], "one payment, whatever tells it");
+            assert_eq!(ids, [&known[0].id], "one payment, whatever reports it");
         }
     }
 }

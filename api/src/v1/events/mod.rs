@@ -1,0 +1,4 @@
+//! Events, for merchants that poll or that missed deliveries.
+
+pub(crate) mod get;
+pub(crate) mod list;

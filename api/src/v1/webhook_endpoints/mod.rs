@@ -1,0 +1,6 @@
+//! Webhook endpoints of merchants.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod list;
