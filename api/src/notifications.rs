@@ -37,8 +37,8 @@ pub(crate) async fn receive(
     let from = addresses::by_path_secret(&mut db, id, &address.secret).await?;
     let from = from.ok_or_else(|| Error::not_found("notification address"))?;
     drop(db);
-    let gateway = app.orchestrator.gateway(from.id).await?;
-    let known = app.orchestrator.registrations(&from).await?;
+    let gateway = app.orchestrator.activities.gateway(from.id).await?;
+    let known = app.orchestrator.activities.registrations(&from).await?;
     let received = Received {
         headers: pairs(&headers),
         body: body.to_vec(),

@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use activities::retry::client::ELSEWHERE_AFTER;
 use activities::{
-    Activities, Started, Starter, Subject, accepted::Held, charge::Preview, notifications::Ingested,
+    Activities, Started, Starter, Subject, accepted::Held, charge::Preview,
+    notifications::Ingested, retry::client::ELSEWHERE_AFTER,
 };
-use gateways::{Entries, Gateway, Registration};
+use gateways::Entries;
 use schemas::{
     charge::CreateCharge,
     gateway::Mode,
-    id::{ChargeId, ConnectionId, EndpointId, MerchantId, RefundId},
+    id::{ChargeId, MerchantId},
 };
-use store::{
-    StoreError, connections::Connection, deliveries::PendingDelivery,
-    notifications::NotificationSource,
-};
+use store::{StoreError, connections::Connection, notifications::NotificationSource};
 use tokio_util::task::TaskTracker;
 
 use crate::{WorkflowClient, pause};
@@ -72,11 +69,6 @@ impl Orchestrator {
         self.activities.preview(merchant, mode, request).await
     }
 
-    /// Returns the gateway client of a connection, to verify and read its notifications.
-    pub async fn gateway(&self, connection: ConnectionId) -> Result<Arc<dyn Gateway>, StoreError> {
-        self.activities.gateway(connection).await
-    }
-
     /// Wakes the charge's workflow, or starts it if it is closed or unknown. If Temporal is down, or neither answers nor accepts the wake,
     /// this process takes the step itself. Never fails, since the row is committed and the sweep finds it.
     pub async fn wake_charge(&self, merchant: MerchantId, charge: ChargeId) {
@@ -85,11 +77,6 @@ impl Orchestrator {
             metrics::counter!("wakes_without_temporal_total").increment(1);
             Box::pin(self.activities.advance_directly(charge)).await;
         }
-    }
-
-    /// Returns the secrets that verify a connection's notifications now.
-    pub async fn registrations(&self, from: &Connection) -> Result<Vec<Registration>, StoreError> {
-        self.activities.registrations(from).await
     }
 
     /// Counts a notification at a connection's own address that failed verification. After several of them the merchant is alerted, and our
@@ -128,22 +115,5 @@ impl Orchestrator {
             }
         });
         Ok(ingested)
-    }
-
-    /// Sends a committed refund: starts its workflow, or leaves it to the sweep while Temporal is down. Returns at once.
-    pub fn start_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
-        self.client
-            .wake_later(Subject::refund(merchant, charge, refund));
-    }
-
-    /// Starts the workflows of deliveries whose rows are committed. Returns at once.
-    pub fn start_deliveries(&self, due: Vec<PendingDelivery>) {
-        self.client.start_deliveries(due);
-    }
-
-    /// Wakes a deleted endpoint's workflow, which discards its waiting deliveries. Returns at once.
-    pub fn check_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) {
-        self.client
-            .wake_later(Subject::endpoint(merchant, endpoint));
     }
 }
