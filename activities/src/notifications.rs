@@ -16,18 +16,12 @@ use store::{
     },
 };
 
+use crate::retry::notification::{TOKEN_AGAIN_S, TOKEN_LEASE, TOKENS_ROUND};
 use crate::{Activities, alerts, delta, polling::spread};
 
-/// Pauses between tries to resolve a notification token, in seconds; afterwards it needs manual review. The gateway repeats the token
-/// meanwhile.
-const TOKEN_AGAIN_S: [u64; 6] = [2, 10, 60, 600, 3_600, 86_400];
 /// Maximum number of tokens in one claim; `TOKENS_AT_A_TIME` is the number that is fetched concurrently.
 const TOKENS: i64 = 50;
 const TOKENS_AT_A_TIME: usize = 8;
-/// Lease of a claimed token: longer than all tokens of a claim take. It is fetched again afterwards.
-const TOKEN_LEASE: Duration = Duration::from_mins(3);
-/// Time after which a round claims no further tokens.
-const TOKENS_ROUND: Duration = Duration::from_mins(1);
 
 /// Character that PostgreSQL cannot store, as a character and in JSON.
 const NUL: char = '\0';

@@ -1,7 +1,8 @@
 //! Relay from the outbox to Kafka: at least once, in order per key, by one relay at a time.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
+use crate::retry::relay::{ACK_TIMEOUT_MS, ADMIN_TIMEOUT, AWAY, IDLE};
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -18,13 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Maximum number of messages in flight.
 const BATCH: i64 = 500;
-/// Pause after an empty outbox.
-const IDLE: Duration = Duration::from_millis(200);
-/// Pause between tries while Kafka or the database is unavailable, and between tries to become the only relay.
-const AWAY: Duration = Duration::from_secs(2);
-/// Time that Kafka may take to acknowledge a message before the batch is retried, in milliseconds.
-const ACK_TIMEOUT_MS: &str = "10000";
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Address of Kafka and names of our topics there.
 #[derive(Clone, Debug)]

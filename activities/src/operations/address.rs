@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 use gateways::Subscription;
-use schemas::{connection::ConnectionStatus, id::ConnectionId, retry::Backoff};
+use schemas::{connection::ConnectionStatus, id::ConnectionId};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use store::{
@@ -19,16 +19,9 @@ use store::{
 };
 
 use super::{OperationError, Operator, OperatorAction};
+use crate::retry::address::{OVERLAP, REGISTER_AGAIN};
 use crate::{Activities, clients::GatewayClients, connection::address, delta, registration};
 
-/// Time that a former secret stays valid once the gateway has the new address: notifications in flight and repeated ones still arrive.
-const OVERLAP: TimeDelta = TimeDelta::days(14);
-/// Backoff between tries to register the new address.
-const REGISTER_AGAIN: Backoff = Backoff {
-    initial_ms: 60_000,
-    factor: 2,
-    max_ms: 3_600_000,
-};
 /// Maximum number of former secrets processed in one round.
 const PAGE: i64 = 20;
 

@@ -10,7 +10,7 @@ use crate::{
     Store, StoreError,
     error::from_json,
     payers,
-    vault::{EncryptionContext, VaultError},
+    vault::EncryptionContext,
 };
 
 /// Returns the encryption context of an attempt's sealed request.

@@ -153,7 +153,7 @@ async fn only_unfinished_attempts_of_unpaid_charges_keep_a_connection_payable() 
 // == notification addresses ==
 
 async fn is_known(db: &mut PgConnection, at: &Fixture, secret: &SecretString) -> bool {
-    let found = by_path_secret(db, at.connection.id, secret).await;
+    let found = by_path_secret(db, &at.store, at.connection.id, secret).await;
     found.expect("read").is_some()
 }
 
@@ -176,12 +176,12 @@ async fn a_path_secret_is_valid_for_its_own_connection_only() {
     let secret = newest(&at).await;
     let mut db = at.db().await;
     assert!(is_known(&mut db, &at, &secret).await);
-    let found = by_path_secret(&mut db, other.id, &secret)
+    let found = by_path_secret(&mut db, &at.store, other.id, &secret)
         .await
         .expect("read");
     assert!(found.is_none());
     let unknown = ConnectionId(crate::new_id());
-    let found = by_path_secret(&mut db, unknown, &secret)
+    let found = by_path_secret(&mut db, &at.store, unknown, &secret)
         .await
         .expect("read");
     assert!(found.is_none());

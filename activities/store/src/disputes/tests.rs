@@ -1,5 +1,8 @@
 use super::*;
-use crate::testing::{Fixture, texts};
+use crate::{
+    charges,
+    testing::{Fixture, texts},
+};
 
 fn new<'a>(
     at: &Fixture,
@@ -153,11 +156,20 @@ async fn the_events_of_a_dispute_are_numbered_without_a_gap() {
         .await
         .expect("inserted");
     let mut row = of_charge(&mut tx, of.0).await.expect("read").remove(0);
-    append_event(&mut tx, &mut row).await.expect("an event");
+    let mut charge = charges::lock(&mut tx, &at.store, of.0)
+        .await
+        .expect("read")
+        .expect("a charge");
+    append_event(&mut tx, &mut charge, &mut row)
+        .await
+        .expect("an event");
     transition(&mut tx, &mut row, DisputeStatus::Won)
         .await
         .expect("done");
-    append_event(&mut tx, &mut row).await.expect("an event");
+    append_event(&mut tx, &mut charge, &mut row)
+        .await
+        .expect("an event");
+    charges::save(&mut tx, &mut charge).await.expect("saved");
     let events = texts(&mut tx, "select sequence || ' ' || type || ' ' || (data ->> 'status') from events order by sequence").await;
     assert_eq!(
         events,

@@ -58,6 +58,7 @@ async fn handle_all(at: &Fixture, charge: ChargeId) {
     for fact in observations::unhandled(&mut db, charge)
         .await
         .expect("read")
+        .observations
     {
         observations::handled(&mut db, &fact)
             .await

@@ -18,7 +18,8 @@ async fn facts(at: &Fixture, count: u32) -> ChargeId {
 }
 
 async fn open(at: &Fixture, charge: ChargeId) -> Vec<Observation> {
-    unhandled(&mut *at.db().await, charge).await.expect("read")
+    let found = unhandled(&mut *at.db().await, charge).await.expect("read");
+    found.observations
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,12 +111,12 @@ impl Fixture {
         let mut tx = self.begin().await;
         let payer = json!({ "name": "Maria", "document": document });
         let payer = serde_json::from_value(payer).expect("a payer");
-        let (payer, _) = payers::upsert(&mut tx, &self.store, self.merchant, Mode::Test, &payer)
+        let payer = payers::upsert(&mut tx, &self.store, self.merchant, Mode::Test, &payer)
             .await
             .expect("a payer");
         let (charge, attempt) = (ChargeId(crate::new_id()), AttemptId(crate::new_id()));
         let (c, a, m) = (charge.uuid(), attempt.uuid(), self.merchant.uuid());
-        let (p, g) = (payer.uuid(), self.connection.id.uuid());
+        let (p, g) = (payer.id.uuid(), self.connection.id.uuid());
         let sql = format!(
             "insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, status, expires_at,
                                   created_at)
