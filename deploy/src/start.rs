@@ -53,7 +53,7 @@ pub(crate) struct Work {
 /// Services that activities use.
 pub(crate) struct Services<'a> {
     pub(crate) store: &'a Store,
-    pub(crate) temporal: &'a Temporal,
+    pub(crate) temporal: &'a WorkflowClient,
     pub(crate) tracker: &'a TaskTracker,
 }
 
