@@ -59,6 +59,7 @@ impl Case {
 
     async fn append_event(&self, db: &mut PgConnection, kind: &str, subject: Uuid, data: &Value) {
         let new = events::NewEvent {
+            id: crate::new_id(),
             merchant: self.connection.merchant,
             mode: Mode::Test,
             kind: kind.parse().expect("an event's type"),
@@ -72,7 +73,7 @@ impl Case {
             sequence: 1,
             data: data.clone(),
         };
-        events::append(db, &new).await.expect("an event");
+        events::append(db, new).await.expect("an event");
     }
 
     /// Inserts a refund of the charge.
@@ -205,9 +206,12 @@ async fn a_refund_that_fails_after_the_erasure_stores_no_message() {
         .await
         .expect("read")
         .expect("a refund");
-    refunds::append_event(&mut tx, &mut row)
+    let charge = charges::lock(&mut tx, &case.store, case.charge).await;
+    let mut charge = charge.expect("locked").expect("a charge");
+    refunds::append_event(&mut tx, &mut charge, &mut row)
         .await
         .expect("an event");
+    charges::save(&mut tx, &mut charge).await.expect("saved");
     tx.commit().await.expect("committed");
     assert_eq!(case.columns_with_traces().await, BTreeSet::new());
     let failure = row.failure.expect("a failure");
@@ -225,7 +229,7 @@ async fn an_erasure_leaves_the_messages_of_other_payers() {
     let mut tx = case.begin().await;
     let other = json!({ "name": "Ana", "document": "11144477735" });
     let other = serde_json::from_value(other).expect("a payer");
-    let (other, _) = upsert(
+    let other = upsert(
         &mut tx,
         &case.store,
         case.connection.merchant,
@@ -234,7 +238,7 @@ async fn an_erasure_leaves_the_messages_of_other_payers() {
     )
     .await
     .expect("a payer");
-    erase::erase(&mut tx, other).await.expect("erased");
+    erase::erase(&mut tx, other.id).await.expect("erased");
     tx.commit().await.expect("committed");
     assert_eq!(case.columns_with_traces().await, before);
 }
