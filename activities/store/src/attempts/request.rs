@@ -6,12 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::{
-    Store, StoreError,
-    error::from_json,
-    payers,
-    vault::EncryptionContext,
-};
+use crate::{Store, StoreError, error::from_json, payers, vault::EncryptionContext};
 
 /// Returns the encryption context of an attempt's sealed request.
 pub(crate) fn request_context(merchant: Uuid, attempt: Uuid) -> EncryptionContext {

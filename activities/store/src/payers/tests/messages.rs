@@ -206,10 +206,8 @@ async fn a_refund_that_fails_after_the_erasure_stores_no_message() {
         .await
         .expect("read")
         .expect("a refund");
-    let mut charge = charges::lock(&mut tx, &case.store, case.charge)
-        .await
-        .expect("read")
-        .expect("a charge");
+    let charge = charges::lock(&mut tx, &case.store, case.charge).await;
+    let mut charge = charge.expect("locked").expect("a charge");
     refunds::append_event(&mut tx, &mut charge, &mut row)
         .await
         .expect("an event");
