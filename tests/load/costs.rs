@@ -147,9 +147,10 @@ impl Counted {
     /// Returns the statements, most frequent first.
     fn details(&self, name: &str) -> String {
         let statements = shown(&self.by_statement).into_iter();
-        let statements: String = statements
+        let statements: Vec<_> = statements
             .map(|(text, n)| format!("{n:6.2}  {text}\n"))
             .collect();
+        let statements = statements.concat();
         format!("{name}:\n\n```\n{statements}```\n\n")
     }
 }

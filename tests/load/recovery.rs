@@ -84,7 +84,7 @@ pub(crate) async fn run(arguments: &Arguments, bench: &Bench, rows: u32) -> anyh
     };
     write(
         &arguments.output,
-        &recovered.report(poisoned(&mut db).await?)?,
+        &recovered.report(&poisoned(&mut db).await?)?,
     )
 }
 
@@ -103,7 +103,7 @@ struct Recovered {
 }
 
 impl Recovered {
-    fn report(&self, poisoned: Value) -> anyhow::Result<Value> {
+    fn report(&self, poisoned: &Value) -> anyhow::Result<Value> {
         let rows = f64::from(i32::try_from(rows_of(&self.total))?);
         let per_s = rows / self.took.saturating_sub(self.first_after).as_secs_f64();
         let emptied: Vec<_> = self.emptied.iter().map(Duration::as_secs_f64).collect();
