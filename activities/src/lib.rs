@@ -28,6 +28,8 @@ pub mod relay;
 pub mod step;
 pub mod sweep;
 pub mod temporal;
+#[cfg(test)]
+mod testing;
 
 use accepted::Accepted;
 use bulkhead::Bulkhead;

@@ -299,6 +299,9 @@ async fn alert(
 }
 
 #[cfg(test)]
+mod entries;
+
+#[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
