@@ -26,6 +26,8 @@ pub mod retry;
 pub mod starter;
 pub mod step;
 pub mod sweep;
+#[cfg(test)]
+mod testing;
 
 use accepted::Accepted;
 use bulkhead::Bulkhead;

@@ -293,6 +293,9 @@ async fn alert(
 }
 
 #[cfg(test)]
+mod entries;
+
+#[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 

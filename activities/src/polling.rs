@@ -336,6 +336,9 @@ fn kinds() -> Vec<FeedKind> {
 }
 
 #[cfg(test)]
+mod lists;
+
+#[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 

@@ -333,3 +333,6 @@ fn refused(error: &GatewayError) -> gateways::CheckReport {
         lost: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

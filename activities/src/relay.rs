@@ -119,14 +119,18 @@ impl Relay {
         let messages = outbox::oldest(db, BATCH).await?;
         let mut sent = Vec::with_capacity(messages.len());
         for message in &messages {
-            sent.push((message, self.send(message)?));
+            sent.push((message, self.send(message)));
         }
         let (mut acknowledged, mut failed_keys, mut failure) = (Vec::new(), HashSet::new(), None);
         for (message, delivery) in sent {
-            let outcome = delivery
-                .await
-                .map_err(|_| KafkaError::Canceled)
-                .and_then(|sent| sent.map_err(|(error, _)| error));
+            // a message that Kafka's client refuses delays those of its own key only
+            let outcome = match delivery {
+                Ok(delivery) => delivery
+                    .await
+                    .map_err(|_| KafkaError::Canceled)
+                    .and_then(|sent| sent.map_err(|(error, _)| error)),
+                Err(error) => Err(error),
+            };
             // messages that follow a failed one under its key are sent again after it
             match outcome {
                 Ok(_) if !failed_keys.contains(message.key.as_str()) => {
@@ -207,3 +211,6 @@ pub fn topics() -> [Topic; 3] {
         Topic::ChargeEvents,
     ]
 }
+
+#[cfg(test)]
+mod tests;

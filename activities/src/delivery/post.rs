@@ -132,3 +132,6 @@ fn what_happened(error: &reqwest::Error) -> &'static str {
         "broken"
     }
 }
+
+#[cfg(test)]
+mod tests;
