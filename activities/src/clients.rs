@@ -93,7 +93,8 @@ impl GatewayClients {
                 wrong.first().map_or("", |e| e.param.as_str()),
             )
         })?;
-        gateways::open(&credentials, self.endpoints(mode))
+        credentials
+            .open(self.endpoints(mode))
             .map_err(|why| StoreError::corrupt("gateway_credentials", why))
     }
 }

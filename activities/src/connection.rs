@@ -1,11 +1,10 @@
 //! Connections: a merchant's account at a gateway is checked, stored and routed, and our notification address is registered there.
 
-use gateways::{Account, GatewayError, Subscription};
+use gateways::{Account, GATEWAYS, GatewayError, Subscription, Unregister, descriptor, is_default};
 use schemas::{
     connection::ConnectionStatus,
     gateway::{GatewayKind, Mode},
     id::{ConnectionId, MerchantId},
-    payment_method::PaymentMethodKind,
     problem::FieldError,
 };
 use secrecy::ExposeSecret;
@@ -16,7 +15,6 @@ use store::{
     merchants,
     policies::{self, Change},
 };
-use strum::IntoEnumIterator;
 use url::Url;
 
 use crate::{clients::GatewayClients, registration::register};
@@ -75,7 +73,7 @@ pub async fn add(
 ) -> Result<Added, AddError> {
     let credentials = gateways::read_credentials(new.gateway, new.credentials.clone())
         .map_err(AddError::Credentials)?;
-    let gateway = gateways::open(&credentials, clients.endpoints(new.mode))?;
+    let gateway = credentials.open(clients.endpoints(new.mode))?;
     let account = gateway.probe().await?;
     check_mode(&account, new.mode)?;
     let (id, secret) = insert(store, new, &account).await?;
@@ -142,7 +140,14 @@ pub async fn archive(
         .transpose()
         .map_err(|why| StoreError::corrupt("former_address_sealed", why))?;
     let ours = address(&clients.notifications, id, secret.expose_secret());
-    let deregistered = gateway.unsubscribe(&ours, former.as_ref()).await;
+    let deregistered = gateway
+        .unregister(
+            &ours,
+            Unregister::All {
+                restore: former.as_ref(),
+            },
+        )
+        .await;
     Ok(Archived {
         deregistered: deregistered.map_err(|error| error.to_string()),
     })
@@ -154,10 +159,8 @@ async fn insert(
     account: &Account,
 ) -> Result<(ConnectionId, secrecy::SecretString), AddError> {
     let id = ConnectionId(store::new_id());
-    let mut apis: Vec<_> = PaymentMethodKind::iter()
-        .map(|method| new.gateway.api(method))
-        .collect();
-    apis.dedup();
+    let gateway = descriptor(new.gateway);
+    let apis: Vec<_> = gateway.apis.iter().map(|api| api.api).collect();
     let mut tx = store.begin().await.map_err(StoreError::from)?;
     if merchants::find(&mut tx, new.merchant).await?.is_none() {
         return Err(AddError::NoMerchant);
@@ -188,12 +191,13 @@ async fn insert(
             AddError::Store(error)
         }
     })?;
-    for method in PaymentMethodKind::iter() {
+    for method in gateway.methods {
         let change = Change {
             author: "connection add",
             reason: "a new connection goes last",
         };
-        policies::append(&mut tx, (new.merchant, new.mode, method), id, change).await?;
+        policies::append(&mut tx, (new.merchant, new.mode, method.kind), id, change)
+        .await?;
     }
     tx.commit().await.map_err(StoreError::from)?;
     Ok((id, secret))

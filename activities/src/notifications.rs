@@ -124,7 +124,7 @@ impl Activities {
         };
         let gateway = self.clients.open(&mut db, body.connection).await?;
         drop(db);
-        let read = gateway.reread(&body.body);
+        let read = gateway.parse(&body.body);
         let source = NotificationSource::Again(body.id);
         let ingested = self.ingest(&from, source, read).await?;
         if !ingested.is_unreadable {
@@ -180,7 +180,7 @@ impl Activities {
         };
         let gateway = self.clients.open(&mut db, token.connection).await?;
         drop(db);
-        match gateway.fetch(&token.token).await {
+        match gateway.resolve(&token.token).await {
             Ok(read) => {
                 let ingested = self.ingest(&from, NotificationSource::Listed, read).await?;
                 let mut db = self.store.pool.acquire().await?;

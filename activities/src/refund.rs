@@ -28,7 +28,7 @@ use crate::{
 const CALL: Duration = Duration::from_secs(15);
 /// Time that a refund waits for a slot among the calls in flight.
 const QUEUE_FOR: Duration = Duration::from_secs(5);
-/// Time that a refund made in the gateway's panel may be pending there before it needs manual review.
+/// Time that a refund made in the gateway's dashboard may be pending there before it needs manual review.
 const SYNC_FOR: Duration = Duration::from_hours(30 * 24);
 /// Time until the deadline beyond the call: for the read before it and for writing its outcome.
 const SLACK: Duration = Duration::from_secs(15);
@@ -42,7 +42,7 @@ enum RefundMode {
     Again,
     /// It was sent: only look it up.
     Search,
-    /// The gateway reported it, made in its panel: read the charge that it belongs to.
+    /// The gateway reported it, made in its dashboard: read the charge that it belongs to.
     Sync,
 }
 
@@ -101,7 +101,7 @@ impl Activities {
             .map(Progress::changed)
     }
 
-    /// Syncs a refund that was made in the gateway's panel: applies the gateway's state of its charge until the refund has ended.
+    /// Syncs a refund that was made in the gateway's dashboard: applies the gateway's state of its charge until the refund has ended.
     async fn sync_refund(&self, call: &RefundCall) -> Result<Step, StoreError> {
         let found = call.gateway.find(&call.charge_order).await;
         let mut tx = self.store.begin().await?;
@@ -223,7 +223,7 @@ impl Activities {
             _ if row.origin == RefundOrigin::Gateway => RefundMode::Sync,
             None => RefundMode::First,
             Some(_) if row.gateway_refund_id.is_some() => RefundMode::Search,
-            Some(sent) => match gateway.refund_idempotent_for(order.method) {
+            Some(sent) => match gateway.capabilities(order.method).refund_idempotent_for {
                 Some(window) if until(charge.now, sent) < window => RefundMode::Again,
                 _ => RefundMode::Search,
             },

@@ -1,14 +1,15 @@
 //! Configuration: environment variables only, all of them here. Each field is the variable of its name in upper case after `ORCHESTRATOR_`.
 //! A missing or invalid variable stops the start, and the error names it.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
 
 use activities::{PauseTiming, Timing, relay::KafkaConfig};
 use gateways::Endpoints;
-use schemas::retry::DeliverySchedule;
+use schemas::{gateway::GatewayApi, retry::DeliverySchedule};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use store::vault::{DataKey, VaultError};
+use strum::IntoEnumIterator;
 use url::Url;
 use workflows::{Queues, TemporalConfig, setup::Intervals, worker::Sizes};
 
@@ -112,16 +113,11 @@ pub struct Config {
     /// Interval of the probes of a paused webhook endpoint, in seconds. Default 600.
     pub endpoint_probe_every_s: Option<u64>,
 
-    /// URL of Efí's API Pix in test mode. Default: its homologation environment.
-    pub test_efi_pix_url: Option<Url>,
-    /// URL of Efí's API Cobranças in test mode. Default: its homologation environment.
-    pub test_efi_cobrancas_url: Option<Url>,
     /// Additional certificate authority (PEM file) to trust for Efí in test mode, such as a simulator's. None by default.
     pub test_efi_ca_file: Option<PathBuf>,
-    /// URL of Stripe in test mode. Default: Stripe's API.
-    pub test_stripe_url: Option<Url>,
-    /// URL of Asaas in test mode. Default: its sandbox.
-    pub test_asaas_url: Option<Url>,
+    /// URLs of gateway APIs in test mode, each from `ORCHESTRATOR_TEST_<API>_URL` (`EFI_PIX`, `STRIPE`…). Default: the gateway's sandbox.
+    #[serde(skip)]
+    pub test_urls: BTreeMap<GatewayApi, Url>,
 
     /// Log filter, in the syntax of `tracing`. Default `info`.
     #[serde(default = "default_log")]
@@ -143,14 +139,23 @@ pub enum LogFormat {
 impl Config {
     /// Reads the environment.
     pub fn from_env() -> Result<Self, ConfigError> {
-        envy::prefixed(PREFIX)
+        let mut config: Self = envy::prefixed(PREFIX)
             .from_env()
             .map_err(|error| match error {
                 envy::Error::MissingValue(field) => {
                     ConfigError::Missing(format!("{PREFIX}{}", field.to_uppercase()))
                 }
                 envy::Error::Custom(what) => ConfigError::Invalid(what),
-            })
+            })?;
+        for api in GatewayApi::iter() {
+            let name = format!("{PREFIX}TEST_{}_URL", api.as_ref().to_uppercase());
+            if let Ok(text) = std::env::var(&name) {
+                let url = Url::parse(&text)
+                    .map_err(|why| ConfigError::Invalid(format!("{name}: {why}")))?;
+                config.test_urls.insert(api, url);
+            }
+        }
+        Ok(config)
     }
 
     /// Returns the master key.
@@ -180,17 +185,10 @@ impl Config {
     }
 
     pub(crate) fn test_endpoints(&self) -> Endpoints {
-        let sandbox = Endpoints::sandbox();
-        Endpoints {
-            efi_pix: self.test_efi_pix_url.clone().unwrap_or(sandbox.efi_pix),
-            efi_cobrancas: self
-                .test_efi_cobrancas_url
-                .clone()
-                .unwrap_or(sandbox.efi_cobrancas),
-            stripe: self.test_stripe_url.clone().unwrap_or(sandbox.stripe),
-            asaas: self.test_asaas_url.clone().unwrap_or(sandbox.asaas),
-            efi_ca_file: self.test_efi_ca_file.clone(),
-        }
+        let mut endpoints = Endpoints::sandbox();
+        endpoints.urls.extend(self.test_urls.clone());
+        endpoints.ca_file.clone_from(&self.test_efi_ca_file);
+        endpoints
     }
 
     pub(crate) fn answer_within(&self) -> Duration {

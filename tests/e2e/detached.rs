@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use activities::Timing;
 use orchestrator::{Config, Role, Running, start};
-use schemas::{gateway::GatewayKind, id::ChargeId};
+use schemas::{
+    gateway::{GatewayApi, GatewayKind},
+    id::ChargeId,
+};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tests::{Api, Options, Stack, api::pix, bench::rows, eventually, stack::brisk};
@@ -62,14 +65,10 @@ fn client_of(running: &Running, stack: &Stack) -> Api {
 
 /// Makes the gateway create the charge and delay its answer.
 async fn answers_after(stack: &Stack, gateway: GatewayKind, delay_ms: u64) {
-    let path = match gateway {
-        GatewayKind::Efi => "/v2/cob",
-        GatewayKind::Stripe => "/v1/payment_intents",
-        GatewayKind::Asaas => "/v3/payments",
-    };
-    let method = match gateway {
-        GatewayKind::Efi => "PUT",
-        GatewayKind::Stripe | GatewayKind::Asaas => "POST",
+    let (method, path) = match gateway {
+        GatewayKind::Efi => ("PUT", "/v2/cob"),
+        GatewayKind::Stripe => ("POST", "/v1/payment_intents"),
+        _ => ("POST", "/v3/payments"),
     };
     let slow = json!({ "kind": "delay", "delay_ms": delay_ms, "after": true, "method": method, "path": path, "times": 1 });
     stack.simulator(gateway).fault(slow).await;
@@ -138,7 +137,11 @@ impl Child {
     async fn start(stack: &Stack) -> (Self, Api) {
         let config = &stack.config;
         let file = std::env::temp_dir().join(format!("{}.address", config.task_queue_prefix));
-        let text = |url: &Option<Url>| url.as_ref().map(Url::to_string).unwrap_or_default();
+        let url = |(api, url): (&GatewayApi, &Url)| {
+            let name = format!("ORCHESTRATOR_TEST_{}_URL", api.as_ref().to_uppercase());
+            (name, url.to_string())
+        };
+        let urls: Vec<_> = config.test_urls.iter().map(url).collect();
         let authority = config.test_efi_ca_file.clone().unwrap_or_default();
         let child = std::process::Command::new(std::env::current_exe().expect("this binary"))
             .args(["--exact", "detached::a_process_of_its_own", "--nocapture"])
@@ -156,20 +159,8 @@ impl Child {
             .env("ORCHESTRATOR_API_PORT", "0")
             .env("ORCHESTRATOR_METRICS_PORT", "0")
             .env("ORCHESTRATOR_ALLOW_PRIVATE_WEBHOOKS", "true")
-            .env(
-                "ORCHESTRATOR_TEST_EFI_PIX_URL",
-                text(&config.test_efi_pix_url),
-            )
-            .env(
-                "ORCHESTRATOR_TEST_EFI_COBRANCAS_URL",
-                text(&config.test_efi_cobrancas_url),
-            )
             .env("ORCHESTRATOR_TEST_EFI_CA_FILE", authority)
-            .env(
-                "ORCHESTRATOR_TEST_STRIPE_URL",
-                text(&config.test_stripe_url),
-            )
-            .env("ORCHESTRATOR_TEST_ASAAS_URL", text(&config.test_asaas_url))
+            .envs(urls)
             .stdout(std::process::Stdio::null())
             .spawn();
         let child = Self(child.expect("a process"));

@@ -1,7 +1,7 @@
 //! Applies a gateway's state to a charge. Idempotent and independent of order: only transitions that the state tables allow take effect.
 
-use gateways::{GatewayCharge, GatewayPayment, GatewayStatus};
-use schemas::{attempt::AttemptState, charge::ChargeStatus, event, fee, id::AttemptId};
+use gateways::{FeeEstimate, GatewayCharge, GatewayPayment, GatewayStatus};
+use schemas::{attempt::AttemptState, charge::ChargeStatus, event, id::AttemptId};
 use store::{
     PgConnection, StoreError,
     attempts::{self, AttemptOutcome},
@@ -173,8 +173,12 @@ async fn receive(
     let Some(attempt) = of(db, charge, id).await? else {
         return Ok(());
     };
-    let priced = (attempt.gateway, payment.method);
-    let parts = payment.installments.unwrap_or(1);
+    let estimate = FeeEstimate {
+        gateway: attempt.gateway,
+        method: payment.method,
+        amount: payment.amount,
+        installments: payment.installments.unwrap_or(1),
+    };
     let new = payments::NewPayment {
         merchant: charge.merchant,
         mode: charge.mode,
@@ -188,7 +192,7 @@ async fn receive(
         method: payment.method,
         fee: payment.fee,
         net: payment.net,
-        estimated_fee: fee::estimate(&charge.settings.prices, priced, payment.amount, parts),
+        estimated_fee: estimate.fee(&charge.settings.prices),
         installments: payment.installments.map(i32::from),
         settles_on: payment.settles_on,
         settled_on: payment.settled_on,

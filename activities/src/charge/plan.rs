@@ -165,8 +165,14 @@ impl Activities {
         order: &ChargeRequest,
         earlier: &[attempts::AttemptRow],
     ) -> Result<Routed, StoreError> {
-        let (version, connections) =
-            breakers::candidates(db, charge.merchant, charge.mode, charge.method).await?;
+        let (version, connections) = breakers::candidates(
+            db,
+            charge.merchant,
+            charge.mode,
+            charge.method,
+            gateways::api,
+        )
+        .await?;
         let mut gateways = Vec::with_capacity(connections.len());
         let mut candidates = Vec::with_capacity(connections.len());
         for found in &connections {
@@ -179,7 +185,7 @@ impl Activities {
                 gateway: found.gateway,
                 status_active: found.status == connection::ConnectionStatus::Active,
                 breaker: found.breaker.clone(),
-                unmet: gateway.accepts(order).err().unwrap_or_default(),
+                unmet: (gateway.descriptor().unmet)(order),
                 tried: earlier.iter().any(|a| a.connection == found.connection),
             });
             gateways.push(gateway);
@@ -284,7 +290,10 @@ impl Activities {
         let found = routed.of(call.connection).ok_or_else(lost)?;
         call.order.reference = call.attempt.reference();
         call.order.customer = charges::payer_at(db, charge.payer, found.connection).await?;
-        if found.api == GatewayApi::EfiCobrancas {
+        if gateways::descriptor(found.gateway)
+            .capabilities(charge.method)
+            .notified_per_charge
+        {
             let secret =
                 connections::addresses::path_secret(db, &self.store, found.connection).await?;
             let base = &self.clients.notifications;

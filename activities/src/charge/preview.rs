@@ -34,8 +34,14 @@ impl Activities {
         request: &CreateCharge,
     ) -> Result<Preview, StoreError> {
         let mut db = self.store.pool.acquire().await?;
-        let (_, connections) =
-            breakers::candidates(&mut db, merchant, mode, request.payment_method.kind()).await?;
+        let (_, connections) = breakers::candidates(
+            &mut db,
+            merchant,
+            mode,
+            request.payment_method.kind(),
+            gateways::api,
+        )
+        .await?;
         let now = match request.payment_method.life() {
             // no requirement depends on the start of such a lifetime
             Lifetime::Seconds(_) => Instant::UNIX_EPOCH,
@@ -44,16 +50,12 @@ impl Activities {
         let order = imagined(request, now);
         let mut candidates = Vec::with_capacity(connections.len());
         for found in connections {
-            let gateway = self
-                .clients
-                .open_version(&mut db, found.connection, found.credential_version)
-                .await?;
             candidates.push(RouteCandidate {
                 connection: found.connection,
                 gateway: found.gateway,
                 status_active: found.status == ConnectionStatus::Active,
                 breaker: found.breaker,
-                unmet: gateway.accepts(&order).err().unwrap_or_default(),
+                unmet: (gateways::descriptor(found.gateway).unmet)(&order),
                 tried: false,
             });
         }

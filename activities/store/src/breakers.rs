@@ -34,12 +34,14 @@ pub struct BreakerCandidate {
     pub credential_version: i32,
 }
 
-/// Returns the active policy's version and its connections in order, in one round trip.
+/// Returns the active policy's version and its connections in order, in one round trip. `api_of` returns the gateway API that serves a
+/// method.
 pub async fn candidates(
     db: &mut PgConnection,
     merchant: MerchantId,
     mode: Mode,
     method: PaymentMethodKind,
+    api_of: fn(GatewayKind, PaymentMethodKind) -> Option<GatewayApi>,
 ) -> Result<(i32, Vec<BreakerCandidate>), StoreError> {
     let rows = sqlx::query!(
         r#"select p.version, c.id, c.gateway, c.status, b.api, b.state, b.openings, b.opened_at, b.open_until,
@@ -62,7 +64,7 @@ pub async fn candidates(
     for row in rows {
         let gateway: GatewayKind = parse("gateway_connections.gateway", &row.gateway)?;
         let api: GatewayApi = parse("circuit_breakers.api", &row.api)?;
-        if gateway.api(method) != api {
+        if api_of(gateway, method) != Some(api) {
             continue;
         }
         let columns = Columns {
