@@ -11,7 +11,8 @@ use url::form_urlencoded;
 use crate::{
     GatewayError,
     http::{Answer, Deadline, Effect},
-    stripe::Stripe,
+    outside,
+    stripe::{Stripe, errors},
 };
 
 /// API version of our requests and answers.
@@ -89,16 +90,17 @@ impl Stripe {
         query: &[(&str, String)],
         deadline: Deadline,
     ) -> Result<Vec<T>, GatewayError> {
-        let mut reading = self.listings.resume(path, query);
+        let mut reading = self.listings.resume(path, query, outside::instant());
         if let Some(newest) = reading.newest() {
             // entries that were added since the earlier call
             let mut query = query.to_vec();
             query.push(("ending_before", newest));
-            let page: Page<Value> = self.page(path, &query, deadline).await?;
-            if page.has_more {
-                reading.restart();
-            } else {
-                reading.add_newer(page.data);
+            match self.page::<Value>(path, &query, deadline).await {
+                Ok(page) if !page.has_more => reading.add_newer(page.data),
+                // there are too many new ones, or the newest that was read is gone
+                Ok(_) => reading.restart(outside::instant()),
+                Err(error) if error.code == errors::ABSENT => reading.restart(outside::instant()),
+                Err(error) => return Err(error),
             }
         }
         for _ in 0..MAX_LIST_PAGES {
