@@ -1,18 +1,27 @@
 //! Addresses of the gateways: platform configuration, never a merchant's input.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use schemas::{attempt::ErrorClass, gateway::GatewayApi};
 use url::Url;
 
-use crate::{GATEWAYS, GatewayError, descriptor::ApiDescriptor};
+use crate::{GATEWAYS, GatewayError, Storage, descriptor::ApiDescriptor};
 
 /// Base URLs for one mode, without a trailing slash.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Endpoints {
     pub urls: BTreeMap<GatewayApi, Url>,
     /// Additional certificate authority (PEM file) to trust for gateways with client certificates: a simulator's.
     pub ca_file: Option<PathBuf>,
+    /// Storage of gateways that have no server. `None`: they are not available in this mode.
+    pub storage: Option<Arc<dyn Storage>>,
+}
+
+impl fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Endpoints");
+        fields.field("urls", &self.urls).finish_non_exhaustive()
+    }
 }
 
 impl Endpoints {
@@ -32,7 +41,16 @@ impl Endpoints {
         Self {
             urls: urls.collect(),
             ca_file: None,
+            storage: None,
         }
+    }
+
+    /// Returns the storage of a gateway without a server. Without one, the gateway is not available in this mode.
+    pub(crate) fn storage(&self) -> Result<Arc<dyn Storage>, GatewayError> {
+        self.storage.clone().ok_or_else(|| {
+            let why = "the gateway exists in test mode only";
+            GatewayError::new(ErrorClass::Denied, "test_mode_only", why)
+        })
     }
 
     /// Returns the base URL of an API. An API without one is not available in this mode.

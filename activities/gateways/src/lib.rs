@@ -23,6 +23,7 @@ pub mod notification;
 pub mod order;
 pub mod outside;
 mod pix_code;
+pub mod storage;
 mod stripe;
 
 pub use answer::{
@@ -40,6 +41,7 @@ pub use notification::{
     Entries, Forged, GatewayNotice, NoticeKind, Observed, Received, Registration, Unreadable,
 };
 pub use order::{ChargeLookup, ChargeRequest, RefundRequest};
+pub use storage::{Storage, StorageFailed};
 
 /// All gateways.
 pub const GATEWAYS: &[Descriptor] = &[

@@ -85,6 +85,7 @@ impl Environment {
         let endpoints = Endpoints {
             urls: urls.collect(),
             ca_file: Some(ca_file),
+            storage: None,
         };
         Self {
             simulators,
