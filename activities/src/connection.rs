@@ -10,7 +10,7 @@ use schemas::{
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use store::{
-    Store, StoreError,
+    PgConnection, Store, StoreError,
     connections::{self, addresses},
     merchants,
     policies::{self, Change},
@@ -92,6 +92,44 @@ pub async fn add(
         Err(error) => Err(error.to_string()),
     };
     Ok(Added { id, notified })
+}
+
+/// Connects a new merchant to the gateways that need no account of it, in test mode.
+pub async fn add_defaults(
+    store: &Store,
+    clients: &GatewayClients,
+    merchant: MerchantId,
+) -> Result<(), AddError> {
+    for gateway in GATEWAYS {
+        let Some(default) = gateway.default else {
+            continue;
+        };
+        let new = NewConnection {
+            merchant,
+            mode: Mode::Test,
+            gateway: gateway.kind,
+            label: gateway.kind.to_string(),
+            credentials: serde_json::from_str(default.credentials)
+                .map_err(|why| StoreError::corrupt("default credentials", why))?,
+            replace_address: false,
+        };
+        add(store, clients, &new).await?;
+    }
+    Ok(())
+}
+
+/// Returns the default connections, which a new account of the merchant replaces in its routes.
+async fn defaults(
+    db: &mut PgConnection,
+    new: &NewConnection,
+    account: &Account,
+) -> Result<Vec<ConnectionId>, StoreError> {
+    if is_default(&account.fingerprint) {
+        return Ok(Vec::new());
+    }
+    let all = connections::list(db, new.merchant, new.mode).await?;
+    let replaced = all.into_iter().filter(|one| is_default(&one.fingerprint));
+    Ok(replaced.map(|one| one.id).collect())
 }
 
 /// Connection that was archived.
@@ -191,12 +229,19 @@ async fn insert(
             AddError::Store(error)
         }
     })?;
+    let replaced = defaults(&mut tx, new, account).await?;
     for method in gateway.methods {
         let change = Change {
             author: "connection add",
             reason: "a new connection goes last",
         };
-        policies::append(&mut tx, (new.merchant, new.mode, method.kind), id, change)
+        policies::append(
+            &mut tx,
+            (new.merchant, new.mode, method.kind),
+            id,
+            &replaced,
+            change,
+        )
         .await?;
     }
     tx.commit().await.map_err(StoreError::from)?;

@@ -26,6 +26,17 @@ pub struct Descriptor {
     pub price: fn(PaymentMethodKind, u16) -> Price,
     /// Credentials of an account. They open its client.
     pub credentials: CredentialSchema,
+    /// Connection of each new merchant in test mode. `None`: the gateway needs an account of the merchant.
+    pub default: Option<DefaultConnection>,
+}
+
+/// Connection that a new merchant has in test mode, until it connects an account.
+#[derive(Clone, Copy, Debug)]
+pub struct DefaultConnection {
+    /// Credentials, in JSON.
+    pub credentials: &'static str,
+    /// Fingerprint of the account that they open.
+    pub fingerprint: &'static str,
 }
 
 /// API of a gateway, with its default base URLs, without a trailing slash.
@@ -139,6 +150,14 @@ impl Descriptor {
         self.method(method)
             .map_or(&Capabilities::UNSERVED, |served| &served.capabilities)
     }
+}
+
+/// Returns true if the account is that of a default connection.
+pub fn is_default(fingerprint: &str) -> bool {
+    let defaults = GATEWAYS.iter().filter_map(|gateway| gateway.default);
+    defaults
+        .map(|default| default.fingerprint)
+        .any(|default| default == fingerprint)
 }
 
 /// Returns the description of a gateway.

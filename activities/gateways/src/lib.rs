@@ -33,7 +33,7 @@ pub use answer::{
 pub use changes::{Feed, Page, ReadFrom};
 pub use credentials::{CredentialSchema, Credentials, read_credentials, stored_credentials};
 pub use descriptor::{
-    Capabilities, Descriptor, FeeEstimate, api, descriptor, refundable,
+    Capabilities, Descriptor, FeeEstimate, api, descriptor, is_default, refundable,
 };
 pub use endpoints::Endpoints;
 pub use error::GatewayError;

@@ -47,11 +47,12 @@ pub async fn active(
     }))
 }
 
-/// Appends a connection to a method's policy, as a new version. Returns its number.
+/// Appends a connection to a method's policy in place of `replaced`, as a new version. Returns its number.
 pub async fn append(
     db: &mut PgConnection,
     (merchant, mode, method): (MerchantId, Mode, PaymentMethodKind),
     connection: ConnectionId,
+    replaced: &[ConnectionId],
     change: Change<'_>,
 ) -> Result<i32, StoreError> {
     // Changes are serialized by the lock on the merchant's row.
@@ -63,6 +64,7 @@ pub async fn append(
     .await?;
     let before = active(db, merchant, mode, method).await?;
     let mut connections: Vec<_> = before.map(|policy| policy.connections).unwrap_or_default();
+    connections.retain(|one| !replaced.contains(one));
     connections.push(connection);
     let connections: Vec<_> = connections.into_iter().map(ConnectionId::uuid).collect();
     sqlx::query!(

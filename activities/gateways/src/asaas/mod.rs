@@ -73,6 +73,7 @@ pub(crate) const GATEWAY: Descriptor = Descriptor {
         },
     },
     credentials: CredentialSchema::of::<AsaasCredentials>(),
+    default: None,
 };
 
 const fn method(kind: PaymentMethodKind, refunds: Refunds, disputes: Disputes) -> MethodDescriptor {

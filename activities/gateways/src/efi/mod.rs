@@ -98,6 +98,7 @@ pub(crate) const GATEWAY: Descriptor = Descriptor {
         (PaymentMethodKind::Card, _) => Price { bps: 439, fixed: 0 },
     },
     credentials: CredentialSchema::of::<EfiCredentials>(),
+    default: None,
 };
 
 /// Capabilities of a card link.

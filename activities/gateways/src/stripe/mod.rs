@@ -94,6 +94,7 @@ pub(crate) const GATEWAY: Descriptor = Descriptor {
         },
     },
     credentials: CredentialSchema::of::<StripeCredentials>(),
+    default: None,
 };
 
 /// Capabilities that most methods share.
