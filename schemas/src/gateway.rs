@@ -28,6 +28,7 @@ pub enum GatewayKind {
     Efi,
     Stripe,
     Asaas,
+    Dummy,
 }
 
 /// A part of a gateway with its own hosts and credentials, and therefore its own circuit breaker.
@@ -55,6 +56,7 @@ pub enum GatewayApi {
     EfiCobrancas,
     Stripe,
     Asaas,
+    Dummy,
 }
 
 /// Mode of an object: real money moves only in `live`.

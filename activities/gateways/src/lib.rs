@@ -13,6 +13,7 @@ pub mod changes;
 mod contact;
 pub mod credentials;
 pub mod descriptor;
+mod dummy;
 mod efi;
 pub mod endpoints;
 pub mod error;
@@ -49,6 +50,7 @@ pub const GATEWAYS: &[Descriptor] = &[
     efi::GATEWAY,
     stripe::GATEWAY,
     asaas::GATEWAY,
+    dummy::GATEWAY,
 ];
 
 /// Client of a merchant's account at a payment gateway: calls it in its own protocol, answers in our types.
