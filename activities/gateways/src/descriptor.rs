@@ -9,7 +9,7 @@ use schemas::{
     route::Unmet,
 };
 
-use crate::{CredentialSchema, Feed, GATEWAYS, order::ChargeRequest};
+use crate::{CredentialSchema, Feed, GATEWAYS, GatewayPayment, order::ChargeRequest};
 
 /// Description of a gateway: the constant `GATEWAY` of its folder, listed in [`GATEWAYS`].
 pub struct Descriptor {
@@ -188,6 +188,16 @@ pub struct FeeEstimate {
 }
 
 impl FeeEstimate {
+    /// Returns the data of a payment that determine its fee.
+    pub fn of(gateway: GatewayKind, payment: &GatewayPayment) -> Self {
+        Self {
+            gateway,
+            method: payment.method,
+            amount: payment.amount,
+            installments: payment.installments.unwrap_or(1),
+        }
+    }
+
     /// Returns the fee in centavos: by the merchant's own price, else by the gateway's price list.
     pub fn fee(self, prices: &Prices) -> i64 {
         own_price(prices, self.gateway, self.method)

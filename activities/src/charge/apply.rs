@@ -173,12 +173,6 @@ async fn receive(
     let Some(attempt) = of(db, charge, id).await? else {
         return Ok(());
     };
-    let estimate = FeeEstimate {
-        gateway: attempt.gateway,
-        method: payment.method,
-        amount: payment.amount,
-        installments: payment.installments.unwrap_or(1),
-    };
     let new = payments::NewPayment {
         merchant: charge.merchant,
         mode: charge.mode,
@@ -192,7 +186,7 @@ async fn receive(
         method: payment.method,
         fee: payment.fee,
         net: payment.net,
-        estimated_fee: estimate.fee(&charge.settings.prices),
+        estimated_fee: FeeEstimate::of(attempt.gateway, payment).fee(&charge.settings.prices),
         installments: payment.installments.map(i32::from),
         settles_on: payment.settles_on,
         settled_on: payment.settled_on,
