@@ -1,4 +1,4 @@
-//! Payments: the form `pay=<reference>`, posted to the notification address by whoever acts as the payer.
+//! Payments: the form `pay=<reference>`, posted to the notification address by the payer or a test.
 //!
 //! The address's secret is the proof. The body names the charge and is stored before it is answered; the payment itself is made when it is
 //! resolved, so that it is repeated until it succeeds.
