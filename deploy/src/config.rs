@@ -147,10 +147,14 @@ impl Config {
                 }
                 envy::Error::Custom(what) => ConfigError::Invalid(what),
             })?;
+        let prefix = format!("{PREFIX}TEST_");
+        let texts: BTreeMap<String, String> = envy::prefixed(&prefix)
+            .from_env()
+            .map_err(|why| ConfigError::Invalid(why.to_string()))?;
         for api in GatewayApi::iter() {
-            let name = format!("{PREFIX}TEST_{}_URL", api.as_ref().to_uppercase());
-            if let Ok(text) = std::env::var(&name) {
-                let url = Url::parse(&text)
+            if let Some(text) = texts.get(&format!("{api}_url")) {
+                let name = format!("{prefix}{}_URL", api.as_ref().to_uppercase());
+                let url = Url::parse(text)
                     .map_err(|why| ConfigError::Invalid(format!("{name}: {why}")))?;
                 config.test_urls.insert(api, url);
             }
