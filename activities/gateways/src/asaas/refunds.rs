@@ -202,6 +202,7 @@ impl Asaas {
 mod tests {
     use super::*;
     use crate::asaas::tests::at;
+    use schemas::payment_method::PaymentMethodKind;
 
     fn reference(n: u128) -> String {
         RefundId::from(uuid::Uuid::from_u128(n)).reference()

@@ -1,7 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::asaas::tests::{boleto, card, pix, requests, responses};
+use crate::asaas::tests::{boleto, card, order, payment, pix};
+use schemas::dispute::DisputeKind;
 
 /// Parses the answers to creating a Pix and a boleto, and checks the amounts that would be received.
 fn read_answers(answers: [(&Value, PaymentMethodKind, i64, i64); 2]) {
@@ -122,8 +123,8 @@ fn an_unknown_status_is_an_unknown_outcome() {
 #[test]
 fn a_pix_is_claimed_back_by_a_med_and_a_card_by_a_chargeback() {
     for (billing_type, kind) in [
-        ("PIX", dispute::DisputeKind::Med),
-        ("CREDIT_CARD", dispute::DisputeKind::Chargeback),
+        ("PIX", DisputeKind::Med),
+        ("CREDIT_CARD", DisputeKind::Chargeback),
     ] {
         let changes = json!({ "status": "CHARGEBACK_DISPUTE", "billingType": billing_type });
         let charge = payment(changes).to_charge(None).expect("readable");

@@ -10,7 +10,7 @@ use super::{
     local, notifications, requests,
     responses::{Charge, Data, Money},
 };
-use crate::{GatewayCharge, GatewayStatus, NoticeKind, Received, efi::tests::order as an_order};
+use crate::{GatewayCharge, GatewayStatus, NoticeKind, efi::tests::order as an_order};
 
 fn read(json: Value) -> Charge {
     serde_json::from_value::<Data<Charge>>(json)
@@ -272,21 +272,13 @@ fn a_list_reports_the_money() {
 
 #[test]
 fn a_notification_is_a_token_and_nothing_else() {
-    let form = |body: &str| Received {
-        headers: vec![(
-            "content-type".to_owned(),
-            "application/x-www-form-urlencoded".to_owned(),
-        )],
-        body: body.as_bytes().to_vec(),
-        at: Instant::UNIX_EPOCH,
-    };
     let token = "5a2fa7c1-2f4b-4f51-9b2a-6a7f3e8f0c11";
-    let received = form(&format!("notification={token}"));
-    assert!(notifications::is_form(&received));
-    let notices = notifications::read(&received).notices;
+    let body = format!("notification={token}");
+    assert!(notifications::is_form(body.as_bytes()));
+    let notices = notifications::parse(body.as_bytes()).notices;
     assert_eq!(notices[0].means, NoticeKind::Token(token.to_owned()));
     for wrong in ["", "x=1", "notification=", "notification=..%2Fcharge%2F1"] {
-        let read = notifications::read(&form(wrong));
+        let read = notifications::parse(wrong.as_bytes());
         assert!(
             read.notices.is_empty() && read.unreadable.len() == 1,
             "{wrong}"

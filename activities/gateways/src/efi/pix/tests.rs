@@ -1,18 +1,11 @@
-use schemas::{
-    Instant,
-    payment_method::{Discount, DueDate, PaymentMethod},
-};
+use schemas::payment_method::{Discount, DueDate, PaymentMethod};
 use serde_json::json;
 
 use super::{disputes::Infraction, notifications, requests, responses::Cob};
-use crate::{Entries, GatewayStatus, NoticeKind, Received, efi::tests::order as an_order};
+use crate::{Entries, GatewayStatus, NoticeKind, efi::tests::order as an_order};
 
-fn body(text: &str) -> Received {
-    Received {
-        headers: Vec::new(),
-        body: text.as_bytes().to_vec(),
-        at: Instant::UNIX_EPOCH,
-    }
+fn body(text: &str) -> Vec<u8> {
+    text.as_bytes().to_vec()
 }
 
 #[test]
@@ -42,7 +35,7 @@ fn one_body_may_hold_several_pix_and_what_is_sent_is_not_ours() {
          "devolucoes":[{"id":"r1","rtrId":"D1","valor":"1.00","horario":{},"status":"DEVOLVIDO"}]},
         {"endToEndId":"E3","chave":"k","tipo":"SOLICITACAO","status":"REALIZADO","valor":"1.00","horario":"2026-07-14T20:30:00.000Z"}]}"#,
     );
-    let read = notifications::read(&received).notices;
+    let read = notifications::parse(&received).notices;
     let found: Vec<_> = read
         .iter()
         .map(|notice| (notice.dedupe_key.as_str(), &notice.means))
@@ -61,13 +54,13 @@ fn one_body_may_hold_several_pix_and_what_is_sent_is_not_ours() {
 fn the_test_of_a_registration_is_acknowledged_and_rubbish_kept_for_a_person() {
     for empty in ["", "{}", r#"{"evento":"teste_webhook"}"#] {
         assert_eq!(
-            notifications::read(&body(empty)),
+            notifications::parse(&body(empty)),
             Entries::default(),
             "{empty}"
         );
     }
     for rubbish in ["no", r#"{"pix":[{"valor":1}]}"#] {
-        let read = notifications::read(&body(rubbish));
+        let read = notifications::parse(&body(rubbish));
         assert_eq!(
             (read.notices.len(), read.unreadable.len()),
             (0, 1),
@@ -167,7 +160,7 @@ fn one_entry_hides_no_other_and_a_payout_is_foreign_whatever_it_holds() {
         {"endToEndId":5},
         {"endToEndId":"E2","txid":"at02","valor":"1.00","horario":null}]}"#,
     );
-    let read = notifications::read(&received);
+    let read = notifications::parse(&received);
     let found: Vec<_> = read
         .notices
         .iter()

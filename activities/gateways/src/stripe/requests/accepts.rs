@@ -109,7 +109,7 @@ fn dates(order: &ChargeRequest, due: &DueDate, need: &mut impl FnMut(bool, &str,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stripe::super::tests::order;
+    use crate::stripe::tests::order;
     use serde_json::json;
 
     fn lacking(order: &ChargeRequest) -> Vec<String> {
