@@ -50,7 +50,7 @@ impl Bulkhead {
 }
 
 #[cfg(test)]
-mod queue;
+mod tests;
 
 #[cfg(test)]
 mod tests {

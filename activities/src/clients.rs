@@ -2,13 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use gateways::{Endpoints, Gateway};
+use async_trait::async_trait;
+use gateways::{Endpoints, Gateway, Storage, StorageFailed};
 use moka::sync::Cache;
 use schemas::{
     gateway::{GatewayKind, Mode},
     id::ConnectionId,
 };
-use store::{PgConnection, Store, StoreError, connections};
+use serde_json::Value;
+use store::{PgConnection, Store, StoreError, connections, gateway_objects};
 use url::Url;
 
 use crate::Activities;
@@ -30,6 +32,10 @@ impl GatewayClients {
     /// Creates an empty cache. `notifications` is the base URL of our notification addresses; `test` and `live` are the gateways' endpoints
     /// in each mode.
     pub fn new(store: Store, notifications: Url, test: Endpoints, live: Endpoints) -> Self {
+        let test = Endpoints {
+            storage: Some(Arc::new(Objects(store.clone()))),
+            ..test
+        };
         let endpoints = HashMap::from([(Mode::Test, test), (Mode::Live, live)]);
         Self {
             store,
@@ -93,8 +99,55 @@ impl GatewayClients {
                 wrong.first().map_or("", |e| e.param.as_str()),
             )
         })?;
-        gateways::open(&credentials, self.endpoints(mode))
+        credentials
+            .open(self.endpoints(mode))
             .map_err(|why| StoreError::corrupt("gateway_credentials", why))
+    }
+}
+
+/// Storage of the gateways that have no server.
+struct Objects(Store);
+
+impl Objects {
+    async fn try_put(
+        &self,
+        key: &str,
+        before: Option<&Value>,
+        after: &Value,
+    ) -> Result<bool, StoreError> {
+        let mut db = self.0.pool.acquire().await?;
+        match before {
+            Some(before) => gateway_objects::replace(&mut db, key, before, after).await,
+            None => gateway_objects::insert(&mut db, key, after).await,
+        }
+    }
+
+    async fn try_get(&self, key: &str) -> Result<Option<Value>, StoreError> {
+        let mut db = self.0.pool.acquire().await?;
+        gateway_objects::get(&mut db, key).await
+    }
+}
+
+/// Logs a failure of our own database.
+fn failed(error: &StoreError) -> StorageFailed {
+    tracing::error!(%error, "a gateway's object could not be read or written");
+    StorageFailed
+}
+
+#[async_trait]
+impl Storage for Objects {
+    async fn get(&self, key: &str) -> Result<Option<Value>, StorageFailed> {
+        self.try_get(key).await.map_err(|error| failed(&error))
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        before: Option<&Value>,
+        after: &Value,
+    ) -> Result<bool, StorageFailed> {
+        let stored = self.try_put(key, before, after).await;
+        stored.map_err(|error| failed(&error))
     }
 }
 

@@ -1,22 +1,20 @@
 //! Connections: a merchant's account at a gateway is checked, stored and routed, and our notification address is registered there.
 
-use gateways::{Account, GatewayError, Subscription};
+use gateways::{Account, GATEWAYS, GatewayError, Subscription, Unregister, descriptor, is_default};
 use schemas::{
     connection::ConnectionStatus,
     gateway::{GatewayKind, Mode},
     id::{ConnectionId, MerchantId},
-    payment_method::PaymentMethodKind,
     problem::FieldError,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use store::{
-    Store, StoreError,
+    PgConnection, Store, StoreError,
     connections::{self, addresses},
     merchants,
     routing::{self, Change},
 };
-use strum::IntoEnumIterator;
 use url::Url;
 
 use crate::{clients::GatewayClients, registration::register};
@@ -75,7 +73,7 @@ pub async fn add(
 ) -> Result<Added, AddError> {
     let credentials = gateways::read_credentials(new.gateway, new.credentials.clone())
         .map_err(AddError::Credentials)?;
-    let gateway = gateways::open(&credentials, clients.endpoints(new.mode))?;
+    let gateway = credentials.open(clients.endpoints(new.mode))?;
     let account = gateway.probe().await?;
     check_mode(&account, new.mode)?;
     let (id, secret) = insert(store, new, &account).await?;
@@ -94,6 +92,44 @@ pub async fn add(
         Err(error) => Err(error.to_string()),
     };
     Ok(Added { id, notified })
+}
+
+/// Connects a new merchant to the gateways that need no account of it, in test mode.
+pub async fn add_defaults(
+    store: &Store,
+    clients: &GatewayClients,
+    merchant: MerchantId,
+) -> Result<(), AddError> {
+    for gateway in GATEWAYS {
+        let Some(default) = gateway.default else {
+            continue;
+        };
+        let new = NewConnection {
+            merchant,
+            mode: Mode::Test,
+            gateway: gateway.kind,
+            label: gateway.kind.to_string(),
+            credentials: serde_json::from_str(default.credentials)
+                .map_err(|why| StoreError::corrupt("default credentials", why))?,
+            replace_address: false,
+        };
+        add(store, clients, &new).await?;
+    }
+    Ok(())
+}
+
+/// Returns the default connections, which a new account of the merchant replaces in its routes.
+async fn defaults(
+    db: &mut PgConnection,
+    new: &NewConnection,
+    account: &Account,
+) -> Result<Vec<ConnectionId>, StoreError> {
+    if is_default(&account.fingerprint) {
+        return Ok(Vec::new());
+    }
+    let all = connections::list(db, new.merchant, new.mode).await?;
+    let replaced = all.into_iter().filter(|one| is_default(&one.fingerprint));
+    Ok(replaced.map(|one| one.id).collect())
 }
 
 /// Connection that was archived.
@@ -142,7 +178,14 @@ pub async fn archive(
         .transpose()
         .map_err(|why| StoreError::corrupt("former_address_sealed", why))?;
     let ours = address(&clients.notifications, id, secret.expose_secret());
-    let deregistered = gateway.unsubscribe(&ours, former.as_ref()).await;
+    let deregistered = gateway
+        .unregister(
+            &ours,
+            Unregister::All {
+                restore: former.as_ref(),
+            },
+        )
+        .await;
     Ok(Archived {
         deregistered: deregistered.map_err(|error| error.to_string()),
     })
@@ -154,10 +197,8 @@ async fn insert(
     account: &Account,
 ) -> Result<(ConnectionId, secrecy::SecretString), AddError> {
     let id = ConnectionId(store::new_id());
-    let mut apis: Vec<_> = PaymentMethodKind::iter()
-        .map(|method| new.gateway.api(method))
-        .collect();
-    apis.dedup();
+    let gateway = descriptor(new.gateway);
+    let apis: Vec<_> = gateway.apis.iter().map(|api| api.api).collect();
     let mut tx = store.begin().await.map_err(StoreError::from)?;
     if merchants::find(&mut tx, new.merchant).await?.is_none() {
         return Err(AddError::NoMerchant);
@@ -188,12 +229,24 @@ async fn insert(
             AddError::Store(error)
         }
     })?;
-    for method in PaymentMethodKind::iter() {
+    let replaced = defaults(&mut tx, new, account).await?;
+    for method in gateway.methods {
         let change = Change {
             author: "connection add",
             reason: "a new connection goes last",
         };
-        routing::append(&mut tx, (new.merchant, new.mode, method), id, change).await?;
+        routing::append(
+            &mut tx,
+            routing::PolicyKey {
+                merchant: new.merchant,
+                mode: new.mode,
+                method: method.kind,
+            },
+            id,
+            &replaced,
+            change,
+        )
+        .await?;
     }
     tx.commit().await.map_err(StoreError::from)?;
     Ok((id, secret))

@@ -121,7 +121,7 @@ impl Activities {
         };
         let gateway = self.clients.open(&mut db, raw.connection).await?;
         drop(db);
-        let read = gateway.reread(body);
+        let read = gateway.parse(body);
         let source = NotificationSource::Again(raw.id);
         let ingested = self.ingest(&from, source, read).await?;
         if !ingested.is_unreadable {
@@ -177,7 +177,7 @@ impl Activities {
         };
         let gateway = self.clients.open(&mut db, token.connection).await?;
         drop(db);
-        match gateway.fetch(&token.token).await {
+        match gateway.resolve(&token.token).await {
             Ok(read) => {
                 let ingested = self.ingest(&from, NotificationSource::Listed, read).await?;
                 let mut db = self.store.pool.acquire().await?;

@@ -180,14 +180,16 @@ impl Activities {
         if let Some(row) = charge.attempt_mut(id) {
             row.claim(lease);
         }
-        let visible_at = row.deadline_at + delta(gateway.visibility_lag(charge.method));
+        let visible_at =
+            row.deadline_at + delta(gateway.capabilities(charge.method).visibility_lag);
         let orphan = Orphan {
             charge: charge.id,
             attempt: id,
             lease_owner: lease.lease_owner.unwrap_or_default(),
             repeatable: matches!(row.state, AttemptState::Open | AttemptState::Abandoned)
                 && gateway
-                    .idempotent_for(charge.method)
+                    .capabilities(charge.method)
+                    .idempotent_for
                     .is_some_and(|window| until(charge.now, row.started_at) < window),
             is_visible: visible_at <= charge.now,
             rejected: row.rejected_at.is_some(),

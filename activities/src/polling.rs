@@ -178,7 +178,7 @@ impl Activities {
         let gateway = self.clients.open(&mut db, from.id).await?;
         drop(db);
         let (turn, requests) = self.read_turn((&from, feed), gateway, &mut claimed).await?;
-        let pace = feed.pace() * requests * self.timing.poll_pace / 100;
+        let pace = feed.pace * requests * self.timing.poll_pace / 100;
         match turn {
             Turn::Read => {
                 let pause = spread(self.timing.poll_every.max(pace));
@@ -197,7 +197,7 @@ impl Activities {
             Turn::Failed(error) => {
                 metrics::counter!("polling_failures_total", "gateway" => from.gateway.to_string())
                     .increment(1);
-                tracing::warn!(connection = %from.id, feed = feed.name(), %error, "could not read what the gateway lists");
+                tracing::warn!(connection = %from.id, feed = feed.name, %error, "could not read what the gateway lists");
                 let most = match error.class {
                     ErrorClass::Denied => REFUSED,
                     _ => AWAY,
@@ -216,7 +216,7 @@ impl Activities {
     /// Reads pages until the list's end or the turn's limit. Returns how the turn ended and its number of requests.
     async fn read_turn(
         &self,
-        (from, feed): (&Connection, Feed),
+        (from, feed): (&Connection, &Feed),
         gateway: Arc<dyn Gateway>,
         claimed: &mut ClaimedFeed,
     ) -> Result<(Turn, u32), StoreError> {
@@ -246,7 +246,7 @@ impl Activities {
             claimed.failures = 0;
             drop(db);
             if !news.charges.is_empty() {
-                tracing::info!(connection = %from.id, feed = feed.name(), charges = news.charges.len(), "the gateway's list had news");
+                tracing::info!(connection = %from.id, feed = feed.name, charges = news.charges.len(), "the gateway's list had news");
             }
             self.wake_charges(from.merchant, news.charges).await;
             if claimed.cursor.is_none() {
@@ -276,7 +276,7 @@ impl Activities {
     async fn note_behind(
         &self,
         about: &Connection,
-        feed: Feed,
+        feed: &Feed,
         claimed: &ClaimedFeed,
     ) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
@@ -286,7 +286,7 @@ impl Activities {
         }
         let message = format!(
             "what the gateway lists ({}) was last read to its end at {}; a payment whose notification is lost is noticed late",
-            feed.name(),
+            feed.name,
             claimed.polled_until.format("%Y-%m-%d %H:%M UTC")
         );
         let code = behind_code(feed);
@@ -321,18 +321,18 @@ pub(crate) fn spread(pause: Duration) -> Duration {
     pause + Duration::from_millis(store::chance(most))
 }
 
-fn behind_code(feed: Feed) -> String {
-    format!("{BEHIND_CODE}/{}", feed.name())
+fn behind_code(feed: &Feed) -> String {
+    format!("{BEHIND_CODE}/{}", feed.name)
 }
 
 /// Returns every list, in the store's terms.
 fn kinds() -> Vec<FeedKind> {
-    let kind = |feed: Feed| FeedKind {
-        gateway: feed.gateway(),
-        feed: feed.name(),
-        api: feed.api(),
+    let kind = |feed: &Feed| FeedKind {
+        gateway: feed.gateway,
+        feed: feed.name,
+        api: feed.api,
     };
-    Feed::ALL.into_iter().map(kind).collect()
+    Feed::all().map(kind).collect()
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ enum RefundMode {
     Again,
     /// It was sent: only look it up.
     Search,
-    /// The gateway reported it, made in its panel: read the charge that it belongs to.
+    /// The gateway reported it, made in its dashboard: read the charge that it belongs to.
     Sync,
 }
 
@@ -115,7 +115,7 @@ impl Activities {
             .map(Progress::changed)
     }
 
-    /// Syncs a refund that was made in the gateway's panel: applies the gateway's state of its charge until the refund has ended.
+    /// Syncs a refund that was made in the gateway's dashboard: applies the gateway's state of its charge until the refund has ended.
     async fn sync_refund(&self, call: &RefundCall) -> Result<PollStep, StoreError> {
         let found = call.gateway.find(&call.charge_order).await;
         let mut tx = self.store.begin().await?;
@@ -214,7 +214,7 @@ impl Activities {
             _ if row.origin == RefundOrigin::Gateway => RefundMode::Sync,
             None => RefundMode::First,
             Some(_) if row.gateway_refund_id.is_some() => RefundMode::Search,
-            Some(sent) => match gateway.refund_idempotent_for(order.method) {
+            Some(sent) => match gateway.capabilities(order.method).refund_idempotent_for {
                 Some(window) if until(charge.now, sent) < window => RefundMode::Again,
                 _ => RefundMode::Search,
             },

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use gateways::{Gateway, GatewayError, Issue, Registration, Subscription, outside};
+use gateways::{Gateway, GatewayError, Issue, Registration, Subscription, Unregister, outside};
 use schemas::attempt::ErrorClass;
 use secrecy::ExposeSecret;
 use store::{
@@ -73,7 +73,7 @@ pub(crate) async fn register(
     let store = clients.store();
     let mut token = registrations::new_token();
     let mut stored = None;
-    if gateway.takes_token() {
+    if gateway.descriptor().webhooks.takes_token {
         let mut db = store.pool.acquire().await?;
         // a token that an earlier try stored without a confirmation may be at the gateway already
         let proving = registrations::proving(&mut db, store, about.id).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn register(
             None => registrations::add(&mut db, store, about, (&token, None)).await?,
         });
     }
-    let done = match gateway.subscribe(url, replace, &token).await {
+    let done = match gateway.register(url, replace, &token).await {
         Ok(done) => done,
         Err(error) => return Ok(Err(error)),
     };
@@ -120,7 +120,9 @@ pub(crate) async fn register(
     }
     tx.commit().await?;
     if let Subscription::Registered { id, .. } = &done
-        && let Err(error) = gateway.tidy(url, id).await
+        && let Err(error) = gateway
+            .unregister(url, Unregister::Others { keep: id })
+            .await
     {
         tracing::warn!(connection = %about.id, %error, "a former registration stays until the next check");
     }

@@ -254,7 +254,7 @@ pub(crate) mod refund {
     pub(crate) const CALL: Duration = Duration::from_secs(15);
     /// Time that a refund waits for a slot among the calls in flight.
     pub(crate) const QUEUE_FOR: Duration = Duration::from_secs(5);
-    /// Time that a refund made in the gateway's panel may be pending there before it needs manual review.
+    /// Time that a refund made in the gateway's dashboard may be pending there before it needs manual review.
     pub(crate) const SYNC_FOR: Duration = Duration::from_hours(30 * 24);
     /// Time until the deadline beyond the call: for the read before it and for writing its outcome.
     pub(crate) const SLACK: Duration = Duration::from_secs(15);

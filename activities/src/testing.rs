@@ -105,12 +105,12 @@ impl Stage {
         let mut db = store.pool.acquire().await.expect("a connection");
         let merchant = merchants::insert(&mut db, store.master(), "Loja").await;
         drop(db);
-        let endpoints = || Endpoints {
-            efi_pix: gateway.clone(),
-            efi_cobrancas: gateway.clone(),
-            stripe: gateway.clone(),
-            asaas: gateway.clone(),
-            ..Endpoints::sandbox()
+        let endpoints = || {
+            let mut endpoints = Endpoints::sandbox();
+            for url in endpoints.urls.values_mut() {
+                *url = gateway.clone();
+            }
+            endpoints
         };
         let address = "https://in.example.com/".parse().expect("a URL");
         let client = gateways::http::webhook_client(allow_private).expect("a client");

@@ -48,18 +48,16 @@ pub(crate) async fn receive(
         body: body.to_vec(),
         at: SystemTime::now().into(),
     };
-    let read = match gateway.notification(&received, &known) {
-        Ok(read) => read,
-        Err(Forged(why)) => {
-            count(&from, "forged");
-            tracing::warn!(connection = %from.id, gateway = %from.gateway, why, "a notification could not be verified");
-            app.orchestrator.unproved(&from).await?;
-            return Err(Error::new(
-                Code::InvalidNotification,
-                "the notification could not be verified",
-            ));
-        }
-    };
+    if let Err(Forged(why)) = gateway.verify(&received, &known) {
+        count(&from, "forged");
+        tracing::warn!(connection = %from.id, gateway = %from.gateway, why, "a notification could not be verified");
+        app.orchestrator.unproved(&from).await?;
+        return Err(Error::new(
+            Code::InvalidNotification,
+            "the notification could not be verified",
+        ));
+    }
+    let read = gateway.parse(&received.body);
     if read == Entries::default() {
         count(&from, "verified_empty");
         return Ok(StatusCode::OK);

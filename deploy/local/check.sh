@@ -18,6 +18,9 @@ tests/words.sh || {
     exit 1
 }
 
+step one folder for a gateway
+tests/gateway-diff.sh
+
 step generated files
 deploy/local/generate.sh
 git add --intent-to-add .sqlx schemas/json

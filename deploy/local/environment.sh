@@ -3,10 +3,10 @@
 export STATE=${STATE:-$PWD/.run}
 mkdir -p "$STATE"
 : "${API_PORT:=8080}" "${WORKER_PORT:=8081}" "${RELAY_PORT:=8082}" "${METRICS_PORT:=8084}"
-: "${SIM_PORT:=4100}" "${SIM_EFI_TLS_PORT:=4101}" "${SIM_EFI_PORT:=4105}" "${SIM_EFI_COBRANCAS_PORT:=4102}"
-: "${SIM_STRIPE_PORT:=4103}" "${SIM_ASAAS_PORT:=4104}"
+# the control API of the simulators; each simulator has a port after it
+: "${SIM_PORT:=4100}"
 export API_PORT WORKER_PORT RELAY_PORT METRICS_PORT
-export SIM_PORT SIM_EFI_TLS_PORT SIM_EFI_PORT SIM_EFI_COBRANCAS_PORT SIM_STRIPE_PORT SIM_ASAAS_PORT
+export SIM_PORT
 eval "$(deploy/local/stack.sh env)"
 
 if [ ! -s "$STATE/master.key" ]; then
@@ -17,13 +17,13 @@ export ORCHESTRATOR_MASTER_KEY
 export ORCHESTRATOR_API_PORT=$API_PORT ORCHESTRATOR_WORKER_PORT=$WORKER_PORT ORCHESTRATOR_RELAY_PORT=$RELAY_PORT ORCHESTRATOR_METRICS_PORT=$METRICS_PORT
 export ORCHESTRATOR_NOTIFICATIONS_URL=http://127.0.0.1:$API_PORT ORCHESTRATOR_DOCS_URL=http://127.0.0.1:$API_PORT/docs
 export ORCHESTRATOR_ALLOW_PRIVATE_WEBHOOKS=true
-export ORCHESTRATOR_TEST_EFI_PIX_URL=https://127.0.0.1:$SIM_EFI_TLS_PORT ORCHESTRATOR_TEST_EFI_CA_FILE=$STATE/simulators/ca.pem
-export ORCHESTRATOR_TEST_EFI_COBRANCAS_URL=http://127.0.0.1:$SIM_EFI_COBRANCAS_PORT
-export ORCHESTRATOR_TEST_STRIPE_URL=http://127.0.0.1:$SIM_STRIPE_PORT ORCHESTRATOR_TEST_ASAAS_URL=http://127.0.0.1:$SIM_ASAAS_PORT
+export ORCHESTRATOR_TEST_EFI_CA_FILE=$STATE/simulators/ca.pem
 
 BIN=$PWD/target/${PROFILE_FOLDER:-debug}
 api=http://127.0.0.1:$API_PORT
 simulators=http://127.0.0.1:$SIM_PORT
+# ORCHESTRATOR_TEST_<API>_URL of every simulated API
+[ ! -x "$BIN/simulators" ] || eval "$("$BIN/simulators" --port "$SIM_PORT" env)"
 
 # start_role ROLE [NAME]: starts a role of the orchestrator; its ports must be free.
 start_role() {
@@ -38,10 +38,8 @@ start_role() {
 }
 
 start_simulators() {
-    NEEDS="SIM_PORT SIM_EFI_TLS_PORT SIM_EFI_PORT SIM_EFI_COBRANCAS_PORT SIM_STRIPE_PORT SIM_ASAAS_PORT" \
-        deploy/local/stack.sh run simulators "$BIN/simulators" --certificates "$STATE/simulators" --control-port "$SIM_PORT" \
-        --efi-tls-port "$SIM_EFI_TLS_PORT" --efi-port "$SIM_EFI_PORT" --efi-cobrancas-port "$SIM_EFI_COBRANCAS_PORT" \
-        --stripe-port "$SIM_STRIPE_PORT" --asaas-port "$SIM_ASAAS_PORT"
+    eval "$("$BIN/simulators" --port "$SIM_PORT" env)"
+    NEEDS=SIM_PORT deploy/local/stack.sh run simulators "$BIN/simulators" --certificates "$STATE/simulators" --port "$SIM_PORT"
     deploy/local/stack.sh wait-http simulators "$simulators/_sim/health" 30
 }
 
@@ -53,7 +51,7 @@ create_merchant() {
     echo '{"breaker":{"consecutive_failures":3,"open_s":3,"half_open_successes":2}}' |
         "$BIN/orchestrator" merchant settings "$merchant" --set -
     key=$("$BIN/orchestrator" key create --merchant "$merchant" --permission configuration --label local)
-    for gateway in efi stripe asaas; do
+    for gateway in $("$BIN/simulators" gateways); do
         credentials "$gateway" | "$BIN/orchestrator" connection add --merchant "$merchant" --gateway "$gateway" --credentials - >/dev/null
     done
     printf 'MERCHANT=%s\nKEY=%s\n' "$merchant" "$key" >"$STATE/merchant.env"
@@ -61,11 +59,5 @@ create_merchant() {
 
 # credentials GATEWAY [ACCOUNT]: prints credentials that the simulators accept for an account, `loja` by default.
 credentials() {
-    local account=${2:-loja}
-    case $1 in
-    efi) python3 -c 'import json, sys; print(json.dumps(dict(client_id="Client_Id_" + sys.argv[2], client_secret="Client_Secret_" + sys.argv[2],
-        certificate=open(sys.argv[1]).read(), pix_key="71cdf9ba-c695-4e3c-b010-abb521a3f1be")))' "$STATE/simulators/client.pem" "$account" ;;
-    stripe) echo "{\"secret_key\":\"sk_test_$account\"}" ;;
-    asaas) echo "{\"api_key\":\"\$aact_hmlg_$account\"}" ;;
-    esac
+    "$BIN/simulators" --certificates "$STATE/simulators" credentials "$1" "${2:-loja}"
 }

@@ -65,7 +65,7 @@ pub enum EventType {
     #[serde(rename = "charge.duplicate_payment")]
     #[strum(serialize = "charge.duplicate_payment")]
     ChargeDuplicatePayment,
-    /// The gateway reversed a payment, such as a cash receipt that was undone in its panel. The charge is payable again, or needs
+    /// The gateway reversed a payment, such as a cash receipt that was undone in its dashboard. The charge is payable again, or needs
     /// review.
     #[serde(rename = "charge.payment_reversed")]
     #[strum(serialize = "charge.payment_reversed")]

@@ -35,36 +35,13 @@ impl Price {
 /// A merchant's own prices, where they differ from the gateways' price lists.
 pub type Prices = BTreeMap<GatewayKind, BTreeMap<PaymentMethodKind, Price>>;
 
-/// Returns the estimated fee of one payment in centavos: by the merchant's own price, else by the gateway's price list
-/// (`docs/gateways/README.md#fees`, May 2026). `installments` is the number of installments of a card payment.
-pub fn estimate(
+/// Returns the merchant's own price of a payment by `method` at `gateway`; `None`: the gateway's price list applies.
+pub fn own_price(
     prices: &Prices,
-    (gateway, method): (GatewayKind, PaymentMethodKind),
-    amount: i64,
-    installments: u16,
-) -> i64 {
-    let own = prices
-        .get(&gateway)
-        .and_then(|methods| methods.get(&method));
-    own.copied()
-        .unwrap_or_else(|| listed(gateway, method, installments))
-        .of(amount)
-}
-
-fn listed(gateway: GatewayKind, method: PaymentMethodKind, installments: u16) -> Price {
-    let price = |bps, fixed| Price { bps, fixed };
-    match (gateway, method) {
-        (GatewayKind::Efi | GatewayKind::Stripe, PaymentMethodKind::Pix) => price(119, 0),
-        (GatewayKind::Efi | GatewayKind::Stripe, PaymentMethodKind::Boleto) => price(0, 345),
-        (GatewayKind::Efi, PaymentMethodKind::Card) => match installments {
-            0 | 1 => price(349, 0),
-            2..=6 => price(399, 0),
-            _ => price(439, 0),
-        },
-        (GatewayKind::Stripe, PaymentMethodKind::Card) => price(399, 39),
-        (GatewayKind::Asaas, PaymentMethodKind::Pix | PaymentMethodKind::Boleto) => price(0, 199),
-        (GatewayKind::Asaas, PaymentMethodKind::Card) => price(299, 49),
-    }
+    gateway: GatewayKind,
+    method: PaymentMethodKind,
+) -> Option<Price> {
+    prices.get(&gateway)?.get(&method).copied()
 }
 
 #[cfg(test)]
@@ -72,56 +49,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lists_prices_are_met_to_the_centavo() {
-        let none = Prices::new();
-        let fee =
-            |gateway, method, amount, parts| estimate(&none, (gateway, method), amount, parts);
-        assert_eq!(
-            fee(GatewayKind::Asaas, PaymentMethodKind::Pix, 10_000, 1),
-            199
-        );
-        assert_eq!(
-            fee(GatewayKind::Asaas, PaymentMethodKind::Card, 10_000, 1),
-            348
-        );
-        assert_eq!(
-            fee(GatewayKind::Efi, PaymentMethodKind::Pix, 12_345, 1),
-            147
-        );
-        assert_eq!(
-            fee(GatewayKind::Efi, PaymentMethodKind::Card, 10_000, 7),
-            439
-        );
-        assert_eq!(
-            fee(GatewayKind::Stripe, PaymentMethodKind::Card, 10_000, 1),
-            438
-        );
-    }
-
-    #[test]
-    fn a_merchants_own_price_goes_before_the_list() {
-        let own = Price { bps: 100, fixed: 1 };
-        let prices = Prices::from([(
-            GatewayKind::Efi,
-            BTreeMap::from([(PaymentMethodKind::Pix, own)]),
-        )]);
-        assert_eq!(
-            estimate(
-                &prices,
-                (GatewayKind::Efi, PaymentMethodKind::Pix),
-                10_000,
-                1
-            ),
-            101
-        );
-        assert_eq!(
-            estimate(
-                &prices,
-                (GatewayKind::Efi, PaymentMethodKind::Boleto),
-                10_000,
-                1
-            ),
-            345
-        );
+    fn a_price_is_rounded_half_up_to_the_centavo() {
+        for (bps, fixed, amount, fee) in [
+            (119, 0, 12_345, 147),
+            (119, 0, 42, 0),
+            (119, 0, 43, 1),
+            (299, 49, 10_000, 348),
+            (0, 199, i64::MAX, 199),
+        ] {
+            assert_eq!(Price { bps, fixed }.of(amount), fee, "{bps} {amount}");
+        }
     }
 }

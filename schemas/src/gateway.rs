@@ -4,8 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumIter, EnumString};
 
-use crate::payment_method::PaymentMethodKind;
-
 /// A payment gateway.
 #[derive(
     Clone,
@@ -30,20 +28,7 @@ pub enum GatewayKind {
     Efi,
     Stripe,
     Asaas,
-}
-
-impl GatewayKind {
-    /// Returns the API that serves `method`.
-    pub fn api(self, method: PaymentMethodKind) -> GatewayApi {
-        match (self, method) {
-            (Self::Efi, PaymentMethodKind::Pix) => GatewayApi::EfiPix,
-            (Self::Efi, PaymentMethodKind::Boleto | PaymentMethodKind::Card) => {
-                GatewayApi::EfiCobrancas
-            }
-            (Self::Stripe, _) => GatewayApi::Stripe,
-            (Self::Asaas, _) => GatewayApi::Asaas,
-        }
-    }
+    Dummy,
 }
 
 /// A part of a gateway with its own hosts and credentials, and therefore its own circuit breaker.
@@ -71,6 +56,7 @@ pub enum GatewayApi {
     EfiCobrancas,
     Stripe,
     Asaas,
+    Dummy,
 }
 
 /// Mode of an object: real money moves only in `live`.

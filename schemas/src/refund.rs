@@ -80,7 +80,7 @@ impl RefundStatus {
 pub enum RefundOrigin {
     /// The merchant, through this service.
     Merchant,
-    /// A user of the gateway's panel.
+    /// A user of the gateway's dashboard.
     Gateway,
 }
 

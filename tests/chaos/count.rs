@@ -11,7 +11,7 @@ use crate::{kafka::Outbox, purchase::Purchase, report::Line, rows};
 /// Sources that the counts are read from.
 pub(crate) struct Books<'a> {
     pub api: &'a Api,
-    pub simulators: &'a [Simulator; 3],
+    pub simulators: &'a [Simulator],
     pub merchant_server: &'a MerchantServer,
     pub outbox: &'a Outbox,
     pub database: &'a str,

@@ -14,6 +14,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use serde_json::json;
+use simulators::SIMULATORS;
 use tests::{Api, MerchantServer, Simulator};
 use tokio::time::{Instant, sleep};
 use url::Url;
@@ -172,9 +173,11 @@ async fn cancel_what_is_open(buyer: &Buyer, purchases: &[Purchase]) -> Line {
 }
 
 /// Returns the simulators of all gateways, set to a latency and to frequent repeats of notifications.
-async fn prepare(arguments: &Arguments) -> [Simulator; 3] {
-    let simulators = ["efi", "stripe", "asaas"]
-        .map(|gateway| Simulator::new(arguments.simulators.clone(), gateway));
+async fn prepare(arguments: &Arguments) -> Vec<Simulator> {
+    let simulators: Vec<_> = SIMULATORS
+        .iter()
+        .map(|one| Simulator::new(arguments.simulators.clone(), one.name))
+        .collect();
     let again = vec![NOTIFY_AGAIN_S; NOTIFY_AGAIN_TIMES];
     for simulator in &simulators {
         simulator
@@ -210,7 +213,7 @@ async fn kill(
 /// (SIGCONT).
 async fn pause(
     component: Component,
-    simulators: &[Simulator; 3],
+    simulators: &[Simulator],
     probe: &Probe,
     calm: Duration,
 ) -> anyhow::Result<Phase> {

@@ -2,14 +2,13 @@
 
 use schemas::{br_code::BrCode, gateway::GatewayKind};
 use serde_json::{Value, json};
-use strum::IntoEnumIterator;
-use tests::{Options, Stack, api::pix, eventually};
+use tests::{Options, Stack, api::pix, eventually, simulated_gateways};
 
 /// Returns the only payable instrument among all gateways. Fails if there is another.
 pub(crate) async fn the_payable(stack: &Stack) -> (GatewayKind, Value) {
     eventually("exactly one instrument is payable", || async {
         let mut payable = Vec::new();
-        for gateway in GatewayKind::iter() {
+        for gateway in simulated_gateways() {
             payable.extend(
                 stack
                     .simulator(gateway)
@@ -34,7 +33,7 @@ fn reference(charge: &Value) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pix_charge_is_presented_paid_and_reported_on_every_gateway() {
-    for gateway in GatewayKind::iter() {
+    for gateway in simulated_gateways() {
         let stack = Stack::with(Options {
             gateways: vec![gateway],
             ..Options::default()
@@ -156,7 +155,7 @@ async fn a_charge_moves_on_when_time_runs_out_before_anything_was_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_that_no_gateway_takes_fails_with_the_reason_and_is_reported() {
     let stack = Stack::start().await;
-    for gateway in GatewayKind::iter() {
+    for gateway in simulated_gateways() {
         stack.simulator(gateway).down().await;
     }
     let charge = stack.api.charge(&pix()).await;

@@ -62,14 +62,10 @@ fn client_of(running: &Running, stack: &Stack) -> Api {
 
 /// Makes the gateway create the charge and delay its answer.
 async fn answers_after(stack: &Stack, gateway: GatewayKind, delay_ms: u64) {
-    let path = match gateway {
-        GatewayKind::Efi => "/v2/cob",
-        GatewayKind::Stripe => "/v1/payment_intents",
-        GatewayKind::Asaas => "/v3/payments",
-    };
-    let method = match gateway {
-        GatewayKind::Efi => "PUT",
-        GatewayKind::Stripe | GatewayKind::Asaas => "POST",
+    let (method, path) = match gateway {
+        GatewayKind::Efi => ("PUT", "/v2/cob"),
+        GatewayKind::Stripe => ("POST", "/v1/payment_intents"),
+        _ => ("POST", "/v3/payments"),
     };
     let slow = json!({ "kind": "delay", "delay_ms": delay_ms, "after": true, "method": method, "path": path, "times": 1 });
     stack.simulator(gateway).fault(slow).await;

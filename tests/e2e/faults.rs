@@ -160,7 +160,7 @@ async fn an_unconfirmed_hint_does_not_hold_up_a_cancel() {
 /// API key of the tests' account.
 const ASAAS_KEY: &str = "$aact_hmlg_loja";
 
-/// Performs through Asaas's API an action that a user takes in its panel.
+/// Performs through Asaas's API an action that a user takes in its dashboard.
 async fn at_asaas(stack: &Stack, action: &str, body: &Value) {
     let reference = stack.asaas.only_reference().await;
     let client = tests::http();
@@ -171,7 +171,7 @@ async fn at_asaas(stack: &Stack, action: &str, body: &Value) {
     let found: Value = client
         .get(list)
         .header("access_token", ASAAS_KEY)
-        .header("user-agent", "panel")
+        .header("user-agent", "dashboard")
         .send()
         .await
         .expect("an answer")
@@ -192,7 +192,7 @@ async fn at_asaas(stack: &Stack, action: &str, body: &Value) {
     };
     let answer = request
         .header("access_token", ASAAS_KEY)
-        .header("user-agent", "panel")
+        .header("user-agent", "dashboard")
         .send()
         .await
         .expect("an answer");

@@ -7,6 +7,7 @@ mod charges;
 mod deliveries;
 mod delivery_queue;
 mod detached;
+mod dummy;
 mod faults;
 mod idempotency;
 mod inbound;

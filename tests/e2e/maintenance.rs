@@ -3,8 +3,7 @@
 use activities::connection::{AddError, ArchiveError};
 use schemas::{connection::ConnectionStatus, gateway::GatewayKind};
 use serde_json::{Value, json};
-use strum::IntoEnumIterator;
-use tests::{Options, Stack, api::pix, eventually};
+use tests::{Options, Stack, api::pix, eventually, simulated_gateways};
 use url::Url;
 
 async fn only(gateway: GatewayKind) -> Stack {
@@ -29,7 +28,7 @@ async fn alerts(stack: &Stack, code: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_no_one_reported_us_of_is_found_in_the_gateways_list() {
-    for gateway in GatewayKind::iter() {
+    for gateway in simulated_gateways() {
         let stack = only(gateway).await;
         let charge = stack.api.charge(&pix()).await;
         let simulator = stack.simulator(gateway);

@@ -5,10 +5,10 @@ use schemas::{
     payment_method::PaymentMethodKind,
 };
 use serde_json::{Value, json};
-use strum::IntoEnumIterator;
 use tests::{
     Options, Stack,
     api::{boleto, card, due_pix},
+    simulated_gateways,
 };
 
 async fn only(gateway: GatewayKind) -> Stack {
@@ -70,14 +70,14 @@ async fn presented_paid_and_reported(gateway: GatewayKind, body: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_boleto_is_presented_paid_and_reported_on_every_gateway() {
-    for gateway in GatewayKind::iter() {
+    for gateway in simulated_gateways() {
         presented_paid_and_reported(gateway, &boleto()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_link_is_presented_paid_and_reported_on_every_gateway() {
-    for gateway in GatewayKind::iter() {
+    for gateway in simulated_gateways() {
         presented_paid_and_reported(gateway, &card()).await;
     }
 }

@@ -3,8 +3,7 @@
 use schemas::gateway::GatewayKind;
 use serde_json::{Value, json};
 use store::notification_tokens;
-use strum::IntoEnumIterator;
-use tests::{Options, Stack, api::pix, eventually};
+use tests::{Options, Stack, api::pix, eventually, simulated_gateways};
 
 async fn only(gateway: GatewayKind) -> Stack {
     Stack::with(Options {
@@ -31,7 +30,7 @@ async fn events(stack: &Stack, charge: &str, at_least: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notification_reported_twice_pays_once() {
-    for gateway in GatewayKind::iter() {
+    for gateway in simulated_gateways() {
         let stack = only(gateway).await;
         let charge = stack.api.charge(&pix()).await;
         let simulator = stack.simulator(gateway);

@@ -15,8 +15,7 @@ use schemas::{
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use store::{api_keys, audit};
-use strum::IntoEnumIterator;
-use tests::{Api, Options, Stack, api::pix, eventually};
+use tests::{Api, Options, Stack, api::pix, eventually, simulated_gateways};
 use url::Url;
 
 async fn only(gateway: GatewayKind) -> Stack {
@@ -197,7 +196,7 @@ async fn serves(address: &Url) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notification_address_is_rotated_while_both_secrets_prove() {
-    for gateway in GatewayKind::iter() {
+    for gateway in simulated_gateways() {
         let stack = only(gateway).await;
         let id = stack.connections().await[0].id;
         let clients = clients(&stack.config, &stack.store);

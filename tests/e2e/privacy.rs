@@ -4,12 +4,11 @@ use activities::operations::{OperationError, Operator, payers};
 use schemas::{gateway::GatewayKind, id::PayerId};
 use serde_json::{Value, json};
 use store::payers::erase;
-use strum::IntoEnumIterator;
 use tests::{
     Options, Stack,
     api::{PAYER_DOCUMENT, PAYER_EMAIL, boleto, pix},
     dump::Held,
-    eventually,
+    eventually, simulated_gateways,
 };
 
 /// Traces of Maria's data that each of her charges plants, in every form in which it could be stored.
@@ -72,7 +71,7 @@ async fn erased(stack: &Stack, payer: PayerId) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erased_payer_leaves_no_trace_that_any_key_could_open() {
-    for gateway in GatewayKind::iter() {
+    for gateway in simulated_gateways() {
         let stack = only(gateway).await;
         let simulator = stack.simulator(gateway);
         let charge = stack.api.charge(&marias()).await;

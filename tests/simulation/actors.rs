@@ -112,7 +112,7 @@ pub(super) async fn refund_charge(
     let left = left_of(&payment).min(of_charge);
     let amount = if whole { left } else { left / 2 };
     let gateway = acts.clients.open(&mut tx, payment.connection).await?;
-    if amount <= 0 || gateway.refundable(payment.method).is_err() {
+    if amount <= 0 || gateway.capabilities(payment.method).refundable().is_err() {
         return Ok(None);
     }
     charge.amount_refund_pending += amount;
@@ -165,12 +165,13 @@ pub(super) async fn notified(
         body: sent.body.clone().into_bytes(),
         at,
     };
-    let Ok(read) = gateway.notification(&received, &known) else {
+    if gateway.verify(&received, &known).is_err() {
         if acts.unproved(&from).await? {
             acts.register_again(&from).await?;
         }
         return Ok(None);
-    };
+    }
+    let read = gateway.parse(&received.body);
     if let Some(entry) = read.unreadable.first() {
         let why = entry.why.clone();
         return Err(StoreError::corrupt("a simulator's notification", why));

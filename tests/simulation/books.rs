@@ -216,7 +216,7 @@ impl World {
 
     fn check_payable(&self, gateway: &str, held: &Held, attempt: &Known, at_rest: bool) {
         let shown = attempt.state == "presented" && !at_rest;
-        // between the payment of one and the voiding of another, or restored in the gateway's panel and not noticed yet
+        // between the payment of one and the voiding of another, or restored in the gateway's dashboard and not noticed yet
         let on_its_way = matches!(
             attempt.state.as_str(),
             "abandoned" | "open" | "voided" | "absent"

@@ -267,13 +267,13 @@ impl World {
         let done = self.gateways.act(gateway, &held.id, Action::Cancel);
         self.borders.note(|| {
             format!(
-                "the panel of {gateway} cancels {} {}: {done:?}",
+                "the dashboard of {gateway} cancels {} {}: {done:?}",
                 held.id, held.reference
             )
         });
     }
 
-    /// Performs an action in Asaas's panel.
+    /// Performs an action in Asaas's dashboard.
     async fn dashboard(&mut self, button: &'static str, which: impl Fn(&Held) -> bool) {
         let mut all = self.gateways.charges("asaas");
         all.retain(|held| held.id.starts_with("pay_") && which(held));
@@ -282,14 +282,14 @@ impl World {
         };
         let request = Request::post(format!("/v3/payments/{}/{button}", held.id))
             .header("access_token", format!("$aact_hmlg_{}", held.account))
-            .header("user-agent", "panel")
+            .header("user-agent", "dashboard")
             .header("content-type", "application/json")
             .body(Body::from("{}"))
             .expect("a request");
         let (status, _, _) = self.gateways.call("asaas", request).await;
         self.borders.note(|| {
             format!(
-                "the panel of asaas: {button} {} {}: {status}",
+                "the dashboard of asaas: {button} {} {}: {status}",
                 held.id, held.reference
             )
         });

@@ -15,11 +15,11 @@ use anyhow::Context;
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use gateways::{Endpoints, outside};
 use schemas::{
-    gateway::{GatewayKind, Mode},
+    gateway::{GatewayApi, GatewayKind, Mode},
     id::{EndpointId, MerchantId},
     webhook_endpoint::CreateWebhookEndpoint,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use simulators::InProcess;
 use url::Url;
 
@@ -700,12 +700,15 @@ fn activity(acts: Arc<Activities>, worker: usize, key: Key, call: Call) -> Task 
 fn endpoints() -> anyhow::Result<Endpoints> {
     let url = |gateway: &str| format!("http://{}.test", gateway.replace('_', "-")).parse::<Url>();
     let [asaas, efi, efi_cobrancas, stripe] = GATEWAYS;
+    let urls = [
+        (GatewayApi::EfiPix, url(efi)?),
+        (GatewayApi::EfiCobrancas, url(efi_cobrancas)?),
+        (GatewayApi::Stripe, url(stripe)?),
+        (GatewayApi::Asaas, url(asaas)?),
+    ];
     Ok(Endpoints {
-        efi_pix: url(efi)?,
-        efi_cobrancas: url(efi_cobrancas)?,
-        stripe: url(stripe)?,
-        asaas: url(asaas)?,
-        efi_ca_file: None,
+        urls: urls.into(),
+        ..Endpoints::default()
     })
 }
 
@@ -734,16 +737,11 @@ async fn merchant(
 }
 
 fn credentials(gateway: GatewayKind, n: usize, client_pem: &str) -> Value {
-    match gateway {
-        GatewayKind::Efi => json!({
-            "client_id": format!("Client_Id_m{n}"),
-            "client_secret": format!("Client_Secret_m{n}"),
-            "certificate": client_pem,
-            "pix_key": format!("71cdf9ba-c695-4e3c-b010-abb521a3f1b{n}"),
-        }),
-        GatewayKind::Stripe => json!({ "secret_key": format!("sk_test_m{n}") }),
-        GatewayKind::Asaas => json!({ "api_key": format!("$aact_hmlg_m{n}") }),
+    let mut credentials = simulators::credentials(gateway.as_ref(), &format!("m{n}"), client_pem);
+    if let Some(key) = credentials.get_mut("pix_key") {
+        *key = format!("71cdf9ba-c695-4e3c-b010-abb521a3f1b{n}").into();
     }
+    credentials
 }
 
 async fn listen(store: &store::Store, merchant: MerchantId, url: &Url) -> anyhow::Result<()> {

@@ -7,7 +7,6 @@ use schemas::{
     id::{ConnectionId, MerchantId},
 };
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
 use store::{
     Store,
     connections::{self, Connection, addresses},
@@ -75,21 +74,7 @@ fn new(
         mode: Mode::Test,
         gateway,
         label: gateway.to_string(),
-        credentials: credentials(gateway, &simulators.client_pem),
+        credentials: simulators::credentials(gateway.as_ref(), "loja", &simulators.client_pem),
         replace_address: false,
-    }
-}
-
-/// Returns credentials that the simulators accept.
-fn credentials(gateway: GatewayKind, client_pem: &str) -> Value {
-    match gateway {
-        GatewayKind::Efi => json!({
-            "client_id": "Client_Id_loja",
-            "client_secret": "Client_Secret_loja",
-            "certificate": client_pem,
-            "pix_key": "71cdf9ba-c695-4e3c-b010-abb521a3f1be",
-        }),
-        GatewayKind::Stripe => json!({ "secret_key": "sk_test_loja" }),
-        GatewayKind::Asaas => json!({ "api_key": "$aact_hmlg_loja" }),
     }
 }

@@ -25,7 +25,7 @@ pub use merchant_server::MerchantServer;
 pub use proxy::Proxy;
 pub use receiver::Receiver;
 pub use simulator::Simulator;
-pub use stack::{Options, Stack};
+pub use stack::{Options, Stack, simulated_gateways};
 
 /// Maximum time for an expected change on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);

@@ -1,6 +1,6 @@
 //! The whole system in this process, with its own database, task queues, topics and simulators.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use activities::{PauseTiming, Timing};
 use anyhow::Context;
@@ -14,6 +14,7 @@ use schemas::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use simulators::SIMULATORS;
 use store::{Store, api_keys, merchants};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, schedules::DeleteScheduleOptions,
@@ -43,9 +44,8 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let gateways = vec![GatewayKind::Efi, GatewayKind::Stripe, GatewayKind::Asaas];
         Self {
-            gateways,
+            gateways: simulated_gateways(),
             complete: false,
             max_waiting_callers: 5_000,
             answer_within_s: 8,
@@ -66,6 +66,7 @@ pub struct Stack {
     pub efi_cobrancas: Simulator,
     pub stripe: Simulator,
     pub asaas: Simulator,
+    by_api: BTreeMap<GatewayApi, Simulator>,
     /// Notification address of each gateway.
     pub addresses: Vec<(GatewayKind, Url)>,
     /// Proxy to Temporal.
@@ -124,7 +125,7 @@ pub fn brisk() -> Timing {
 }
 
 impl Stack {
-    /// Starts a stack with all three gateways and without Kafka.
+    /// Starts a stack with all simulated gateways and without Kafka.
     pub async fn start() -> Self {
         Self::with(Options::default()).await
     }
@@ -137,7 +138,7 @@ impl Stack {
     }
 
     async fn try_with(options: Options) -> anyhow::Result<Self> {
-        let simulators = simulate().await?;
+        let simulators = simulators::start(simulators::Options::for_test(1)).await?;
         let services = config(&simulators, &options).await?;
         let temporal = Proxy::to(&services.temporal.url).await;
         let mut config = services.clone();
@@ -182,12 +183,13 @@ impl Stack {
             .await
             .expect(201);
         merchant_server.trust(endpoint["secret"].as_str().unwrap_or_default());
-        let simulator = |gateway| Simulator::new(simulators.control.clone(), gateway);
+        let by_api = simulated(&simulators.control)?;
         Ok(Self {
-            efi: simulator("efi"),
-            efi_cobrancas: simulator("efi_cobrancas"),
-            stripe: simulator("stripe"),
-            asaas: simulator("asaas"),
+            efi: by_api[&GatewayApi::EfiPix].clone(),
+            efi_cobrancas: by_api[&GatewayApi::EfiCobrancas].clone(),
+            stripe: by_api[&GatewayApi::Stripe].clone(),
+            asaas: by_api[&GatewayApi::Asaas].clone(),
+            by_api,
             api,
             merchant,
             store,
@@ -217,30 +219,20 @@ impl Stack {
         Api::new(self.api.base.clone(), key.expose_secret())
     }
 
-    /// Returns the simulator of a gateway.
+    /// Returns the simulator of a gateway's API for Pix.
     pub fn simulator(&self, gateway: GatewayKind) -> &Simulator {
-        match gateway {
-            GatewayKind::Efi => &self.efi,
-            GatewayKind::Stripe => &self.stripe,
-            GatewayKind::Asaas => &self.asaas,
-        }
+        self.simulator_of(gateway, PaymentMethodKind::Pix)
     }
 
     /// Returns the simulator of the gateway API that serves a method.
     pub fn simulator_of(&self, gateway: GatewayKind, method: PaymentMethodKind) -> &Simulator {
-        match gateway.api(method) {
-            GatewayApi::EfiCobrancas => &self.efi_cobrancas,
-            GatewayApi::EfiPix | GatewayApi::Stripe | GatewayApi::Asaas => self.simulator(gateway),
-        }
+        &self.by_api[&api(gateway, method)]
     }
 
-    /// Returns the address of a simulated gateway over plain HTTP.
+    /// Returns the address of a simulated gateway's API for Pix over plain HTTP.
     pub fn gateway_url(&self, gateway: GatewayKind) -> &Url {
-        match gateway {
-            GatewayKind::Efi => &self.simulators.efi,
-            GatewayKind::Stripe => &self.simulators.stripe,
-            GatewayKind::Asaas => &self.simulators.asaas,
-        }
+        let api = api(gateway, PaymentMethodKind::Pix);
+        self.simulators.plain_url(api.as_ref())
     }
 
     /// Returns the address of the process's metrics.
@@ -386,22 +378,26 @@ impl Stack {
     }
 }
 
-/// Starts simulators of this stack's own on any free ports.
-async fn simulate() -> anyhow::Result<simulators::Simulators> {
-    let ports = simulators::Ports {
-        control: 0,
-        efi_tls: 0,
-        efi: 0,
-        efi_cobrancas: 0,
-        stripe: 0,
-        asaas: 0,
+/// Returns the gateways that have a simulator.
+pub fn simulated_gateways() -> Vec<GatewayKind> {
+    let names = SIMULATORS.iter().map(|one| one.gateway);
+    let mut all: Vec<GatewayKind> = names.map(|name| name.parse().expect("a gateway")).collect();
+    all.dedup();
+    all
+}
+
+/// Returns a client of each simulator.
+fn simulated(control: &Url) -> anyhow::Result<BTreeMap<GatewayApi, Simulator>> {
+    let simulator = |one: &simulators::Descriptor| {
+        let simulator = Simulator::new(control.clone(), one.name);
+        Ok((one.api.parse()?, simulator))
     };
-    simulators::start(simulators::Options {
-        ports,
-        certificates: None,
-        seed: 1,
-    })
-    .await
+    SIMULATORS.iter().map(simulator).collect()
+}
+
+/// Returns the gateway API that serves a method.
+fn api(gateway: GatewayKind, method: PaymentMethodKind) -> GatewayApi {
+    gateways::api(gateway, method).expect("the gateway serves the method")
 }
 
 /// Creates a merchant and a key with all permissions.
@@ -437,14 +433,12 @@ async fn config(simulators: &simulators::Simulators, options: &Options) -> anyho
     let authority = std::env::temp_dir().join(format!("{name}.pem"));
     std::fs::write(&authority, &simulators.ca_pem)?;
     config.test_gateways.efi_ca_file = Some(authority);
-    config.test_gateways.urls = [
-        (GatewayApi::EfiPix, &simulators.efi_tls),
-        (GatewayApi::EfiCobrancas, &simulators.efi_cobrancas),
-        (GatewayApi::Stripe, &simulators.stripe),
-        (GatewayApi::Asaas, &simulators.asaas),
-    ]
-    .map(|(api, url)| (api, url.clone()))
-    .into();
+    for (api, at) in &simulators.apis {
+        config
+            .test_gateways
+            .urls
+            .insert(api.parse()?, at.url.clone());
+    }
     Ok(config)
 }
 

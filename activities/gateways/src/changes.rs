@@ -12,102 +12,32 @@ use schemas::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::notification::Entries;
+use crate::{GATEWAYS, notification::Entries};
 
-/// Requests that polling spends of the 25,000 that Asaas grants an account in twelve hours.
-const ASAAS_BUDGET: u32 = 6_000;
-const ASAAS_BUDGET_S: u64 = 12 * 60 * 60;
-/// Number of feeds that share that budget.
-const ASAAS_FEEDS: u32 = 3;
 /// Pause between requests of a list that is read completely each time.
-const SCAN_PACE: Duration = Duration::from_secs(1);
+pub(crate) const SCAN_PACE: Duration = Duration::from_secs(1);
 
 /// List of a gateway that is polled in case its notifications were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Feed {
-    /// Pix that arrived.
-    EfiPix,
-    /// Pix with a refund.
-    EfiReturns,
-    /// Disputes by payers (MED).
-    EfiClaims,
-    EfiBoletos,
-    EfiCards,
-    StripeEvents,
-    /// Stripe's balance transactions, for the fees.
-    StripeBalance,
-    /// Payments by day of payment.
-    AsaasPaid,
-    /// Payments by day of creation.
-    AsaasCreated,
-    /// Payments in the statuses that no list by day shows.
-    AsaasStates,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feed {
+    /// Name under which its watermark is stored, unique among all gateways.
+    pub name: &'static str,
+    pub gateway: GatewayKind,
+    /// Part of the gateway's API that lists it.
+    pub api: GatewayApi,
+    /// Time to reserve for each of its requests, so that the account's quota lasts.
+    pub pace: Duration,
 }
 
 impl Feed {
-    /// All feeds.
-    pub const ALL: [Self; 10] = [
-        Self::EfiPix,
-        Self::EfiReturns,
-        Self::EfiClaims,
-        Self::EfiBoletos,
-        Self::EfiCards,
-        Self::StripeEvents,
-        Self::StripeBalance,
-        Self::AsaasPaid,
-        Self::AsaasCreated,
-        Self::AsaasStates,
-    ];
-
-    /// Returns the name under which its watermark is stored.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::EfiPix => "efi_pix",
-            Self::EfiReturns => "efi_returns",
-            Self::EfiClaims => "efi_claims",
-            Self::EfiBoletos => "efi_boletos",
-            Self::EfiCards => "efi_cards",
-            Self::StripeEvents => "stripe_events",
-            Self::StripeBalance => "stripe_balance",
-            Self::AsaasPaid => "asaas_paid",
-            Self::AsaasCreated => "asaas_created",
-            Self::AsaasStates => "asaas_states",
-        }
+    /// Returns the feeds of all gateways.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        GATEWAYS.iter().flat_map(|gateway| gateway.feeds)
     }
 
     /// Returns the feed of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|feed| feed.name() == name)
-    }
-
-    /// Returns the part of the gateway's API that lists it.
-    pub fn api(self) -> GatewayApi {
-        match self {
-            Self::EfiPix | Self::EfiReturns | Self::EfiClaims => GatewayApi::EfiPix,
-            Self::EfiBoletos | Self::EfiCards => GatewayApi::EfiCobrancas,
-            Self::StripeEvents | Self::StripeBalance => GatewayApi::Stripe,
-            Self::AsaasPaid | Self::AsaasCreated | Self::AsaasStates => GatewayApi::Asaas,
-        }
-    }
-
-    /// Returns the gateway that has it.
-    pub fn gateway(self) -> GatewayKind {
-        match self.api() {
-            GatewayApi::EfiPix | GatewayApi::EfiCobrancas => GatewayKind::Efi,
-            GatewayApi::Stripe => GatewayKind::Stripe,
-            GatewayApi::Asaas => GatewayKind::Asaas,
-        }
-    }
-
-    /// Returns the time to reserve for each of its requests, so that the account's quota lasts.
-    pub fn pace(self) -> Duration {
-        match self {
-            Self::AsaasPaid | Self::AsaasCreated | Self::AsaasStates => {
-                Duration::from_secs(ASAAS_BUDGET_S) * ASAAS_FEEDS / ASAAS_BUDGET
-            }
-            Self::EfiReturns | Self::EfiClaims | Self::EfiBoletos | Self::EfiCards => SCAN_PACE,
-            Self::EfiPix | Self::StripeEvents | Self::StripeBalance => Duration::ZERO,
-        }
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::all().find(|feed| feed.name == name)
     }
 }
 
@@ -213,19 +143,10 @@ mod tests {
     }
 
     #[test]
-    fn every_feed_is_found_by_its_name_and_asaas_keeps_its_budget() {
-        for feed in Feed::ALL {
-            assert_eq!(Feed::named(feed.name()), Some(feed));
+    fn every_feed_is_found_by_its_name() {
+        for feed in Feed::all() {
+            assert_eq!(Feed::named(feed.name), Some(feed));
         }
-        let asaas = Feed::ALL
-            .into_iter()
-            .filter(|feed| feed.gateway() == GatewayKind::Asaas);
-        let spent: u64 = asaas
-            .map(|feed| {
-                ASAAS_BUDGET_S * 1_000 / u64::try_from(feed.pace().as_millis()).expect("ms")
-            })
-            .sum();
-        assert!(spent <= u64::from(ASAAS_BUDGET), "{spent} requests");
     }
 
     #[test]

@@ -1,178 +1,144 @@
 //! Credentials with which we act on a merchant's behalf. Sealed at rest, redacted when printed.
 
-use schemas::{gateway::GatewayKind, problem::FieldError};
-use secrecy::SecretString;
-use serde::Deserialize;
+use std::{fmt, sync::Arc};
+
+use schemars::JsonSchema;
+use schemas::{gateway::GatewayKind, problem::FieldError, validate::Checker};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::efi;
+use crate::{Endpoints, Gateway, GatewayError, descriptor};
 
-/// Credentials of one connection.
-#[derive(Clone, Debug)]
-pub enum Credentials {
-    Efi(EfiCredentials),
-    Stripe(StripeCredentials),
-    Asaas(AsaasCredentials),
+/// Name of the field that holds the credentials, in errors.
+const PARAM: &str = "credentials";
+
+/// Check of a text's format: the field's name, and the check, whose error is a message for people without the value.
+pub type FieldFormat = (&'static str, fn(&str) -> Result<(), &'static str>);
+
+/// Credentials of one gateway, as a merchant sends them.
+pub trait GatewayCredentials: JsonSchema + DeserializeOwned + Send + Sync + 'static {
+    /// Formats that need more than a schema.
+    const FORMATS: &'static [FieldFormat];
+
+    /// Opens a client of the account.
+    fn open(&self, endpoints: &Endpoints) -> Result<Arc<dyn Gateway>, GatewayError>;
 }
 
-/// Credentials of Efí: an application of the account, its client certificate, and the Pix key that receives.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EfiCredentials {
-    pub client_id: String,
-    pub client_secret: SecretString,
-    /// Certificate and private key in PEM, one after the other; or the `.p12` file (empty password) in base64.
-    pub certificate: SecretString,
-    /// Pix key that receives.
-    pub pix_key: String,
+/// Credentials of one connection, of any gateway.
+#[derive(Clone)]
+pub struct Credentials(Arc<dyn Open>);
+
+trait Open: Send + Sync {
+    fn open(&self, endpoints: &Endpoints) -> Result<Arc<dyn Gateway>, GatewayError>;
 }
 
-/// Credentials of Stripe: a secret (or restricted) key, and the secrets of the notification endpoints.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StripeCredentials {
-    pub secret_key: SecretString,
-    /// Secrets (`whsec_…`) of endpoints that the merchant registered; those of our registrations are `Registration`s.
-    #[serde(default)]
-    pub webhook_secrets: Vec<SecretString>,
-}
-
-/// Credentials of Asaas: an API key, and the token that its notifications carry.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AsaasCredentials {
-    pub api_key: SecretString,
-    /// Tokens (`asaas-access-token`) of webhooks that the merchant registered; those of our registrations are `Registration`s.
-    #[serde(default)]
-    pub webhook_tokens: Vec<SecretString>,
-}
-
-/// Field of a gateway's credentials in JSON: name, true if required, and a check of its format.
-type Field = (&'static str, bool, fn(&Value) -> Result<(), &'static str>);
-
-fn fields(kind: GatewayKind) -> &'static [Field] {
-    match kind {
-        GatewayKind::Efi => &[
-            ("client_id", true, text),
-            ("client_secret", true, text),
-            ("certificate", true, certificate),
-            ("pix_key", true, text),
-        ],
-        GatewayKind::Stripe => &[
-            ("secret_key", true, stripe_key),
-            ("webhook_secrets", false, texts),
-        ],
-        GatewayKind::Asaas => &[
-            ("api_key", true, asaas_key),
-            ("webhook_tokens", false, texts),
-        ],
+impl<T: GatewayCredentials> Open for T {
+    fn open(&self, endpoints: &Endpoints) -> Result<Arc<dyn Gateway>, GatewayError> {
+        GatewayCredentials::open(self, endpoints)
     }
 }
 
-/// Returns `json` without the fields that this version does not know.
-pub(crate) fn known(kind: GatewayKind, mut json: Value) -> Value {
-    if let Some(given) = json.as_object_mut() {
-        given.retain(|name, _| fields(kind).iter().any(|(known, ..)| known == name));
+impl Credentials {
+    /// Opens a client of the account.
+    pub fn open(&self, endpoints: &Endpoints) -> Result<Arc<dyn Gateway>, GatewayError> {
+        self.0.open(endpoints)
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials([redacted])")
+    }
+}
+
+/// Schema of a gateway's credentials.
+pub struct CredentialSchema {
+    check: fn(Value) -> Result<Credentials, Vec<FieldError>>,
+    parse: fn(Value) -> Result<Credentials, Vec<FieldError>>,
+}
+
+impl CredentialSchema {
+    /// Returns the schema of credentials of type `T`.
+    pub const fn of<T: GatewayCredentials>() -> Self {
+        Self {
+            check: check::<T>,
+            parse: parse::<T>,
+        }
+    }
+}
+
+/// Parses the credentials of a merchant for `kind`. Errors name every missing, unknown or malformed field and repeat no value.
+pub fn read_credentials(kind: GatewayKind, json: Value) -> Result<Credentials, Vec<FieldError>> {
+    (descriptor(kind).credentials.check)(json)
+}
+
+/// Parses stored credentials. Fields that a newer version added are ignored.
+pub fn stored_credentials(kind: GatewayKind, json: Value) -> Result<Credentials, Vec<FieldError>> {
+    (descriptor(kind).credentials.parse)(json)
+}
+
+/// Checks credentials as a request is checked. The texts themselves are parsed as they were sent: a certificate has line ends, which a
+/// request's text may not have.
+fn check<T: GatewayCredentials>(json: Value) -> Result<Credentials, Vec<FieldError>> {
+    let mut errors = Checker::<T>::new()
+        .check(with_plain_lines(&json))
+        .err()
+        .unwrap_or_default();
+    for (name, has_format) in T::FORMATS {
+        let text = json.get(name).and_then(Value::as_str).map(str::trim);
+        // the schema reports a field that is missing or blank
+        let Some(text) = text.filter(|text| !text.is_empty()) else {
+            continue;
+        };
+        if let Err(why) = has_format(text) {
+            errors.push(FieldError::new(*name, "invalid", why));
+        }
+    }
+    if errors.is_empty() {
+        return parse::<T>(without_nulls(json));
+    }
+    for error in &mut errors {
+        error.param = match error.param.as_str() {
+            "" => PARAM.to_owned(),
+            param => format!("{PARAM}.{param}"),
+        };
+    }
+    errors.sort_by(|a, b| a.param.cmp(&b.param));
+    errors.dedup_by(|a, b| a.param == b.param);
+    Err(errors)
+}
+
+/// Returns `json` with spaces in place of the line ends in its members.
+fn with_plain_lines(json: &Value) -> Value {
+    let plain = |value: &Value| match value {
+        Value::String(text) => Value::String(text.replace(['\r', '\n', '\t'], " ")),
+        other => other.clone(),
+    };
+    match json {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), plain(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+/// Returns `json` without members that are null, which means that they are absent.
+fn without_nulls(mut json: Value) -> Value {
+    if let Some(members) = json.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
     }
     json
 }
 
-/// Parses credentials of `kind`. Errors name every missing, unknown or malformed field and repeat no value.
-pub(crate) fn read(kind: GatewayKind, json: Value) -> Result<Credentials, Vec<FieldError>> {
-    let Some(given) = json.as_object() else {
-        return Err(vec![FieldError::new(
-            "credentials",
-            "type",
-            "must be a JSON object",
-        )]);
-    };
-    let param = |name: &str| format!("credentials.{name}");
-    let mut wrong = Vec::new();
-    for (name, required, check) in fields(kind) {
-        match given.get(*name) {
-            Some(value) => {
-                wrong.extend(
-                    check(value)
-                        .err()
-                        .map(|why| FieldError::new(param(name), "invalid", why)),
-                );
-            }
-            None if *required => {
-                wrong.push(FieldError::new(param(name), "required", "is required"));
-            }
-            None => {}
-        }
-    }
-    for name in given
-        .keys()
-        .filter(|name| !fields(kind).iter().any(|(known, ..)| known == name))
-    {
-        wrong.push(FieldError::new(
-            param(name),
-            "unknown",
-            format!("is not a field of {kind}'s credentials"),
-        ));
-    }
-    if !wrong.is_empty() {
-        return Err(wrong);
-    }
-    let read = match kind {
-        GatewayKind::Efi => serde_json::from_value(json).map(Credentials::Efi),
-        GatewayKind::Stripe => serde_json::from_value(json).map(Credentials::Stripe),
-        GatewayKind::Asaas => serde_json::from_value(json).map(Credentials::Asaas),
-    };
-    read.map_err(|_| {
-        vec![FieldError::new(
-            "credentials",
+fn parse<T: GatewayCredentials>(json: Value) -> Result<Credentials, Vec<FieldError>> {
+    match serde_json::from_value::<T>(json) {
+        Ok(read) => Ok(Credentials(Arc::new(read))),
+        Err(_) => Err(vec![FieldError::new(
+            PARAM,
             "invalid",
             "do not have the documented shape",
-        )]
-    })
-}
-
-fn text(value: &Value) -> Result<(), &'static str> {
-    match value.as_str().map(str::trim) {
-        Some("") | None => Err("must be text, and not empty"),
-        Some(_) => Ok(()),
-    }
-}
-
-fn texts(value: &Value) -> Result<(), &'static str> {
-    let all = value
-        .as_array()
-        .is_some_and(|values| values.iter().all(|value| text(value).is_ok()));
-    if all {
-        Ok(())
-    } else {
-        Err("must be a list of texts")
-    }
-}
-
-fn certificate(value: &Value) -> Result<(), &'static str> {
-    text(value)?;
-    efi::identity(&value.as_str().unwrap_or_default().into()).map(drop)
-}
-
-fn stripe_key(value: &Value) -> Result<(), &'static str> {
-    let known = ["sk_test_", "sk_live_", "rk_test_", "rk_live_"];
-    let right = value
-        .as_str()
-        .is_some_and(|key| known.iter().any(|prefix| key.starts_with(prefix)));
-    if right {
-        Ok(())
-    } else {
-        Err("must be a secret or restricted key: sk_test_…, sk_live_…, rk_test_… or rk_live_…")
-    }
-}
-
-fn asaas_key(value: &Value) -> Result<(), &'static str> {
-    let right = value
-        .as_str()
-        .is_some_and(|key| key.starts_with("$aact_") && !key.contains(char::is_whitespace));
-    if right {
-        Ok(())
-    } else {
-        Err("must be an API key: $aact_prod_… or $aact_hmlg_… (the shell may have eaten its `$`)")
+        )]),
     }
 }
 
@@ -183,7 +149,7 @@ mod tests {
     use super::*;
 
     fn wrong(kind: GatewayKind, json: Value) -> Vec<String> {
-        read(kind, json)
+        read_credentials(kind, json)
             .expect_err("wrong")
             .into_iter()
             .map(|error| format!("{} {}", error.param, error.code))
@@ -193,9 +159,8 @@ mod tests {
     #[test]
     fn a_field_of_a_newer_version_does_not_hide_stored_credentials() {
         let json = json!({ "secret_key": "sk_test_1", "account": "acct_1" });
-        assert!(read(GatewayKind::Stripe, json.clone()).is_err());
-        let stored = known(GatewayKind::Stripe, json);
-        assert!(read(GatewayKind::Stripe, stored).is_ok());
+        assert!(read_credentials(GatewayKind::Stripe, json.clone()).is_err());
+        assert!(stored_credentials(GatewayKind::Stripe, json).is_ok());
     }
 
     #[test]
@@ -205,26 +170,43 @@ mod tests {
         assert_eq!(
             wrong(GatewayKind::Efi, json.clone()),
             [
-                "credentials.client_id invalid",
-                "credentials.client_secret required",
                 "credentials.certificate invalid",
+                "credentials.client_id required",
+                "credentials.client_secret required",
                 "credentials.password unknown",
             ]
         );
-        let errors = read(GatewayKind::Efi, json).expect_err("wrong");
+        let errors = read_credentials(GatewayKind::Efi, json).expect_err("wrong");
         assert!(
             errors
                 .iter()
                 .all(|error| !error.message.contains("s3cret") && !error.message.contains("p4ss"))
         );
         assert_eq!(
-            wrong(GatewayKind::Stripe, json!({ "secret_key": "pk_test_1" })),
-            ["credentials.secret_key invalid"]
+            wrong(
+                GatewayKind::Stripe,
+                json!({ "secret_key": "pk_test_1", "webhook_secrets": ["whsec_1", 2] })
+            ),
+            [
+                "credentials.secret_key invalid",
+                "credentials.webhook_secrets.1 type"
+            ]
         );
         assert_eq!(
             wrong(GatewayKind::Asaas, json!({ "api_key": "aact_1" })),
             ["credentials.api_key invalid"]
         );
         assert_eq!(wrong(GatewayKind::Asaas, json!("x")), ["credentials type"]);
+        assert_eq!(
+            wrong(GatewayKind::Stripe, json!({ "secret_key": null })),
+            ["credentials.secret_key required"]
+        );
+    }
+
+    #[test]
+    fn credentials_print_no_secret() {
+        let json = json!({ "secret_key": "sk_test_s3cret" });
+        let read = read_credentials(GatewayKind::Stripe, json).expect("credentials");
+        assert!(!format!("{read:?}").contains("s3cret"));
     }
 }

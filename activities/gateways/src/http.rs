@@ -20,11 +20,13 @@ use crate::{
     outside::{self, Broken},
 };
 
+mod api_client;
 mod retry_after;
 #[cfg(test)]
 mod tests;
 mod webhook;
 
+pub(crate) use api_client::ApiClient;
 pub use retry_after::retry_after;
 pub use webhook::{AddressError, check_webhook_url, webhook_client};
 

@@ -100,9 +100,12 @@ impl Activities {
             ClaimedRequest::New(payer) => payer,
             ClaimedRequest::Answered(answered) => return Ok(answered.into()),
         };
-        let (merchant, method) = (wanted.merchant, wanted.request.payment_method.kind());
-        let found =
-            routing::active_connections(&mut tx, merchant, wanted.mode, method, payer.id).await?;
+        let policy = routing::PolicyKey {
+            merchant: wanted.merchant,
+            mode: wanted.mode,
+            method: wanted.request.payment_method.kind(),
+        };
+        let found = routing::active_connections(&mut tx, policy, payer.id, gateways::api).await?;
         let imagined = imagined(wanted.request, found.now.unwrap_or_default());
         let mut routed = self.routed(&mut tx, found, &imagined, &[]).await?;
         let fallbacks = route::unmet_fallbacks(&routed.candidates);

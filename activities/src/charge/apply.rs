@@ -1,7 +1,7 @@
 //! Applies a gateway's state to a charge. Idempotent and independent of order: only transitions that the state tables allow take effect.
 
-use gateways::{GatewayCharge, GatewayPayment, GatewayStatus};
-use schemas::{attempt::AttemptState, charge::ChargeStatus, event, fee, id::AttemptId};
+use gateways::{FeeEstimate, GatewayCharge, GatewayPayment, GatewayStatus};
+use schemas::{attempt::AttemptState, charge::ChargeStatus, event, id::AttemptId};
 use store::{
     PgConnection, StoreError,
     attempts::{AttemptOutcome, AttemptRow},
@@ -163,8 +163,6 @@ async fn receive(
     let Some(attempt) = charge.attempt(id).cloned() else {
         return Ok(());
     };
-    let priced = (attempt.gateway, payment.method);
-    let parts = payment.installments.unwrap_or(1);
     let new = payments::NewPayment {
         attempt: id,
         connection: attempt.connection,
@@ -175,7 +173,7 @@ async fn receive(
         method: payment.method,
         fee: payment.fee,
         net: payment.net,
-        estimated_fee: fee::estimate(&charge.settings.prices, priced, payment.amount, parts),
+        estimated_fee: FeeEstimate::of(attempt.gateway, payment).fee(&charge.settings.prices),
         installments: payment.installments.map(i32::from),
         settles_on: payment.settles_on,
         settled_on: payment.settled_on,

@@ -205,9 +205,11 @@ impl Activities {
         let order = self.order_of(db, open).await?.ok_or(VaultError::Erased)?;
         let age = until(charge.now, open.started_at);
         let repeatable = gateway
-            .idempotent_for(charge.method)
+            .capabilities(charge.method)
+            .idempotent_for
             .is_some_and(|window| age < window);
-        let visible_at = open.deadline_at + delta(gateway.visibility_lag(charge.method));
+        let visible_at =
+            open.deadline_at + delta(gateway.capabilities(charge.method).visibility_lag);
         let free_at = if repeatable {
             open.lease_expires_at
         } else {

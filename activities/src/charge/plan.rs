@@ -264,7 +264,7 @@ impl Activities {
                 gateway: found.gateway,
                 status_active: found.status == ConnectionStatus::Active,
                 breaker: found.breaker.clone(),
-                unmet: gateway.accepts(order).err().unwrap_or_default(),
+                unmet: (gateway.descriptor().unmet)(order),
                 tried: earlier.iter().any(|a| a.connection == found.connection),
             });
             routed.options.push(RouteOption {
@@ -364,7 +364,10 @@ impl Activities {
         let found = &option.routed;
         call.order.reference = call.attempt.reference();
         call.order.customer.clone_from(&found.customer);
-        if found.api == GatewayApi::EfiCobrancas {
+        if gateways::descriptor(found.gateway)
+            .capabilities(charge.method)
+            .notified_per_charge
+        {
             let secret =
                 connections::addresses::path_secret(db, &self.store, found.connection).await?;
             let base = &self.clients.notifications;
@@ -415,8 +418,12 @@ fn tries(charge: &LockedCharge, but: Option<AttemptId>) -> Vec<AttemptRow> {
 }
 
 async fn active(db: &mut PgConnection, charge: &LockedCharge) -> Result<Routing, StoreError> {
-    let (merchant, payer) = (charge.merchant, charge.payer);
-    routing::active_connections(db, merchant, charge.mode, charge.method, payer).await
+    let policy = routing::PolicyKey {
+        merchant: charge.merchant,
+        mode: charge.mode,
+        method: charge.method,
+    };
+    routing::active_connections(db, policy, charge.payer, gateways::api).await
 }
 
 /// Returns the order for any gateway; reference and customer are filled in once one is chosen.

@@ -1,4 +1,4 @@
-//! Reversal of a payment: the gateway took back a cash receipt that was undone in its panel. Concluded only from a fresh read.
+//! Reversal of a payment: the gateway took back a cash receipt that was undone in its dashboard. Concluded only from a fresh read.
 
 use gateways::GatewayCharge;
 use schemas::{

@@ -2,7 +2,7 @@
 //! for a limited time after.
 
 use chrono::TimeDelta;
-use gateways::Subscription;
+use gateways::{Subscription, Unregister};
 use schemas::{connection::ConnectionStatus, id::ConnectionId};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -88,10 +88,11 @@ async fn register(
         Ok(_) => {}
         Err(error) => return Ok(Err(error.to_string())),
     }
-    if !gateway.has_one_address() {
+    if !gateway.descriptor().webhooks.has_one_address {
         for former in &former {
             let url = at(former.secret.expose_secret());
-            if let Err(error) = gateway.unsubscribe(&url, None).await {
+            let all = Unregister::All { restore: None };
+            if let Err(error) = gateway.unregister(&url, all).await {
                 return Ok(Err(format!(
                     "the former address could not be taken back: {error}"
                 )));

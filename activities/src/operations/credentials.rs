@@ -28,7 +28,7 @@ pub async fn replace(
     let about = found.ok_or_else(|| OperationError::not_found("connection", id))?;
     let credentials = gateways::read_credentials(about.gateway, given.clone())
         .map_err(OperationError::Credentials)?;
-    let gateway = gateways::open(&credentials, clients.endpoints(about.mode))?;
+    let gateway = credentials.open(clients.endpoints(about.mode))?;
     let account = gateway.probe().await?;
     let mode = account
         .live

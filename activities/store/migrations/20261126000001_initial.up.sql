@@ -738,6 +738,14 @@ end $$;
 create trigger audit_log_append_only before update or delete or truncate on audit_log
     for each statement execute function audit_log_is_append_only();
 
+-- Objects of gateways that have no server of their own (test mode only). They hold no personal data.
+create table gateway_objects (
+    key text primary key,
+    object jsonb not null,
+    created_at timestamptz not null default app_now(),
+    updated_at timestamptz not null default app_now()
+);
+
 -- == partitions ==
 
 -- Returns the smallest UUID version 7 of an instant, which is a partition's lower bound. `store::partitions` creates the partitions.

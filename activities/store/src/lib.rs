@@ -19,6 +19,7 @@ pub mod deliveries;
 pub mod disputes;
 pub mod error;
 pub mod events;
+pub mod gateway_objects;
 pub mod idempotency;
 pub mod listen;
 pub mod merchants;

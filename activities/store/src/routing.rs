@@ -12,6 +12,14 @@ use sqlx::PgConnection;
 
 use crate::{StoreError, breakers::BreakerColumns, error::parse};
 
+/// Policy of a method.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyKey {
+    pub merchant: MerchantId,
+    pub mode: Mode,
+    pub method: PaymentMethodKind,
+}
+
 /// Active policy of a method, with all that decides a route.
 #[derive(Clone, Debug)]
 pub struct Routing {
@@ -46,13 +54,13 @@ struct RoutingColumns {
     customer: Option<String>,
 }
 
-/// Returns the active policy's connections in order, in one round trip. A row that this version cannot read is left out.
+/// Returns the active policy's connections in order, in one round trip. A row that this version cannot read is left out. `api_of` returns
+/// the gateway API that serves a method.
 pub async fn active_connections(
     db: &mut PgConnection,
-    merchant: MerchantId,
-    mode: Mode,
-    method: PaymentMethodKind,
+    of: PolicyKey,
     payer: PayerId,
+    api_of: fn(GatewayKind, PaymentMethodKind) -> Option<GatewayApi>,
 ) -> Result<Routing, StoreError> {
     let rows = sqlx::query!(
         r#"select p.version, c.id, c.gateway, c.status, b.api, b.state, b.openings, b.opened_at, b.open_until,
@@ -66,9 +74,9 @@ pub async fn active_connections(
              join circuit_breakers b on b.connection_id = c.id
             where p.merchant_id = $1 and p.mode = $2 and p.method = $3 and p.active
             order by u.position, b.api"#,
-        merchant.uuid(),
-        mode.as_ref(),
-        method.as_ref(),
+        of.merchant.uuid(),
+        of.mode.as_ref(),
+        of.method.as_ref(),
         payer.uuid(),
     )
     .fetch_all(db)
@@ -84,10 +92,9 @@ pub async fn active_connections(
             routing.is_partial = true;
             continue;
         };
-        let api = gateway.api(method);
-        if api.as_ref() != row.api {
+        let Some(api) = api_of(gateway, of.method).filter(|api| api.as_ref() == row.api) else {
             continue;
-        }
+        };
         let columns = RoutingColumns {
             id: row.id,
             gateway,
@@ -149,18 +156,13 @@ pub struct Change<'a> {
 }
 
 /// Returns the active policy for a method.
-pub async fn active(
-    db: &mut PgConnection,
-    merchant: MerchantId,
-    mode: Mode,
-    method: PaymentMethodKind,
-) -> Result<Option<Policy>, StoreError> {
+pub async fn active(db: &mut PgConnection, of: PolicyKey) -> Result<Option<Policy>, StoreError> {
     let row = sqlx::query!(
         "select id, version, connections from routing_policies
           where merchant_id = $1 and mode = $2 and method = $3 and active",
-        merchant.uuid(),
-        mode.as_ref(),
-        method.as_ref(),
+        of.merchant.uuid(),
+        of.mode.as_ref(),
+        of.method.as_ref(),
     )
     .fetch_optional(db)
     .await?;
@@ -171,29 +173,31 @@ pub async fn active(
     }))
 }
 
-/// Appends a connection to a method's policy, as a new version. Returns its number.
+/// Appends a connection to a method's policy in place of `replaced`, as a new version. Returns its number.
 pub async fn append(
     db: &mut PgConnection,
-    (merchant, mode, method): (MerchantId, Mode, PaymentMethodKind),
+    of: PolicyKey,
     connection: ConnectionId,
+    replaced: &[ConnectionId],
     change: Change<'_>,
 ) -> Result<i32, StoreError> {
     // Changes are serialized by the lock on the merchant's row.
     sqlx::query!(
         "select id from merchants where id = $1 for update",
-        merchant.uuid()
+        of.merchant.uuid()
     )
     .fetch_one(&mut *db)
     .await?;
-    let before = active(db, merchant, mode, method).await?;
+    let before = active(db, of).await?;
     let mut connections: Vec<_> = before.map(|policy| policy.connections).unwrap_or_default();
+    connections.retain(|one| !replaced.contains(one));
     connections.push(connection);
     let connections: Vec<_> = connections.into_iter().map(ConnectionId::uuid).collect();
     sqlx::query!(
         "update routing_policies set active = false where merchant_id = $1 and mode = $2 and method = $3 and active",
-        merchant.uuid(),
-        mode.as_ref(),
-        method.as_ref(),
+        of.merchant.uuid(),
+        of.mode.as_ref(),
+        of.method.as_ref(),
     )
     .execute(&mut *db)
     .await?;
@@ -203,9 +207,9 @@ pub async fn append(
            from routing_policies where merchant_id = $2 and mode = $3 and method = $4
          returning version",
         crate::new_id(),
-        merchant.uuid(),
-        mode.as_ref(),
-        method.as_ref(),
+        of.merchant.uuid(),
+        of.mode.as_ref(),
+        of.method.as_ref(),
         &connections,
         change.author,
         change.reason,

@@ -79,7 +79,7 @@ pub(super) struct AddConnection {
     /// `test` or `live`.
     #[arg(long, default_value = "test")]
     mode: Mode,
-    /// `efi`, `stripe` or `asaas`.
+    /// Name of the gateway, such as `efi`.
     #[arg(long)]
     gateway: GatewayKind,
     /// The merchant's own name for it.

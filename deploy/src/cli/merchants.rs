@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 
-use activities::operations::merchants as operations;
+use activities::{connection, operations::merchants as operations};
 use anyhow::{Context, anyhow, bail};
 use clap::Subcommand;
 use schemas::{id::MerchantId, merchant::MerchantSettings, validate::Checker};
 use store::{Store, merchants};
 
 use super::{operator::By, print_line, read};
-use crate::{Config, start::open_store};
+use crate::{
+    Config,
+    start::{clients, open_store},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -62,6 +65,8 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
         Command::Create { name } => {
             let mut db = store.pool.acquire().await?;
             let id = merchants::insert(&mut db, store.master(), name.trim()).await?;
+            drop(db);
+            connection::add_defaults(&store, &clients(config, &store), id).await?;
             print_line(&id.to_string())
         }
         Command::Settings { merchant, set } => settings(&store, merchant, set).await,

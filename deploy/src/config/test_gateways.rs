@@ -21,15 +21,10 @@ pub struct TestGateways {
 impl TestGateways {
     /// Returns the endpoints of test mode.
     pub(crate) fn endpoints(&self) -> Endpoints {
-        let sandbox = Endpoints::sandbox();
-        let url = |api, sandbox| self.urls.get(&api).cloned().unwrap_or(sandbox);
-        Endpoints {
-            efi_pix: url(GatewayApi::EfiPix, sandbox.efi_pix),
-            efi_cobrancas: url(GatewayApi::EfiCobrancas, sandbox.efi_cobrancas),
-            stripe: url(GatewayApi::Stripe, sandbox.stripe),
-            asaas: url(GatewayApi::Asaas, sandbox.asaas),
-            efi_ca_file: self.efi_ca_file.clone(),
-        }
+        let mut endpoints = Endpoints::sandbox();
+        endpoints.urls.extend(self.urls.clone());
+        endpoints.ca_file.clone_from(&self.efi_ca_file);
+        endpoints
     }
 }
 

@@ -50,13 +50,13 @@ pub enum Action {
     Pay(Option<i64>),
     /// The last payable moment passes.
     Expire,
-    /// The gateway, or the merchant in the gateway's panel, cancels the charge.
+    /// The gateway, or the merchant in the gateway's dashboard, cancels the charge.
     Cancel,
     /// The due date passes. The charge stays payable.
     Overdue,
     /// The payer's payment is declined.
     Fail,
-    /// The merchant refunds this many centavos in the gateway's panel. Defaults to the whole amount.
+    /// The merchant refunds this many centavos in the gateway's dashboard. Defaults to the whole amount.
     Refund(Option<i64>),
     /// The payer disputes this many centavos (MED, chargeback, dispute). Defaults to the whole amount.
     Dispute(Option<i64>),

@@ -13,21 +13,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::{
-    Action, Held, Outgoing, asaas,
+    Action, Held, Outgoing, SIMULATORS,
     certificates::Certificates,
-    cobrancas,
     control::ControlApi,
-    efi,
     listener::dated,
     notify,
     sim::{Sim, lock},
-    stripe,
 };
 
 /// Largest response body in bytes.
 const MAX_BODY: usize = 1 << 22;
 
-/// All simulators by name: `efi`, `efi_cobrancas`, `stripe`, `asaas`.
+/// All simulators by their name in the control API.
 pub struct InProcess {
     gateways: BTreeMap<&'static str, (Arc<dyn ControlApi>, Router)>,
     /// Client certificate and key that Efí accepts.
@@ -42,18 +39,15 @@ impl InProcess {
             sim.stand_at(now);
             sim
         };
-        let efi = Arc::new(efi::Efi::new(sim("efi"), certificates.client()?));
-        let cobrancas = Arc::new(cobrancas::Cobrancas::new(Arc::new(sim("efi_cobrancas"))));
-        let stripe = Arc::new(stripe::Stripe::new(Arc::new(sim("stripe"))));
-        let asaas = Arc::new(asaas::Asaas::new(Arc::new(sim("asaas"))));
-        let all: [(Arc<dyn ControlApi>, Router); 4] = [
-            (efi.clone(), efi::router(efi)),
-            (cobrancas.clone(), cobrancas::router(cobrancas)),
-            (stripe.clone(), stripe::router(stripe)),
-            (asaas.clone(), asaas::router(asaas)),
-        ];
+        let mut gateways = BTreeMap::new();
+        for simulator in SIMULATORS {
+            let api = (simulator.open)(sim(simulator.name), &certificates)?;
+            let router = api.clone().router();
+            let api: Arc<dyn ControlApi> = api;
+            gateways.insert(simulator.name, (api, router));
+        }
         Ok(Self {
-            gateways: all.map(|one| (one.0.sim().name, one)).into(),
+            gateways,
             client_pem: certificates.client,
         })
     }

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use axum::Router;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,6 +20,7 @@ mod listener;
 mod notify;
 mod qr_code;
 mod sim;
+mod simulator;
 mod stripe;
 
 use certificates::Certificates;
@@ -29,45 +30,73 @@ pub use in_process::InProcess;
 use listener::Listener;
 pub use notify::Outgoing;
 use sim::Sim;
-
-/// Ports of the listeners; 0 is any free port.
-#[derive(Clone, Copy, Debug)]
-pub struct Ports {
-    pub control: u16,
-    pub efi_tls: u16,
-    pub efi: u16,
-    pub efi_cobrancas: u16,
-    pub stripe: u16,
-    pub asaas: u16,
-}
+use simulator::Simulator;
+pub use simulator::{Descriptor, SIMULATORS, credentials};
 
 /// Options of `start`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    pub ports: Ports,
+    /// Port of the control API. Each simulator has the port after it by its place in [`SIMULATORS`]; those that demand a client
+    /// certificate have one more over plain HTTP, after all others. 0 is any free port for each of them.
+    pub port: u16,
     /// Folder that stores the certificates between runs. Without it, new ones are created in memory.
     pub certificates: Option<PathBuf>,
     /// Seed of the generated ids.
     pub seed: u64,
 }
 
+impl Options {
+    /// Returns options for a test: any free ports, certificates in memory.
+    pub fn for_test(seed: u64) -> Self {
+        Self {
+            port: 0,
+            certificates: None,
+            seed,
+        }
+    }
+}
+
+/// Addresses of one simulated gateway API.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Address for clients of the gateway, over HTTPS if it demands a client certificate.
+    pub url: Url,
+    /// Address over plain HTTP, which also serves the control API.
+    pub plain: Url,
+}
+
 /// Running simulators and their addresses.
 pub struct Simulators {
     pub control: Url,
-    pub efi_tls: Url,
-    pub efi: Url,
-    pub efi_cobrancas: Url,
-    pub stripe: Url,
-    pub asaas: Url,
-    /// Authority that signed the certificate of Efí's listener, in PEM.
+    /// Addresses by the API's name: `efi_pix`, `stripe`…
+    pub apis: BTreeMap<&'static str, Addresses>,
+    /// Authority that signed the certificates of the listeners with HTTPS, in PEM.
     pub ca_pem: String,
-    /// Client certificate and key that this listener accepts, in PEM.
+    /// Client certificate and key that these listeners accept, in PEM.
     pub client_pem: String,
     stop: CancellationToken,
     tracker: TaskTracker,
 }
 
 impl Simulators {
+    /// Returns the address of an API for clients of the gateway.
+    ///
+    /// # Panics
+    ///
+    /// If no simulator has an API of that name.
+    pub fn url(&self, api: &str) -> &Url {
+        &self.apis[api].url
+    }
+
+    /// Returns the address of an API over plain HTTP.
+    ///
+    /// # Panics
+    ///
+    /// If no simulator has an API of that name.
+    pub fn plain_url(&self, api: &str) -> &Url {
+        &self.apis[api].plain
+    }
+
     /// Stops the simulators and waits until their tasks end.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -76,77 +105,102 @@ impl Simulators {
     }
 }
 
+/// Port numbers, one after the other from the base; always 0 if the base is 0.
+struct NextPort {
+    base: u16,
+    given: u16,
+}
+
+impl NextPort {
+    fn take(&mut self) -> SocketAddr {
+        let port = if self.base == 0 {
+            0
+        } else {
+            self.base.saturating_add(self.given)
+        };
+        self.given += 1;
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+}
+
 /// Starts all simulators.
 pub async fn start(options: Options) -> anyhow::Result<Simulators> {
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     let certificates = Certificates::open(options.certificates.as_deref())?;
-    let gateway = |name, seed| Sim::new(name, seed, tracker.clone(), stop.clone());
-    let sim = |name, seed| Arc::new(gateway(name, seed));
-    let client = certificates.client()?;
-    let efi = Arc::new(efi::Efi::new(gateway("efi", options.seed), client));
-    let stripe = Arc::new(stripe::Stripe::new(sim("stripe", options.seed + 1)));
-    let asaas = Arc::new(asaas::Asaas::new(sim("asaas", options.seed + 2)));
-    let cobrancas = sim("efi_cobrancas", options.seed + 3);
-    let cobrancas = Arc::new(cobrancas::Cobrancas::new(cobrancas));
-    let apis: Vec<Arc<dyn ControlApi>> = vec![
-        efi.clone(),
-        cobrancas.clone(),
-        stripe.clone(),
-        asaas.clone(),
-    ];
+    let mut open = Vec::new();
+    for (n, simulator) in (0..).zip(SIMULATORS) {
+        let sim = Sim::new(
+            simulator.name,
+            options.seed + n,
+            tracker.clone(),
+            stop.clone(),
+        );
+        open.push((simulator, (simulator.open)(sim, &certificates)?));
+    }
+    let apis: Vec<Arc<dyn ControlApi>> = open
+        .iter()
+        .map(|(_, api)| -> Arc<dyn ControlApi> { api.clone() })
+        .collect();
     let sims: Vec<Arc<Sim>> = apis.iter().map(|api| api.sim().clone()).collect();
-    let control = control::router(apis).merge(efi::control(efi.clone()));
-    let listen = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-    let plain = |gateway: Router| control.clone().merge(gateway);
-
+    let mut control = control::router(apis);
+    for (_, api) in &open {
+        control = control.merge(api.clone().control());
+    }
     let listener = Listener {
         stop: stop.clone(),
         tracker: tracker.clone(),
     };
-    let ports = options.ports;
-    let tls = Some(certificates.acceptor(efi.sim.refuses_certificates.clone())?);
-    let efi_tls = listener.open(
-        listen(ports.efi_tls),
-        efi.clone(),
-        (efi::router(efi.clone()), tls),
-    )?;
-    let efi_http = listener.open(
-        listen(ports.efi),
-        efi.clone(),
-        (plain(efi::router(efi.clone())), None),
-    )?;
-    let cobrancas_at = listener.open(
-        listen(ports.efi_cobrancas),
-        cobrancas.clone(),
-        (plain(cobrancas::router(cobrancas.clone())), None),
-    )?;
-    let stripe_at = listener.open(
-        listen(ports.stripe),
-        stripe.clone(),
-        (plain(stripe::router(stripe.clone())), None),
-    )?;
-    let asaas_at = listener.open(
-        listen(ports.asaas),
-        asaas.clone(),
-        (plain(asaas::router(asaas.clone())), None),
-    )?;
-    let control_at = listener
-        .open_control(listen(ports.control), control)
-        .await?;
+    let mut ports = NextPort {
+        base: options.port,
+        given: 0,
+    };
+    let control_port = ports.take();
+    let apis = listen(&listener, &open, &control, &certificates, &mut ports)?;
+    let control_at = listener.open_control(control_port, control).await?;
     take_connections(&sims).await;
-    let url = |scheme: &str, address: SocketAddr| format!("{scheme}://{address}").parse::<Url>();
     Ok(Simulators {
-        control: url("http", control_at)?,
-        efi_tls: url("https", efi_tls)?,
-        efi: url("http", efi_http)?,
-        efi_cobrancas: url("http", cobrancas_at)?,
-        stripe: url("http", stripe_at)?,
-        asaas: url("http", asaas_at)?,
+        control: format!("http://{control_at}").parse()?,
+        apis,
         ca_pem: certificates.ca,
         client_pem: certificates.client,
         stop,
         tracker,
     })
+}
+
+type OpenSimulator = (&'static Descriptor, Arc<dyn Simulator>);
+
+/// Opens the listeners of the simulators.
+fn listen(
+    listener: &Listener,
+    open: &[OpenSimulator],
+    control: &Router,
+    certificates: &Certificates,
+    ports: &mut NextPort,
+) -> anyhow::Result<BTreeMap<&'static str, Addresses>> {
+    let url = |scheme: &str, address: SocketAddr| format!("{scheme}://{address}").parse::<Url>();
+    let plain = |api: &Arc<dyn Simulator>| control.clone().merge(api.clone().router());
+    let mut addresses = BTreeMap::new();
+    for (simulator, api) in open {
+        let port = ports.take();
+        let url = if simulator.demands_certificate {
+            let tls = certificates.acceptor(api.sim().refuses_certificates.clone())?;
+            let router = (api.clone().router(), Some(tls));
+            url("https", listener.open(port, api.clone(), router)?)?
+        } else {
+            let router = (plain(api), None);
+            url("http", listener.open(port, api.clone(), router)?)?
+        };
+        let plain = url.clone();
+        addresses.insert(simulator.api, Addresses { url, plain });
+    }
+    for (simulator, api) in open.iter().filter(|(one, _)| one.demands_certificate) {
+        let at = listener.open(ports.take(), api.clone(), (plain(api), None))?;
+        if let Some(addresses) = addresses.get_mut(simulator.api) {
+            addresses.plain = url("http", at)?;
+        }
+    }
+    Ok(addresses)
 }
 
 /// Waits until the listeners, which are tasks, accept connections: a client that connects at once must not be refused.

@@ -3,15 +3,21 @@
 //! Asaas lists by day of payment, by day of creation and by status, not by day of change. A partial refund that we did
 //! not request, of a payment received earlier, is therefore reported by its notification alone.
 
+use std::time::Duration;
+
 use chrono::{Days, NaiveDate};
-use schemas::{Instant, calendar, id::AttemptId};
+use schemas::{
+    Instant, calendar,
+    gateway::{GatewayApi, GatewayKind},
+    id::AttemptId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Asaas, payment::Payment, refund::is_rest};
+use super::{Asaas, refunds::is_rest, responses::Payment};
 use crate::{
-    Entries, GatewayCharge, GatewayError, GatewayNotice, GatewayStatus, NoticeKind, Page, ReadFrom,
-    RefundStatus, Unreadable,
+    Entries, Feed, GatewayCharge, GatewayError, GatewayNotice, GatewayStatus, NoticeKind, Page,
+    ReadFrom, RefundStatus, Unreadable,
     changes::{read_cursor, write_cursor},
     http::{CALL_TIMEOUT, Deadline},
 };
@@ -28,6 +34,29 @@ const STATUSES: [&str; 7] = [
     "CHARGEBACK_DISPUTE",
     "AWAITING_CHARGEBACK_REVERSAL",
 ];
+
+/// Payments by day of payment.
+pub(super) const PAID: &str = "asaas_paid";
+/// Payments by day of creation.
+pub(super) const CREATED: &str = "asaas_created";
+/// Payments in the statuses that no list by day shows.
+pub(super) const STATES: &str = "asaas_states";
+
+/// Requests that polling spends of the 25,000 that Asaas grants an account in twelve hours.
+const BUDGET: u64 = 6_000;
+const BUDGET_S: u64 = 12 * 60 * 60;
+
+pub(super) const FEEDS: [Feed; 3] = [feed(PAID), feed(CREATED), feed(STATES)];
+
+/// Returns a feed, whose pace shares the budget with the others.
+const fn feed(name: &'static str) -> Feed {
+    Feed {
+        name,
+        gateway: GatewayKind::Asaas,
+        api: GatewayApi::Asaas,
+        pace: Duration::from_millis(BUDGET_S * 1_000 * 3 / BUDGET),
+    }
+}
 
 type Filter = Vec<(&'static str, String)>;
 

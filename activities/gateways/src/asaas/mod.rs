@@ -4,74 +4,109 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Client;
-use schemas::{payment_method::PaymentMethodKind, route::Unmet};
+use schemas::{
+    fee::Price,
+    gateway::{GatewayApi, GatewayKind},
+    payment_method::PaymentMethodKind,
+};
 use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    Account, ChargeLookup, ChargeRequest, CheckReport, Endpoints, Entries, Feed, Forged, Gateway,
-    GatewayCharge, GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundRequest,
-    Registration, Subscription, credentials::AsaasCredentials, http,
+    Account, Capabilities, ChargeLookup, ChargeRequest, CheckReport, CredentialSchema, Descriptor,
+    Entries, Feed, Forged, Gateway, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
+    Page, ReadFrom, Received, RefundRequest, Registration, Subscription, Unregister, Webhooks,
+    descriptor::{ApiDescriptor, Disputes, MethodDescriptor, Refunds, Unpaid, WebhookCapabilities},
+    http::{ApiClient, CALL_TIMEOUT, Deadline, Effect},
 };
 
-mod account;
-mod call;
 mod changes;
-mod charge;
-mod day;
-mod error;
-mod instrument;
-mod notification;
-mod order;
-mod payer;
-mod payment;
-mod refund;
-mod status;
+mod credentials;
+mod disputes;
+mod errors;
+mod notifications;
+mod refunds;
+mod requests;
+mod responses;
 #[cfg(test)]
 mod tests;
-mod webhook;
+mod webhooks;
 
-pub(crate) use refund::refundable;
+use credentials::AsaasCredentials;
+use responses::Payment;
 
-const VISIBILITY_LAG: Duration = Duration::from_secs(5);
+pub(crate) const GATEWAY: Descriptor = Descriptor {
+    kind: GatewayKind::Asaas,
+    apis: &[ApiDescriptor {
+        api: GatewayApi::Asaas,
+        live: Some("https://api.asaas.com"),
+        test: Some("https://api-sandbox.asaas.com"),
+    }],
+    methods: &[
+        method(
+            PaymentMethodKind::Pix,
+            Refunds::InParts,
+            Disputes::Unreported,
+        ),
+        method(
+            PaymentMethodKind::Boleto,
+            refunds::NO_BOLETO,
+            Disputes::Unreported,
+        ),
+        method(
+            PaymentMethodKind::Card,
+            Refunds::InParts,
+            Disputes::ByStatus,
+        ),
+    ],
+    feeds: &changes::FEEDS,
+    webhooks: WebhookCapabilities {
+        takes_token: true,
+        has_one_address: false,
+    },
+    unmet: requests::unmet,
+    price: |method, _installments| match method {
+        PaymentMethodKind::Pix | PaymentMethodKind::Boleto => Price { bps: 0, fixed: 199 },
+        PaymentMethodKind::Card => Price {
+            bps: 299,
+            fixed: 49,
+        },
+    },
+    credentials: CredentialSchema::of::<AsaasCredentials>(),
+    default: None,
+};
+
+const fn method(kind: PaymentMethodKind, refunds: Refunds, disputes: Disputes) -> MethodDescriptor {
+    MethodDescriptor {
+        kind,
+        api: GatewayApi::Asaas,
+        capabilities: Capabilities {
+            idempotent_for: None,
+            visibility_lag: Duration::from_secs(5),
+            unpaid: Unpaid::StaysPayable,
+            declines: false,
+            refunds,
+            refund_idempotent_for: None,
+            disputes,
+            notified_per_charge: false,
+        },
+    }
+}
+
 /// Most pages of the payments of one reference, or of the entries of one payment: the number that one call has time for.
 const MAX_PAGES: usize = 100;
 
 /// Asaas account, in the environment of its key.
-pub struct Asaas {
-    client: Client,
-    base: Url,
+struct Asaas {
+    api: ApiClient,
     key: SecretString,
     webhook_tokens: Vec<SecretString>,
 }
 
-impl Asaas {
-    pub(crate) fn open(
-        credentials: &AsaasCredentials,
-        endpoints: &Endpoints,
-    ) -> Result<Self, GatewayError> {
-        Ok(Self {
-            client: http::shared()?,
-            base: endpoints.asaas.clone(),
-            key: credentials.api_key.clone(),
-            webhook_tokens: credentials.webhook_tokens.clone(),
-        })
-    }
-}
-
 #[async_trait]
 impl Gateway for Asaas {
-    fn accepts(&self, order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
-        order::accepts(order)
-    }
-
-    fn idempotent_for(&self, _method: PaymentMethodKind) -> Option<Duration> {
-        None
-    }
-
-    fn visibility_lag(&self, _method: PaymentMethodKind) -> Duration {
-        VISIBILITY_LAG
+    fn descriptor(&self) -> &'static Descriptor {
+        crate::descriptor(GatewayKind::Asaas)
     }
 
     async fn charge(
@@ -79,23 +114,58 @@ impl Gateway for Asaas {
         order: &ChargeRequest,
         within: Duration,
     ) -> Result<GatewayCharge, GatewayError> {
-        self.create_or_adopt(order, within).await
+        let deadline = Deadline::after(within);
+        let before = self.search(&order.reference, deadline).await?;
+        let payment = match before.into_iter().find(|payment| payment.is_for(order)) {
+            Some(payment) => payment,
+            None => self.create(order, deadline).await?,
+        };
+        self.shown(&payment, &order.lookup(), deadline)
+            .await
+            .map_err(GatewayError::after_an_effect)
     }
 
     async fn find(&self, order: &ChargeLookup) -> Result<Vec<GatewayCharge>, GatewayError> {
-        self.all_of(order).await
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        let mut charges = Vec::new();
+        for payment in self.search(&order.reference, deadline).await? {
+            charges.push(self.with_instrument(&payment, order, deadline).await?);
+        }
+        // a deleted payment may be missing from the list, and our reference can be changed in the dashboard
+        let known = order.gateway_id.as_deref();
+        if let Some(id) = known.filter(|id| charges.iter().all(|one| one.id != *id)) {
+            match self.api.get(&["payments", id], &[], deadline).await {
+                Ok(answer) => {
+                    let payment = answer.read(Effect::Reads)?;
+                    charges.push(self.with_instrument(&payment, order, deadline).await?);
+                }
+                Err(error) if errors::is_absent(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(charges)
     }
 
+    /// Deletes the payment, then reads it: Asaas does not delete a payment that was paid meanwhile.
     async fn cancel(&self, charge: &GatewayCharge) -> Result<GatewayCharge, GatewayError> {
-        self.end(charge).await
-    }
-
-    fn refundable(&self, method: PaymentMethodKind) -> Result<(), &'static str> {
-        refundable(method)
-    }
-
-    fn refund_idempotent_for(&self, _method: PaymentMethodKind) -> Option<Duration> {
-        None
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        let gone = || GatewayCharge {
+            status: GatewayStatus::Canceled,
+            next_action: None,
+            ..charge.clone()
+        };
+        let path = ["payments", &charge.id];
+        match self.api.delete(&path, deadline).await {
+            Err(error) if errors::is_absent(&error) => return Ok(gone()),
+            Err(error) if !errors::is_definite(&error) => return Err(error),
+            // deleted, or refused because it was paid or deleted before: the read decides
+            _ => {}
+        }
+        match self.api.get(&path, &[], deadline).await {
+            Ok(answer) => answer.read::<Payment>(Effect::Reads)?.to_charge(None),
+            Err(error) if errors::is_absent(&error) => Ok(gone()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn refund(
@@ -113,24 +183,11 @@ impl Gateway for Asaas {
         self.read_refund(order).await
     }
 
-    fn notification(&self, received: &Received, known: &[Registration]) -> Result<Entries, Forged> {
-        notification::read(received, (&self.webhook_tokens, known))
-    }
-
-    fn reread(&self, body: &[u8]) -> Entries {
-        notification::reread(body)
-    }
-
-    async fn fetch(&self, _token: &str) -> Result<Entries, GatewayError> {
-        // Asaas notifications carry their payload, so there are no tokens to resolve
-        Ok(Entries::default())
-    }
-
-    async fn changes_since(&self, feed: Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
-        match feed {
-            Feed::AsaasPaid => self.by_day("paymentDate", from).await,
-            Feed::AsaasCreated => self.by_day("dateCreated", from).await,
-            Feed::AsaasStates => self.by_state(from).await,
+    async fn changes_since(&self, feed: &Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
+        match feed.name {
+            changes::PAID => self.by_day("paymentDate", from).await,
+            changes::CREATED => self.by_day("dateCreated", from).await,
+            changes::STATES => self.by_state(from).await,
             _ => Ok(Page::end(from.now)),
         }
     }
@@ -138,26 +195,29 @@ impl Gateway for Asaas {
     async fn probe(&self) -> Result<Account, GatewayError> {
         self.account().await
     }
+}
 
-    fn takes_token(&self) -> bool {
-        true
+#[async_trait]
+impl Webhooks for Asaas {
+    fn verify(&self, received: &Received, known: &[Registration]) -> Result<(), Forged> {
+        notifications::verify(received, &self.webhook_tokens, known)
     }
 
-    async fn subscribe(
+    fn parse(&self, body: &[u8]) -> Entries {
+        notifications::parse(body)
+    }
+
+    async fn register(
         &self,
         url: &Url,
         _replace: bool,
         token: &SecretString,
     ) -> Result<Subscription, GatewayError> {
-        self.register(url, token).await
+        self.register_webhook(url, token).await
     }
 
-    async fn tidy(&self, url: &Url, keep: &str) -> Result<(), GatewayError> {
-        self.remove_others(url, keep).await
-    }
-
-    async fn unsubscribe(&self, url: &Url, _former: Option<&Url>) -> Result<(), GatewayError> {
-        self.deregister(url).await
+    async fn unregister(&self, url: &Url, which: Unregister<'_>) -> Result<(), GatewayError> {
+        self.remove_webhooks(url, which).await
     }
 
     async fn check(
@@ -167,5 +227,50 @@ impl Gateway for Asaas {
         known: &[Registration],
     ) -> Result<CheckReport, GatewayError> {
         self.check_webhook(url, known).await
+    }
+}
+
+impl Asaas {
+    /// Returns all payments that carry the reference, including deleted ones if Asaas lists them.
+    async fn search(
+        &self,
+        reference: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<Payment>, GatewayError> {
+        let filter = [("externalReference", reference.to_owned())];
+        let mut found: Vec<Payment> = self
+            .list(&["payments"], &filter, (MAX_PAGES, deadline))
+            .await?;
+        found.retain(|payment| payment.is_of(reference));
+        Ok(found)
+    }
+
+    async fn create(
+        &self,
+        order: &ChargeRequest,
+        deadline: Deadline,
+    ) -> Result<Payment, GatewayError> {
+        let remembered = order.customer.as_deref();
+        if let Some(customer) = remembered {
+            match self.create_for(customer, order, deadline).await {
+                // the stored customer no longer exists
+                Err(error) if error.code == errors::NO_CUSTOMER => {}
+                outcome => return outcome,
+            }
+        }
+        let customer = self.customer(&order.payer, deadline).await?;
+        self.create_for(&customer, order, deadline).await
+    }
+
+    async fn create_for(
+        &self,
+        customer: &str,
+        order: &ChargeRequest,
+        deadline: Deadline,
+    ) -> Result<Payment, GatewayError> {
+        let body = requests::body(order, customer);
+        self.post(&["payments"], &body, (deadline, Effect::Creates))
+            .await?
+            .read(Effect::Creates)
     }
 }

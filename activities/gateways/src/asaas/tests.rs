@@ -9,10 +9,13 @@ use schemas::{
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{notification::read, payment::Payment};
+use super::{
+    notifications::{parse, verify},
+    responses::Payment,
+};
 use crate::{
-    ChargeRequest, Forged, GatewayNotice, GatewayStatus, NoticeKind, Received, RefundStatus,
-    Registration,
+    ChargeRequest, Entries, Forged, GatewayNotice, GatewayStatus, NoticeKind, Received,
+    RefundStatus, Registration,
 };
 
 pub(super) fn at(text: &str) -> Instant {
@@ -100,6 +103,16 @@ fn received(body: &str, token: Option<&str>) -> Received {
     }
 }
 
+/// Verifies and parses a notification.
+fn read(
+    received: &Received,
+    tokens: &[SecretString],
+    known: &[Registration],
+) -> Result<Entries, Forged> {
+    verify(received, tokens, known)?;
+    Ok(parse(&received.body))
+}
+
 fn event(name: &str, at: &str, payment: Value) -> String {
     json!({ "id": "evt_05b708f961d739ea7eba7e4db318f621&368604920", "event": name, "dateCreated": at, "novelty": 1,
         "account": { "id": "a", "ownerId": null }, "payment": payment_json(payment) })
@@ -109,7 +122,7 @@ fn event(name: &str, at: &str, payment: Value) -> String {
 fn notice(name: &str, at: &str, payment: Value) -> GatewayNotice {
     let tokens: Vec<SecretString> = vec!["old".into(), "new".into()];
     let received = received(&event(name, at, payment), Some("new"));
-    let mut read = read(&received, (&tokens, &[])).expect("genuine");
+    let mut read = read(&received, &tokens, &[]).expect("genuine");
     assert_eq!((read.notices.len(), read.unreadable.len()), (1, 0));
     read.notices.remove(0)
 }
@@ -216,7 +229,7 @@ fn a_status_or_shape_that_is_not_known_is_asked_for() {
         json!({ "value": "100,00" }),
     ] {
         let body = event("PAYMENT_SOMETHING", "2026-07-14 10:00:00", change);
-        let notice = read(&received(&body, Some("new")), (&tokens, &[]))
+        let notice = read(&received(&body, Some("new")), &tokens, &[])
             .expect("genuine")
             .notices
             .remove(0);
@@ -232,22 +245,22 @@ fn without_the_token_nothing_is_applied_and_rubbish_is_stored_for_an_operator() 
     let paid = event("PAYMENT_RECEIVED", "2026-07-14 17:30:00", json!({}));
     for wrong in [None, Some(""), Some("other")] {
         assert!(matches!(
-            read(&received(&paid, wrong), (&tokens, &[])),
+            read(&received(&paid, wrong), &tokens, &[]),
             Err(Forged(_))
         ));
     }
     assert!(matches!(
-        read(&received(&paid, Some("")), (&[], &[])),
+        read(&received(&paid, Some("")), &[], &[]),
         Err(Forged(_))
     ));
     for rubbish in ["no", r#"{"id":"evt_1","event":"PAYMENT_X","payment":{}}"#] {
-        let read = read(&received(rubbish, Some("new")), (&tokens, &[])).expect("genuine");
+        let read = read(&received(rubbish, Some("new")), &tokens, &[]).expect("genuine");
         assert_eq!((read.notices.len(), read.unreadable.len()), (0, 1));
     }
     for name in ["CHECKOUT_CREATED", "CHECKOUT_PAID", "SOMETHING_NEW"] {
         let other = json!({ "id": "evt_1", "event": name, "checkout": { "id": "c" } }).to_string();
         assert_eq!(
-            read(&received(&other, Some("new")), (&tokens, &[]))
+            read(&received(&other, Some("new")), &tokens, &[])
                 .expect("genuine")
                 .notices[0]
                 .means,
@@ -265,7 +278,7 @@ fn what_goes_back_is_never_applied_from_the_event() {
             "PAYMENT_REFUND_DENIED",
             json!({ "status": "RECEIVED", "paymentDate": "2026-07-14" }),
         ),
-        // changed in the panel, and deleted before or after
+        // changed in the dashboard, and deleted before or after
         ("PAYMENT_UPDATED", json!({ "deleted": true })),
     ] {
         let notice = notice(name, "2026-07-14 10:00:00", change);
@@ -315,7 +328,7 @@ fn a_former_token_proves_until_its_end() {
             at,
             ..received(&body, Some(token))
         };
-        read(&received, (&[], &known)).is_ok()
+        verify(&received, &[], &known).is_ok()
     };
     assert!(is_taken("former", end) && is_taken("new", end));
     let later = at("2026-07-14T00:00:01Z");

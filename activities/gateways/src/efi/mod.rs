@@ -1,50 +1,153 @@
 //! Efí: two APIs, each with its own host and tokens. Pix over mutual TLS, and Cobranças for boletos and card links.
 //! `docs/gateways/efi.md`.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use reqwest::Certificate;
-use schemas::{Instant, attempt::ErrorClass, payment_method::PaymentMethodKind, route::Unmet};
+use schemas::{
+    Instant,
+    fee::Price,
+    gateway::{GatewayApi, GatewayKind},
+    payment_method::PaymentMethodKind,
+    route::Unmet,
+};
 use secrecy::SecretString;
-use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{
-    Account, ChargeLookup, ChargeRequest, CheckReport, Endpoints, Entries, Feed, Forged, Gateway,
-    GatewayCharge, GatewayError, GatewayRefund, Issue, Page, ReadFrom, Received, RefundRequest,
-    Registration, Subscription,
-    credentials::EfiCredentials,
-    http::{self, CALL_TIMEOUT, Deadline},
+    Account, Capabilities, ChargeLookup, ChargeRequest, CheckReport, CredentialSchema, Descriptor,
+    Entries, Feed, Forged, Gateway, GatewayCharge, GatewayError, GatewayRefund, Issue, Page,
+    ReadFrom, Received, RefundRequest, Registration, Subscription, Unregister, Webhooks,
+    changes::SCAN_PACE,
+    descriptor::{ApiDescriptor, Disputes, MethodDescriptor, Refunds, Unpaid, WebhookCapabilities},
+    http::{CALL_TIMEOUT, Deadline},
 };
 
-mod certificate;
 mod cobrancas;
-mod error;
+mod credentials;
+mod errors;
 mod pix;
-mod session;
+mod requests;
 #[cfg(test)]
 mod tests;
 
 use cobrancas::Cobrancas;
+use credentials::EfiCredentials;
 use pix::Pix;
 
-pub(crate) use certificate::identity;
+pub(crate) const GATEWAY: Descriptor = Descriptor {
+    kind: GatewayKind::Efi,
+    apis: &[
+        ApiDescriptor {
+            api: GatewayApi::EfiPix,
+            live: Some("https://pix.api.efipay.com.br"),
+            test: Some("https://pix-h.api.efipay.com.br"),
+        },
+        ApiDescriptor {
+            api: GatewayApi::EfiCobrancas,
+            live: Some("https://cobrancas.api.efipay.com.br"),
+            test: Some("https://cobrancas-h.api.efipay.com.br"),
+        },
+    ],
+    methods: &[
+        MethodDescriptor {
+            kind: PaymentMethodKind::Pix,
+            api: GatewayApi::EfiPix,
+            capabilities: Capabilities {
+                idempotent_for: Some(IDEMPOTENT_FOR),
+                visibility_lag: Duration::ZERO,
+                unpaid: Unpaid::Expires,
+                declines: false,
+                refunds: Refunds::InParts,
+                refund_idempotent_for: Some(IDEMPOTENT_FOR),
+                disputes: Disputes::Contestable,
+                notified_per_charge: false,
+            },
+        },
+        MethodDescriptor {
+            kind: PaymentMethodKind::Boleto,
+            api: GatewayApi::EfiCobrancas,
+            capabilities: Capabilities {
+                unpaid: Unpaid::StaysPayable,
+                declines: false,
+                refunds: cobrancas::NO_BOLETO_REFUNDS,
+                ..COBRANCAS
+            },
+        },
+        MethodDescriptor {
+            kind: PaymentMethodKind::Card,
+            api: GatewayApi::EfiCobrancas,
+            capabilities: COBRANCAS,
+        },
+    ],
+    feeds: &FEEDS,
+    webhooks: WebhookCapabilities {
+        takes_token: false,
+        has_one_address: true,
+    },
+    unmet: |order| match order.method.kind() {
+        PaymentMethodKind::Pix => pix::unmet(order),
+        PaymentMethodKind::Boleto | PaymentMethodKind::Card => cobrancas::unmet(order),
+    },
+    price: |method, installments| match (method, installments) {
+        (PaymentMethodKind::Pix, _) => Price { bps: 119, fixed: 0 },
+        (PaymentMethodKind::Boleto, _) => Price { bps: 0, fixed: 345 },
+        (PaymentMethodKind::Card, 0 | 1) => Price { bps: 349, fixed: 0 },
+        (PaymentMethodKind::Card, 2..=6) => Price { bps: 399, fixed: 0 },
+        (PaymentMethodKind::Card, _) => Price { bps: 439, fixed: 0 },
+    },
+    credentials: CredentialSchema::of::<EfiCredentials>(),
+    default: None,
+};
+
+/// Capabilities of a card link.
+const COBRANCAS: Capabilities = Capabilities {
+    idempotent_for: None,
+    visibility_lag: Duration::from_secs(5),
+    unpaid: Unpaid::Expires,
+    declines: true,
+    refunds: Refunds::Whole,
+    refund_idempotent_for: None,
+    disputes: Disputes::Unreported,
+    notified_per_charge: true,
+};
+
+/// Pix that arrived.
+const ARRIVED: &str = "efi_pix";
+/// Pix with a refund.
+const RETURNS: &str = "efi_returns";
+/// Disputes by payers (MED).
+const CLAIMS: &str = "efi_claims";
+const BOLETOS: &str = "efi_boletos";
+const CARDS: &str = "efi_cards";
+
+const FEEDS: [Feed; 5] = [
+    feed(ARRIVED, GatewayApi::EfiPix, Duration::ZERO),
+    feed(RETURNS, GatewayApi::EfiPix, SCAN_PACE),
+    feed(CLAIMS, GatewayApi::EfiPix, SCAN_PACE),
+    feed(BOLETOS, GatewayApi::EfiCobrancas, SCAN_PACE),
+    feed(CARDS, GatewayApi::EfiCobrancas, SCAN_PACE),
+];
+
+const fn feed(name: &'static str, api: GatewayApi, pace: Duration) -> Feed {
+    Feed {
+        name,
+        gateway: GatewayKind::Efi,
+        api,
+        pace,
+    }
+}
 
 /// Time for which a `txid` and a refund's id stay taken: effectively for ever.
 const IDEMPOTENT_FOR: Duration = Duration::from_hours(10 * 365 * 24);
-/// Longest time for which a charge of the API Cobranças may be missing from its lists.
-const COBRANCAS_LAG: Duration = Duration::from_secs(5);
 /// Time before a certificate's expiry at which the merchant is asked to create and upload another.
 const CERTIFICATE_NOTICE: TimeDelta = TimeDelta::days(30);
 /// Header of a registration whose address has no mutual TLS: Efí then does not test that the address refuses other clients.
 const SKIP_MTLS: &str = "x-skip-mtls-checking";
-const NO_BOLETO_BACK: &str =
-    "Efí's API gives no boleto back: return the money by a Pix or a transfer of your own";
 
 /// Efí account with one Pix key.
-pub struct Efi {
+struct Efi {
     pix: Pix,
     cobrancas: Cobrancas,
     client_id: String,
@@ -52,47 +155,12 @@ pub struct Efi {
 }
 
 impl Efi {
-    pub(crate) fn open(
-        credentials: &EfiCredentials,
-        endpoints: &Endpoints,
-    ) -> Result<Self, GatewayError> {
-        let unreadable = |what| GatewayError::new(ErrorClass::Denied, "certificate", what);
-        let identity = identity(&credentials.certificate).map_err(unreadable)?;
-        let ends_at = certificate::ends_at(&credentials.certificate).map_err(unreadable)?;
-        let authority = match &endpoints.efi_ca_file {
-            Some(path) => {
-                let pem = fs::read(path)
-                    .map_err(|_| unreadable("the further authority's file cannot be read"))?;
-                Some(
-                    Certificate::from_pem(&pem)
-                        .map_err(|_| unreadable("the further authority's file is not PEM"))?,
-                )
-            }
-            None => None,
-        };
-        // only a simulator has its own authority, and it needs none where it serves without TLS
-        let plain = match &authority {
-            Some(authority) if endpoints.efi_cobrancas.scheme() == "https" => {
-                http::client(None, Some(authority.clone()))?
-            }
-            _ => http::shared()?,
-        };
-        // the client certificate belongs to this connection, so the client cannot be shared
-        let mutual = http::client(Some(identity), authority)?;
-        Ok(Self {
-            pix: Pix::new(mutual, endpoints.efi_pix.clone(), credentials),
-            cobrancas: Cobrancas::new(plain, endpoints.efi_cobrancas.clone(), credentials),
-            client_id: credentials.client_id.clone(),
-            certificate_ends_at: ends_at,
-        })
-    }
-
     fn certificate(&self, now: Instant) -> Option<Issue> {
         let ends_at = self.certificate_ends_at;
         (ends_at - now < CERTIFICATE_NOTICE).then(|| Issue {
             code: "certificate_expires",
             message: format!(
-                "the client certificate is valid until {}; issue another in Efí's panel and give it to this connection",
+                "the client certificate is valid until {}; issue another in Efí's dashboard and give it to this connection",
                 ends_at.format("%Y-%m-%d %H:%M UTC")
             ),
             repaired: false,
@@ -117,33 +185,10 @@ fn is_of_cobrancas(charge: &str) -> bool {
     !charge.is_empty() && charge.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Checks that a payment by `method` can be refunded through the API. The error is the reason why not, for people.
-pub(crate) fn refundable(method: PaymentMethodKind) -> Result<(), &'static str> {
-    match method {
-        PaymentMethodKind::Pix | PaymentMethodKind::Card => Ok(()),
-        PaymentMethodKind::Boleto => Err(NO_BOLETO_BACK),
-    }
-}
-
 #[async_trait]
 impl Gateway for Efi {
-    fn accepts(&self, order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
-        let lacks = match order.method.kind() {
-            PaymentMethodKind::Pix => pix::lacks(order),
-            PaymentMethodKind::Boleto | PaymentMethodKind::Card => cobrancas::lacks(order),
-        };
-        if lacks.is_empty() { Ok(()) } else { Err(lacks) }
-    }
-
-    fn idempotent_for(&self, method: PaymentMethodKind) -> Option<Duration> {
-        (method == PaymentMethodKind::Pix).then_some(IDEMPOTENT_FOR)
-    }
-
-    fn visibility_lag(&self, method: PaymentMethodKind) -> Duration {
-        match method {
-            PaymentMethodKind::Pix => Duration::ZERO,
-            PaymentMethodKind::Boleto | PaymentMethodKind::Card => COBRANCAS_LAG,
-        }
+    fn descriptor(&self) -> &'static Descriptor {
+        crate::descriptor(GatewayKind::Efi)
     }
 
     async fn charge(
@@ -179,14 +224,6 @@ impl Gateway for Efi {
         }
     }
 
-    fn refundable(&self, method: PaymentMethodKind) -> Result<(), &'static str> {
-        refundable(method)
-    }
-
-    fn refund_idempotent_for(&self, method: PaymentMethodKind) -> Option<Duration> {
-        self.idempotent_for(method)
-    }
-
     async fn refund(
         &self,
         order: &RefundRequest,
@@ -212,80 +249,61 @@ impl Gateway for Efi {
         }
     }
 
-    fn notification(
-        &self,
-        received: &Received,
-        _known: &[Registration],
-    ) -> Result<Entries, Forged> {
-        Ok(if cobrancas::is_form(received) {
-            cobrancas::read_notification(received)
-        } else {
-            pix::read_notification(received)
-        })
-    }
-
-    fn reread(&self, body: &[u8]) -> Entries {
-        let received = Received {
-            headers: Vec::new(),
-            body: body.to_vec(),
-            at: now(),
-        };
-        if cobrancas::is_form(&received) {
-            cobrancas::read_notification(&received)
-        } else {
-            pix::read_notification(&received)
-        }
-    }
-
-    async fn fetch(&self, token: &str) -> Result<Entries, GatewayError> {
-        self.cobrancas
-            .fetch(token, Deadline::after(CALL_TIMEOUT))
-            .await
-    }
-
-    async fn changes_since(&self, feed: Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
-        match feed {
-            Feed::EfiPix => self.pix.arrived(from).await,
-            Feed::EfiReturns => self.pix.returned(from).await,
-            Feed::EfiClaims => self.pix.claims(from).await,
-            Feed::EfiBoletos => self.cobrancas.moved(cobrancas::BOLETO, from).await,
-            Feed::EfiCards => self.cobrancas.moved(cobrancas::CARD, from).await,
+    async fn changes_since(&self, feed: &Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
+        match feed.name {
+            ARRIVED => self.pix.arrived(from).await,
+            RETURNS => self.pix.returned(from).await,
+            CLAIMS => self.pix.claims(from).await,
+            BOLETOS => self.cobrancas.moved(cobrancas::BOLETO, from).await,
+            CARDS => self.cobrancas.moved(cobrancas::CARD, from).await,
             _ => Ok(Page::end(from.now)),
         }
     }
 
     async fn probe(&self) -> Result<Account, GatewayError> {
-        let deadline = Deadline::after(CALL_TIMEOUT);
-        self.pix.probe(deadline).await?;
-        // Pix works without the API Cobranças, so its failure is only logged
-        if let Err(error) = self.cobrancas.probe(deadline).await {
-            tracing::info!(class = %error.class, code = error.code, "efi: no boletos and card links for now");
-        }
-        // Efí exposes no account id; the client id is used instead
-        let digest = Sha256::digest(self.client_id.as_bytes());
-        Ok(Account {
-            fingerprint: format!("efi:{}", hex::encode(&digest[..8])),
-            live: None,
-        })
+        self.account().await
+    }
+}
+
+#[async_trait]
+impl Webhooks for Efi {
+    /// Accepts every body: Efí's notifications are not proved, and are only hints.
+    fn verify(&self, _received: &Received, _known: &[Registration]) -> Result<(), Forged> {
+        Ok(())
     }
 
-    async fn subscribe(
+    fn parse(&self, body: &[u8]) -> Entries {
+        if cobrancas::is_form(body) {
+            cobrancas::parse(body)
+        } else {
+            pix::parse(body)
+        }
+    }
+
+    async fn resolve(&self, token: &str) -> Result<Entries, GatewayError> {
+        let deadline = Deadline::after(CALL_TIMEOUT);
+        self.cobrancas.resolve(token, deadline).await
+    }
+
+    async fn register(
         &self,
         url: &Url,
         replace: bool,
         _token: &SecretString,
     ) -> Result<Subscription, GatewayError> {
         let deadline = Deadline::after(CALL_TIMEOUT);
-        self.pix.subscribe(url, replace, deadline).await
+        self.pix.register(url, replace, deadline).await
     }
 
-    fn has_one_address(&self) -> bool {
-        true
-    }
-
-    async fn unsubscribe(&self, url: &Url, former: Option<&Url>) -> Result<(), GatewayError> {
-        let deadline = Deadline::after(CALL_TIMEOUT);
-        self.pix.unsubscribe(url, former, deadline).await
+    async fn unregister(&self, url: &Url, which: Unregister<'_>) -> Result<(), GatewayError> {
+        match which {
+            Unregister::All { restore } => {
+                let deadline = Deadline::after(CALL_TIMEOUT);
+                self.pix.unregister(url, restore, deadline).await
+            }
+            // a Pix key has one address
+            Unregister::Others { .. } => Ok(()),
+        }
     }
 
     async fn check(

@@ -3,56 +3,118 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::Client;
-use schemas::{attempt::ErrorClass, payment_method::PaymentMethodKind, route::Unmet};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use schemas::{
+    attempt::ErrorClass,
+    fee::Price,
+    gateway::{GatewayApi, GatewayKind},
+    payment_method::PaymentMethodKind,
+};
+use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    Account, ChargeLookup, ChargeRequest, CheckReport, Endpoints, Entries, Feed, Forged, Gateway,
-    GatewayCharge, GatewayError, GatewayRefund, Page, ReadFrom, Received, RefundRequest,
-    Registration, Subscription,
-    credentials::StripeCredentials,
-    http::{self, Answer, CALL_TIMEOUT, Deadline, Effect},
+    Account, Capabilities, ChargeLookup, ChargeRequest, CheckReport, CredentialSchema, Descriptor,
+    Entries, Feed, Forged, Gateway, GatewayCharge, GatewayError, GatewayRefund, Page, ReadFrom,
+    Received, RefundRequest, Registration, Subscription, Unregister, Webhooks,
+    descriptor::{ApiDescriptor, Disputes, MethodDescriptor, Refunds, Unpaid, WebhookCapabilities},
+    http::{Answer, ApiClient, CALL_TIMEOUT, Deadline, Effect},
 };
 
-mod accepts;
-mod action;
-mod booking;
-mod call;
-mod charge;
-mod dispute;
-mod endpoint;
-mod error;
-mod event;
-mod form;
-mod intent;
-mod listing;
-mod notification;
-mod read;
-mod refund;
+mod changes;
+mod credentials;
+mod disputes;
+mod errors;
+mod notifications;
+mod refunds;
+mod requests;
+mod responses;
 mod search;
-mod session;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
-use call::{is_replayed, unreadable};
-use intent::Intent;
-use listing::Listings;
-pub(crate) use refund::refundable;
+use credentials::StripeCredentials;
+use requests::{
+    accepts,
+    calls::{is_replayed, unreadable},
+    listing::Listings,
+};
+use responses::{Intent, read, session::Session};
 use search::Searches;
-use session::Session;
+
+pub(crate) const GATEWAY: Descriptor = Descriptor {
+    kind: GatewayKind::Stripe,
+    apis: &[ApiDescriptor {
+        api: GatewayApi::Stripe,
+        live: Some("https://api.stripe.com"),
+        test: Some("https://api.stripe.com"),
+    }],
+    methods: &[
+        MethodDescriptor {
+            kind: PaymentMethodKind::Pix,
+            api: GatewayApi::Stripe,
+            capabilities: Capabilities {
+                declines: true,
+                disputes: Disputes::Final,
+                ..CAPABILITIES
+            },
+        },
+        MethodDescriptor {
+            kind: PaymentMethodKind::Boleto,
+            api: GatewayApi::Stripe,
+            capabilities: Capabilities {
+                declines: true,
+                refunds: Refunds::Unsupported(
+                    "Stripe cannot refund a boleto: pay the payer by other means",
+                ),
+                ..CAPABILITIES
+            },
+        },
+        MethodDescriptor {
+            kind: PaymentMethodKind::Card,
+            api: GatewayApi::Stripe,
+            capabilities: Capabilities {
+                disputes: Disputes::Contestable,
+                ..CAPABILITIES
+            },
+        },
+    ],
+    feeds: &changes::FEEDS,
+    webhooks: WebhookCapabilities {
+        takes_token: false,
+        has_one_address: false,
+    },
+    unmet: accepts::unmet,
+    price: |method, _installments| match method {
+        PaymentMethodKind::Pix => Price { bps: 119, fixed: 0 },
+        PaymentMethodKind::Boleto => Price { bps: 0, fixed: 345 },
+        PaymentMethodKind::Card => Price {
+            bps: 399,
+            fixed: 39,
+        },
+    },
+    credentials: CredentialSchema::of::<StripeCredentials>(),
+    default: None,
+};
+
+/// Capabilities that most methods share.
+const CAPABILITIES: Capabilities = Capabilities {
+    idempotent_for: Some(IDEMPOTENT_FOR),
+    visibility_lag: Duration::from_secs(2),
+    unpaid: Unpaid::Expires,
+    declines: false,
+    refunds: Refunds::InParts,
+    refund_idempotent_for: Some(IDEMPOTENT_FOR),
+    disputes: Disputes::Unreported,
+    notified_per_charge: false,
+};
 
 /// Time for which a key is idempotent: Stripe stores keys for at least a day, minus an hour for clock differences and retries.
 const IDEMPOTENT_FOR: Duration = Duration::from_hours(23);
-const VISIBILITY_LAG: Duration = Duration::from_secs(2);
 
 /// Stripe account, in the mode of its key.
-pub struct Stripe {
-    client: Client,
-    base: Url,
+struct Stripe {
+    api: ApiClient,
     key: SecretString,
     webhook_secrets: Vec<SecretString>,
     searches: Searches,
@@ -60,24 +122,6 @@ pub struct Stripe {
 }
 
 impl Stripe {
-    pub(crate) fn open(
-        credentials: &StripeCredentials,
-        endpoints: &Endpoints,
-    ) -> Result<Self, GatewayError> {
-        Ok(Self {
-            client: http::shared()?,
-            base: endpoints.stripe.clone(),
-            key: credentials.secret_key.clone(),
-            webhook_secrets: credentials.webhook_secrets.clone(),
-            searches: Searches::default(),
-            listings: Listings::default(),
-        })
-    }
-
-    fn is_live(&self) -> bool {
-        self.key.expose_secret().contains("_live_")
-    }
-
     /// Returns the charge of a create request's answer. A replayed answer contains the first state, so the charge is read again.
     async fn created(
         &self,
@@ -112,16 +156,8 @@ impl Stripe {
 
 #[async_trait]
 impl Gateway for Stripe {
-    fn accepts(&self, order: &ChargeRequest) -> Result<(), Vec<Unmet>> {
-        accepts::check(order)
-    }
-
-    fn idempotent_for(&self, _method: PaymentMethodKind) -> Option<Duration> {
-        Some(IDEMPOTENT_FOR)
-    }
-
-    fn visibility_lag(&self, _method: PaymentMethodKind) -> Duration {
-        VISIBILITY_LAG
+    fn descriptor(&self) -> &'static Descriptor {
+        crate::descriptor(GatewayKind::Stripe)
     }
 
     async fn charge(
@@ -135,7 +171,7 @@ impl Gateway for Stripe {
             PaymentMethodKind::Pix | PaymentMethodKind::Boleto => &["payment_intents"],
         };
         let answer = self
-            .create(path, &form::of(order), &order.reference, deadline)
+            .create(path, &requests::body(order), &order.reference, deadline)
             .await?;
         self.created(order, &answer, deadline)
             .await
@@ -161,19 +197,12 @@ impl Gateway for Stripe {
             // paid or ended meanwhile, or a payment is in progress
             Err(refused) if refused.class == ErrorClass::Rejected => {
                 let now = self.read(&charge.id, deadline).await?;
-                let explained = refused.code == error::UNEXPECTED_STATE || !now.status.is_payable();
+                let explained =
+                    refused.code == errors::UNEXPECTED_STATE || !now.status.is_payable();
                 if explained { Ok(now) } else { Err(refused) }
             }
             Err(error) => Err(error),
         }
-    }
-
-    fn refundable(&self, method: PaymentMethodKind) -> Result<(), &'static str> {
-        refundable(method)
-    }
-
-    fn refund_idempotent_for(&self, _method: PaymentMethodKind) -> Option<Duration> {
-        Some(IDEMPOTENT_FOR)
     }
 
     async fn refund(
@@ -188,70 +217,43 @@ impl Gateway for Stripe {
         &self,
         order: &RefundRequest,
     ) -> Result<Option<GatewayRefund>, GatewayError> {
-        self.search_refund(order).await
+        self.read_refund(order).await
     }
 
-    fn notification(&self, received: &Received, known: &[Registration]) -> Result<Entries, Forged> {
-        notification::read(received, (&self.webhook_secrets, known), self.is_live())
-    }
-
-    /// Stripe's events contain the complete state, so a stored body can be parsed again.
-    fn reread(&self, body: &[u8]) -> Entries {
-        notification::reread(body, self.is_live())
-    }
-
-    async fn fetch(&self, _token: &str) -> Result<Entries, GatewayError> {
-        Ok(Entries::default())
-    }
-
-    async fn changes_since(&self, feed: Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
-        match feed {
-            Feed::StripeEvents => self.events_since(from).await,
-            Feed::StripeBalance => self.booked_since(from).await,
+    async fn changes_since(&self, feed: &Feed, from: &ReadFrom<'_>) -> Result<Page, GatewayError> {
+        match feed.name {
+            changes::EVENT_FEED => self.events_since(from).await,
+            changes::BALANCE_FEED => self.booked_since(from).await,
             _ => Ok(Page::end(from.now)),
         }
     }
 
     async fn probe(&self) -> Result<Account, GatewayError> {
-        #[derive(Deserialize)]
-        struct Balance {
-            livemode: bool,
-        }
-        let deadline = Deadline::after(CALL_TIMEOUT);
-        let balance: Balance = self
-            .get(&["balance"], &[], deadline)
-            .await?
-            .read(Effect::Reads)?;
-        let account = match self.get(&["account"], &[], deadline).await {
-            Ok(answer) => answer.json()["id"].as_str().map(ToOwned::to_owned),
-            // a restricted key may not read its account: the key identifies it instead
-            Err(error) if error.class == ErrorClass::Denied => None,
-            Err(error) => return Err(error),
-        };
-        let account = account.unwrap_or_else(|| {
-            hex::encode(&Sha256::digest(self.key.expose_secret().as_bytes())[..8])
-        });
-        Ok(Account {
-            fingerprint: format!("stripe:{account}"),
-            live: Some(balance.livemode),
-        })
+        self.account().await
+    }
+}
+
+#[async_trait]
+impl Webhooks for Stripe {
+    fn verify(&self, received: &Received, known: &[Registration]) -> Result<(), Forged> {
+        notifications::verify(received, &self.webhook_secrets, known)
     }
 
-    async fn subscribe(
+    fn parse(&self, body: &[u8]) -> Entries {
+        notifications::parse(body, self.is_live())
+    }
+
+    async fn register(
         &self,
         url: &Url,
         _replace: bool,
         _token: &SecretString,
     ) -> Result<Subscription, GatewayError> {
-        self.register(url).await
+        self.register_endpoint(url).await
     }
 
-    async fn tidy(&self, url: &Url, keep: &str) -> Result<(), GatewayError> {
-        self.remove_others(url, keep).await
-    }
-
-    async fn unsubscribe(&self, url: &Url, _former: Option<&Url>) -> Result<(), GatewayError> {
-        self.deregister(url).await
+    async fn unregister(&self, url: &Url, which: Unregister<'_>) -> Result<(), GatewayError> {
+        self.remove_endpoints(url, which).await
     }
 
     async fn check(

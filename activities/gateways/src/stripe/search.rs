@@ -10,10 +10,9 @@ use schemas::{attempt::ErrorClass, payment_method::PaymentMethodKind};
 use serde::Deserialize;
 
 use super::{
-    Stripe,
-    call::{Form, PAGE_TAKES, Page},
-    error,
-    read::within,
+    Stripe, errors,
+    requests::calls::{Form, PAGE_TAKES, Page},
+    responses::read::within,
 };
 use crate::{
     ChargeLookup, GatewayCharge, GatewayError,
@@ -146,7 +145,7 @@ impl Stripe {
         for id in ids {
             match self.read(&id, deadline).await {
                 Ok(charge) => found.push(within(order.expires_at, charge)),
-                Err(error) if error::is_absent(&error) => {}
+                Err(error) if errors::is_absent(&error) => {}
                 Err(error) => return Err(error),
             }
         }

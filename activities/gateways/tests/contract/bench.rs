@@ -8,20 +8,21 @@ use std::{
 
 use chrono::{Days, NaiveDate};
 use gateways::{
-    ChargeRequest, CheckReport, Credentials, Endpoints, Entries, Feed, Forged, Gateway,
-    GatewayCharge, GatewayError, GatewayNotice, ReadFrom, Received, RefundRequest, Registration,
-    Subscription,
+    Capabilities, ChargeRequest, CheckReport, Credentials, Endpoints, Entries, Feed, Forged,
+    Gateway, GatewayCharge, GatewayError, GatewayNotice, ReadFrom, Received, RefundRequest,
+    Registration, Subscription, Unregister,
 };
 use schemas::{
     Instant, calendar,
-    gateway::GatewayKind,
+    gateway::{GatewayApi, GatewayKind},
     id::{AttemptId, RefundId},
     payer::{Address, Payer},
     payment_method::{PaymentMethod, PaymentMethodKind},
+    route::Unmet,
 };
 use secrecy::SecretString;
 use serde_json::Value;
-use simulators::{Options, Ports, Simulators};
+use simulators::{Options, Simulators};
 use url::Url;
 use uuid::Uuid;
 
@@ -54,6 +55,8 @@ pub(crate) struct SetUp {
     pub creates: (&'static str, &'static str),
     /// Requests that create a refund.
     pub refunds: (&'static str, &'static str),
+    /// True if the gateway receives the payer's document with the order and checks it.
+    pub checks_documents: bool,
 }
 
 /// Running simulators, and the endpoints at which a test's gateways reach them.
@@ -64,32 +67,25 @@ pub(crate) struct Environment {
 
 impl Environment {
     pub(crate) async fn start() -> Self {
-        let ports = Ports {
-            control: 0,
-            efi_tls: 0,
-            efi: 0,
-            efi_cobrancas: 0,
-            stripe: 0,
-            asaas: 0,
-        };
-        let options = Options {
-            ports,
-            certificates: None,
-            seed: 1,
-        };
-        let simulators = simulators::start(options).await.expect("simulators");
-        for name in ["efi", "efi_cobrancas", "stripe", "asaas"] {
+        let simulators = simulators::start(Options::for_test(1))
+            .await
+            .expect("simulators");
+        for simulator in simulators::SIMULATORS {
             // this call is answered once the simulator accepts connections, a moment after its start
-            Control::new(&simulators.control, name).heal().await;
+            Control::new(&simulators.control, simulator.name)
+                .heal()
+                .await;
         }
         let ca_file = folder().join(format!("{}.pem", Uuid::new_v4()));
         std::fs::write(&ca_file, &simulators.ca_pem).expect("the authority's file is written");
+        let urls = simulators.apis.iter().map(|(api, at)| {
+            let api: GatewayApi = api.parse().expect("an API");
+            (api, at.url.clone())
+        });
         let endpoints = Endpoints {
-            efi_pix: simulators.efi_tls.clone(),
-            efi_cobrancas: simulators.efi_cobrancas.clone(),
-            stripe: simulators.stripe.clone(),
-            asaas: simulators.asaas.clone(),
-            efi_ca_file: Some(ca_file),
+            urls: urls.collect(),
+            ca_file: Some(ca_file),
+            storage: None,
         };
         Self {
             simulators,
@@ -101,7 +97,7 @@ impl Environment {
     fn open(&self, kind: GatewayKind, credentials: Value) -> Arc<dyn Gateway> {
         let credentials: Credentials =
             gateways::read_credentials(kind, credentials).expect("credentials");
-        gateways::open(&credentials, &self.endpoints).expect("a gateway")
+        credentials.open(&self.endpoints).expect("a gateway")
     }
 }
 
@@ -163,7 +159,8 @@ pub(crate) struct Registered {
 
 impl Registered {
     pub(crate) fn notification(&self, received: &Received) -> Result<Entries, Forged> {
-        self.gateway.notification(received, &self.known)
+        self.gateway.verify(received, &self.known)?;
+        Ok(self.gateway.parse(&received.body))
     }
 
     pub(crate) async fn check(&self, url: &Url, replace: bool) -> CheckReport {
@@ -184,7 +181,7 @@ const MAX_PAGES: usize = 1_000;
 /// Returns all notices of one list since then, read page by page, and the number of requests.
 pub(crate) async fn read_feed(
     gateway: &dyn Gateway,
-    feed: Feed,
+    feed: &Feed,
     since: Instant,
 ) -> Result<(Vec<GatewayNotice>, u32), GatewayError> {
     let (mut all, mut cursor, mut requests) = (Vec::new(), None::<String>, 0);
@@ -217,7 +214,8 @@ pub(crate) async fn poll(
     since: Instant,
 ) -> Result<Vec<GatewayNotice>, GatewayError> {
     let mut all: Vec<GatewayNotice> = Vec::new();
-    for feed in Feed::ALL {
+    let own = gateway.descriptor().feeds;
+    for feed in own {
         for notice in read_feed(gateway, feed, since).await?.0 {
             // several lists contain the same notice
             if all
@@ -260,8 +258,22 @@ impl Bench {
         self.set_up.creates
     }
 
+    pub(crate) fn checks_documents(&self) -> bool {
+        self.set_up.checks_documents
+    }
+
     pub(crate) fn refunds(&self) -> (&'static str, &'static str) {
         self.set_up.refunds
+    }
+
+    /// Returns the gateway's capabilities for the method.
+    pub(crate) fn capabilities(&self) -> &'static Capabilities {
+        self.gateway.capabilities(self.kind())
+    }
+
+    /// Returns the requirements that an order does not meet.
+    pub(crate) fn unmet(&self, order: &ChargeRequest) -> Vec<Unmet> {
+        (self.gateway.descriptor().unmet)(order)
     }
 
     /// Returns the same order with another reference.
@@ -275,10 +287,12 @@ impl Bench {
     /// Registers our address, and returns the gateway with the secret that proves its notifications.
     pub(crate) async fn subscribed(&self, url: &Url) -> Registered {
         let token = SecretString::from("a token of ours that is long enough");
-        let done = self.gateway.subscribe(url, false, &token).await;
+        let done = self.gateway.register(url, false, &token).await;
         let known = match done.expect("subscribed") {
             Subscription::Registered { id, secret } => {
-                self.gateway.tidy(url, &id).await.expect("one is left");
+                let others = Unregister::Others { keep: &id };
+                let left = self.gateway.unregister(url, others).await;
+                left.expect("one is left");
                 vec![Registration {
                     id: Some(id),
                     secret: secret.map_or(token, SecretString::from),

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use recorder::{Recorder, Request};
+use schemas::gateway::GatewayApi;
 
 use crate::bench::Environment;
 
@@ -39,16 +40,21 @@ impl Recorders {
         let mut environment = Environment::start().await;
         let simulators = &environment.simulators;
         let recorders = Self {
-            efi_pix: Recorder::before(&simulators.efi).await,
-            efi_cobrancas: Recorder::before(&simulators.efi_cobrancas).await,
-            stripe: Recorder::before(&simulators.stripe).await,
-            asaas: Recorder::before(&simulators.asaas).await,
+            efi_pix: Recorder::before(simulators.plain_url("efi_pix")).await,
+            efi_cobrancas: Recorder::before(simulators.plain_url("efi_cobrancas")).await,
+            stripe: Recorder::before(simulators.plain_url("stripe")).await,
+            asaas: Recorder::before(simulators.plain_url("asaas")).await,
         };
-        let endpoints = &mut environment.endpoints;
-        endpoints.efi_pix = recorders.efi_pix.url.clone();
-        endpoints.efi_cobrancas = recorders.efi_cobrancas.url.clone();
-        endpoints.stripe = recorders.stripe.url.clone();
-        endpoints.asaas = recorders.asaas.url.clone();
+        environment.endpoints.urls = [
+            (GatewayApi::EfiPix, recorders.efi_pix.url.clone()),
+            (
+                GatewayApi::EfiCobrancas,
+                recorders.efi_cobrancas.url.clone(),
+            ),
+            (GatewayApi::Stripe, recorders.stripe.url.clone()),
+            (GatewayApi::Asaas, recorders.asaas.url.clone()),
+        ]
+        .into();
         (environment, recorders)
     }
 }

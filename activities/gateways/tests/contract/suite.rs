@@ -1,6 +1,7 @@
 //! The promises, each a function over a bench.
 
 mod account;
+pub(crate) mod conditions;
 mod creating;
 mod ending;
 mod money;

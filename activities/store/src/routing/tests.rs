@@ -6,19 +6,22 @@ const WHY: Change<'static> = Change {
     reason: "set up",
 };
 
+fn key(at: &Fixture, method: PaymentMethodKind) -> PolicyKey {
+    PolicyKey {
+        merchant: at.merchant,
+        mode: Mode::Test,
+        method,
+    }
+}
+
 async fn appended(db: &mut PgConnection, at: &Fixture, connection: ConnectionId) -> i32 {
-    let of = (at.merchant, Mode::Test, PaymentMethodKind::Pix);
-    append(db, of, connection, WHY).await.expect("appended")
+    append(db, key(at, PaymentMethodKind::Pix), connection, &[], WHY)
+        .await
+        .expect("appended")
 }
 
 async fn active_one(at: &Fixture) -> Policy {
-    let found = active(
-        &mut *at.db().await,
-        at.merchant,
-        Mode::Test,
-        PaymentMethodKind::Pix,
-    )
-    .await;
+    let found = active(&mut *at.db().await, key(at, PaymentMethodKind::Pix)).await;
     found.expect("read").expect("a policy")
 }
 
@@ -46,14 +49,18 @@ async fn each_method_and_mode_has_its_own_versions_and_one_active_one() {
     for _ in 0..3 {
         appended(&mut db, &at, ConnectionId(crate::new_id())).await;
     }
-    let boleto = (at.merchant, Mode::Test, PaymentMethodKind::Boleto);
+    let boleto = key(&at, PaymentMethodKind::Boleto);
     assert_eq!(
-        append(&mut db, boleto, at.connection.id, WHY)
+        append(&mut db, boleto, at.connection.id, &[], WHY)
             .await
             .expect("appended"),
         1
     );
-    let live = active(&mut db, at.merchant, Mode::Live, PaymentMethodKind::Pix).await;
+    let live = PolicyKey {
+        mode: Mode::Live,
+        ..key(&at, PaymentMethodKind::Pix)
+    };
+    let live = active(&mut db, live).await;
     assert!(live.expect("read").is_none());
     let rows = at
         .texts("select method || ' ' || version || ' ' || active || ' ' || author || ' ' || cardinality(connections) from routing_policies order by 1")

@@ -1,4 +1,4 @@
-//! State changes of a payment by the payer, the card's bank, the merchant in the panel, or time. `docs/gateways/asaas.md#statuses`.
+//! State changes of a payment by the payer, the card's bank, the merchant in the dashboard, or time. `docs/gateways/asaas.md#statuses`.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc, Weekday};
 

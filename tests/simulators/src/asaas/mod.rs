@@ -18,6 +18,7 @@ use url::Url;
 use crate::{
     control::{Action, ControlApi},
     sim::{Sim, lock},
+    simulator::{Descriptor, Simulator},
 };
 
 mod account;
@@ -123,7 +124,7 @@ impl From<Gone> for String {
     }
 }
 
-pub(crate) fn router(asaas: Arc<Asaas>) -> Router {
+fn router(asaas: Arc<Asaas>) -> Router {
     let control = Router::new()
         .route(
             "/_sim/asaas/refunds/{charge}/{end}",
@@ -215,8 +216,23 @@ fn is_url(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
+impl Simulator for Asaas {
+    fn router(self: Arc<Self>) -> Router {
+        router(self)
+    }
+}
+
 impl Asaas {
-    pub(crate) fn new(sim: Arc<Sim>) -> Self {
+    pub(crate) const DESCRIPTOR: Descriptor = Descriptor {
+        gateway: "asaas",
+        api: "asaas",
+        name: "asaas",
+        demands_certificate: false,
+        credentials: |account, _| json!({ "api_key": format!("$aact_hmlg_{account}") }),
+        open: |sim, _| Ok(Arc::new(Self::new(Arc::new(sim)))),
+    };
+
+    fn new(sim: Arc<Sim>) -> Self {
         Self {
             sim,
             state: Mutex::default(),

@@ -155,7 +155,7 @@ impl Payment {
         Ok(())
     }
 
-    /// Refunds the payment from the merchant's panel.
+    /// Refunds the payment from the merchant's dashboard.
     pub(super) fn refund(&mut self, value: Option<i64>, moment: &mut Moment) -> Result<(), String> {
         let left = self.refundable();
         let value = value.unwrap_or(left);

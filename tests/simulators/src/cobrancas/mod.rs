@@ -17,6 +17,7 @@ use crate::{
     control::ControlApi,
     notify::{self, NotificationPlan, Proof},
     sim::{Sim, lock},
+    simulator::{Descriptor, Simulator},
 };
 
 mod auth;
@@ -65,7 +66,7 @@ enum Planned {
     Pass(u64),
 }
 
-pub(crate) fn router(cobrancas: Arc<Cobrancas>) -> Router {
+fn router(cobrancas: Arc<Cobrancas>) -> Router {
     Router::new()
         .route("/v1/authorize", post(auth::authorize))
         .route("/v1/charge", post(create::first))
@@ -91,8 +92,23 @@ impl State {
     }
 }
 
+impl Simulator for Cobrancas {
+    fn router(self: Arc<Self>) -> Router {
+        router(self)
+    }
+}
+
 impl Cobrancas {
-    pub(crate) fn new(sim: Arc<Sim>) -> Self {
+    pub(crate) const DESCRIPTOR: Descriptor = Descriptor {
+        gateway: "efi",
+        api: "efi_cobrancas",
+        name: "efi_cobrancas",
+        demands_certificate: false,
+        credentials: crate::efi::credentials,
+        open: |sim, _| Ok(Arc::new(Self::new(Arc::new(sim)))),
+    };
+
+    fn new(sim: Arc<Sim>) -> Self {
         let cobrancas = Self {
             sim,
             state: Mutex::default(),

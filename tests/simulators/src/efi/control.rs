@@ -14,7 +14,7 @@ use crate::sim::{decimal, lock};
 
 type ControlError = (StatusCode, String);
 
-pub(crate) fn control(efi: Arc<Efi>) -> Router {
+pub(super) fn control(efi: Arc<Efi>) -> Router {
     Router::new()
         .route("/_sim/efi/pix", post(receive))
         .route("/_sim/efi/sends", post(send))

@@ -57,7 +57,7 @@ impl Efi {
         *state.balances.entry(account.to_owned()).or_insert(opening) += amount;
     }
 
-    /// Refunds a Pix in the merchant's panel. The refund is done at once.
+    /// Refunds a Pix in the merchant's dashboard. The refund is done at once.
     fn give_back(
         &self,
         state: &mut State,

@@ -10,11 +10,12 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     control::ControlApi,
     sim::{Sim, lock},
+    simulator::{Descriptor, Simulator},
 };
 
 mod account;
@@ -35,7 +36,6 @@ mod request;
 mod settings;
 mod webhook;
 
-pub(crate) use control::control;
 use settings::Settings;
 
 /// Largest amount that the homologation environment pays automatically, in centavos.
@@ -90,7 +90,7 @@ fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-pub(crate) fn router(efi: Arc<Efi>) -> Router {
+fn router(efi: Arc<Efi>) -> Router {
     Router::new()
         .route("/oauth/token", post(auth::token))
         .route("/v2/cob", get(cob::list).post(cob::create_unnamed))
@@ -140,9 +140,38 @@ impl State {
     }
 }
 
+/// Returns credentials that Efí's two APIs accept.
+pub(crate) fn credentials(account: &str, client_pem: &str) -> Value {
+    json!({
+        "client_id": format!("Client_Id_{account}"),
+        "client_secret": format!("Client_Secret_{account}"),
+        "certificate": client_pem,
+        "pix_key": "71cdf9ba-c695-4e3c-b010-abb521a3f1be",
+    })
+}
+
+impl Simulator for Efi {
+    fn router(self: Arc<Self>) -> Router {
+        router(self)
+    }
+
+    fn control(self: Arc<Self>) -> Router {
+        control::control(self)
+    }
+}
+
 impl Efi {
+    pub(crate) const DESCRIPTOR: Descriptor = Descriptor {
+        gateway: "efi",
+        api: "efi_pix",
+        name: "efi",
+        demands_certificate: true,
+        credentials,
+        open: |sim, certificates| Ok(Arc::new(Self::new(sim, certificates.client()?))),
+    };
+
     /// Creates the simulator. `client` presents Efí's certificate and sends the notifications.
-    pub(crate) fn new(mut sim: Sim, client: reqwest::Client) -> Self {
+    fn new(mut sim: Sim, client: reqwest::Client) -> Self {
         let third_party = std::mem::replace(&mut sim.http, client);
         Self {
             sim: Arc::new(sim),

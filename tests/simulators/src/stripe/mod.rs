@@ -13,7 +13,12 @@ use axum::{
     routing::{any, get, post},
 };
 
-use crate::sim::Sim;
+use serde_json::json;
+
+use crate::{
+    sim::Sim,
+    simulator::{Descriptor, Simulator},
+};
 
 mod account;
 mod behavior;
@@ -53,8 +58,23 @@ pub(crate) struct Stripe {
     state: Mutex<State>,
 }
 
+impl Simulator for Stripe {
+    fn router(self: Arc<Self>) -> Router {
+        router(self)
+    }
+}
+
 impl Stripe {
-    pub(crate) fn new(sim: Arc<Sim>) -> Self {
+    pub(crate) const DESCRIPTOR: Descriptor = Descriptor {
+        gateway: "stripe",
+        api: "stripe",
+        name: "stripe",
+        demands_certificate: false,
+        credentials: |account, _| json!({ "secret_key": format!("sk_test_{account}") }),
+        open: |sim, _| Ok(Arc::new(Self::new(Arc::new(sim)))),
+    };
+
+    fn new(sim: Arc<Sim>) -> Self {
         Self {
             sim,
             state: Mutex::default(),
@@ -63,7 +83,7 @@ impl Stripe {
 }
 
 /// Returns all routes and starts the clock.
-pub(crate) fn router(stripe: Arc<Stripe>) -> Router {
+fn router(stripe: Arc<Stripe>) -> Router {
     tick(stripe.clone());
     let control = behavior::control(stripe.clone());
     let api = payments().merge(money()).merge(account());

@@ -126,33 +126,15 @@ impl Listener {
 
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
-    let options = |ports| simulators::Options {
-        ports,
-        certificates: None,
-        seed: 7,
-    };
-    let free = || simulators::Ports {
-        control: 0,
-        efi_tls: 0,
-        efi: 0,
-        efi_cobrancas: 0,
-        stripe: 0,
-        asaas: 0,
-    };
-    // the port of another listener
+    // the port of another listener, which would be the control's, or the first simulator's
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = listener.local_addr().expect("an address");
-    for ports in [
-        simulators::Ports {
-            control: taken.port(),
-            ..free()
-        },
-        simulators::Ports {
-            stripe: taken.port(),
-            ..free()
-        },
-    ] {
-        let started = simulators::start(options(ports)).await;
+    for port in [taken.port(), taken.port() - 1] {
+        let options = simulators::Options {
+            port,
+            ..simulators::Options::for_test(7)
+        };
+        let started = simulators::start(options).await;
         let error = started.err().expect("the port is taken");
         let error = format!("{error:#}");
         assert!(error.contains(&taken.to_string()), "{error}");

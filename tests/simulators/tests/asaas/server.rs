@@ -2,7 +2,7 @@
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use simulators::{Options, Ports, Simulators};
+use simulators::{Options, Simulators};
 
 /// Valid CPF.
 pub(crate) const CPF: &str = "24971563792";
@@ -19,20 +19,9 @@ pub(crate) fn client() -> Client {
 
 impl TestServer {
     pub(crate) async fn open() -> Self {
-        let ports = Ports {
-            control: 0,
-            efi_tls: 0,
-            efi: 0,
-            efi_cobrancas: 0,
-            stripe: 0,
-            asaas: 0,
-        };
-        let options = Options {
-            ports,
-            certificates: None,
-            seed: 7,
-        };
-        let simulators = simulators::start(options).await.expect("simulators");
+        let simulators = simulators::start(Options::for_test(7))
+            .await
+            .expect("simulators");
         let http = client();
         // clearing the faults returns after the sockets accept connections
         let heal = simulators.control.join("/_sim/asaas/faults");
@@ -42,7 +31,11 @@ impl TestServer {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}{}", self.simulators.asaas, path.trim_start_matches('/'))
+        format!(
+            "{}{}",
+            self.simulators.plain_url("asaas"),
+            path.trim_start_matches('/')
+        )
     }
 
     /// Sends a request and returns status and body. An empty body is `null`.

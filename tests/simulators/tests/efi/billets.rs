@@ -28,7 +28,7 @@ impl Session {
         let url = self
             .server
             .simulators
-            .efi_cobrancas
+            .plain_url("efi_cobrancas")
             .join("/v1/authorize")
             .unwrap();
         let request = self.server.http.post(url);
@@ -43,7 +43,12 @@ impl Session {
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
-        let url = self.server.simulators.efi_cobrancas.join(path).unwrap();
+        let url = self
+            .server
+            .simulators
+            .plain_url("efi_cobrancas")
+            .join(path)
+            .unwrap();
         let request = self.server.http.request(method.parse().unwrap(), url);
         request.bearer_auth(&self.token)
     }

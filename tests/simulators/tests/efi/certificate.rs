@@ -17,7 +17,11 @@ async fn is_answered(server: &TestServer, identity: bool) -> bool {
         let pem = server.simulators.client_pem.as_bytes();
         client = client.identity(Identity::from_pem(pem).unwrap());
     }
-    let url = server.simulators.efi_tls.join("/v2/gn/saldo").unwrap();
+    let url = server
+        .simulators
+        .url("efi_pix")
+        .join("/v2/gn/saldo")
+        .unwrap();
     client.build().unwrap().get(url).send().await.is_ok()
 }
 
@@ -52,7 +56,11 @@ async fn an_open_connection_is_cut_when_certificates_are_refused() {
         .identity(Identity::from_pem(pem).unwrap())
         .build()
         .unwrap();
-    let url = server.simulators.efi_tls.join("/v2/gn/saldo").unwrap();
+    let url = server
+        .simulators
+        .url("efi_pix")
+        .join("/v2/gn/saldo")
+        .unwrap();
     assert!(client.get(url.clone()).send().await.is_ok());
     server
         .control("POST", "faults", &json!({ "kind": "certificate_refused" }))

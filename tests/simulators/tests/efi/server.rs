@@ -11,7 +11,7 @@ use axum::{
 };
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use simulators::{Options, Ports, Simulators};
+use simulators::{Options, Simulators};
 use tokio::{
     net::TcpListener,
     sync::{Mutex, mpsc},
@@ -45,20 +45,9 @@ pub(crate) fn http() -> Client {
 
 impl TestServer {
     pub(crate) async fn start() -> Self {
-        let ports = Ports {
-            control: 0,
-            efi_tls: 0,
-            efi: 0,
-            efi_cobrancas: 0,
-            stripe: 0,
-            asaas: 0,
-        };
-        let options = Options {
-            ports,
-            certificates: None,
-            seed: 1,
-        };
-        let simulators = simulators::start(options).await.expect("simulators");
+        let simulators = simulators::start(Options::for_test(1))
+            .await
+            .expect("simulators");
         let mut server = Self {
             simulators,
             http: http(),
@@ -77,7 +66,11 @@ impl TestServer {
     }
 
     pub(crate) async fn ask_token(&self, id: &str, secret: &str) -> Answer {
-        let url = self.simulators.efi.join("/oauth/token").expect("a path");
+        let url = self
+            .simulators
+            .plain_url("efi_pix")
+            .join("/oauth/token")
+            .expect("a path");
         let request = self
             .http
             .post(url)
@@ -90,7 +83,11 @@ impl TestServer {
     }
 
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        let url = self.simulators.efi.join(path).expect("a path");
+        let url = self
+            .simulators
+            .plain_url("efi_pix")
+            .join(path)
+            .expect("a path");
         let method: Method = method.parse().expect("a method");
         self.http.request(method, url).bearer_auth(&self.token)
     }

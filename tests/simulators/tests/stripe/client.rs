@@ -8,7 +8,7 @@ use axum::{
 };
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use simulators::{Options, Ports, Simulators};
+use simulators::{Options, Simulators};
 use tokio::sync::mpsc;
 use url::{Url, form_urlencoded};
 
@@ -52,29 +52,19 @@ impl Answer {
 
 impl Stripe {
     pub(crate) async fn start() -> Self {
-        let ports = Ports {
-            control: 0,
-            efi_tls: 0,
-            efi: 0,
-            efi_cobrancas: 0,
-            stripe: 0,
-            asaas: 0,
-        };
-        let options = Options {
-            ports,
-            certificates: None,
-            seed: 7,
-        };
-        let all = simulators::start(options).await.unwrap();
+        let all = simulators::start(Options::for_test(7)).await.unwrap();
         let http = Client::builder().no_proxy().build().unwrap();
         // separate tasks open the sockets, shortly after the start
-        let place = (all.stripe.host_str().unwrap(), all.stripe.port().unwrap());
+        let place = (
+            all.plain_url("stripe").host_str().unwrap(),
+            all.plain_url("stripe").port().unwrap(),
+        );
         while tokio::net::TcpStream::connect(place).await.is_err() {
             tokio::task::yield_now().await;
         }
         Self {
             http,
-            base: all.stripe.clone(),
+            base: all.plain_url("stripe").clone(),
             key: KEY.to_owned(),
             _all: all,
         }

@@ -6,31 +6,31 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    error,
-    session::{Call, Session},
+    credentials::EfiCredentials,
+    errors,
+    requests::{Call, Session},
 };
 use crate::{
-    ChargeLookup, ChargeRequest, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
-    RefundRequest, RefundStatus,
-    credentials::EfiCredentials,
+    ChargeLookup, ChargeRequest, GatewayCharge, GatewayError, GatewayStatus,
     http::{Deadline, Effect},
+    local,
 };
 
-mod answer;
-mod line;
-mod list;
-mod local;
-mod notification;
-mod order;
-mod status;
+mod changes;
+mod disputes;
+mod notifications;
+mod refunds;
+mod requests;
+mod responses;
 #[cfg(test)]
 mod tests;
 
-use answer::{Charge, Data, Money};
-use list::Wanted;
-pub(super) use list::{BOLETO, CARD};
-pub(super) use notification::{is_form, read as read_notification};
-pub(super) use order::lacks;
+use changes::Wanted;
+pub(super) use changes::{BOLETO, CARD};
+pub(super) use notifications::{is_form, parse};
+pub(super) use refunds::NO_BOLETO as NO_BOLETO_REFUNDS;
+pub(super) use requests::unmet;
+use responses::{Charge, Data, Money};
 
 /// Client of an account's API Cobranças.
 pub(super) struct Cobrancas {
@@ -40,7 +40,7 @@ pub(super) struct Cobrancas {
 impl Cobrancas {
     pub(super) fn new(client: Client, base: Url, credentials: &EfiCredentials) -> Self {
         Self {
-            session: Session::new(client, (base, &["v1", "authorize"]), credentials),
+            session: Session::new(client, base, &["v1", "authorize"], credentials),
         }
     }
 
@@ -49,8 +49,8 @@ impl Cobrancas {
         order: &ChargeRequest,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
-        let body = order::body(order);
-        let path = order::path(order.method.kind());
+        let body = requests::body(order);
+        let path = requests::path(order.method.kind());
         let call = Call::create(Method::POST, path, &body);
         let answer = self.session.send(&call, deadline).await?;
         let made: Data<Charge> = answer.read(Effect::Creates)?;
@@ -79,8 +79,8 @@ impl Cobrancas {
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
         let wanted = Wanted {
             charge_type: match order.method.kind() {
-                PaymentMethodKind::Card => list::CARD,
-                PaymentMethodKind::Boleto | PaymentMethodKind::Pix => list::BOLETO,
+                PaymentMethodKind::Card => changes::CARD,
+                PaymentMethodKind::Boleto | PaymentMethodKind::Pix => changes::BOLETO,
             },
             from: order.created_at,
             to: order.created_at,
@@ -94,12 +94,12 @@ impl Cobrancas {
             let charge = self.read(&listed.id.to_string(), deadline).await?;
             found.push(charge.to_charge(Some(order.expires_at), &listed.money())?);
         }
-        // the list is delayed, and our reference can be changed in Efí's panel
+        // the list is delayed, and our reference can be changed in Efí's dashboard
         let known = order.gateway_id.as_deref();
         if let Some(id) = known.filter(|id| found.iter().all(|one| one.id != *id)) {
             match self.lookup(id, Some(order.expires_at), deadline).await {
                 Ok(charge) => found.push(charge),
-                Err(error) if error::is_absent(&error) => {}
+                Err(error) if errors::is_absent(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -123,7 +123,7 @@ impl Cobrancas {
         let made_at = charge.created_at.as_deref().and_then(local::instant);
         let mut money = Money::default();
         if let (true, Some(at)) = (charge.has_money(), made_at) {
-            for charge_type in [list::BOLETO, list::CARD] {
+            for charge_type in [changes::BOLETO, changes::CARD] {
                 let wanted = Wanted {
                     charge_type,
                     from: at,
@@ -151,12 +151,12 @@ impl Cobrancas {
         let call = Call::change(Method::PUT, &path, &nothing);
         let refusal = match self.session.send(&call, deadline).await {
             Ok(_) => None,
-            Err(error) if error::is_refusal(&error) => Some(error),
+            Err(error) if errors::is_refusal(&error) => Some(error),
             Err(error) => return Err(error),
         };
         let ended = match self.lookup(&charge.id, None, deadline).await {
             Ok(ended) => ended,
-            Err(error) if error::is_absent(&error) => GatewayCharge {
+            Err(error) if errors::is_absent(&error) => GatewayCharge {
                 status: GatewayStatus::Canceled,
                 next_action: None,
                 ..charge.clone()
@@ -169,63 +169,8 @@ impl Cobrancas {
         }
     }
 
-    /// Refunds a card payment. Efí stores no reference of it.
-    pub(super) async fn refund(
-        &self,
-        order: &RefundRequest,
-        deadline: Deadline,
-    ) -> Result<GatewayRefund, GatewayError> {
-        if order.method != PaymentMethodKind::Card {
-            return Err(GatewayError::new(
-                ErrorClass::Rejected,
-                "unsupported",
-                super::NO_BOLETO_BACK,
-            ));
-        }
-        let path = ["v1", "charge", "card", order.charge.as_str(), "refund"];
-        let body = json!({ "amount": order.amount });
-        let call = Call::create(Method::POST, &path, &body);
-        self.session.send(&call, deadline).await?;
-        Ok(done(order))
-    }
-
-    /// Returns the refund. Efí reports only the refund of a whole charge; the outcome of a partial one cannot be read and is unknown.
-    pub(super) async fn find_refund(
-        &self,
-        order: &RefundRequest,
-        deadline: Deadline,
-    ) -> Result<Option<GatewayRefund>, GatewayError> {
-        let charge = self.lookup(&order.charge, None, deadline).await?;
-        match charge.status {
-            GatewayStatus::Refunded if order.is_whole => Ok(Some(done(order))),
-            _ if order.is_whole => Ok(None),
-            _ => Err(GatewayError::new(
-                ErrorClass::Unknown,
-                "no_reference",
-                "Efí keeps no reference of a partial card refund: look it up in its dashboard",
-            )),
-        }
-    }
-
     /// Checks that the credentials also open this API.
     pub(super) async fn probe(&self, deadline: Deadline) -> Result<(), GatewayError> {
         self.session.opens(deadline).await
-    }
-}
-
-/// Returns the refund that was requested. A whole refund has the id that the charge's status implies; a partial one has our reference.
-fn done(order: &RefundRequest) -> GatewayRefund {
-    GatewayRefund {
-        id: if order.is_whole {
-            answer::whole_refund_id(&order.payment)
-        } else {
-            order.reference.clone()
-        },
-        reference: Some(order.reference.clone()),
-        payment: order.payment.clone(),
-        amount: order.amount,
-        status: RefundStatus::Succeeded,
-        reason: None,
-        created_at: None,
     }
 }

@@ -6,11 +6,11 @@ use schemas::{
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Charge, Data, Money},
-    list::Listed,
-    local, notification, order,
+    changes::Listed,
+    local, notifications, requests,
+    responses::{Charge, Data, Money},
 };
-use crate::{GatewayCharge, GatewayStatus, NoticeKind, Received, efi::tests::order as an_order};
+use crate::{GatewayCharge, GatewayStatus, NoticeKind, efi::tests::order as an_order};
 
 fn read(json: Value) -> Charge {
     serde_json::from_value::<Data<Charge>>(json)
@@ -67,9 +67,9 @@ fn a_boleto_asks_for_what_the_documents_name() {
             "conditional_discount": { "type": "currency", "value": 500, "until_date": "2026-07-20" },
         } },
     });
-    assert_eq!(order::body(&order), expected);
+    assert_eq!(requests::body(&order), expected);
     order.amount = 499;
-    assert_eq!(order::lacks(&order)[0].field, "amount");
+    assert_eq!(requests::unmet(&order)[0].field, "amount");
 }
 
 #[test]
@@ -91,11 +91,11 @@ fn a_boleto_is_written_off_on_its_last_business_day() {
             monthly_interest_bps: 0,
             discount: None,
         });
-        let body = order::body(&order);
+        let body = requests::body(&order);
         let boleto = &body["payment"]["banking_billet"];
         let sent = &boleto["configurations"]["days_to_write_off"];
         assert_eq!(sent, days, "{due_date} + {days_after_due}");
-        assert_eq!(order::lacks(&order), []);
+        assert_eq!(requests::unmet(&order), []);
     }
     let too_long = an_order(PaymentMethod::Boleto {
         // 120 days after it is a Saturday
@@ -105,7 +105,7 @@ fn a_boleto_is_written_off_on_its_last_business_day() {
         monthly_interest_bps: 0,
         discount: None,
     });
-    let lacks = order::lacks(&too_long);
+    let lacks = requests::unmet(&too_long);
     assert_eq!(lacks[0].field, "payment_method.days_after_due");
 }
 
@@ -113,7 +113,8 @@ fn a_boleto_is_written_off_on_its_last_business_day() {
 fn contact_data_that_efi_does_not_take_is_left_out_and_a_single_name_is_unmet() {
     let mut order = an_order(boleto());
     order.payer.phone = Some("1133334444".to_owned());
-    let customer = |order: &_| order::body(order)["payment"]["banking_billet"]["customer"].clone();
+    let customer =
+        |order: &_| requests::body(order)["payment"]["banking_billet"]["customer"].clone();
     assert_eq!(customer(&order)["phone_number"], "1133334444");
     for phone in ["00123456789", "11887654321"] {
         order.payer.phone = Some(phone.to_owned());
@@ -121,18 +122,18 @@ fn contact_data_that_efi_does_not_take_is_left_out_and_a_single_name_is_unmet() 
     }
     order.payer.email = Some("maria@localhost".to_owned());
     assert!(customer(&order).get("email").is_none());
-    assert_eq!(order::lacks(&order), []);
+    assert_eq!(requests::unmet(&order), []);
     order.payer.name = "Maria".to_owned();
-    assert_eq!(order::lacks(&order)[0].field, "payer.name");
+    assert_eq!(requests::unmet(&order)[0].field, "payer.name");
     order.payer.document = "11222333000181".parse().expect("a CNPJ");
-    assert_eq!(order::lacks(&order), [], "a company may have one word");
+    assert_eq!(requests::unmet(&order), [], "a company may have one word");
 }
 
 #[test]
 fn a_company_is_named_as_one() {
     let mut order = an_order(boleto());
     order.payer.document = "12ABC34501DE35".parse().expect("a CNPJ");
-    let customer = &order::body(&order)["payment"]["banking_billet"]["customer"];
+    let customer = &requests::body(&order)["payment"]["banking_billet"]["customer"];
     let company = json!({ "corporate_name": "Francisca da Silva", "cnpj": "12ABC34501DE35" });
     assert_eq!(customer["juridical_person"], company);
     assert!(customer.get("cpf").is_none() && customer.get("name").is_none());
@@ -150,7 +151,7 @@ fn a_card_link_ends_on_the_day_of_its_last_instant_in_brazil() {
     let settings = json!({
         "payment_method": "credit_card", "expire_at": "2026-07-31", "request_delivery_address": false,
     });
-    assert_eq!(order::body(&order)["settings"], settings);
+    assert_eq!(requests::body(&order)["settings"], settings);
 }
 
 /// Example of Efí's documentation, from its sandbox (homologação).
@@ -271,21 +272,13 @@ fn a_list_reports_the_money() {
 
 #[test]
 fn a_notification_is_a_token_and_nothing_else() {
-    let form = |body: &str| Received {
-        headers: vec![(
-            "content-type".to_owned(),
-            "application/x-www-form-urlencoded".to_owned(),
-        )],
-        body: body.as_bytes().to_vec(),
-        at: Instant::UNIX_EPOCH,
-    };
     let token = "5a2fa7c1-2f4b-4f51-9b2a-6a7f3e8f0c11";
-    let received = form(&format!("notification={token}"));
-    assert!(notification::is_form(&received));
-    let notices = notification::read(&received).notices;
+    let body = format!("notification={token}");
+    assert!(notifications::is_form(body.as_bytes()));
+    let notices = notifications::parse(body.as_bytes()).notices;
     assert_eq!(notices[0].means, NoticeKind::Token(token.to_owned()));
     for wrong in ["", "x=1", "notification=", "notification=..%2Fcharge%2F1"] {
-        let read = notification::read(&form(wrong));
+        let read = notifications::parse(wrong.as_bytes());
         assert!(
             read.notices.is_empty() && read.unreadable.len() == 1,
             "{wrong}"

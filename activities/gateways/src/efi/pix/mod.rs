@@ -6,32 +6,29 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    error, now,
-    session::{Call, Session},
+    credentials::EfiCredentials,
+    errors, now,
+    requests::{Call, Session},
 };
 use crate::{
-    ChargeLookup, ChargeRequest, GatewayCharge, GatewayError, GatewayRefund, GatewayStatus,
-    RefundRequest,
-    credentials::EfiCredentials,
+    ChargeLookup, ChargeRequest, GatewayCharge, GatewayError, GatewayStatus,
     http::{Answer, Deadline, Effect},
 };
 
-mod address;
-mod cob;
-mod infraction;
-mod list;
-mod notification;
-mod order;
-mod received;
-mod refund;
+mod changes;
+mod disputes;
+mod notifications;
+mod refunds;
+mod requests;
+mod responses;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
-use cob::Cob;
-use infraction::Infraction;
-pub(super) use notification::read as read_notification;
-pub(super) use order::lacks;
-use refund::Returned;
+use disputes::Infraction;
+pub(super) use notifications::parse;
+pub(super) use requests::unmet;
+use responses::Cob;
 
 /// Both kinds of charges, the more frequent first.
 const FAMILIES: [&str; 2] = ["cob", "cobv"];
@@ -65,7 +62,7 @@ pub(super) struct Pix {
 impl Pix {
     pub(super) fn new(client: Client, base: Url, credentials: &EfiCredentials) -> Self {
         Self {
-            session: Session::new(client, (base, &["oauth", "token"]), credentials),
+            session: Session::new(client, base, &["oauth", "token"], credentials),
             pix_key: credentials.pix_key.clone(),
         }
     }
@@ -75,14 +72,18 @@ impl Pix {
         order: &ChargeRequest,
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
-        let body = order::body(order, &self.pix_key);
-        let path = ["v2", order::family(&order.method), order.reference.as_str()];
+        let body = requests::body(order, &self.pix_key);
+        let path = [
+            "v2",
+            requests::family(&order.method),
+            order.reference.as_str(),
+        ];
         let call = Call::create(Method::PUT, &path, &body);
         let made = match self.session.send(&call, deadline).await {
             Ok(answer) => ReportedCharge::read(&answer, Effect::Creates)
                 .and_then(|reported| reported.to_charge(&[]))
                 .map_err(GatewayError::after_an_effect)?,
-            Err(error) if error::is_taken(&error) => self.adopt(order, error, deadline).await?,
+            Err(error) if errors::is_taken(&error) => self.adopt(order, error, deadline).await?,
             Err(error) => return Err(error),
         };
         if made.status.is_payable() && made.next_action.is_none() {
@@ -100,7 +101,10 @@ impl Pix {
         deadline: Deadline,
     ) -> Result<GatewayCharge, GatewayError> {
         let found = self
-            .read((order::family(&order.method), &order.reference), deadline)
+            .read(
+                (requests::family(&order.method), &order.reference),
+                deadline,
+            )
             .await
             .map_err(GatewayError::after_an_effect)?;
         match found.map(|reported| reported.to_charge(&[])) {
@@ -121,7 +125,7 @@ impl Pix {
         order: &ChargeLookup,
         deadline: Deadline,
     ) -> Result<Vec<GatewayCharge>, GatewayError> {
-        let named = (order::family(&order.method), order.reference.as_str());
+        let named = (requests::family(&order.method), order.reference.as_str());
         match self.read(named, deadline).await? {
             Some(reported) => Ok(vec![self.complete(&reported, deadline).await?]),
             None => Ok(Vec::new()),
@@ -154,7 +158,7 @@ impl Pix {
         let path = ["v2", family, txid];
         match self.session.send(&Call::read(&path), deadline).await {
             Ok(answer) => ReportedCharge::read(&answer, Effect::Reads).map(Some),
-            Err(error) if error::is_absent(&error) => Ok(None),
+            Err(error) if errors::is_absent(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -171,7 +175,9 @@ impl Pix {
             let call = Call::change(Method::PATCH, &path, &body);
             let refusal = match self.session.send(&call, deadline).await {
                 Ok(_) => None,
-                Err(error) if error::is_absent(&error) || error::is_refusal(&error) => Some(error),
+                Err(error) if errors::is_absent(&error) || errors::is_refusal(&error) => {
+                    Some(error)
+                }
                 Err(error) => return Err(error),
             };
             let Some(reported) = self.read((family, &charge.id), deadline).await? else {
@@ -192,59 +198,9 @@ impl Pix {
         })
     }
 
-    pub(super) async fn refund(
-        &self,
-        order: &RefundRequest,
-        deadline: Deadline,
-    ) -> Result<GatewayRefund, GatewayError> {
-        let body = refund::body(order);
-        let path = refund_path(order);
-        let call = Call::create(Method::PUT, &path, &body);
-        let refusal = match self.session.send(&call, deadline).await {
-            Ok(answer) => {
-                return answer
-                    .read::<Returned>(Effect::Creates)?
-                    .to_refund(&order.payment);
-            }
-            Err(error) if error::is_taken(&error) => error,
-            Err(error) => return Err(error),
-        };
-        let found = self.find_refund(order, deadline).await;
-        match found.map_err(GatewayError::after_an_effect)? {
-            Some(refund) if refund.amount == order.amount => Ok(refund),
-            Some(_) => Err(GatewayError::new(
-                ErrorClass::Rejected,
-                "devolucao_id_duplicado",
-                "another return has our id",
-            )),
-            None => Err(refusal),
-        }
-    }
-
-    pub(super) async fn find_refund(
-        &self,
-        order: &RefundRequest,
-        deadline: Deadline,
-    ) -> Result<Option<GatewayRefund>, GatewayError> {
-        let path = refund_path(order);
-        match self.session.send(&Call::read(&path), deadline).await {
-            Ok(answer) => {
-                let returned: Returned = answer.read(Effect::Reads)?;
-                returned.to_refund(&order.payment).map(Some)
-            }
-            Err(error) if error::is_absent(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Sends the cheapest authenticated read.
     pub(super) async fn probe(&self, deadline: Deadline) -> Result<(), GatewayError> {
         let call = Call::read(&["v2", "gn", "saldo"]);
         self.session.send(&call, deadline).await.map(drop)
     }
-}
-
-fn refund_path(order: &RefundRequest) -> [&str; 5] {
-    let pix = order.end_to_end_id.as_deref().unwrap_or(&order.payment);
-    ["v2", "pix", pix, "devolucao", &order.reference]
 }

@@ -1,18 +1,11 @@
-use schemas::{
-    Instant,
-    payment_method::{Discount, DueDate, PaymentMethod},
-};
+use schemas::payment_method::{Discount, DueDate, PaymentMethod};
 use serde_json::json;
 
-use super::{cob::Cob, infraction::Infraction, notification, order};
-use crate::{Entries, GatewayStatus, NoticeKind, Received, efi::tests::order as an_order};
+use super::{disputes::Infraction, notifications, requests, responses::Cob};
+use crate::{Entries, GatewayStatus, NoticeKind, efi::tests::order as an_order};
 
-fn body(text: &str) -> Received {
-    Received {
-        headers: Vec::new(),
-        body: text.as_bytes().to_vec(),
-        at: Instant::UNIX_EPOCH,
-    }
+fn body(text: &str) -> Vec<u8> {
+    text.as_bytes().to_vec()
 }
 
 #[test]
@@ -42,7 +35,7 @@ fn one_body_may_hold_several_pix_and_what_is_sent_is_not_ours() {
          "devolucoes":[{"id":"r1","rtrId":"D1","valor":"1.00","horario":{},"status":"DEVOLVIDO"}]},
         {"endToEndId":"E3","chave":"k","tipo":"SOLICITACAO","status":"REALIZADO","valor":"1.00","horario":"2026-07-14T20:30:00.000Z"}]}"#,
     );
-    let read = notification::read(&received).notices;
+    let read = notifications::parse(&received).notices;
     let found: Vec<_> = read
         .iter()
         .map(|notice| (notice.dedupe_key.as_str(), &notice.means))
@@ -61,13 +54,13 @@ fn one_body_may_hold_several_pix_and_what_is_sent_is_not_ours() {
 fn the_test_of_a_registration_is_acknowledged_and_rubbish_stored_for_an_operator() {
     for empty in ["", "{}", r#"{"evento":"teste_webhook"}"#] {
         assert_eq!(
-            notification::read(&body(empty)),
+            notifications::parse(&body(empty)),
             Entries::default(),
             "{empty}"
         );
     }
     for rubbish in ["no", r#"{"pix":[{"valor":1}]}"#] {
-        let read = notification::read(&body(rubbish));
+        let read = notifications::parse(&body(rubbish));
         assert_eq!(
             (read.notices.len(), read.unreadable.len()),
             (0, 1),
@@ -92,7 +85,7 @@ fn a_due_date_asks_for_what_bacen_names() {
         expires_in: 3_600,
         due: Some(due),
     });
-    let body = order::body(&order, "71cdf9ba");
+    let body = requests::body(&order, "71cdf9ba");
     let expected = json!({
         "calendario": { "dataDeVencimento": "2026-07-31", "validadeAposVencimento": 30 },
         "devedor": {
@@ -109,9 +102,9 @@ fn a_due_date_asks_for_what_bacen_names() {
         "solicitacaoPagador": "Pedido 123",
     });
     assert_eq!(body, expected);
-    assert_eq!(order::lacks(&order), []);
+    assert_eq!(requests::unmet(&order), []);
     order.payer.address = None;
-    let lacks = order::lacks(&order);
+    let lacks = requests::unmet(&order);
     assert_eq!(lacks[0].field, "payer.address");
 }
 
@@ -128,7 +121,7 @@ fn an_immediate_charge_reports_no_more_of_the_payer_than_it_must() {
         "chave": "71cdf9ba",
         "solicitacaoPagador": "Pedido 123",
     });
-    assert_eq!(order::body(&order, "71cdf9ba"), expected);
+    assert_eq!(requests::body(&order, "71cdf9ba"), expected);
 }
 
 #[test]
@@ -167,7 +160,7 @@ fn one_entry_hides_no_other_and_a_payout_is_foreign_whatever_it_holds() {
         {"endToEndId":5},
         {"endToEndId":"E2","txid":"at02","valor":"1.00","horario":null}]}"#,
     );
-    let read = notification::read(&received);
+    let read = notifications::parse(&received);
     let found: Vec<_> = read
         .notices
         .iter()

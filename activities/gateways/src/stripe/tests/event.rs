@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::event::Event;
+use super::super::notifications::event::Event;
 use crate::{GatewayNotice, GatewayStatus, NoticeKind, RefundStatus};
 use schemas::{
     dispute::{DisputeKind, DisputeStatus},

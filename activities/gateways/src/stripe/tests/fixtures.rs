@@ -4,8 +4,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::super::{
-    call::unreadable, charge::Charge, dispute::Dispute, event::Event, intent::Intent,
-    refund::Refund, session::Session,
+    disputes::Dispute, notifications::event::Event, refunds::Refund, requests::calls::unreadable,
+    responses::Intent, responses::payment::Charge, responses::session::Session,
 };
 use crate::{GatewayStatus, NoticeKind, RefundStatus};
 use schemas::{

@@ -1,4 +1,4 @@
-//! Changes that a merchant makes in Asaas's panel, and the simulator's controls that only Asaas has.
+//! Changes that a merchant makes in Asaas's dashboard, and the simulator's controls that only Asaas has.
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use url::Url;
 use super::KEY;
 use crate::{bench::Bench, control::Control};
 
-/// Most reads of the panel until an expected change; each is a call.
+/// Most reads of the dashboard until an expected change; each is a call.
 const CHECKS: usize = 2_000;
 
 pub(super) struct Dashboard {
@@ -18,7 +18,7 @@ pub(super) struct Dashboard {
 impl Dashboard {
     pub(super) fn of(bench: &Bench) -> Self {
         Self {
-            asaas: bench.simulators().asaas.clone(),
+            asaas: bench.simulators().url("asaas").clone(),
             client: gateways::http::webhook_client(true).expect("a client"),
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use gateways::{ChargeRequest, Feed, GatewayStatus, ReadFrom};
-use schemas::{attempt::ErrorClass, gateway::GatewayKind, next_action::NextAction};
+use gateways::{ChargeRequest, GatewayStatus, ReadFrom};
+use schemas::{attempt::ErrorClass, next_action::NextAction};
 use serde_json::json;
 
 use super::{boleto, card, pix};
@@ -13,7 +13,7 @@ use crate::bench::{WITHIN, now};
 #[tokio::test]
 async fn asked_again_it_adopts_what_is_there() {
     for bench in [pix().await, boleto().await, card().await] {
-        assert_eq!(bench.gateway.idempotent_for(bench.kind()), None);
+        assert_eq!(bench.capabilities().idempotent_for, None);
         let (first, second) = (bench.charged().await, bench.charged().await);
         assert_eq!(
             (first.id, first.next_action),
@@ -178,10 +178,7 @@ async fn more_payments_than_twenty_pages_hold_are_all_listed() {
     bench.control.pay(reference).await;
     let volume = json!({ "count": 2_100 });
     bench.control.act(reference, "copy", volume).await;
-    for feed in Feed::ALL {
-        if feed.gateway() != GatewayKind::Asaas {
-            continue;
-        }
+    for feed in bench.gateway.descriptor().feeds {
         let (mut listed, mut cursor) = (BTreeSet::new(), None::<String>);
         for n in 0..200 {
             let from = ReadFrom {
@@ -204,7 +201,7 @@ async fn more_payments_than_twenty_pages_hold_are_all_listed() {
             }
         }
         assert_eq!(cursor, None, "{feed:?} ends");
-        if feed != Feed::AsaasStates {
+        if feed.name != "asaas_states" {
             assert!(listed.contains(&ours.id), "{feed:?}: {}", listed.len());
             assert!(listed.len() >= 2_101, "{feed:?}: {}", listed.len());
         }

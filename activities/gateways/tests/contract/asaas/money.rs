@@ -75,7 +75,7 @@ async fn a_pix_is_in_the_balance_at_once() {
 #[tokio::test]
 async fn the_same_refund_requested_twice_is_searched_and_made_once() {
     for bench in [pix().await, card().await] {
-        assert_eq!(bench.gateway.refund_idempotent_for(bench.kind()), None);
+        assert_eq!(bench.capabilities().refund_idempotent_for, None);
         paid(&bench).await;
         let order = bench.refund_order(Some(1_000)).await;
         let first = bench.gateway.refund(&order, WITHIN).await.expect("done");

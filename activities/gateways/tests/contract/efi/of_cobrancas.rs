@@ -13,7 +13,7 @@ use crate::bench::{Bench, WITHIN, day_in};
 #[tokio::test]
 async fn a_partial_card_refund_cannot_be_found_and_a_full_one_can() {
     let bench = card().await;
-    assert_eq!(bench.gateway.refund_idempotent_for(bench.kind()), None);
+    assert_eq!(bench.capabilities().refund_idempotent_for, None);
     bench.charged().await;
     bench.control.pay(&bench.order.reference).await;
     let whole = bench.refund_order(None).await;
@@ -176,7 +176,7 @@ async fn a_boleto_is_payable_to_its_last_business_day() {
 async fn a_single_name_is_named_beforehand_and_refused_by_efi() {
     let mut bench = boleto().await;
     bench.order.payer.name = "Maria".to_owned();
-    let unmet = bench.gateway.accepts(&bench.order).expect_err("unmet");
+    let unmet = bench.unmet(&bench.order);
     assert_eq!(unmet[0].field, "payer.name");
     assert_eq!(refused(&bench).await.class, ErrorClass::Rejected);
 }

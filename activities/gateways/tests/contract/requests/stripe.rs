@@ -180,7 +180,7 @@ async fn an_account_is_maintained_as_stripe_specifies() {
     }
     let gateway = bench.subscribed(&address()).await;
     let form = "disabled=true&enabled_events[]=payment_intent.succeeded";
-    change(&bench.simulators().stripe, form).await;
+    change(bench.simulators().url("stripe"), form).await;
     let report = gateway.check(&address(), false).await;
     assert_eq!(report.issues.len(), 2, "both are repaired");
     let expected = [

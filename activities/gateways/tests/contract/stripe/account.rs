@@ -1,6 +1,6 @@
 //! Our notification address at Stripe: checks and repairs.
 
-use gateways::{CheckReport, Registration, Subscription};
+use gateways::{CheckReport, Registration, Subscription, Unregister};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
@@ -29,7 +29,7 @@ async fn registered(api: &Url) -> Vec<Value> {
     all["data"].as_array().cloned().expect("a list")
 }
 
-/// Changes the only address, as in the panel.
+/// Changes the only address, as in the dashboard.
 pub(crate) async fn change(api: &Url, form: &'static str) {
     let only = registered(api).await.remove(0);
     let id = only["id"].as_str().expect("an id");
@@ -56,13 +56,13 @@ async fn an_address_whose_secret_is_not_known_must_be_registered_again() {
     assert_eq!(lost(report.expect("a check")), Some("secret_missing"));
     // a process registered it again, and died before it stored the secret
     let token = "unused".into();
-    let done = bench.gateway.subscribe(&address(), false, &token).await;
+    let done = bench.gateway.register(&address(), false, &token).await;
     let Subscription::Registered { id, .. } = done.expect("registered") else {
         panic!("no id")
     };
     bench
         .gateway
-        .tidy(&address(), &id)
+        .unregister(&address(), Unregister::Others { keep: &id })
         .await
         .expect("one is left");
     assert_eq!(
@@ -79,7 +79,7 @@ async fn a_registration_that_no_one_stored_is_removed_beside_the_one_that_is() {
     let (bench, api) = open("loja", by_pix()).await;
     let ours = bench.subscribed(&address()).await;
     let token = "unused".into();
-    let lost = bench.gateway.subscribe(&address(), false, &token).await;
+    let lost = bench.gateway.register(&address(), false, &token).await;
     lost.expect("registered");
     assert_eq!(registered(&api).await.len(), 2);
     assert_eq!(ours.check(&address(), false).await, CheckReport::default());
@@ -139,7 +139,7 @@ async fn an_address_that_is_reported_a_former_version_must_be_registered_again()
     let id = made["id"].as_str().expect("an id").to_owned();
     bench
         .gateway
-        .tidy(&address(), &id)
+        .unregister(&address(), Unregister::Others { keep: &id })
         .await
         .expect("one is left");
     let known = [Registration {

@@ -13,7 +13,11 @@ use axum::{
 };
 use chrono::TimeDelta;
 use gateways::{ChargeRequest, Endpoints, GatewayStatus, NoticeKind, RefundRequest, RefundStatus};
-use schemas::{attempt::ErrorClass, gateway::GatewayKind, payment_method::PaymentMethodKind};
+use schemas::{
+    attempt::ErrorClass,
+    gateway::{GatewayApi, GatewayKind},
+    payment_method::PaymentMethodKind,
+};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use url::Url;
@@ -166,14 +170,13 @@ async fn accounts_share_connections() {
     // stops when dropped
     let mut server = JoinSet::new();
     server.spawn(async move { axum::serve(listener, app).await });
-    let endpoints = Endpoints {
-        stripe: Url::parse(&format!("http://{at}")).expect("an address"),
-        ..Endpoints::sandbox()
-    };
+    let mut endpoints = Endpoints::sandbox();
+    let stripe = format!("http://{at}").parse().expect("an address");
+    endpoints.urls.insert(GatewayApi::Stripe, stripe);
     for name in ["one", "two", "three"] {
         let key = json!({ "secret_key": format!("sk_test_{name}") });
         let key = gateways::read_credentials(GatewayKind::Stripe, key).expect("a key");
-        let gateway = gateways::open(&key, &endpoints).expect("a gateway");
+        let gateway = key.open(&endpoints).expect("a gateway");
         gateway.probe().await.expect("an account");
     }
     assert_eq!(ports.lock().expect("no thread panicked").len(), 1);
@@ -217,13 +220,12 @@ async fn a_list_that_one_call_cannot_read_is_read_by_the_next() {
     // stops when dropped
     let mut server = JoinSet::new();
     server.spawn(async move { axum::serve(listener, app).await });
-    let endpoints = Endpoints {
-        stripe: Url::parse(&format!("http://{at}")).expect("an address"),
-        ..Endpoints::sandbox()
-    };
+    let mut endpoints = Endpoints::sandbox();
+    let stripe = format!("http://{at}").parse().expect("an address");
+    endpoints.urls.insert(GatewayApi::Stripe, stripe);
     let key = json!({ "secret_key": "sk_test_busy" });
     let key = gateways::read_credentials(GatewayKind::Stripe, key).expect("a key");
-    let gateway = gateways::open(&key, &endpoints).expect("a gateway");
+    let gateway = key.open(&endpoints).expect("a gateway");
     let order = RefundRequest {
         reference: "re1".to_owned(),
         charge: "pi_1".to_owned(),

@@ -1,6 +1,6 @@
 //! Promises about the account: its identity, and checks of our set-up.
 
-use gateways::{CheckReport, Subscription};
+use gateways::{CheckReport, Subscription, Unregister};
 use schemas::attempt::ErrorClass;
 use secrecy::SecretString;
 use url::Url;
@@ -52,7 +52,7 @@ fn token() -> SecretString {
 pub(crate) async fn a_strangers_address_is_replaced_only_by_consent(bench: &Bench) {
     let (ours, theirs) = (address("notifications/gc_1/s3cret"), address("other"));
     let registered = bench.subscribed(&theirs).await;
-    let taken = bench.gateway.subscribe(&ours, false, &token()).await;
+    let taken = bench.gateway.register(&ours, false, &token()).await;
     assert!(matches!(
         taken.expect("an answer"),
         Subscription::Taken { .. }
@@ -67,7 +67,7 @@ pub(crate) async fn a_strangers_address_is_replaced_only_by_consent(bench: &Benc
         report.lost.map(|issue| issue.code),
         Some("address_replaced")
     );
-    let done = bench.gateway.subscribe(&ours, true, &token()).await;
+    let done = bench.gateway.register(&ours, true, &token()).await;
     assert_eq!(done, Ok(Subscription::Replaced { former: theirs }));
     assert_eq!(registered.check(&ours, false).await, CheckReport::default());
 }
@@ -76,12 +76,18 @@ pub(crate) async fn an_address_taken_back_is_no_longer_registered(bench: &Bench)
     let url = address("notifications/gc_1/s3cret");
     let registered = bench.subscribed(&url).await;
     for _ in 0..2 {
-        let done = bench.gateway.unsubscribe(&url, None).await;
+        let done = bench
+            .gateway
+            .unregister(&url, Unregister::All { restore: None })
+            .await;
         done.expect("taken back");
     }
     let report = registered.check(&url, false).await;
     assert_eq!(report.lost.map(|issue| issue.code), Some("address_missing"));
-    let gone = bench.gateway.unsubscribe(&url, None).await;
+    let gone = bench
+        .gateway
+        .unregister(&url, Unregister::All { restore: None })
+        .await;
     gone.expect("taken back");
 }
 
@@ -92,12 +98,20 @@ pub(crate) async fn a_replaced_address_is_restored(bench: &Bench) {
         address("other/s3cret"),
     );
     let registered = bench.subscribed(&theirs).await;
-    let done = bench.gateway.subscribe(&ours, true, &token()).await;
+    let done = bench.gateway.register(&ours, true, &token()).await;
     let former = theirs.clone();
     assert_eq!(done, Ok(Subscription::Replaced { former }));
     // the second time theirs is registered, and stays
     for _ in 0..2 {
-        let restored = bench.gateway.unsubscribe(&ours, Some(&theirs)).await;
+        let restored = bench
+            .gateway
+            .unregister(
+                &ours,
+                Unregister::All {
+                    restore: Some(&theirs),
+                },
+            )
+            .await;
         restored.expect("restored");
         assert_eq!(
             registered.check(&theirs, false).await,

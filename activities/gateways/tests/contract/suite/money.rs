@@ -44,7 +44,7 @@ async fn refunded(bench: &Bench, order: &RefundRequest) -> gateways::GatewayRefu
 }
 
 pub(crate) async fn a_whole_refund_is_shown(bench: &Bench) {
-    assert_eq!(bench.gateway.refundable(bench.kind()), Ok(()));
+    assert_eq!(bench.capabilities().refundable(), Ok(()));
     paid(bench).await;
     let order = bench.refund_order(None).await;
     refunded(bench, &order).await;
@@ -84,7 +84,7 @@ pub(crate) async fn a_refund_over_the_sum_is_refused(bench: &Bench) {
 }
 
 pub(crate) async fn the_same_refund_twice_gives_back_once(bench: &Bench) {
-    assert!(bench.gateway.refund_idempotent_for(bench.kind()).is_some());
+    assert!(bench.capabilities().refund_idempotent_for.is_some());
     paid(bench).await;
     let order = bench.refund_order(Some(1_000)).await;
     let first = refunded(bench, &order).await;
@@ -115,7 +115,7 @@ pub(crate) async fn a_refund_is_found_by_our_reference(bench: &Bench) {
     );
 }
 
-pub(crate) async fn a_refund_of_the_panel_is_shown_without_our_reference(bench: &Bench) {
+pub(crate) async fn a_refund_of_the_dashboard_is_shown_without_our_reference(bench: &Bench) {
     paid(bench).await;
     let how = json!({ "amount": 1_000 });
     bench
@@ -129,7 +129,7 @@ pub(crate) async fn a_refund_of_the_panel_is_shown_without_our_reference(bench: 
 }
 
 pub(crate) async fn what_cannot_be_given_back_is_refused_here(bench: &Bench) {
-    let why = bench.gateway.refundable(bench.kind());
+    let why = bench.capabilities().refundable();
     assert!(why.is_err_and(|why| !why.is_empty()));
     paid(bench).await;
     let order = bench.refund_order(None).await;

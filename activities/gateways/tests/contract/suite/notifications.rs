@@ -19,7 +19,7 @@ async fn read(listening: &Registered, received: &Received) -> Vec<GatewayNotice>
     for notice in entries.notices {
         match &notice.means {
             NoticeKind::Token(token) => {
-                let fetched = listening.gateway.fetch(token).await.expect("fetched");
+                let fetched = listening.gateway.resolve(token).await.expect("fetched");
                 all.extend(fetched.notices);
             }
             _ => all.push(notice),

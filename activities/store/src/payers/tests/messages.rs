@@ -123,7 +123,6 @@ impl Case {
             error.message,
             self.attempt.uuid(),
         );
-        run(&mut db, &sql).await;
         let refund = self.refund("failed", Some(&gateway_failure())).await;
         let charge = self.charge.uuid();
         let pending = json!({ "failure": null, "next_action": link });
@@ -141,6 +140,7 @@ impl Case {
             .await;
         self.sync(&mut db).await;
         self.record(&mut db).await;
+        run(&mut db, &sql).await;
         db.commit().await.expect("committed");
     }
 }
