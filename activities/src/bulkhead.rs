@@ -50,6 +50,9 @@ impl Bulkhead {
 }
 
 #[cfg(test)]
+mod queue;
+
+#[cfg(test)]
 mod tests {
     use uuid::Uuid;
 

@@ -31,22 +31,9 @@ mod endpoint;
 mod lanes;
 mod post;
 
+use crate::retry::delivery::{ALERT_EVERY, EARLY, SLEEP_AGAIN, SLOW, SLOW_FOR, TURNS_AHEAD};
 use lanes::{Lanes, Slot};
 use post::Answer;
-
-/// Answer time above which the next deliveries to the endpoint start as regular activities.
-const SLOW: Duration = Duration::from_secs(2);
-/// Time for which an endpoint counts as slow.
-const SLOW_FOR: Duration = Duration::from_mins(5);
-/// Time ahead for which turns are given; deliveries beyond it are parked and need no timer.
-const TURNS_AHEAD: Duration = Duration::from_mins(1);
-/// Tolerance for timers that fire too early.
-const EARLY: Duration = Duration::from_millis(250);
-/// Minimum pause of a delivery that was woken before its time.
-const SLEEP_AGAIN: Duration = Duration::from_secs(1);
-
-/// Minimum interval between two alerts about failed deliveries to an endpoint.
-const ALERT_EVERY: Duration = Duration::from_hours(24);
 
 /// Activities that the workflows of deliveries and endpoints call.
 pub struct DeliveryActivities(pub Arc<Activities>);

@@ -16,18 +16,12 @@ use store::{
     },
 };
 
+use crate::retry::notification::{TOKEN_AGAIN_S, TOKEN_LEASE, TOKENS_ROUND};
 use crate::{Activities, alerts, delta, polling::spread};
 
-/// Pauses between tries to resolve a notification token, in seconds; afterwards it needs manual review. The gateway repeats the token
-/// meanwhile.
-const TOKEN_AGAIN_S: [u64; 6] = [2, 10, 60, 600, 3_600, 86_400];
 /// Maximum number of tokens in one claim; `TOKENS_AT_A_TIME` is the number that is fetched concurrently.
 const TOKENS: i64 = 50;
 const TOKENS_AT_A_TIME: usize = 8;
-/// Lease of a claimed token: longer than all tokens of a claim take. It is fetched again afterwards.
-const TOKEN_LEASE: Duration = Duration::from_mins(3);
-/// Time after which a round claims no further tokens.
-const TOKENS_ROUND: Duration = Duration::from_mins(1);
 
 /// Character that PostgreSQL cannot store, as a character and in JSON.
 const NUL: char = '\0';
@@ -117,19 +111,22 @@ impl Activities {
         }
     }
 
-    async fn replay_one(&self, body: &RawNotification) -> Result<bool, StoreError> {
-        let mut db = self.store.pool.acquire().await?;
-        let Some(from) = connections::find(&mut db, body.connection).await? else {
+    async fn replay_one(&self, raw: &RawNotification) -> Result<bool, StoreError> {
+        let Some(body) = &raw.body else {
             return Ok(false);
         };
-        let gateway = self.clients.open(&mut db, body.connection).await?;
+        let mut db = self.store.pool.acquire().await?;
+        let Some(from) = connections::find(&mut db, raw.connection).await? else {
+            return Ok(false);
+        };
+        let gateway = self.clients.open(&mut db, raw.connection).await?;
         drop(db);
-        let read = gateway.reread(&body.body);
-        let source = NotificationSource::Again(body.id);
+        let read = gateway.reread(body);
+        let source = NotificationSource::Again(raw.id);
         let ingested = self.ingest(&from, source, read).await?;
         if !ingested.is_unreadable {
             let mut db = self.store.pool.acquire().await?;
-            raw::readable(&mut db, body.id).await?;
+            raw::readable(&mut db, raw.id).await?;
         }
         self.wake_charges(from.merchant, ingested.charges).await;
         Ok(!ingested.is_unreadable)
@@ -294,6 +291,9 @@ async fn alert(
     }
     Ok(due)
 }
+
+#[cfg(test)]
+mod entries;
 
 #[cfg(test)]
 mod tests {

@@ -20,18 +20,13 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use uuid::Uuid;
 
+use crate::retry::orphan::{LEASE, QUEUE_AGAIN, QUEUE_FOR};
 use crate::{Activities, PollStep, Progress, delta, until};
 
 mod close;
 mod decide;
 mod read;
 
-/// Maximum time of one step: a search, occupying the reference, a second search, and two cancellations.
-const LEASE: Duration = Duration::from_mins(1);
-/// Time that a step waits for a slot among the calls in flight.
-const QUEUE_FOR: Duration = Duration::from_secs(5);
-/// Pause of the workflow before it queues again.
-const QUEUE_AGAIN: Duration = Duration::from_secs(5);
 /// Maximum number of objects voided in one step.
 const VOIDS_AT_A_TIME: usize = 2;
 

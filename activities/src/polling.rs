@@ -25,35 +25,21 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::time::Instant;
 
+use crate::retry::polling::{
+    AWAY, BEHIND, CLAIM_AGAIN, CLAIM_TRIES, LEASE, OVERLAP, REFUSED, ROUND, SPREAD, TURN,
+    WAKE_WITHIN,
+};
 use crate::{Activities, alerts, delta, heartbeat::heartbeats};
 
 /// Number of lists of one API that are read concurrently.
 const HEALTHY: usize = 6;
 /// Additional number of lists that failed the last time: they do not delay the others.
 const FAILING: usize = 2;
-/// Time after which a round claims no further list.
-const ROUND: Duration = Duration::from_mins(4);
-/// Maximum number of pages, and maximum time, that a list is read in one turn.
+/// Maximum number of pages of a list that are read in one turn.
 const TURN_PAGES: u32 = 20;
-const TURN: Duration = Duration::from_mins(1);
-/// Lease of a claimed list: longer than a turn with its last call. It is read again afterwards.
-const LEASE: Duration = Duration::from_mins(3);
-/// Time before the watermark at which a read starts: gateways list some entries late, and clocks differ.
-const OVERLAP: Duration = Duration::from_mins(10);
-/// Maximum pause of a list that fails: `AWAY` while its gateway is unavailable, `REFUSED` while it refuses the credentials.
-const AWAY: Duration = Duration::from_mins(30);
-const REFUSED: Duration = Duration::from_hours(6);
-/// Age of a list's watermark at which the merchant is alerted.
-const BEHIND: Duration = Duration::from_hours(2);
 const BEHIND_CODE: &str = "polling_behind";
-/// Number of consecutive claims of a list that may fail, and the pause between them.
-const CLAIM_TRIES: usize = 5;
-const CLAIM_AGAIN: Duration = Duration::from_secs(1);
-/// Number of charges woken concurrently, and the time limit for that: the sweep wakes the others.
+/// Number of charges woken concurrently.
 const WAKE_AT_A_TIME: usize = 8;
-const WAKE_WITHIN: Duration = Duration::from_secs(10);
-/// Maximum jitter added to a pause, in tenths of it.
-const SPREAD: u32 = 2;
 
 /// Activity of the schedule that reads the gateways' lists.
 pub struct PollingActivities(pub Arc<Activities>);
@@ -348,6 +334,9 @@ fn kinds() -> Vec<FeedKind> {
     };
     Feed::ALL.into_iter().map(kind).collect()
 }
+
+#[cfg(test)]
+mod lists;
 
 #[cfg(test)]
 mod tests {

@@ -20,20 +20,12 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use uuid::Uuid;
 
+use crate::retry::refund::{CALL, QUEUE_FOR, SLACK, SYNC_FOR};
 use crate::{
     Activities, PollStep, Progress, alerts,
     charge::{Applied, apply, money},
     delta, until,
 };
-
-/// Timeout of a call to the gateway.
-const CALL: Duration = Duration::from_secs(15);
-/// Time that a refund waits for a slot among the calls in flight.
-const QUEUE_FOR: Duration = Duration::from_secs(5);
-/// Time that a refund made in the gateway's panel may be pending there before it needs manual review.
-const SYNC_FOR: Duration = Duration::from_hours(30 * 24);
-/// Time until the deadline beyond the call: for the read before it and for writing its outcome.
-const SLACK: Duration = Duration::from_secs(15);
 
 /// Message of the alert about refused credentials.
 const REFUND_DENIED: &str =

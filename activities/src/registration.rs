@@ -22,26 +22,17 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use url::Url;
 
+use crate::retry::registration::{
+    OVERLAP, REGISTER_AGAIN, REGISTER_REST, ROUND, SPREAD, UNPROVED_WITHIN,
+};
 use crate::{
     Activities, alerts, clients::GatewayClients, connection::address, delta, heartbeat::heartbeats,
 };
 
-/// Time that a former secret stays valid: Asaas and Stripe repeat notifications signed with it for days.
-const OVERLAP: Duration = Duration::from_hours(14 * 24);
 /// Number of unproved notifications within [`UNPROVED_WITHIN`] after which our address is registered again.
 const UNPROVED: i32 = 3;
-/// Time within which they are counted.
-const UNPROVED_WITHIN: Duration = Duration::from_mins(10);
-/// Minimum time between two such registrations.
-const REGISTER_REST: Duration = Duration::from_hours(1);
-/// Pause between tries to register an address again.
-const REGISTER_AGAIN: Duration = Duration::from_mins(10);
 /// Maximum number of connections checked concurrently.
 const AT_A_TIME: usize = 8;
-/// Time after which a round of checks claims no further connection.
-const ROUND: Duration = Duration::from_mins(4);
-/// Divisor of the interval that gives the maximum random time by which the next check is brought forward.
-const SPREAD: u32 = 10;
 
 /// Activity of the schedule that checks the connections.
 pub struct RegistrationActivities(pub Arc<Activities>);
@@ -342,3 +333,6 @@ fn refused(error: &GatewayError) -> gateways::CheckReport {
         lost: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! Relay from the outbox to Kafka: at least once, in order per key, by one relay at a time.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
+use crate::retry::relay::{ACK_TIMEOUT_MS, ADMIN_TIMEOUT, AWAY, IDLE};
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -18,13 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Maximum number of messages in flight.
 const BATCH: i64 = 500;
-/// Pause after an empty outbox.
-const IDLE: Duration = Duration::from_millis(200);
-/// Pause between tries while Kafka or the database is unavailable, and between tries to become the only relay.
-const AWAY: Duration = Duration::from_secs(2);
-/// Time that Kafka may take to acknowledge a message before the batch is retried, in milliseconds.
-const ACK_TIMEOUT_MS: &str = "10000";
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Address of Kafka and names of our topics there.
 #[derive(Clone, Debug)]
@@ -125,14 +119,18 @@ impl Relay {
         let messages = outbox::oldest(db, BATCH).await?;
         let mut sent = Vec::with_capacity(messages.len());
         for message in &messages {
-            sent.push((message, self.send(message)?));
+            sent.push((message, self.send(message)));
         }
         let (mut acknowledged, mut failed_keys, mut failure) = (Vec::new(), HashSet::new(), None);
         for (message, delivery) in sent {
-            let outcome = delivery
-                .await
-                .map_err(|_| KafkaError::Canceled)
-                .and_then(|sent| sent.map_err(|(error, _)| error));
+            // a message that Kafka's client refuses delays those of its own key only
+            let outcome = match delivery {
+                Ok(delivery) => delivery
+                    .await
+                    .map_err(|_| KafkaError::Canceled)
+                    .and_then(|sent| sent.map_err(|(error, _)| error)),
+                Err(error) => Err(error),
+            };
             // messages that follow a failed one under its key are sent again after it
             match outcome {
                 Ok(_) if !failed_keys.contains(message.key.as_str()) => {
@@ -213,3 +211,6 @@ pub fn topics() -> [Topic; 3] {
         Topic::ChargeEvents,
     ]
 }
+
+#[cfg(test)]
+mod tests;

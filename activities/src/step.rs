@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ms;
+use crate::retry::pace::{DOUBLINGS, FIRST_WAIT_MS, FREE_STEPS};
 
 /// Next step of the workflow of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,13 +122,6 @@ impl From<PollStep> for Progress<PollStep> {
         Self::changed(step)
     }
 }
-
-/// Number of consecutive steps that may change nothing without a wait.
-const FREE_STEPS: u32 = 2;
-/// First wait after them, in milliseconds; it doubles.
-const FIRST_WAIT_MS: u64 = 1_000;
-/// Number of times that the wait doubles.
-const DOUBLINGS: u32 = 6;
 
 /// Limiter that makes a workflow wait after steps that change nothing.
 #[derive(Clone, Copy, Debug, Default)]

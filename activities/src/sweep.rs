@@ -19,42 +19,26 @@ use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio::sync::Semaphore;
 
+use crate::retry::sweep::{
+    AWAY_PAUSE, BEGIN_WITHIN, FORGET_AFTER, LONGEST_PAUSE, ROW_WITHIN, UNMATCHED_AGAIN, WAKE_TIMES,
+};
 use crate::{Activities, PollStep, Progress, Started, Step, Subject, delta, heartbeat::heartbeats};
 use lanes::Lanes;
 
 mod lanes;
 
-/// Time after which a sweep starts no further page: the next sweep, which starts within a minute, processes the rest.
-const BEGIN_WITHIN: Duration = Duration::from_mins(3);
 /// Maximum number of rows of a kind that are read to be started or woken.
 const WAKE_PAGE: i64 = 1_000;
 /// Number of running workflows of one kind that are woken concurrently: one that does not answer takes two seconds.
 const WAKES: usize = 32;
-/// Number of times that a row's workflow is started or woken before the sweep processes the row itself.
-const WAKE_TIMES: i32 = 2;
 /// Maximum number of rows of a kind that are read to be processed by the sweep itself.
 const WORK_PAGE: i64 = 128;
 /// Number of rows of one kind that the sweep processes concurrently: each may wait for a gateway that does not answer.
 const ROWS_AT_A_TIME: usize = 32;
-/// Time limit for processing one row.
-const ROW_WITHIN: Duration = Duration::from_secs(30);
-/// Maximum pause of a row that does not move, before jitter; the first pause is the sweep's grace, then it doubles.
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
-/// Pause of a row whose workflow could not be started because Temporal did not answer.
-const AWAY_PAUSE: Duration = Duration::from_secs(10);
-/// Age after its end at which a mark is deleted: its row has moved.
-const FORGET_AFTER: Duration = Duration::from_hours(3);
 /// Number of merchants whose events receive positions in one page.
 const MERCHANTS: i64 = 200;
 /// Maximum length of a reason, in characters; longer ones are cut.
 const REASON_CHARS: usize = 200;
-/// Pauses between tries to match a notification whose reference has our format and no row; afterwards it needs manual review.
-const UNMATCHED_AGAIN: [Duration; 4] = [
-    Duration::from_mins(1),
-    Duration::from_mins(10),
-    Duration::from_hours(1),
-    Duration::from_hours(24),
-];
 
 /// Activity of the schedule that sweeps.
 pub struct SweepActivities(pub Arc<Activities>);

@@ -77,6 +77,9 @@ pub fn document() -> Value {
     for body in request_bodies(&mut document) {
         without_null(body);
     }
+    for operation in operations(&mut document) {
+        without_key(operation);
+    }
     let header = json!({
         "description": "Id of the request, to be quoted to support.", "schema": { "type": "string" },
     });
@@ -102,6 +105,16 @@ fn responses(document: &mut Value) -> impl Iterator<Item = &mut Value> {
         .filter_map(Value::as_object_mut)
         .flatten()
         .map(|(_, response)| response)
+}
+
+/// Removes the problems of API keys from an operation that needs none.
+fn without_key(operation: &mut Value) {
+    if operation["security"] == json!([{}])
+        && let Some(responses) = operation["responses"].as_object_mut()
+    {
+        responses.shift_remove("401");
+        responses.shift_remove("403");
+    }
 }
 
 /// Removes null from the schema of a body that may be absent: it may not be null.

@@ -42,7 +42,7 @@ const MAX_NOTIFICATION: usize = 512 * 1024;
 /// Maximum time for a request's body to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// Time of a request besides its place in the queue and its wait for an outcome: its body and its statements.
-const REQUEST_MARGIN: Duration = Duration::from_secs(60);
+const REQUEST_MARGIN: Duration = Duration::from_mins(1);
 
 /// Configuration of the API.
 #[derive(Clone, Debug)]

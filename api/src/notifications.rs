@@ -37,7 +37,11 @@ pub(crate) async fn receive(
     let found = addresses::by_path_secret(&mut db, &app.store, id, &address.secret).await?;
     let found = found.ok_or_else(|| Error::not_found("notification address"))?;
     drop(db);
-    let (gateway, known) = app.orchestrator.notification_reader(&found).await?;
+    let (gateway, known) = app
+        .orchestrator
+        .activities
+        .notification_reader(&found)
+        .await?;
     let from = found.connection;
     let received = Received {
         headers: pairs(&headers),

@@ -208,7 +208,7 @@ async fn lists_show_the_newest_first_and_only_what_was_asked_for() {
         .iter()
         .map(|e| e["param"].clone())
         .collect();
-    assert_eq!(names, ["limit", "status", "color"]);
+    assert_eq!(names, ["color", "limit", "status"]);
     let events = stack.api.events("type=charge.pending", 3).await;
     assert_eq!(events.len(), 3);
     stack.stop().await;

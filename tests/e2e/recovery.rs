@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use activities::Timing;
+use activities::{Timing, retry::workflow::EXECUTION_TIMEOUT};
 use orchestrator::{Role, start};
 use schemas::id::ChargeId;
 use serde_json::json;
@@ -12,7 +12,7 @@ use temporalio_client::RpcOptions;
 use temporalio_common::protos::temporal::api::schedule::v1::schedule_action::Action;
 use tests::{Bench, Options, Receiver, Stack, api::pix, backlog, eventually, stack::brisk};
 use uuid::Uuid;
-use workflows::setup::{EXECUTION_TIMEOUT, SCHEDULES};
+use workflows::setup::SCHEDULES;
 
 use crate::temporal::client;
 

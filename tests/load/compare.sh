@@ -4,9 +4,10 @@
 # services of this tree; the other build does not run meanwhile. Prints the medians and their ratios, and writes
 # tests/load/compare-dev.md, with TEMPORAL=postgres compare-postgres.md.
 # A round takes about 5 minutes. The machine should be otherwise idle. SECONDS_PER_RUN=5 PROFILE_FOLDER=debug tests the script itself.
+# COMPARE_PREBUILT=1 uses the programs in .test/compare/bin.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-[ $# -ge 1 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 root=$PWD commit=$(git rev-parse --verify "$1^{commit}") rounds=${2:-3}
 out=$PWD/.test/compare
 export TOOLS=${TOOLS:-$PWD/.run/tools} PROFILE_FOLDER=${PROFILE_FOLDER:-release} ORCHESTRATOR_LOG=${ORCHESTRATOR_LOG:-warn}
@@ -53,14 +54,16 @@ measure() (
         --seconds "${SECONDS_PER_RUN:-15}" --compare "$out/$profile-$side-$round.json"
 )
 
-echo "building both (the first time takes some minutes)"
 if [ -e "$out/tree/.git" ]; then
     git -C "$out/tree" checkout --quiet --detach "$commit"
 else
     git worktree add --quiet --detach "$out/tree" "$commit"
 fi
-build old "$out/tree" orchestrator simulators
-build new "$root" orchestrator simulators load
+if [ -z "${COMPARE_PREBUILT:-}" ]; then
+    echo "building both (the first time takes some minutes)"
+    build old "$out/tree" orchestrator simulators
+    build new "$root" orchestrator simulators load
+fi
 rm -f "$out/$profile"-*.json
 for round in $(seq "$rounds"); do
     # the order alternates, so that a drift of the machine favors neither

@@ -1,7 +1,7 @@
 //! Statements, commits and requests to Temporal of one charge, one payment, one delivery and one life, counted one at a time on an
 //! otherwise idle stack.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -114,44 +114,56 @@ impl Costs {
             ("delivery", &self.delivery),
             ("life (charge, payment, two deliveries)", &self.life),
         ];
-        let mut text = format!(
+        let head = format!(
             "Counts of one unit of work, mean of {}, one at a time, less those of the idle stack ({:.1} statements/s, {:.1} requests/s):\n\n\
-             | | statements | commits | requests to Temporal | requests by operation |\n\
-             | --- | --- | --- | --- | --- |\n",
+             | | statements | commits | requests to Temporal | requests by operation |\n| --- | --- | --- | --- | --- |\n",
             self.samples, self.idle.statements, self.idle.requests
         );
-        for (name, counted) in kinds {
-            let operations = counted
-                .by_request
-                .iter()
-                .filter(|(_, n)| n.abs() >= SHOWN_FROM);
-            let operations: Vec<_> = operations
-                .map(|(name, n)| format!("{name} {n:.1}"))
-                .collect();
-            text += &format!(
-                "| {name} | {:.1} | {:.1} | {:.1} | {} |\n",
-                counted.statements,
-                counted.commits,
-                counted.requests,
-                operations.join(", ")
-            );
-        }
-        text += "\n<details><summary>Statements</summary>\n\n";
-        for (name, counted) in &kinds[..3] {
-            text += &format!("{name}:\n\n```\n");
-            let shown = counted
-                .by_statement
-                .iter()
-                .filter(|(_, n)| n.abs() >= SHOWN_FROM);
-            let mut shown: Vec<_> = shown.collect();
-            shown.sort_by(|a, b| b.1.total_cmp(a.1));
-            for (statement, n) in shown {
-                text += &format!("{n:6.2}  {statement}\n");
-            }
-            text += "```\n\n";
-        }
-        text + "</details>\n"
+        let lines = kinds.iter().map(|(name, counted)| counted.line(name));
+        let details = kinds[..3]
+            .iter()
+            .map(|(name, counted)| counted.details(name));
+        let (lines, details): (String, String) = (lines.collect(), details.collect());
+        format!("{head}{lines}\n<details><summary>Statements</summary>\n\n{details}</details>\n")
     }
+}
+
+impl Counted {
+    /// Returns the counts as a line of the table.
+    fn line(&self, name: &str) -> String {
+        let operations = shown(&self.by_request).into_iter();
+        let operations: Vec<_> = operations
+            .map(|(name, n)| format!("{name} {n:.1}"))
+            .collect();
+        format!(
+            "| {name} | {:.1} | {:.1} | {:.1} | {} |\n",
+            self.statements,
+            self.commits,
+            self.requests,
+            operations.join(", ")
+        )
+    }
+
+    /// Returns the statements, most frequent first.
+    fn details(&self, name: &str) -> String {
+        let statements = shown(&self.by_statement).into_iter();
+        let statements: Vec<_> = statements
+            .map(|(text, n)| format!("{n:6.2}  {text}\n"))
+            .collect();
+        let statements = statements.concat();
+        format!("{name}:\n\n```\n{statements}```\n\n")
+    }
+}
+
+/// Returns the counts that belong to the unit of work, most frequent first.
+fn shown(counts: &BTreeMap<String, f64>) -> Vec<(&String, f64)> {
+    let mut shown: Vec<_> = counts
+        .iter()
+        .map(|(name, n)| (name, *n))
+        .filter(|(_, n)| n.abs() >= SHOWN_FROM)
+        .collect();
+    shown.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shown
 }
 
 async fn settled(counters: &mut Counters) -> anyhow::Result<Reading> {

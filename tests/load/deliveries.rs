@@ -30,7 +30,7 @@ use crate::{
     hanging::report::{load_average, median},
     print,
     report::Percentiles,
-    run::{histogram, percentiles},
+    run::{count, histogram, percentiles},
     verdict::{self, Verdict},
 };
 
@@ -410,12 +410,20 @@ impl Waiting {
         ];
         let names = all.iter().flat_map(|one| one.sample.keys());
         for name in names.collect::<std::collections::BTreeSet<_>>() {
-            let samples = all.iter().filter_map(|one| one.sample.get(name));
-            let excess = samples.map(|sampled| sampled.excess()).sum();
-            let name = format!(
-                "workflow tasks of waiting deliveries to the {name} endpoint beyond one per start, timer and try"
-            );
-            verdicts.push(Verdict::none(name, excess));
+            let samples: Vec<_> = all
+                .iter()
+                .filter_map(|one| one.sample.get(name).copied())
+                .collect();
+            let deliveries = count(samples.iter().map(|sampled| sampled.deliveries).sum());
+            let excess = count(samples.into_iter().map(Sampled::excess).sum());
+            // a try in progress is not recorded yet
+            verdicts.push(Verdict::at_most(
+                format!(
+                    "workflow tasks per delivery that waits for the {name} endpoint beyond one per start, timer and recorded try"
+                ),
+                excess / deliveries,
+                1.0,
+            ));
         }
         verdicts
     }
@@ -423,7 +431,7 @@ impl Waiting {
 
 impl Sampled {
     /// Returns the number of workflow tasks that nothing explains.
-    fn excess(&self) -> usize {
+    fn excess(self) -> usize {
         let tries = usize::try_from(self.tries).unwrap_or(0);
         self.workflow_tasks
             .saturating_sub(self.deliveries + self.timers + tries)

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    Arguments, print,
+    Arguments, print, report,
     run::{Bench, Until},
     verdict::{self, Verdict},
 };
@@ -73,59 +73,94 @@ pub(crate) async fn run(arguments: &Arguments, bench: &Bench, rows: u32) -> anyh
     let (during, watched) = tokio::join!(during, watching);
     let (during, ((first_after, emptied), took)) = (during?, watched?);
     print(&during.line())?;
-    let rows_moved = total.iter().map(|left| left.rows()).sum::<i64>();
-    let working = took.saturating_sub(first_after).as_secs_f64();
-    let rows_moved = f64::from(i32::try_from(rows_moved)?);
-    let per_s = rows_moved / working;
-    let refused = during.shed + during.other;
-    let emptied: Vec<_> = emptied.iter().map(Duration::as_secs_f64).collect();
-    // the first merchant has most rows
-    let others = emptied[1..].iter().copied().fold(0.0, f64::max);
-    let verdicts = [
-        // alone, a charge is a row and its event's delivery another one
-        Verdict::at_least(
-            "rate of recovered pairs of charge and delivery, as a share of the charges created alone",
-            per_s / 2.0 / alone.charges_per_s,
-            0.5,
-        ),
-        Verdict::at_most(
-            "p99 of new charges at 5/s during the recovery, as a multiple of before",
-            during.added_ms.p99 / before.added_ms.p99,
-            2.0,
-        ),
-        Verdict::none("new charges refused or diverted", refused),
-        Verdict::at_most(
-            "time until the small merchants' rows are started, as a share of the largest merchant's",
-            others / emptied[0],
-            FAIR_SHARE,
-        ),
-    ];
-    print(&format!(
-        "\n{}- {total_rows} rows were started {:.1} s after the outage, {:.1} per second\n\n",
-        verdict::list(&verdicts),
-        took.as_secs_f64(),
-        rows_moved / took.as_secs_f64(),
-        total_rows = rows_moved,
-    ))?;
-    let report = json!({
-        "verdicts": verdicts,
-        "rows": { "charges": sum(&total, |left| left.charges), "deliveries": sum(&total, |left| left.deliveries) },
-        "created_alone_per_s": alone.charges_per_s,
-        "first_row_after_s": first_after.as_secs_f64(),
-        "empty_after_s": took.as_secs_f64(),
-        "rows_per_s": per_s,
-        "charges_per_s": per_s / 2.0,
-        "share_of_the_rate_alone": per_s / 2.0 / alone.charges_per_s,
-        "rows_per_s_from_the_start": rows_moved / took.as_secs_f64(),
-        "merchants_empty_after_s": emptied,
-        "merchants_rows": total.iter().map(|left| left.rows()).collect::<Vec<_>>(),
-        "new_charges_p99_ms": { "before": before.added_ms.p99, "during": during.added_ms.p99 },
-        "new_charges_refused": refused,
-        "new_charges": during.charges,
-        "dead_connections": DEAD_CONNECTIONS,
-        "poisoned": poisoned(&mut db).await?,
-    });
-    write(&arguments.output, &report)
+    let recovered = Recovered {
+        alone,
+        before,
+        during,
+        total,
+        first_after,
+        emptied,
+        took,
+    };
+    write(
+        &arguments.output,
+        &recovered.report(&poisoned(&mut db).await?)?,
+    )
+}
+
+/// Measurements of a recovery.
+struct Recovered {
+    alone: report::Row,
+    before: report::Row,
+    during: report::Row,
+    /// Rows of each merchant at the start.
+    total: Vec<Left>,
+    /// Time until the first row was started.
+    first_after: Duration,
+    /// Time until the rows of each merchant were started.
+    emptied: Vec<Duration>,
+    took: Duration,
+}
+
+impl Recovered {
+    fn report(&self, poisoned: &Value) -> anyhow::Result<Value> {
+        let rows = f64::from(i32::try_from(rows_of(&self.total))?);
+        let per_s = rows / self.took.saturating_sub(self.first_after).as_secs_f64();
+        let emptied: Vec<_> = self.emptied.iter().map(Duration::as_secs_f64).collect();
+        let share = per_s / 2.0 / self.alone.charges_per_s;
+        let verdicts = self.verdicts(share, &emptied);
+        let took = self.took.as_secs_f64();
+        print(&format!(
+            "\n{}- {rows} rows were started in {took:.1} s, {:.1} per second\n\n",
+            verdict::list(&verdicts),
+            rows / took,
+        ))?;
+        Ok(json!({
+            "verdicts": verdicts,
+            "rows": { "charges": sum(&self.total, |left| left.charges), "deliveries": sum(&self.total, |left| left.deliveries) },
+            "created_alone_per_s": self.alone.charges_per_s,
+            "first_row_after_s": self.first_after.as_secs_f64(),
+            "empty_after_s": took,
+            "rows_per_s": per_s,
+            "rows_per_s_from_the_start": rows / took,
+            "charges_per_s": per_s / 2.0,
+            "share_of_the_rate_alone": share,
+            "merchants_empty_after_s": emptied,
+            "merchants_rows": self.total.iter().map(|left| left.rows()).collect::<Vec<_>>(),
+            "new_charges_p99_ms": { "before": self.before.added_ms.p99, "during": self.during.added_ms.p99 },
+            "new_charges": self.during.charges,
+            "new_charges_refused": self.during.shed + self.during.other,
+            "dead_connections": DEAD_CONNECTIONS,
+            "poisoned": poisoned,
+        }))
+    }
+
+    fn verdicts(&self, share: f64, emptied: &[f64]) -> Vec<Verdict> {
+        // the first merchant has most rows
+        let others = emptied[1..].iter().copied().fold(0.0, f64::max);
+        vec![
+            // alone, a charge is a row and its event's delivery another one
+            Verdict::at_least(
+                "rate of recovered pairs of charge and delivery, as a share of the charges created alone",
+                share,
+                0.5,
+            ),
+            Verdict::at_most(
+                "p99 of new charges at 5/s during the recovery, as a multiple of before",
+                self.during.added_ms.p99 / self.before.added_ms.p99,
+                2.0,
+            ),
+            Verdict::none(
+                "new charges refused or diverted",
+                self.during.shed + self.during.other,
+            ),
+            Verdict::at_most(
+                "time until the small merchants' rows are started, as a share of the largest merchant's",
+                others / emptied[0],
+                FAIR_SHARE,
+            ),
+        ]
+    }
 }
 
 /// Creates an endpoint and a charge whose event it accepted.
@@ -170,7 +205,12 @@ async fn seed(db: &mut PgConnection, merchants: &[Merchant], rows: u32) -> anyho
              select (jsonb_populate_record(c, jsonb_build_object('id', uuidv7(), 'label', 'dead ' || n))).*
                from gateway_connections c, generate_series(1, {DEAD_CONNECTIONS}) n
               where c.id = (select id from gateway_connections order by id limit 1)
-             returning id, merchant_id, mode)
+             returning id, merchant_id, mode),
+         unreadable as (
+             insert into gateway_credentials
+             select (jsonb_populate_record(g, jsonb_build_object('connection_id', dead.id))).*
+               from gateway_credentials g, dead
+              where g.connection_id = (select id from gateway_connections order by id limit 1))
          insert into notification_tokens (connection_id, token, merchant_id, mode, next_check_at)
          select id, 'token', merchant_id, mode, app_now() - interval '1 day' from dead"
     );

@@ -37,9 +37,12 @@ impl Verdict {
     }
 
     pub(crate) fn met(&self) -> bool {
-        let within = |value: f64| match self.at_least {
-            true => value >= self.limit,
-            false => value <= self.limit,
+        let within = |value: f64| {
+            if self.at_least {
+                value >= self.limit
+            } else {
+                value <= self.limit
+            }
         };
         self.value.is_some_and(within)
     }

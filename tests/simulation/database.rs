@@ -25,7 +25,9 @@ const AHEAD: usize = 16;
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(10);
 /// Time without an answer after which a request may be waiting for a lock.
 const LOCK_AFTER: std::time::Duration = std::time::Duration::from_millis(2);
-/// Number of rounds of [`LOCK_AFTER`] after which the harness itself counts as stuck.
+/// Longest interval between two searches for waits during one rest.
+const LOCK_AFTER_AT_MOST: std::time::Duration = std::time::Duration::from_millis(16);
+/// Number of rounds of at least [`LOCK_AFTER`] after which the harness itself counts as stuck.
 const STUCK: u32 = 30_000;
 /// Number of yields to other futures (such as a connection's return to the pool) before the database counts as quiet.
 const YIELDS: u32 = 10;
@@ -225,16 +227,18 @@ impl Database {
 
     /// Waits until no message is in flight between the pool and the server, so that each unanswered request waits for a lock.
     pub(super) async fn quiet(&mut self, woken: impl Fn() -> bool) -> anyhow::Result<()> {
-        let mut quiet = 0;
+        let (mut quiet, mut after) = (0, LOCK_AFTER);
         for _ in 0..STUCK {
             if woken() {
                 return Ok(());
             }
             if self.line.pending() > 0 {
                 quiet = 0;
-                let changed = tokio::time::timeout(LOCK_AFTER, self.line.change()).await;
+                let changed = tokio::time::timeout(after, self.line.change()).await;
                 if changed.is_err() {
                     self.find_locks().await?;
+                    // a request that waits for a lock does so at once; on a busy machine it only lacks a processor
+                    after = (after * 2).min(LOCK_AFTER_AT_MOST);
                 }
             } else if quiet < YIELDS {
                 quiet += 1;

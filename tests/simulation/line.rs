@@ -44,7 +44,7 @@ struct All {
 #[derive(Clone, Debug)]
 pub(super) enum Server {
     Tcp(String, u16),
-    /// Path of its socket: half the system time of TCP.
+    /// Path of its socket.
     Unix(PathBuf),
 }
 

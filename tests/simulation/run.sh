@@ -5,7 +5,7 @@
 #   JOBS=4 run.sh --seeds 1..20001 the same in 4 processes, in ranges of $RANGE seeds (200), each on a database of its own
 #
 # RELEASE=1 runs a release build. With JOBS, each finished range is appended to $SUMMARY (.test/simulation/summary): range, runs, charges,
-# runs with violations, seconds, commit. Ranges that this commit passed already are skipped, so that an interrupted run is resumed by the
+# runs with violations, seconds, commit and checksum of the program. Ranges that this program passed already are skipped, so that an interrupted run is resumed by the
 # same command. Further arguments are passed to each process.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -30,6 +30,8 @@ from=${BASH_REMATCH[1]} to=${BASH_REMATCH[2]} range=${RANGE:-200}
 work=.test/simulation
 mkdir -p "$work"
 SUMMARY=${SUMMARY:-$work/summary} COMMIT=$(git describe --always --dirty 2>/dev/null || echo none)
+# with the program's checksum: a changed tree passes nothing on behalf of another
+COMMIT+=-$(cksum <"$SIMULATION" | cut -d ' ' -f 1)
 export SIMULATION SUMMARY COMMIT work
 touch "$SUMMARY"
 

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use activities::retry::client::{PATIENT_START_TIMEOUT, START_TIMEOUT, WAKE_TIMEOUT};
+use activities::retry::workflow::TASK_TIMEOUT;
 use activities::{Away, Served, Started, Starter, Subject};
 use async_trait::async_trait;
 use schemas::id::{ChargeId, EndpointId, MerchantId};
@@ -20,7 +22,7 @@ use crate::{
     endpoint::EndpointWorkflow,
     orphan::OrphanWorkflow,
     poll_loop::{Input, Wakeable},
-    queues::{BUILD_IDS, CHARGE_ID, ENDPOINT_ID, MERCHANT_ID, Queue, TASK_TIMEOUT, build_ids},
+    queues::{BUILD_IDS, CHARGE_ID, ENDPOINT_ID, MERCHANT_ID, Queue, build_ids},
     refund::RefundWorkflow,
 };
 
@@ -30,13 +32,6 @@ mod delivery_starts;
 pub use connection::TemporalConfig;
 use connection::TemporalConnection;
 use delivery_starts::DeliveryStarts;
-
-/// Timeout of a start that a caller waits for. The row is committed, and the sweep starts the workflow later.
-const START_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// Timeout of a start that no caller waits for.
-const PATIENT_START_TIMEOUT: Duration = Duration::from_secs(5);
-/// Timeout of a wake.
-const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Workflow that serves one row, as the client starts and wakes it.
 pub(crate) trait Durable: Wakeable {

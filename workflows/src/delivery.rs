@@ -1,7 +1,6 @@
 //! Workflow of a delivery: one event for one endpoint, until it is accepted.
 
-use std::time::Duration;
-
+use activities::retry::workflow::DELIVERY_TIMEOUT;
 use activities::{DeliveryActivities, Progress};
 use schemas::id::DeliveryId;
 use serde::{Deserialize, Serialize};
@@ -14,9 +13,6 @@ use crate::{
     poll_loop::{poll, wait, wakeable_workflow},
     queues::Queue,
 };
-
-/// Maximum time of an activity. Longer than the maximum response time of a merchant's server and the write.
-pub(crate) const ACTIVITY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Input of a delivery's workflow.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -77,7 +73,7 @@ impl DeliveryWorkflow {
                 ctx.execute_local_activity(DeliveryActivities::deliver, delivery, local())
                     .await?
             } else {
-                let options = regular(ACTIVITY_TIMEOUT);
+                let options = regular(DELIVERY_TIMEOUT);
                 ctx.execute_activity(DeliveryActivities::deliver, delivery, options)
                     .await?
             };

@@ -1,9 +1,9 @@
 //! Workflow of an endpoint that is paused, drained or deleted. It waits instead of one workflow for each of the endpoint's deliveries.
 
-use activities::{DeliveryActivities, Served};
+use activities::{DeliveryActivities, Served, retry::workflow::DELIVERY_TIMEOUT};
 use schemas::id::EndpointId;
 
-use crate::{delivery::ACTIVITY_TIMEOUT, poll_loop::wakeable_workflow, queues::Queue};
+use crate::{poll_loop::wakeable_workflow, queues::Queue};
 
 wakeable_workflow!(
     /// Checks an endpoint until nothing is left to do for it. Its id is the endpoint's id.
@@ -11,5 +11,5 @@ wakeable_workflow!(
     "endpoint",
     Served<EndpointId>,
     Queue::Deliveries,
-    repeats DeliveryActivities::check_endpoint, within ACTIVITY_TIMEOUT
+    repeats DeliveryActivities::check_endpoint, within DELIVERY_TIMEOUT
 );

@@ -1,19 +1,11 @@
 //! Workflows that schedules start: each runs one activity once. A schedule skips an interval while its workflow runs.
 
-use std::time::Duration;
-
+use activities::retry::workflow::{PARTITIONS_TIMEOUT, ROUND_TIMEOUT, SWEEP_TIMEOUT};
 use activities::{PartitionActivities, PollingActivities, RegistrationActivities, SweepActivities};
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{WorkflowContext, WorkflowResult};
 
 use crate::options::{beating, regular};
-
-/// Maximum time of one round of reading lists or checking connections.
-const ROUND_TIMEOUT: Duration = Duration::from_mins(10);
-/// Maximum time of one sweep: the time within which it begins new pages, and the longest page.
-const SWEEP_TIMEOUT: Duration = Duration::from_mins(6);
-/// Maximum time of creating partitions: it may have to read the rows of a default partition.
-const PARTITIONS_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Declares a workflow that runs one activity once.
 macro_rules! scheduled_workflow {

@@ -3,20 +3,18 @@
 
 use std::time::Duration;
 
+use activities::retry::workflow::{
+    FAILED_FACTOR, FAILED_FIRST, FAILED_MAX, FAILED_TIMER_FROM, HEARTBEAT_TIMEOUT, LOCAL_TIMEOUT,
+};
 use temporalio_common::RetryPolicy;
 use temporalio_sdk::{ActivityOptions, LocalActivityOptions};
-
-/// Maximum time of a local activity. Longer than any attempt: the last gateway's call, the search for its outcome, and the write.
-const LOCAL_TIMEOUT: Duration = Duration::from_secs(40);
-/// Maximum time between heartbeats of a scheduled activity. One without a heartbeat was lost with its worker and is retried.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns options of a local activity.
 pub(crate) fn local() -> LocalActivityOptions {
     LocalActivityOptions::builder()
         .start_to_close_timeout(LOCAL_TIMEOUT)
         .retry_policy(retry())
-        .timer_backoff_threshold(Duration::from_secs(1))
+        .timer_backoff_threshold(FAILED_TIMER_FROM)
         .build()
 }
 
@@ -37,8 +35,8 @@ pub(crate) fn beating(timeout: Duration) -> ActivityOptions {
 
 fn retry() -> RetryPolicy {
     RetryPolicy::builder()
-        .initial_interval(Duration::from_millis(200))
-        .backoff_coefficient(2.0)
-        .maximum_interval(Duration::from_secs(30))
+        .initial_interval(FAILED_FIRST)
+        .backoff_coefficient(FAILED_FACTOR)
+        .maximum_interval(FAILED_MAX)
         .build()
 }

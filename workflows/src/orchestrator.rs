@@ -1,33 +1,25 @@
 //! Work that the API leaves to workflows or, while Temporal is down, does in its own process.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use activities::{
-    Activities, Started, Starter, Subject,
-    accepted::Held,
-    charge::{Acceptance, ChargeToAccept},
-    notifications::Ingested,
+    Activities, Started, Starter, Subject, accepted::Held, notifications::Ingested,
+    retry::client::ELSEWHERE_AFTER,
 };
-use gateways::{Entries, Gateway, Registration};
-use schemas::id::{ChargeId, EndpointId, MerchantId, RefundId};
-use store::{
-    StoreError,
-    connections::{Connection, addresses::AddressedConnection},
-    deliveries::PendingDelivery,
-    notifications::NotificationSource,
-};
+use gateways::Entries;
+use schemas::id::{ChargeId, MerchantId};
+use store::{StoreError, connections::Connection, notifications::NotificationSource};
 use tokio_util::task::TaskTracker;
 
 use crate::{WorkflowClient, pause};
 
-/// Time after the start of a charge's workflow. If this process has not begun to present the charge by then, another process does.
-const ELSEWHERE_AFTER: Duration = Duration::from_millis(250);
-
 /// Runs workflows, with or without Temporal. Cheap to clone.
 #[derive(Clone)]
 pub struct Orchestrator {
-    client: WorkflowClient,
-    activities: Arc<Activities>,
+    /// Starts and wakes workflows.
+    pub client: WorkflowClient,
+    /// Activities that run in this process.
+    pub activities: Arc<Activities>,
     tracker: TaskTracker,
 }
 
@@ -62,22 +54,6 @@ impl Orchestrator {
             // the start was not eager: another process presents it
             this.activities.leave_accepted(charge).await;
         });
-    }
-
-    /// Accepts a charge with its first attempt, which this process leases. Calls no gateway.
-    pub async fn accept_charge(
-        &self,
-        wanted: ChargeToAccept<'_>,
-    ) -> Result<Acceptance, StoreError> {
-        self.activities.accept_charge(wanted).await
-    }
-
-    /// Returns the gateway client that verifies and reads a connection's notifications, and the secrets that prove them now.
-    pub async fn notification_reader(
-        &self,
-        about: &AddressedConnection,
-    ) -> Result<(Arc<dyn Gateway>, Vec<Registration>), StoreError> {
-        self.activities.notification_reader(about).await
     }
 
     /// Wakes the charge's workflow, or starts it if it is closed or unknown. If Temporal is down, or neither answers nor accepts the wake,
@@ -126,22 +102,5 @@ impl Orchestrator {
             }
         });
         Ok(ingested)
-    }
-
-    /// Sends a committed refund: starts its workflow, or leaves it to the sweep while Temporal is down. Returns at once.
-    pub fn start_refund(&self, merchant: MerchantId, charge: ChargeId, refund: RefundId) {
-        self.client
-            .wake_later(Subject::refund(merchant, charge, refund));
-    }
-
-    /// Starts the workflows of deliveries whose rows are committed. Returns at once.
-    pub fn start_deliveries(&self, due: Vec<PendingDelivery>) {
-        self.client.start_deliveries(due);
-    }
-
-    /// Wakes a deleted endpoint's workflow, which discards its waiting deliveries. Returns at once.
-    pub fn check_endpoint(&self, merchant: MerchantId, endpoint: EndpointId) {
-        self.client
-            .wake_later(Subject::endpoint(merchant, endpoint));
     }
 }

@@ -1,14 +1,10 @@
 //! Workflow that resolves an abandoned attempt.
 
-use std::time::Duration;
-
+use activities::retry::workflow::ORPHAN_TIMEOUT;
 use activities::{OrphanActivities, Served};
 use schemas::id::AttemptId;
 
 use crate::{poll_loop::wakeable_workflow, queues::Queue};
-
-/// Maximum time of an activity. Longer than one round of calls to a gateway.
-const ACTIVITY_TIMEOUT: Duration = Duration::from_mins(1);
 
 wakeable_workflow!(
     /// Resolves an attempt, retrying at growing intervals. Its id is the attempt's id.
@@ -16,5 +12,5 @@ wakeable_workflow!(
     "orphan",
     Served<AttemptId>,
     Queue::Maintenance,
-    repeats OrphanActivities::resolve, within ACTIVITY_TIMEOUT
+    repeats OrphanActivities::resolve, within ORPHAN_TIMEOUT
 );

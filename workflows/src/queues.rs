@@ -1,7 +1,5 @@
 //! Task queues and search attributes of workflows.
 
-use std::time::Duration;
-
 use temporalio_common::search_attributes::SearchAttributeKey;
 
 /// Merchant that a workflow serves. `orchestrator migrate` registers the search attributes.
@@ -24,9 +22,6 @@ pub(crate) const BUILD_ID: &str = concat!("orchestrator-", env!("CARGO_PKG_VERSI
 pub(crate) fn build_ids() -> Vec<String> {
     vec!["unversioned".to_owned(), format!("unversioned:{BUILD_ID}")]
 }
-
-/// Timeout of workflow tasks. It bounds the recovery after a worker died during a local activity.
-pub(crate) const TASK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use activities::retry::workflow::{
+    CALL_TIMEOUT, EXECUTION_TIMEOUT, NAMESPACE_AGAIN, NAMESPACE_TRIES, PARTITIONS_EVERY, RETENTION,
+};
 use temporalio_client::{
     Client, RpcOptions,
     grpc::{OperatorService, WorkflowService},
@@ -29,18 +32,6 @@ use crate::{
     pause,
     queues::SEARCH_ATTRIBUTES,
 };
-
-/// Retention of closed workflows: 7 days.
-const RETENTION: Duration = Duration::from_hours(168);
-/// Maximum time of a scheduled run. A run whose worker or code is broken must not prevent the next ones.
-pub const EXECUTION_TIMEOUT: Duration = Duration::from_mins(20);
-/// Timeout of a call.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Interval of creating partitions ahead of time.
-const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
-/// Maximum number of checks for a new namespace, which takes some time to be known to all of Temporal's services.
-const NAMESPACE_TRIES: u32 = 60;
-const NAMESPACE_AGAIN: Duration = Duration::from_millis(500);
 
 /// Error of the setup.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,8 @@
 //! Temporal workers, one per task queue. Each has its own thread, because workflow code is not `Send`.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{sync::Arc, thread};
 
+use activities::retry::workflow::{GRACE, RESTART_AFTER};
 use activities::{
     Activities, ChargeActivities, DeliveryActivities, OrphanActivities, PartitionActivities,
     PollingActivities, RefundActivities, RegistrationActivities, SweepActivities,
@@ -44,10 +45,6 @@ const NO_SLOTS: usize = 1;
 const POLLERS: usize = 4;
 /// Minimum that the SDK accepts.
 const MIN_WORKFLOW_SLOTS: usize = 2;
-/// Maximum time for running activities to finish when the process stops.
-const GRACE: Duration = Duration::from_secs(20);
-/// Pause between a worker's failure and its restart.
-const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 /// Concurrency limits of the workers of one process. Waiting work uses memory and a socket, but no connection to the database.
 #[derive(Clone, Copy, Debug)]

@@ -1,26 +1,14 @@
 //! One attempt from top to bottom: plan and open it, call the gateway, close it. A closed attempt opens the next one in the same transaction.
 
-use std::time::Duration;
-
 use gateways::outside;
 use schemas::id::ChargeId;
 use store::{StoreError, attempts};
 
-use super::open::{AttemptCall, LEASE, NextStep};
+use super::open::{AttemptCall, NextStep};
+use crate::retry::attempt::{
+    LEASE, QUEUE_AGAIN, QUEUE_FOR, QUEUE_ROUNDS, RENEW_EVERY, ROUNDS, STEP_TIME,
+};
 use crate::{Activities, Progress, Step, delta};
-
-/// Maximum number of calls and waits for a slot within one step.
-const ROUNDS: u32 = 20;
-/// Time after which a step opens no further attempt for itself: its activity must end in time.
-const STEP_TIME: Duration = Duration::from_secs(15);
-/// Interval at which a worker renews its lease while its call runs.
-pub(super) const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// Time that a charge queues for a slot before its workflow waits instead.
-const QUEUE_FOR: Duration = Duration::from_secs(5);
-/// Number of times that a charge queues within one step: each time the plan may name another gateway.
-const QUEUE_ROUNDS: u32 = 2;
-/// Pause of the workflow before the charge queues again.
-const QUEUE_AGAIN: Duration = Duration::from_secs(1);
 
 impl Activities {
     /// Tries gateways for a charge that is still `processing`, one after the other.

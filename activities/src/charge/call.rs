@@ -7,20 +7,12 @@ use schemas::{attempt::ErrorClass, retry::Backoff};
 use store::attempts;
 use tokio::time::Instant;
 
-use super::{
-    attempt::RENEW_EVERY,
-    open::{AttemptCall, LEASE, TakenOver},
-};
+use super::open::{AttemptCall, TakenOver};
+use crate::retry::attempt::{KEY_AGAIN, KEY_SENDS, LEASE, RENEW_EVERY, SEARCHES};
 use crate::{Activities, delta, ms};
 
-/// Pause between sends of the same key while the gateway reports that its first use is in progress.
-const KEY_AGAIN: Duration = Duration::from_secs(1);
-/// Maximum number of such sends.
-const KEY_SENDS: u32 = 30;
 /// Error code of the gateway while another request with the same key is in progress.
 const KEY_IN_USE: &str = "key_in_use";
-/// Number of lookups.
-const SEARCHES: u32 = 3;
 
 /// Outcome of a call.
 pub(super) struct CallOutcome {

@@ -1,18 +1,12 @@
 //! Makes a charge unpayable: cancels it at the gateway, then applies the state that the gateway returns. A payment takes precedence.
 
 use gateways::GatewayCharge;
-use schemas::{attempt::AttemptState, charge::ChargeStatus, id::ChargeId, retry::Backoff};
+use schemas::{attempt::AttemptState, charge::ChargeStatus, id::ChargeId};
 use store::{StoreError, attempts, charges};
 
 use super::{Applied, apply};
+use crate::retry::sync::END_AGAIN;
 use crate::{Activities, Progress, Step, alerts, delta};
-
-/// Backoff between tries to cancel a charge at a gateway that does not answer.
-const END_AGAIN: Backoff = Backoff {
-    initial_ms: 1_000,
-    factor: 2,
-    max_ms: 300_000,
-};
 
 impl Activities {
     /// Cancels or expires a payable charge at its gateway. `expired` and `canceled` are written only once it can no longer be paid.

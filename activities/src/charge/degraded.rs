@@ -7,10 +7,8 @@ use gateways::outside;
 use schemas::id::ChargeId;
 use store::charges;
 
+use crate::retry::direct::BETWEEN_STEPS_MS;
 use crate::{Activities, Progress, Step};
-
-/// Minimum pause between steps, in milliseconds.
-const BETWEEN_STEPS_MS: u64 = 10;
 
 tokio::task_local! {
     /// Set while a process takes a step without the charge's workflow.

@@ -16,14 +16,8 @@ use schemas::id::ChargeId;
 use store::StoreError;
 use tokio_util::task::TaskTracker;
 
+use crate::retry::detached::{MAX_ATTEMPTS, MAX_PAUSE, MIN_PAUSE};
 use crate::{Activities, Progress, Step, ms};
-
-/// Longest pause before the next attempt that the process waits for itself; a longer one is left to the workflow.
-const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// Minimum pause between attempts.
-const MIN_PAUSE: Duration = Duration::from_millis(10);
-/// Maximum number of consecutive attempts without the workflow.
-const MAX_ATTEMPTS: u32 = 20;
 
 type Outcome = Result<Progress, Arc<StoreError>>;
 

@@ -1,8 +1,6 @@
 //! Refunds and disputes as gateways report them, applied under the charge's lock. The state tables decide; the charge's row holds the sums,
 //! and its status follows from them.
 
-use std::time::Duration;
-
 use gateways::{GatewayCharge, GatewayDispute, GatewayRefund, GatewayStatus, RefundStatus};
 use schemas::{
     charge::{ChargeStatus, GatewayFailure, Metadata},
@@ -19,9 +17,7 @@ use store::{
 };
 
 use crate::delta;
-
-/// Delay until the first check of a refund that the gateway reported as pending.
-const SYNC_AFTER: Duration = Duration::from_mins(1);
+use crate::retry::refund::SYNC_AFTER;
 
 /// Applies a refund that a gateway reported. Returns false if its payment is not known yet.
 pub(crate) async fn apply_refund(

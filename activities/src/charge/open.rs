@@ -20,12 +20,8 @@ use store::{
 use uuid::Uuid;
 
 use super::plan::{Decision, Planning, Reach};
+use crate::retry::attempt::{LEASE, SLACK};
 use crate::{Activities, Progress, Step, bulkhead::Slot, delta, until};
-
-/// Time between the end of a call and its attempt's deadline, to write the outcome.
-pub(super) const SLACK: Duration = Duration::from_secs(2);
-/// Lifetime of a lease without renewal: three missed renewals.
-pub(super) const LEASE: Duration = Duration::from_secs(6);
 
 /// Slot for a call to a gateway's API.
 pub(super) type CallSlot = (GatewayApi, Slot);

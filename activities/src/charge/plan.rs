@@ -31,18 +31,8 @@ use super::{
     open::{AttemptCall, CallSlot},
     rounds::{Round, forget_tries, next_round},
 };
+use crate::retry::plan::{LAST_RESORT_SPACING, PLANS, PROBE_AGAIN, PROBE_WITHIN, RESOLVING};
 use crate::{Activities, connection::address, delta, until};
-
-/// Pause before a charge plans again if only an orphan is unresolved.
-const RESOLVING: Duration = Duration::from_mins(1);
-/// Number of times a charge plans again within one transaction after other charges claimed the probes.
-const PLANS: u32 = 3;
-/// Time that a charge without another route waits for the result of another charge's probe.
-const PROBE_WITHIN: Duration = Duration::from_secs(2);
-/// Interval between checks of that probe.
-const PROBE_AGAIN: Duration = Duration::from_secs(1);
-/// Interval between two attempts of last resort at one connection.
-const LAST_RESORT_SPACING: Duration = Duration::from_millis(50);
 
 /// Next action for a charge without an open attempt.
 pub(super) enum Decision {

@@ -10,10 +10,8 @@ use schemas::{
 };
 use store::{attempts::AttemptRow, charges::LockedCharge};
 
+use crate::retry::plan::MAX_ATTEMPTS;
 use crate::{delta, until};
-
-/// Maximum number of attempts of one charge, retries included.
-const MAX_ATTEMPTS: usize = 20;
 
 /// Time of the next round.
 pub(super) enum Round {

@@ -1,7 +1,5 @@
 //! Times at which a charge must be synced without a notification.
 
-use std::time::Duration;
-
 use schemas::{
     Instant, calendar,
     charge::ChargeStatus,
@@ -12,11 +10,7 @@ use store::charges::LockedCharge;
 
 use super::degraded::is_without_workflow;
 use crate::delta;
-
-/// Business days within which a boleto's payment on its last day must have been reported.
-const BOLETO_CONFIRMED_WITHIN: u16 = 4;
-/// Time over which charges that end at midnight are spread: they are as many as a day's boletos.
-const MIDNIGHT_SPREAD: Duration = Duration::from_mins(10);
+use crate::retry::sync::{BOLETO_CONFIRMED_WITHIN, MIDNIGHT_SPREAD};
 
 /// Returns the time of the next sync of a payable charge: the end of its due day if it can be paid after that, else its expiry. Charges
 /// that end at midnight are spread. A charge without a workflow is due now.

@@ -9,7 +9,7 @@ use schemas::{
     attempt::AttemptState,
     charge::ChargeStatus,
     id::{AttemptId, ChargeId, PaymentId},
-    retry::{Backoff, jitter},
+    retry::jitter,
 };
 use store::{
     PgConnection, StoreError, attempts,
@@ -23,28 +23,13 @@ use super::{
     Applied, apply, money, reversal,
     schedule::{boleto_confirmation_deadline, is_overdue, next_scheduled_check},
 };
+use crate::retry::sync::{
+    HINT_CHECKS, LATE_AGAIN, LATE_FOR, READ_AGAIN, READ_WITHIN, UNANSWERED_CHECKS, WAITING,
+};
 use crate::{Activities, Progress, Step, alerts, delta, until};
 
-/// Backoff between syncs while a gateway does not answer or does not confirm.
-const READ_AGAIN: Backoff = Backoff {
-    initial_ms: 2_000,
-    factor: 2,
-    max_ms: 300_000,
-};
-/// Number of checks of a hint that the gateway does not confirm: about half an hour with the pauses of [`READ_AGAIN`].
-const HINT_CHECKS: i32 = 12;
-/// Number of checks of a hint at a gateway that does not answer: about a day.
-const UNANSWERED_CHECKS: i32 = 300;
-/// Pause between reads of an ended charge at a gateway that does not answer.
-const LATE_AGAIN: Duration = Duration::from_mins(5);
-/// Time after the end of a charge during which these reads go on.
-const LATE_FOR: Duration = Duration::from_hours(7 * 24);
-/// Pause before a charge syncs while another worker makes its attempt.
-const WAITING: Duration = Duration::from_mins(1);
 /// Number of attempts that are read concurrently.
 const READS_AT_A_TIME: usize = 4;
-/// Time after which no further gateway is read within one sync: the activity must end in time.
-const READ_WITHIN: Duration = Duration::from_secs(20);
 
 /// Input of one sync.
 #[derive(Default)]

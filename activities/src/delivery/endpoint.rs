@@ -18,21 +18,14 @@ use store::{
 };
 
 use super::{EARLY, announce_given_up};
+use crate::retry::endpoint::{CHECK_AGAIN, DRAIN_AHEAD, FINISH_AFTER, FINISH_SOON};
 use crate::{Activities, PollStep, delta, ms, until};
 
-/// Time ahead for which a drain gives turns; it runs again when half of it is over.
-const DRAIN_AHEAD: Duration = Duration::from_secs(10);
 /// Maximum number of turns given in one step.
 const DRAIN_PAGE: i64 = 1_000;
 /// Maximum number of rows that one statement discards or gives up; `PAGES` is the number of statements in one step.
 const PAGE: i64 = 1_000;
 const PAGES: usize = 20;
-/// Minimum interval between two checks of an endpoint.
-const CHECK_AGAIN: Duration = Duration::from_secs(1);
-/// Delay of the first check after a drain: transactions that read the endpoint's former state may still park a delivery.
-const FINISH_SOON: Duration = Duration::from_secs(5);
-/// Delay of the last check after a drain: longer than any transaction.
-const FINISH_AFTER: Duration = Duration::from_mins(1);
 
 impl Activities {
     /// Takes one step with an endpoint whose `next_check_at` is due.

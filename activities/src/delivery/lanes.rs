@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use crate::retry::delivery::BURST;
 use schemas::{id::EndpointId, retry::turn_spacing};
 use store::deliveries::EndpointTerms;
 use tokio::time::Instant;
@@ -15,8 +16,6 @@ const MAX_IN_FLIGHT: u32 = 80;
 /// Divisor of the slots that the others leave: an endpoint's maximum. That is 16 of 80 alone and 6 each if seven are slow, so
 /// that some are always left.
 const SHARE: u32 = 5;
-/// Time by which an endpoint may run ahead of its rate.
-const BURST: Duration = Duration::from_secs(1);
 /// Divisor that gives the weight of a new answer in the smoothed answer time.
 const SMOOTHING: u32 = 4;
 /// Number of lanes above which unused ones are removed.

@@ -8,12 +8,11 @@ use standardwebhooks::Webhook;
 use store::{StoreError, deliveries::DeliveryJob};
 use url::Url;
 
+use crate::retry::delivery::ANSWER_TIMEOUT;
 use crate::{Activities, delta};
 
 /// Maximum size of an answer that is read so that its connection can be reused, in bytes. A longer answer closes the connection.
 const MAX_ANSWER: usize = 64 << 10;
-/// Maximum time for the rest of an answer once its status is known.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Answer of the merchant's server.
 pub(super) struct Answer {
@@ -133,3 +132,6 @@ fn what_happened(error: &reqwest::Error) -> &'static str {
         "broken"
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 use gateways::Subscription;
-use schemas::{connection::ConnectionStatus, id::ConnectionId, retry::Backoff};
+use schemas::{connection::ConnectionStatus, id::ConnectionId};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use store::{
@@ -13,22 +13,15 @@ use store::{
         self, Connection,
         addresses::{
             self,
-            rotation::{self, Former},
+            rotation::{self, DueFormer},
         },
     },
 };
 
 use super::{OperationError, Operator, OperatorAction};
+use crate::retry::address::{OVERLAP, REGISTER_AGAIN};
 use crate::{Activities, clients::GatewayClients, connection::address, delta, registration};
 
-/// Time that a former secret stays valid once the gateway has the new address: notifications in flight and repeated ones still arrive.
-const OVERLAP: TimeDelta = TimeDelta::days(14);
-/// Backoff between tries to register the new address.
-const REGISTER_AGAIN: Backoff = Backoff {
-    initial_ms: 60_000,
-    factor: 2,
-    max_ms: 3_600_000,
-};
 /// Maximum number of former secrets processed in one round.
 const PAGE: i64 = 20;
 
@@ -118,7 +111,7 @@ impl Activities {
     pub async fn finish_rotations(&self) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
         rotation::forget_expired(&mut db).await?;
-        let due = rotation::due(&mut db, &self.store, PAGE).await?;
+        let due = rotation::due(&mut db, PAGE).await?;
         drop(db);
         for former in due {
             if let Err(error) = self.finish_rotation(&former).await {
@@ -128,7 +121,7 @@ impl Activities {
         Ok(())
     }
 
-    async fn finish_rotation(&self, former: &Former) -> Result<(), StoreError> {
+    async fn finish_rotation(&self, former: &DueFormer) -> Result<(), StoreError> {
         let mut db = self.store.pool.acquire().await?;
         // first, so that a row that fails is not the first one again
         postpone(&mut db, former).await?;
@@ -149,7 +142,7 @@ impl Activities {
     }
 }
 
-async fn postpone(db: &mut PgConnection, former: &Former) -> Result<(), StoreError> {
+async fn postpone(db: &mut PgConnection, former: &DueFormer) -> Result<(), StoreError> {
     let checks = u32::try_from(former.checks).unwrap_or(u32::MAX);
     rotation::postpone(db, former, pause(checks)).await
 }

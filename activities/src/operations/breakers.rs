@@ -14,9 +14,7 @@ use store::{
 };
 
 use super::{OperationError, Operator, OperatorAction};
-
-/// Maximum duration of a hold.
-const MAX_HOLD: TimeDelta = TimeDelta::days(30);
+use crate::retry::operations::MAX_HOLD;
 
 /// Holds the breakers of a connection, or the one of a single API, for `length`. Returns their APIs.
 pub async fn hold(

@@ -11,9 +11,7 @@ use store::{
 };
 
 use super::{OperationError, Operator, OperatorAction};
-
-/// Maximum time that a rolled key stays valid.
-const MAX_OVERLAP: TimeDelta = TimeDelta::days(30);
+use crate::retry::operations::MAX_OVERLAP;
 
 /// Key that replaces another.
 #[derive(Debug)]

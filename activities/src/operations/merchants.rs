@@ -1,6 +1,5 @@
 //! Merchants: suspend, reactivate, close.
 
-use chrono::TimeDelta;
 use schemas::{id::MerchantId, merchant::MerchantStatus};
 use serde_json::json;
 use store::{
@@ -10,9 +9,7 @@ use store::{
 };
 
 use super::{OperationError, Operator, OperatorAction};
-
-/// Time that a merchant must be suspended before it is closed: requests that saw it active have ended by then.
-const REQUESTS_END_WITHIN: TimeDelta = TimeDelta::minutes(1);
+use crate::retry::operations::REQUESTS_END_WITHIN;
 
 /// Suspends an active merchant: it can create nothing new. Existing payments, refunds and deliveries continue.
 pub async fn suspend(

@@ -1,13 +1,10 @@
 //! Deletion of raw notifications that belong to no payer of ours, so that no payer's erasure covers them.
 
-use std::time::Duration;
-
 use store::{StoreError, notifications::raw};
 
+use crate::retry::operations::KEPT_FOR;
 use crate::{Activities, delta};
 
-/// Retention of a raw notification that matched nothing.
-const KEPT_FOR: Duration = Duration::from_hours(24 * 90);
 /// Maximum number of rows per statement.
 const PAGE: i64 = 1_000;
 /// Maximum number of statements per run; the next run continues.

@@ -15,16 +15,12 @@ use store::{
 };
 
 use super::{Orphan, leased};
+use crate::retry::orphan::{KEEP, SLOW};
 use crate::{
     Activities, PollStep, Progress, alerts,
     charge::{Applied, apply},
     delta, until,
 };
-
-/// Interval of the searches for an orphan after the merchant was alerted.
-const SLOW: Duration = Duration::from_hours(24);
-/// Time after the attempt's deadline at which these searches end.
-const KEEP: Duration = Duration::from_hours(180 * 24);
 
 impl Activities {
     /// Writes the result of voiding. A payment that arrived meanwhile takes precedence.

@@ -1,14 +1,10 @@
 //! Read of the gateway under an orphan's reference.
 
-use std::time::Duration;
-
 use gateways::{ChargeRequest, GatewayCharge, GatewayError};
 use schemas::attempt::ErrorClass;
 
 use super::Orphan;
-
-/// Timeout of creating under the reference again, which occupies it.
-const OCCUPY_WITHIN: Duration = Duration::from_secs(8);
+use crate::retry::orphan::OCCUPY_WITHIN;
 
 /// State of the gateway under the attempt's reference.
 pub(super) enum Read {

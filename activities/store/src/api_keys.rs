@@ -221,3 +221,6 @@ pub async fn revoke(
     .await?;
     Ok(done.rows_affected() == 1)
 }
+
+#[cfg(test)]
+mod tests;

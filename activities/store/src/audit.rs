@@ -118,3 +118,6 @@ pub async fn list(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

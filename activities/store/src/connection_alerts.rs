@@ -73,3 +73,6 @@ pub async fn end(
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -283,3 +283,6 @@ pub async fn count_payable(db: &mut PgConnection, id: ConnectionId) -> Result<i6
     .fetch_one(db)
     .await?)
 }
+
+#[cfg(test)]
+mod tests;

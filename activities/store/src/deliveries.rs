@@ -311,3 +311,6 @@ impl PendingDelivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

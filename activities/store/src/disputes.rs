@@ -230,3 +230,6 @@ pub async fn append_event(
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

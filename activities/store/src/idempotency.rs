@@ -96,3 +96,6 @@ pub async fn point_at(
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

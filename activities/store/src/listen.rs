@@ -186,4 +186,34 @@ mod tests {
         drop((held, waiters));
         assert!(lock(&outcomes.waiting).is_empty());
     }
+    /// Returns the final status that a caller receives after `change` of its charge.
+    async fn received(change: &str) -> Option<ChargeStatus> {
+        let at = testing::Fixture::new().await;
+        let (charge, _) = at.charge("52998224725", "processing").await;
+        let outcomes = Outcomes::new(at.store.pool.clone());
+        let mut waiter = outcomes.register(charge);
+        let changing = async {
+            at.run(&change.replace("CHARGE", &charge.uuid().to_string()))
+                .await;
+            let deadline = Instant::now() + Duration::from_secs(20);
+            waiter.left_processing(deadline).await
+        };
+        tokio::select! {
+            () = outcomes.listen() => None,
+            status = changing => status,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_whose_notification_is_lost_is_found() {
+        let change = "update charges set status = 'failed' where id = 'CHARGE'";
+        assert_eq!(received(change).await, Some(ChargeStatus::Failed));
+    }
+
+    #[tokio::test]
+    async fn a_status_that_is_no_end_wakes_no_caller() {
+        let change = "select pg_notify('charges', 'CHARGE processing'); select pg_notify('charges', 'nonsense');
+                      update charges set status = 'pending' where id = 'CHARGE'";
+        assert_eq!(received(change).await, Some(ChargeStatus::Pending));
+    }
 }

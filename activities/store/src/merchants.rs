@@ -171,3 +171,6 @@ pub async fn open_business(
     .fetch_one(db)
     .await?)
 }
+
+#[cfg(test)]
+mod tests;

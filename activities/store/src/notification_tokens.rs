@@ -113,3 +113,6 @@ pub async fn again(
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -318,3 +318,6 @@ async fn count_foreign(
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

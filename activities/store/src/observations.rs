@@ -116,3 +116,6 @@ pub async fn must_read(db: &mut PgConnection, observation: &Observation) -> Resu
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,6 @@ pub async fn backlog(db: &mut PgConnection) -> Result<Backlog, StoreError> {
     .fetch_one(db)
     .await?)
 }
+
+#[cfg(test)]
+mod tests;

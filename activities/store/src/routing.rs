@@ -220,3 +220,6 @@ pub async fn append(
     .fetch_one(db)
     .await?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::migrations;
 
+mod fixture;
+
+pub(crate) use fixture::{DAY, Fixture, HOUR, MINUTE, SECOND};
+
 /// Returns the URL of a new, empty database.
 pub(crate) async fn empty() -> String {
     #[expect(

@@ -183,3 +183,6 @@ async fn deliveries(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,13 @@ pub async fn insert(
         .iter()
         .map(|kind| kind.as_ref().to_owned())
         .collect();
+    // Serializes the creations of a merchant: each must see the number of endpoints that the other leaves.
+    sqlx::query!(
+        "select id from merchants where id = $1 for no key update",
+        merchant.uuid()
+    )
+    .fetch_one(&mut *db)
+    .await?;
     let inserted = sqlx::query!(
         "insert into webhook_endpoints (id, merchant_id, mode, url, events, description, api_version, secret_sealed)
          select $1, $2, $3, $4, $5, $6, $7, $8
@@ -227,3 +234,6 @@ async fn open(
     String::from_utf8(plain.to_vec())
         .map_err(|why| StoreError::corrupt("webhook_endpoints.secret_sealed", why))
 }
+
+#[cfg(test)]
+mod tests;

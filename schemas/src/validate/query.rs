@@ -117,8 +117,8 @@ mod tests {
     fn every_invalid_parameter_is_named_once() {
         let errors = check(&[
             ("limit", "101"),
-            ("status", "payed"),
-            ("type", "charge.payed"),
+            ("status", "lost"),
+            ("type", "charge.lost"),
             ("starting_after", "py_1"),
             ("color", "red"),
             ("reference", "a\u{FFFD}"),

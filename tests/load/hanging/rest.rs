@@ -1,7 +1,7 @@
 //! After the gateway answers again: waits until the system is at rest, then compares each sale's row with the simulators' books.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -115,6 +115,22 @@ impl Rest {
             self.overdue,
         )
     }
+}
+
+/// Marks the sales with more than one attempt.
+pub(super) async fn mark_fallen_back(
+    db: &mut PgConnection,
+    sales: &mut [Sale],
+) -> anyhow::Result<()> {
+    let sql = "select charge_id from attempts group by 1 having count(*) > 1 order by 1";
+    let mut several = HashSet::new();
+    for row in db.fetch_all(sql).await? {
+        several.insert(row.try_get::<Uuid, _>(0)?);
+    }
+    for sale in sales {
+        sale.fell_back = sale.charge.is_some_and(|id| several.contains(&id));
+    }
+    Ok(())
 }
 
 async fn books(hanging: &Hanging) -> HashMap<String, Booked> {

@@ -6,9 +6,10 @@ use std::{
         PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
+use activities::retry::client::{AWAY_FOR, CONNECT_TIMEOUT, RECONNECT_AFTER};
 use activities::{Away, Started};
 use temporalio_client::{
     Client, ClientOptions, Connection, ConnectionOptions, GrpcCompression,
@@ -20,11 +21,6 @@ use url::Url;
 
 use crate::pause;
 
-/// Time for which Temporal counts as down after a failure, so that not every charge waits for a timeout.
-const AWAY_FOR: Duration = Duration::from_secs(2);
-/// Pause between tries to connect.
-const RECONNECT_AFTER: Duration = Duration::from_millis(500);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Type of the error details of a request to a namespace that does not exist.
 const NO_NAMESPACE: &[u8] = b"NamespaceNotFoundFailure";
 
@@ -157,12 +153,10 @@ impl TemporalConnection {
             Err(error) => error,
         };
         note_failure("wake", &error);
-        let status = match &error {
-            WorkflowUpdateError::Rpc(status) | WorkflowUpdateError::NotFound(status) => status,
-            _ => return Err(Away),
-        };
         // no answer does not count as down: a busy worker responds as late as an absent server
-        if let Failure::Unavailable = Failure::of(status) {
+        if let WorkflowUpdateError::Rpc(status) | WorkflowUpdateError::NotFound(status) = &error
+            && Failure::of(status) == Failure::Unavailable
+        {
             self.lost();
         }
         Err(Away)
@@ -183,9 +177,10 @@ enum Failure {
 impl Failure {
     fn of(status: &Status) -> Self {
         match status.code() {
-            Code::Unavailable | Code::PermissionDenied | Code::Unauthenticated => Self::Unavailable,
-            // a start looks up no other object than the namespace
-            Code::NotFound => Self::Unavailable,
+            // `NotFound` is the namespace: a start needs no other object, and a wake without a workflow is judged before
+            Code::Unavailable | Code::PermissionDenied | Code::Unauthenticated | Code::NotFound => {
+                Self::Unavailable
+            }
             Code::DeadlineExceeded
             | Code::Cancelled
             | Code::ResourceExhausted

@@ -7,12 +7,13 @@ use sqlx::PgConnection;
 use super::sealed::{self, SealedBody};
 use crate::{Store, StoreError, sweep::interval};
 
-/// Stored body, unsealed.
+/// Stored body.
 #[derive(Debug)]
 pub struct RawNotification {
     pub id: NotificationId,
     pub connection: ConnectionId,
-    pub body: Vec<u8>,
+    /// Unsealed body. `None` if it does not open; it delays no other.
+    pub body: Option<Vec<u8>>,
 }
 
 /// Maximum number of bodies per page.
@@ -48,10 +49,18 @@ pub async fn page(
             key: row.key_sealed,
             payers: row.payer_ids,
         };
+        let body = match sealed::open(db, store, &sealed).await {
+            Ok(body) => Some(body),
+            Err(StoreError::Vault(error)) => {
+                tracing::error!(notification = %row.id, %error, "a stored body does not open");
+                None
+            }
+            Err(error) => return Err(error),
+        };
         raw.push(RawNotification {
             id: row.id.into(),
             connection: row.connection_id.into(),
-            body: sealed::open(db, store, &sealed).await?,
+            body,
         });
     }
     Ok(raw)

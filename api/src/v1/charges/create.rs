@@ -107,7 +107,7 @@ pub(crate) async fn create(
         request,
         canonical: &checked.canonical,
     };
-    match Box::pin(app.orchestrator.accept_charge(wanted)).await? {
+    match Box::pin(app.orchestrator.activities.accept_charge(wanted)).await? {
         Acceptance::New(id) => {
             let waiter = app.outcomes.register(id);
             app.orchestrator

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use activities::{Starter, Subject};
 use axum::{
     Json,
     extract::State,
@@ -93,7 +94,8 @@ pub(crate) async fn create(
     let new = NewRequest { charge, key: &key };
     let Created { id, is_replayed } = insert(&app, &caller, new, &checked).await?;
     if !is_replayed {
-        app.orchestrator.start_refund(caller.merchant, charge, id);
+        let subject = Subject::refund(caller.merchant, charge, id);
+        app.orchestrator.client.wake_later(subject);
     }
     drop(permit);
     let refund = first_outcome(&app, id).await?;
@@ -164,7 +166,7 @@ async fn insert(
     refunds::append_event(&mut tx, &mut charge, &mut row).await?;
     let due = charges::save(&mut tx, &mut charge).await?;
     tx.commit().await?;
-    app.orchestrator.start_deliveries(due);
+    app.orchestrator.client.start_deliveries(due);
     Ok(Created {
         id,
         is_replayed: false,

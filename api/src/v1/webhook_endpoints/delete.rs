@@ -1,5 +1,6 @@
 //! `DELETE /v1/webhook_endpoints/{id}`.
 
+use activities::{Starter, Subject};
 use axum::{extract::State, http::StatusCode};
 use schemas::id::EndpointId;
 use store::webhook_endpoints;
@@ -35,6 +36,7 @@ pub(crate) async fn delete(
     if !webhook_endpoints::delete(&mut db, caller.merchant, caller.mode, id).await? {
         return Err(Error::not_found("webhook endpoint"));
     }
-    app.orchestrator.check_endpoint(caller.merchant, id);
+    let subject = Subject::endpoint(caller.merchant, id);
+    app.orchestrator.client.wake_later(subject);
     Ok(StatusCode::NO_CONTENT)
 }

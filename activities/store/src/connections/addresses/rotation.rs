@@ -1,7 +1,7 @@
 //! Rotation of the secret of a notification path. The former secret is valid until the gateway has the new address, and for some time
 //! afterwards.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use schemas::id::ConnectionId;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
@@ -21,11 +21,16 @@ fn former_secret_place(merchant: Uuid, connection: Uuid) -> EncryptionContext {
 /// Secret that was replaced.
 #[derive(Debug)]
 pub struct Former {
-    pub connection: ConnectionId,
+    connection: ConnectionId,
     hash: Vec<u8>,
     pub secret: SecretString,
-    /// End of validity. `None` until the gateway has the new address.
-    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Former secret that is due for a check. It is not unsealed, so that one that does not open delays no other.
+#[derive(Debug)]
+pub struct DueFormer {
+    pub connection: ConnectionId,
+    hash: Vec<u8>,
     pub checks: i32,
 }
 
@@ -76,7 +81,7 @@ pub async fn unconfirmed(
 ) -> Result<Vec<Former>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        "select connection_id, hash, merchant_id, secret_sealed, expires_at, checks from former_path_secrets
+        "select connection_id, hash, merchant_id, secret_sealed from former_path_secrets
           where connection_id = $1 and expires_at is null order by replaced_at",
         id.uuid(),
     )
@@ -86,20 +91,20 @@ pub async fn unconfirmed(
 }
 
 /// Returns the former secrets that are due for a check, longest overdue first.
-pub async fn due(
-    db: &mut PgConnection,
-    store: &Store,
-    limit: i64,
-) -> Result<Vec<Former>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "select connection_id, hash, merchant_id, secret_sealed, expires_at, checks from former_path_secrets
+pub async fn due(db: &mut PgConnection, limit: i64) -> Result<Vec<DueFormer>, StoreError> {
+    let rows = sqlx::query!(
+        "select connection_id, hash, checks from former_path_secrets
           where next_check_at <= app_now() order by next_check_at limit $1",
         limit,
     )
-    .fetch_all(&mut *db)
+    .fetch_all(db)
     .await?;
-    read(db, store, rows).await
+    let due = rows.into_iter().map(|row| DueFormer {
+        connection: row.connection_id.into(),
+        hash: row.hash,
+        checks: row.checks,
+    });
+    Ok(due.collect())
 }
 
 struct Row {
@@ -107,8 +112,6 @@ struct Row {
     hash: Vec<u8>,
     merchant_id: Uuid,
     secret_sealed: Vec<u8>,
-    expires_at: Option<DateTime<Utc>>,
-    checks: i32,
 }
 
 async fn read(
@@ -127,8 +130,6 @@ async fn read(
             connection: row.connection_id.into(),
             hash: row.hash,
             secret: SecretString::from(secret),
-            expires_at: row.expires_at,
-            checks: row.checks,
         });
     }
     Ok(former)
@@ -155,7 +156,7 @@ pub async fn confirm(
 /// Schedules the next registration after `pause`, because the gateway does not have the new address.
 pub async fn postpone(
     db: &mut PgConnection,
-    former: &Former,
+    former: &DueFormer,
     pause: TimeDelta,
 ) -> Result<(), StoreError> {
     sqlx::query!(
