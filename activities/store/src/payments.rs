@@ -116,8 +116,28 @@ pub async fn record(
     new: &NewPayment<'_>,
 ) -> Result<bool, StoreError> {
     let id = crate::new_id();
+    let mut is_new = false;
+    for row in add_or_complete(db, charge, new, id).await? {
+        let row = row.read()?;
+        is_new |= row.id.uuid() == id;
+        match charge.payments.iter_mut().find(|known| known.id == row.id) {
+            Some(known) => *known = row,
+            // a payment that is recorded for another charge is not one of this charge
+            None if row.charge == charge.id => charge.payments.push(row),
+            None => {}
+        }
+    }
+    Ok(is_new)
+}
+
+async fn add_or_complete(
+    db: &mut PgConnection,
+    charge: &LockedCharge,
+    new: &NewPayment<'_>,
+    id: Uuid,
+) -> Result<Vec<PaymentColumns>, StoreError> {
     let fee = new.fee.unwrap_or(new.estimated_fee);
-    let rows = sqlx::query_as!(
+    Ok(sqlx::query_as!(
         PaymentColumns,
         r#"with known as (
                update payments
@@ -162,19 +182,7 @@ pub async fn record(
         new.settled_on,
     )
     .fetch_all(db)
-    .await?;
-    let mut is_new = false;
-    for row in rows {
-        let row = row.read()?;
-        is_new |= row.id.uuid() == id;
-        match charge.payments.iter_mut().find(|known| known.id == row.id) {
-            Some(known) => *known = row,
-            // a payment that is recorded for another charge is not one of this charge
-            None if row.charge == charge.id => charge.payments.push(row),
-            None => {}
-        }
-    }
-    Ok(is_new)
+    .await?)
 }
 
 /// Reads rows that were selected as a JSON array. `None` is an empty one.

@@ -9,6 +9,7 @@ use schemas::{
     payment_method::PaymentMethodKind,
 };
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{StoreError, breakers::BreakerColumns, error::parse};
 
@@ -46,12 +47,60 @@ pub struct RoutedConnection {
 }
 
 struct RoutingColumns {
-    id: uuid::Uuid,
-    gateway: GatewayKind,
+    version: i32,
+    id: Uuid,
+    gateway: String,
     status: String,
-    breaker: BreakerColumns,
+    api: String,
+    state: String,
+    openings: i32,
+    opened_at: Option<DateTime<Utc>>,
+    open_until: Option<DateTime<Utc>>,
+    closed_at: Option<DateTime<Utc>>,
+    half_open_successes: i32,
+    probe_attempt: Option<Uuid>,
+    probe_until: Option<DateTime<Utc>>,
+    hold: Option<String>,
+    hold_until: Option<DateTime<Utc>>,
+    hold_reason: Option<String>,
     credential_version: i32,
     customer: Option<String>,
+    now: DateTime<Utc>,
+}
+
+impl RoutingColumns {
+    /// Returns the connection, or `None` if the breaker belongs to an API that does not serve the method.
+    fn read(
+        self,
+        api_of: impl Fn(GatewayKind) -> Option<GatewayApi>,
+    ) -> Result<Option<RoutedConnection>, StoreError> {
+        let gateway: GatewayKind = parse("gateway_connections.gateway", &self.gateway)?;
+        let Some(api) = api_of(gateway).filter(|api| api.as_ref() == self.api) else {
+            return Ok(None);
+        };
+        let breaker = BreakerColumns {
+            state: self.state,
+            openings: self.openings,
+            opened_at: self.opened_at,
+            open_until: self.open_until,
+            closed_at: self.closed_at,
+            half_open_successes: self.half_open_successes,
+            probe: self.probe_attempt.zip(self.probe_until),
+            hold: self
+                .hold
+                .zip(self.hold_until)
+                .map(|(kind, until)| (kind, until, self.hold_reason)),
+        };
+        Ok(Some(RoutedConnection {
+            connection: self.id.into(),
+            gateway,
+            status: parse("gateway_connections.status", &self.status)?,
+            api,
+            breaker: breaker.read()?,
+            credential_version: self.credential_version,
+            customer: self.customer,
+        }))
+    }
 }
 
 /// Returns the active policy's connections in order, in one round trip. A row that this version cannot read is left out. `api_of` returns
@@ -62,7 +111,8 @@ pub async fn active_connections(
     payer: PayerId,
     api_of: fn(GatewayKind, PaymentMethodKind) -> Option<GatewayApi>,
 ) -> Result<Routing, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        RoutingColumns,
         r#"select p.version, c.id, c.gateway, c.status, b.api, b.state, b.openings, b.opened_at, b.open_until,
                   b.closed_at, b.half_open_successes, b.probe_attempt, b.probe_until, b.hold, b.hold_until, b.hold_reason,
                   (select max(version) from gateway_credentials where connection_id = c.id) as "credential_version!",
@@ -88,56 +138,16 @@ pub async fn active_connections(
         is_partial: false,
     };
     for row in rows {
-        let Ok(gateway) = parse::<GatewayKind>("gateway_connections.gateway", &row.gateway) else {
-            routing.is_partial = true;
-            continue;
-        };
-        let Some(api) = api_of(gateway, of.method).filter(|api| api.as_ref() == row.api) else {
-            continue;
-        };
-        let columns = RoutingColumns {
-            id: row.id,
-            gateway,
-            status: row.status,
-            breaker: BreakerColumns {
-                state: row.state,
-                openings: row.openings,
-                opened_at: row.opened_at,
-                open_until: row.open_until,
-                closed_at: row.closed_at,
-                half_open_successes: row.half_open_successes,
-                probe: row.probe_attempt.zip(row.probe_until),
-                hold: row
-                    .hold
-                    .zip(row.hold_until)
-                    .map(|(kind, until)| (kind, until, row.hold_reason)),
-            },
-            credential_version: row.credential_version,
-            customer: row.customer,
-        };
-        match columns.read(api) {
-            Ok(connection) => routing.connections.push(connection),
+        let id = ConnectionId(row.id);
+        match row.read(|gateway| api_of(gateway, of.method)) {
+            Ok(connection) => routing.connections.extend(connection),
             Err(error) => {
-                tracing::error!(connection = %ConnectionId(row.id), %error, "a connection is left out of routes");
+                tracing::error!(connection = %id, %error, "a connection is left out of routes");
                 routing.is_partial = true;
             }
         }
     }
     Ok(routing)
-}
-
-impl RoutingColumns {
-    fn read(self, api: GatewayApi) -> Result<RoutedConnection, StoreError> {
-        Ok(RoutedConnection {
-            connection: self.id.into(),
-            gateway: self.gateway,
-            status: parse("gateway_connections.status", &self.status)?,
-            api,
-            breaker: self.breaker.read()?,
-            credential_version: self.credential_version,
-            customer: self.customer,
-        })
-    }
 }
 
 /// Active version of a policy.

@@ -1,5 +1,6 @@
 //! Creation of charges.
 
+use chrono::{DateTime, Utc};
 use schemas::{
     charge::{ChargeStatus, CreateCharge},
     gateway::Mode,
@@ -17,6 +18,7 @@ use crate::{
     error::to_json,
     idempotency::{self, KeyClaim},
     payers::{self, PayerKey},
+    vault::DataKey,
 };
 
 /// Charge to insert.
@@ -104,7 +106,8 @@ pub async fn insert(
         .reference
         .as_ref()
         .filter(|_| duplicates != DuplicateReference::Allow);
-    let inserted = sqlx::query!(
+    let inserted = sqlx::query_as!(
+        Inserted,
         "with clock as materialized (select app_now() as now)
          insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference,
                               reference_lock, description, metadata, fallbacks, status, next_check_at, expires_at, created_at)
@@ -134,45 +137,13 @@ pub async fn insert(
     .fetch_optional(&mut *db)
     .await?;
     if let Some(row) = inserted {
-        let mut charge = LockedCharge {
-            id: new.id,
-            merchant: new.merchant,
-            mode: new.mode,
-            payer: payer.id,
-            method,
-            payment_method: request.payment_method.clone(),
-            amount: request.amount,
-            reference: request.reference.clone(),
-            description: request.description.clone(),
-            metadata: request.metadata.clone(),
-            fallbacks,
-            status: ChargeStatus::Processing,
-            amount_paid: 0,
-            amount_refunded: 0,
-            amount_refund_pending: 0,
-            amount_disputed: 0,
-            failure: None,
-            event_sequence: 0,
-            next_check_at: row.next_check_at,
-            checks: 0,
-            expires_at: row.expires_at,
-            cancel_requested_at: None,
-            created_at: row.created_at,
-            paid_at: None,
-            expired_at: None,
-            canceled_at: None,
-            failed_at: None,
-            settings: new.settings.clone(),
-            now: row.created_at,
-            attempts: Vec::new(),
-            payments: Vec::new(),
-            has_disputes: false,
+        let merchant_key = store.merchant_key(db, new.merchant.uuid()).await?;
+        let sealed = SealedPayer {
+            payer,
             payer_sealed,
-            payer_key: Some(payer.wrapped),
-            merchant_key: store.merchant_key(db, new.merchant.uuid()).await?,
-            pending: Pending::default(),
+            merchant_key,
         };
-        charge.mark_saved();
+        let charge = row.charge(new, sealed, fallbacks);
         return Ok(CreatedCharge::New(Box::new(charge)));
     }
     let Some(open) = open_under(db, owner, locked.map(String::as_str)).await? else {
@@ -186,6 +157,72 @@ pub async fn insert(
         return Ok(CreatedCharge::Open(open.id.into()));
     }
     Ok(CreatedCharge::Conflict(open.id.into()))
+}
+
+/// Payer of a new charge, sealed.
+struct SealedPayer {
+    payer: PayerKey,
+    payer_sealed: Vec<u8>,
+    merchant_key: DataKey,
+}
+
+/// Times of an inserted charge.
+struct Inserted {
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    next_check_at: Option<DateTime<Utc>>,
+}
+
+impl Inserted {
+    /// Returns the charge. Its row is locked until the transaction ends.
+    fn charge(
+        self,
+        new: &NewCharge<'_>,
+        sealed: SealedPayer,
+        fallbacks: Vec<Fallback>,
+    ) -> LockedCharge {
+        let request = new.request;
+        let mut charge = LockedCharge {
+            id: new.id,
+            merchant: new.merchant,
+            mode: new.mode,
+            payer: sealed.payer.id,
+            method: request.payment_method.kind(),
+            payment_method: request.payment_method.clone(),
+            amount: request.amount,
+            reference: request.reference.clone(),
+            description: request.description.clone(),
+            metadata: request.metadata.clone(),
+            fallbacks,
+            status: ChargeStatus::Processing,
+            amount_paid: 0,
+            amount_refunded: 0,
+            amount_refund_pending: 0,
+            amount_disputed: 0,
+            failure: None,
+            event_sequence: 0,
+            next_check_at: self.next_check_at,
+            checks: 0,
+            expires_at: self.expires_at,
+            cancel_requested_at: None,
+            created_at: self.created_at,
+            paid_at: None,
+            expired_at: None,
+            canceled_at: None,
+            failed_at: None,
+            settings: new.settings.clone(),
+            now: self.created_at,
+            attempts: Vec::new(),
+            payments: Vec::new(),
+            has_disputes: false,
+            payer_sealed: sealed.payer_sealed,
+            payer_key: Some(sealed.payer.wrapped),
+            merchant_key: sealed.merchant_key,
+            pending: Pending::default(),
+        };
+        charge.mark_saved();
+        charge
+    }
 }
 
 /// Open charge that reserves its reference.

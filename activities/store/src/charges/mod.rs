@@ -9,7 +9,9 @@ use schemas::{
     payment_method::{PaymentMethod, PaymentMethodKind},
     route::Fallback,
 };
+use serde_json::Value;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
@@ -108,8 +110,10 @@ pub async fn lock(
     let Some(merchant) = locked else {
         return Ok(None);
     };
+    let merchant_key = store.merchant_key(db, merchant).await?;
     // A separate statement, because a statement that waits for a lock sees other rows as they were before it waited.
-    let row = sqlx::query!(
+    let columns = sqlx::query_as!(
+        ChargeColumns,
         r#"select c.mode, c.payer_id, c.payer_sealed, p.data_key as payer_key, c.method, c.payment_method, c.amount, c.reference,
                   c.description, c.metadata, c.fallbacks, c.status, c.amount_paid, c.amount_refunded, c.amount_refund_pending,
                   c.amount_disputed, c.failure, c.event_sequence, c.next_check_at, c.checks, c.expires_at, c.cancel_requested_at,
@@ -132,50 +136,96 @@ pub async fn lock(
             where c.id = $1"#,
         id.uuid(),
     )
-    .fetch_one(&mut *db)
+    .fetch_one(db)
     .await?;
-    let mut charge = LockedCharge {
-        id,
-        merchant: merchant.into(),
-        mode: parse("charges.mode", &row.mode)?,
-        payer: row.payer_id.into(),
-        method: parse("charges.method", &row.method)?,
-        payment_method: from_json("charges.payment_method", row.payment_method)?,
-        amount: row.amount,
-        reference: row.reference,
-        description: row.description,
-        metadata: from_json_or_default(("charges.metadata", id.uuid()), row.metadata),
-        fallbacks: from_json_or_default(("charges.fallbacks", id.uuid()), row.fallbacks),
-        status: parse("charges.status", &row.status)?,
-        amount_paid: row.amount_paid,
-        amount_refunded: row.amount_refunded,
-        amount_refund_pending: row.amount_refund_pending,
-        amount_disputed: row.amount_disputed,
-        failure: row
-            .failure
-            .and_then(|json| from_json_or_default(("charges.failure", id.uuid()), json)),
-        event_sequence: row.event_sequence,
-        next_check_at: row.next_check_at,
-        checks: row.checks,
-        expires_at: row.expires_at,
-        cancel_requested_at: row.cancel_requested_at,
-        created_at: row.created_at,
-        paid_at: row.paid_at,
-        expired_at: row.expired_at,
-        canceled_at: row.canceled_at,
-        failed_at: row.failed_at,
-        settings: merchants::settings(merchant.into(), &row.settings),
-        now: row.now,
-        attempts: attempts::read_all(row.attempts)?,
-        payments: payments::read_all(row.payments)?,
-        has_disputes: row.has_disputes,
-        payer_sealed: row.payer_sealed,
-        payer_key: row.payer_key,
-        merchant_key: store.merchant_key(db, merchant).await?,
-        pending: Pending::default(),
-    };
-    charge.mark_saved();
-    Ok(Some(charge))
+    columns.read(id, merchant.into(), merchant_key).map(Some)
+}
+
+struct ChargeColumns {
+    mode: String,
+    payer_id: Uuid,
+    payer_sealed: Vec<u8>,
+    payer_key: Option<Vec<u8>>,
+    method: String,
+    payment_method: Value,
+    amount: i64,
+    reference: Option<String>,
+    description: Option<String>,
+    metadata: Value,
+    fallbacks: Value,
+    status: String,
+    amount_paid: i64,
+    amount_refunded: i64,
+    amount_refund_pending: i64,
+    amount_disputed: i64,
+    failure: Option<Value>,
+    event_sequence: i64,
+    next_check_at: Option<DateTime<Utc>>,
+    checks: i32,
+    expires_at: DateTime<Utc>,
+    cancel_requested_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    paid_at: Option<DateTime<Utc>>,
+    expired_at: Option<DateTime<Utc>>,
+    canceled_at: Option<DateTime<Utc>>,
+    failed_at: Option<DateTime<Utc>>,
+    settings: Value,
+    has_disputes: bool,
+    attempts: Option<Value>,
+    payments: Option<Value>,
+    now: DateTime<Utc>,
+}
+
+impl ChargeColumns {
+    fn read(
+        self,
+        id: ChargeId,
+        merchant: MerchantId,
+        merchant_key: DataKey,
+    ) -> Result<LockedCharge, StoreError> {
+        let mut charge = LockedCharge {
+            id,
+            merchant,
+            mode: parse("charges.mode", &self.mode)?,
+            payer: self.payer_id.into(),
+            method: parse("charges.method", &self.method)?,
+            payment_method: from_json("charges.payment_method", self.payment_method)?,
+            amount: self.amount,
+            reference: self.reference,
+            description: self.description,
+            metadata: from_json_or_default(("charges.metadata", id.uuid()), self.metadata),
+            fallbacks: from_json_or_default(("charges.fallbacks", id.uuid()), self.fallbacks),
+            status: parse("charges.status", &self.status)?,
+            amount_paid: self.amount_paid,
+            amount_refunded: self.amount_refunded,
+            amount_refund_pending: self.amount_refund_pending,
+            amount_disputed: self.amount_disputed,
+            failure: self
+                .failure
+                .and_then(|json| from_json_or_default(("charges.failure", id.uuid()), json)),
+            event_sequence: self.event_sequence,
+            next_check_at: self.next_check_at,
+            checks: self.checks,
+            expires_at: self.expires_at,
+            cancel_requested_at: self.cancel_requested_at,
+            created_at: self.created_at,
+            paid_at: self.paid_at,
+            expired_at: self.expired_at,
+            canceled_at: self.canceled_at,
+            failed_at: self.failed_at,
+            settings: merchants::settings(merchant, &self.settings),
+            now: self.now,
+            attempts: attempts::read_all(self.attempts)?,
+            payments: payments::read_all(self.payments)?,
+            has_disputes: self.has_disputes,
+            payer_sealed: self.payer_sealed,
+            payer_key: self.payer_key,
+            merchant_key,
+            pending: Pending::default(),
+        };
+        charge.mark_saved();
+        Ok(charge)
+    }
 }
 
 /// Makes a charge due for a check now, unless nothing more is expected of it.

@@ -71,7 +71,8 @@ pub async fn append_all(
         .collect();
     let keys: Vec<_> = messages.iter().map(|m| m.key.clone()).collect();
     let bodies: Vec<_> = messages.iter().map(|m| m.message.clone()).collect();
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        AddedDelivery,
         r#"with message as (
                insert into outbox (topic, key, message)
                select topic, key, message
@@ -111,18 +112,30 @@ pub async fn append_all(
     )
     .fetch_all(db)
     .await?;
-    let due = rows.into_iter().map(|row| PendingDelivery {
-        delivery: row.id.into(),
-        merchant: first.merchant,
-        endpoint: row.endpoint_id.into(),
-        charge: new
-            .iter()
-            .find(|e| e.id == row.event_id && e.subject == EventSubjectKind::Charge)
-            .map(|e| e.subject_id.into()),
-        slow: row.slow,
-        after_ms: 0,
-    });
-    Ok(due.collect())
+    Ok(rows.into_iter().map(|row| row.pending(new)).collect())
+}
+
+/// Delivery that was inserted with its event.
+struct AddedDelivery {
+    id: Uuid,
+    event_id: Uuid,
+    endpoint_id: Uuid,
+    slow: bool,
+}
+
+impl AddedDelivery {
+    fn pending(self, new: &[NewEvent]) -> PendingDelivery {
+        let event = new.iter().find(|event| event.id == self.event_id);
+        let event = event.unwrap_or(&new[0]);
+        PendingDelivery {
+            delivery: self.id.into(),
+            merchant: event.merchant,
+            endpoint: self.endpoint_id.into(),
+            charge: (event.subject == EventSubjectKind::Charge).then(|| event.subject_id.into()),
+            slow: self.slow,
+            after_ms: 0,
+        }
+    }
 }
 
 /// Returns the next sequence number of a subject without its own counter. Locks the counter until the transaction ends.
