@@ -1,4 +1,5 @@
 use serde_json::json;
+use sqlx::Executor;
 
 use super::*;
 use crate::testing::Fixture;
@@ -51,9 +52,7 @@ async fn an_entry_is_never_changed_or_deleted() {
         "delete from audit_log",
         "truncate audit_log",
     ] {
-        let refused = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .execute(&mut *db)
-            .await;
+        let refused = (&mut *db).execute(sqlx::AssertSqlSafe(sql)).await;
         let why = refused.expect_err("refused").to_string();
         assert!(why.contains("append-only"), "{sql}: {why}");
     }

@@ -43,8 +43,12 @@ fn names_of(column: &str) -> Option<Names> {
         ("attempts.reason", _) => names::<RouteReason>(),
         ("attempts.state", _) => names::<AttemptState>(),
         ("audit_log.action", _) => names::<AuditAction>(),
-        ("breaker_transitions.from_state" | "breaker_transitions.to_state", _)
-        | ("circuit_breakers.state", _) => names::<BreakerState>(),
+        (
+            "breaker_transitions.from_state"
+            | "breaker_transitions.to_state"
+            | "circuit_breakers.state",
+            _,
+        ) => names::<BreakerState>(),
         ("charges.status", _) => names::<ChargeStatus>(),
         ("circuit_breakers.hold", _) => names::<HoldKind>(),
         ("connection_alerts.source", _) => names::<AlertSource>(),

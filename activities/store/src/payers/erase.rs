@@ -197,11 +197,13 @@ pub(crate) async fn storable(
     charge: ChargeId,
     failure: &GatewayFailure,
 ) -> Result<GatewayFailure, StoreError> {
-    let mut failure = failure.clone();
-    if !super::hold(db, charge).await? {
-        failure.message = ERASED_MESSAGE.to_owned();
+    if super::hold(db, charge).await? {
+        return Ok(failure.clone());
     }
-    Ok(failure)
+    Ok(GatewayFailure {
+        message: ERASED_MESSAGE.to_owned(),
+        ..failure.clone()
+    })
 }
 
 /// Deletes a body without payers that was found to be about an erased payer.

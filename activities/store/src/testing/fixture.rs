@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use chrono::TimeDelta;
+use futures::{FutureExt, future::LocalBoxFuture};
 use schemas::{
     gateway::{GatewayApi, GatewayKind, Mode},
     id::{
@@ -79,23 +80,30 @@ impl Fixture {
     }
 
     /// Commits `first` as soon as `second` waits for a lock, or is done without having waited.
-    pub(crate) async fn overlapping<T>(&self, first: Tx, second: impl Future<Output = T>) -> T {
+    pub(crate) fn overlapping<'a, T: 'a>(
+        &'a self,
+        first: Tx,
+        second: impl Future<Output = T> + 'a,
+    ) -> LocalBoxFuture<'a, T> {
         let is_done = Cell::new(false);
-        let second = async {
-            let result = second.await;
-            is_done.set(true);
-            result
+        let both = async move {
+            let second = async {
+                let result = second.await;
+                is_done.set(true);
+                result
+            };
+            let committing = async {
+                let mut db = connect(&self.url).await;
+                let waiting = "select pid::text from pg_stat_activity
+                                where wait_event_type = 'Lock' and datname = current_database()";
+                while !is_done.get() && texts(&mut db, waiting).await.is_empty() {
+                    tokio::task::yield_now().await;
+                }
+                first.commit().await.expect("committed");
+            };
+            tokio::join!(second, committing).0
         };
-        let committing = async {
-            let mut db = connect(&self.url).await;
-            let waiting = "select pid::text from pg_stat_activity
-                            where wait_event_type = 'Lock' and datname = current_database()";
-            while !is_done.get() && texts(&mut db, waiting).await.is_empty() {
-                tokio::task::yield_now().await;
-            }
-            first.commit().await.expect("committed");
-        };
-        tokio::join!(second, committing).0
+        both.boxed_local()
     }
 
     pub(crate) async fn other_merchant(&self) -> MerchantId {
@@ -115,17 +123,18 @@ impl Fixture {
             .await
             .expect("a payer");
         let (charge, attempt) = (ChargeId(crate::new_id()), AttemptId(crate::new_id()));
-        let (c, a, m) = (charge.uuid(), attempt.uuid(), self.merchant.uuid());
-        let (p, g) = (payer.id.uuid(), self.connection.id.uuid());
+        let merchant = self.merchant.uuid();
+        let (payer, connection) = (payer.id.uuid(), self.connection.id.uuid());
+        let (charge_id, attempt_id) = (charge.uuid(), attempt.uuid());
         let sql = format!(
             "insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, status, expires_at,
                                   created_at)
-             values ('{c}', '{m}', 'test', '{p}', '', 'pix', '{{\"type\": \"pix\", \"expires_in\": 3600}}', 100, '{status}',
+             values ('{charge_id}', '{merchant}', 'test', '{payer}', '', 'pix', '{{\"type\": \"pix\", \"expires_in\": 3600}}', 100, '{status}',
                      app_now(), app_now());
              insert into attempts (id, merchant_id, mode, charge_id, n, connection_id, gateway, api, reason, plan, policy_version,
                                    state, lease_owner, lease_expires_at, deadline_at, gateway_charge_id, started_at)
-             values ('{a}', '{m}', 'test', '{c}', 1, '{g}', 'asaas', 'asaas', 'primary', '{{}}', 1, 'presented', '{a}', app_now(),
-                     app_now(), 'pay_{a}', app_now())"
+             values ('{attempt_id}', '{merchant}', 'test', '{charge_id}', 1, '{connection}', 'asaas', 'asaas', 'primary', '{{}}', 1, 'presented', '{attempt_id}', app_now(),
+                     app_now(), 'pay_{attempt_id}', app_now())"
         );
         run(&mut tx, &sql).await;
         tx.commit().await.expect("committed");
