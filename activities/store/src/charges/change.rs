@@ -23,6 +23,7 @@ use crate::{
     events::{self, NewEvent},
     outbox::NewMessage,
     payers,
+    payments::PaymentRow,
     vault::{DataKey, VaultError},
 };
 
@@ -309,7 +310,7 @@ impl LockedCharge {
                 .and_then(|row| row.next_action.clone()),
             hosted_url: None,
             expires_at: self.expires_at,
-            payments: self.payments.iter().map(|row| row.shown()).collect(),
+            payments: self.payments.iter().map(PaymentRow::shown).collect(),
             failure: self.failure.clone(),
             fallbacks: self.fallbacks.clone(),
             unresolved_attempt: self.has_attempt_in(AttemptState::Abandoned),

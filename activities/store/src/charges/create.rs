@@ -106,8 +106,7 @@ pub async fn insert(
         .reference
         .as_ref()
         .filter(|_| duplicates != DuplicateReference::Allow);
-    let inserted = sqlx::query_as!(
-        Inserted,
+    let inserted = sqlx::query!(
         "with clock as materialized (select app_now() as now)
          insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference,
                               reference_lock, description, metadata, fallbacks, status, next_check_at, expires_at, created_at)
@@ -143,7 +142,12 @@ pub async fn insert(
             payer_sealed,
             merchant_key,
         };
-        let charge = row.charge(new, sealed, fallbacks);
+        let times = Inserted {
+            created: row.created_at,
+            expires: row.expires_at,
+            next_check: row.next_check_at,
+        };
+        let charge = times.charge(new, sealed, fallbacks);
         return Ok(CreatedCharge::New(Box::new(charge)));
     }
     let Some(open) = open_under(db, owner, locked.map(String::as_str)).await? else {
@@ -168,9 +172,9 @@ struct SealedPayer {
 
 /// Times of an inserted charge.
 struct Inserted {
-    created_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-    next_check_at: Option<DateTime<Utc>>,
+    created: DateTime<Utc>,
+    expires: DateTime<Utc>,
+    next_check: Option<DateTime<Utc>>,
 }
 
 impl Inserted {
@@ -201,17 +205,17 @@ impl Inserted {
             amount_disputed: 0,
             failure: None,
             event_sequence: 0,
-            next_check_at: self.next_check_at,
+            next_check_at: self.next_check,
             checks: 0,
-            expires_at: self.expires_at,
+            expires_at: self.expires,
             cancel_requested_at: None,
-            created_at: self.created_at,
+            created_at: self.created,
             paid_at: None,
             expired_at: None,
             canceled_at: None,
             failed_at: None,
             settings: new.settings.clone(),
-            now: self.created_at,
+            now: self.created,
             attempts: Vec::new(),
             payments: Vec::new(),
             has_disputes: false,
