@@ -170,27 +170,41 @@ impl Activities {
             }
             _ => {}
         }
-        let (gateway, lookup) = self.reopen(&mut tx, row).await?;
-        let order = self.order_of(&mut tx, row).await?;
+        let orphan = self.claim_orphan(&mut tx, &mut charge, row).await?;
+        charges::save(&mut tx, &mut charge).await?;
+        tx.commit().await?;
+        Ok(Ok(orphan))
+    }
+
+    /// Claims the lease of a locked charge's attempt.
+    async fn claim_orphan(
+        &self,
+        db: &mut PgConnection,
+        charge: &mut LockedCharge,
+        row: &AttemptRow,
+    ) -> Result<Orphan, StoreError> {
+        let (gateway, lookup) = self.reopen(db, row).await?;
+        let order = self.order_of(db, row).await?;
+        let lease_owner = store::new_id();
         let lease = AttemptLease {
-            lease_owner: Some(store::new_id()),
+            lease_owner: Some(lease_owner),
             deadline_at: row.deadline_at,
             expires_at: charge.now + delta(LEASE),
         };
-        if let Some(row) = charge.attempt_mut(id) {
+        if let Some(row) = charge.attempt_mut(row.id) {
             row.claim(lease);
         }
-        let visible_at =
-            row.deadline_at + delta(gateway.capabilities(charge.method).visibility_lag);
-        let orphan = Orphan {
+        let capabilities = gateway.capabilities(charge.method);
+        let visible_at = row.deadline_at + delta(capabilities.visibility_lag);
+        let repeatable = matches!(row.state, AttemptState::Open | AttemptState::Abandoned)
+            && capabilities
+                .idempotent_for
+                .is_some_and(|window| until(charge.now, row.started_at) < window);
+        Ok(Orphan {
             charge: charge.id,
-            attempt: id,
-            lease_owner: lease.lease_owner.unwrap_or_default(),
-            repeatable: matches!(row.state, AttemptState::Open | AttemptState::Abandoned)
-                && gateway
-                    .capabilities(charge.method)
-                    .idempotent_for
-                    .is_some_and(|window| until(charge.now, row.started_at) < window),
+            attempt: row.id,
+            lease_owner,
+            repeatable,
             is_visible: visible_at <= charge.now,
             rejected: row.rejected_at.is_some(),
             checks: usize::try_from(row.checks).unwrap_or_default(),
@@ -198,10 +212,7 @@ impl Activities {
             gateway,
             lookup,
             order,
-        };
-        charges::save(&mut tx, &mut charge).await?;
-        tx.commit().await?;
-        Ok(Ok(orphan))
+        })
     }
 }
 

@@ -327,7 +327,7 @@ impl Activities {
                 let until = lease.deadline_at;
                 let transition = locked.breaker.lease(attempt, until, locked.now);
                 let probe = locked.breaker.probe;
-                if !probe.is_some_and(|probe| probe.attempt == attempt) {
+                if probe.is_none_or(|probe| probe.attempt != attempt) {
                     continue;
                 }
                 breakers::save(db, &mut locked, transition).await?;

@@ -91,7 +91,7 @@ pub async fn insert(
     payer: PayerKey,
     fallbacks: Vec<Fallback>,
 ) -> Result<CreatedCharge, StoreError> {
-    let (owner, request) = ((new.merchant, new.mode), new.request);
+    let request = new.request;
     let (seconds, until) = match request.payment_method.life() {
         Lifetime::Seconds(seconds) => (seconds, None),
         Lifetime::Until(end) => (0, Some(end)),
@@ -101,11 +101,10 @@ pub async fn insert(
     let place = payer_place(new.merchant.uuid(), new.id.uuid());
     let payer_sealed = payer.key.seal(&place, &plain);
     let method = request.payment_method.kind();
-    let duplicates = new.settings.duplicate_reference;
     let locked = request
         .reference
         .as_ref()
-        .filter(|_| duplicates != DuplicateReference::Allow);
+        .filter(|_| new.settings.duplicate_reference != DuplicateReference::Allow);
     let inserted = sqlx::query!(
         "with clock as materialized (select app_now() as now)
          insert into charges (id, merchant_id, mode, payer_id, payer_sealed, method, payment_method, amount, reference,
@@ -150,13 +149,24 @@ pub async fn insert(
         let charge = times.charge(new, sealed, fallbacks);
         return Ok(CreatedCharge::New(Box::new(charge)));
     }
-    let Some(open) = open_under(db, owner, locked.map(String::as_str)).await? else {
+    existing(db, new, payer.id).await
+}
+
+/// Returns the answer to a request whose reference an open charge has.
+async fn existing(
+    db: &mut PgConnection,
+    new: &NewCharge<'_>,
+    payer: PayerId,
+) -> Result<CreatedCharge, StoreError> {
+    let owner = (new.merchant, new.mode);
+    let Some(open) = open_under(db, owner, new.request.reference.as_deref()).await? else {
         return Err(StoreError::corrupt(
             "charges",
             "the open charge of a reference ended meanwhile",
         ));
     };
-    if open.matches_request(request, payer.id) && duplicates == DuplicateReference::ReturnOpen {
+    let returns_open = new.settings.duplicate_reference == DuplicateReference::ReturnOpen;
+    if open.matches_request(new.request, payer) && returns_open {
         idempotency::point_at(db, owner, new.idempotency, open.id).await?;
         return Ok(CreatedCharge::Open(open.id.into()));
     }
