@@ -37,6 +37,7 @@ async fn seed(store: &Store) -> MerchantId {
     let merchant = crate::merchants::insert(&mut db, store.master(), "Loja")
         .await
         .expect("a merchant");
+    testing::run(&mut db, "set statement_timeout = 0").await;
     let owner = format!("'{}'::uuid, 'test'", merchant.uuid());
     let id = "('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid";
     let rare = |rare: &str, other: &str| {
@@ -72,6 +73,7 @@ async fn seed(store: &Store) -> MerchantId {
     ] {
         testing::run(&mut db, &sql.replace("uuid_nil()", "'00000000-0000-0000-0000-000000000000'::uuid")).await;
     }
+    testing::run(&mut db, "reset statement_timeout").await;
     merchant
 }
 
