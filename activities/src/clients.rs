@@ -33,7 +33,10 @@ impl GatewayClients {
     /// in each mode.
     pub fn new(store: Store, notifications: Url, test: Endpoints, live: Endpoints) -> Self {
         let test = Endpoints {
-            storage: Some(Arc::new(Objects(store.clone()))),
+            storage: Some(Arc::new(Objects {
+                store: store.clone(),
+                of: None,
+            })),
             ..test
         };
         let endpoints = HashMap::from([(Mode::Test, test), (Mode::Live, live)]);
@@ -82,13 +85,14 @@ impl GatewayClients {
             )
         })?;
         let (version, json) = connections::credentials(db, &self.store, connection).await?;
-        let gateway = self.read(found.gateway, found.mode, json)?;
+        let gateway = self.read(connection, found.gateway, found.mode, json)?;
         self.open.insert((connection, version), gateway.clone());
         Ok(gateway)
     }
 
     fn read(
         &self,
+        connection: ConnectionId,
         kind: GatewayKind,
         mode: Mode,
         json: serde_json::Value,
@@ -99,32 +103,53 @@ impl GatewayClients {
                 wrong.first().map_or("", |e| e.param.as_str()),
             )
         })?;
+        let mut endpoints = self.endpoints(mode).clone();
+        if endpoints.storage.is_some() {
+            // a connection sees its own objects only
+            endpoints.storage = Some(Arc::new(Objects {
+                store: self.store.clone(),
+                of: Some(connection),
+            }));
+        }
         credentials
-            .open(self.endpoints(mode))
+            .open(&endpoints)
             .map_err(|why| StoreError::corrupt("gateway_credentials", why))
     }
 }
 
-/// Storage of the gateways that have no server.
-struct Objects(Store);
+/// Storage of the gateways that have no server: the objects of one connection. Before the connection exists, it is empty.
+struct Objects {
+    store: Store,
+    of: Option<ConnectionId>,
+}
 
 impl Objects {
+    fn key(&self, key: &str) -> Option<String> {
+        self.of.map(|connection| format!("{connection}/{key}"))
+    }
+
     async fn try_put(
         &self,
         key: &str,
         before: Option<&Value>,
         after: &Value,
     ) -> Result<bool, StoreError> {
-        let mut db = self.0.pool.acquire().await?;
+        let Some(key) = self.key(key) else {
+            return Ok(false);
+        };
+        let mut db = self.store.pool.acquire().await?;
         match before {
-            Some(before) => gateway_objects::replace(&mut db, key, before, after).await,
-            None => gateway_objects::insert(&mut db, key, after).await,
+            Some(before) => gateway_objects::replace(&mut db, &key, before, after).await,
+            None => gateway_objects::insert(&mut db, &key, after).await,
         }
     }
 
     async fn try_get(&self, key: &str) -> Result<Option<Value>, StoreError> {
-        let mut db = self.0.pool.acquire().await?;
-        gateway_objects::get(&mut db, key).await
+        let Some(key) = self.key(key) else {
+            return Ok(None);
+        };
+        let mut db = self.store.pool.acquire().await?;
+        gateway_objects::get(&mut db, &key).await
     }
 }
 

@@ -94,6 +94,9 @@ pub async fn add(
     Ok(Added { id, notified })
 }
 
+/// Label of a default connection. Connections that the merchant adds are named after their gateway by default.
+const DEFAULT_LABEL: &str = "default";
+
 /// Connects a new merchant to the gateways that need no account of it, in test mode.
 pub async fn add_defaults(
     store: &Store,
@@ -108,7 +111,7 @@ pub async fn add_defaults(
             merchant,
             mode: Mode::Test,
             gateway: gateway.kind,
-            label: gateway.kind.to_string(),
+            label: DEFAULT_LABEL.to_owned(),
             credentials: serde_json::from_str(default.credentials)
                 .map_err(|why| StoreError::corrupt("default credentials", why))?,
             replace_address: false,

@@ -2,9 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use activities::{Timing, retry::workflow::EXECUTION_TIMEOUT};
+use activities::{
+    Timing,
+    charge::{Acceptance, ChargeToAccept},
+    retry::workflow::EXECUTION_TIMEOUT,
+};
 use orchestrator::{Role, start};
-use schemas::id::ChargeId;
+use schemas::{
+    gateway::{GatewayKind, Mode},
+    id::ChargeId,
+    merchant::MerchantSettings,
+};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgListener};
 use store::PgConnection;
@@ -37,6 +45,45 @@ fn uuid(charge: &serde_json::Value) -> Uuid {
         .parse()
         .expect("an id");
     id.uuid()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_whose_process_died_after_accepting_it_is_presented_once() {
+    let stack = Stack::with(Options {
+        gateways: vec![GatewayKind::Asaas],
+        ..Options::default()
+    })
+    .await;
+    let request = serde_json::from_value(pix()).expect("a request");
+    let wanted = ChargeToAccept {
+        merchant: stack.merchant,
+        mode: Mode::Test,
+        settings: &MerchantSettings::default(),
+        may_create: true,
+        key: "of a process that dies",
+        request: &request,
+        canonical: b"{}",
+    };
+    let accepted = Box::pin(stack.running.activities.accept_charge(wanted)).await;
+    let Ok(Acceptance::New(charge)) = accepted else {
+        panic!("{accepted:?}");
+    };
+    // Creating is not idempotent at Asaas: an attempt under a lost lease could only be searched for, and would not be found.
+    let mut db = connection(&stack).await;
+    let id = charge.uuid();
+    let state = format!(
+        "select state || coalesce(' leased by ' || lease_owner, '') from attempts where charge_id = '{id}'"
+    );
+    assert_eq!(text(&mut db, state).await.as_deref(), Some("open"));
+    let overdue =
+        format!("update charges set next_check_at = now() - interval '1 hour' where id = '{id}'");
+    execute(&mut db, overdue).await;
+    stack.running.activities.sweep_once().await.expect("swept");
+    let charge = charge.to_string();
+    stack.api.until(&charge, "pending").await;
+    stack.api.until_attempts(&charge, &["presented"]).await;
+    assert_eq!(stack.simulator(GatewayKind::Asaas).charges().await.len(), 1);
+    stack.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -95,7 +95,7 @@ fn check<T: GatewayCredentials>(json: Value) -> Result<Credentials, Vec<FieldErr
         }
     }
     if errors.is_empty() {
-        return parse::<T>(without_nulls(json));
+        return parse::<T>(json);
     }
     for error in &mut errors {
         error.param = match error.param.as_str() {
@@ -132,7 +132,7 @@ fn without_nulls(mut json: Value) -> Value {
 }
 
 fn parse<T: GatewayCredentials>(json: Value) -> Result<Credentials, Vec<FieldError>> {
-    match serde_json::from_value::<T>(json) {
+    match serde_json::from_value::<T>(without_nulls(json)) {
         Ok(read) => Ok(Credentials(Arc::new(read))),
         Err(_) => Err(vec![FieldError::new(
             PARAM,
@@ -161,6 +161,24 @@ mod tests {
         let json = json!({ "secret_key": "sk_test_1", "account": "acct_1" });
         assert!(read_credentials(GatewayKind::Stripe, json.clone()).is_err());
         assert!(stored_credentials(GatewayKind::Stripe, json).is_ok());
+    }
+
+    #[test]
+    fn credentials_that_are_accepted_can_be_read_again() {
+        for (kind, json) in [
+            (
+                GatewayKind::Stripe,
+                json!({ "secret_key": "sk_test_1", "webhook_secrets": null }),
+            ),
+            (
+                GatewayKind::Asaas,
+                json!({ "api_key": "$aact_hmlg_1", "webhook_tokens": null }),
+            ),
+            (GatewayKind::Dummy, json!({ "account": null })),
+        ] {
+            assert!(read_credentials(kind, json.clone()).is_ok(), "{json}");
+            assert!(stored_credentials(kind, json.clone()).is_ok(), "{json}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use store::{
 
 use super::{
     open::AttemptCall,
-    plan::{Decision, Planning, Reach, Route, Routed},
+    plan::{Decision, Leasing, Planning, Reach, Route, Routed},
 };
 use crate::Activities;
 
@@ -132,8 +132,8 @@ impl Activities {
         Ok(Acceptance::New(charge.id))
     }
 
-    /// Opens the first attempt of a new charge. `None` if its step is more than a call to a healthy gateway with a free slot: the charge's
-    /// first activity then decides.
+    /// Opens the first attempt of a new charge. `None` if its step is more than a call to a healthy gateway with a free slot, or if creating
+    /// is not idempotent there: the charge's first activity then decides, or claims the attempt.
     async fn open_accepted(
         &self,
         db: &mut PgConnection,
@@ -149,7 +149,7 @@ impl Activities {
         };
         let mut planning = Planning {
             reach: Reach::Healthy,
-            leased: true,
+            leasing: Leasing::IfRepeatable,
             call_slot: None,
         };
         match self.open_along(db, charge, route, &mut planning).await {

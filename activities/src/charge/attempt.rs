@@ -46,7 +46,9 @@ impl Activities {
                     // from here on the charge waits for a gateway, which uses none of our capacity
                     self.accepted.release(charge);
                     let call_outcome = Box::pin(self.call(&call)).await;
-                    let goes_on = outside::instant() - started < STEP_TIME;
+                    // a process that stops opens nothing that it would not wait for
+                    let goes_on =
+                        outside::instant() - started < STEP_TIME && !self.detached.is_stopping();
                     let closed = Box::pin(self.close_attempt(&call, call_outcome, goes_on)).await?;
                     opened = closed.next;
                     if opened.is_none() {
@@ -82,8 +84,12 @@ impl Activities {
         let call = self.accepted.take(charge);
         self.accepted.release(charge);
         let Some(call) = call else { return };
-        match self.release_unsent(&call).await {
-            Ok(true) => self.wake_charge(call.merchant, charge).await,
+        let released = self.release_unsent(&call).await;
+        let merchant = call.merchant;
+        // the worker that is woken needs the call's slot
+        drop(call);
+        match released {
+            Ok(true) => self.wake_charge(merchant, charge).await,
             Ok(false) => {}
             // its lease expires soon
             Err(error) => {

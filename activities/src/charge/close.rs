@@ -20,7 +20,7 @@ use super::{
     call::CallOutcome,
     failure::declined,
     open::{AttemptCall, ended},
-    plan::{Decision, Planning, Reach},
+    plan::{Decision, Leasing, Planning, Reach},
     schedule::next_scheduled_check,
 };
 use crate::{Activities, Step, alerts, delta, until};
@@ -240,11 +240,15 @@ impl Activities {
         // the breaker of the failed call may be locked: breakers are locked in the order of their ids, and so no other one may be
         let mut planning = Planning {
             reach: Reach::Healthy,
-            leased: goes_on,
+            leasing: if goes_on {
+                Leasing::Now
+            } else {
+                Leasing::Never
+            },
             call_slot: None,
         };
         match Box::pin(self.plan_attempt(db, charge, &mut planning)).await {
-            Ok(Decision::Call(call)) => Ok(Some(call).filter(|_| goes_on)),
+            Ok(Decision::Call(call)) => Ok(Some(call)),
             Ok(_) => Ok(None),
             Err(StoreError::Database(error)) => Err(error.into()),
             // the outcome is written all the same

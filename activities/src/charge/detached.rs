@@ -62,6 +62,11 @@ impl Detached {
         }
     }
 
+    /// Returns true if the process stops: it waits for what runs, and nothing more begins.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.tracker.is_closed()
+    }
+
     /// Starts `attempt` of a charge, or joins the one in progress.
     fn run_once<F>(&self, charge: ChargeId, attempt: impl FnOnce(Arc<AtomicBool>) -> F) -> Running
     where
@@ -122,7 +127,7 @@ impl Activities {
                 Step::Attempt { after_ms }
                     if is_left.load(Ordering::Relaxed)
                         && after_ms <= ms(MAX_PAUSE)
-                        && !self.detached.tracker.is_closed() =>
+                        && !self.detached.is_stopping() =>
                 {
                     let pause = Duration::from_millis(after_ms).max(MIN_PAUSE);
                     gateways::outside::sleep(pause).await;

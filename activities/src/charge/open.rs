@@ -19,7 +19,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use super::plan::{Decision, Planning, Reach};
+use super::plan::{Decision, Leasing, Planning, Reach};
 use crate::retry::attempt::{LEASE, SLACK};
 use crate::{Activities, Progress, Step, bulkhead::Slot, delta, until};
 
@@ -100,7 +100,7 @@ impl Activities {
         }
         let mut planning = Planning {
             reach: Reach::All,
-            leased: true,
+            leasing: Leasing::Now,
             call_slot,
         };
         let claimed = match unsent {
@@ -120,6 +120,7 @@ impl Activities {
         let next = match decision {
             Decision::Call(call) => NextStep::Call(call),
             Decision::Queue(api) => NextStep::Queue(api, charge.merchant),
+            Decision::Left => NextStep::Step(Progress::changed(Step::ATTEMPT)),
             Decision::Wait(pause) => {
                 let pause = pause.min(until(charge.expires_at, charge.now));
                 charge.set_next_check(Some(charge.now + delta(pause)), charge.checks);
@@ -164,7 +165,7 @@ impl Activities {
         planning: &mut Planning,
     ) -> Result<Option<Decision>, StoreError> {
         let order = self.order_of(db, open).await?.ok_or(VaultError::Erased)?;
-        let Some(gateway) = self.still_planned(db, charge, open).await? else {
+        let Some((gateway, within)) = self.still_planned(db, charge, open).await? else {
             tracing::info!(charge = %charge.id, attempt = %open.id, "the plan changed before the attempt was sent");
             charge.close_unsent(open.id);
             return Ok(None);
@@ -173,7 +174,6 @@ impl Activities {
         else {
             return Ok(Some(Decision::Queue(open.api)));
         };
-        let within = self.timing.call;
         let lease = self.lease(charge.now, within);
         if let Some(row) = charge.attempt_mut(open.id) {
             row.claim(lease);

@@ -41,6 +41,20 @@ pub(super) enum Decision {
     Queue(GatewayApi),
     Wait(Duration),
     Fail(ChargeFailure),
+    /// The attempt is open and has no lease: the next step claims it.
+    Left,
+}
+
+/// Workers that lease an attempt when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leasing {
+    /// This worker, which calls the gateway at once.
+    Now,
+    /// This worker, if creating is idempotent. The call waits in memory: after a crash a leased attempt may have been sent, and elsewhere it
+    /// could only be searched for.
+    IfRepeatable,
+    /// None.
+    Never,
 }
 
 /// Routes that a transaction may take.
@@ -55,8 +69,7 @@ pub(super) enum Reach {
 /// Conditions of a plan.
 pub(super) struct Planning {
     pub reach: Reach,
-    /// True if this worker leases the attempt and calls the gateway at once.
-    pub leased: bool,
+    pub leasing: Leasing,
     /// Slot that the charge queued for.
     pub call_slot: Option<CallSlot>,
 }
@@ -143,26 +156,40 @@ impl Activities {
         match self.choose(db, charge, route, planning).await? {
             Choice::Call(mut call) => {
                 let new = self.new_attempt(db, charge, route, &mut call).await?;
-                let lease_owner = new.lease.lease_owner.filter(|_| planning.leased);
+                let leased = match planning.leasing {
+                    Leasing::Now => true,
+                    Leasing::IfRepeatable => call
+                        .gateway
+                        .capabilities(charge.method)
+                        .idempotent_for
+                        .is_some(),
+                    Leasing::Never => false,
+                };
+                let lease_owner = new.lease.lease_owner.filter(|_| leased);
                 let lease = AttemptLease {
                     lease_owner,
                     ..new.lease
                 };
                 charge.open_attempt(NewAttempt { lease, ..new });
-                Ok(Some(Decision::Call(call)))
+                Ok(Some(if leased {
+                    Decision::Call(call)
+                } else {
+                    Decision::Left
+                }))
             }
             Choice::Full(api) => Ok(Some(Decision::Queue(api))),
             Choice::Lost => Ok(None),
         }
     }
 
-    /// Returns the gateway of an open attempt of which nothing was sent, if the attempt is still the first step of the plan.
+    /// Returns the gateway of an open attempt of which nothing was sent, with the time limit of its call, if the attempt is still the first
+    /// step of the plan.
     pub(super) async fn still_planned(
         &self,
         db: &mut PgConnection,
         charge: &LockedCharge,
         open: &AttemptRow,
-    ) -> Result<Option<Arc<dyn Gateway>>, StoreError> {
+    ) -> Result<Option<(Arc<dyn Gateway>, Duration)>, StoreError> {
         let earlier = tries(charge, Some(open.id));
         let found = active(db, charge).await?;
         if found.version != open.policy_version {
@@ -175,7 +202,8 @@ impl Activities {
         let first = plan.steps.first().filter(|step| is_plain(step));
         let is_first = first.is_some_and(|step| step.connection == open.connection);
         let option = routed.option(open.connection).filter(|_| is_first);
-        Ok(option.map(|option| option.gateway.clone()))
+        let within = self.call_within(plan.steps.len() == 1);
+        Ok(option.map(|option| (option.gateway.clone(), within)))
     }
 
     /// Returns the plan for the next attempt, or the decision if there is no step to take.
@@ -280,7 +308,10 @@ impl Activities {
         let abandoned = earlier
             .iter()
             .filter(|a| a.state == AttemptState::Abandoned);
-        let last = abandoned.map(|a| a.started_at).max()?;
+        // an attempt may be sent long after it was opened
+        let last = abandoned
+            .map(|a| a.ended_at.unwrap_or(a.started_at))
+            .max()?;
         let wanted = charge.settings.on_unknown.get(&charge.method);
         if wanted == Some(&OnUnknown::Hold) {
             return Some(RESOLVING);
@@ -290,6 +321,15 @@ impl Activities {
         let waits =
             charge.method == PaymentMethodKind::Boleto && wanted.is_none() && charge.now < free_at;
         waits.then(|| until(free_at, charge.now))
+    }
+
+    /// Returns the time limit of a call: longer if no other route remains.
+    fn call_within(&self, is_last: bool) -> Duration {
+        if is_last {
+            self.timing.last_call
+        } else {
+            self.timing.call
+        }
     }
 
     /// Returns the first step of the plan with a free slot, and with the probe's lease if the step is a probe.
@@ -314,12 +354,7 @@ impl Activities {
                 full = full.or(Some(api));
                 continue;
             };
-            let last = index + 1 == steps.len();
-            let within = if last {
-                self.timing.last_call
-            } else {
-                self.timing.call
-            };
+            let within = self.call_within(index + 1 == steps.len());
             let attempt = AttemptId(store::new_id());
             let lease = self.lease(charge.now, within);
             if step.reason == RouteReason::Probe {

@@ -326,7 +326,7 @@ pub async fn renew(
     length: TimeDelta,
 ) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "update attempts set lease_expires_at = app_now() + $3::interval where id = $1 and lease_owner = $2",
+        "update attempts set lease_expires_at = app_now() + $3::interval where id = $1 and lease_owner = $2 and state = 'open'",
         id.uuid(),
         lease_owner,
         interval(length),

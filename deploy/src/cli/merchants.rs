@@ -66,7 +66,9 @@ pub(super) async fn run(config: &Config, command: Command) -> anyhow::Result<()>
             let mut db = store.pool.acquire().await?;
             let id = merchants::insert(&mut db, store.master(), name.trim()).await?;
             drop(db);
-            connection::add_defaults(&store, &clients(config, &store), id).await?;
+            connection::add_defaults(&store, &clients(config, &store), id)
+                .await
+                .with_context(|| format!("{id} was created without its default connections"))?;
             print_line(&id.to_string())
         }
         Command::Settings { merchant, set } => settings(&store, merchant, set).await,

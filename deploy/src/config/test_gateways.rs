@@ -28,6 +28,12 @@ impl TestGateways {
     }
 }
 
+/// Returns the gateway APIs that have an address.
+pub(super) fn configurable() -> impl Iterator<Item = GatewayApi> {
+    let sandbox = Endpoints::sandbox();
+    GatewayApi::iter().filter(move |api| sandbox.urls.contains_key(api))
+}
+
 /// Returns the name of the argument of a gateway API's URL.
 fn argument(api: GatewayApi) -> String {
     format!("test-{}-url", api.as_ref().replace('_', "-"))
@@ -40,7 +46,7 @@ pub fn variable(api: GatewayApi) -> String {
 
 impl Args for TestGateways {
     fn augment_args(command: Command) -> Command {
-        let urls = GatewayApi::iter().map(|api| {
+        let urls = configurable().map(|api| {
             Arg::new(argument(api))
                 .long(argument(api))
                 .env(variable(api))
@@ -72,7 +78,7 @@ impl FromArgMatches for TestGateways {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        for api in GatewayApi::iter() {
+        for api in configurable() {
             if let Some(url) = matches.get_one::<Url>(&argument(api)) {
                 self.urls.insert(api, url.clone());
             }

@@ -3,12 +3,12 @@
 //! The address's secret is the proof. The body names the charge and is stored before it is answered; the payment itself is made when it is
 //! resolved, so that it is repeated until it succeeds.
 
+use schemas::id::AttemptId;
+
 use super::Dummy;
 use crate::{Entries, GatewayError, GatewayNotice, NoticeKind, Unreadable, http::Effect};
 
 const PAY: &str = "pay=";
-/// Longest reference in characters.
-const MAX_REFERENCE: usize = 60;
 
 /// Returns the body that pays a charge.
 pub(super) fn payment(reference: &str) -> String {
@@ -18,10 +18,10 @@ pub(super) fn payment(reference: &str) -> String {
 /// Parses the form.
 pub(super) fn parse(body: &[u8]) -> Entries {
     let text = str::from_utf8(body).unwrap_or_default().trim();
-    let reference = text.strip_prefix(PAY).filter(|reference| {
-        let fits = (1..=MAX_REFERENCE).contains(&reference.len());
-        fits && reference.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    });
+    // the payer knows the address: what is not one of our references must leave no row
+    let reference = text
+        .strip_prefix(PAY)
+        .filter(|reference| AttemptId::from_reference(reference).is_some());
     match reference {
         Some(reference) => vec![notice(reference, NoticeKind::Token(reference.to_owned()))].into(),
         None => Unreadable::new("dummy_form", "not the form of a payment").into(),

@@ -28,6 +28,7 @@ use crate::{
 };
 
 problems!(
+    NotFound,
     MerchantNotActive,
     MalformedBody,
     IdempotencyKeyRequired,
