@@ -174,7 +174,6 @@ mod tests {
                 GatewayKind::Asaas,
                 json!({ "api_key": "$aact_hmlg_1", "webhook_tokens": null }),
             ),
-            (GatewayKind::Dummy, json!({ "account": null })),
         ] {
             assert!(read_credentials(kind, json.clone()).is_ok(), "{json}");
             assert!(stored_credentials(kind, json.clone()).is_ok(), "{json}");

@@ -122,4 +122,4 @@ insert into sweep_marks (kind, key, merchant_id, due_at, tries, next_check_at, r
     select 'charge', id::text, merchant_id, now(), 2, now(), 'woken' from charges;
 insert into audit_log (id, merchant_id, mode, action, subject, author, reason)
     values (uuidv7(), '00000000-0000-7000-8000-000000000001', 'test', 'payer.erased', 'pa_1', 'ana', 'requested');
-insert into gateway_objects (key, object) values ('dummy/charge/at01', '{"status": "open"}');
+insert into gateway_objects (key, object) values ('gc_1/charge/at01', '{"status": "open"}');
