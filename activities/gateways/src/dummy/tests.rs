@@ -199,7 +199,7 @@ async fn what_has_ended_cannot_be_paid_and_money_goes_back_once() {
     assert_eq!(refunded.status, GatewayStatus::Refunded);
 
     let other = ChargeRequest {
-        reference: "at2".to_owned(),
+        reference: "at01jfx0m9a1e7f8q2v3w4x5y6z8".to_owned(),
         ..pix(10_000)
     };
     let charge = gateway.charge(&other, WITHIN).await.expect("a charge");
@@ -209,7 +209,7 @@ async fn what_has_ended_cannot_be_paid_and_money_goes_back_once() {
     assert_eq!(canceled.status, GatewayStatus::Canceled);
 
     let late = ChargeRequest {
-        reference: "at3".to_owned(),
+        reference: "at01jfx0m9a1e7f8q2v3w4x5y6z9".to_owned(),
         expires_at: Instant::UNIX_EPOCH,
         ..pix(10_000)
     };

@@ -28,7 +28,6 @@ use crate::{
 };
 
 problems!(
-    NotFound,
     MerchantNotActive,
     MalformedBody,
     IdempotencyKeyRequired,
