@@ -13,25 +13,20 @@ for tool in node npm python3 curl; do
     command -v "$tool" >/dev/null || { echo "missing: $tool. On Debian or Ubuntu: sudo apt-get install -y nodejs npm python3-venv curl" >&2; exit 1; }
 done
 
-# Ports: SDKS_PORT is the first; a variable such as STRIPE_PORT sets the port of one simulator.
+# SDKS_PORT is the control API's; the simulators have the ports after it.
 port=${SDKS_PORT:-27400}
 # Command that starts the simulators; SIMULATORS may name a binary that is already built.
 read -ra simulate <<<"${SIMULATORS:-cargo run -q -p simulators --}"
-arguments=(--certificates "$state/certificates")
-for flag in $("${simulate[@]}" --help | grep -oE -- '--[a-z-]+-port'); do
-    name=${flag#--}
-    name=$(tr 'a-z-' 'A-Z_' <<<"${name%-port}")
-    chosen=${name}_PORT
-    arguments+=("$flag" "${!chosen:=$port}")
-    if (: <"/dev/tcp/127.0.0.1/${!chosen}") 2>/dev/null; then
-        echo "a process listens on port ${!chosen} already; set SDKS_PORT" >&2
-        exit 1
-    fi
-    scheme=http
-    [[ $name == *TLS* ]] && scheme=https
-    export "${name}_URL=$scheme://127.0.0.1:${!chosen}"
-    port=$((port + 1))
-done
+if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    echo "a process listens on port $port already; set SDKS_PORT" >&2
+    exit 1
+fi
+arguments=(--certificates "$state/certificates" --port "$port")
+export CONTROL_URL=http://127.0.0.1:$port
+urls=$("${simulate[@]}" --port "$port" env)
+eval "$(sed 's/ORCHESTRATOR_TEST_//; s/EFI_PIX_URL/EFI_TLS_URL/' <<<"$urls")"
+# Efí's API Pix over plain HTTP has the port after all others
+export EFI_URL=http://127.0.0.1:$((port + 1 + $(wc -l <<<"$urls")))
 export CERTIFICATES=$state/certificates
 
 "${simulate[@]}" "${arguments[@]}" 2>"$state/simulators.log" &

@@ -124,11 +124,22 @@ impl Listener {
     }
 }
 
+/// Binds a port whose predecessor is free. They are below the ephemeral range: no client's connection takes the free one meanwhile.
+fn port_after_a_free_one() -> (std::net::TcpListener, std::net::SocketAddr) {
+    let bind = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).ok();
+    let found = (21_000..32_000).step_by(7).find_map(|port| {
+        let _free = bind(port)?;
+        let listener = bind(port + 1)?;
+        let taken = listener.local_addr().ok()?;
+        Some((listener, taken))
+    });
+    found.expect("two free ports")
+}
+
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     // the port of another listener, which would be the control's, or the first simulator's
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let taken = listener.local_addr().expect("an address");
+    let (_held, taken) = port_after_a_free_one();
     for port in [taken.port(), taken.port() - 1] {
         let options = simulators::Options {
             port,
