@@ -13,6 +13,9 @@ out=$PWD/.test/compare
 export TOOLS=${TOOLS:-$PWD/.run/tools} PROFILE_FOLDER=${PROFILE_FOLDER:-release} ORCHESTRATOR_LOG=${ORCHESTRATOR_LOG:-warn}
 export POSTGRES_OPTIONS="-c shared_preload_libraries=pg_stat_statements"
 . deploy/local/ports.sh 22000
+# for builds whose simulators have a variable each; their defaults are the ports of `make up`
+export SIM_EFI_TLS_PORT=$((SIM_PORT + 1)) SIM_EFI_COBRANCAS_PORT=$((SIM_PORT + 2)) SIM_STRIPE_PORT=$((SIM_PORT + 3))
+export SIM_ASAAS_PORT=$((SIM_PORT + 4)) SIM_EFI_PORT=$((SIM_PORT + 5))
 stack=$root/deploy/local/stack.sh profile=${TEMPORAL:-dev}
 mkdir -p "$out/bin"
 

@@ -5,7 +5,7 @@
 //! To add a gateway: a file like `efi.rs`.
 
 /// Generates a test for each promise, against the gateway and method that `$open` opens. A promise whose condition the gateway's
-/// capabilities do not meet says so and ends.
+/// capabilities do not meet prints that and passes.
 macro_rules! contract {
     ($open:path) => {
         contract! { $open;
